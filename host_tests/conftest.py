@@ -1,0 +1,31 @@
+"""pytest: the paths, MicroPython's names on CPython, and every test that lives by the virtual clock twice: early, and across the tick wrap."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+
+for folder in (ROOT, ROOT / "firmware" / "lib", HERE):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+import pytest  # noqa: E402
+
+import fakes.shim  # noqa: E402, F401
+from fakes import clock  # noqa: E402
+
+CLOCK_NAMES = ("Clock", "World", "pair")
+
+
+def pytest_generate_tests(metafunc):
+    if any(hasattr(metafunc.module, name) for name in CLOCK_NAMES):
+        metafunc.fixturenames.append("clock_start")
+        metafunc.parametrize("clock_start", ["early", "wrap"], indirect=True)
+
+
+@pytest.fixture
+def clock_start(request):
+    clock.start_ms = clock.LATE_MS if request.param == "wrap" else clock.EARLY_MS
+    yield
+    clock.start_ms = clock.EARLY_MS

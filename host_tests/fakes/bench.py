@@ -1,0 +1,65 @@
+"""A client on the fake network: what nearly every story needs.
+
+    b, c = pair(clean_session=False)          # a scripted broker and a native client of it
+    world().client(...), .net, .clock, .broker for more than that
+"""
+
+import fakes.shim  # noqa: F401 - before the library
+from fakes.broker import Script
+from fakes.clock import Clock, ticks_add, ticks_diff
+from fakes.net import Net
+
+HOST = "broker.test"
+PORT = 1883
+
+
+def wire_up(net, clock):
+    """The library's modules look at this network and this clock from now on."""
+    import umqtt.client
+    import umqtt.engine
+    import umqtt.transport
+
+    umqtt.transport.socket = net.socket
+    umqtt.transport.select = net.select
+    umqtt.engine.ticks_diff = ticks_diff
+    umqtt.client.ticks_ms = clock.ticks_ms
+    umqtt.client.ticks_diff = ticks_diff
+    umqtt.client.ticks_add = ticks_add
+
+
+class World:
+    """One clock, one network, one scripted broker on it; clients are made by client()."""
+
+    def __init__(self, peer=None, **script):
+        self.clock = Clock()
+        self.net = Net(self.clock)
+        self.broker = peer if peer is not None else Script(self.clock, **script)
+        self.net.serve(HOST, PORT, self.broker)
+        wire_up(self.net, self.clock)
+
+    def client(self, client_id="c1", server=HOST, **named):
+        """A native client; its callback appends (topic, payload, retained) to its world's `inbox`."""
+        from umqtt.client import MQTTClient
+
+        c = MQTTClient(client_id, server, **named)
+        self.inbox = []
+        c.set_callback(lambda topic, payload, retained: self.inbox.append((bytes(topic), bytes(payload), bool(retained))))
+        return c
+
+    def serve(self, c, ms):
+        """c.poll() for ms of the virtual time."""
+        end = self.clock.now + ms
+        while self.clock.now < end:
+            c.poll(end - self.clock.now)
+
+    @property
+    def link(self):
+        return self.net.links[-1]
+
+
+def pair(**named):
+    """A scripted broker and a native client of it."""
+    w = World()
+    c = w.client(**named)
+    c.world = w
+    return w.broker, c

@@ -1,0 +1,250 @@
+"""MQTT 3.1 and 3.1.1 packets for the fake peers: a codec of their own, so that a mistake of the library cannot cancel itself out.
+
+Strict where the standard is: `decode` raises Malformed with the clause's words. `encode` builds anything, wrong packets too.
+"""
+
+CONNECT = 1
+CONNACK = 2
+PUBLISH = 3
+PUBACK = 4
+PUBREC = 5
+PUBREL = 6
+PUBCOMP = 7
+SUBSCRIBE = 8
+SUBACK = 9
+UNSUBSCRIBE = 10
+UNSUBACK = 11
+PINGREQ = 12
+PINGRESP = 13
+DISCONNECT = 14
+
+NAMES = (
+    "0 CONNECT CONNACK PUBLISH PUBACK PUBREC PUBREL PUBCOMP SUBSCRIBE SUBACK UNSUBSCRIBE UNSUBACK PINGREQ PINGRESP DISCONNECT 15"
+).split()
+
+
+class Malformed(AssertionError):
+    """What came is no MQTT."""
+
+
+class Packet:
+    """A decoded packet: `kind` and the fields that it has, as attributes. `raw` is the bytes."""
+
+    def __init__(self, kind, raw, **fields):
+        self.kind = kind
+        self.raw = raw
+        self.fields = fields
+
+    def __getattr__(self, name):
+        fields = self.fields
+        if name in fields:
+            return fields[name]
+        raise AttributeError(name)
+
+    def __repr__(self):
+        return describe(self.kind, self.fields)
+
+
+def describe(kind, fields):
+    """One line: PUBLISH(dup=0, payload=b'x', ...)."""
+    return "%s(%s)" % (NAMES[kind], ", ".join("%s=%r" % (k, fields[k]) for k in sorted(fields)))
+
+
+def varint(n):
+    """A remaining length [2.2.3], of as many bytes as it takes (five for a wrong one)."""
+    out = bytearray()
+    while True:
+        n, low = n >> 7, n & 127
+        out.append(low | (128 if n else 0))
+        if not n:
+            return bytes(out)
+
+
+def u16(n):
+    return bytes([n >> 8 & 255, n & 255])
+
+
+def utf8(s):
+    s = s.encode() if isinstance(s, str) else s
+    return u16(len(s)) + s
+
+
+def frame(b0, body):
+    return bytes([b0]) + varint(len(body)) + body
+
+
+def encode(kind, pid=None, **f):
+    """The bytes of a packet. CONNACK: sp, code. PUBLISH: topic, payload, qos, dup, retain, pid. SUBACK: codes. Acks: pid.
+
+    CONNECT: client_id, keepalive, clean, level, user, password, will (topic, payload, retain, qos).
+    SUBSCRIBE: filters ((filter, qos), ...); UNSUBSCRIBE: filters (filter, ...).
+    """
+    get = f.get
+    if kind == CONNACK:
+        return frame(0x20, bytes([get("sp", 0), get("code", 0)]))
+    if kind == PUBLISH:
+        qos = get("qos", 0)
+        b0 = 0x30 | get("dup", 0) << 3 | qos << 1 | get("retain", 0)
+        payload = get("payload", b"")
+        payload = payload.encode() if isinstance(payload, str) else payload
+        return frame(b0, utf8(get("topic", "t")) + (u16(pid) if qos else b"") + payload)
+    if kind in (PUBACK, PUBREC, PUBCOMP, UNSUBACK):
+        return frame(kind << 4, u16(pid))
+    if kind == PUBREL:
+        return frame(0x62, u16(pid))
+    if kind == SUBACK:
+        return frame(0x90, u16(pid) + bytes(get("codes", (0,))))
+    if kind in (PINGREQ, PINGRESP, DISCONNECT):
+        return frame(kind << 4, b"")
+    if kind == SUBSCRIBE:
+        return frame(0x82, u16(pid) + b"".join(utf8(t) + bytes([q]) for t, q in f["filters"]))
+    if kind == UNSUBSCRIBE:
+        return frame(0xA2, u16(pid) + b"".join(utf8(t) for t in f["filters"]))
+    if kind == CONNECT:
+        level = get("level", 4)
+        will = get("will")
+        user = get("user")
+        password = get("password")
+        flags = (2 if get("clean", 1) else 0) | (128 if user is not None else 0) | (64 if password is not None else 0)
+        body = utf8(get("client_id", ""))
+        if will:
+            flags |= 4 | will[3] << 3 | (32 if will[2] else 0)
+            body += utf8(will[0]) + utf8(will[1])
+        for s in (user, password):
+            if s is not None:
+                body += utf8(s)
+        name = utf8("MQIsdp" if level == 3 else "MQTT")
+        return frame(0x10, name + bytes([level, flags]) + u16(get("keepalive", 60)) + body)
+    raise ValueError(kind)
+
+
+class Reader:
+    """Cuts a byte stream into packets: feed(data) returns the packets that are complete by now; `rest` is what is left."""
+
+    def __init__(self):
+        self.rest = b""
+
+    def feed(self, data):
+        rest = self.rest + bytes(data)
+        out = []
+        while True:
+            n = _frame_end(rest)
+            if not n:
+                break
+            out.append(decode(rest[:n]))
+            rest = rest[n:]
+        self.rest = rest
+        return out
+
+
+def _frame_end(b):
+    """Where the first packet of b ends, 0 when it is not complete."""
+    n = 0
+    for i in range(1, 5):
+        if len(b) <= i:
+            return 0
+        n |= (b[i] & 127) << 7 * (i - 1)
+        if b[i] < 128:
+            if i > 1 and not b[i]:
+                raise Malformed("remaining length longer than needed: %r" % b[:6])
+            end = i + 1 + n
+            return end if len(b) >= end else 0
+    raise Malformed("remaining length over 4 bytes: %r" % b[:6])
+
+
+class _Body:
+    def __init__(self, b, raw):
+        self.b = b
+        self.raw = raw
+
+    def take(self, n):
+        if len(self.b) < n:
+            raise Malformed("%d bytes missing in %r" % (n - len(self.b), self.raw))
+        got, self.b = self.b[:n], self.b[n:]
+        return got
+
+    def u16(self):
+        b = self.take(2)
+        return b[0] << 8 | b[1]
+
+    def binary(self):
+        return self.take(self.u16())
+
+    def text(self):
+        s = str(self.binary(), "utf-8")
+        if "\0" in s:
+            raise Malformed("U+0000 in %r" % s)
+        return s
+
+    def pid(self):
+        n = self.u16()
+        if not n:
+            raise Malformed("packet id 0 in %r [2.3.1]" % self.raw)
+        return n
+
+
+_FLAGS = {PUBREL: 2, SUBSCRIBE: 2, UNSUBSCRIBE: 2}
+
+
+def decode(raw):
+    """One whole packet as a Packet. Raises Malformed."""
+    kind = raw[0] >> 4
+    flags = raw[0] & 15
+    i = 1
+    while raw[i] & 128:
+        i += 1
+    body = _Body(raw[i + 1 :], raw)
+    f = {}
+    if kind == PUBLISH:
+        f["retain"] = flags & 1
+        f["qos"] = flags >> 1 & 3
+        f["dup"] = flags >> 3
+        if f["qos"] == 3 or not f["qos"] and f["dup"]:
+            raise Malformed("PUBLISH flags %x [3.3.1]" % flags)
+        f["topic"] = body.text()
+        if not f["topic"] or "+" in f["topic"] or "#" in f["topic"]:
+            raise Malformed("topic %r [3.3.2.1]" % f["topic"])
+        f["pid"] = body.pid() if f["qos"] else 0
+        f["payload"] = body.take(len(body.b))
+    elif flags != _FLAGS.get(kind, 0):
+        raise Malformed("flags %x of %s [2.2.2]" % (flags, NAMES[kind]))
+    elif kind == CONNECT:
+        _connect(body, f)
+    elif kind == CONNACK:
+        f["sp"], f["code"] = body.take(2)
+    elif kind in (SUBSCRIBE, UNSUBSCRIBE):
+        f["pid"] = body.pid()
+        filters = []
+        while body.b:
+            t = body.text()
+            filters.append((t, body.take(1)[0]) if kind == SUBSCRIBE else t)
+        if not filters:
+            raise Malformed("no filter [3.8.3]")
+        f["filters"] = filters
+    elif kind == SUBACK:
+        f["pid"] = body.pid()
+        f["codes"] = tuple(body.take(len(body.b)))
+    elif PUBACK <= kind <= UNSUBACK:
+        f["pid"] = body.pid()
+    elif not PINGREQ <= kind <= DISCONNECT:
+        raise Malformed("packet type %d" % kind)
+    if body.b:
+        raise Malformed("%d bytes too many in %r" % (len(body.b), raw))
+    return Packet(kind, raw, **f)
+
+
+def _connect(body, f):
+    name, f["level"] = body.text(), body.take(1)[0]
+    if (name, f["level"]) not in (("MQTT", 4), ("MQIsdp", 3)):
+        raise Malformed("protocol %r level %d" % (name, f["level"]))
+    flags = body.take(1)[0]
+    if flags & 1 or flags & 64 and not flags & 128 or not flags & 4 and flags & 0x38:
+        raise Malformed("connect flags %02x [3.1.2.3]" % flags)
+    f["clean"] = flags >> 1 & 1
+    f["keepalive"] = body.u16()
+    f["client_id"] = body.text()
+    f["will"] = None
+    if flags & 4:
+        f["will"] = (body.text(), body.binary(), flags >> 5 & 1, flags >> 3 & 3)
+    f["user"] = body.text() if flags & 128 else None
+    f["password"] = body.binary() if flags & 64 else None

@@ -1,0 +1,43 @@
+"""Run the test_* functions of one file, on MicroPython: `micropython run_file.py FILE [NAME_PART]`. Started by run_mpy.py.
+
+The last line is `N passed, N failed, N skipped`.
+"""
+
+import sys
+
+here = __file__.rsplit("/", 2)[0]
+sys.path.insert(0, here)
+sys.path.insert(0, here + "/../firmware/lib")
+
+from fakes import clock  # noqa: E402
+from fakes.check import Skip  # noqa: E402
+
+CLOCK_NAMES = ("Clock", "World", "pair")
+
+
+def run(path, part):
+    folder, name = path.rsplit("/", 1)
+    sys.path.insert(0, folder)
+    module = __import__(name[:-3])
+    counts = [0, 0, 0]
+    starts = [("", clock.EARLY_MS)]
+    if any(hasattr(module, n) for n in CLOCK_NAMES):
+        starts = [("[early]", clock.EARLY_MS), ("[wrap]", clock.LATE_MS)]
+    for test in sorted(n for n in dir(module) if n.startswith("test_") and part in n):
+        for word, start in starts:
+            clock.start_ms = start
+            try:
+                getattr(module, test)()
+                counts[0] += 1
+            except Skip as e:
+                print("SKIP %s %s%s: %s" % (path, test, word, e))
+                counts[2] += 1
+            except Exception as e:
+                print("FAIL %s %s%s" % (path, test, word))
+                sys.print_exception(e)
+                counts[1] += 1
+    print("%d passed, %d failed, %d skipped" % tuple(counts))
+    return counts[1]
+
+
+sys.exit(1 if run(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "") else 0)

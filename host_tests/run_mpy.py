@@ -1,0 +1,76 @@
+"""Run the unit and story tests on a real MicroPython, one interpreter process for each file.
+
+    python3 host_tests/run_mpy.py [FILE_OR_FOLDER ...] [-k NAME_PART] [--junit FILE]
+
+The interpreter: $MICROPYTHON, else .cache/micropython/micropython32, else `micropython` on PATH.
+Exit status: 0 all passed, 1 a test failed, 2 there is no interpreter.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TOTAL = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.M)
+FILE_TIMEOUT_S = 300
+
+
+def interpreter() -> str:
+    """The MicroPython to use, "" when there is none."""
+    chosen = os.environ.get("MICROPYTHON")
+    if chosen:
+        return shutil.which(chosen) or ""
+    cached = HERE.parent / ".cache" / "micropython" / "micropython32"
+    return str(cached) if cached.exists() else shutil.which("micropython") or ""
+
+
+def run_file(micropython: str, path: Path, part: str) -> tuple:
+    """(passed, failed, skipped) of one file; a process that dies without a total counts as one failure."""
+    cmd = [micropython, "-X", "heapsize=16m", str(HERE / "fakes" / "run_file.py"), str(path), part]
+    try:
+        got = subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=FILE_TIMEOUT_S)
+    except subprocess.TimeoutExpired as e:
+        print("FAIL %s: no end after %d s\n%s" % (path, FILE_TIMEOUT_S, (e.stdout or b"").decode(errors="replace")))
+        return 0, 1, 0
+    text = got.stdout.decode(errors="replace")
+    total = TOTAL.search(text)
+    shown = TOTAL.sub("", text).strip()
+    if shown:
+        print(shown)
+    if not total:
+        print("FAIL %s: the interpreter ended with %d before the total" % (path, got.returncode))
+        return 0, 1, 0
+    return tuple(int(n) for n in total.groups())
+
+
+def main() -> int:
+    args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    args.add_argument("paths", nargs="*", default=[str(HERE / "unit"), str(HERE / "story")], help="files or folders")
+    args.add_argument("-k", default="", metavar="PART", help="only tests with this in their name")
+    opts = args.parse_args()
+    micropython = interpreter()
+    if not micropython:
+        print("No MicroPython: run `make setup`, or name one with MICROPYTHON=/path/to/micropython.", file=sys.stderr)
+        return 2
+    files = []
+    for p in map(Path, opts.paths):
+        if not p.exists():
+            print("There is no %s." % p, file=sys.stderr)
+            return 2
+        # cpython_*.py need CPython and say so by their name
+        files += sorted(p.glob("test_*.py")) if p.is_dir() else [p]
+    sums = [0, 0, 0]
+    for path in files:
+        for i, n in enumerate(run_file(micropython, path.resolve(), opts.k)):
+            sums[i] += n
+    print("MicroPython: %d files" % len(files))
+    print("%d passed, %d failed, %d skipped" % tuple(sums))
+    return 1 if sums[1] or not sums[0] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
