@@ -1,0 +1,1 @@
+"""What happened to each device, from the log of a Mosquitto broker. See docs/mosqlog.md."""

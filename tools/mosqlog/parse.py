@@ -1,0 +1,542 @@
+"""Mosquitto log lines, versions 1.3 to 2.1, as typed events.
+
+    parse(line) -> Event            one line by itself
+    Parser().parse(line) -> Event   the lines of one log in order: also knows the lines that only
+                                    mean something after another one (filters, the will's topic)
+
+As the oracle of a test: start Mosquitto with `log_type all` to stderr into a file, then
+
+    events = [parse(line) for line in open(path, "rb")]
+    assert Publish(t, False, "dev", dup=True, ...) in events      or
+    assert [e.pid for e in events if isinstance(e, Ack) and e.name == "PUBREL" and not e.sent] == [7]
+
+Every event is a NamedTuple whose first field is `t`: seconds since 1970, None when the line has no
+time. A time without a zone is taken as written (as if it were UTC). `sent` is True for what the
+broker sent to the client. Ids, users and topics are str; bytes that are not UTF-8 become lone
+surrogates ("surrogateescape") and come back unchanged with `.encode("utf-8", "surrogateescape")`.
+
+Never raises on input, never invents: what is not recognised whole is `Unknown`.
+Anchored at the line's end wherever the format allows, because ids and topics hold anything. Two
+texts cannot be told apart by anybody: an id that itself contains ` (d0, q0, r0, m0, '`; it is
+taken to end before it.
+"""
+
+import re
+from typing import Callable, Dict, NamedTuple, Optional, Union
+
+from . import stamp
+
+Time = Optional[float]
+
+
+class Accept(NamedTuple):
+    """A TCP connection, no CONNECT yet. `address` is IP (1.x) or IP:PORT (2.x)."""
+    t: Time
+    address: str
+    port: int
+
+
+class Connected(NamedTuple):
+    """A CONNECT that passed. `protocol` 3, 4 (3.1.1), 5, None where not logged (to 1.5)."""
+    t: Time
+    client: str
+    address: str
+    protocol: Optional[int]
+    clean: bool
+    keepalive_s: int
+    user: Optional[str]
+    bridge: bool
+
+
+class Will(NamedTuple):
+    """The client left a will; its topic follows as WillTopic."""
+    t: Time
+    client: Optional[str]
+    size_b: int
+    qos: int
+    retain: bool
+
+
+class WillTopic(NamedTuple):
+    """Only from Parser."""
+    t: Time
+    client: Optional[str]
+    topic: str
+
+
+class Connack(NamedTuple):
+    """`code` 0 is accepted. Before 2.1 a refused CONNACK names the address as `client`."""
+    t: Time
+    client: str
+    session_present: bool
+    code: int
+
+
+class Publish(NamedTuple):
+    """`pid` counts in the client's own space when received, in the broker's when sent.
+    `size_b` is None when Mosquitto cut the line; then `topic` is cut too."""
+    t: Time
+    sent: bool
+    client: str
+    dup: bool
+    qos: int
+    retain: bool
+    pid: int
+    topic: str
+    size_b: Optional[int]
+
+
+class Ack(NamedTuple):
+    """`name` PUBACK, PUBREC, PUBREL or PUBCOMP; `code` None where not logged."""
+    t: Time
+    sent: bool
+    name: str
+    client: str
+    pid: int
+    code: Optional[int]
+
+
+class Control(NamedTuple):
+    """`name` SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT or AUTH."""
+    t: Time
+    sent: bool
+    name: str
+    client: str
+
+
+class Filter(NamedTuple):
+    """A filter of the SUBSCRIBE (qos 0..2) or UNSUBSCRIBE (qos None). Only from Parser."""
+    t: Time
+    client: str
+    filter: str
+    qos: Optional[int]
+    denied: bool
+
+
+class Granted(NamedTuple):
+    """A subscription in force. Only from Parser."""
+    t: Time
+    client: str
+    filter: str
+    qos: int
+
+
+class Removed(NamedTuple):
+    """A subscription gone. Only from Parser."""
+    t: Time
+    client: str
+    filter: str
+
+
+class Ended(NamedTuple):
+    """A line that ends a connection. `how` is one of HOWS; `address` from 2.1.1 on;
+    `detail` is the broker's own reason for `error`. One end may take two lines, and 1.4 and 2.1
+    write one for a connection that had ended before: the analyser sorts that out."""
+    t: Time
+    client: str
+    how: str
+    address: Optional[str]
+    detail: str
+
+
+class Refused(NamedTuple):
+    """A PUBLISH that the broker did not pass on. `why` is denied, too-large or quota."""
+    t: Time
+    sent: bool
+    client: str
+    why: str
+    qos: Optional[int]
+    topic: Optional[str]
+    size_b: Optional[int]
+
+
+class Dropping(NamedTuple):
+    """The queue of this client is full; the broker drops its messages from here on."""
+    t: Time
+    client: str
+
+
+class UnknownPid(NamedTuple):
+    """An ack for a packet id that the broker does not know."""
+    t: Time
+    client: str
+    name: str
+    pid: int
+
+
+class Expired(NamedTuple):
+    """A kept session that the broker forgot."""
+    t: Time
+    client: str
+
+
+class Violation(NamedTuple):
+    """What the client did wrong, before the end that follows. `who` is an id or an address."""
+    t: Time
+    who: str
+    text: str
+
+
+class Broker(NamedTuple):
+    """`state` starting, running or terminating."""
+    t: Time
+    version: str
+    state: str
+
+
+class Detail(NamedTuple):
+    """A TAB line whose place is not known."""
+    t: Time
+    text: str
+
+
+class Note(NamedTuple):
+    """A known line that says nothing about a client."""
+    t: Time
+    text: str
+
+
+class Unknown(NamedTuple):
+    t: Time
+    text: str
+
+
+Event = Union[Accept, Connected, Will, WillTopic, Connack, Publish, Ack, Control, Filter, Granted,
+              Removed, Ended, Refused, Dropping, UnknownPid, Expired, Violation, Broker, Detail,
+              Note, Unknown]
+
+Made = Callable[[Time, str, int], Optional[Event]]
+
+HOWS = ("clean", "closed", "timeout", "takeover", "protocol-error", "malformed", "oversize",
+        "not-authorised", "no-memory", "administrative", "error")
+
+# Ends by their last words; the longer before the shorter that it ends with.
+_ENDS = (
+    (" disconnected, session taken over.", "takeover"),
+    (" disconnected: session taken over.", "takeover"),
+    (" already connected, closing old connection.", "takeover"),
+    (" closed its connection.", "closed"),
+    (" disconnected: connection closed by client.", "closed"),
+    (" has exceeded timeout, disconnecting.", "timeout"),
+    (" disconnected: exceeded timeout.", "timeout"),
+    (" disconnected due to protocol error.", "protocol-error"),
+    (" disconnected: protocol error.", "protocol-error"),
+    (" disconnected due to malformed packet.", "malformed"),
+    (" disconnected: malformed packet.", "malformed"),
+    (" disconnected due to oversize packet.", "oversize"),
+    (" disconnected: oversize packet.", "oversize"),
+    (" disconnected due to oversize payload.", "oversize"),
+    (" disconnected: oversize payload.", "oversize"),
+    (" disconnected due to out of memory.", "no-memory"),
+    (" disconnected: out of memory.", "no-memory"),
+    (" disconnected, not authorised.", "not-authorised"),
+    (" disconnected, no longer authorised.", "not-authorised"),
+    (" disconnected: not authorised.", "not-authorised"),
+    (" disconnected: bad username or password.", "not-authorised"),
+    (" been disconnected by administrative action.", "administrative"),
+    (" disconnected: administrative action.", "administrative"),
+    (" disconnected.", "clean"),
+)
+_NOT_SUPPORTED = re.compile(r"(.*) disconnected due to (.*(?:QoS too high|not allowed feature).*)\.")
+_OTHER_END = re.compile(r"(.*) disconnected: (.+?)\.?")
+_BRACKET = re.compile(r"(.*) \[([^\[\]]*:\d+)\]")
+_LONG_B = 900   # a shorter line was cut by somebody else than Mosquitto
+
+_ACCEPT = re.compile(r"(.+) on port (\d+)\.")
+_CONNECTED = re.compile(
+    r"from (\S*|.+?) as (.*) \((?:p(\d+), )?c([01]), k(\d+)(?:, u(.*))?\)\.")
+_WILL = re.compile(r"\((\d+) bytes\) \(r([01]), q([0-2])\)\.")
+_CONNACK = re.compile(r"(.*) \((?:([01]), )?(\d+)\)")
+_PUBLISH = re.compile(
+    r"(.*?) \(d([01]), q([0-2]), r([01]), m(\d+), '(.*)', \.\.\. \((\d+) bytes\)\)")
+_PUBLISH_CUT = re.compile(r"(.*?) \(d([01]), q([0-2]), r([01]), m(\d+), '(.*)")
+_DENIED_TO = re.compile(r"(.*?) \(q([0-2]), r([01]), '(.*)', \.\.\. \((\d+) bytes\)\)")
+_ACK = re.compile(r"(.*) \((?:Mid: ?|m)(\d+)(?:, (?:RC: ?|rc)(\d+))?\)")
+_AUTH = re.compile(r"(.*) \(rc\d+, .*\)")
+_UNKNOWN_PID = re.compile(
+    r"(?:Warning: )?Received (PUB[A-Z]+) from (.*) for an unknown packet identifier (\d+)\.")
+_TOO_LARGE = re.compile(r"outgoing PUBLISH for (.*) \((\d+) bytes\)")
+_DROPPING = re.compile(r"being dropped for client (.*)\.")
+_BAD_SOCKET = re.compile(r"on client (.*?): (.*?)\.?")
+_SOCKET_ERROR = re.compile(r"client (.*), disconnecting\.")
+_EXPIRED = re.compile(r"Expiring (?:persistent )?client (.*) due to timeout\.")
+_VERSION = re.compile(r"mosquitto version (\S+)(?: \(build date .*\))? (starting|running|terminating)")
+_ASKED = re.compile(r"(.*) \((?:QoS ([0-2])|(denied))\)")
+_QOS_FILTER = re.compile(r"([0-2]) (.*)")
+_SENTENCES = (      # of a client's or a stranger's mistake; group 1 is who
+    re.compile(r"Protocol error from (.*?):? (?:CONNECT|[A-Z]\S* ).*"),
+    re.compile(r"Protocol error from (.*?): .*"),
+    re.compile(r"Invalid protocol (?:version \d+|\".*\") in CONNECT from (.*)\."),
+    re.compile(r"(?:Invalid|Too high) .* in (?:PUBLISH|CONNECT|subscription command) from (.*?)"
+               r"(?:, disconnecting)?\."),
+    re.compile(r"Invalid PUBLISH \(QoS=0 and DUP=1\) from (.*), disconnecting\."),
+    re.compile(r"(?:Empty|Invalid) (?:un)?subscription string from (.*), disconnecting\."),
+    re.compile(r"Bad client (.*) sending multiple CONNECT messages\."),
+    re.compile(r"Reused message ID \d+ from (.*) detected\. Clearing from storage\."),
+    re.compile(r"Client (.*) has exceeded its receive-maximum quota\. .*"),
+    re.compile(r"Client (.*) connected with too large Will payload"),
+    re.compile(r"Client connection from (.*?) (?:failed|denied).*"),
+    re.compile(r"Client from (.*) appears to be using TLS to connect to a non-TLS listener\."),
+    re.compile(r"Connection from (.*) rejected, .*"),
+    re.compile(r"(.*) sent CONNECT with missing keepalive\."),
+)
+_NOTES = (
+    "Config loaded from ", "Opening ", "Saving in-memory database", "No will message specified.",
+    "Info: ", "Warning: ", "Error", "Loading ", "Plugin ", "Restored ", "Using default config",
+    "Starting in local only mode", "Create a configuration file", "For more details see ",
+    "Bridge ", "Connecting bridge ", "Reloading config.", "OpenSSL Error", "Using http_dir ",
+    " Username/password checking", " TLS-PSK checking", " Extended authentication", "Unable to ",
+    "TLS key logging", "Could not ", "password-file: ", "You are using the ", "The '",
+    "It is best practice", "Internal log buffer", "To fix this", "ACL denying ", "OCSP: ",
+    "Received CONNACK on connection ", "Creating default listener")
+
+
+# Each takes the time, the whole text and where the text behind the head begins.
+
+def _accept(t: Time, text: str, start: int) -> Optional[Event]:
+    m = _ACCEPT.fullmatch(text, start)
+    return m and Accept(t, m[1], int(m[2]))
+
+
+def _connected(t: Time, text: str, start: int) -> Optional[Event]:
+    m = _CONNECTED.fullmatch(text, start)
+    if not m:
+        return None
+    user = m[6]
+    if user and len(user) > 1 and user[0] == user[-1] == "'":
+        user = user[1:-1]
+    # 1.6 and 2.0 print 1 and 2 for MQTT 3.1 and 3.1.1, 2.1 prints 3 and 4.
+    protocol = m[3] and {1: 3, 2: 4}.get(int(m[3]), int(m[3]))
+    return Connected(t, m[2], m[1], protocol, m[4] == "1", int(m[5]), user, text[4] == "b")
+
+
+def _will(t: Time, text: str, start: int) -> Optional[Event]:
+    m = _WILL.fullmatch(text, start)
+    return m and Will(t, None, int(m[1]), int(m[3]), m[2] == "1")
+
+
+def _connack(t: Time, text: str, start: int) -> Optional[Event]:
+    m = _CONNACK.fullmatch(text, start)
+    return m and Connack(t, m[1], m[2] == "1", int(m[3]))
+
+
+def _publish(sent: bool) -> Made:
+    def made(t: Time, text: str, start: int, new=tuple.__new__) -> Optional[Event]:
+        m = _PUBLISH.fullmatch(text, start)
+        if m:
+            client, dup, qos, retain, pid, topic, size = m.groups()
+            return new(Publish, (t, sent, client, dup == "1", int(qos), retain == "1", int(pid),
+                                 topic, int(size)))
+        if len(text.encode("utf-8", "surrogateescape")) < _LONG_B:
+            return None
+        m = _PUBLISH_CUT.fullmatch(text, start)
+        return m and Publish(t, sent, m[1], m[2] == "1", int(m[3]), m[4] == "1", int(m[5]), m[6],
+                             None)
+    return made
+
+
+def _ack(sent: bool, name: str) -> Made:
+    def made(t: Time, text: str, start: int, new=tuple.__new__) -> Optional[Event]:
+        m = _ACK.fullmatch(text, start)
+        if m:
+            client, pid, code = m.groups()
+            return new(Ack, (t, sent, name, client, int(pid), code and int(code)))
+        return _unknown_pid(t, text, 0)
+    return made
+
+
+def _control(sent: bool, name: str) -> Made:
+    def made(t: Time, text: str, start: int) -> Optional[Event]:
+        client = text[start:]
+        m = _AUTH.fullmatch(client) if name == "AUTH" else None
+        return Control(t, sent, name, m[1] if m else client) if client else None
+    return made
+
+
+def _unknown_pid(t: Time, text: str, start: int) -> Optional[Event]:
+    m = _UNKNOWN_PID.fullmatch(text)
+    return m and UnknownPid(t, m[2], m[1], int(m[3]))
+
+
+def _refused(sent: bool, why: str) -> Made:
+    def made(t: Time, text: str, start: int) -> Optional[Event]:
+        m = _PUBLISH.fullmatch(text, start)
+        if m:
+            return Refused(t, sent, m[1], why, int(m[3]), m[6], int(m[7]))
+        m = _DENIED_TO.fullmatch(text, start)
+        if m:
+            return Refused(t, sent, m[1], why, int(m[2]), m[4], int(m[5]))
+        if text.endswith(", quota exceeded."):
+            return Refused(t, sent, text[start:-17], "quota", None, None, None)
+        return None
+    return made
+
+
+def _dropped_large(t: Time, text: str, start: int) -> Optional[Event]:
+    return _refused(False, "too-large")(t, text, start + len("PUBLISH from "))
+
+
+def _dropping_large(t: Time, text: str, start: int) -> Optional[Event]:
+    m = _TOO_LARGE.fullmatch(text, start)
+    return m and Refused(t, True, m[1], "too-large", None, None, int(m[2]))
+
+
+def _dropping(t: Time, text: str, start: int) -> Optional[Event]:
+    m = _DROPPING.fullmatch(text, start)
+    return m and Dropping(t, m[1])
+
+
+def _bad_socket(t: Time, text: str, start: int) -> Optional[Event]:
+    m = _BAD_SOCKET.fullmatch(text, start)
+    return m and Ended(t, m[1], "error", None, m[2])
+
+
+def _socket_error(t: Time, text: str, start: int) -> Optional[Event]:
+    m = _SOCKET_ERROR.fullmatch(text, start)
+    return m and Ended(t, m[1], "closed", None, "")
+
+
+_BY_HEAD: Dict[str, Made] = {       # by the first three words
+    "New connection from": _accept, "New client connected": _connected,
+    "New bridge connected": _connected, "Will message specified": _will,
+    "Sending CONNACK to": _connack,
+    "Received PUBLISH from": _publish(False), "Sending PUBLISH to": _publish(True),
+    "Denied PUBLISH from": _refused(False, "denied"),
+    "Denied PUBLISH to": _refused(True, "denied"),
+    "Rejected PUBLISH from": _refused(False, "quota"),
+    "Rejected PUBLISH to": _refused(True, "quota"),
+    "Dropped too large": _dropped_large, "Dropping too large": _dropping_large,
+    "Outgoing messages are": _dropping, "Bad socket read/write": _bad_socket,
+    "Socket error on": _socket_error,
+}
+for _name in ("PUBACK", "PUBREC", "PUBREL", "PUBCOMP"):
+    _BY_HEAD["Received " + _name + " from"] = _ack(False, _name)
+    _BY_HEAD["Sending " + _name + " to"] = _ack(True, _name)
+    _BY_HEAD["Warning: Received " + _name] = _unknown_pid
+for _name in ("SUBSCRIBE", "SUBACK", "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP",
+              "DISCONNECT", "AUTH"):
+    _BY_HEAD["Received " + _name + " from"] = _control(False, _name)
+    _BY_HEAD["Sending " + _name + " to"] = _control(True, _name)
+
+
+def _message(t: Time, text: str) -> Optional[Event]:
+    """The event of a line without its prefix, None when it is not known."""
+    end = text.find(" ", text.find(" ", text.find(" ") + 1) + 1)
+    made = _BY_HEAD.get(text[:end])
+    if made:
+        return made(t, text, end + 1)
+    if text.startswith("Client "):
+        return _client(t, text)
+    if text.startswith("\t"):
+        return Detail(t, text[1:])
+    if text.startswith("#011"):      # how rsyslog writes a TAB
+        return Detail(t, text[4:])
+    if text.startswith("mosquitto version "):
+        m = _VERSION.fullmatch(text)
+        return m and Broker(t, m[1], m[2])
+    if text.startswith("Expiring "):
+        m = _EXPIRED.fullmatch(text)
+        return m and Expired(t, m[1])
+    return _violation(t, text) or (Note(t, text) if text.startswith(_NOTES) else None)
+
+
+def _client(t: Time, text: str) -> Optional[Event]:
+    for words, how in _ENDS:
+        if text.endswith(words):
+            return _ended(t, text[7:-len(words)], how, "")
+    event = _violation(t, text)
+    if event:
+        return event
+    if " negotiated " in text and " cipher " in text:
+        return Note(t, text)
+    m = _NOT_SUPPORTED.fullmatch(text, 7) or _OTHER_END.fullmatch(text, 7)
+    return m and _ended(t, m[1], "error", m[2])
+
+
+def _ended(t: Time, who: str, how: str, detail: str) -> Optional[Ended]:
+    m = _BRACKET.fullmatch(who)
+    if m:
+        return Ended(t, m[1], how, m[2], detail)
+    return Ended(t, who, how, None, detail) if who else None
+
+
+def _violation(t: Time, text: str) -> Optional[Event]:
+    for sentence in _SENTENCES:
+        m = sentence.fullmatch(text)
+        if m:
+            return Violation(t, m[1], text)
+    return None
+
+
+def parse(line: Union[bytes, str]) -> Event:
+    """The event of one line, its end of line included or not. Never raises, keeps no state."""
+    t, text = stamp.Splitter().split(_text(line))
+    return _message(t, text) or Unknown(t, text)
+
+
+def _text(line: Union[bytes, str]) -> str:
+    if isinstance(line, bytes):
+        line = line.decode("utf-8", "surrogateescape")
+    # NULs: a log truncated while Mosquitto has it open begins with a hole of them.
+    return line.rstrip("\r\n").lstrip("\0")
+
+
+class Parser:
+    """The lines of one log, in order: resolves what depends on the lines before.
+
+    time_format: the `log_timestamp_format` of the broker, None to recognise the usual ones.
+    now: seconds since 1970 at which the log was written last, for times without a year; None is now.
+    Raises ValueError for a time_format that it cannot read.
+    """
+
+    def __init__(self, time_format: Optional[str] = None, now: Time = None):
+        self._stamp = stamp.Splitter(time_format, now)
+        self._client: Optional[str] = None      # of the CONNECT, SUBSCRIBE or UNSUBSCRIBE
+        self._place = ""                        # "will", "SUBSCRIBE", "UNSUBSCRIBE" or nowhere
+        self._filter = ""                       # the last one asked for
+
+    def parse(self, line: Union[bytes, str]) -> Event:
+        """The event of the next line. Never raises."""
+        t, text = self._stamp.split(_text(line))
+        event = _message(t, text)
+        kind = type(event)
+        if kind is Publish or kind is Ack:      # nine lines of ten: as little as possible
+            return event
+        if event is None or kind is Detail:
+            return self._in_place(t, text, event) or event or Unknown(t, text)
+        if kind is Control:
+            if not event.sent:
+                self._place, self._client = event.name, event.client
+                self._filter = ""
+            elif event.name in ("SUBACK", "UNSUBACK"):
+                self._place = ""
+        elif kind is Connected:
+            self._place, self._client = "", event.client
+        elif kind is Will:
+            self._place = "will"
+            return event._replace(client=self._client)
+        return event
+
+    def _in_place(self, t: Time, text: str, detail: Optional[Detail]) -> Optional[Event]:
+        place, client = self._place, self._client
+        asked = detail.text if detail else text     # some copies of a log have lost their TABs
+        if place == "will":
+            self._place = ""
+            return detail and WillTopic(t, client, asked)
+        if place not in ("SUBSCRIBE", "UNSUBSCRIBE"):
+            return None
+        if not detail and self._filter and text.startswith(client + " "):
+            rest = text[len(client) + 1:]
+            if place == "UNSUBSCRIBE" and rest == self._filter:
+                return Removed(t, client, rest)
+            m = place == "SUBSCRIBE" and _QOS_FILTER.fullmatch(rest)
+            if m and m[2] == self._filter:
+                return Granted(t, client, m[2], int(m[1]))
+        if place == "UNSUBSCRIBE":
+            self._filter = asked
+            return detail and Filter(t, client, asked, None, False)
+        m = _ASKED.fullmatch(asked)
+        if not m:
+            return None
+        self._filter = m[1]
+        return Filter(t, client, m[1], m[2] and int(m[2]), bool(m[3]))
