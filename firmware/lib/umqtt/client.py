@@ -1,0 +1,477 @@
+"""The native MQTT client: `poll(ms)` is the one step that does all work; a blocking call is a loop over it with a deadline.
+
+Steady state allocates nothing: bytes topics and payloads, `set_view` for receiving. Optional parts are passed in: `reconnect`
+(umqtt.reconnect), `store` (umqtt.store), a callback that routes (umqtt.routes); TLS is imported when `ssl` is given.
+"""
+
+import sys
+from time import ticks_add, ticks_diff, ticks_ms
+
+from micropython import const
+
+from umqtt import wire
+from umqtt.engine import Engine
+from umqtt.session import Session
+from umqtt.transport import Transport, code
+from umqtt.wire import MQTTException, ProtocolError
+
+if sys.implementation.version[:2] < (1, 22):
+    raise ImportError("umqtt needs MicroPython 1.22 or newer")
+
+_len = len
+
+_CONNACK = const(2)
+_PUBLISH = const(3)
+_PUBREC = const(5)
+_PUBREL = const(6)
+_SUBACK = const(9)
+_PART = const(14)
+_DRAINED = const(15)
+_W_PUBACK = const(4)
+_W_PUBREC = const(5)
+_W_UNSUBACK = const(11)
+
+
+class MQTTClient:
+    """One connection to a broker and what must outlive it.
+
+    client_id: str or bytes; kept sessions need the same one each time. port 0: 1883, with ssl 8883. keepalive: seconds, 0 for none.
+    ssl: an SSLContext. clean_session False: the broker keeps subscriptions and messages between connections. protocol: 4 (MQTT 3.1.1)
+    or 3 (3.1). inflight: slots for unacknowledged messages. rx_size, tx_size: bytes; larger messages are streamed or drained.
+    timeout_ms: the deadline of every call that is not given its own. Raises ValueError.
+    """
+
+    def __init__(self, client_id, server, port=0, user=None, password=None, keepalive=60, ssl=None, *, clean_session=False,
+                 protocol=4, inflight=4, rx_size=256, tx_size=256, timeout_ms=10000, reconnect=None, store=None):  # fmt: skip
+        self.client_id = client_id
+        self.server = server
+        self.port = port or (8883 if ssl else 1883)
+        self.user = user
+        self.pswd = password
+        self.keepalive = keepalive
+        self.ssl = ssl
+        self.clean_session = clean_session
+        self.protocol = protocol
+        self.will = None
+        self.cb = self.view = None
+        self.timeout_ms = timeout_ms
+        self.reconnect = reconnect
+        self.store = store
+        self.subs = {}  # filter: QoS
+        self.resub = False  # they are to be made again
+        self.s = Session(inflight)
+        self.e = Engine(self.s, rx_size, tx_size)
+        self.t = Transport()
+        self.busy = False  # inside a callback: calls stage and return
+        self.topic = self.topic_b = None  # the topic checked last, as given and as bytes
+        self.granted = self.resumed = None
+        self.part = 0  # 1: in a message that comes in parts, 2: its view raised
+        self.wanted = True  # False once disconnect was asked for: no reconnect then
+        self.connects = 0
+        self.error = ""
+        if ssl:
+            self._tls()
+        if store:
+            store.replay(self.s, self.subs)
+
+    def _tls(self):
+        from umqtt import tls
+
+        return tls.wrap(self.ssl, self.timeout_ms)
+
+    def set_callback(self, f):
+        """f(topic, payload, retained) is called with bytes, bytes, bool for each message, before it is acknowledged.
+
+        What it raises comes out of `poll`, and the message stays unacknowledged. What it publishes or subscribes is staged, not waited for.
+        """
+        self.cb = f
+
+    def set_view(self, f):
+        """f(buf, topic_end, start, end, flags) is called instead, allocating nothing: topic buf[2:topic_end], payload buf[start:end].
+
+        buf is the receive buffer, valid during the call. flags: 1 retained, 2 and 4 the QoS, 8 DUP; 16: more of this message follows
+        (it is larger than rx_size), 32: this is a later part of it. topic_end 0: the topic itself was larger.
+        """
+        self.view = f
+
+    def set_last_will(self, topic, msg, retain=False, qos=0):
+        """What the broker publishes when this client vanishes [3.1.2.5]; for the next `connect`. Raises ValueError."""
+        self.will = wire.text(topic), wire.data(msg), retain, wire.number(qos, 2)
+
+    def connect(self, timeout_ms=None):
+        """Connect and resume: TCP (and TLS), CONNECT, CONNACK, each within the deadline; a connection that is up is closed first.
+
+        Returns session present: True when the broker kept this client's session. Raises ValueError before anything changed; OSError: no
+        connection, or no answer in time; MQTTException(code, reason): refused; ProtocolError. Then nothing is left open.
+        """
+        if timeout_ms is None:
+            timeout_ms = self.timeout_ms
+        pkt = wire.connect(self.client_id, self.user, self.pswd, self.keepalive, self.clean_session, self.protocol, self.will)
+        self._close()
+        self.wanted = True
+        self.part = 0
+        e = self.e
+        self.t.open(self.server, self.port, timeout_ms, self._tls() if self.ssl else None)
+        e.start(self.keepalive * 1000, ticks_ms())
+        e.tx.extend(pkt)
+        e.n = _len(pkt)
+        end = ticks_add(ticks_ms(), timeout_ms)
+        self.resumed = None
+        try:
+            while self.resumed is None:
+                self._step(self._left(end))
+            self.connects += 1
+            if self.resub:
+                self._resubscribe(timeout_ms)
+            self._flush()
+        except Exception as x:
+            self._close(x)
+            raise
+        return self.resumed
+
+    def _resubscribe(self, timeout_ms):
+        # a filter at a time: any number of them fits the buffers; a refused one is dropped and told by diag
+        for f in list(self.subs):
+            end = self._end(timeout_ms)
+            i = -1
+            while i < 0:
+                i = self.s.reserve(_SUBACK, 0, (f,), bytes((self.subs[f],)))
+                if i < 0:
+                    self._step(self._left(end))
+            pid = self.s.pids[i]
+            self._flush()
+            while self.s.pids[i] == pid:
+                self._step(self._left(end))
+        self.resub = False
+
+    def _connack(self):
+        rx = self.e.rx
+        if rx[1]:
+            raise wire.refused(rx[1])
+        if rx[0] > 1 and self.protocol > 3:
+            raise ProtocolError("CONNACK flags")
+        # MQTT 3.1 has no session present: what a kept session holds is repeated either way
+        present = not self.clean_session and (rx[0] & 1 == 1 or self.protocol == 3)
+        if not present or self.protocol == 3:
+            self.resub = self.resub or _len(self.subs) > 0
+        self.s.resume(present)
+        if self.store:
+            self.store.resumed(present)
+        self.resumed = present
+
+    def isconnected(self):
+        """Whether CONNACK came and nothing has gone wrong since. Does no I/O."""
+        return self.e.up
+
+    @property
+    def inflight(self):
+        """Messages and subscriptions not yet acknowledged."""
+        return _len(self.s.pids) - self.s.pids.count(0)
+
+    def publish(self, topic, msg, retain=False, qos=0, wait=True, timeout_ms=None):
+        """Publish `msg` (bytes-like or str) under `topic` [3.3].
+
+        QoS 0: returns 0 once the bytes are with the network. QoS 1, 2: takes a slot, returns the packet id: with `wait` when the broker has
+        acknowledged, without at once (None when all slots are taken), and the message goes out when the link allows, repeated after a
+        reconnect until acknowledged. A payload that can change (bytearray) is copied when it outlives the call.
+        Raises ValueError (nothing changed); OSError: link down or deadline passed: a message of QoS 1 or 2 that had its slot
+        stays in flight and is not to be published again. Inside a callback nothing waits. Allocates nothing for bytes.
+        """
+        if topic is not self.topic:
+            self._topic(topic)
+        if msg.__class__ is not bytes:
+            msg = wire.data(msg)
+        if qos:
+            return self._publish(self.topic_b, msg, (0x31 if retain else 0x30) | wire.number(qos, 2) << 1, wait, timeout_ms)
+        e = self.e
+        if e.n or self.s.todos or not e.up:
+            self._ready(_len(self.topic_b) + _len(msg) + 7, timeout_ms)
+        e.publish(0x31 if retain else 0x30, self.topic_b, 0, msg)
+        self._flush()
+        if e.n and not self.busy:
+            self._drain(timeout_ms)
+        return 0
+
+    def _topic(self, topic):
+        b = wire.text(topic)
+        self.topic_b = b if b.__class__ is bytes else bytes(b)
+        self.topic = topic if isinstance(topic, (str, bytes)) else None
+
+    def _end(self, timeout_ms):
+        return ticks_add(ticks_ms(), self.timeout_ms if timeout_ms is None else timeout_ms)
+
+    def _left(self, end):
+        left = ticks_diff(end, ticks_ms())
+        if left <= 0:
+            raise OSError(code("ETIMEDOUT", 110), "no answer in time")
+        return left
+
+    def _turn(self, end):
+        if self.reconnect:
+            self.reconnect.turn(self, self._left(end))
+        else:
+            self._step(self._left(end))
+
+    def _ready(self, n, timeout_ms):
+        # a QoS 0 message waits until what is older has left; inside a callback it must fit behind it
+        e = self.e
+        if self.busy or not e.up and not self.reconnect:
+            if not e.up:
+                raise OSError(code("ENOTCONN", 107), "not connected")
+            if not e.room(n):
+                raise OSError(code("ENOBUFS", 105), "send buffer full: publish outside the callback")
+            return
+        end = self._end(timeout_ms)
+        while e.n or self.s.todos or not e.up:
+            self._turn(end)
+
+    def _drain(self, timeout_ms):
+        e = self.e
+        end = self._end(timeout_ms)
+        try:
+            while e.n and e.up:
+                self._step(self._left(end))
+        except Exception:
+            if e.n:
+                self._close()  # half a packet is out: nothing can follow it
+            raise
+
+    def _reserve(self, state, b0, topic, payload, wait, end):
+        # -> a slot, -1 when there is none and none is waited for
+        wait = wait and not self.busy
+        if wait and not self.e.up and not self.reconnect:
+            raise OSError(code("ENOTCONN", 107), "not connected")
+        i = self.s.reserve(state, b0, topic, payload)
+        while i < 0 and wait:
+            self._turn(end)
+            i = self.s.reserve(state, b0, topic, payload)
+        return i
+
+    def _publish(self, topic, msg, b0, wait, timeout_ms):
+        s = self.s
+        end = self._end(timeout_ms)
+        if msg.__class__ is not bytes and (self.busy or not wait):
+            msg = bytes(msg)
+        i = self._reserve(_W_PUBREC if b0 & 4 else _W_PUBACK, b0, topic, msg, wait, end)
+        if i < 0:
+            return None
+        pid = s.pids[i]
+        if self.store:
+            try:
+                self.store.put(pid, b0, topic, msg)
+            except Exception:
+                s.free(i)
+                raise
+        try:
+            self._wait(i, pid, wait, end)
+        finally:
+            if s.pids[i] == pid and msg.__class__ is not bytes:
+                if self.e.big is msg:
+                    self._close()  # the rest of it would go out as the caller changes it
+                if s.payload[i] is msg:
+                    s.payload[i] = bytes(msg)
+        return pid
+
+    def _wait(self, i, pid, wait, end):
+        if self.e.up:
+            self._flush()
+        if wait and not self.busy:
+            while self.s.pids[i] == pid:
+                self._turn(end)
+
+    def subscribe(self, topic, qos=0, wait=True, timeout_ms=None):
+        """Subscribe to a filter, or to several: [(filter, qos), ...] [3.8]. Made again with its QoS when the broker forgot the session.
+
+        Returns the granted QoS, one byte each (None without `wait`, inside a callback, or when all slots are taken).
+        Raises ValueError (nothing changed), MQTTException(0x80, filter) when the broker refused one, OSError, ProtocolError.
+        """
+        if isinstance(topic, (str, bytes, bytearray)):
+            topic = ((topic, qos),)
+        filters = []
+        wanted = bytearray()
+        for f, q in topic:
+            filters.append(bytes(wire.text(f, 1)))
+            wanted.append(wire.number(q, 2))
+        codes = self._filters(_SUBACK, filters, bytes(wanted), wait, timeout_ms)
+        if codes and 0x80 in codes:
+            raise MQTTException(0x80, "subscription refused: " + str(filters[codes.index(b"\x80")], "utf-8"))
+        return codes
+
+    def unsubscribe(self, topic, wait=True, timeout_ms=None):
+        """Unsubscribe from a filter or a list of them [3.10]. Raises ValueError, OSError, ProtocolError."""
+        if isinstance(topic, (str, bytes, bytearray)):
+            topic = (topic,)
+        self._filters(_W_UNSUBACK, [bytes(wire.text(f, 1)) for f in topic], None, wait, timeout_ms)
+
+    def _filters(self, state, filters, qos, wait, timeout_ms):
+        if not filters or _len(filters) > _len(self.e.rx) - 2:
+            raise ValueError("filters: none, or more than rx_size - 2")
+        end = self._end(timeout_ms)
+        i = self._reserve(state, 0, filters, qos, wait, end)
+        if i < 0:
+            return None
+        pid = self.s.pids[i]
+        self.granted = None
+        self._wait(i, pid, wait, end)
+        return self.granted
+
+    def disconnect(self, timeout_ms=None):
+        """Send DISCONNECT [3.14] behind what is staged, and close; the broker drops the will. Never raises for a dead link."""
+        self.wanted = False
+        e = self.e
+        try:
+            if e.up:
+                end = self._end(timeout_ms)
+                while e.n and not self.busy:
+                    self._step(self._left(end))
+                e.tx.extend(b"\xe0\0")
+                e.n = e.n or 2
+                self._flush()
+                while e.n and not self.busy:
+                    self._step(self._left(end))
+        except (OSError, MQTTException):
+            pass
+        self._close()
+
+    def ping(self):
+        """Send a PINGREQ now; its PINGRESP is then expected within half the keep-alive. Raises OSError."""
+        self._ready(2, None)
+        self.e.pingreq(ticks_ms())
+        self._flush()
+
+    def poll(self, ms=0):
+        """Do all that is due: send, take one packet, call back, keep alive, reconnect; wait up to ms for a packet. Returns 1 when one came.
+
+        Raises OSError when the link is down, MQTTException and ProtocolError (the link is closed then; with `reconnect` none of the three:
+        see `diag`), and what a callback raises. To be called at least every quarter of the keep-alive.
+        """
+        if self.reconnect and not self.busy:
+            return self.reconnect.turn(self, ms)
+        return self._step(ms)
+
+    def _step(self, ms):
+        e = self.e
+        t = self.t
+        if t.sock is None or self.busy:
+            raise OSError(code("ENOTCONN", 107), "poll inside a callback" if self.busy else "not connected")
+        while 1:
+            self._flush()
+            now = ticks_ms()
+            while e.room(4):
+                k = t.recv(e.rbuf, e.need)
+                if k < 0:
+                    self._lost(t.err, t.words)
+                if not k:
+                    break
+                try:
+                    k = e.received(k, now)
+                except ProtocolError as x:
+                    self._close(x)
+                    raise
+                if k:
+                    self._event(k)
+                    return 1
+            left = e.due(now)
+            if left < 0:
+                self._lost(code("ETIMEDOUT", 110), "no PINGRESP in time")
+            if e.n:
+                self._flush()
+            if ms <= 0:
+                return 0
+            t.wait(left if left < ms else ms, e.n)
+            ms = 0
+
+    def _flush(self):
+        e = self.e
+        while 1:
+            while e.n:
+                k = self.t.send(e.ob, e.off, e.n)
+                if k <= 0:
+                    if k < 0:
+                        self._lost(self.t.err, self.t.words)
+                    return
+                e.sent(k, ticks_ms())
+            if not self.s.todos or not e.up or not e.stage():
+                return
+
+    def _event(self, ev):
+        e = self.e
+        if ev == _PUBLISH:
+            self._deliver(0)
+        elif ev == _CONNACK:
+            self._connack()
+        elif ev == _PART or ev == _DRAINED:
+            self._part(ev)
+        elif ev == _SUBACK:
+            self.granted = bytes(e.rx[2 : e.p_end])
+            i = 0
+            for f in e.filters:
+                if self.granted[i] == 0x80:
+                    self.subs.pop(f, None)
+                    self.error = "subscription refused"
+                else:
+                    self.subs[f] = e.wanted[i]
+                i += 1
+        elif ev == _W_UNSUBACK:
+            for f in e.filters:
+                self.subs.pop(f, None)
+        elif self.store:
+            self.store.acked(ev, e.pid)
+        if e.n and e.up:
+            self._flush()
+
+    def _deliver(self, flags):
+        e = self.e
+        self.busy = True
+        try:
+            if self.view:
+                self.view(e.rx, e.t_end, e.p_off, e.p_end, e.hdr[0] & 15 | flags)
+            elif self.cb:
+                self._message(bytes(e.rx[2 : e.t_end]), bytes(e.rx[e.p_off : e.p_end]), e.hdr[0] & 1 == 1)
+        finally:
+            self.busy = False
+        if flags < 16 or flags == 32:
+            if self.store and e.hdr[0] & 4:
+                self.store.seen(e.pid)
+            e.accept()
+
+    def _message(self, topic, msg, retained):
+        self.cb(topic, msg, retained)
+
+    def _part(self, ev):
+        # a message larger than rx: in parts to a view, else drained and acknowledged
+        flags = (16 if ev == _PART else 0) | (32 if self.part else 0)
+        if self.part == 2:  # the view raised at an earlier part: not acknowledged
+            self.part = 0 if ev == _DRAINED else 2
+        elif self.view:
+            self.part = 2 if ev == _PART else 0
+            self._deliver(flags)
+            self.part = 1 if ev == _PART else 0
+        elif ev == _DRAINED:
+            self.part = 0
+            self.error = "message larger than rx_size dropped"
+            self.e.accept()
+
+    def _lost(self, err, words):
+        x = OSError(err, words)
+        self._close(x)
+        raise x
+
+    def _close(self, x=None):
+        self.t.close()
+        e = self.e
+        e.up = False
+        e.n = 0
+        e.big = None
+        if x:
+            self.error = str(x)
+
+    def diag(self):
+        """Counters since the start and the last error in words: {connects, inflight, oversize, resends, error}."""
+        return {
+            "connects": self.connects,
+            "inflight": self.inflight,
+            "resends": self.s.resends,
+            "oversize": self.e.oversize,
+            "error": self.error,
+        }

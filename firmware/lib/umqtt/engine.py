@@ -1,0 +1,393 @@
+"""One MQTT connection without I/O: bytes in, bytes out, `now` (ticks_ms) passed in, packet types as event codes.
+
+In: read up to `need` bytes into the start of `rbuf`, then call `received(k, now)`. Packets are asked for exactly (2 bytes, the rest
+of the length, the body), so nothing is copied and a short read leaves the stream in step.
+Out: send `n` bytes from `ob` at `off`, then call `sent(k, now)`. `n` never grows while a run is under way: TLS must repeat a write
+that would block with the same arguments.
+Imports neither time, socket nor anything that waits; `ticks_diff` only subtracts.
+"""
+
+from struct import pack_into
+from time import ticks_diff
+
+from micropython import const
+
+from umqtt import wire
+from umqtt.wire import ProtocolError
+
+_len = len
+
+# event codes: the packet's type [2.2.1], but for these
+_NONE = const(0)
+_REPEATED = const(1)  # a QoS 2 message that was delivered before: acknowledged, nothing to do
+_CONNACK = const(2)
+_PUBLISH = const(3)
+_PUBREC = const(5)
+_PUBREL = const(6)
+_SUBACK = const(9)
+_PINGRESP = const(13)
+_PART = const(14)  # a bite of a message that is larger than rx
+_DRAINED = const(15)  # the end of one
+
+# what `need` bytes are
+_HEADER = const(0)
+_LENGTH = const(1)
+_BODY = const(2)
+_BITE = const(3)
+_ID = const(4)
+
+_SEND_PUBREL = const(1)  # session's action
+
+_NEVER_MS = const(1 << 28)
+_MAX_HELD = const(128)  # QoS 2 messages that a broker may leave without PUBREL
+
+
+class _Slice:
+    def __getitem__(self, s):
+        return s
+
+
+_ALL = _Slice()[0:]  # a slice object that is kept: emptying tx allocates nothing
+del _Slice
+
+
+class Engine:
+    """`session`: a Session. rx_size, tx_size: bytes of the fixed buffers, 16 or more; a packet that does not fit is streamed or drained."""
+
+    def __init__(self, session, rx_size, tx_size):
+        if rx_size < 16 or tx_size < 16:
+            raise ValueError("rx_size, tx_size: 16 or more needed")
+        self.s = session
+        self.rx = bytearray(rx_size)
+        self.tx = bytearray(tx_size)
+        self.tx_size = tx_size
+        self.hdr = bytearray(2)
+        self.oversize = 0  # messages larger than rx so far
+        self.start(0, 0)
+
+    def start(self, keepalive_ms, now):
+        """Begin a connection: nothing staged, nothing read, no CONNACK yet. keepalive_ms 0 means none."""
+        self.up = False
+        self.keepalive = keepalive_ms
+        self.ping = 0  # 1: PINGREQ staged, 2: it is out, its PINGRESP is awaited
+        self.t_tx = self.t_rx = self.t_ping = now
+        self.tx[_ALL] = b""
+        self.ob = self.tx
+        self.off = self.n = self.cut = 0
+        self.big = None  # a payload that goes out from the caller's object, behind tx[:cut]
+        self.left = 0
+        self._want(self.hdr, 2, _HEADER)
+
+    def _want(self, base, need, phase):
+        self.base = self.rbuf = base
+        self.got = 0
+        self.need = need
+        self.phase = phase
+
+    # bytes out
+
+    def room(self, n):
+        """Whether a packet of n bytes can be staged now: behind what waits, or alone."""
+        return not self.n or self.big is None and _len(self.tx) + n <= self.tx_size
+
+    def publish(self, b0, topic, pid, payload):
+        """Stage a PUBLISH. `payload` is not copied when the packet exceeds tx_size: it must stay as it is until sent."""
+        tx = self.tx
+        wire.publish(tx, b0, topic, pid, _len(payload))
+        if _len(tx) + _len(payload) > self.tx_size:
+            self.big = payload
+        else:
+            tx.extend(payload)
+        if not self.n:
+            self.n = _len(tx)
+
+    def ack(self, b0, pid):
+        """Stage one of the packets that hold nothing but an id."""
+        tx = self.tx
+        at = _len(tx)
+        tx.extend(b"\0\0\0\0")
+        pack_into("!BBH", tx, at, b0, 2, pid)
+        if not self.n:
+            self.n = 4
+
+    def stage(self):
+        """Stage the session's oldest packet that is to be sent, if there is one and room for it. Returns whether it did."""
+        s = self.s
+        i = s.oldest()
+        if i < 0:
+            return False
+        topic = s.topic[i]
+        payload = s.payload[i]
+        state = s.state[i]
+        pid = s.pids[i]
+        if state < _PUBREL:
+            if not self.room(_len(topic) + _len(payload) + 9):
+                return False
+            self.publish(s.b0[i], topic, pid, payload)
+        elif self.n:
+            return False
+        elif state > _SUBACK - 1:
+            wire.subscribe(self.tx, pid, topic, payload)
+            self.n = _len(self.tx)
+        else:
+            self.ack(0x62, pid)
+        s.staged(i)
+        return True
+
+    def sent(self, k, now):
+        """k of the n bytes are out."""
+        self.t_tx = now
+        self.off += k
+        self.n -= k
+        if self.n:
+            return
+        if self.big is not None:
+            if self.ob is self.tx:
+                self.cut = self.off
+                self.ob = self.big
+                self.off = 0
+                self.n = _len(self.big)
+                if self.n:
+                    return
+            self.ob = self.tx
+            self.off = self.cut
+            self.big = None
+        self.n = _len(self.tx) - self.off
+        if not self.n:
+            self.tx[_ALL] = b""
+            self.off = 0
+            if self.ping == 1:
+                self.ping = 2
+                self.t_ping = now
+
+    def due(self, now):
+        """Milliseconds until the keep-alive wants something; stages the PINGREQ when it is time; negative: the link is dead.
+
+        To be asked only when nothing is left to read. PINGREQ after 3/4 of the interval without a byte sent (or without a packet
+        received: a busy sender would never notice a dead link), dead half an interval later: before 1.5 intervals [3.1.2.10].
+        """
+        ka = self.keepalive
+        if not ka:
+            return _NEVER_MS
+        quiet = ticks_diff(now, self.t_tx)
+        if self.ping:
+            idle = ticks_diff(now, self.t_ping)
+            # PINGREQ stands behind a large payload: progress of that is life
+            return (ka >> 1) - (quiet if self.ping == 1 and quiet < idle else idle) - 1
+        idle = ticks_diff(now, self.t_rx)
+        if quiet > idle:
+            idle = quiet
+        idle = ka - (ka >> 2) - idle
+        if idle > 0:
+            return idle
+        self.pingreq(now)
+        return ka >> 1
+
+    def pingreq(self, now):
+        """Stage a PINGREQ [3.12]."""
+        self.tx.extend(b"\xc0\0")
+        if not self.n:
+            self.n = 2
+        if not self.ping:
+            self.ping = 1
+            self.t_ping = now
+
+    # bytes in
+
+    def received(self, k, now):
+        """k of the `need` bytes are in rbuf. Returns an event, 0 when there is none yet. Raises ProtocolError.
+
+        _PUBLISH: topic is rx[2:t_end], payload rx[p_off:p_end], header b0, id pid; call accept() when the application took it.
+        _PART, _DRAINED: the same, for the bite in rx; `left` bytes of the message are still to come.
+        """
+        if k < self.need:
+            self.need -= k
+            self.got += k
+            self.rbuf = memoryview(self.base)[self.got :]
+            return _NONE
+        phase = self.phase
+        self.t_rx = now
+        if phase == _HEADER:
+            n = self.hdr[1]
+            if n < 128:
+                return self._begin(n)
+            self.left = n & 127
+            self.shift = 7
+            self._want(self.rx, 1, _LENGTH)
+            return _NONE
+        if phase == _BODY:
+            n = self.got + k
+            ev = self._packet(n)
+            if not self.left:
+                self._want(self.hdr, 2, _HEADER)
+            return ev
+        if phase == _LENGTH:
+            n = self.rx[0]
+            self.left |= (n & 127) << self.shift
+            self.shift += 7
+            if n < 128:
+                return self._begin(self.left)
+            if self.shift > 21:
+                raise ProtocolError("remaining length over 4 bytes")
+            self._want(self.rx, 1, _LENGTH)
+            return _NONE
+        return self._bite(self.got + k, phase)
+
+    def _begin(self, n):
+        b0 = self.hdr[0]
+        self.left = 0
+        if not self.up and b0 != 0x20:
+            raise ProtocolError("no CONNACK first")
+        if b0 >> 4 == _PUBLISH:
+            ok = b0 & 6 != 6 and b0 & 14 != 8 and n > 2
+        elif b0 in b"\x20\x40\x50\x62\x70\xb0":
+            ok = n == 2 and not (self.up and b0 == 0x20)
+        elif b0 == 0x90:
+            ok = 2 < n <= _len(self.rx)
+        else:
+            ok = b0 == 0xD0 and not n
+        if not ok:
+            raise ProtocolError("malformed packet", b0, n)
+        if not n:
+            self.ping = 0
+            self._want(self.hdr, 2, _HEADER)
+            return _PINGRESP
+        if n > _len(self.rx):
+            self.left = n - _len(self.rx)
+            n = _len(self.rx)
+        self._want(self.rx, n, _BODY)
+        return _NONE
+
+    def _packet(self, n):
+        rx = self.rx
+        pid = rx[0] << 8 | rx[1]
+        b0 = self.hdr[0]
+        kind = b0 >> 4
+        s = self.s
+        if kind == _PUBLISH:
+            self.t_end = pid + 2  # the topic's length stands where other packets have their id
+            return self._message(n, b0)
+        if kind == _CONNACK:
+            self.up = not rx[1]
+            return kind
+        if not pid:
+            raise ProtocolError("packet id 0")
+        self.pid = pid
+        self.p_end = n
+        if kind == _PUBREL:
+            s.release(pid)
+            self.ack(0x70, pid)
+            return kind
+        if kind >= _SUBACK and pid in s.pids:
+            i = s.pids.index(pid)
+            if s.state[i] == kind:
+                self.filters = s.topic[i]
+                self.wanted = s.payload[i]
+                if kind == _SUBACK:
+                    self._codes(n)
+        did = s.on_ack(kind, pid)
+        if did < 0:
+            raise ProtocolError("ack of the wrong kind", b0, pid)
+        if did == _SEND_PUBREL:
+            self.ack(0x62, pid)
+        return kind if did else _REPEATED
+
+    def _codes(self, n):
+        ok = _len(self.filters) == n - 2
+        while ok and n > 2:
+            n -= 1
+            ok = self.rx[n] in b"\0\1\2\x80"
+        if not ok:
+            raise ProtocolError("SUBACK: return codes")
+
+    def _message(self, n, b0):
+        rx = self.rx
+        at = self.t_end
+        qos = b0 & 6
+        if qos:
+            at += 2
+        if at > n + self.left or at == 2:
+            raise ProtocolError("PUBLISH: topic length")
+        self.p_off = at
+        self.p_end = n
+        self.skip = 0
+        if self.left:
+            self.oversize += 1
+            self.repeated = False
+            if at > n:  # the topic alone is larger than rx: drain up to the id
+                self.t_end = 0
+                self.p_off = n
+                at -= n
+                self.pid = rx[n - 1]  # the id's first byte, where the buffer's end cuts it
+                if qos and at < 3:
+                    self._want(rx, at, _ID)
+                else:
+                    if qos:
+                        self.skip = at - 2
+                    self._next_bite()
+                return _NONE
+        if qos:
+            self.pid = rx[at - 2] << 8 | rx[at - 1]
+        return self._identified(qos)
+
+    def _identified(self, qos):
+        if qos:
+            held = self.s.held
+            if not self.pid:
+                raise ProtocolError("packet id 0")
+            if qos == 4:
+                if self.pid in held:
+                    self.ack(0x50, self.pid)
+                    if not self.left:
+                        return _REPEATED
+                    self.repeated = True
+                elif _len(held) >= _MAX_HELD:
+                    raise ProtocolError("too many QoS 2 messages without PUBREL")
+        if self.left:
+            self._next_bite()
+            return _NONE if self.repeated else _PART
+        return _PUBLISH
+
+    def _next_bite(self):
+        n = _len(self.rx)
+        if self.left < n:
+            n = self.left
+        if 0 < self.skip < n:
+            n = self.skip
+        self._want(self.rx, n, _BITE)
+
+    def _bite(self, n, phase):
+        rx = self.rx
+        self.left -= n
+        if phase == _ID:
+            self.pid = rx[0] << 8 | rx[1] if n == 2 else self.pid << 8 | rx[0]
+            self.p_off = self.p_end = 0
+            if self.left:
+                return self._identified(self.hdr[0] & 6)
+            self._want(self.hdr, 2, _HEADER)  # the id was the end: no payload
+            self.left = 0
+            ev = self._identified(self.hdr[0] & 6)
+            return _DRAINED if ev == _PUBLISH else ev
+        if self.skip:
+            self.skip -= n
+            if self.skip:
+                self._next_bite()
+            else:
+                self._want(rx, 2, _ID)
+            return _NONE
+        self.p_off = 0
+        self.p_end = n
+        if self.left:
+            self._next_bite()
+            return _NONE if self.repeated else _PART
+        self._want(self.hdr, 2, _HEADER)
+        return _REPEATED if self.repeated else _DRAINED
+
+    def accept(self):
+        """The application took the message: stage its PUBACK, or hold its id and stage the PUBREC."""
+        qos = self.hdr[0] & 6
+        if qos == 2:
+            self.ack(0x40, self.pid)
+        elif qos:
+            self.s.hold(self.pid)
+            self.ack(0x50, self.pid)

@@ -1,0 +1,131 @@
+"""Drop-in for micropython-lib's umqtt.simple: its names, arguments, defaults and return values, over the native client.
+
+Beyond it: QoS 2, UTF-8 lengths, packets in any order, deadlines. What waits for ever there raises OSError here: `connect` after 30 s
+unless `timeout` is given, `publish` and `subscribe` after the same time; `wait_msg` probes a link that was silent for 60 s.
+"""
+
+from time import ticks_add, ticks_diff, ticks_ms
+
+from micropython import const
+
+from umqtt import client
+from umqtt.client import MQTTException, ProtocolError  # names of this module too
+from umqtt.transport import code
+
+_SILENT_MS = const(60000)
+_TIMEOUT_MS = const(30000)
+
+
+class MQTTClient(client.MQTTClient):
+    """The arguments are upstream's: keepalive 0 means none, `ssl` is an SSLContext or anything with `wrap_socket`."""
+
+    def __init__(self, client_id, server, port=0, user=None, password=None, keepalive=0, ssl=None):
+        super().__init__(client_id, server, port, user, password, keepalive, ssl, timeout_ms=_TIMEOUT_MS)
+        self.sock = self._own = None  # the socket, and the one that `connect` made
+        self.pid = 0
+        self.lw_topic = self.lw_msg = None
+        self.lw_qos = 0
+        self.lw_retain = False
+
+    def set_last_will(self, topic, msg, retain=False, qos=0):
+        """The will of the next `connect`. Raises ValueError."""
+        super().set_last_will(topic, msg, retain, qos)
+        self.lw_topic = topic
+        self.lw_msg = msg
+        self.lw_qos = qos
+        self.lw_retain = retain
+
+    def connect(self, clean_session=True, timeout=None):
+        """Connect; a clean session forgets what was in flight. timeout: seconds for each of TCP and CONNACK, and for later calls.
+
+        Returns 1 when the broker kept the session, else 0. Raises ValueError, OSError, MQTTException(code, reason), ProtocolError.
+        """
+        self.clean_session = not not clean_session
+        self.will = (self.lw_topic, self.lw_msg, self.lw_retain, self.lw_qos) if self.lw_topic else None
+        self.timeout_ms = _TIMEOUT_MS if timeout is None else int(timeout * 1000)
+        try:
+            return 1 if super().connect() else 0
+        finally:
+            self.sock = self._own = self.t.sock
+
+    def _connack(self):
+        if self.clean_session and not self.e.rx[1]:
+            self.s.clear()
+            self.subs.clear()
+        super()._connack()
+
+    def _link(self):
+        sock = self.sock
+        if sock is not self._own:  # a subclass that connects by itself
+            self._own = sock
+            self.t.adopt(sock)
+            self.e.start(self.keepalive * 1000, ticks_ms())
+            self.e.up = True
+        if self.t.sock is None:
+            raise OSError(code("ENOTCONN", 107), "not connected")
+        sock.setblocking(False)  # the program may have changed it
+        self.s.pid = self.pid
+
+    def publish(self, topic, msg, retain=False, qos=0):
+        """Publish; QoS 1 and 2 return when acknowledged (inside a callback: at once). Raises ValueError, OSError, MQTTException."""
+        self._link()
+        try:
+            super().publish(topic, msg, retain, qos)
+        finally:
+            self.pid = self.s.pid
+
+    def subscribe(self, topic, qos=0):
+        """Subscribe; returns when acknowledged. Raises ValueError, OSError, MQTTException(0x80, ...) when refused."""
+        if self.cb is None:
+            raise ValueError("Subscribe callback is not set")
+        self._link()
+        try:
+            super().subscribe(topic, qos)
+        finally:
+            self.pid = self.s.pid
+
+    def ping(self):
+        """Send a PINGREQ."""
+        self._link()
+        super().ping()
+
+    def wait_msg(self):
+        """Wait for one packet and do what it asks for. Returns its first byte, None for a PINGRESP. Raises OSError on a dead link."""
+        self._link()
+        end = ticks_add(ticks_ms(), _SILENT_MS)
+        probed = False
+        while not self._step(max(0, ticks_diff(end, ticks_ms()))):
+            if ticks_diff(end, ticks_ms()) <= 0 and not self.keepalive:
+                if probed:
+                    self._lost(code("ETIMEDOUT", 110), "no PINGRESP in time")
+                probed = True
+                end = ticks_add(ticks_ms(), self.timeout_ms)
+                self.e.pingreq(ticks_ms())
+        return self._op()
+
+    def check_msg(self):
+        """Do what `wait_msg` does when a packet is there; returns None at once when none is."""
+        self._link()
+        return self._op() if self._step(0) else None
+
+    def _op(self):
+        op = self.e.hdr[0]
+        return None if op == 0xD0 else op
+
+    def _message(self, topic, msg, retained):
+        self.cb(topic, msg)
+
+    def _send_str(self, s):
+        # for subclasses that write a CONNECT of their own
+        b = bytearray()
+        client.wire.string(b, client.wire.data(s))
+        self.sock.write(b)
+
+    def _recv_len(self):
+        n = more = 128
+        k = 0
+        while more & 128:
+            more = self.sock.read(1)[0]
+            n += (more & 127) << k
+            k += 7
+        return n - 128

@@ -1,0 +1,114 @@
+"""One TCP connection, with or without TLS on it; the only file that knows what sockets of the ports do and return.
+
+n > 0: so many bytes moved. 0: nothing yet, try again. Negative: dead, `err` is the errno, `words` the reason. Nothing but `open` and `wait` waits.
+"""
+
+import errno
+import select
+import socket
+
+from micropython import const
+
+_POLLIN = const(1)
+_POLLOUT = const(4)
+
+
+def code(name, default):
+    """The port's number of an error: ETIMEDOUT is 110, 116 or absent."""
+    return getattr(errno, name, default)
+
+
+class Transport:
+    """`sock` is the stream: the socket, or the TLS object on it; None while closed."""
+
+    def __init__(self):
+        self.sock = None
+        self.addr = None  # of the last open that succeeded: a name look-up blocks, and takes seconds without a network
+        self.err = 0
+        self.words = ""
+
+    def open(self, host, port, timeout_ms, wrap=None):
+        """Connect to host (name or address) within timeout_ms, name look-up aside. Raises OSError; then nothing is left open.
+
+        wrap: f(sock, host) -> stream, which puts TLS on the connected, non-blocking socket.
+        """
+        self.close()
+        if self.addr is None or self.addr[0] != (host, port):
+            self.addr = None
+            self.addr = (host, port), socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
+        a = self.addr[1]
+        sock = socket.socket(a[0])
+        try:
+            sock.settimeout(timeout_ms / 1000)  # for connect alone: framing under a timeout loses what a short read had read
+            sock.connect(a[-1])
+            sock.setblocking(False)
+            try:
+                sock.setsockopt(6, 1, 1)  # TCP_NODELAY: a small packet behind an unacknowledged one waits for a delayed ACK else
+            except (OSError, AttributeError):
+                pass  # not every port has it
+            self.sock = wrap(sock, host) if wrap else sock
+        except Exception:
+            self.addr = None  # its address may have changed
+            sock.close()
+            raise
+        self.adopt(self.sock)
+
+    def adopt(self, sock):
+        """Use `sock`, a connected stream that does not block."""
+        self.sock = sock
+        self._readinto = sock.readinto
+        self._write = sock.write
+        poll = select.poll()
+        poll.register(sock, _POLLIN)
+        self._mask = _POLLIN
+        self._modify = poll.modify
+        self._ipoll = poll.ipoll
+
+    def send(self, buf, off, n):
+        """Send up to n bytes of buf from off."""
+        try:
+            return self._write(buf, off, n) or 0
+        except (OSError, ValueError) as e:
+            return self._dead(e)
+
+    def recv(self, buf, n):
+        """Receive up to n bytes into the start of buf."""
+        try:
+            k = self._readinto(buf, n)
+        except (OSError, ValueError) as e:
+            return self._dead(e)
+        if k == 0:
+            self.err = code("ECONNRESET", 104)
+            self.words = "closed by the broker"
+            return -1
+        return k or 0
+
+    def _dead(self, e):
+        err = e.args[0]
+        # EAGAIN, EINPROGRESS, EALREADY: ESP32 says so right after connect instead of None
+        if err in (11, 114, 115, 119):
+            return 0
+        if e.__class__ is ValueError:  # mbedtls on a certificate
+            err = code("ECONNABORTED", 103)
+        self.err = err
+        self.words = str(e.args[-1]) if e.args[-1] != err else "link down"
+        return -1
+
+    def wait(self, ms, writing):
+        """Wait up to ms for something to read, or for room to write when `writing`."""
+        mask = _POLLIN | _POLLOUT if writing else _POLLIN
+        if mask != self._mask:
+            self._modify(self.sock, mask)
+            self._mask = mask
+        for _ in self._ipoll(ms):
+            pass
+
+    def close(self):
+        """Close; nothing happens when it is closed."""
+        sock = self.sock
+        if sock:
+            self.sock = self._readinto = self._write = self._modify = self._ipoll = None
+            try:
+                sock.close()
+            except OSError:
+                pass  # a TLS stream says goodbye on a dead link
