@@ -28,12 +28,12 @@ def wire_up(net, clock):
 
 
 class World:
-    """One clock, one network, one scripted broker on it; clients are made by client()."""
+    """One clock, one network, one broker on it: a Script, or what `kind` makes of the clock. Clients are made by client()."""
 
-    def __init__(self, peer=None, **script):
+    def __init__(self, kind=Script, **named):
         self.clock = Clock()
         self.net = Net(self.clock)
-        self.broker = peer if peer is not None else Script(self.clock, **script)
+        self.broker = kind(self.clock, **named)
         self.net.serve(HOST, PORT, self.broker)
         wire_up(self.net, self.clock)
 

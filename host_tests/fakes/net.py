@@ -151,7 +151,8 @@ class Link:
     def _peer_ended(self):
         if not self.over:
             self.over = True
-            self.peer.ended(self)
+            if self.peer is not None:  # None: nobody listened there
+                self.peer.ended(self)
 
     def _to_peer(self, data):
         self.unread -= len(data)
@@ -197,7 +198,7 @@ class Link:
     def close(self):
         if not self.closed:
             self.closed = True
-            if not self.dead:
+            if not self.dead and self.up:
                 self.clock.at(self.plan.latency_ms, self._peer_ended)
 
 

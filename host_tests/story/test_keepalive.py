@@ -1,0 +1,163 @@
+"""Keep-alive: PINGREQ inside the interval, the PINGRESP deadline, and judging a busy or blocked program rightly."""
+
+from fakes.bench import World, pair
+from fakes.check import equal, raises
+from fakes.packets import PINGREQ, PINGRESP, PUBACK, PUBLISH
+
+
+def up(**named):
+    b, c = pair(**named)
+    b.accept()
+    c.connect()
+    return b, c
+
+
+def test_an_idle_client_pings_inside_every_interval():
+    b, c = up(keepalive=10)
+    for _ in range(20):
+        b.expect(PINGREQ)
+        b.send(PINGRESP)
+    start = c.world.clock.now
+    while b.steps:
+        c.world.serve(c, 1000)
+    last = start
+    for t in b.times[1:]:
+        assert 5000 <= t - last <= 10000, t - last
+        last = t
+    b.done()
+
+
+def test_polling_in_small_steps_pings_as_well():
+    b, c = up(keepalive=10)
+    b.expect(PINGREQ)
+    b.send(PINGRESP)
+    for _ in range(110):
+        c.poll(0)
+        c.world.clock.sleep_ms(100)
+    b.done()
+    assert b.times[-1] - b.times[0] <= 10000
+
+
+def test_keepalive_0_means_no_ping():
+    b, c = up(keepalive=0)
+    c.world.serve(c, 10_000_000)
+    b.done()
+    assert c.isconnected()
+
+
+def test_a_missed_pingresp_ends_the_link_before_one_and_a_half_intervals():
+    b, c = up(keepalive=10)
+    b.expect(PINGREQ)
+    t = c.world.clock.now
+    e = raises(OSError, c.world.serve, c, 60000)
+    took = c.world.clock.now - t
+    assert took <= 15000, took
+    assert e.args[0] != -1
+    assert not c.isconnected()
+    equal(c.world.net.open_sockets(), [])
+    assert "PINGRESP" in c.diag()["error"], c.diag()
+
+
+def test_a_half_open_link_is_noticed_though_writes_succeed():
+    b, c = up(keepalive=10)
+    b.cut("silence")
+    t = c.world.clock.now
+
+    def talk():
+        for _ in range(100):
+            c.publish("t", "x")
+            c.world.serve(c, 1000)
+
+    raises(OSError, talk)
+    assert c.world.clock.now - t <= 15000, c.world.clock.now - t
+
+
+def test_a_busy_sender_of_qos_0_is_not_taken_for_dead():
+    b, c = up(keepalive=2)
+    b.auto_ping = True
+    for _ in range(200):
+        b.expect(PUBLISH)
+    for _ in range(200):
+        c.publish("t", "x")
+        c.world.serve(c, 100)
+    b.done()
+    assert c.isconnected()
+
+
+def test_a_busy_receiver_still_sends_something_in_every_interval():
+    b, c = up(keepalive=2)
+    b.auto_ping = True
+    for _ in range(100):
+        b.send(PUBLISH, payload="x")
+        b.wait(100)
+    c.world.serve(c, 10000)
+    equal(len(c.world.inbox), 100)
+    last = b.times[0]
+    for t in b.times[1:] + [c.world.clock.now]:
+        assert t - last <= 2000, t - last
+        last = t
+
+
+def test_a_pingresp_behind_a_pile_of_messages_counts():
+    b, c = up(keepalive=10)
+    b.expect(PINGREQ)
+    b.wait(4000)
+    for _ in range(20):
+        b.send(PUBLISH, payload="x")
+    b.send(PINGRESP)
+    c.world.serve(c, 14000)
+    assert c.isconnected()
+    equal(len(c.world.inbox), 20)
+
+
+def test_a_callback_that_blocks_for_long_does_not_make_it_lie():
+    b, c = up(keepalive=10)
+    b.auto_ping = True
+    c.set_callback(lambda t, p, r: c.world.clock.sleep_ms(60000))
+    b.send(PUBLISH, payload="x")
+    c.poll(10)
+    c.world.serve(c, 30000)
+    assert c.isconnected()
+    equal(b.got[-1].kind, PINGREQ)
+
+
+def test_a_program_that_blocks_after_a_ping_finds_the_answer_that_waits():
+    b, c = up(keepalive=10)
+    b.expect(PINGREQ)
+    b.send(PINGRESP)
+    while b.steps:
+        c.poll(0)
+        c.world.clock.sleep_ms(100)
+        if len(b.got) > 1:
+            break
+    c.world.clock.sleep_ms(60000)
+    b.auto_ping = True
+    c.world.serve(c, 1000)
+    assert c.isconnected()
+
+
+def test_a_waiting_publish_keeps_the_link_alive():
+    b, c = up(keepalive=4, timeout_ms=30000)
+    b.auto_ping = True
+    b.expect(PUBLISH)
+    b.wait(20000)
+    b.send(PUBACK, 1)
+    c.publish("t", "x", qos=1)
+    last = b.times[0]
+    for t in b.times[1:]:
+        assert t - last <= 4000
+        last = t
+    b.done()
+
+
+def test_pings_go_on_across_weeks():
+    w = World(auto_ping=True)
+    w.broker.accept()
+    c = w.client(keepalive=65535)
+    c.connect()
+    w.serve(c, 3 * (1 << 30))
+    assert c.isconnected()
+    last = w.broker.times[0]
+    for t in w.broker.times[1:]:
+        assert t - last <= 65535000, t - last
+        last = t

@@ -1,0 +1,110 @@
+"""A message larger than the receive buffer: drained, acknowledged as its QoS demands, counted, and the stream stays in step."""
+
+from fakes.bench import pair
+from fakes.check import equal
+from fakes.packets import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, encode
+
+RX = 64
+
+
+def up(**named):
+    named["rx_size"] = RX
+    b, c = pair(**named)
+    b.accept()
+    c.connect()
+    return b, c, c.world.inbox
+
+
+def test_every_size_around_the_buffer_is_drained_and_counted():
+    for qos in (0, 1, 2):
+        for n in (61, 62, 63, 64, 65, 120, 127, 128, 129, 200, 1000, 70000):
+            b, c, inbox = up()
+            b.send(PUBLISH, 9, qos=qos, topic="t", payload=b"x" * n)
+            if qos:
+                b.expect(PUBACK if qos == 1 else PUBREC, pid=9)
+            if qos == 2:
+                b.send(PUBREL, 9)
+                b.expect(PUBCOMP, pid=9)
+            b.send(PUBLISH, topic="next", payload="y")
+            c.world.serve(c, 100)
+            assert inbox.pop() == (b"next", b"y", False), (qos, n)
+            b.done()
+            big = 2 + 1 + (2 if qos else 0) + n > RX
+            equal(c.diag()["oversize"], 1 if big else 0, (qos, n))
+            equal(len(inbox), 0 if big else 1, (qos, n))
+
+
+def test_a_topic_larger_than_the_buffer_is_drained_wherever_its_id_falls():
+    for qos in (0, 1, 2):
+        for t in range(RX - 8, RX + 8):
+            for n in (0, 1, 40):
+                for step in (0, 1):
+                    b, c, inbox = up()
+                    c.world.link.plan.read_max = step
+                    b.send(PUBLISH, 0x0102, qos=qos, topic="t" * t, payload=b"x" * n)
+                    if qos:
+                        b.expect(PUBACK if qos == 1 else PUBREC, pid=0x0102)
+                    b.send(PUBLISH, topic="next", payload="y")
+                    c.world.serve(c, 100)
+                    assert inbox and inbox.pop() == (b"next", b"y", False), (qos, t, n, step)
+                    b.done()
+
+
+def test_a_long_topic_far_beyond_the_buffer_is_acknowledged():
+    b, c, inbox = up()
+    b.send(PUBLISH, 300, qos=1, topic="t" * 5000, payload=b"x" * 10)
+    b.expect(PUBACK, pid=300)
+    c.world.serve(c, 100)
+    equal(inbox, [])
+    b.done()
+
+
+def test_a_repeated_oversize_qos_2_message_is_counted_once_delivered_never():
+    b, c, inbox = up()
+    for dup in (0, 1):
+        b.send(PUBLISH, 9, qos=2, dup=dup, payload=b"x" * 500)
+        b.expect(PUBREC, pid=9)
+    b.send(PUBREL, 9)
+    b.expect(PUBCOMP, pid=9)
+    c.world.serve(c, 100)
+    equal(inbox, [])
+    b.done()
+
+
+def test_a_view_receives_a_large_message_in_parts():
+    b, c, _ = up()
+    parts = []
+
+    def view(buf, topic_end, start, end, flags):
+        parts.append((bytes(buf[2:topic_end]) if topic_end else b"", bytes(buf[start:end]), flags))
+
+    c.set_view(view)
+    payload = bytes([i & 255 for i in range(1000)])
+    for qos in (0, 1, 2):
+        parts.clear()
+        b.send(PUBLISH, 9, qos=qos, topic="big", payload=payload)
+        if qos:
+            b.expect(PUBACK if qos == 1 else PUBREC, pid=9)
+        c.world.serve(c, 100)
+        equal(b"".join(p for _, p, _ in parts), payload)
+        equal(parts[0][0], b"big")
+        equal(parts[0][2] & 48, 16)
+        equal(parts[-1][2] & 48, 32)
+        b.done()
+
+
+def test_a_drain_survives_a_cut_at_every_byte():
+    from fakes.check import raises
+
+    raw = encode(PUBLISH, 9, qos=1, topic="t", payload=b"x" * 200)
+    for k in range(len(raw)):
+        b, c, inbox = up()
+        b.raw(raw[:k])
+        b.cut()
+        raises(OSError, c.world.serve, c, 50)
+        b.accept(sp=1)
+        b.raw(raw[:1].replace(b"\x32", b"\x3a") + raw[1:])
+        b.expect(PUBACK, pid=9)
+        c.connect()
+        c.world.serve(c, 50)
+        b.done()

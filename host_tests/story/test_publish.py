@@ -1,0 +1,259 @@
+"""PUBLISH out, QoS 0, 1 and 2: the flows, one write for each packet, and what happens to acks at odd moments."""
+
+from fakes.bench import World, pair
+from fakes.check import equal, raises
+from fakes.packets import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE, encode
+
+
+def up(**named):
+    b, c = pair(**named)
+    b.accept()
+    c.connect()
+    return b, c
+
+
+def test_qos_0_is_one_packet_and_one_write():
+    b, c = up()
+    b.expect(PUBLISH, qos=0, dup=0, retain=0, topic="a/b", payload="hi")
+    equal(c.publish("a/b", "hi"), 0)
+    b.done()
+    equal(len(c.world.link.writes), 2)
+    equal(c.inflight, 0)
+
+
+def test_retain_is_passed_on():
+    b, c = up()
+    for qos in (0, 1, 2):
+        b.expect(PUBLISH, qos=qos, retain=1)
+        if qos:
+            b.send((0, PUBACK, PUBCOMP)[qos] if qos == 1 else PUBREC, qos)
+        if qos == 2:
+            b.expect(PUBREL, pid=2)
+            b.send(PUBCOMP, 2)
+        c.publish("t", "x", retain=True, qos=qos)
+    b.done()
+
+
+def test_qos_1_waits_for_its_puback():
+    b, c = up()
+    b.expect(PUBLISH, qos=1, dup=0, pid=1, topic="t", payload="x")
+    b.wait(250)
+    b.send(PUBACK, 1)
+    t = c.world.clock.now
+    equal(c.publish("t", "x", qos=1), 1)
+    equal(c.world.clock.now - t, 250)
+    equal(c.inflight, 0)
+    b.done()
+
+
+def test_qos_2_runs_all_four_packets_with_one_id():
+    b, c = up()
+    b.expect(PUBLISH, qos=2, dup=0, pid=1, topic="t", payload="x")
+    b.send(PUBREC, 1)
+    b.expect(PUBREL, pid=1)
+    b.send(PUBCOMP, 1)
+    equal(c.publish("t", "x", qos=2), 1)
+    equal(c.inflight, 0)
+    b.done()
+    equal(c.world.link.writes[1:], [len(p.raw) for p in b.got[1:]], "one write for each packet")
+
+
+def test_text_is_sent_as_utf8_with_lengths_in_bytes():
+    b, c = up()
+    for topic, payload in (("temp/°C", "21 °C"), ("😀/室", "室温 21"), ("a", ""), ("x" * 40, b"\0\xff")):
+        b.expect(PUBLISH, topic=topic, payload=payload)
+        c.publish(topic, payload)
+        b.expect(PUBLISH, topic=topic, payload=payload)
+        c.publish(topic.encode(), payload.encode() if isinstance(payload, str) else payload)
+    b.done()
+
+
+def test_every_length_around_the_varint_steps_and_the_buffer_is_right():
+    b, c = up(tx_size=256)
+    b.wait(0)
+    for n in (0, 1, 120, 121, 122, 123, 124, 125, 126, 245, 250, 251, 252, 253, 254, 256, 257, 300, 16377, 16378, 16379, 16380, 16381):
+        payload = bytes([n & 255]) * n
+        b.expect(PUBLISH, topic="t", payload=payload)
+        c.publish("t", payload)
+        c.world.clock.run_due()
+    b.done()
+
+
+def test_a_payload_larger_than_the_send_buffer_goes_out_in_short_writes():
+    b, c = up(tx_size=64)
+    c.world.link.plan.write_max = 7
+    c.world.link.plan.write_again = True
+    payload = bytes(range(256)) * 4
+    for qos in (0, 1):
+        b.expect(PUBLISH, qos=qos, payload=payload)
+        if qos:
+            b.send(PUBACK, 1)
+        c.publish("t", payload, qos=qos)
+    b.done()
+
+
+def test_bytearray_and_memoryview_are_payloads_too():
+    b, c = up()
+    for payload in (bytearray(b"ab"), memoryview(b"ab")):
+        b.expect(PUBLISH, payload="ab")
+        c.publish("t", payload)
+    b.done()
+
+
+def test_a_mutable_payload_may_change_after_publish_returned():
+    b, c = up()
+    m = bytearray(b"old")
+    b.expect(PUBLISH, payload="old", dup=0, pid=1)
+    c.publish("t", m, qos=1, wait=False)
+    m[:] = b"new"
+    c.world.clock.run_due()
+    b.cut()
+    raises(OSError, c.poll)
+    b.accept(sp=1)
+    b.expect(PUBLISH, payload="old", dup=1, pid=1)
+    b.send(PUBACK, 1)
+    c.connect()
+    c.poll(10)
+    b.done()
+    equal(c.inflight, 0)
+
+
+def test_publish_without_waiting_returns_an_id_and_none_when_the_window_is_full():
+    b, c = up(inflight=2)
+    b.expect(PUBLISH, pid=1)
+    b.expect(PUBLISH, pid=2)
+    equal(c.publish("t", "1", qos=1, wait=False), 1)
+    equal(c.publish("t", "2", qos=2, wait=False), 2)
+    equal(c.publish("t", "3", qos=1, wait=False), None)
+    equal(c.inflight, 2)
+    b.send(PUBACK, 1)
+    c.poll(10)
+    equal(c.inflight, 1)
+    b.expect(PUBLISH, pid=3, payload="4")
+    equal(c.publish("t", "4", qos=1, wait=False), 3)
+    b.done()
+
+
+def test_a_waiting_publish_waits_for_room_in_the_window():
+    b, c = up(inflight=1)
+    b.expect(PUBLISH, pid=1)
+    b.wait(100)
+    b.send(PUBACK, 1)
+    b.expect(PUBLISH, pid=2)
+    b.send(PUBACK, 2)
+    equal(c.publish("t", "1", qos=1, wait=False), 1)
+    equal(c.publish("t", "2", qos=1), 2)
+    b.done()
+
+
+def test_acks_may_come_in_any_order_and_in_one_segment():
+    b, c = up(inflight=3)
+    for pid in (1, 2, 3):
+        b.expect(PUBLISH, pid=pid)
+        c.publish("t", str(pid), qos=1, wait=False)
+    b.raw(encode(PUBACK, 3) + encode(PUBACK, 1) + encode(PUBACK, 2))
+    for left in (2, 1, 0):
+        equal(c.poll(10), 1)
+        equal(c.inflight, left)
+    b.done()
+
+
+def test_acks_of_unknown_ids_and_repeated_acks_are_taken_calmly():
+    b, c = up()
+    b.send(PUBACK, 9)
+    b.send(PUBCOMP, 9)
+    b.send(PUBREC, 9)
+    b.expect(PUBREL, pid=9)
+    b.expect(PUBLISH, pid=1)
+    b.send(PUBACK, 1)
+    b.send(PUBACK, 1)
+    b.expect(PUBLISH, pid=2)
+    b.send(PUBREC, 2)
+    b.expect(PUBREL, pid=2)
+    b.send(PUBREC, 2)
+    b.expect(PUBREL, pid=2)
+    b.send(PUBCOMP, 2)
+    b.send(PUBCOMP, 2)
+    for _ in range(3):
+        c.poll(10)
+    c.publish("t", "x", qos=1)
+    c.publish("t", "x", qos=2)
+    c.world.serve(c, 100)
+    equal(c.inflight, 0)
+    b.done()
+
+
+def test_an_ack_while_a_suback_is_awaited_stays_in_step():
+    b, c = up()
+    b.expect(PUBLISH, pid=1)
+    b.expect(SUBSCRIBE, pid=2)
+    b.send(PUBACK, 1)
+    b.send(SUBACK, 2, codes=(1,))
+    c.publish("t", "x", qos=1, wait=False)
+    equal(bytes(c.subscribe("f", 1)), b"\1")
+    equal(c.inflight, 0)
+    b.done()
+
+
+def test_acks_in_single_bytes_are_understood():
+    b, c = up()
+    b.expect(PUBLISH, pid=1)
+    b.raw_each(encode(PUBREC, 1))
+    b.expect(PUBREL, pid=1)
+    b.raw_each(encode(PUBCOMP, 1))
+    c.publish("t", "x", qos=2)
+    b.done()
+
+
+def test_a_publish_that_is_never_acknowledged_ends_at_the_deadline_and_stays_in_flight():
+    for qos in (1, 2):
+        b, c = up(timeout_ms=2000)
+        b.expect(PUBLISH, pid=1)
+        t = c.world.clock.now
+        raises(OSError, c.publish, "t", "x", qos=qos)
+        equal(c.world.clock.now - t, 2000)
+        equal(c.inflight, 1)
+        b.done()
+
+
+def test_a_publish_into_a_link_that_takes_nothing_ends_at_the_deadline():
+    for qos in (0, 1, 2):
+        b, c = up(timeout_ms=2000)
+        c.world.link.plan.drained = False
+        c.world.link.plan.buffer = 10
+        t = c.world.clock.now
+        raises(OSError, c.publish, "t", "x" * 100, qos=qos)
+        equal(c.world.clock.now - t, 2000)
+
+
+def test_ids_wrap_from_65535_to_1_and_skip_those_in_flight():
+    b, c = up(inflight=3)
+    c.s.pid = 65533
+    b.expect(PUBLISH, pid=65534)
+    b.expect(PUBLISH, pid=65535)
+    b.expect(PUBLISH, pid=1)
+    for _ in range(3):
+        c.publish("t", "x", qos=1, wait=False)
+    b.send(PUBACK, 65534)
+    b.send(PUBACK, 65535)
+    c.poll(10)
+    c.poll(10)
+    c.s.pid = 65534
+    b.expect(PUBLISH, pid=65535)
+    b.expect(PUBLISH, pid=2)
+    equal(c.publish("t", "x", qos=1, wait=False), 65535)
+    equal(c.publish("t", "x", qos=1, wait=False), 2)
+    b.done()
+
+
+def test_publishing_across_the_wrap_of_ids_never_uses_id_0():
+    from fakes.model import Model
+
+    w = World(Model)
+    c = w.client()
+    c.connect()
+    c.s.pid = 65000
+    for i in range(1000):
+        c.publish("t", "x", qos=1 + i % 2)
+    equal(w.broker.violations, [])
+    equal(len(w.broker.accepted), 1000)

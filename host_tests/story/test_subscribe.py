@@ -1,0 +1,142 @@
+"""SUBSCRIBE and UNSUBSCRIBE: what is granted, what is refused, and what is made again."""
+
+from fakes.bench import pair
+from fakes.check import equal, raises
+from fakes.packets import PUBACK, PUBLISH, SUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE
+
+
+def up(**named):
+    b, c = pair(**named)
+    b.accept()
+    c.connect()
+    return b, c
+
+
+def test_one_filter_and_its_granted_qos():
+    b, c = up()
+    b.expect(SUBSCRIBE, pid=1, filters=[("a/+/#", 1)])
+    b.send(SUBACK, 1, codes=(0,))
+    equal(bytes(c.subscribe("a/+/#", 1)), b"\0")
+    b.done()
+
+
+def test_several_filters_in_one_packet():
+    b, c = up()
+    b.expect(SUBSCRIBE, pid=1, filters=[("ü/#", 1), ("b", 2), ("c", 0)])
+    b.send(SUBACK, 1, codes=(1, 2, 0))
+    equal(bytes(c.subscribe([("ü/#", 1), (b"b", 2), ("c", 0)])), b"\1\2\0")
+    b.done()
+
+
+def test_a_refused_filter_is_an_exception_with_its_name_and_the_link_stays():
+    from umqtt.wire import MQTTException, ProtocolError
+
+    b, c = up()
+    b.expect(SUBSCRIBE, pid=1)
+    b.send(SUBACK, 1, codes=(1, 0x80))
+    e = raises(MQTTException, c.subscribe, [("fine", 1), ("secret/#", 1)])
+    assert not isinstance(e, ProtocolError)
+    equal(e.args[0], 0x80)
+    assert "secret/#" in str(e), e
+    assert c.isconnected()
+    b.done()
+
+
+def test_a_suback_that_never_comes_ends_at_the_deadline():
+    b, c = up(timeout_ms=1500)
+    b.expect(SUBSCRIBE)
+    t = c.world.clock.now
+    raises(OSError, c.subscribe, "a")
+    equal(c.world.clock.now - t, 1500)
+
+
+def test_a_suback_with_a_wrong_number_of_codes_is_a_protocol_error():
+    from umqtt.wire import ProtocolError
+
+    for codes in ((1,), (1, 1, 1)):
+        b, c = up()
+        b.expect(SUBSCRIBE)
+        b.send(SUBACK, 1, codes=codes)
+        raises(ProtocolError, c.subscribe, [("a", 1), ("b", 1)])
+        assert not c.isconnected()
+        equal(c.world.net.open_sockets(), [])
+
+
+def test_unsubscribe_waits_for_its_ack_and_is_not_made_again():
+    b, c = up()
+    b.expect(SUBSCRIBE, pid=1)
+    b.send(SUBACK, 1, codes=(1, 1, 1))
+    b.expect(UNSUBSCRIBE, pid=2, filters=["a"])
+    b.send(UNSUBACK, 2)
+    b.expect(UNSUBSCRIBE, pid=3, filters=["b", "x"])
+    b.send(UNSUBACK, 3)
+    c.subscribe([("a", 1), ("b", 1), ("c", 1)])
+    c.unsubscribe("a")
+    c.unsubscribe(["b", "x"])
+    b.cut()
+    raises(OSError, c.poll, 10)
+    b.accept(sp=0)
+    b.expect(SUBSCRIBE, filters=[("c", 1)])
+    b.send(SUBACK, 4, codes=(1,))
+    c.connect()
+    c.world.serve(c, 20)
+    b.done()
+
+
+def test_subscriptions_are_made_again_with_their_qos_when_the_broker_forgot():
+    b, c = up(inflight=1)
+    b.expect(SUBSCRIBE, filters=[("a", 2), ("b/#", 1)])
+    b.send(SUBACK, 1, codes=(1, 1))
+    c.subscribe([("a", 2), ("b/#", 1)])
+    b.cut()
+    raises(OSError, c.poll, 10)
+    b.accept(sp=0)
+    again = []
+    for pid in (2, 3):
+        b.expect(SUBSCRIBE, pid=pid)
+        b.send(SUBACK, pid, codes=(1,))
+    c.connect()
+    c.world.serve(c, 50)
+    for p in b.got[-2:]:
+        again += p.filters
+    equal(sorted(again), [("a", 2), ("b/#", 1)])
+    b.done()
+
+
+def test_subscriptions_are_not_repeated_when_the_broker_kept_them():
+    b, c = up()
+    b.expect(SUBSCRIBE)
+    b.send(SUBACK, 1, codes=(1,))
+    c.subscribe("a", 1)
+    b.cut()
+    raises(OSError, c.poll, 10)
+    b.accept(sp=1)
+    c.connect()
+    c.world.serve(c, 50)
+    b.done()
+
+
+def test_a_message_before_the_suback_is_delivered():
+    b, c = up()
+    b.expect(SUBSCRIBE)
+    b.send(PUBLISH, 9, qos=1, topic="a", payload="kept")
+    b.expect(PUBACK, pid=9)
+    b.send(SUBACK, 1, codes=(1,))
+    c.subscribe("a", 1)
+    equal(len(c.world.inbox), 1)
+    b.done()
+
+
+def test_a_subscription_interrupted_by_a_cut_is_sent_again_when_resumed():
+    for sp in (0, 1):
+        b, c = up(timeout_ms=1000)
+        b.expect(SUBSCRIBE, pid=1)
+        b.cut()
+        raises(OSError, c.subscribe, "a", 1)
+        b.accept(sp=sp)
+        b.expect(SUBSCRIBE, filters=[("a", 1)])
+        b.call(lambda: b.send(SUBACK, b.got[-1].pid, codes=(1,)))
+        c.connect()
+        c.world.serve(c, 50)
+        equal(c.inflight, 0)
+        b.done()

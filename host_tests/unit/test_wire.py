@@ -1,0 +1,177 @@
+"""wire: bytes of every packet against the fakes' own codec and against vectors of the standard; arguments refused before a byte is written."""
+
+import fakes.shim  # noqa: F401
+from fakes import packets
+from fakes.check import equal, raises
+from umqtt import wire
+from umqtt.wire import MQTTException, ProtocolError
+
+LENGTHS = (0, 1, 113, 114, 115, 116, 120, 121, 122, 123, 124, 125, 126, 127, 128, 129, 16370, 16376, 16377, 16378, 16379, 16380, 16381, 16382, 16383, 16384)
+
+
+def test_publish_is_what_the_codec_says_for_every_length_of_the_length():
+    for n in LENGTHS:
+        for qos in (0, 1, 2):
+            tx = bytearray()
+            payload = bytes(n)
+            wire.publish(tx, 0x30 | qos << 1, b"a/b", 0x1234 if qos else 0, n)
+            tx.extend(payload)
+            equal(bytes(tx), packets.encode(packets.PUBLISH, 0x1234, topic="a/b", payload=payload, qos=qos), (n, qos))
+
+
+def test_publish_appends_behind_what_is_there():
+    tx = bytearray(b"before")
+    wire.publish(tx, 0x31, b"t", 0, 2)
+    equal(bytes(tx), b"before\x31\x05\x00\x01t")
+
+
+def test_the_largest_lengths_need_three_and_four_bytes():
+    for n, want in ((2097151 - 5, b"\xff\xff\x7f"), (2097152 - 5, b"\x80\x80\x80\x01"), (268435455 - 5, b"\xff\xff\xff\x7f")):
+        tx = bytearray()
+        wire.publish(tx, 0x30, b"abc", 0, n)
+        equal(bytes(tx[1 : 1 + len(want)]), want)
+
+
+def test_connect_is_what_the_codec_says():
+    for level in (3, 4):
+        for clean in (0, 1):
+            for will in (None, (b"w", b"gone", 1, 2), ("w/ü", "gone", 0, 1), ("w", b"", 0, 0)):
+                for user, password in ((None, None), ("ann", None), ("ann", "pw"), ("ann", b"\0\xff"), ("ü", "")):
+                    for keepalive in (0, 1, 65535):
+                        tx = wire.connect("id-ü", user, password, keepalive, clean, level, will)
+                        equal(
+                            bytes(tx),
+                            packets.encode(
+                                packets.CONNECT,
+                                client_id="id-ü",
+                                user=user,
+                                password=password,
+                                keepalive=keepalive,
+                                clean=clean,
+                                level=level,
+                                will=will,
+                            ),
+                        )
+
+
+def test_connect_longer_than_127_bytes():
+    for n in (100, 113, 114, 115, 116, 117, 118, 300, 65535):
+        cid = "c" * n
+        equal(bytes(wire.connect(cid, None, None, 60, 1, 4, None)), packets.encode(packets.CONNECT, client_id=cid))
+
+
+def test_connect_refuses_what_the_versions_do_not_allow():
+    ok = ["id", None, None, 60, 1, 4, None]
+    wire.connect(*ok)
+    for place, bad in (
+        (0, ""),  # with a kept session: see below
+        (0, "a\0b"),
+        (0, "x" * 65536),
+        (0, 5),
+        (0, None),
+        (1, "u\0"),
+        (1, 7),
+        (2, "pw"),  # a password without a user
+        (3, -1),
+        (3, 65536),
+        (3, "60"),
+        (5, 5),
+        (5, 2),
+        (6, ("", b"x", 0, 0)),
+        (6, ("a/#", b"x", 0, 0)),
+        (6, ("a/+", b"x", 0, 0)),
+        (6, ("a", b"x", 0, 3)),
+        (6, ("a", 1, 0, 0)),
+        (6, ("a", bytes(65536), 0, 0)),
+    ):
+        args = list(ok)
+        args[place] = bad
+        if place == 0 and bad == "":
+            args[4] = 0
+        raises(ValueError, wire.connect, *args)
+
+
+def test_an_empty_client_id_is_allowed_with_a_clean_session_in_311_only():
+    wire.connect("", None, None, 60, 1, 4, None)
+    raises(ValueError, wire.connect, "", None, None, 60, 0, 4, None)
+    raises(ValueError, wire.connect, "", None, None, 60, 1, 3, None)
+
+
+def test_protocol_31_ids_have_1_to_23_characters():
+    wire.connect("x" * 23, None, None, 60, 1, 3, None)
+    wire.connect("ü" * 23, None, None, 60, 1, 3, None)
+    raises(ValueError, wire.connect, "x" * 24, None, None, 60, 1, 3, None)
+    wire.connect("x" * 24, None, None, 60, 1, 4, None)
+
+
+def test_a_password_of_65536_bytes_is_refused():
+    raises(ValueError, wire.connect, "id", "u", "x" * 65536, 60, 1, 4, None)
+    raises(ValueError, wire.connect, "id", "u" * 65536, "x", 60, 1, 4, None)
+
+
+def test_subscribe_and_unsubscribe_are_what_the_codec_says():
+    for filters in (["a"], ["a/+/b", "#", "ü"], ["x" * 300], ["f%d" % i for i in range(40)]):
+        enc = [f.encode() for f in filters]
+        qos = bytes([i % 3 for i in range(len(filters))])
+        tx = bytearray()
+        wire.subscribe(tx, 300, enc, qos)
+        equal(bytes(tx), packets.encode(packets.SUBSCRIBE, 300, filters=list(zip(filters, qos))))
+        tx = bytearray()
+        wire.subscribe(tx, 300, enc, None)
+        equal(bytes(tx), packets.encode(packets.UNSUBSCRIBE, 300, filters=filters))
+
+
+def test_topics_that_are_allowed():
+    for t in ("a", "/", "//", "a b", "$SYS/x", "ü/室/😀", "x" * 65535, b"bytes", bytearray(b"ba")):
+        wire.text(t)
+
+
+def test_topics_that_are_refused():
+    for t in ("", b"", "a/#", "+", "a/+/b", "#", "a#b", "a\0b", b"a\0", "x" * 65536, "ü" * 32768, b"\xff\xfe", b"\xc3", 5, None, ["a"], 1.5):
+        raises(ValueError, wire.text, t)
+
+
+def test_surrogates_and_overlong_forms_are_refused():
+    for t in (b"\xed\xa0\x80", b"\xc0\xaf"):
+        try:
+            str(t, "utf-8")
+        except (ValueError, UnicodeError):
+            raises(ValueError, wire.text, t)
+
+
+def test_filters_that_are_allowed():
+    for f in ("#", "+", "a/#", "+/+", "/+", "+/", "a/+/b/#", "/#", "$share/g/a", "a//b"):
+        wire.text(f, 1)
+
+
+def test_filters_that_are_refused():
+    for f in ("", "a#", "a/#/b", "#/", "#/a", "a+", "+a", "a/+b", "a/b#", "##", "++", "a\0", "x" * 65536, 7, None):
+        raises(ValueError, wire.text, f, 1)
+
+
+def test_payloads_that_are_no_bytes_are_refused():
+    for x in (5, None, 1.5, ["a"], ("a",), {"a": 1}, object()):
+        raises(ValueError, wire.data, x)
+    for x in (b"a", "a", bytearray(b"a"), memoryview(b"a")):
+        equal(bytes(wire.data(x)), b"a")
+
+
+def test_an_array_of_larger_items_is_no_payload():
+    from array import array
+
+    raises(ValueError, wire.data, array("H", [1, 2]))
+    raises(ValueError, wire.data, memoryview(array("H", [1, 2])))
+
+
+def test_numbers_out_of_range_are_refused():
+    equal(wire.number(2, 2), 2)
+    for x in (-1, 3, "1", None, 1.0, b"1"):
+        raises(ValueError, wire.number, x, 2)
+
+
+def test_refusals_have_words():
+    for code in (1, 2, 3, 4, 5, 6, 255):
+        e = wire.refused(code)
+        assert isinstance(e, MQTTException) and not isinstance(e, ProtocolError)
+        equal(e.args[0], code)
+        assert len(str(e)) > 10, e
