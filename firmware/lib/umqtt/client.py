@@ -70,14 +70,9 @@ class MQTTClient:
         self.connects = 0
         self.error = ""
         if ssl:
-            self._tls()
+            self.t.secure()
         if store:
             store.replay(self.s, self.subs)
-
-    def _tls(self):
-        from umqtt import tls
-
-        return tls.wrap(self.ssl, self.timeout_ms)
 
     def set_callback(self, f):
         """f(topic, payload, retained) is called with bytes, bytes, bool for each message, before it is acknowledged.
@@ -111,7 +106,7 @@ class MQTTClient:
         self.wanted = True
         self.part = 0
         e = self.e
-        self.t.open(self.server, self.port, timeout_ms, self._tls() if self.ssl else None)
+        self.t.open(self.server, self.port, timeout_ms, self.ssl)
         e.start(self.keepalive * 1000, ticks_ms())
         e.tx.extend(pkt)
         e.n = _len(pkt)
@@ -208,7 +203,8 @@ class MQTTClient:
 
     def _turn(self, end):
         if self.reconnect:
-            self.reconnect.turn(self, self._left(end))
+            left = self._left(end)
+            self.reconnect.turn(self, left, left)
         else:
             self._step(self._left(end))
 
@@ -282,7 +278,7 @@ class MQTTClient:
     def subscribe(self, topic, qos=0, wait=True, timeout_ms=None):
         """Subscribe to a filter, or to several: [(filter, qos), ...] [3.8]. Made again with its QoS when the broker forgot the session.
 
-        Returns the granted QoS, one byte each (None without `wait`, inside a callback, or when all slots are taken).
+        Returns the granted QoS, one byte each; without `wait` or inside a callback None, and OSError(ENOBUFS) when all slots are taken.
         Raises ValueError (nothing changed), MQTTException(0x80, filter) when the broker refused one, OSError, ProtocolError.
         """
         if isinstance(topic, (str, bytes, bytearray)):
@@ -309,7 +305,7 @@ class MQTTClient:
         end = self._end(timeout_ms)
         i = self._reserve(state, 0, filters, qos, wait, end)
         if i < 0:
-            return None
+            raise OSError(code("ENOBUFS", 105), "all slots are taken")
         pid = self.s.pids[i]
         self.granted = None
         self._wait(i, pid, wait, end)

@@ -70,7 +70,8 @@ class MQTTClient(client.MQTTClient):
         """Publish; QoS 1 and 2 return when acknowledged (inside a callback: at once). Raises ValueError, OSError, MQTTException."""
         self._link()
         try:
-            super().publish(topic, msg, retain, qos)
+            if super().publish(topic, msg, retain, qos) is None:
+                raise OSError(code("ENOBUFS", 105), "all slots are taken: publish outside the callback")
         finally:
             self.pid = self.s.pid
 

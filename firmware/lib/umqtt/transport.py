@@ -24,13 +24,20 @@ class Transport:
     def __init__(self):
         self.sock = None
         self.addr = None  # of the last open that succeeded: a name look-up blocks, and takes seconds without a network
+        self.tls = None  # the module, once it is asked for
         self.err = 0
         self.words = ""
 
-    def open(self, host, port, timeout_ms, wrap=None):
+    def secure(self):
+        """Load what TLS takes, before it is needed."""
+        from umqtt import tls
+
+        self.tls = tls
+
+    def open(self, host, port, timeout_ms, ssl=None):
         """Connect to host (name or address) within timeout_ms, name look-up aside. Raises OSError; then nothing is left open.
 
-        wrap: f(sock, host) -> stream, which puts TLS on the connected, non-blocking socket.
+        ssl: an SSLContext; its handshake is done by the first writes and reads.
         """
         self.close()
         if self.addr is None or self.addr[0] != (host, port):
@@ -46,12 +53,15 @@ class Transport:
                 sock.setsockopt(6, 1, 1)  # TCP_NODELAY: a small packet behind an unacknowledged one waits for a delayed ACK else
             except (OSError, AttributeError):
                 pass  # not every port has it
-            self.sock = wrap(sock, host) if wrap else sock
+            if ssl:
+                if not self.tls:
+                    self.secure()
+                sock = self.tls.wrap(ssl, sock, host)
         except Exception:
             self.addr = None  # its address may have changed
             sock.close()
             raise
-        self.adopt(self.sock)
+        self.adopt(sock)
 
     def adopt(self, sock):
         """Use `sock`, a connected stream that does not block."""
@@ -84,14 +94,14 @@ class Transport:
         return k or 0
 
     def _dead(self, e):
-        err = e.args[0]
+        err = e.args[0] if e.args else 0
         # EAGAIN, EINPROGRESS, EALREADY: ESP32 says so right after connect instead of None
         if err in (11, 114, 115, 119):
             return 0
-        if e.__class__ is ValueError:  # mbedtls on a certificate
+        if not isinstance(err, int):  # mbedtls on a certificate: ValueError
             err = code("ECONNABORTED", 103)
         self.err = err
-        self.words = str(e.args[-1]) if e.args[-1] != err else "link down"
+        self.words = self.tls.words(e) if self.tls else "link down"
         return -1
 
     def wait(self, ms, writing):

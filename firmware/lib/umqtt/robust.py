@@ -1,0 +1,100 @@
+"""Drop-in for micropython-lib's umqtt.robust: `umqtt.simple` that reconnects, for as long as it takes.
+
+Beyond it: a message of QoS 1 or 2 that was in flight when the link broke is finished, with its packet id, and not published a second
+time; subscriptions are made again when the broker forgot them; pauses grow, with jitter. To keep QoS 2 exactly once over a
+reconnect, connect with clean_session=False in the first place, as upstream asks for too. A refused login raises MQTTException.
+"""
+
+from random import getrandbits
+from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
+
+from umqtt import client, simple
+from umqtt.transport import code
+
+
+class MQTTClient(simple.MQTTClient):
+    """DELAY: seconds; the pause before attempt i is random in 0..DELAY * 2 ** i, at most a minute (or DELAY, when that is more)."""
+
+    DELAY = 2
+    DEBUG = False
+
+    def delay(self, i):
+        """Pause before connect attempt i = 1, 2, ...; to be overridden."""
+        most = int(self.DELAY * 1000)
+        sleep_ms(getrandbits(30) % (max(most, min(60000, most << min(i, 10))) + 1))
+
+    def log(self, in_reconnect, e):
+        """Called with each error; prints it when DEBUG."""
+        if self.DEBUG:
+            print("mqtt reconnect:" if in_reconnect else "mqtt:", repr(e))
+
+    def reconnect(self):
+        """Connect, with clean_session False, until it works. Returns what `connect` does. Raises MQTTException when refused."""
+        i = 0
+        while 1:
+            try:
+                return self.connect(False)
+            except OSError as e:
+                self.log(True, e)
+                i += 1
+                self.delay(i)
+
+    def publish(self, topic, msg, retain=False, qos=0):
+        """Publish, over as many connections as it takes; inside a callback once, raising OSError when it can't be staged."""
+        if not qos or self.busy:
+            while 1:
+                try:
+                    return super().publish(topic, msg, retain, qos)
+                except OSError as e:
+                    if self.busy:
+                        raise
+                    self.log(False, e)
+                self.reconnect()
+        pid = None
+        while 1:
+            try:
+                self._link()
+                end = ticks_add(ticks_ms(), self.timeout_ms)
+                while pid is None:  # all slots are taken
+                    pid = client.MQTTClient.publish(self, topic, msg, retain, qos, False)
+                    if pid is None:
+                        self._step(self._left(end))
+                while pid in self.s.pids:
+                    self._step(self._left(end))
+                return None
+            except OSError as e:
+                self.log(False, e)
+            finally:
+                self.pid = self.s.pid
+            self.reconnect()
+
+    def subscribe(self, topic, qos=0):
+        """Subscribe, over as many connections as it takes."""
+        while 1:
+            try:
+                return super().subscribe(topic, qos)
+            except OSError as e:
+                if self.busy:
+                    raise
+                self.log(False, e)
+            self.reconnect()
+
+    def wait_msg(self):
+        """Wait for one packet, over as many connections as it takes. Returns what umqtt.simple's does."""
+        while 1:
+            try:
+                return super().wait_msg()
+            except OSError as e:
+                self.log(False, e)
+            self.reconnect()
+
+    def check_msg(self, attempts=2):
+        """Look for a packet; after an error reconnect and look again, `attempts` times in all."""
+        while attempts:
+            try:
+                return super().check_msg()
+            except OSError as e:
+                self.log(False, e)
+            self.reconnect()
+            attempts -= 1
+        return None
