@@ -148,19 +148,6 @@ def test_incoming_qos_2():
     equal(s.held, [])
 
 
-def test_the_memory_for_incoming_ids_is_bounded_and_the_refusal_changes_nothing():
-    s = Session(1)
-    n = 0
-    try:
-        while n < 1000:
-            s.hold(n + 1)
-            n += 1
-    except ProtocolError as e:
-        assert "PUBREL" in str(e), e
-    assert 20 <= n <= 256, n
-    equal(len(s.held), n)
-
-
 def test_a_full_window_refuses_and_changes_nothing():
     s = Session(2)
     equal(s.reserve(4, 0x32, b"a", b"1"), 0)

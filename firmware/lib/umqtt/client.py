@@ -94,23 +94,22 @@ class MQTTClient:
         self.will = wire.text(topic), wire.data(msg), retain, wire.number(qos, 2)
 
     def connect(self, timeout_ms=None):
-        """Connect and resume: TCP (and TLS), CONNECT, CONNACK, each within the deadline; a connection that is up is closed first.
+        """Connect and resume: TCP (and TLS), CONNECT, CONNACK within the deadline, name look-up aside; what is up is closed first.
 
         Returns session present: True when the broker kept this client's session. Raises ValueError before anything changed; OSError: no
         connection, or no answer in time; MQTTException(code, reason): refused; ProtocolError. Then nothing is left open.
         """
-        if timeout_ms is None:
-            timeout_ms = self.timeout_ms
         pkt = wire.connect(self.client_id, self.user, self.pswd, self.keepalive, self.clean_session, self.protocol, self.will)
         self._close()
         self.wanted = True
         self.part = 0
         e = self.e
-        self.t.open(self.server, self.port, timeout_ms, self.ssl)
+        self.t.resolve(self.server, self.port)
+        end = self._end(timeout_ms)
+        self.t.open(self._left(end), self.ssl)
         e.start(self.keepalive * 1000, ticks_ms())
         e.tx.extend(pkt)
         e.n = _len(pkt)
-        end = ticks_add(ticks_ms(), timeout_ms)
         self.resumed = None
         try:
             while self.resumed is None:
@@ -176,6 +175,8 @@ class MQTTClient:
             self._topic(topic)
         if msg.__class__ is not bytes:
             msg = wire.data(msg)
+            if self.busy:
+                msg = bytes(msg)  # it outlives the callback, and may be the receive buffer
         if qos:
             return self._publish(self.topic_b, msg, (0x31 if retain else 0x30) | wire.number(qos, 2) << 1, wait, timeout_ms)
         e = self.e
@@ -246,7 +247,7 @@ class MQTTClient:
     def _publish(self, topic, msg, b0, wait, timeout_ms):
         s = self.s
         end = self._end(timeout_ms)
-        if msg.__class__ is not bytes and (self.busy or not wait):
+        if not wait and msg.__class__ is not bytes:
             msg = bytes(msg)
         i = self._reserve(_W_PUBREC if b0 & 4 else _W_PUBACK, b0, topic, msg, wait, end)
         if i < 0:

@@ -88,7 +88,7 @@ class Engine:
 
     def room(self, n):
         """Whether a packet of n bytes can be staged now: behind what waits, or alone."""
-        return not self.n or self.big is None and _len(self.tx) + n <= self.tx_size
+        return not self.n or _len(self.tx) + n <= self.tx_size
 
     def publish(self, b0, topic, pid, payload):
         """Stage a PUBLISH. `payload` is not copied when the packet exceeds tx_size: it must stay as it is until sent."""
@@ -173,7 +173,8 @@ class Engine:
         if self.ping:
             idle = ticks_diff(now, self.t_ping)
             # PINGREQ stands behind a large payload: progress of that is life
-            return (ka >> 1) - (quiet if self.ping == 1 and quiet < idle else idle) - 1
+            idle = (ka >> 1) - (quiet if self.ping == 1 and quiet < idle else idle)
+            return idle if idle > 0 else -1
         idle = ticks_diff(now, self.t_rx)
         if quiet > idle:
             idle = quiet
@@ -306,7 +307,7 @@ class Engine:
         qos = b0 & 6
         if qos:
             at += 2
-        if at > n + self.left or at == 2:
+        if at > n + self.left or self.t_end == 2:
             raise ProtocolError("PUBLISH: topic length")
         self.p_off = at
         self.p_end = n

@@ -4,7 +4,6 @@ Passed in: `MQTTClient(..., reconnect=Reconnect())`. Then `poll` connects by its
 OSError, MQTTException, ProtocolError: `diag` tells the last error, and `on_state` is called.
 """
 
-from errno import EAGAIN
 from random import getrandbits
 from time import sleep_ms, ticks_diff, ticks_ms
 
@@ -38,7 +37,7 @@ class Reconnect:
         """client's poll(ms); connects first when it is time to: that takes up to timeout_ms (limit_ms in all, when given)."""
         if not client.isconnected():
             if not client.wanted:
-                raise OSError(EAGAIN, "disconnected: connect() again")
+                return client._step(ms)  # raises: not connected
             left = self.pause_ms - ticks_diff(ticks_ms(), self.since)
             if left > 0:
                 sleep_ms(left if left < ms else ms)
@@ -58,9 +57,7 @@ class Reconnect:
         if self.brokers:
             broker = self.brokers[self.turns % len(self.brokers)]
             client.server, client.port = broker
-        if limit_ms is not None:
-            limit_ms = min(client.timeout_ms, limit_ms >> 1)  # TCP and CONNACK have one each
-        client.connect(limit_ms)
+        client.connect(client.timeout_ms if limit_ms is None else min(client.timeout_ms, limit_ms))
         self.since = ticks_ms()
         self.pause_ms = -1  # up
         if self.on_state:

@@ -9,7 +9,6 @@ from random import getrandbits
 from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 from umqtt import client, simple
-from umqtt.transport import code
 
 
 class MQTTClient(simple.MQTTClient):

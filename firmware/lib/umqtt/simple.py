@@ -36,7 +36,7 @@ class MQTTClient(client.MQTTClient):
         self.lw_retain = retain
 
     def connect(self, clean_session=True, timeout=None):
-        """Connect; a clean session forgets what was in flight. timeout: seconds for each of TCP and CONNACK, and for later calls.
+        """Connect; a clean session forgets what was in flight. timeout: seconds, for later calls too.
 
         Returns 1 when the broker kept the session, else 0. Raises ValueError, OSError, MQTTException(code, reason), ProtocolError.
         """
@@ -92,6 +92,8 @@ class MQTTClient(client.MQTTClient):
 
     def wait_msg(self):
         """Wait for one packet and do what it asks for. Returns its first byte, None for a PINGRESP. Raises OSError on a dead link."""
+        if self.busy:
+            return None  # inside a callback: what comes next is taken after it
         self._link()
         end = ticks_add(ticks_ms(), _SILENT_MS)
         probed = False
@@ -106,6 +108,8 @@ class MQTTClient(client.MQTTClient):
 
     def check_msg(self):
         """Do what `wait_msg` does when a packet is there; returns None at once when none is."""
+        if self.busy:
+            return None
         self._link()
         return self._op() if self._step(0) else None
 

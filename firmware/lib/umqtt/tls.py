@@ -24,6 +24,8 @@ def wrap(ssl, sock, host):
 def words(e):
     """What the exception of a TLS stream means and what to check."""
     s = str(e.args[-1]).strip()
+    if s in ("-32", "32", "104"):
+        return "TLS: closed by the broker (in the handshake: it wants a client certificate, or its port has no TLS)"
     if "future" in s and gmtime()[0] < 2024:
         return "TLS: the clock is not set, so no certificate is valid yet: set it (ntptime) first"
     for sign, means in (

@@ -34,15 +34,17 @@ class Transport:
 
         self.tls = tls
 
-    def open(self, host, port, timeout_ms, ssl=None):
-        """Connect to host (name or address) within timeout_ms, name look-up aside. Raises OSError; then nothing is left open.
+    def resolve(self, host, port):
+        """Look the name up, unless the last connection went there: that blocks for as long as the port does. Raises OSError."""
+        if not self.addr or self.addr[0] != (host, port):
+            self.addr = None
+            self.addr = (host, port), socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
+
+    def open(self, timeout_ms, ssl=None):
+        """Connect to what was resolved, within timeout_ms. Raises OSError; then nothing is left open.
 
         ssl: an SSLContext; its handshake is done by the first writes and reads.
         """
-        self.close()
-        if self.addr is None or self.addr[0] != (host, port):
-            self.addr = None
-            self.addr = (host, port), socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
         a = self.addr[1]
         sock = socket.socket(a[0])
         try:
@@ -56,10 +58,10 @@ class Transport:
             if ssl:
                 if not self.tls:
                     self.secure()
-                sock = self.tls.wrap(ssl, sock, host)
+                sock = self.tls.wrap(ssl, sock, self.addr[0][0])
         except Exception:
-            self.addr = None  # its address may have changed
             sock.close()
+            self.addr = None  # it may have changed
             raise
         self.adopt(sock)
 
@@ -100,6 +102,8 @@ class Transport:
             return 0
         if not isinstance(err, int):  # mbedtls on a certificate: ValueError
             err = code("ECONNABORTED", 103)
+        if -200 < err < 0:
+            err = -err  # a socket's error that came through mbedtls
         self.err = err
         self.words = self.tls.words(e) if self.tls else "link down"
         return -1

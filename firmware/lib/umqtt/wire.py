@@ -27,7 +27,8 @@ def data(x):
     """`x` as something to copy bytes from: str becomes UTF-8, bytes, bytearray and memoryview stay. Raises ValueError."""
     if isinstance(x, str):
         return x.encode()
-    if not isinstance(x, (bytes, bytearray, memoryview)) or getattr(x, "itemsize", 1) != 1:
+    # a view of 16-bit items has fewer of them than bytes
+    if not isinstance(x, (bytes, bytearray, memoryview)) or isinstance(x, memoryview) and _len(bytes(x[:1])) > 1:
         raise ValueError("bytes or str needed")
     return x
 
