@@ -1,0 +1,76 @@
+# The only interface: people and CI call the same targets. `make help` lists them.
+PYTHON3 ?= python3
+PY := .venv/bin/python
+READINGS ?= 20
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+export PYTHONDONTWRITEBYTECODE := 1
+
+# Each layer of tests is a target test-LAYER whose last line says `N passed, N failed, N skipped` (pytest's does).
+# `make test` runs them in this order and adds them up.
+TEST_LAYERS := unit mpy broker mosqlog
+
+GET := $(PYTHON3) tools/setup/get.py
+GET_FROM := tools/setup/get.py tools/setup/debian.py
+READY := .venv/stamp
+export MICROPYTHON MOSQUITTO
+ifeq ($(MICROPYTHON),)
+MICROPYTHON := $(CURDIR)/.cache/micropython/micropython
+READY += .cache/micropython/stamp
+endif
+ifeq ($(MOSQUITTO),)
+MOSQUITTO := $(CURDIR)/.cache/mosquitto/mosquitto
+READY += .cache/mosquitto/stamp
+endif
+
+.PHONY: help
+help:  ## list the targets
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | expand -t 16
+	@echo
+	@echo 'Variables: READINGS=5 (make run, 0 for endless), MICROPYTHON=/path, MOSQUITTO=/path, PYTHON3=python3.11'
+
+.PHONY: setup
+setup: $(READY)  ## get the host tools, MicroPython and Mosquitto into .venv and .cache; tries again what was missing
+	@$(GET) --again $(patsubst .%,%,$(patsubst .cache/%,%,$(READY:/stamp=)))
+
+.venv/stamp: requirements.txt $(GET_FROM)
+	@$(GET) venv
+.cache/micropython/stamp: $(GET_FROM)
+	@$(GET) micropython
+.cache/mosquitto/stamp: $(GET_FROM) requirements-broker.txt | .venv/stamp
+	@$(GET) mosquitto
+
+.PHONY: run
+run: $(READY)  ## publish readings from the real firmware to a real Mosquitto and watch them arrive
+	@exec $(PY) tools/run.py --readings $(READINGS)
+
+.PHONY: test
+test: $(READY)  ## all tests; the last line is the total
+	@$(PY) tools/total.py $(TEST_LAYERS:%=test-%)
+
+.PHONY: test-unit
+test-unit: $(READY)  ## protocol, session and story tests on CPython
+	@$(PY) -m pytest -q $(wildcard host_tests/unit host_tests/story host_tests/firmware)
+
+.PHONY: test-mpy
+test-mpy: $(READY)  ## the same unit and story files on the 32-bit MicroPython
+	@$(PY) host_tests/run_mpy.py $(wildcard host_tests/unit host_tests/story)
+
+.PHONY: test-broker
+test-broker: $(READY)  ## against a real Mosquitto, with its log as the oracle
+	@$(PY) -m pytest -q host_tests/broker
+
+.PHONY: test-mosqlog
+test-mosqlog: $(READY)  ## the reader of Mosquitto's logs
+	@$(PY) -m pytest -q host_tests/mosqlog
+
+.PHONY: lint
+lint: .venv/stamp  ## ruff over all, pyright with the board's stubs over firmware/
+	@$(PY) -m ruff check .
+	@$(PY) -m basedpyright
+
+.PHONY: clean
+clean:  ## remove what was built (not .venv and .cache)
+	@rm -rf build .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,230 @@
+"""Get what the project needs into the project itself: `python3 tools/setup/get.py venv|micropython|mosquitto ...`
+
+venv         .venv with the host tools of requirements.txt
+micropython  .cache/micropython/: micropython32, micropython64 and micropython (the best of them)
+mosquitto    .cache/mosquitto/: mosquitto and mosquitto_passwd
+
+Each writes a stamp last, so that an interrupted set-up is mended by running it again. A stamp that begins with
+"missing" records what cannot be had here and why; with --again that is tried once more.
+Needs only Python's standard library. Ends with 1, and says why, when the project cannot be used at all.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Callable, Dict, List
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import debian  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+VENV = ROOT / ".venv"
+CACHE = ROOT / ".cache"
+STAMP_VERSION = "1"
+MICROPYTHON_SUITES = ("trixie", "forky", "sid")  # bookworm has none
+MICROPYTHON_OLDEST = (1, 22)
+MOSQUITTO_SUITES = ("bookworm", "trixie", "forky", "sid")
+SYSTEM_PATH = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
+# An unpacked root is only ever run: documents and character sets of 30 MB are not.
+NOT_NEEDED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/perl", "usr/lib/*/perl*", "usr/lib/*/gconv")
+
+
+def say(text: str) -> None:
+    print("setup: " + text, file=sys.stderr, flush=True)
+
+
+def runs(*command: str) -> bool:
+    try:
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def must_run(what: str, *command: str) -> None:
+    """Run, and end the program with the command's own words when it fails."""
+    # pip's cache would otherwise land in the home directory, which the project must not touch
+    env = dict(os.environ, PIP_CACHE_DIR=str(CACHE / "pip"), PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1")
+    env.pop("PYTHONHOME", None)
+    env.pop("PIP_USER", None)
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        print(done.stdout, file=sys.stderr)
+        raise SystemExit("setup: cannot %s (above is why). `make setup` continues where it stopped." % what)
+
+
+def bare_venv() -> None:
+    """Make .venv with pip in it.
+
+    Debian keeps ensurepip in a package of its own (python3-venv). Where that is not installed, pip comes from
+    the package python3-pip-whl, unpacked into the cache.
+    """
+    python = str(VENV / "bin" / "python")
+    if VENV.exists() and not runs(python, "-c", "pass"):
+        shutil.rmtree(VENV)  # made by an interpreter that is gone, or half made
+    if runs(sys.executable, "-c", "import ensurepip, venv"):
+        return must_run("make .venv", sys.executable, "-m", "venv", str(VENV))
+    must_run(
+        "make .venv: Python's venv module is missing; get it with `apt install python3-venv`",
+        sys.executable, "-m", "venv", "--without-pip", str(VENV),
+    )  # fmt: skip
+    say("python3-venv is not installed: taking pip from Debian's python3-pip-whl")
+    root = CACHE / "pip-wheel"
+    try:
+        debian.unpack(["python3-pip-whl"], ("bookworm", "trixie"), debian.machine_arch(), root)
+        wheel = next(root.glob("usr/share/python-wheels/pip-*.whl"))
+    except (debian.NotAvailable, StopIteration) as e:
+        raise SystemExit("setup: no pip (%s). Get it with `apt install python3-venv`." % e) from None
+    must_run("install pip", python, str(wheel / "pip"), "install", "-q", "pip")
+    shutil.rmtree(root)
+
+
+def get_venv(stamp: Path) -> str:
+    wanted = (ROOT / "requirements.txt").read_bytes() + sys.version.encode()
+    text = "venv %s %s" % (STAMP_VERSION, hashlib.sha256(wanted).hexdigest())
+    python = str(VENV / "bin" / "python")
+    if stamp.exists() and stamp.read_text() == text and runs(python, "-m", "pytest", "--version"):
+        return text
+    say(".venv: getting the host tools of requirements.txt (about a minute)")
+    bare_venv()
+    must_run("install the host tools", python, "-m", "pip", "install", "-q", "-r", str(ROOT / "requirements.txt"))
+    return text
+
+
+def slim(root: Path) -> None:
+    for pattern in NOT_NEEDED:
+        for found in root.glob(pattern):
+            shutil.rmtree(found, ignore_errors=True)
+
+
+def link(path: Path, program: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(path.name + ".new")
+    new.write_text('#!/bin/sh\nexec "%s" "$@"\n' % program)
+    new.chmod(0o755)
+    new.replace(path)
+
+
+def micropython_works(program: str) -> bool:
+    return runs(program, "-c", "import sys; assert sys.implementation.version >= %r" % (MICROPYTHON_OLDEST,))
+
+
+def get_micropython(stamp: Path) -> str:
+    """The 32-bit build first: word size and heap block of the boards. Then 64 bit, then what is on PATH."""
+    here, reasons = stamp.parent, []  # type: ignore[var-annotated]
+    try:
+        machine = debian.machine_arch()
+        builds = [("32", "i386"), ("64", "amd64")] if machine == "amd64" else [("64", machine)]
+        if machine in ("i386", "armhf", "armel"):
+            builds = [("32", machine)]
+    except debian.NotAvailable as e:
+        builds, reasons = [], [str(e)]
+    got: List[str] = []
+    for bits, arch in builds:
+        program, root = here / ("micropython" + bits), here / ("root-" + arch)
+        if not micropython_works(str(program)):
+            say(".cache/micropython: getting the %s-bit MicroPython from Debian's packages" % bits)
+            try:
+                suite = debian.unpack(["micropython"], MICROPYTHON_SUITES, arch, root)
+                slim(root)
+                debian.wrapper(program, root, "usr/bin/micropython")
+                say("MicroPython for %s comes from %s" % (arch, suite))
+            except debian.NotAvailable as e:
+                reasons.append(str(e))
+                continue
+            if not micropython_works(str(program)):
+                reasons.append("this kernel does not run %s programs" % arch)
+                program.unlink()
+                continue
+        got.append(str(program))
+    for reason in reasons:
+        say("MicroPython: " + reason)
+    best = here / "micropython"
+    if got:
+        best.unlink() if best.exists() or best.is_symlink() else None
+        best.symlink_to(Path(got[0]).name)
+        return "micropython %s %s" % (STAMP_VERSION, " ".join(Path(p).name for p in got))
+    on_path = shutil.which("micropython")
+    if on_path and micropython_works(on_path):
+        say("using the MicroPython on PATH, %s" % on_path)
+        link(best, on_path)
+        return "micropython %s on PATH" % STAMP_VERSION
+    best.unlink() if best.exists() or best.is_symlink() else None
+    say("no MicroPython %d.%d or newer can be had here; what needs it falls back to CPython or is skipped. Get one"
+        " with `apt install micropython` or `brew install micropython`, or name it: make run MICROPYTHON=/path/to/it"
+        % MICROPYTHON_OLDEST)  # fmt: skip
+    return "missing MicroPython: " + "; ".join(reasons)
+
+
+def get_mosquitto(stamp: Path) -> str:
+    here = stamp.parent
+    program, passwd = here / "mosquitto", here / "mosquitto_passwd"
+    on_path = shutil.which("mosquitto", path=SYSTEM_PATH)
+    if on_path:
+        link(program, on_path)
+        found = shutil.which("mosquitto_passwd", path=SYSTEM_PATH)
+        link(passwd, found) if found else None
+        return "mosquitto %s on PATH: %s" % (STAMP_VERSION, on_path)
+    # `mosquitto -h` prints its version and ends with 3
+    works = program.exists() and b"osquitto version" in subprocess.run([str(program), "-h"], stdout=subprocess.PIPE).stdout
+    if works:
+        return "mosquitto %s" % STAMP_VERSION
+    say(".cache/mosquitto: getting Mosquitto from Debian's packages")
+    try:
+        root = here / "root"
+        suite = debian.unpack(["mosquitto"], MOSQUITTO_SUITES, debian.machine_arch(), root)
+        slim(root)
+        debian.wrapper(program, root, "usr/sbin/mosquitto")
+        debian.wrapper(passwd, root, "usr/bin/mosquitto_passwd")
+        say("Mosquitto comes from %s" % suite)
+        return "mosquitto %s" % STAMP_VERSION
+    except debian.NotAvailable as e:
+        reason = str(e)
+    say("Mosquitto: " + reason)
+    say("no Mosquitto can be had here: `make run` uses amqtt, which is not the reference broker. Get Mosquitto with"
+        " `apt install mosquitto` or `brew install mosquitto`, or name it: make run MOSQUITTO=/path/to/it")  # fmt: skip
+    must_run("install amqtt", str(VENV / "bin" / "python"), "-m", "pip", "install", "-q", "-r",
+             str(ROOT / "requirements-broker.txt"))  # fmt: skip
+    return "missing Mosquitto: " + reason
+
+
+PARTS: Dict[str, Callable[[Path], str]] = {
+    "venv": get_venv, "micropython": get_micropython, "mosquitto": get_mosquitto,
+}  # fmt: skip
+
+
+def main(args: List[str]) -> int:
+    again = "--again" in args
+    parts = [a for a in args if a != "--again"]
+    if not parts or set(parts) - set(PARTS):
+        print(__doc__, file=sys.stderr)
+        return 2
+    if sys.version_info < (3, 9):
+        raise SystemExit("setup: Python 3.9 or newer is needed, %s is %d.%d; name a newer one: make setup PYTHON3=..."
+                         % (sys.executable, *sys.version_info[:2]))  # fmt: skip
+    CACHE.mkdir(exist_ok=True)
+    with open(CACHE / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another set-up of this project is running; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for part in parts:
+            stamp = (VENV if part == "venv" else CACHE / part) / "stamp"
+            if again and stamp.exists() and not stamp.read_text().startswith("missing"):
+                continue
+            stamp.parent.mkdir(parents=True, exist_ok=True)
+            for left_over in stamp.parent.glob(".new-*"):  # of a set-up that was killed
+                shutil.rmtree(left_over, ignore_errors=True)
+            stamp.write_text(PARTS[part](stamp))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit("setup: interrupted; `make setup` continues where it stopped.")
