@@ -6,7 +6,6 @@ The table is parsed out of the module's comment, so that it cannot say one thing
 import fakes.shim  # noqa: F401
 from fakes.check import equal, raises
 from umqtt.session import Session
-from umqtt.wire import ProtocolError
 
 SOURCE = __file__.replace("\\", "/").rsplit("/", 1)[0] + "/../../firmware/lib/umqtt/session.py"
 

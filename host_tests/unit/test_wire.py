@@ -160,7 +160,9 @@ def test_an_array_of_larger_items_is_no_payload():
     from array import array
 
     raises(ValueError, wire.data, array("H", [1, 2]))
-    raises(ValueError, wire.data, memoryview(array("H", [1, 2])))
+    m = memoryview(array("H", [1, 2]))
+    if hasattr(m, "itemsize"):  # a small MicroPython cannot tell
+        raises(ValueError, wire.data, m)
 
 
 def test_numbers_out_of_range_are_refused():

@@ -1,0 +1,144 @@
+"""Bad arguments: ValueError that says what is wrong, before a byte is sent, a slot taken or anything changed."""
+
+from fakes.bench import World, pair
+from fakes.check import equal, raises
+
+
+def up(**named):
+    b, c = pair(**named)
+    b.accept()
+    c.connect()
+    return b, c
+
+
+def refused(b, c, f, *args, **named):
+    writes = len(c.world.link.writes)
+    before = (list(c.s.pids), bytes(c.s.state), c.s.pid, c.s.todos, dict(c.subs), c.e.n, bytes(c.e.tx))
+    e = raises(ValueError, f, *args, **named)
+    assert str(e), e
+    equal((list(c.s.pids), bytes(c.s.state), c.s.pid, c.s.todos, dict(c.subs), c.e.n, bytes(c.e.tx)), before, "%r" % (args,))
+    c.world.clock.run_due()
+    equal(len(c.world.link.writes), writes, "%r" % (args,))
+    assert c.isconnected()
+    b.done()
+
+
+TOPICS = ("", b"", "a/+", "+", "#", "a/#", "a#", "a\0", b"\xff", "x" * 65536, "ü" * 32768, 5, None, ["a"], b"\xc3")
+FILTERS = ("", "a#", "#/a", "a/#/b", "a+/b", "+a", "a\0", "x" * 65536, 5, b"\xff")
+
+
+def test_topics():
+    b, c = up()
+    for t in TOPICS:
+        for qos in (0, 1, 2):
+            refused(b, c, c.publish, t, "x", qos=qos)
+
+
+def test_payloads():
+    b, c = up()
+    for p in (5, None, 1.5, ["x"], {"a": 1}, object()):
+        for qos in (0, 1):
+            refused(b, c, c.publish, "t", p, qos=qos)
+
+
+def test_qos():
+    b, c = up()
+    for qos in (3, -1, 4, "1", 1.5, b"1"):
+        refused(b, c, c.publish, "t", "x", qos=qos)
+        refused(b, c, c.subscribe, "t", qos)
+
+
+def test_filters():
+    b, c = up()
+    for f in FILTERS:
+        refused(b, c, c.subscribe, f, 1)
+        refused(b, c, c.unsubscribe, f)
+        refused(b, c, c.subscribe, [("fine", 1), (f, 1)])
+    refused(b, c, c.subscribe, [])
+    refused(b, c, c.unsubscribe, [])
+    refused(b, c, c.subscribe, None)
+    refused(b, c, c.subscribe, 7)
+    refused(b, c, c.unsubscribe, None)
+    refused(b, c, c.subscribe, ["a", "b"])
+    refused(b, c, c.subscribe, [("a", 3)])
+
+
+def test_connect_checks_before_it_dials():
+    for named in (
+        {"client_id": ""},
+        {"client_id": "a\0"},
+        {"client_id": "x" * 24, "protocol": 3},
+        {"client_id": "", "protocol": 3, "clean_session": True},
+        {"password": "p"},
+        {"user": "u\0"},
+        {"user": "u", "password": "x" * 65536},
+        {"keepalive": -1},
+        {"keepalive": 65536},
+        {"keepalive": 1.5},
+        {"protocol": 5},
+        {"client_id": None},
+        {"client_id": 5},
+    ):
+        w = World()
+
+        def make():
+            w.client(**named).connect()
+
+        e = raises(ValueError, make)
+        assert str(e)
+        equal(w.net.dialled, [], named)
+
+
+def test_a_bad_connect_leaves_the_connection_that_is_up():
+    b, c = up()
+    c.keepalive = 70000
+    raises(ValueError, c.connect)
+    assert c.isconnected()
+
+
+def test_wills():
+    w = World()
+    c = w.client()
+    for args in (("", "x"), ("a/#", "x"), ("a", "x", False, 3), ("a", 5), (None, "x"), ("a\0", "x")):
+        raises(ValueError, lambda: c.set_last_will(*args))
+    w.broker.accept(will=None)
+    c.connect()
+    w.broker.done()
+
+
+def test_sizes_and_windows():
+    w = World()
+    for named in ({"inflight": 0}, {"inflight": -1}, {"rx_size": 4}, {"tx_size": 4}):
+        raises(ValueError, w.client, **named)
+
+
+def test_str_and_bytes_are_both_right_everywhere():
+    from fakes.packets import SUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE
+
+    for kind in (str, bytes):
+
+        def k(s):
+            return s if kind is str else s.encode()
+
+        w = World()
+        b = w.broker
+        c = w.client(k("dev-ü"), user=k("ann"), password=k("pw"))
+        c.set_last_will(k("w/ü"), k("weg"))
+        b.accept(client_id="dev-ü", user="ann", password=b"pw", will=("w/ü", b"weg", 0, 0))
+        c.connect()
+        b.expect(SUBSCRIBE, filters=[("室/#", 1)])
+        b.send(SUBACK, 1, codes=(1,))
+        c.subscribe(k("室/#"), 1)
+        b.expect(UNSUBSCRIBE, filters=["室/#"])
+        b.send(UNSUBACK, 2)
+        c.unsubscribe(k("室/#"))
+        b.done()
+
+
+def test_calls_before_connect_say_that_there_is_no_connection():
+    c = World().client()
+    for call in (lambda: c.publish("t", "x"), lambda: c.publish("t", "x", qos=1), lambda: c.subscribe("a"), c.poll, c.ping):
+        e = raises(OSError, call)
+        assert e.args[0] != -1 and "connect" in str(e), e
+    equal(c.inflight, 0)
+    c.disconnect()

@@ -1,0 +1,36 @@
+"""diag(): counters and the last error in words."""
+
+from fakes.bench import pair
+from fakes.check import equal, raises
+from fakes.packets import PUBACK, PUBLISH
+
+
+def test_counters_tell_what_happened():
+    b, c = pair(rx_size=64)
+    b.accept()
+    b.expect(PUBLISH)
+    b.cut()
+    c.connect()
+    raises(OSError, c.publish, "t", "x", qos=1)
+    d = c.diag()
+    equal((d["connects"], d["inflight"], d["resends"], d["oversize"]), (1, 1, 0, 0))
+    assert "closed" in d["error"], d
+    b.accept(sp=1)
+    b.expect(PUBLISH, dup=1)
+    b.send(PUBACK, 1)
+    b.send(PUBLISH, payload="z" * 100)
+    c.connect()
+    c.world.serve(c, 50)
+    d = c.diag()
+    equal((d["connects"], d["inflight"], d["resends"], d["oversize"]), (2, 0, 1, 1))
+    assert "rx_size" in d["error"], d
+
+
+def test_no_error_is_a_bare_minus_one():
+    for how in ("fin", "rst"):
+        b, c = pair()
+        b.accept()
+        c.connect()
+        b.cut(how)
+        e = raises(OSError, c.world.serve, c, 100)
+        assert e.args[0] > 0 and len(str(e)) > 10, e

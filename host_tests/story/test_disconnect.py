@@ -1,0 +1,97 @@
+"""DISCONNECT and the will: a clean end says goodbye, an unclean one does not; nothing is sent after it; no end waits for ever."""
+
+from fakes.bench import World, pair
+from fakes.check import equal, raises
+from fakes.model import Model
+from fakes.packets import DISCONNECT, PUBLISH
+
+
+def test_disconnect_is_sent_and_the_socket_closed():
+    b, c = pair()
+    b.accept()
+    b.expect(DISCONNECT)
+    b.expect_end()
+    c.connect()
+    c.disconnect()
+    b.done()
+    equal(c.world.net.open_sockets(), [])
+    assert not c.isconnected()
+    c.disconnect()  # twice is no error
+    raises(OSError, c.publish, "t", "x")
+
+
+def test_what_was_published_before_goes_out_first():
+    b, c = pair(tx_size=64)
+    b.accept()
+    c.connect()
+    c.world.link.plan.write_max = 3
+    b.expect(PUBLISH, payload="y" * 200)
+    b.expect(DISCONNECT)
+    c.publish("t", "y" * 200, qos=1, wait=False)
+    c.disconnect()
+    b.done()
+
+
+def test_disconnect_from_a_dead_link_returns():
+    for how in ("fin", "rst", "silence"):
+        b, c = pair(timeout_ms=2000)
+        b.accept()
+        c.connect()
+        b.cut(how)
+        t = c.world.clock.now
+        c.disconnect()
+        assert c.world.clock.now - t <= 2000
+        equal(c.world.net.open_sockets(), [])
+
+
+def test_disconnect_from_a_link_that_takes_nothing_ends_at_the_deadline():
+    b, c = pair(timeout_ms=2000)
+    b.accept()
+    c.connect()
+    c.world.link.plan.drained = False
+    c.world.link.plan.buffer = 1
+    t = c.world.clock.now
+    c.disconnect(500)
+    assert c.world.clock.now - t <= 501, c.world.clock.now - t
+    equal(c.world.net.open_sockets(), [])
+
+
+def test_the_will_is_published_on_an_unclean_end_only():
+    for clean_end in (True, False):
+        w = World(Model)
+        c = w.client()
+        c.set_last_will("state", "gone", retain=True, qos=1)
+        c.connect()
+        if clean_end:
+            c.disconnect()
+            w.clock.sleep_ms(10)
+            equal(w.broker.wills, [])
+        else:
+            c.t.sock.close()
+            w.clock.sleep_ms(10)
+            equal(w.broker.wills, [("state", b"gone", 1, 1)])
+
+
+def test_a_poll_inside_a_callback_does_not_recurse():
+    b, c = pair()
+    b.accept()
+    c.connect()
+    c.set_callback(lambda t, p, r: c.poll(10))
+    b.send(PUBLISH, payload="x")
+    raises(OSError, c.poll, 10)
+
+
+def test_disconnect_inside_a_callback_ends_the_connection():
+    b, c = pair()
+    b.accept()
+    c.connect()
+    c.set_callback(lambda t, p, r: c.disconnect())
+    b.send(PUBLISH, payload="x")
+    b.expect(DISCONNECT)
+    try:
+        c.poll(10)
+    except OSError:
+        pass
+    b.done()
+    assert not c.isconnected()
+    equal(c.world.net.open_sockets(), [])

@@ -1,0 +1,252 @@
+"""A broken or hostile broker: always ProtocolError or MQTTException with words, the socket closed, the session sound, memory bounded."""
+
+from fakes.bench import pair
+from fakes.check import equal, raises
+from fakes.packets import CONNACK, CONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBSCRIBE, encode
+
+
+def up(**named):
+    b, c = pair(**named)
+    b.accept()
+    c.connect()
+    return b, c
+
+
+def ends(raw, b, c, f=None, *args, **named):
+    """`raw` makes the call end in a ProtocolError with words, everything closed, and the client can connect again."""
+    from umqtt.wire import ProtocolError
+
+    if f is None:
+        f, args = c.world.serve, (c, 2000)
+    e = raises(ProtocolError, f, *args, **named)
+    assert len(str(e)) > 8, e
+    assert not c.isconnected(), raw
+    equal(c.world.net.open_sockets(), [], raw)
+    assert c.diag()["error"], raw
+    raises(OSError, c.poll)  # not a second ProtocolError, not an IndexError
+    inflight = c.inflight
+    b2 = c.world.broker
+    b2.steps.clear()
+    b2.failure = None
+    b2.accept(sp=1)
+    for _ in range(inflight):
+        b2.expect(PUBLISH, dup=1)
+    equal(c.connect(), True)
+    c.world.clock.run_due()
+    b2.done()
+    equal(c.inflight, inflight)
+
+
+BAD = (
+    ("packet type 0", b"\0\0"),
+    ("packet type 0 with a body", b"\0\2\0\1"),
+    ("packet type 15", b"\xf0\0"),
+    ("CONNECT from a broker", encode(CONNECT)),
+    ("SUBSCRIBE from a broker", encode(SUBSCRIBE, 1, filters=[("a", 0)])),
+    ("UNSUBSCRIBE from a broker", b"\xa2\5\0\1\0\1a"),
+    ("PINGREQ from a broker", b"\xc0\0"),
+    ("DISCONNECT from a broker", b"\xe0\0"),
+    ("CONNACK again", encode(CONNACK)),
+    ("remaining length of five bytes", b"\x30\xff\xff\xff\xff\x01"),
+    ("remaining length that never ends", b"\x30\xff\xff\xff\xff\xff\xff"),
+    ("PUBLISH with QoS 3", b"\x36\5\0\1t\0\1"),
+    ("PUBLISH QoS 0 with DUP", b"\x38\4\0\1tx"),
+    ("PUBLISH without a topic length", b"\x30\1\0"),
+    ("PUBLISH of nothing", b"\x30\0"),
+    ("PUBLISH with an empty topic", b"\x30\3\0\0x"),
+    ("PUBLISH with a topic longer than the packet", b"\x30\4\0\7ab"),
+    ("PUBLISH with a topic that ends where the id should be", b"\x32\3\0\1t"),
+    ("PUBLISH with half an id", b"\x32\4\0\1t\0"),
+    ("PUBLISH with id 0", b"\x32\6\0\1t\0\0x"),
+    ("PUBLISH QoS 2 with id 0", b"\x34\6\0\1t\0\0x"),
+    ("PUBACK with id 0", b"\x40\2\0\0"),
+    ("PUBREL with id 0", b"\x62\2\0\0"),
+    ("PUBACK of 1 byte", b"\x40\1\1"),
+    ("PUBACK of 3 bytes", b"\x40\3\0\1\0"),
+    ("PUBACK of 0 bytes", b"\x40\0"),
+    ("PUBACK with flags", b"\x42\2\0\1"),
+    ("PUBREC with flags", b"\x51\2\0\1"),
+    ("PUBREL with flags 0", b"\x60\2\0\1"),
+    ("PUBREL of 4 bytes", b"\x62\4\0\1\0\0"),
+    ("PUBCOMP of 1 byte", b"\x70\1\1"),
+    ("SUBACK without codes", b"\x90\2\0\1"),
+    ("SUBACK of 1 byte", b"\x90\1\1"),
+    ("SUBACK with flags", b"\x91\3\0\1\0"),
+    ("SUBACK larger than the buffer", b"\x90\xff\x7f" + b"\0\1" + b"\0" * 300),
+    ("UNSUBACK of 3 bytes", b"\xb0\3\0\1\0"),
+    ("PINGRESP with a body", b"\xd0\1\0"),
+    ("PINGRESP with flags", b"\xd1\0"),
+)
+
+
+def test_every_broken_packet_ends_the_link_with_words():
+    for name, raw in BAD:
+        b, c = up()
+        b.raw(raw)
+        try:
+            ends(raw, b, c)
+        except AssertionError as e:
+            raise AssertionError("%s: %s" % (name, e))
+
+
+def test_every_broken_packet_byte_by_byte():
+    for name, raw in BAD:
+        b, c = up()
+        b.raw_each(raw[:40])
+        if len(raw) <= 40 or raw[0] == 0x90:
+            try:
+                ends(raw, b, c)
+            except AssertionError as e:
+                raise AssertionError("%s: %s" % (name, e))
+
+
+def test_every_broken_packet_leaves_messages_in_flight_sound():
+    for name, raw in BAD:
+        b, c = up()
+        b.expect(PUBLISH, pid=1)
+        c.publish("t", "x", qos=2, wait=False)
+        c.world.clock.run_due()
+        if raw in (b"\x40\2\0\1",):
+            continue
+        b.raw(raw)
+        try:
+            ends(raw, b, c)
+        except AssertionError as e:
+            raise AssertionError("%s: %s" % (name, e))
+
+
+def test_an_ack_of_the_wrong_kind_for_a_message_in_flight():
+    for qos, ack in ((1, PUBREC), (1, PUBCOMP), (2, PUBACK), (2, PUBCOMP)):
+        b, c = up()
+        b.expect(PUBLISH, pid=1)
+        c.publish("t", "x", qos=qos, wait=False)
+        c.world.clock.run_due()
+        b.send(ack, 1)
+        ends(ack, b, c)
+
+
+def test_what_comes_instead_of_connack():
+    from umqtt.wire import ProtocolError
+
+    for raw in (
+        encode(PUBLISH, topic="t", payload="x"),
+        encode(PUBACK, 1),
+        b"\xd0\0",
+        b"\x21\2\0\0",
+        b"\x20\1\0",
+        b"\x20\3\0\0\0",
+        b"\x20\0",
+        b"\x20\2\2\0",
+        b"\x20\2\xff\0",
+        b"\0\0",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\x15\3\3\0\2\2\x50",  # a TLS alert
+        b"SSH-2.0-OpenSSH_9\r\n",
+    ):
+        b, c = pair()
+        b.expect(CONNECT)
+        b.raw(raw)
+        e = raises(ProtocolError, c.connect)
+        assert len(str(e)) > 5
+        equal(c.world.net.open_sockets(), [])
+        assert not c.isconnected()
+
+
+def test_session_present_together_with_a_refusal_is_a_refusal():
+    from umqtt.wire import MQTTException
+
+    b, c = pair()
+    b.expect(CONNECT)
+    b.raw(b"\x20\2\1\5")
+    equal(raises(MQTTException, c.connect).args[0], 5)
+
+
+def test_a_stream_that_ends_in_the_middle_of_each_packet_is_an_os_error_and_the_session_is_sound():
+    for raw in (
+        encode(PUBLISH, topic="t", payload="x"),
+        encode(PUBLISH, 3, topic="t", payload="x" * 200, qos=2),
+        encode(PUBREL, 3),
+        encode(PUBACK, 3),
+        b"\xd0\0",
+        b"\x90\3\0\3\0",
+    ):
+        for k in range(len(raw)):
+            for how in ("fin", "rst"):
+                b, c = up()
+                b.raw(raw[:k])
+                b.cut(how)
+                raises(OSError, c.world.serve, c, 100)
+                assert not c.isconnected()
+                equal(c.world.inbox, [])
+                b.accept(sp=1)
+                c.connect()
+                b.done()
+
+
+def test_a_peer_that_sends_part_of_a_packet_and_stays_silent_is_noticed():
+    for raw in (b"\x30", b"\x30\x64", b"\x30\x64\0\1t", b"\x30\x80"):
+        b, c = up(keepalive=10)
+        b.auto_ping = False
+        b.raw(raw)
+        t = c.world.clock.now
+        b.expect(12)
+        raises(OSError, c.world.serve, c, 60000)
+        assert c.world.clock.now - t <= 15001, c.world.clock.now - t
+
+
+def test_the_number_of_unreleased_qos_2_messages_is_bounded():
+    from umqtt.wire import ProtocolError
+
+    b, c = up()
+    n = 0
+
+    def flood():
+        for i in range(1, 2000):
+            b.send(PUBLISH, i, qos=2)
+            b.expect(PUBREC, pid=i)
+            c.poll(10)
+
+    raises(ProtocolError, flood)
+    n = len(c.world.inbox)
+    assert 20 <= n <= 256, n
+    assert not c.isconnected()
+
+
+def test_a_repeated_suback_and_unknown_ones_are_taken_calmly():
+    b, c = up()
+    b.raw(b"\x90\3\0\x09\0\xb0\2\0\x09")
+    c.world.serve(c, 20)
+    assert c.isconnected()
+    b.done()
+
+
+def test_suback_codes_that_do_not_exist_are_a_protocol_error():
+    for code in (3, 4, 0x7F, 0x81, 0xFF):
+        b, c = up()
+        b.expect(SUBSCRIBE)
+        b.raw(bytes([0x90, 3, 0, 1, code]))
+        ends(code, b, c, c.subscribe, "a", 1) if False else None
+        from umqtt.wire import ProtocolError
+
+        raises(ProtocolError, c.subscribe, "a", 1)
+
+
+def test_random_bytes_end_in_words_or_in_nothing():
+    from umqtt.wire import MQTTException
+
+    seed = 12345
+    for turn in range(400):
+        b, c = up(rx_size=64, keepalive=0)
+        raw = bytearray()
+        for _ in range(turn % 60 + 1):
+            seed = (seed * 1103515245 + 12345) & 0x7FFFFFFF
+            raw.append(seed >> 16 & 255)
+        b.steps.clear()
+        sent = bytes(raw)
+        b._came = lambda p: None
+        b.raw(sent)
+        try:
+            c.world.serve(c, 100)
+        except (OSError, MQTTException):
+            equal(c.world.net.open_sockets(), [], sent)
+        assert len(c.e.rx) == 64 and len(c.e.tx) <= 256
