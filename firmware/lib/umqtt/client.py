@@ -63,7 +63,7 @@ class MQTTClient:
         self.e = Engine(self.s, rx_size, tx_size)
         self.t = Transport()
         self.busy = False  # inside a callback: calls stage and return
-        self.topic = self.topic_b = None  # the topic checked last, as given and as bytes
+        self.topic = self.topic_b = self  # the topic checked last, as given and as bytes; self: none
         self.granted = self.resumed = None
         self.part = 0  # 1: in a message that comes in parts, 2: its view raised
         self.wanted = True  # False once disconnect was asked for: no reconnect then
@@ -191,7 +191,7 @@ class MQTTClient:
     def _topic(self, topic):
         b = wire.text(topic)
         self.topic_b = b if b.__class__ is bytes else bytes(b)
-        self.topic = topic if isinstance(topic, (str, bytes)) else None
+        self.topic = topic if isinstance(topic, (str, bytes)) else self
 
     def _end(self, timeout_ms):
         return ticks_add(ticks_ms(), self.timeout_ms if timeout_ms is None else timeout_ms)
@@ -284,6 +284,8 @@ class MQTTClient:
         """
         if isinstance(topic, (str, bytes, bytearray)):
             topic = ((topic, qos),)
+        elif not isinstance(topic, (list, tuple)):
+            raise ValueError("a filter or a list of (filter, qos) needed")
         filters = []
         wanted = bytearray()
         for f, q in topic:
@@ -298,6 +300,8 @@ class MQTTClient:
         """Unsubscribe from a filter or a list of them [3.10]. Raises ValueError, OSError, ProtocolError."""
         if isinstance(topic, (str, bytes, bytearray)):
             topic = (topic,)
+        elif not isinstance(topic, (list, tuple)):
+            raise ValueError("a filter or a list of filters needed")
         self._filters(_W_UNSUBACK, [bytes(wire.text(f, 1)) for f in topic], None, wait, timeout_ms)
 
     def _filters(self, state, filters, qos, wait, timeout_ms):
@@ -369,7 +373,7 @@ class MQTTClient:
                     self._event(k)
                     return 1
             left = e.due(now)
-            if left < 0:
+            if left <= 0:
                 self._lost(code("ETIMEDOUT", 110), "no PINGRESP in time")
             if e.n:
                 self._flush()

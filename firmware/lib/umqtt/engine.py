@@ -161,20 +161,19 @@ class Engine:
                 self.t_ping = now
 
     def due(self, now):
-        """Milliseconds until the keep-alive wants something; stages the PINGREQ when it is time; negative: the link is dead.
+        """Milliseconds until the keep-alive wants something; stages the PINGREQ when it is time; 0 or less: the link is dead.
 
         To be asked only when nothing is left to read. PINGREQ after 3/4 of the interval without a byte sent (or without a packet
         received: a busy sender would never notice a dead link), dead half an interval later: before 1.5 intervals [3.1.2.10].
         """
         ka = self.keepalive
-        if not ka:
+        if not ka or not self.up:
             return _NEVER_MS
         quiet = ticks_diff(now, self.t_tx)
         if self.ping:
             idle = ticks_diff(now, self.t_ping)
             # PINGREQ stands behind a large payload: progress of that is life
-            idle = (ka >> 1) - (quiet if self.ping == 1 and quiet < idle else idle)
-            return idle if idle > 0 else -1
+            return (ka >> 1) - (quiet if self.ping == 1 and quiet < idle else idle)
         idle = ticks_diff(now, self.t_rx)
         if quiet > idle:
             idle = quiet

@@ -40,7 +40,10 @@ def text(x, wild=0):
     (ids, names). Raises ValueError. Allocates when `x` is a str.
     """
     x = data(x)
-    s = str(x, "utf-8")  # UnicodeError, a ValueError, where it is no UTF-8
+    try:
+        s = str(x, "utf-8")
+    except UnicodeError:  # a ValueError, but without words
+        raise ValueError("not UTF-8")
     if "\0" in s or _len(x) > 65535 or not (s or wild == 2):
         raise ValueError("empty, too long or U+0000")
     if wild == 0 and ("+" in s or "#" in s):
