@@ -17,14 +17,18 @@ def wire_up(net, clock):
     """The library's modules look at this network and this clock from now on."""
     import umqtt.client
     import umqtt.engine
+    import umqtt.reconnect
+    import umqtt.robust
+    import umqtt.simple
     import umqtt.transport
 
     umqtt.transport.socket = net.socket
     umqtt.transport.select = net.select
-    umqtt.engine.ticks_diff = ticks_diff
-    umqtt.client.ticks_ms = clock.ticks_ms
-    umqtt.client.ticks_diff = ticks_diff
-    umqtt.client.ticks_add = ticks_add
+    fakes = {"ticks_ms": clock.ticks_ms, "ticks_diff": ticks_diff, "ticks_add": ticks_add, "sleep_ms": clock.sleep_ms}
+    for module in (umqtt.engine, umqtt.client, umqtt.simple, umqtt.robust, umqtt.reconnect):
+        for name in fakes:
+            if hasattr(module, name):
+                setattr(module, name, fakes[name])
 
 
 class World:
