@@ -218,3 +218,12 @@ def test_resume_twice_in_a_row_still_repeats():
         c.world.clock.run_due()
         lose(b, c)
     b.done()
+
+
+def test_a_kept_session_does_not_begin_at_an_id_that_the_broker_may_hold_from_before_a_reset():
+    # the broker takes a new QoS 2 message with an id it still holds for a repetition, and drops it
+    from umqtt.client import MQTTClient
+
+    first = [MQTTClient("c", "h").publish("t", "x", qos=2, wait=False) for _ in range(8)]
+    assert len(set(first)) > 4, first
+    assert all(0 < pid < 65536 for pid in first)

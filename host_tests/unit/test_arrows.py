@@ -13,7 +13,7 @@ WORLD = {
     "tls": ("tls",),
     "network": (),
     "machine": (),
-    "random": ("reconnect", "robust"),
+    "random": ("client", "reconnect", "robust", "simple"),
     "os": ("store", "outbox"),
     "app": (),
     "config": (),

@@ -5,6 +5,7 @@ Steady state allocates nothing: bytes topics and payloads, `set_view` for receiv
 """
 
 import sys
+from random import getrandbits
 from time import ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
@@ -71,6 +72,9 @@ class MQTTClient:
         self.error = ""
         if ssl:
             self.t.secure()
+        if not clean_session:
+            # the broker may hold an id from before a reset, and would take the new message with it for a repetition
+            self.s.pid = getrandbits(16)
         if store:
             store.replay(self.s, self.subs)
 

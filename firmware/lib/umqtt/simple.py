@@ -4,6 +4,7 @@ Beyond it: QoS 2, UTF-8 lengths, packets in any order, deadlines. What waits for
 unless `timeout` is given, `publish` and `subscribe` after the same time; `wait_msg` probes a link that was silent for 60 s.
 """
 
+from random import getrandbits
 from time import ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
@@ -44,7 +45,10 @@ class MQTTClient(client.MQTTClient):
         self.will = (self.lw_topic, self.lw_msg, self.lw_retain, self.lw_qos) if self.lw_topic else None
         self.timeout_ms = _TIMEOUT_MS if timeout is None else int(timeout * 1000)
         try:
-            return 1 if super().connect() else 0
+            present = super().connect()
+            if present and not self.pid:
+                self.pid = getrandbits(15)  # the broker may hold an id from before a reset
+            return 1 if present else 0
         finally:
             self.sock = self._own = self.t.sock
 
