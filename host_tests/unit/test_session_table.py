@@ -48,6 +48,10 @@ def slot(state, staged=True):
     return s
 
 
+def held(s):
+    return [pid for pid in s.held if pid]
+
+
 def picture(s):
     return (
         list(s.pids),
@@ -56,7 +60,7 @@ def picture(s):
         bytes(s.todo),
         list(s.topic),
         list(s.payload),
-        list(s.held),
+        held(s),
         s.todos,
     )
 
@@ -134,17 +138,17 @@ def test_incoming_qos_2():
     equal(CELLS[("in", "ABSENT", "hold")][0], "HELD")
     s = Session(1)
     s.hold(7)
-    equal(s.held, [7])
+    equal(held(s), [7])
     s.resume(True)
-    equal(s.held, [7])
+    equal(held(s), [7])
     s.release(9)
-    equal(s.held, [7])
+    equal(held(s), [7])
     s.release(7)
-    equal(s.held, [])
+    equal(held(s), [])
     s.release(7)
     s.hold(7)
     s.resume(False)
-    equal(s.held, [])
+    equal(held(s), [])
 
 
 def test_a_full_window_refuses_and_changes_nothing():
@@ -193,4 +197,4 @@ def test_clear_forgets_both_directions():
     s = slot("W_PUBREC")
     s.hold(3)
     s.clear()
-    equal((s.pids, s.held, s.todos), ([0, 0, 0], [], 0))
+    equal((s.pids, held(s), s.todos), ([0, 0, 0], [], 0))

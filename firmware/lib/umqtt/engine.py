@@ -341,7 +341,7 @@ class Engine:
                     if not self.left:
                         return _REPEATED
                     self.repeated = True
-                elif _len(held) >= _MAX_HELD:
+                elif _len(held) >= _MAX_HELD and 0 not in held:
                     raise ProtocolError("too many QoS 2 messages without PUBREL")
         if self.left:
             self._next_bite()

@@ -37,6 +37,8 @@ and changes nothing. A slot that was never sent on any connection answers as FRE
 
 from micropython import const
 
+_HELD = const(20)  # what Mosquitto leaves unacknowledged; more are taken too, but that allocates
+
 _FREE = const(0)
 _W_PUBACK = const(4)
 _W_PUBREC = const(5)
@@ -67,7 +69,7 @@ class Session:
         self.clock = 0
         self.todos = 0
         self.resends = 0
-        self.held = []  # incoming QoS 2 ids from hold to PUBREL
+        self.held = [0] * _HELD  # incoming QoS 2 ids from hold to PUBREL, 0: free; a list that shrinks would allocate
 
     def reserve(self, state, b0, topic, payload, pid=0):
         """Take a slot in `state`, to be sent; its id is new unless given (replay from a store). Returns the slot, -1 when all are taken."""
@@ -139,17 +141,22 @@ class Session:
 
     def hold(self, pid):
         """The application took incoming QoS 2 message `pid`."""
-        self.held.append(pid)
+        held = self.held
+        if 0 in held:
+            held[held.index(0)] = pid
+        else:
+            held.append(pid)
 
     def release(self, pid):
         """PUBREL for `pid`: its id may be used anew."""
-        if pid in self.held:
-            self.held.remove(pid)
+        held = self.held
+        if pid in held:
+            held[held.index(pid)] = 0
 
     def resume(self, present):
         """A connection is up; `present`: the broker kept the session. Marks what is to be sent (again), in the old order."""
         if not present:
-            self.held.clear()
+            self.held = [0] * _HELD
         i = 0
         for state in self.state:
             if state == _W_PUBCOMP and not present:
@@ -166,4 +173,4 @@ class Session:
         """Forget everything in flight, both ways: a clean session [3.1.2.4]."""
         for i in range(len(self.pids)):
             self.free(i)
-        self.held.clear()
+        self.held = [0] * _HELD

@@ -1,0 +1,144 @@
+"""The other end of a measurement: a small broker on loopback with a codec of its own, as fast as Python goes, in a thread.
+
+It takes what comes, acknowledges it (`ack_delay_s` later), and counts packets and TCP reads. A PUBLISH to `peer/send` with the
+payload `QOS COUNT SIZE` makes it send that many messages under TOPIC: in QoS 1 and 2 no more than WINDOW unacknowledged, as Mosquitto.
+"""
+
+import socket
+import struct
+import threading
+import time
+
+TOPIC = b"bench/tttttttttttttt"
+WINDOW = 20  # max_inflight_messages
+
+_CONNECT, _PUBLISH, _PUBACK, _PUBREC, _PUBREL, _SUBSCRIBE, _UNSUBSCRIBE, _PINGREQ, _PUBCOMP = 1, 3, 4, 5, 6, 8, 10, 12, 7
+
+
+def frame(b0: int, body: bytes) -> bytes:
+    """A packet with its remaining length [2.2.3]."""
+    n, length = len(body), bytearray()
+    while True:
+        length.append(n & 127 | (128 if n > 127 else 0))
+        n >>= 7
+        if not n:
+            return bytes([b0]) + bytes(length) + body
+
+
+class Peer:
+    """with Peer() as p: p.port, p.packets (by type), p.reads (recv calls that gave something), p.payload_b (bytes of payload taken)."""
+
+    def __init__(self, ack_delay_s: float = 0):
+        self.ack_delay_s = ack_delay_s
+        self.packets: dict[int, int] = {}
+        self.reads = 0
+        self.payload_b = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._links: list[socket.socket] = []
+        self._to_send: list[bytes] = []
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+
+    def __enter__(self) -> "Peer":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        # shutdown wakes a thread that waits in accept or recv, close alone does not
+        for s in [self._listener, *self._links]:
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            s.close()
+        self._thread.join(5)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                link, _ = self._listener.accept()
+            except OSError:
+                return
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._links.append(link)
+            threading.Thread(target=self._serve, args=(link,), daemon=True).start()
+
+    def _serve(self, link: socket.socket) -> None:
+        rest = b""
+        try:
+            while True:
+                data = link.recv(65536)
+                if not data:
+                    return
+                self.reads += 1
+                rest = self._take(link, rest + data)
+        except OSError:
+            pass
+        finally:
+            link.close()
+
+    def _take(self, link: socket.socket, data: bytes) -> bytes:
+        at = 0
+        while len(data) - at >= 2:
+            n = shift = 0
+            body = at + 1
+            while True:
+                if body >= len(data):
+                    return data[at:]
+                b = data[body]
+                body += 1
+                n |= (b & 127) << shift
+                shift += 7
+                if b < 128:
+                    break
+            if len(data) < body + n:
+                return data[at:]
+            self._packet(link, data[at], data[body : body + n])
+            at = body + n
+        return data[at:]
+
+    def _packet(self, link: socket.socket, b0: int, body: bytes) -> None:
+        kind = b0 >> 4
+        self.packets[kind] = self.packets.get(kind, 0) + 1
+        answer = b""
+        if kind == _CONNECT:
+            answer = b"\x20\2\0\0"
+        elif kind == _PUBLISH:
+            end = 2 + (body[0] << 8 | body[1])
+            qos = b0 >> 1 & 3
+            payload = body[end + 2 if qos else end :]
+            self.payload_b += len(payload)
+            if qos:
+                answer = bytes([0x40 if qos == 1 else 0x50, 2]) + body[end : end + 2]
+            if body[2:end] == b"peer/send":
+                qos, count, size = map(int, payload.split())
+                self._to_send = [self._message(qos, pid, size) for pid in range(count, 0, -1)]
+                answer += self._next(WINDOW if qos else count)
+        elif kind in (_PUBACK, _PUBCOMP):
+            answer = self._next(1)
+        elif kind == _PUBREC:
+            answer = b"\x62\2" + body[:2]
+        elif kind == _PUBREL:
+            answer = b"\x70\2" + body[:2]
+        elif kind == _SUBSCRIBE:
+            codes, at = b"", 2
+            while at < len(body):
+                at += 3 + (body[at] << 8 | body[at + 1])
+                codes += body[at - 1 : at]
+            answer = frame(0x90, body[:2] + codes)
+        elif kind == _UNSUBSCRIBE:
+            answer = b"\xb0\2" + body[:2]
+        elif kind == _PINGREQ:
+            answer = b"\xd0\0"
+        if answer:
+            if self.ack_delay_s:
+                time.sleep(self.ack_delay_s)
+            link.sendall(answer)
+
+    def _next(self, count: int) -> bytes:
+        return b"".join(self._to_send.pop() for _ in range(min(count, len(self._to_send))))
+
+    @staticmethod
+    def _message(qos: int, pid: int, size: int) -> bytes:
+        ids = struct.pack("!H", pid) if qos else b""
+        return frame(0x30 | qos << 1, struct.pack("!H", len(TOPIC)) + TOPIC + ids + b"m" * size)
