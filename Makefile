@@ -65,10 +65,14 @@ test-broker: $(READY)  ## against a real Mosquitto, with its log as the oracle
 test-mosqlog: $(READY)  ## the reader of Mosquitto's logs
 	@$(PY) -m pytest -q host_tests/mosqlog
 
+.PHONY: build
+build: .venv/stamp  ## compile the firmware into build/firmware, as it goes onto the board
+	@$(PY) tools/build.py
+
 .PHONY: lint
 lint: .venv/stamp  ## ruff over all, pyright with the board's stubs over firmware/
 	@$(PY) -m ruff check .
-	@$(PY) -m basedpyright
+	@$(PY) -m basedpyright --typeshedpath .venv/lib/python3*/site-packages
 
 .PHONY: clean
 clean:  ## remove what was built (not .venv and .cache)

