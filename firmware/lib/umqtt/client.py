@@ -1,6 +1,8 @@
-"""The native MQTT client: `poll(ms)` is the one step that does all work; a blocking call is a loop over it with a deadline.
+"""The native MQTT client: `poll(ms)` is the one step that does all work; a blocking call is a loop over it with a
+deadline.
 
-Steady state allocates nothing: bytes topics and payloads, `set_view` for receiving. Optional parts are passed in: `reconnect`
+Steady state allocates nothing: bytes topics and payloads, `set_view` for receiving. Optional parts are passed in:
+`reconnect`
 (umqtt.reconnect), `store` (umqtt.store), a callback that routes (umqtt.routes); TLS is imported when `ssl` is given.
 """
 
@@ -36,14 +38,18 @@ _W_UNSUBACK = const(11)
 class MQTTClient:
     """One connection to a broker and what must outlive it.
 
-    client_id: str or bytes; kept sessions need the same one each time. port 0: 1883, with ssl 8883. keepalive: seconds, 0 for none.
-    ssl: an SSLContext. clean_session False: the broker keeps subscriptions and messages between connections. protocol: 4 (MQTT 3.1.1)
-    or 3 (3.1). inflight: slots for unacknowledged messages. rx_size, tx_size: bytes; larger messages are streamed or drained.
+    client_id: str or bytes; kept sessions need the same one each time. port 0: 1883, with ssl 8883. keepalive:
+    seconds, 0 for none.
+    ssl: an SSLContext. clean_session False: the broker keeps subscriptions and messages between connections. protocol:
+    4 (MQTT 3.1.1)
+    or 3 (3.1). inflight: slots for unacknowledged messages. rx_size, tx_size: bytes; larger messages are streamed or
+    drained.
     timeout_ms: the deadline of every call that is not given its own. Raises ValueError.
     """
 
-    def __init__(self, client_id, server, port=0, user=None, password=None, keepalive=60, ssl=None, *, clean_session=False,
-                 protocol=4, inflight=4, rx_size=256, tx_size=256, timeout_ms=10000, reconnect=None, store=None):  # fmt: skip
+    def __init__(self, client_id, server, port=0, user=None, password=None, keepalive=60, ssl=None, *,
+                 clean_session=False, protocol=4, inflight=4, rx_size=256, tx_size=256, timeout_ms=10000,
+                 reconnect=None, store=None):  # fmt: skip
         self.client_id = client_id
         self.server = server
         self.port = port or (8883 if ssl else 1883)
@@ -81,14 +87,17 @@ class MQTTClient:
     def set_callback(self, f):
         """f(topic, payload, retained) is called with bytes, bytes, bool for each message, before it is acknowledged.
 
-        What it raises comes out of `poll`, and the message stays unacknowledged. What it publishes or subscribes is staged, not waited for.
+        What it raises comes out of `poll`, and the message stays unacknowledged. What it publishes or subscribes is
+        staged, not waited for.
         """
         self.cb = f
 
     def set_view(self, f):
-        """f(buf, topic_end, start, end, flags) is called instead, allocating nothing: topic buf[2:topic_end], payload buf[start:end].
+        """f(buf, topic_end, start, end, flags) is called instead, allocating nothing: topic buf[2:topic_end], payload
+        buf[start:end].
 
-        buf is the receive buffer, valid during the call. flags: 1 retained, 2 and 4 the QoS, 8 DUP; 16: more of this message follows
+        buf is the receive buffer, valid during the call. flags: 1 retained, 2 and 4 the QoS, 8 DUP; 16: more of this
+        message follows
         (it is larger than rx_size), 32: this is a later part of it. topic_end 0: the topic itself was larger.
         """
         self.view = f
@@ -98,12 +107,17 @@ class MQTTClient:
         self.will = wire.text(topic), wire.data(msg), retain, wire.number(qos, 2)
 
     def connect(self, timeout_ms=None):
-        """Connect and resume: TCP (and TLS), CONNECT, CONNACK within the deadline, name look-up aside; what is up is closed first.
+        """Connect and resume: TCP (and TLS), CONNECT, CONNACK within the deadline, name look-up aside; what is up is
+        closed first.
 
-        Returns session present: True when the broker kept this client's session. Raises ValueError before anything changed; OSError: no
-        connection, or no answer in time; MQTTException(code, reason): refused; ProtocolError. Then nothing is left open.
+        Returns session present: True when the broker kept this client's session. Raises ValueError before anything
+        changed; OSError: no
+        connection, or no answer in time; MQTTException(code, reason): refused; ProtocolError. Then nothing is left
+        open.
         """
-        pkt = wire.connect(self.client_id, self.user, self.pswd, self.keepalive, self.clean_session, self.protocol, self.will)
+        pkt = wire.connect(
+            self.client_id, self.user, self.pswd, self.keepalive, self.clean_session, self.protocol, self.will
+        )
         self._close()
         self.wanted = True
         self.part = 0
@@ -169,10 +183,13 @@ class MQTTClient:
     def publish(self, topic, msg, retain=False, qos=0, wait=True, timeout_ms=None):
         """Publish `msg` (bytes-like or str) under `topic` [3.3].
 
-        QoS 0: returns 0 once the bytes are with the network. QoS 1, 2: takes a slot, returns the packet id: with `wait` when the broker has
-        acknowledged, without at once (None when all slots are taken), and the message goes out when the link allows, repeated after a
+        QoS 0: returns 0 once the bytes are with the network. QoS 1, 2: takes a slot, returns the packet id: with
+        `wait` when the broker has
+        acknowledged, without at once (None when all slots are taken), and the message goes out when the link allows,
+        repeated after a
         reconnect until acknowledged. A payload that can change (bytearray) is copied when it outlives the call.
-        Raises ValueError (nothing changed); OSError: link down or deadline passed: a message of QoS 1 or 2 that had its slot
+        Raises ValueError (nothing changed); OSError: link down or deadline passed: a message of QoS 1 or 2 that had
+        its slot
         stays in flight and is not to be published again. Inside a callback nothing waits. Allocates nothing for bytes.
         """
         if topic is not self.topic:
@@ -182,7 +199,8 @@ class MQTTClient:
             if self.busy:
                 msg = bytes(msg)  # it outlives the callback, and may be the receive buffer
         if qos:
-            return self._publish(self.topic_b, msg, (0x31 if retain else 0x30) | wire.number(qos, 2) << 1, wait, timeout_ms)
+            qos = wire.number(qos, 2) << 1
+            return self._publish(self.topic_b, msg, (0x31 if retain else 0x30) | qos, wait, timeout_ms)
         e = self.e
         if e.n or self.s.todos or not e.up:
             self._ready(_len(self.topic_b) + _len(msg) + 7, timeout_ms)
@@ -281,10 +299,13 @@ class MQTTClient:
                 self._turn(end)
 
     def subscribe(self, topic, qos=0, wait=True, timeout_ms=None):
-        """Subscribe to a filter, or to several: [(filter, qos), ...] [3.8]. Made again with its QoS when the broker forgot the session.
+        """Subscribe to a filter, or to several: [(filter, qos), ...] [3.8]. Made again with its QoS when the broker
+        forgot the session.
 
-        Returns the granted QoS, one byte each; without `wait` or inside a callback None, and OSError(ENOBUFS) when all slots are taken.
-        Raises ValueError (nothing changed), MQTTException(0x80, filter) when the broker refused one, OSError, ProtocolError.
+        Returns the granted QoS, one byte each; without `wait` or inside a callback None, and OSError(ENOBUFS) when all
+        slots are taken.
+        Raises ValueError (nothing changed), MQTTException(0x80, filter) when the broker refused one, OSError,
+        ProtocolError.
         """
         if isinstance(topic, (str, bytes, bytearray)):
             topic = ((topic, qos),)
@@ -321,7 +342,8 @@ class MQTTClient:
         return self.granted
 
     def disconnect(self, timeout_ms=None):
-        """Send DISCONNECT [3.14] behind what is staged, and close; the broker drops the will. Never raises for a dead link."""
+        """Send DISCONNECT [3.14] behind what is staged, and close; the broker drops the will. Never raises for a dead
+        link."""
         self.wanted = False
         e = self.e
         try:
@@ -345,9 +367,11 @@ class MQTTClient:
         self._flush()
 
     def poll(self, ms=0):
-        """Do all that is due: send, take one packet, call back, keep alive, reconnect; wait up to ms for a packet. Returns 1 when one came.
+        """Do all that is due: send, take one packet, call back, keep alive, reconnect; wait up to ms for a packet.
+        Returns 1 when one came.
 
-        Raises OSError when the link is down, MQTTException and ProtocolError (the link is closed then; with `reconnect` none of the three:
+        Raises OSError when the link is down, MQTTException and ProtocolError (the link is closed then; with
+        `reconnect` none of the three:
         see `diag`), and what a callback raises. To be called at least every quarter of the keep-alive.
         """
         if self.reconnect and not self.busy:

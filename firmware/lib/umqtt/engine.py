@@ -1,8 +1,10 @@
 """One MQTT connection without I/O: bytes in, bytes out, `now` (ticks_ms) passed in, packet types as event codes.
 
-In: read up to `need` bytes into the start of `rbuf`, then call `received(k, now)`. Packets are asked for exactly (2 bytes, the rest
+In: read up to `need` bytes into the start of `rbuf`, then call `received(k, now)`. Packets are asked for exactly (2
+bytes, the rest
 of the length, the body), so nothing is copied and a short read leaves the stream in step.
-Out: send `n` bytes from `ob` at `off`, then call `sent(k, now)`. `n` never grows while a run is under way: TLS must repeat a write
+Out: send `n` bytes from `ob` at `off`, then call `sent(k, now)`. `n` never grows while a run is under way: TLS must
+repeat a write
 that would block with the same arguments.
 Imports neither time, socket nor anything that waits; `ticks_diff` only subtracts.
 """
@@ -52,7 +54,8 @@ del _Slice
 
 
 class Engine:
-    """`session`: a Session. rx_size, tx_size: bytes of the fixed buffers, 16 or more; a packet that does not fit is streamed or drained."""
+    """`session`: a Session. rx_size, tx_size: bytes of the fixed buffers, 16 or more; a packet that does not fit is
+    streamed or drained."""
 
     def __init__(self, session, rx_size, tx_size):
         if rx_size < 16 or tx_size < 16:
@@ -91,7 +94,8 @@ class Engine:
         return not self.n or _len(self.tx) + n <= self.tx_size
 
     def publish(self, b0, topic, pid, payload):
-        """Stage a PUBLISH. `payload` is not copied when the packet exceeds tx_size: it must stay as it is until sent."""
+        """Stage a PUBLISH. `payload` is not copied when the packet exceeds tx_size: it must stay as it is until
+        sent."""
         tx = self.tx
         wire.publish(tx, b0, topic, pid, _len(payload))
         if _len(tx) + _len(payload) > self.tx_size:
@@ -111,7 +115,8 @@ class Engine:
             self.n = 4
 
     def stage(self):
-        """Stage the session's oldest packet that is to be sent, if there is one and room for it. Returns whether it did."""
+        """Stage the session's oldest packet that is to be sent, if there is one and room for it. Returns whether it
+        did."""
         s = self.s
         i = s.oldest()
         if i < 0:
@@ -161,10 +166,13 @@ class Engine:
                 self.t_ping = now
 
     def due(self, now):
-        """Milliseconds until the keep-alive wants something; stages the PINGREQ when it is time; 0 or less: the link is dead.
+        """Milliseconds until the keep-alive wants something; stages the PINGREQ when it is time; 0 or less: the link
+        is dead.
 
-        To be asked only when nothing is left to read. PINGREQ after 3/4 of the interval without a byte sent (or without a packet
-        received: a busy sender would never notice a dead link), dead half an interval later: before 1.5 intervals [3.1.2.10].
+        To be asked only when nothing is left to read. PINGREQ after 3/4 of the interval without a byte sent (or
+        without a packet
+        received: a busy sender would never notice a dead link), dead half an interval later: before 1.5 intervals
+        [3.1.2.10].
         """
         ka = self.keepalive
         if not ka or not self.up:
@@ -197,7 +205,8 @@ class Engine:
     def received(self, k, now):
         """k of the `need` bytes are in rbuf. Returns an event, 0 when there is none yet. Raises ProtocolError.
 
-        _PUBLISH: topic is rx[2:t_end], payload rx[p_off:p_end], header b0, id pid; call accept() when the application took it.
+        _PUBLISH: topic is rx[2:t_end], payload rx[p_off:p_end], header b0, id pid; call accept() when the application
+        took it.
         _PART, _DRAINED: the same, for the bite in rx; `left` bytes of the message are still to come.
         """
         if k < self.need:

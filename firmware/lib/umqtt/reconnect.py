@@ -1,6 +1,8 @@
-"""Keeps a native client connected: full-jitter exponential back-off, brokers in a list taken in turn, refusals not hammered.
+"""Keeps a native client connected: full-jitter exponential back-off, brokers in a list taken in turn, refusals not
+hammered.
 
-Passed in: `MQTTClient(..., reconnect=Reconnect())`. Then `poll` connects by itself, also for the first time, and raises none of
+Passed in: `MQTTClient(..., reconnect=Reconnect())`. Then `poll` connects by itself, also for the first time, and
+raises none of
 OSError, MQTTException, ProtocolError: `diag` tells the last error, and `on_state` is called.
 """
 
@@ -15,9 +17,11 @@ _STABLE_MS = const(10000)
 
 
 class Reconnect:
-    """first_ms: the first pause is 0..first_ms at random, the next 0..2 * first_ms, to at most cap_ms (also the pause after a refusal).
+    """first_ms: the first pause is 0..first_ms at random, the next 0..2 * first_ms, to at most cap_ms (also the pause
+    after a refusal).
 
-    brokers: None (the client's own) or a list of (host, port): when one fails the next is tried, a pause comes after the last.
+    brokers: None (the client's own) or a list of (host, port): when one fails the next is tried, a pause comes after
+    the last.
     on_state: f(connected, error) when the link came up or an attempt failed.
     """
 
@@ -34,7 +38,8 @@ class Reconnect:
         self.since = ticks_ms()  # of the pause, or of the connection
 
     def turn(self, client, ms, limit_ms=None):
-        """client's poll(ms); connects first when it is time to: that takes up to timeout_ms (limit_ms in all, when given)."""
+        """client's poll(ms); connects first when it is time to: that takes up to timeout_ms (limit_ms in all, when
+        given)."""
         if not client.isconnected():
             if not client.wanted:
                 return client._step(ms)  # raises: not connected

@@ -1,18 +1,22 @@
 """Drop-in for micropython-lib's umqtt.robust: `umqtt.simple` that reconnects, for as long as it takes.
 
-Beyond it: a message of QoS 1 or 2 that was in flight when the link broke is finished, with its packet id, and not published a second
-time; subscriptions are made again when the broker forgot them; pauses grow, with jitter. To keep QoS 2 exactly once over a
-reconnect, connect with clean_session=False in the first place, as upstream asks for too. A refused login raises MQTTException.
+Beyond it: a message of QoS 1 or 2 that was in flight when the link broke is finished, with its packet id, and not
+published a second
+time; subscriptions are made again when the broker forgot them; pauses grow, with jitter. To keep QoS 2 exactly once
+over a
+reconnect, connect with clean_session=False in the first place, as upstream asks for too. A refused login raises
+MQTTException.
 """
 
 from random import getrandbits
-from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
+from time import sleep_ms, ticks_add, ticks_ms
 
 from umqtt import client, simple
 
 
 class MQTTClient(simple.MQTTClient):
-    """DELAY: seconds; the pause before attempt i is random in 0..DELAY * 2 ** i, at most a minute (or DELAY, when that is more)."""
+    """DELAY: seconds; the pause before attempt i is random in 0..DELAY * 2 ** i, at most a minute (or DELAY, when that
+    is more)."""
 
     DELAY = 2
     DEBUG = False
@@ -28,7 +32,8 @@ class MQTTClient(simple.MQTTClient):
             print("mqtt reconnect:" if in_reconnect else "mqtt:", repr(e))
 
     def reconnect(self):
-        """Connect, with clean_session False, until it works. Returns what `connect` does. Raises MQTTException when refused."""
+        """Connect, with clean_session False, until it works. Returns what `connect` does. Raises MQTTException when
+        refused."""
         i = 0
         while 1:
             try:
@@ -39,7 +44,8 @@ class MQTTClient(simple.MQTTClient):
                 self.delay(i)
 
     def publish(self, topic, msg, retain=False, qos=0):
-        """Publish, over as many connections as it takes; inside a callback once, raising OSError when it can't be staged."""
+        """Publish, over as many connections as it takes; inside a callback once, raising OSError when it can't be
+        staged."""
         if not qos or self.busy:
             while 1:
                 try:

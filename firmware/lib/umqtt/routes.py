@@ -7,7 +7,8 @@ from umqtt.wire import text
 
 
 def match(filter, topic):
-    """Whether `topic` (bytes) is matched by `filter` (bytes) with + and # [4.7]. Wildcards in front do not match $ topics."""
+    """Whether `topic` (bytes) is matched by `filter` (bytes) with + and # [4.7]. Wildcards in front do not match $
+    topics."""
     f = filter.split(b"/")
     t = topic.split(b"/")
     if topic[:1] == b"$" and f[0] in (b"+", b"#"):
@@ -30,7 +31,8 @@ class Routes:
         self.default = default
 
     def add(self, filter, f):
-        """Call f for topics that `filter` (str or bytes) matches; every match is called, in the order of adding. Raises ValueError."""
+        """Call f for topics that `filter` (str or bytes) matches; every match is called, in the order of adding.
+        Raises ValueError."""
         self.routes.append((bytes(text(filter, 1)), f))
 
     def __call__(self, topic, msg, retained):

@@ -1,7 +1,9 @@
-"""Packet ids, outgoing QoS 1 and 2 messages and subscriptions in flight, incoming QoS 2 ids: what may happen, in fixed slots.
+"""Packet ids, outgoing QoS 1 and 2 messages and subscriptions in flight, incoming QoS 2 ids: what may happen, in fixed
+slots.
 
 No I/O, no clock; a slot's state is the type of the packet it waits for, so a state is tested by comparing. The test
-host_tests/unit/test_session_table.py reads this table and drives every state with every event; what is not listed is a VIOLATION
+host_tests/unit/test_session_table.py reads this table and drives every state with every event; what is not listed is a
+VIOLATION
 and changes nothing. A slot that was never sent on any connection answers as FREE: no ack can be meant for it.
 
   side  state     event     next      action
@@ -26,7 +28,7 @@ and changes nothing. A slot that was never sent on any connection answers as FRE
   out   W_PUBACK  resume0   W_PUBACK  PUBLISH       the broker forgot: the same message as a new one
   out   W_PUBREC  resume0   W_PUBREC  PUBLISH
   out   W_PUBCOMP resume0   FREE      -             it was the broker's since its PUBREC
-  in    ABSENT    PUBLISH2  ABSENT    DELIVER       becomes HELD when the application took it (hold), before the PUBREC leaves
+  in    ABSENT    PUBLISH2  ABSENT    DELIVER       HELD when the application took it (hold), before the PUBREC leaves
   in    ABSENT    hold      HELD      PUBREC        4.3.3
   in    HELD      PUBLISH2  HELD      PUBREC        delivered already: never twice
   in    HELD      PUBREL    ABSENT    PUBCOMP       4.3.3
@@ -53,7 +55,8 @@ _DONE = const(2)
 
 
 class Session:
-    """What both ends must remember between connections [4.1]. `window`: slots for messages and subscriptions in flight, 1..65535."""
+    """What both ends must remember between connections [4.1]. `window`: slots for messages and subscriptions in
+    flight, 1..65535."""
 
     def __init__(self, window):
         if window < 1:
@@ -72,7 +75,8 @@ class Session:
         self.held = [0] * _HELD  # incoming QoS 2 ids from hold to PUBREL, 0: free; a list that shrinks would allocate
 
     def reserve(self, state, b0, topic, payload, pid=0):
-        """Take a slot in `state`, to be sent; its id is new unless given (replay from a store). Returns the slot, -1 when all are taken."""
+        """Take a slot in `state`, to be sent; its id is new unless given (replay from a store). Returns the slot, -1
+        when all are taken."""
         pids = self.pids
         if 0 not in pids:
             return -1
@@ -154,7 +158,8 @@ class Session:
             held[held.index(pid)] = 0
 
     def resume(self, present):
-        """A connection is up; `present`: the broker kept the session. Marks what is to be sent (again), in the old order."""
+        """A connection is up; `present`: the broker kept the session. Marks what is to be sent (again), in the old
+        order."""
         if not present:
             self.held = [0] * _HELD
         i = 0

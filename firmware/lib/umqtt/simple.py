@@ -1,7 +1,9 @@
 """Drop-in for micropython-lib's umqtt.simple: its names, arguments, defaults and return values, over the native client.
 
-Beyond it: QoS 2, UTF-8 lengths, packets in any order, deadlines. What waits for ever there raises OSError here: `connect` after 30 s
-unless `timeout` is given, `publish` and `subscribe` after the same time; `wait_msg` probes a link that was silent for 60 s.
+Beyond it: QoS 2, UTF-8 lengths, packets in any order, deadlines. What waits for ever there raises OSError here:
+`connect` after 30 s
+unless `timeout` is given, `publish` and `subscribe` after the same time; `wait_msg` probes a link that was silent for
+60 s.
 """
 
 from random import getrandbits
@@ -10,7 +12,7 @@ from time import ticks_add, ticks_diff, ticks_ms
 from micropython import const
 
 from umqtt import client
-from umqtt.client import MQTTException, ProtocolError  # names of this module too
+from umqtt.client import MQTTException, ProtocolError  # noqa: F401 - names of this module too
 from umqtt.transport import code
 
 _SILENT_MS = const(60000)
@@ -39,7 +41,8 @@ class MQTTClient(client.MQTTClient):
     def connect(self, clean_session=True, timeout=None):
         """Connect; a clean session forgets what was in flight. timeout: seconds, for later calls too.
 
-        Returns 1 when the broker kept the session, else 0. Raises ValueError, OSError, MQTTException(code, reason), ProtocolError.
+        Returns 1 when the broker kept the session, else 0. Raises ValueError, OSError, MQTTException(code, reason),
+        ProtocolError.
         """
         self.clean_session = not not clean_session
         self.will = (self.lw_topic, self.lw_msg, self.lw_retain, self.lw_qos) if self.lw_topic else None
@@ -71,7 +74,8 @@ class MQTTClient(client.MQTTClient):
         self.s.pid = self.pid
 
     def publish(self, topic, msg, retain=False, qos=0):
-        """Publish; QoS 1 and 2 return when acknowledged (inside a callback: at once). Raises ValueError, OSError, MQTTException."""
+        """Publish; QoS 1 and 2 return when acknowledged (inside a callback: at once). Raises ValueError, OSError,
+        MQTTException."""
         self._link()
         try:
             if super().publish(topic, msg, retain, qos) is None:
@@ -95,7 +99,8 @@ class MQTTClient(client.MQTTClient):
         super().ping()
 
     def wait_msg(self):
-        """Wait for one packet and do what it asks for. Returns its first byte, None for a PINGRESP. Raises OSError on a dead link."""
+        """Wait for one packet and do what it asks for. Returns its first byte, None for a PINGRESP. Raises OSError on
+        a dead link."""
         if self.busy:
             return None  # inside a callback: what comes next is taken after it
         self._link()

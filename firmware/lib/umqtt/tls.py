@@ -1,7 +1,9 @@
 """TLS on a connected socket, and its errors in words. Imported when a client is given an `ssl`.
 
-`ssl` is an SSLContext: only CERT_REQUIRED with `load_verify_locations(cadata=der)` authenticates the broker, and that compares dates,
-so the clock must be set first. ESP8266 (axTLS) does not check certificates at all. The TLS buffers, about 20 KB, come from outside the
+`ssl` is an SSLContext: only CERT_REQUIRED with `load_verify_locations(cadata=der)` authenticates the broker, and that
+compares dates,
+so the clock must be set first. ESP8266 (axTLS) does not check certificates at all. The TLS buffers, about 20 KB, come
+from outside the
 MicroPython heap on ESP32: ENOMEM with a free heap is possible, so memory is collected first.
 """
 
@@ -10,7 +12,8 @@ from time import gmtime
 
 
 def wrap(ssl, sock, host):
-    """The TLS stream on `sock`, connected and non-blocking; the handshake goes on with the first write. Raises OSError, ValueError."""
+    """The TLS stream on `sock`, connected and non-blocking; the handshake goes on with the first write. Raises
+    OSError, ValueError."""
     collect()
     try:
         return ssl.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)

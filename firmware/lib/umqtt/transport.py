@@ -1,6 +1,7 @@
 """One TCP connection, with or without TLS on it; the only file that knows what sockets of the ports do and return.
 
-n > 0: so many bytes moved. 0: nothing yet, try again. Negative: dead, `err` is the errno, `words` the reason. Nothing but `open` and `wait` waits.
+n > 0: so many bytes moved. 0: nothing yet, try again. Negative: dead, `err` is the errno, `words` the reason. Nothing
+but `open` and `wait` waits.
 """
 
 import errno
@@ -35,7 +36,8 @@ class Transport:
         self.tls = tls
 
     def resolve(self, host, port):
-        """Look the name up, unless the last connection went there: that blocks for as long as the port does. Raises OSError."""
+        """Look the name up, unless the last connection went there: that blocks for as long as the port does. Raises
+        OSError."""
         if not self.addr or self.addr[0] != (host, port):
             self.addr = None
             self.addr = (host, port), socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
@@ -48,11 +50,12 @@ class Transport:
         a = self.addr[1]
         sock = socket.socket(a[0])
         try:
-            sock.settimeout(timeout_ms / 1000)  # for connect alone: framing under a timeout loses what a short read had read
+            sock.settimeout(timeout_ms / 1000)  # for connect alone: a read that times out loses what it had
             sock.connect(a[-1])
             sock.setblocking(False)
             try:
-                sock.setsockopt(6, 1, 1)  # TCP_NODELAY: a small packet behind an unacknowledged one waits for a delayed ACK else
+                # TCP_NODELAY: else a small packet behind an unacknowledged one waits for a delayed ACK
+                sock.setsockopt(6, 1, 1)
             except (OSError, AttributeError):
                 pass  # not every port has it
             if ssl:

@@ -10,7 +10,8 @@ _len = len  # a builtin is found last in a linear table; a module global costs a
 
 
 class MQTTException(Exception):
-    """The broker said no: args are (code, reason in words). CONNACK codes 1 to 5 [3.2.2.3], 0x80 from a SUBACK [3.9.3]."""
+    """The broker said no: args are (code, reason in words). CONNACK codes 1 to 5 [3.2.2.3], 0x80 from a SUBACK
+    [3.9.3]."""
 
 
 class ProtocolError(MQTTException):
@@ -19,12 +20,13 @@ class ProtocolError(MQTTException):
 
 def refused(code):
     """The MQTTException for CONNACK return code `code` (1..255), with its reason and what to check [3.2.2.3]."""
-    words = "protocol level refused: try 3 or 4|client id refused|broker unavailable|bad user or password|not authorised: check user and password"
+    words = "protocol level refused|client id refused|broker unavailable|bad user or password|not authorised"
     return MQTTException(code, words.split("|")[code - 1] if code < 6 else "unknown return code")
 
 
 def data(x):
-    """`x` as something to copy bytes from: str becomes UTF-8, bytes, bytearray and memoryview stay. Raises ValueError."""
+    """`x` as something to copy bytes from: str becomes UTF-8, bytes, bytearray and memoryview stay. Raises
+    ValueError."""
     if isinstance(x, str):
         return x.encode()
     # a view of 16-bit items has fewer of them than bytes
@@ -36,7 +38,8 @@ def data(x):
 def text(x, wild=0):
     """`x` (str or bytes) as the bytes of an MQTT string of 1 to 65535 bytes, well-formed and without U+0000 [1.5.3].
 
-    wild 0 refuses + and # (topic name), 1 lets them stand where a filter may have them [4.7.1], 2 anywhere, and an empty text too
+    wild 0 refuses + and # (topic name), 1 lets them stand where a filter may have them [4.7.1], 2 anywhere, and an
+    empty text too
     (ids, names). Raises ValueError. Allocates when `x` is a str.
     """
     x = data(x)
@@ -65,7 +68,8 @@ def number(x, most):
 
 
 def head(tx, b0, n, first):
-    """Append a fixed header [2.2] for n remaining bytes and the 16-bit number `first` that every packet with a body begins with."""
+    """Append a fixed header [2.2] for n remaining bytes and the 16-bit number `first` that every packet with a body
+    begins with."""
     if n > 127:
         tx.append(b0)
         while n > 127:
@@ -91,7 +95,8 @@ def string(tx, x):
 
 
 def publish(tx, b0, topic, pid, n):
-    """Append a PUBLISH [3.3] but for its n bytes of payload; b0 is 0x30 | dup << 3 | qos << 1 | retain, pid 0 for QoS 0."""
+    """Append a PUBLISH [3.3] but for its n bytes of payload; b0 is 0x30 | dup << 3 | qos << 1 | retain, pid 0 for QoS
+    0."""
     tl = _len(topic)
     head(tx, b0, tl + n + (4 if pid else 2), tl)
     tx.extend(topic)
@@ -104,8 +109,10 @@ def publish(tx, b0, topic, pid, n):
 def connect(client_id, user, password, keepalive, clean, level, will):
     """A CONNECT [3.1] as a bytearray.
 
-    user and password: str or bytes, None or empty for none. keepalive: seconds, 0..65535. level: 3 (MQTT 3.1) or 4 (3.1.1).
-    will: None or (topic, payload, retain, qos). Raises ValueError for what either version of the protocol does not allow.
+    user and password: str or bytes, None or empty for none. keepalive: seconds, 0..65535. level: 3 (MQTT 3.1) or 4
+    (3.1.1).
+    will: None or (topic, payload, retain, qos). Raises ValueError for what either version of the protocol does not
+    allow.
     """
     cid = text(client_id, 2)
     if level not in (3, 4):
@@ -139,7 +146,8 @@ def connect(client_id, user, password, keepalive, clean, level, will):
 
 
 def subscribe(tx, pid, filters, qos):
-    """Append a SUBSCRIBE [3.8] of `filters` (bytes each) with `qos` (a byte for each), an UNSUBSCRIBE [3.10] when qos is None."""
+    """Append a SUBSCRIBE [3.8] of `filters` (bytes each) with `qos` (a byte for each), an UNSUBSCRIBE [3.10] when qos
+    is None."""
     n = 2
     for f in filters:
         n += _len(f) + (2 if qos is None else 3)
