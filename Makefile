@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 # Each layer of tests is a target test-LAYER whose last line says `N passed, N failed, N skipped` (pytest's does).
 # `make test` runs them in this order and adds them up.
-TEST_LAYERS := unit mpy broker mosqlog
+TEST_LAYERS := unit mpy budget broker mosqlog
 
 GET := $(PYTHON3) tools/setup/get.py
 GET_FROM := tools/setup/get.py tools/setup/debian.py
@@ -56,6 +56,14 @@ test-unit: $(READY)  ## protocol, session and story tests on CPython
 .PHONY: test-mpy
 test-mpy: $(READY)  ## the same unit and story files on the 32-bit MicroPython
 	@$(PY) host_tests/run_mpy.py $(wildcard host_tests/unit host_tests/story)
+
+.PHONY: test-budget
+test-budget: $(READY)  ## sizes, heap and frames within tools/budgets.json; steady traffic allocates nothing
+	@$(PY) -m pytest -q host_tests/budget
+
+.PHONY: size
+size: $(READY)  ## bytes, heap and frames of each module; CHECK=1 fails when a budget is passed, DOCS=1 writes docs/size.md
+	@$(PY) tools/size.py $(if $(CHECK),--check) $(if $(DOCS),--docs)
 
 .PHONY: test-broker
 test-broker: $(READY)  ## against a real Mosquitto, with its log as the oracle

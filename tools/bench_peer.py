@@ -12,7 +12,17 @@ import time
 TOPIC = b"bench/tttttttttttttt"
 WINDOW = 20  # max_inflight_messages
 
-_CONNECT, _PUBLISH, _PUBACK, _PUBREC, _PUBREL, _SUBSCRIBE, _UNSUBSCRIBE, _PINGREQ, _PUBCOMP = 1, 3, 4, 5, 6, 8, 10, 12, 7
+_CONNECT, _PUBLISH, _PUBACK, _PUBREC, _PUBREL, _SUBSCRIBE, _UNSUBSCRIBE, _PINGREQ, _PUBCOMP = (
+    1,
+    3,
+    4,
+    5,
+    6,
+    8,
+    10,
+    12,
+    7,
+)
 
 
 def frame(b0: int, body: bytes) -> bytes:

@@ -8,7 +8,6 @@ import sys
 from time import ticks_diff, ticks_ms
 
 import micropython
-
 from umqtt.client import MQTTClient
 
 ROUNDS = 50
@@ -89,7 +88,9 @@ def main():
         if "receive" in case:
             taken = 0
             wanted = ROUNDS
-            c.publish(b"peer/send", "%s %d %d" % (case[-1], ROUNDS, 1000 if "large" in case else 50))
+            c.publish(
+                b"peer/send", "%s %d %d" % (case[-1], ROUNDS, 1000 if "large" in case else 50)
+            )
         gc.collect()
         if locked:
             micropython.heap_lock()
@@ -98,6 +99,8 @@ def main():
         finally:
             if locked:
                 micropython.heap_unlock()
+        while c.poll(100):  # acks that are still under way
+            pass
     print("ok %d" % taken)
 
 

@@ -27,7 +27,14 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def steady(library: Path, case: str) -> subprocess.CompletedProcess:
     with Peer() as peer:
         return subprocess.run(
-            [size.micropython(), "-X", "heapsize=64k", str(ROOT / "host_tests/budget/steady_state.py"), str(peer.port), case],
+            [
+                size.micropython(),
+                "-X",
+                "heapsize=64k",
+                str(ROOT / "host_tests/budget/steady_state.py"),
+                str(peer.port),
+                case,
+            ],
             env={"MICROPYPATH": str(library)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -36,9 +43,18 @@ def steady(library: Path, case: str) -> subprocess.CompletedProcess:
         )
 
 
-CASES = (
-    "publish0 publish1 publish2 large_publish2 receive0 receive1 receive2 large_receive2 ping idle".split()
-)
+CASES = [
+    "publish0",
+    "publish1",
+    "publish2",
+    "large_publish2",
+    "receive0",
+    "receive1",
+    "receive2",
+    "large_receive2",
+    "ping",
+    "idle",
+]
 
 
 @pytest.mark.parametrize("case", CASES)
