@@ -8,7 +8,7 @@ As the oracle of a test: start Mosquitto with `log_type all` to stderr into a fi
 
     events = [parse(line) for line in open(path, "rb")]
     assert Publish(t, False, "dev", dup=True, ...) in events      or
-    assert [e.pid for e in events if isinstance(e, Ack) and e.name == "PUBREL" and not e.sent] == [7]
+    assert [e.pid for e in events if isinstance(e, Ack) and e.name == "PUBREL"] == [7]
 
 Every event is a NamedTuple whose first field is `t`: seconds since 1970, None when the line has no
 time. A time without a zone is taken as written (as if it were UTC). `sent` is True for what the
@@ -21,8 +21,10 @@ texts cannot be told apart by anybody: an id that itself contains ` (d0, q0, r0,
 taken to end before it.
 """
 
+from __future__ import annotations
+
 import re
-from typing import Callable, Dict, NamedTuple, Optional, Union
+from typing import Callable, NamedTuple, Optional, Union
 
 from . import stamp
 
@@ -41,17 +43,17 @@ class Connected(NamedTuple):
     t: Time
     client: str
     address: str
-    protocol: Optional[int]
+    protocol: int | None
     clean: bool
     keepalive_s: int
-    user: Optional[str]
+    user: str | None
     bridge: bool
 
 
 class Will(NamedTuple):
     """The client left a will; its topic follows as WillTopic."""
     t: Time
-    client: Optional[str]
+    client: str | None
     size_b: int
     qos: int
     retain: bool
@@ -60,15 +62,16 @@ class Will(NamedTuple):
 class WillTopic(NamedTuple):
     """Only from Parser."""
     t: Time
-    client: Optional[str]
+    client: str | None
     topic: str
 
 
 class Connack(NamedTuple):
-    """`code` 0 is accepted. Before 2.1 a refused CONNACK names the address as `client`."""
+    """`code` 0 is accepted. Before 2.1 a refused CONNACK names the address as `client`.
+    `session_present` is None in 1.3, which does not log it."""
     t: Time
     client: str
-    session_present: bool
+    session_present: bool | None
     code: int
 
 
@@ -83,7 +86,7 @@ class Publish(NamedTuple):
     retain: bool
     pid: int
     topic: str
-    size_b: Optional[int]
+    size_b: int | None
 
 
 class Ack(NamedTuple):
@@ -93,7 +96,7 @@ class Ack(NamedTuple):
     name: str
     client: str
     pid: int
-    code: Optional[int]
+    code: int | None
 
 
 class Control(NamedTuple):
@@ -109,7 +112,7 @@ class Filter(NamedTuple):
     t: Time
     client: str
     filter: str
-    qos: Optional[int]
+    qos: int | None
     denied: bool
 
 
@@ -135,7 +138,7 @@ class Ended(NamedTuple):
     t: Time
     client: str
     how: str
-    address: Optional[str]
+    address: str | None
     detail: str
 
 
@@ -145,9 +148,9 @@ class Refused(NamedTuple):
     sent: bool
     client: str
     why: str
-    qos: Optional[int]
-    topic: Optional[str]
-    size_b: Optional[int]
+    qos: int | None
+    topic: str | None
+    size_b: int | None
 
 
 class Dropping(NamedTuple):
@@ -237,7 +240,7 @@ _ENDS = (
     (" disconnected: administrative action.", "administrative"),
     (" disconnected.", "clean"),
 )
-_NOT_SUPPORTED = re.compile(r"(.*) disconnected due to (.*(?:QoS too high|not allowed feature).*)\.")
+_NOT_SUPPORTED = re.compile(r"(.*) disconnected due to (.*QoS too high.*)\.")
 _OTHER_END = re.compile(r"(.*) disconnected: (.+?)\.?")
 _BRACKET = re.compile(r"(.*) \[([^\[\]]*:\d+)\]")
 _LONG_B = 900   # a shorter line was cut by somebody else than Mosquitto
@@ -260,12 +263,13 @@ _DROPPING = re.compile(r"being dropped for client (.*)\.")
 _BAD_SOCKET = re.compile(r"on client (.*?): (.*?)\.?")
 _SOCKET_ERROR = re.compile(r"client (.*), disconnecting\.")
 _EXPIRED = re.compile(r"Expiring (?:persistent )?client (.*) due to timeout\.")
-_VERSION = re.compile(r"mosquitto version (\S+)(?: \(build date .*\))? (starting|running|terminating)")
+_VERSION = re.compile(
+    r"mosquitto version (\S+)(?: \(build date .*\))? (starting|running|terminating)")
 _ASKED = re.compile(r"(.*) \((?:QoS ([0-2])|(denied))\)")
 _QOS_FILTER = re.compile(r"([0-2]) (.*)")
 _SENTENCES = (      # of a client's or a stranger's mistake; group 1 is who
-    re.compile(r"Protocol error from (.*?):? (?:CONNECT|[A-Z]\S* ).*"),
     re.compile(r"Protocol error from (.*?): .*"),
+    re.compile(r"Protocol error from (\S+) CONNECT .*"),
     re.compile(r"Invalid protocol (?:version \d+|\".*\") in CONNECT from (.*)\."),
     re.compile(r"(?:Invalid|Too high) .* in (?:PUBLISH|CONNECT|subscription command) from (.*?)"
                r"(?:, disconnecting)?\."),
@@ -293,12 +297,12 @@ _NOTES = (
 
 # Each takes the time, the whole text and where the text behind the head begins.
 
-def _accept(t: Time, text: str, start: int) -> Optional[Event]:
+def _accept(t: Time, text: str, start: int) -> Event | None:
     m = _ACCEPT.fullmatch(text, start)
     return m and Accept(t, m[1], int(m[2]))
 
 
-def _connected(t: Time, text: str, start: int) -> Optional[Event]:
+def _connected(t: Time, text: str, start: int) -> Event | None:
     m = _CONNECTED.fullmatch(text, start)
     if not m:
         return None
@@ -310,18 +314,18 @@ def _connected(t: Time, text: str, start: int) -> Optional[Event]:
     return Connected(t, m[2], m[1], protocol, m[4] == "1", int(m[5]), user, text[4] == "b")
 
 
-def _will(t: Time, text: str, start: int) -> Optional[Event]:
+def _will(t: Time, text: str, start: int) -> Event | None:
     m = _WILL.fullmatch(text, start)
     return m and Will(t, None, int(m[1]), int(m[3]), m[2] == "1")
 
 
-def _connack(t: Time, text: str, start: int) -> Optional[Event]:
+def _connack(t: Time, text: str, start: int) -> Event | None:
     m = _CONNACK.fullmatch(text, start)
-    return m and Connack(t, m[1], m[2] == "1", int(m[3]))
+    return m and Connack(t, m[1], m[2] and m[2] == "1", int(m[3]))
 
 
 def _publish(sent: bool) -> Made:
-    def made(t: Time, text: str, start: int, new=tuple.__new__) -> Optional[Event]:
+    def made(t: Time, text: str, start: int, new=tuple.__new__) -> Event | None:
         m = _PUBLISH.fullmatch(text, start)
         if m:
             client, dup, qos, retain, pid, topic, size = m.groups()
@@ -336,7 +340,7 @@ def _publish(sent: bool) -> Made:
 
 
 def _ack(sent: bool, name: str) -> Made:
-    def made(t: Time, text: str, start: int, new=tuple.__new__) -> Optional[Event]:
+    def made(t: Time, text: str, start: int, new=tuple.__new__) -> Event | None:
         m = _ACK.fullmatch(text, start)
         if m:
             client, pid, code = m.groups()
@@ -346,20 +350,20 @@ def _ack(sent: bool, name: str) -> Made:
 
 
 def _control(sent: bool, name: str) -> Made:
-    def made(t: Time, text: str, start: int) -> Optional[Event]:
+    def made(t: Time, text: str, start: int) -> Event | None:
         client = text[start:]
         m = _AUTH.fullmatch(client) if name == "AUTH" else None
         return Control(t, sent, name, m[1] if m else client) if client else None
     return made
 
 
-def _unknown_pid(t: Time, text: str, start: int) -> Optional[Event]:
+def _unknown_pid(t: Time, text: str, start: int) -> Event | None:
     m = _UNKNOWN_PID.fullmatch(text)
     return m and UnknownPid(t, m[2], m[1], int(m[3]))
 
 
 def _refused(sent: bool, why: str) -> Made:
-    def made(t: Time, text: str, start: int) -> Optional[Event]:
+    def made(t: Time, text: str, start: int) -> Event | None:
         m = _PUBLISH.fullmatch(text, start)
         if m:
             return Refused(t, sent, m[1], why, int(m[3]), m[6], int(m[7]))
@@ -372,31 +376,31 @@ def _refused(sent: bool, why: str) -> Made:
     return made
 
 
-def _dropped_large(t: Time, text: str, start: int) -> Optional[Event]:
+def _dropped_large(t: Time, text: str, start: int) -> Event | None:
     return _refused(False, "too-large")(t, text, start + len("PUBLISH from "))
 
 
-def _dropping_large(t: Time, text: str, start: int) -> Optional[Event]:
+def _dropping_large(t: Time, text: str, start: int) -> Event | None:
     m = _TOO_LARGE.fullmatch(text, start)
     return m and Refused(t, True, m[1], "too-large", None, None, int(m[2]))
 
 
-def _dropping(t: Time, text: str, start: int) -> Optional[Event]:
+def _dropping(t: Time, text: str, start: int) -> Event | None:
     m = _DROPPING.fullmatch(text, start)
     return m and Dropping(t, m[1])
 
 
-def _bad_socket(t: Time, text: str, start: int) -> Optional[Event]:
+def _bad_socket(t: Time, text: str, start: int) -> Event | None:
     m = _BAD_SOCKET.fullmatch(text, start)
     return m and Ended(t, m[1], "error", None, m[2])
 
 
-def _socket_error(t: Time, text: str, start: int) -> Optional[Event]:
+def _socket_error(t: Time, text: str, start: int) -> Event | None:
     m = _SOCKET_ERROR.fullmatch(text, start)
     return m and Ended(t, m[1], "closed", None, "")
 
 
-_BY_HEAD: Dict[str, Made] = {       # by the first three words
+_BY_HEAD: dict[str, Made] = {       # by the first three words
     "New connection from": _accept, "New client connected": _connected,
     "New bridge connected": _connected, "Will message specified": _will,
     "Sending CONNACK to": _connack,
@@ -419,7 +423,7 @@ for _name in ("SUBSCRIBE", "SUBACK", "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PING
     _BY_HEAD["Sending " + _name + " to"] = _control(True, _name)
 
 
-def _message(t: Time, text: str) -> Optional[Event]:
+def _message(t: Time, text: str) -> Event | None:
     """The event of a line without its prefix, None when it is not known."""
     end = text.find(" ", text.find(" ", text.find(" ") + 1) + 1)
     made = _BY_HEAD.get(text[:end])
@@ -437,10 +441,12 @@ def _message(t: Time, text: str) -> Optional[Event]:
     if text.startswith("Expiring "):
         m = _EXPIRED.fullmatch(text)
         return m and Expired(t, m[1])
-    return _violation(t, text) or (Note(t, text) if text.startswith(_NOTES) else None)
+    if text.startswith(_NOTES) or text.endswith(" support available.") or not text:
+        return Note(t, text)
+    return _violation(t, text)
 
 
-def _client(t: Time, text: str) -> Optional[Event]:
+def _client(t: Time, text: str) -> Event | None:
     for words, how in _ENDS:
         if text.endswith(words):
             return _ended(t, text[7:-len(words)], how, "")
@@ -453,14 +459,14 @@ def _client(t: Time, text: str) -> Optional[Event]:
     return m and _ended(t, m[1], "error", m[2])
 
 
-def _ended(t: Time, who: str, how: str, detail: str) -> Optional[Ended]:
+def _ended(t: Time, who: str, how: str, detail: str) -> Ended | None:
     m = _BRACKET.fullmatch(who)
     if m:
         return Ended(t, m[1], how, m[2], detail)
     return Ended(t, who, how, None, detail) if who else None
 
 
-def _violation(t: Time, text: str) -> Optional[Event]:
+def _violation(t: Time, text: str) -> Event | None:
     for sentence in _SENTENCES:
         m = sentence.fullmatch(text)
         if m:
@@ -468,13 +474,13 @@ def _violation(t: Time, text: str) -> Optional[Event]:
     return None
 
 
-def parse(line: Union[bytes, str]) -> Event:
+def parse(line: bytes | str) -> Event:
     """The event of one line, its end of line included or not. Never raises, keeps no state."""
     t, text = stamp.Splitter().split(_text(line))
     return _message(t, text) or Unknown(t, text)
 
 
-def _text(line: Union[bytes, str]) -> str:
+def _text(line: bytes | str) -> str:
     if isinstance(line, bytes):
         line = line.decode("utf-8", "surrogateescape")
     # NULs: a log truncated while Mosquitto has it open begins with a hole of them.
@@ -485,17 +491,21 @@ class Parser:
     """The lines of one log, in order: resolves what depends on the lines before.
 
     time_format: the `log_timestamp_format` of the broker, None to recognise the usual ones.
-    now: seconds since 1970 at which the log was written last, for times without a year; None is now.
+    now: when the log was written last, seconds since 1970, for times without a year; None is now.
     Raises ValueError for a time_format that it cannot read.
     """
 
-    def __init__(self, time_format: Optional[str] = None, now: Time = None):
+    def __init__(self, time_format: str | None = None, now: Time = None):
         self._stamp = stamp.Splitter(time_format, now)
-        self._client: Optional[str] = None      # of the CONNECT, SUBSCRIBE or UNSUBSCRIBE
+        self._client: str | None = None      # of the CONNECT, SUBSCRIBE or UNSUBSCRIBE
         self._place = ""                        # "will", "SUBSCRIBE", "UNSUBSCRIBE" or nowhere
         self._filter = ""                       # the last one asked for
 
-    def parse(self, line: Union[bytes, str]) -> Event:
+    def written(self, now: float) -> None:
+        """What follows is from a file written last at `now`, for times without a year."""
+        self._stamp.now = now
+
+    def parse(self, line: bytes | str) -> Event:
         """The event of the next line. Never raises."""
         t, text = self._stamp.split(_text(line))
         event = _message(t, text)
@@ -517,7 +527,7 @@ class Parser:
             return event._replace(client=self._client)
         return event
 
-    def _in_place(self, t: Time, text: str, detail: Optional[Detail]) -> Optional[Event]:
+    def _in_place(self, t: Time, text: str, detail: Detail | None) -> Event | None:
         place, client = self._place, self._client
         asked = detail.text if detail else text     # some copies of a log have lost their TABs
         if place == "will":

@@ -1,12 +1,13 @@
 """What stands before the message of a log line: syslog, journald or docker headers and the time."""
 
+from __future__ import annotations
+
 import calendar
 import re
 import time
-from typing import List, Optional, Tuple
 
 _MONTHS = {name: n for n, name in enumerate(
-    "jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)}
 _WORD = r"[^\W\d_]+\.?"
 _DIRECTIVES = {
     "Y": r"(?P<Y>\d{4})", "y": r"(?P<y>\d\d)", "m": r"(?P<m>\d\d)", "d": r"(?P<d>\d\d)",
@@ -46,10 +47,9 @@ _HEADERS = (
 )
 
 
-def compiled(time_format: str) -> "re.Pattern[str]":
+def compiled(time_format: str) -> re.Pattern[str]:
     """The pattern of a strftime text. Raises ValueError for a directive it does not know."""
-    for name, text in _COMPOSED.items():
-        time_format = re.sub(rf"(?<!%)((?:%%)*)%{name}", lambda m: m[1] + text, time_format)
+    time_format = re.sub(r"%(.)", lambda m: _COMPOSED.get(m[1], m[0]), time_format, flags=re.DOTALL)
     out, seen, i = [], set(), 0
     while i < len(time_format):
         if time_format[i] != "%":
@@ -70,7 +70,7 @@ def compiled(time_format: str) -> "re.Pattern[str]":
     return re.compile("".join(out))
 
 
-def _usual(time_format: str) -> "re.Pattern[str]":
+def _usual(time_format: str) -> re.Pattern[str]:
     return re.compile(r"[\[(<]?" + compiled(time_format).pattern + r"[\])>]?: ")
 
 
@@ -86,7 +86,7 @@ _STRANGE = re.compile(
 _LETTERS = re.compile(r"[^\W\d_]+")
 
 
-def seconds(m: "re.Match[str]", now: float) -> Optional[float]:
+def seconds(m: re.Match[str], now: float) -> float | None:
     """Seconds since 1970 of a match of compiled(); None when it is no time. Without a zone it is
     taken as written, without a year it is the latest before `now`, without a date 1970-01-01."""
     g = m.groupdict()
@@ -124,21 +124,32 @@ def seconds(m: "re.Match[str]", now: float) -> Optional[float]:
     return int(t) if t == int(t) else t
 
 
+def when(text: str) -> float:
+    """A time as a person gives it: epoch seconds, or a date and time as 2026-11-22T11:56:02.
+    Raises ValueError with an example."""
+    for pattern in _HEADER_PATTERNS:
+        m = pattern.fullmatch(text)
+        t = m and seconds(m, time.time())
+        if t is not None:
+            return t
+    raise ValueError(f"{text!r} is not a time; give it as 2026-11-22T11:56:02 or 1795348562")
+
+
 class Splitter:
     """Takes the prefix off the lines of one log. See parse.Parser for the arguments."""
 
-    def __init__(self, time_format: Optional[str] = None, now: Optional[float] = None):
-        self._now = time.time() if now is None else now
+    def __init__(self, time_format: str | None = None, now: float | None = None):
+        self.now = time.time() if now is None else now
         self._patterns = _USUAL_PATTERNS
         if time_format is not None:
             self._patterns = [re.compile(compiled(time_format).pattern + ": "), *_USUAL_PATTERNS]
         self._fitted = 0                # index of the pattern that fitted last
-        self._shape: Optional["re.Pattern[str]"] = None      # of a strange prefix seen
+        self._shape: re.Pattern[str] | None = None      # of a strange prefix seen
         self._cached = ("", None)       # prefix of the last line and its time
         self._dateless = None           # last time of a log that has hours only
         self._days_s = 0
 
-    def split(self, line: str) -> Tuple[Optional[float], str]:
+    def split(self, line: str) -> tuple[float | None, str]:
         """-> (seconds since 1970 or None, the message)."""
         if line[10:12] == ": " and line[:10].isdecimal():
             return int(line[:10]), line[12:]
@@ -159,7 +170,7 @@ class Splitter:
                 return inner, text
         return self._strange(line)
 
-    def _stamped(self, line: str) -> Tuple[Optional[float], str]:
+    def _stamped(self, line: str) -> tuple[float | None, str]:
         cached, t = self._cached
         if cached and line.startswith(cached):
             return t, line[len(cached):]
@@ -170,7 +181,7 @@ class Splitter:
         for i in order:
             m = patterns[i].match(line)
             if m:
-                t = seconds(m, self._now)
+                t = seconds(m, self.now)
                 if t is None:
                     continue
                 self._fitted = i
@@ -179,7 +190,7 @@ class Splitter:
                 return t, line[m.end():]
         return None, line
 
-    def _strange(self, line: str) -> Tuple[Optional[float], str]:
+    def _strange(self, line: str) -> tuple[float | None, str]:
         if self._shape is None:
             m = _STRANGE.match(line)
             if m:
@@ -199,9 +210,9 @@ class Splitter:
         self._dateless = t
         return t + self._days_s
 
-    def _time(self, text: str, patterns: List["re.Pattern[str]"]) -> Optional[float]:
+    def _time(self, text: str, patterns: list[re.Pattern[str]]) -> float | None:
         for pattern in patterns:
             m = pattern.fullmatch(text)
             if m:
-                return seconds(m, self._now)
+                return seconds(m, self.now)
         return None
