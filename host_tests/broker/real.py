@@ -1,0 +1,256 @@
+"""A real Mosquitto on a free loopback port, a device program under a real interpreter, and an independent observer (paho-mqtt)."""
+
+import ast
+import base64
+import hashlib
+import os
+import queue
+import re
+import select
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tools.mosqlog import parse
+
+HOST_TESTS = Path(__file__).resolve().parent.parent
+ROOT = HOST_TESTS.parent
+DEVICE = HOST_TESTS / "fakes" / "device.py"
+WAIT_S = 15
+
+
+def free_port() -> int:
+    """A port that nobody listened on a moment ago."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def mosquitto_path() -> str:
+    """$MOSQUITTO, the one that `make setup` got, or the one on PATH; "" when there is none."""
+    chosen = os.environ.get("MOSQUITTO")
+    if chosen:
+        return shutil.which(chosen) or ""
+    cached = ROOT / ".cache" / "mosquitto" / "mosquitto"
+    sbin = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    return str(cached) if cached.exists() else shutil.which("mosquitto", path=sbin) or ""
+
+
+def micropython_path() -> str:
+    """$MICROPYTHON, the 32-bit one that `make setup` got, or the one on PATH; "" when there is none."""
+    chosen = os.environ.get("MICROPYTHON")
+    if chosen:
+        return shutil.which(chosen) or ""
+    cached = ROOT / ".cache" / "micropython" / "micropython32"
+    return str(cached) if cached.exists() else shutil.which("micropython") or ""
+
+
+def password_line(user: str, password: str) -> str:
+    """A line of a Mosquitto password file: PBKDF2 with SHA-512."""
+    salt = os.urandom(12)
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, 101)
+    return "%s:$7$101$%s$%s\n" % (user, base64.b64encode(salt).decode(), base64.b64encode(digest).decode())
+
+
+class Mosquitto:
+    """One broker process. `config`: lines beside the listener's; stop() and start() keep the port, and the data with persistence."""
+
+    def __init__(self, config="allow_anonymous true\n", persistence=False, files=None):
+        self.folder = Path(tempfile.mkdtemp(prefix="umqtt-mosquitto-"))
+        self.folder.chmod(0o777)  # as root it gives up its privileges
+        for name, text in (files or {}).items():
+            path = self.folder / name
+            path.write_bytes(text if isinstance(text, bytes) else text.encode())
+            path.chmod(0o644)
+        self.config = config.replace("$DIR", str(self.folder))
+        self.persistence = persistence
+        self.process = None
+        self.port = 0
+        self.log_path = self.folder / "log"
+        self.log_path.touch()
+        self.start()
+
+    def start(self):
+        for _ in range(5):
+            self.port = self.port or free_port()
+            conf = self.folder / "conf"
+            # max_keepalive and others stay as they are: the defaults are what people run
+            conf.write_text(
+                "listener %d 127.0.0.1\nlog_dest stderr\nlog_type all\nconnection_messages true\n%s%s"
+                % (
+                    self.port,
+                    "persistence true\npersistence_location %s/\nautosave_interval 1\n" % self.folder
+                    if self.persistence
+                    else "persistence false\n",
+                    self.config,
+                )
+            )
+            with open(self.log_path, "ab") as log:
+                self.process = subprocess.Popen(
+                    [mosquitto_path(), "-c", str(conf)], stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                )
+            end = time.monotonic() + WAIT_S
+            while time.monotonic() < end and self.process.poll() is None:
+                try:
+                    socket.create_connection(("127.0.0.1", self.port), 0.2).close()
+                    return
+                except OSError:
+                    time.sleep(0.02)
+            self.stop()
+            if "in use" in self.log_path.read_text(errors="replace"):
+                self.port = 0  # somebody was faster
+                continue
+            break
+        raise AssertionError("mosquitto does not start:\n" + self.log_path.read_text(errors="replace")[-2000:])
+
+    def stop(self, hard=False):
+        if self.process and self.process.poll() is None:
+            if hard:
+                self.process.kill()
+            else:
+                self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.process = None
+
+    def close(self):
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def events(self, client=None):
+        """Its log so far as typed events, of one client or of all."""
+        parser = parse.Parser()
+        with open(self.log_path, "rb") as f:
+            found = [parser.parse(line) for line in f]
+        return [e for e in found if client is None or getattr(e, "client", None) == client]
+
+    def wait(self, want, client=None, what=""):
+        """The events once `want(events)` is true. AssertionError with the log's end when it does not come true."""
+        end = time.monotonic() + WAIT_S
+        while True:
+            events = self.events(client)
+            if want(events):
+                return events
+            if time.monotonic() > end:
+                tail = self.log_path.read_text(errors="replace")[-3000:]
+                raise AssertionError("the log never showed %s:\n%s" % (what or want, tail))
+            time.sleep(0.02)
+
+
+class DeviceError(Exception):
+    """What the device's code raised: `kind` is the class's name, `args` the exception's."""
+
+    def __init__(self, kind, args):
+        super().__init__("%s%r" % (kind, args))
+        self.kind = kind
+        self.got = args
+
+
+class Device:
+    """device.py under an interpreter."""
+
+    def __init__(self, command):
+        self.process = subprocess.Popen(command + [str(DEVICE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        self.buffer = b""
+
+    def do(self, code, timeout_s=30):
+        """Run one line; returns its value. Raises DeviceError."""
+        self.process.stdin.write(code.encode() + b"\n")
+        end = time.monotonic() + timeout_s
+        while b"\n" not in self.buffer:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
+                raise AssertionError("no answer to %s in %d s" % (code, timeout_s))
+            got = os.read(self.process.stdout.fileno(), 65536)
+            if not got:
+                raise AssertionError("the device ended at: " + code)
+            self.buffer += got
+        line, self.buffer = self.buffer.split(b"\n", 1)
+        text = line.decode()
+        if text.startswith("= "):
+            try:
+                return ast.literal_eval(text[2:])
+            except (ValueError, SyntaxError):
+                return text[2:]
+        m = re.match(r"! (\w+) (.*)", text)
+        if m:
+            raise DeviceError(m.group(1), ast.literal_eval(m.group(2)))
+        raise AssertionError("the device said: " + text)
+
+    def kill(self):
+        """Power cut."""
+        self.process.kill()
+        self.process.wait()
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.stdin.close()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.process.stdout.close()
+        if not self.process.stdin.closed:
+            self.process.stdin.close()
+
+
+class Observer:
+    """An independent client (paho-mqtt): what it receives is in `messages` as (topic, payload, qos, retain)."""
+
+    def __init__(self, port, topic="#", qos=2, client_id="observer"):
+        import paho.mqtt.client as paho
+
+        self.messages = queue.Queue()
+        self.seen = []
+        self.paho = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=client_id)
+        self.paho.on_message = lambda c, u, m: self.messages.put((m.topic, m.payload, m.qos, m.retain))
+        ready = queue.Queue()
+        self.paho.on_subscribe = lambda *a: ready.put(1)
+        self.paho.on_connect = lambda c, *a: c.subscribe(topic, qos)
+        self.paho.connect("127.0.0.1", port)
+        self.paho.loop_start()
+        ready.get(timeout=WAIT_S)
+
+    def next(self, timeout_s=WAIT_S):
+        try:
+            m = self.messages.get(timeout=timeout_s)
+        except queue.Empty:
+            raise AssertionError("no message; before it came %r" % self.seen[-3:])
+        self.seen.append(m)
+        return m
+
+    def rest(self, mark="\x01rest"):
+        """Everything that came, up to a message of its own that is published now."""
+        self.paho.publish("observer/mark", mark, 2)
+        out = []
+        while True:
+            m = self.next()
+            if m[0] == "observer/mark" and m[1] == mark.encode():
+                return out
+            out.append(m)
+
+    def publish(self, topic, payload, qos=0, retain=False):
+        self.paho.publish(topic, payload, qos, retain).wait_for_publish(WAIT_S)
+
+    def close(self):
+        self.paho.disconnect()
+        self.paho.loop_stop()
+
+
+INTERPRETERS = ["cpython", "micropython"]
+
+
+def command_of(name):
+    """The command of an interpreter, [] when it is not there."""
+    if name == "cpython":
+        return [sys.executable, "-u"]
+    path = micropython_path()
+    return [path] if path else []

@@ -1,0 +1,286 @@
+"""Every flow against a real Mosquitto, in MQTT 3.1 and 3.1.1, on CPython and MicroPython; its own log is the oracle."""
+
+import itertools
+import time
+
+import pytest
+
+from tools.mosqlog.parse import (
+    Ack,
+    Connack,
+    Connected,
+    Control,
+    Ended,
+    Filter,
+    Granted,
+    Publish,
+    Removed,
+    Will,
+)
+
+numbers = itertools.count(1)
+protocols = pytest.mark.parametrize("protocol", [3, 4])
+
+
+@pytest.fixture
+def name():
+    return "dev%d" % next(numbers)
+
+
+def connect(device, broker, name, **named):
+    """A native client `c` on the device, connected."""
+    args = ", ".join("%s=%r" % item for item in named.items())
+    device.do("c = MQTTClient(%r, '127.0.0.1', %d, %s)" % (name, broker.port, args))
+    device.do("c.set_callback(keep)")
+    return device.do("c.connect()")
+
+
+def packets(events):
+    """The flow as the broker saw it: (name, sent by the broker, packet id)."""
+    out = []
+    for e in events:
+        if isinstance(e, Publish):
+            out.append(("PUBLISH", e.sent, e.pid))
+        elif isinstance(e, Ack):
+            out.append((e.name, e.sent, e.pid))
+    return out
+
+
+def has_end(events):
+    return any(isinstance(e, Ended) for e in events)
+
+
+@protocols
+def test_connect_tells_the_broker_who_how_and_how_long(broker, device, name, protocol):
+    connect(device, broker, name, protocol=protocol, keepalive=37, clean_session=True, user="ann")
+    [e] = [e for e in broker.events(name) if isinstance(e, Connected)]
+    assert (e.protocol, e.clean, e.keepalive_s, e.user) == (protocol, True, 37, "ann")
+    [ack] = [e for e in broker.events(name) if isinstance(e, Connack)]
+    assert (ack.code, ack.session_present) == (0, False)
+
+
+@protocols
+def test_disconnect_is_a_clean_end(broker, device, name, protocol):
+    connect(device, broker, name, protocol=protocol)
+    device.do("c.disconnect()")
+    events = broker.wait(has_end, name, "the end")
+    assert ("DISCONNECT", False) in [(e.name, e.sent) for e in events if isinstance(e, Control)]
+    assert [e.how for e in events if isinstance(e, Ended)] == ["clean"]
+
+
+@protocols
+@pytest.mark.parametrize("qos", [0, 1, 2])
+@pytest.mark.parametrize("retain", [False, True])
+def test_a_message_goes_out_once_with_the_flow_of_its_qos(broker, device, observer, name, protocol, qos, retain):
+    connect(device, broker, name, protocol=protocol)
+    payload = "21 °C"
+    pid = device.do("c.publish('out/%s/ü', %r, retain=%r, qos=%d)" % (name, payload, retain, qos))
+    assert observer.next()[:3] == ("out/%s/ü" % name, payload.encode(), qos)
+    assert observer.rest() == []
+    flow = packets(broker.events(name))
+    if qos == 0:
+        assert flow == [("PUBLISH", False, 0)]
+    elif qos == 1:
+        assert flow == [("PUBLISH", False, pid), ("PUBACK", True, pid)]
+    else:
+        assert flow == [("PUBLISH", False, pid), ("PUBREC", True, pid), ("PUBREL", False, pid), ("PUBCOMP", True, pid)]
+    [p] = [e for e in broker.events(name) if isinstance(e, Publish)]
+    assert (p.dup, p.qos, p.retain, p.size_b) == (False, qos, retain, len(payload.encode()))
+    if retain:
+        observer.publish("out/%s/ü" % name, b"", retain=True)
+
+
+@protocols
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_a_message_comes_in_once_with_the_flow_of_its_qos(broker, device, observer, name, protocol, qos):
+    connect(device, broker, name, protocol=protocol)
+    assert device.do("c.subscribe('in/%s', %d)" % (name, qos)) == bytes([qos])
+    observer.publish("in/" + name, "室温 21", qos)
+    assert device.do("serve(c, 10000, lambda: inbox)")
+    device.do("serve(c, 100)")
+    assert device.do("inbox") == [(b"in/" + name.encode(), "室温 21".encode(), False)]
+    wanted = {0: 1, 1: 2, 2: 4}[qos]
+    flow = packets(broker.wait(lambda es: len(packets(es)) >= wanted, name, "the acks"))
+    pid = flow[0][2]
+    assert flow == [("PUBLISH", True, pid), ("PUBACK", False, pid)][: qos + 1] if qos < 2 else [
+        ("PUBLISH", True, pid),
+        ("PUBREC", False, pid),
+        ("PUBREL", True, pid),
+        ("PUBCOMP", False, pid),
+    ]
+
+
+@protocols
+def test_subscribe_and_unsubscribe(broker, device, observer, name, protocol):
+    connect(device, broker, name, protocol=protocol)
+    granted = device.do("c.subscribe([('a/%s/+', 0), ('b/%s/#', 1), ('c/%s', 2)])" % (name, name, name))
+    assert granted == b"\0\1\2"
+    events = broker.events()
+    assert [(e.filter, e.qos) for e in events if isinstance(e, Filter) and name in e.filter] == [
+        ("a/%s/+" % name, 0),
+        ("b/%s/#" % name, 1),
+        ("c/" + name, 2),
+    ]
+    assert len([e for e in events if isinstance(e, Granted) and e.client == name]) == 3
+    device.do("c.unsubscribe(['a/%s/+', 'c/%s'])" % (name, name))
+    assert len([e for e in broker.events() if isinstance(e, Removed) and e.client == name]) == 2
+    for t in ("a/%s/x" % name, "c/" + name, "b/%s/x" % name):
+        observer.publish(t, t)
+    assert device.do("serve(c, 10000, lambda: inbox)")
+    device.do("serve(c, 100)")
+    assert device.do("[t for t, p, r in inbox]") == [b"b/%s/x" % name.encode()]
+
+
+@protocols
+def test_a_retained_message_is_received_with_its_flag(broker, device, observer, name, protocol):
+    observer.publish("kept/" + name, "old", 1, retain=True)
+    connect(device, broker, name, protocol=protocol)
+    device.do("c.subscribe('kept/%s', 1)" % name)
+    device.do("serve(c, 10000, lambda: inbox)")
+    observer.publish("kept/" + name, "new", 1)
+    device.do("serve(c, 10000, lambda: len(inbox) > 1)")
+    assert device.do("[(p, r) for t, p, r in inbox]") == [(b"old", True), (b"new", False)]
+    observer.publish("kept/" + name, "", 1, retain=True)
+
+
+@protocols
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_the_will_comes_after_an_unclean_end_only(broker, make_device, observer, name, protocol, qos):
+    for unclean in (False, True):
+        device = make_device()
+        device.do("c = MQTTClient(%r, '127.0.0.1', %d, protocol=%d)" % (name, broker.port, protocol))
+        device.do("c.set_last_will('will/%s', 'gone ü', False, %d)" % (name, qos))
+        device.do("c.connect()")
+        [will] = [e for e in broker.events(name) if isinstance(e, Will)][-1:] or [None]
+        assert will is None or (will.qos, will.retain, will.size_b) == (qos, False, 7)
+        if unclean:
+            device.kill()
+            assert observer.next() == ("will/" + name, "gone ü".encode(), qos, False)
+        else:
+            device.do("c.disconnect()")
+            broker.wait(has_end, name, "the end")
+        assert observer.rest() == []
+
+
+@protocols
+def test_heartbeat_inside_the_keep_alive(broker, device, name, protocol):
+    connect(device, broker, name, protocol=protocol, keepalive=1)
+    device.do("serve(c, 2500)")
+    assert device.do("c.isconnected()")
+    pings = [e for e in broker.events(name) if isinstance(e, Control) and e.name == "PINGREQ" and not e.sent]
+    assert 2 <= len(pings) <= 6, pings
+    assert not has_end(broker.events(name))
+
+
+def test_ids_wrap_at_the_broker(broker, device, observer, name):
+    connect(device, broker, name)
+    device.do("c.s.pid = 65533")
+    assert device.do("[c.publish('w', str(i), qos=1) for i in range(4)]") == [65534, 65535, 1, 2]
+    assert [p[1] for p in (observer.next() for _ in range(4))] == [b"0", b"1", b"2", b"3"]
+    got = [e.pid for e in broker.events(name) if isinstance(e, Publish)]
+    assert got == [65534, 65535, 1, 2]
+
+
+def test_a_kept_session_is_resumed_and_what_waited_is_delivered(broker, make_device, observer, name):
+    device = make_device()
+    assert connect(device, broker, name) is False
+    device.do("c.subscribe('k/%s', 2)" % name)
+    device.kill()
+    broker.wait(has_end, name, "the end")
+    for i in range(5):
+        observer.publish("k/" + name, str(i), 2)
+    device = make_device()
+    assert connect(device, broker, name) is True
+    assert device.do("serve(c, 10000, lambda: len(inbox) == 5)")
+    device.do("serve(c, 200)")
+    assert device.do("[p for t, p, r in inbox]") == [b"0", b"1", b"2", b"3", b"4"]
+    assert [e.session_present for e in broker.events(name) if isinstance(e, Connack)] == [False, True]
+
+
+def test_messages_in_flight_when_the_socket_dies_are_finished_once(broker, device, observer, name):
+    connect(device, broker, name, inflight=8)
+    for i in range(8):
+        device.do("c.publish('f/%s', '%d', qos=2, wait=False)" % (name, i))
+    device.do("c.t.sock.close()")  # behind the client's back
+    with pytest.raises(Exception, match="OSError|ENOTCONN|9"):
+        device.do("serve(c, 1000)")
+    assert device.do("c.connect()") is True
+    assert device.do("serve(c, 10000, lambda: c.inflight == 0)")
+    assert [m[1] for m in observer.rest() if m[0] == "f/" + name] == [str(i).encode() for i in range(8)]
+
+
+def test_a_large_payload_goes_out_and_a_large_one_is_drained(broker, device, observer, name):
+    connect(device, broker, name)
+    device.do("c.publish('big/%s', b'x' * 50000, qos=2)" % name)
+    assert observer.next()[1] == b"x" * 50000
+    device.do("c.subscribe('in/%s', 2)" % name)
+    observer.publish("in/" + name, "y" * 50000, 2)
+    observer.publish("in/" + name, "small", 2)
+    assert device.do("serve(c, 10000, lambda: inbox)")
+    assert device.do("[p for t, p, r in inbox]") == [b"small"]
+    assert device.do("c.diag()['oversize']") == 1
+
+
+def test_a_refused_login_says_so_in_words(make_broker, device, name):
+    b = make_broker(
+        "allow_anonymous false\npassword_file $DIR/passwords\n",
+        files={"passwords": real_line("ann", "right")},
+    )
+    connect(device, b, name, user="ann", password="right")
+    device.do("c.disconnect()")
+    for user, password in (("ann", "wrong"), ("bob", "right"), (None, None)):
+        with pytest.raises(Exception) as e:
+            connect(device, b, name, user=user, password=password)
+        assert e.value.kind == "MQTTException" and e.value.got[0] in (4, 5), e.value
+        assert "password" in str(e.value)
+
+
+def real_line(user, password):
+    from broker.real import password_line
+
+    return password_line(user, password)
+
+
+def test_a_second_device_with_the_same_id_is_seen_as_an_end(broker, make_device, name):
+    a, b = make_device(), make_device()
+    connect(a, broker, name)
+    connect(b, broker, name)
+    with pytest.raises(Exception) as e:
+        a.do("serve(c, 5000)")
+    assert e.value.kind == "OSError", e.value
+    assert any(isinstance(e, Ended) and e.how == "takeover" for e in broker.events(name))
+    assert b.do("c.isconnected()")
+
+
+def test_an_idle_subscriber_notices_a_broker_restart_and_is_subscribed_again(make_broker, device, make_observer, name):
+    b = make_broker()
+    device.do("c = MQTTClient(%r, '127.0.0.1', %d, keepalive=5, reconnect=Reconnect(first_ms=50, cap_ms=200))" % (name, b.port))
+    device.do("c.set_callback(keep)")
+    assert device.do("serve(c, 10000, c.isconnected)")
+    device.do("c.subscribe('x/%s', 1)" % name)
+    b.stop()
+    device.do("serve(c, 300)")
+    assert not device.do("c.isconnected()")
+    b.start()
+    assert device.do("serve(c, 10000, c.isconnected)")
+    device.do("serve(c, 100)")
+    o = make_observer(b.port)
+    o.publish("x/" + name, "again", 1)
+    assert device.do("serve(c, 10000, lambda: inbox)")
+    assert device.do("inbox") == [(b"x/" + name.encode(), b"again", False)]
+
+
+def test_a_subscriber_of_the_drop_in_keeps_up_with_a_fast_publisher(broker, device, observer, name):
+    device.do("s = Simple(%r, '127.0.0.1', %d)" % (name, broker.port))
+    device.do("s.set_callback(keep)")
+    assert device.do("s.connect()") == 0
+    device.do("s.subscribe(b'fast/%s', 1)" % name)
+    for i in range(200):
+        observer.publish("fast/" + name, "%d" % i, 1)
+    end = time.monotonic() + 15
+    while device.do("len(inbox)") < 200 and time.monotonic() < end:
+        device.do("s.wait_msg()")
+    assert device.do("[int(p) for t, p in inbox]") == list(range(200))
+    device.do("s.publish(b'back/%s', b'done', qos=2)" % name)
+    assert [m for m in observer.rest() if m[0] == "back/" + name] == [("back/" + name, b"done", 2, False)]
+    device.do("s.disconnect()")

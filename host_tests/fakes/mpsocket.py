@@ -1,0 +1,136 @@
+"""MicroPython's `socket` and `select` over CPython's, so that the library runs on CPython against a real broker.
+
+    import fakes.mpsocket
+    fakes.mpsocket.install()        # into umqtt.transport
+
+On MicroPython install() does nothing: the real modules are there.
+"""
+
+import sys
+
+if sys.implementation.name != "micropython":
+    import select as _select
+    import socket as _socket
+    import ssl as _ssl
+
+    BLOCKED = (BlockingIOError, InterruptedError, _ssl.SSLWantReadError, _ssl.SSLWantWriteError)
+
+    class Socket:
+        """One CPython socket with MicroPython's stream methods. `raw` is the socket itself."""
+
+        def __init__(self, *kind, raw=None):
+            self.raw = raw if raw is not None else _socket.socket(*kind)
+
+        def __getattr__(self, name):
+            return getattr(self.raw, name)
+
+        def connect(self, address):
+            try:
+                self.raw.connect(address)
+            except _socket.timeout:
+                raise OSError(110, "timed out")
+
+        def readinto(self, buf, n=None):
+            view = memoryview(buf)[: len(buf) if n is None else n]
+            done = 0
+            while done < len(view):
+                try:
+                    k = self.raw.recv_into(view[done:])
+                except BLOCKED:
+                    return done or None
+                if not k:
+                    break
+                done += k
+            return done
+
+        def read(self, n=-1):
+            if n < 0:
+                n = 65536
+            buf = bytearray(n)
+            k = self.readinto(buf, n)
+            return None if k is None else bytes(buf[:k])
+
+        def readline(self):
+            out = b""
+            while out[-1:] != b"\n":
+                c = self.read(1)
+                if not c:
+                    return out or c
+                out += c
+            return out
+
+        def write(self, buf, off=None, n=None):
+            view = memoryview(buf.encode() if isinstance(buf, str) else buf)
+            view = view if off is None else view[:off] if n is None else view[off : off + n]
+            done = 0
+            while done < len(view):
+                try:
+                    done += self.raw.send(view[done:])
+                except BLOCKED:
+                    return done or None
+            return done
+
+    class Poll:
+        """select.poll() that takes the sockets above; `ipoll` as MicroPython has it."""
+
+        def __init__(self):
+            self._poll = _select.poll()
+            self._known = {}
+
+        def register(self, sock, mask=_select.POLLIN | _select.POLLOUT):
+            self._known[sock.fileno()] = sock
+            self._poll.register(sock.fileno(), mask)
+
+        def modify(self, sock, mask):
+            self._poll.modify(sock.fileno(), mask)
+
+        def unregister(self, sock):
+            self._poll.unregister(sock.fileno())
+
+        def poll(self, ms=-1):
+            for sock in self._known.values():  # TLS: a record that is read is not seen by the kernel
+                raw = sock.raw
+                if isinstance(raw, _ssl.SSLSocket) and raw.fileno() >= 0 and raw.pending():
+                    return [(sock, _select.POLLIN)]
+            return [(self._known[fd], bits) for fd, bits in self._poll.poll(ms)]
+
+        def ipoll(self, ms=-1, flags=0):
+            return iter(self.poll(ms))
+
+    class Context:
+        """An ssl.SSLContext whose wrap_socket takes and gives the sockets above."""
+
+        def __init__(self, context):
+            self.context = context
+
+        def wrap_socket(self, sock, server_side=False, server_hostname=None, do_handshake_on_connect=True):
+            raw = self.context.wrap_socket(
+                sock.raw,
+                server_side=server_side,
+                server_hostname=server_hostname,
+                do_handshake_on_connect=do_handshake_on_connect,
+            )
+            return Socket(raw=raw)
+
+    class _Module:
+        def __init__(self, real, **own):
+            self._real = real
+            for name in own:
+                setattr(self, name, own[name])
+
+        def __getattr__(self, name):
+            return getattr(self._real, name)
+
+    socket = _Module(_socket, socket=Socket)
+    select = _Module(_select, poll=Poll)
+
+
+def install():
+    """The library's transport uses these modules from now on, and the real clock."""
+    if sys.implementation.name == "micropython":
+        return
+    import fakes.shim  # noqa: F401
+    import umqtt.transport
+
+    umqtt.transport.socket = socket
+    umqtt.transport.select = select
