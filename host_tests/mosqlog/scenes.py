@@ -36,7 +36,7 @@ class Broker:
         key = hashlib.pbkdf2_hmac("sha512", b"p", salt, 101)
         (folder / "passwords").write_text("u:$7$101$%s$%s\n" % (
             base64.b64encode(salt).decode(), base64.b64encode(key).decode()))
-        (folder / "acl").write_text("topic readwrite t/#\ntopic readwrite will/#\nuser u\ntopic readwrite t/#\n")
+        (folder / "acl").write_text("topic readwrite t/#\nuser u\ntopic readwrite t/#\n")
         for name in ("passwords", "acl"):
             (folder / name).chmod(0o644)
         self.options = options

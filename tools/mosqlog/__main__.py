@@ -158,16 +158,26 @@ def _batches(args: argparse.Namespace, files: list[str], parser: Parser) -> Iter
         return True
 
     total_b = read.size_b(files)
-    with Progress(console=Console(stderr=True), transient=True,
-                  disable=not (total_b > PROGRESS_B and sys.stderr.isatty())) as progress:
-        task = progress.add_task("reading", total=total_b)
+    seen = total_b > PROGRESS_B and sys.stderr.isatty() and not args.follow
+    with Progress(console=Console(stderr=True), transient=True) if seen else _NoProgress() as bar:
+        task = bar.add_task("reading", total=total_b)
         for path in files:
             parser.written(read.written(path))
             if args.follow and path == files[-1]:
-                progress.stop()
                 yield from read.follow(path, idle, warn)
             else:
-                yield from read.batches(path, warn, lambda b: progress.advance(task, b))
+                yield from read.batches(path, warn, lambda b: bar.advance(task, b))
+
+
+class _NoProgress(contextlib.nullcontext):
+    def __enter__(self) -> _NoProgress:
+        return self
+
+    def add_task(self, name: str, total: int) -> int:
+        return 0
+
+    def advance(self, task: int, b: int) -> None:
+        pass
 
 
 if __name__ == "__main__":

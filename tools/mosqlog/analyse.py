@@ -639,7 +639,7 @@ class Analyser:
             self.versions.append(event.version)
         if event.state == "starting":
             # Without "terminating" before it, the broker was killed or crashed.
-            if self.lines > 1:
+            if self._up is not None or self.clients or self.accepts:
                 self.restarts.append((event.t, event.version, self._up is False))
             self._stop(event.t)
             self._up = True

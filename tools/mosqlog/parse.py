@@ -352,6 +352,8 @@ def _ack(sent: bool, name: str) -> Made:
 def _control(sent: bool, name: str) -> Made:
     def made(t: Time, text: str, start: int) -> Event | None:
         client = text[start:]
+        if len(client) > _LONG_B - 100:     # the line is cut, and the id with it
+            return None
         m = _AUTH.fullmatch(client) if name == "AUTH" else None
         return Control(t, sent, name, m[1] if m else client) if client else None
     return made

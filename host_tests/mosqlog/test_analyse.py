@@ -1,0 +1,364 @@
+"""What the analyser makes of short logs, one story each."""
+
+import pytest
+
+from tools.mosqlog import analyse
+from tools.mosqlog.analyse import Analyser
+from tools.mosqlog.findings import KINDS
+from tools.mosqlog.parse import Parser
+
+UP = "New client connected from 10.0.0.7:50000 as dev (p2, c1, k60)."
+KEPT = "New client connected from 10.0.0.7:50000 as dev (p2, c0, k60)."
+OK, RESUMED = "Sending CONNACK to dev (0, 0)", "Sending CONNACK to dev (1, 0)"
+
+
+def read(*lines, **options):
+    """Lines, each after an optional time: "+10" goes on by 10 s, a number is the second itself."""
+    analyser, parser, t = Analyser(**options), Parser(), 1000000000
+    for line in lines:
+        if isinstance(line, int):
+            t += line
+        else:
+            analyser.feed(parser.parse(f"{t}: {line}"))
+    analyser.finish()
+    return analyser
+
+
+def found(analyser, client="dev"):
+    return {code: f.count for code, f in analyser.clients[client].findings.items()}
+
+
+def published(sent=False, dup=0, qos=1, pid=5, topic="t/x"):
+    way = "Sending PUBLISH to" if sent else "Received PUBLISH from"
+    return f"{way} dev (d{dup}, q{qos}, r0, m{pid}, '{topic}', ... (9 bytes))"
+
+
+def test_a_clean_session_has_a_length_and_no_finding():
+    a = read(UP, OK, 30, "Received DISCONNECT from dev", "Client dev disconnected.")
+    (session,) = a.clients["dev"].sessions
+    assert (session.start, session.end, session.how) == (1000000000, 1000000030, "clean")
+    assert a.clients["dev"].ends == {"clean": 1} and found(a) == {}
+
+
+def test_the_disconnect_of_1_3_is_an_end_by_itself():
+    a = read(UP, 5, "Received DISCONNECT from dev", 5, "Socket error on client dev, disconnecting.")
+    assert a.clients["dev"].ends == {"clean": 1} and found(a) == {}
+
+
+@pytest.mark.parametrize("lines", [
+    ["Client dev has exceeded timeout, disconnecting.", "Socket error on client dev, disconnecting."],    # 1.4, 1.5
+    ["Client dev has exceeded timeout, disconnecting."],
+    ["Client dev [10.0.0.7:50000] disconnected: exceeded timeout."]])
+def test_one_keep_alive_miss_is_one_end_in_every_version(lines):
+    a = read(UP, 90, *lines)
+    assert a.clients["dev"].ends == {"timeout": 1} and found(a) == {"keepalive-missed": 1}
+    (example,) = a.clients["dev"].findings["keepalive-missed"].examples
+    assert (example["silent_s"], example["keepalive_s"]) == (90, 60)
+
+
+@pytest.mark.parametrize("lines", [
+    ["Client dev already connected, closing old connection."],
+    ["Client dev already connected, closing old connection.", "Client dev disconnected."],                  # 1.4
+    ["Client dev already connected, closing old connection.", "Socket error on client dev, disconnecting."],  # 1.5
+    ["Client dev disconnected, session taken over."],                                                      # 2.1.0
+    ["Client dev [10.0.0.7:50000] disconnected: session taken over."]])
+def test_a_takeover_is_one_takeover_in_every_version(lines):
+    a = read(UP, 20, *lines, "New client connected from 10.0.0.9:40000 as dev (p2, c1, k60).")
+    assert a.clients["dev"].ends == {"takeover": 1} and found(a) == {"taken-over": 1}
+    (example,) = a.clients["dev"].findings["taken-over"].examples
+    assert (example["old"], example["new"]) == ("10.0.0.7:50000", "10.0.0.9:40000")
+
+
+@pytest.mark.parametrize("echo", [
+    "Client dev disconnected.",                                             # 1.4
+    "Client dev [10.0.0.7:50000] disconnected: session taken over."])       # 2.1
+def test_the_end_line_of_a_session_that_had_ended_ends_nothing(echo):
+    a = read(KEPT, "Received DISCONNECT from dev", 20, echo,
+             "New client connected from 10.0.0.7:50001 as dev (p2, c0, k60).", RESUMED)
+    assert a.clients["dev"].ends == {"clean": 1} and found(a) == {}
+    assert a.clients["dev"].now.start == 1000000020
+
+
+def test_an_end_that_names_an_older_connection_does_not_end_the_new_one():
+    a = read(UP, "New client connected from 10.0.0.7:50001 as dev (p4, c1, k60).",
+             "Client dev [10.0.0.7:50000] disconnected: connection closed by client.")
+    assert a.clients["dev"].now is not None
+
+
+def test_a_log_that_begins_in_the_middle_invents_no_takeover():
+    a = read("Client dev [10.0.0.7:50000] disconnected: session taken over.", UP)
+    assert found(a) == {} and a.clients["dev"].ends == {}
+
+
+def test_a_client_from_before_the_log_is_known_by_its_packets():
+    a = read("Received PINGREQ from dev", 30, "Client dev closed its connection.")
+    (session,) = a.clients["dev"].sessions
+    assert session.start is None and session.how == "closed"
+    assert a.clients["dev"].connected_s == 30
+
+
+def two(address_a, address_b, times, pause_s):
+    lines = [f"New client connected from {address_a}:40000 as dev (p2, c1, k60)."]
+    for i in range(times):
+        lines += [pause_s, "Client dev already connected, closing old connection.",
+                  f"New client connected from {(address_b, address_a)[i % 2]}:4{i:04d} as dev (p2, c1, k60)."]
+    return lines
+
+
+def test_two_devices_with_one_id_are_told_by_their_addresses():
+    a = read(*two("10.0.0.7", "10.0.0.9", 3, 20))
+    assert found(a) == {"taken-over": 3, "two-devices": 2}
+    example = a.clients["dev"].findings["two-devices"].examples[0]
+    assert {example["a"].split(":")[0], example["b"].split(":")[0]} == {"10.0.0.7", "10.0.0.9"}
+
+
+def test_two_devices_behind_one_address_are_told_by_their_pace():
+    assert "two-devices" in found(read(*two("10.0.0.7", "10.0.0.7", 4, 10)))
+    assert "two-devices" not in found(read(*two("10.0.0.7", "10.0.0.7", 4, 3600)))
+
+
+def test_a_device_that_moves_once_is_not_two():
+    assert found(read(*two("10.0.0.7", "10.0.0.9", 1, 20))) == {"taken-over": 1}
+
+
+def test_ipv6_addresses_are_told_apart_without_their_ports():
+    a = read(*two("2001:db8::7", "2001:db8::9", 2, 20))
+    assert "two-devices" in found(a)
+    assert analyse._host("2001:db8::7:50812") == "2001:db8::7" and analyse._host("::1") == "::1"
+
+
+def test_five_broken_sessions_in_ten_minutes_are_flapping_and_four_are_not():
+    one = [UP, 60, "Client dev closed its connection.", 60]
+    assert found(read(*one * 4)) == {"closed-without-disconnect": 4}
+    assert found(read(*one * 5)) == {"closed-without-disconnect": 5, "flapping": 1}
+
+
+def test_a_battery_device_that_says_goodbye_does_not_flap():
+    assert found(read(*[UP, 2, "Received DISCONNECT from dev", 28] * 20)) == {}
+
+
+def test_a_heartbeat_is_late_only_beyond_the_keep_alive():
+    assert found(read(UP, 61, "Received PINGREQ from dev")) == {}
+    a = read(UP, 62, "Received PINGREQ from dev", 60, published(qos=0, pid=0))
+    assert found(a) == {"late-heartbeat": 1} and a.clients["dev"].gap_s == 62
+
+
+def test_what_the_broker_sends_is_no_heartbeat():
+    assert found(read(UP, 50, published(sent=True, qos=0, pid=0), 50, "Received PINGREQ from dev")) == {
+        "late-heartbeat": 1}
+
+
+def test_both_directions_of_one_packet_id_are_two_flows():
+    a = read(UP, published(pid=1), published(sent=True, pid=1), 2, "Sending PUBACK to dev (m1, rc0)", 3,
+             "Received PUBACK from dev (Mid: 1, RC:0)", "Received DISCONNECT from dev")
+    dev = a.clients["dev"]
+    assert found(a) == {} and dev.flows == {}
+    assert (dev.delays[False].worst_s, dev.delays[True].worst_s) == (2, 5)
+
+
+QOS_2_IN = [published(qos=2), "Sending PUBREC to dev (m5, rc0)", "Received PUBREL from dev (Mid: 5)",
+            "Sending PUBCOMP to dev (m5)"]
+QOS_2_OUT = [published(sent=True, qos=2), "Received PUBREC from dev (Mid: 5)", "Sending PUBREL to dev (m5)",
+             "Received PUBCOMP from dev (Mid: 5, RC:0)"]
+
+
+@pytest.mark.parametrize("flow", [QOS_2_IN, QOS_2_OUT], ids=["from the client", "to the client"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+def test_a_qos_2_flow_is_followed_step_by_step(flow, steps):
+    a = read(UP, *flow[:steps], "Received DISCONNECT from dev")
+    if steps == 4:
+        assert found(a) == {}
+        return
+    assert found(a) == {"unfinished-flow": 1}
+    (example,) = a.clients["dev"].findings["unfinished-flow"].examples
+    assert example["last"] == ("PUBLISH", "PUBREC", "PUBREL")[steps - 1]
+    assert (example["pid"], example["topic"], example["sent"]) == (5, "t/x", flow is QOS_2_OUT)
+
+
+@pytest.mark.parametrize("flow", [QOS_2_IN, QOS_2_OUT], ids=["from the client", "to the client"])
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_a_kept_session_goes_on_with_its_flow(flow, cut):
+    a = read(KEPT, OK, *flow[:cut], "Received DISCONNECT from dev", 5, KEPT, RESUMED, *flow[cut:])
+    assert found(a) == {} and a.clients["dev"].flows == {}
+
+
+def test_a_session_that_the_broker_forgot_leaves_its_flows_unfinished():
+    assert found(read(KEPT, OK, *QOS_2_IN[:2], "Received DISCONNECT from dev", 5, KEPT, OK)) == {
+        "unfinished-flow": 1}
+
+
+def test_a_flow_of_a_client_that_is_away_at_the_end_waits():
+    assert found(read(KEPT, OK, *QOS_2_IN[:2], "Received DISCONNECT from dev")) == {"waiting-flow": 1}
+
+
+def test_a_flow_that_has_just_begun_at_the_end_of_the_log_is_nothing():
+    assert found(read(KEPT, OK, 5, *QOS_2_IN[:2])) == {}
+
+
+def test_a_mqtt_5_session_is_not_given_up_at_its_end():
+    v5 = "New client connected from 10.0.0.7:50000 as dev (p5, c0, k60)."
+    assert found(read(v5, *QOS_2_IN[:2], "Received DISCONNECT from dev", v5, RESUMED, *QOS_2_IN[2:])) == {}
+
+
+def test_a_mqtt_5_refusal_ends_the_flow():
+    a = read(UP, published(qos=2), "Sending PUBREC to dev (m5, rc135)")
+    assert a.clients["dev"].flows == {}
+
+
+def test_a_repeated_publish_is_named_with_its_topic():
+    a = read(UP, published(), "Sending PUBACK to dev (m5, rc0)", 5, published(dup=1), "Sending PUBACK to dev (m5, rc0)")
+    assert found(a) == {"sent-twice": 1}
+    (example,) = a.clients["dev"].findings["sent-twice"].examples
+    assert (example["pid"], example["topic"]) == (5, "t/x")
+
+
+def test_a_message_that_the_broker_repeats_is_told_from_one_of_the_client():
+    assert found(read(UP, published(sent=True), 5, published(sent=True, dup=1),
+                      "Received PUBACK from dev (Mid: 5)")) == {"resent-by-broker": 1}
+
+
+def test_a_pubrel_that_the_broker_repeats_is_found():
+    assert found(read(KEPT, OK, *QOS_2_OUT[:3], "Received DISCONNECT from dev", KEPT, RESUMED, *QOS_2_OUT[2:])) == {
+        "resent-by-broker": 1}
+
+
+def test_a_packet_id_used_while_in_flight_is_found():
+    assert found(read(UP, published(qos=2), published(qos=2, topic="t/y"))) == {"pid-reused": 1}
+
+
+def test_ten_seconds_to_the_last_ack_are_slow():
+    a = read(UP, published(), 9, "Sending PUBACK to dev (m5, rc0)", published(pid=6), 10,
+             "Sending PUBACK to dev (m6, rc0)")
+    assert found(a) == {"slow-ack": 1}
+    assert a.clients["dev"].delays[False].at_most_s(1) == 10
+
+
+def test_a_denied_publish_that_is_acknowledged_opens_no_flow():
+    assert found(read(UP, "Denied PUBLISH from dev (d0, q1, r0, m3, 'secret', ... (5 bytes))",
+                      "Sending PUBACK to dev (m3, rc135)")) == {"denied": 1}
+
+
+def test_a_denied_subscription_of_2_1_is_found():
+    assert found(read(UP, "Received SUBSCRIBE from dev", "\tsecret/# (QoS 1)", "\tsecret/# (denied)",
+                      "Sending SUBACK to dev")) == {"denied": 1}
+
+
+def test_subscriptions_are_those_in_force():
+    lines = [KEPT, OK, "Received SUBSCRIBE from dev", "\ta (QoS 1)", "dev 1 a", "\tb (QoS 0)", "dev 0 b",
+             "Sending SUBACK to dev", "Received UNSUBSCRIBE from dev", "\ta", "dev a", "Sending UNSUBACK to dev"]
+    assert read(*lines).clients["dev"].filters == {"b": 0}
+    assert read(*lines, "Received DISCONNECT from dev", KEPT, RESUMED).clients["dev"].filters == {"b": 0}
+    assert read(*lines, "Received DISCONNECT from dev", KEPT, OK).clients["dev"].filters == {}
+
+
+def test_refused_credentials_stand_under_the_address_before_2_1():
+    a = read("New connection from 10.0.0.9:40000 on port 1883.", "Sending CONNACK to 10.0.0.9 (0, 5)",
+             "Client <unknown> disconnected, not authorised.")
+    assert a.clients == {}
+    assert a.strangers["10.0.0.9"].findings["refused-login"].examples[0]["words"] == "not authorised"
+
+
+def test_refused_credentials_of_2_1_do_not_end_the_session_of_the_same_id():
+    a = read(UP, "Sending CONNACK to dev (0, 5)", "Client dev [10.0.0.9:40000] disconnected: not authorised.")
+    assert a.clients["dev"].now is not None and found(a) == {"refused-login": 1}
+
+
+def test_a_complaint_and_the_end_after_it_are_one_finding():
+    a = read(UP, "Bad client dev sending multiple CONNECT messages.", "Client dev disconnected due to protocol error.")
+    assert found(a) == {"protocol-error": 1}
+    assert "multiple CONNECT" in a.clients["dev"].findings["protocol-error"].examples[0]["words"]
+
+
+def test_a_complaint_about_an_address_finds_its_client():
+    a = read(UP, "Bad client 10.0.0.7:50000 sending multiple CONNECT messages.",
+             "Client dev [10.0.0.7:50000] disconnected: protocol error.")
+    assert found(a) == {"protocol-error": 1} and a.strangers == {}
+
+
+def test_a_broker_that_was_killed_is_told_from_one_that_was_stopped():
+    start, stop = "mosquitto version 2.0.11 starting", "mosquitto version 2.0.11 terminating"
+    killed = read(start, UP, 10, start)
+    assert killed.restarts == [(1000000010, "2.0.11", False)]
+    assert killed.clients["dev"].ends == {"broker-stopped": 1} and found(killed) == {}
+    assert read(start, UP, stop, 10, start).restarts == [(1000000010, "2.0.11", True)]
+    assert read(start, UP).restarts == []
+
+
+def test_a_flow_survives_the_broker_when_the_session_does():
+    start = "mosquitto version 2.0.11 starting"
+    assert found(read(start, KEPT, OK, *QOS_2_IN[:2], start, KEPT, RESUMED, *QOS_2_IN[2:])) == {}
+
+
+def test_who_was_connected_at_a_moment():
+    t = 1000000000
+    a = read(UP, 10, "New client connected from 10.0.0.8:50000 as two (p2, c1, k60).", 10,
+             "Client dev closed its connection.", 10, "Received PINGREQ from two",
+             at=[t - 5, t, t + 10, t + 19, t + 25, t + 99])
+    assert a.connected_at == {t - 5: [], t: ["dev"], t + 10: ["dev", "two"], t + 19: ["dev", "two"],
+                              t + 25: ["two"], t + 99: ["two"]}
+
+
+def test_topics_are_counted_with_their_rate():
+    a = read(UP, *[published(qos=0, pid=0), 10] * 7, published(sent=True, qos=0, pid=0))
+    topic = a.topics["t/x"]
+    assert (topic.received, topic.received_b, topic.sent, topic.sent_b) == (7, 63, 1, 9)
+    assert topic.rate() == 0.1
+
+
+def test_the_will_belongs_to_its_session():
+    a = read(UP, "Will message specified (4 bytes) (r1, q1).", "\twill/dev", OK)
+    assert a.clients["dev"].now.will == "will/dev"
+
+
+def test_without_times_everything_but_durations_works():
+    analyser, parser = Analyser(), Parser()
+    for line in [UP, OK, *QOS_2_IN[:2], "Client dev has exceeded timeout, disconnecting."]:
+        analyser.feed(parser.parse(line))
+    analyser.finish()
+    assert found(analyser) == {"keepalive-missed": 1, "unfinished-flow": 1}
+
+
+def test_keep_alive_zero_is_told():
+    assert found(read("New client connected from 10.0.0.7:50000 as dev (p2, c1, k0).")) == {"no-keepalive": 1}
+
+
+def test_the_worst_client_comes_first():
+    a = read(UP, "Received DISCONNECT from dev",
+             "New client connected from 10.0.0.8:50000 as zz (p2, c1, k60).", 90,
+             "Client zz has exceeded timeout, disconnecting.")
+    assert [c.id for c in a.worst_first()] == ["zz", "dev"]
+
+
+def test_many_sessions_are_merged_and_still_counted():
+    n = analyse.SESSIONS * 5
+    a = read(*[UP, 700, "Client dev closed its connection.", 700] * n)
+    dev = a.clients["dev"]
+    assert len(dev.sessions) <= analyse.SESSIONS
+    assert sum(s.merged for s in dev.sessions) == n == dev.ends["closed"]
+    assert dev.sessions[0].start == 1000000000
+    assert all(x.end <= y.start for x, y in zip(dev.sessions, dev.sessions[1:]))
+
+
+def test_many_topics_are_gathered(monkeypatch):
+    monkeypatch.setattr(analyse, "TOPICS", 10)
+    a = read(UP, *[published(qos=0, pid=0, topic=f"t/{i}") for i in range(100)])
+    assert len(a.topics) <= 11
+    assert sum(topic.received for topic in a.topics.values()) == 100
+
+
+def test_visitors_that_left_cleanly_are_forgotten_when_there_are_too_many(monkeypatch):
+    monkeypatch.setattr(analyse, "CLIENTS", 10)
+    lines = [UP]
+    for i in range(100):
+        lines += [f"New client connected from 10.0.0.8:50000 as auto-{i} (p2, c1, k60).",
+                  f"Received DISCONNECT from auto-{i}"]
+    analyser, parser = Analyser(), Parser()
+    analyser._forget_at = 10
+    for line in lines:
+        analyser.feed(parser.parse(line))
+    assert len(analyser.clients) <= 20 and analyser.forgotten + len(analyser.clients) == 101
+    assert analyser.clients["dev"].now is not None
+
+
+def test_every_finding_says_what_it_means_and_what_to_do():
+    assert all(kind.title and kind.means and kind.do and kind.weight > 0 for kind in KINDS.values())

@@ -1,0 +1,92 @@
+"""Golden files: every row of the format table for each version family, line by line with what it
+must mean; and real logs of whole brokers."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tools.mosqlog import parse
+from tools.mosqlog.parse import (Ack, Broker, Connack, Connected, Control, Ended, Filter, Granted, Parser, Publish,
+                                 Removed, Unknown, Will, WillTopic)
+
+HERE = Path(__file__).parent
+FAMILIES = sorted((HERE / "golden").glob("*.txt"))
+REAL = sorted((HERE / "logs").glob("*.log"))
+
+
+def pairs(path):
+    lines = path.read_text().splitlines()
+    return list(zip(lines[0::2], lines[1::2]))
+
+
+@pytest.mark.parametrize("path", FAMILIES, ids=lambda path: path.stem)
+def test_every_row_means_what_the_golden_file_says(path):
+    parser = Parser()
+    for line, wanted in pairs(path):
+        event = parser.parse(line)
+        assert event.t == 1795348562
+        assert re.sub(r"t=1795348562(, )?", "", repr(event), count=1) == wanted.strip(), line
+
+
+@pytest.mark.parametrize("path", FAMILIES, ids=lambda path: path.stem)
+def test_a_line_alone_means_the_same_unless_its_place_matters(path):
+    placed = (Will, WillTopic, Filter, Granted, Removed)
+    parser = Parser()
+    for line, _ in pairs(path):
+        in_place, alone = parser.parse(line), parse.parse(line.encode() + b"\r\n")
+        if not isinstance(in_place, placed):
+            assert alone == in_place
+
+
+def test_the_families_cover_1_3_to_2_1_and_every_event():
+    assert [path.stem for path in FAMILIES] == ["1.3", "1.4", "1.5", "1.6", "2.0", "2.1"]
+    seen = {wanted.split("(")[0].strip() for path in FAMILIES for _, wanted in pairs(path)}
+    events = {kind.__name__ for kind in parse.Event.__args__}
+    assert seen == events - {"Detail"}       # Detail is what a TAB line is without its place
+
+
+@pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
+def test_every_line_of_a_real_log_is_understood(path):
+    parser = Parser()
+    unknown = [e for e in map(parser.parse, path.open("rb")) if isinstance(e, Unknown)]
+    assert unknown == []
+
+
+def events(name):
+    parser = Parser()
+    return [parser.parse(line) for line in (HERE / "logs" / name).open("rb")]
+
+
+def test_the_2014_log_without_its_tabs_is_read():
+    found = events("mosquitto-1.3.log")
+    assert found[1] == Connected(1403334375, "zhoujing", "203.0.113.163", None, False, 60, "joyo", False)
+    assert found[4:6] == [Filter(1403334375, "zhoujing", "jiji/chat/9", 2, False),
+                          Granted(1403334375, "zhoujing", "jiji/chat/9", 2)]
+    assert [e.how for e in found if isinstance(e, Ended)] == ["takeover", "timeout", "closed", "closed"]
+
+
+@pytest.mark.parametrize("name, version", [
+    ("mosquitto-2.0.11.log", "2.0.11"), ("mosquitto-2.0.11-isotime.log", "2.0.11"),
+    ("mosquitto-2.0.21.log", "2.0.21"), ("mosquitto-2.1.2.log", "2.1.2")])
+def test_a_real_log_begins_and_ends_with_its_broker(name, version):
+    brokers = [e for e in events(name) if isinstance(e, Broker)]
+    assert [e.state for e in brokers] == ["starting", "running", "terminating"]
+    assert {e.version for e in brokers} == {version}
+
+
+def test_both_time_formats_of_one_scenario_give_the_same_events():
+    def timeless(name):
+        return [re.sub(r"(?:\d+\.\d+\.\d+\.\d+:)?\d{5}", "N", repr(e._replace(t=None)))
+                for e in events(name) if isinstance(e, (Publish, Ack, Control, Connack))]
+    plain, iso = timeless("mosquitto-2.0.11.log"), timeless("mosquitto-2.0.11-isotime.log")
+    assert plain == iso and len(plain) == 30
+
+
+def test_a_line_that_mosquitto_cut_keeps_what_is_sure():
+    line = "1795348562: Received PUBLISH from dev (d0, q1, r0, m7, 't/" + "x" * 930
+    assert parse.parse(line) == Publish(1795348562, False, "dev", False, 1, False, 7, "t/" + "x" * 930, None)
+    assert isinstance(parse.parse(line[:500]), Unknown)      # somebody else cut that one
+    cut_in_a_character = (line[:600] + "é" * 200).encode()[:-1]
+    assert parse.parse(cut_in_a_character).topic.endswith("é\udcc3")
+    assert isinstance(parse.parse("1795348562: Received PINGREQ from " + "x" * 950), Unknown)
