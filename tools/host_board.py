@@ -1,0 +1,146 @@
+"""The board of `make run`: the compiled firmware under a real MicroPython with a board's heap, or under CPython without."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import List, Optional
+
+from tools.build import compile_one
+
+ROOT = Path(__file__).resolve().parents[1]
+FAKES = ROOT / "host_tests" / "fakes" / "board"
+STOP_TIMEOUT_S = 20
+RESET_STATUS = 3
+SUMMARY = re.compile(r"^summary: (.*)$", re.M)
+# values as a room has them; the first sensor misses one answer, as DHT22 do
+VALUES = {
+    "chip": [41, 41.5, 42, 41.5],
+    "dht22 4": [[21.5, 40.2], [21.6, 40.1], [21.6, 40.3], [21.7, 40.2], [21.5, 39.9]],
+    "ds18b20 5": [19.25, 19.31, 19.25, 19.19],
+    "adc 34": [1985, 1984, 1986],
+}
+
+
+class BoardError(Exception):
+    """Why the firmware does not run, in words."""
+
+
+def micropython() -> Optional[str]:
+    """$MICROPYTHON, the project's (the 32-bit one first), or that on PATH; None when there is none.
+
+    Raises BoardError when MICROPYTHON names something that cannot be run.
+    """
+    cached = ROOT / ".cache" / "micropython" / "micropython"
+    named = os.environ.get("MICROPYTHON")
+    if named and Path(named) != cached:
+        if not shutil.which(named):
+            raise BoardError("MICROPYTHON=%s cannot be run; name the program with its path" % named)
+        return named
+    return str(cached) if cached.exists() else shutil.which("micropython")
+
+
+class HostBoard:
+    """`with HostBoard(root, config, heap) as board:` runs the firmware that stands in `root`.
+
+    config: what config.json holds. heap: for -X heapsize=, "38k". Raises BoardError when it cannot start.
+    """
+
+    STOP_PIN = 0
+
+    def __init__(self, root: Path, config: dict, heap: str):
+        self.root, self.heap = root, heap
+        self.log = root.parent / "board.log"
+        self.notes: List[str] = []
+        self.running: Optional[subprocess.Popen] = None
+        self.shown_b = 0
+        (root / "config.json").write_text(json.dumps(config))
+        board = {"buttons": {str(self.STOP_PIN): "stop"}, "values": VALUES, "state": "rtc.bin", "clock": False}
+        (root / "board.json").write_text(json.dumps(board))
+        program = micropython()
+        if program:
+            start = self._compile_fakes(root.parent / "fakes")
+            self.command = [program, "-X", "heapsize=" + heap, str(start), str(root)]
+            self.name = self._version(program)
+        else:
+            shutil.copytree(ROOT / "firmware", root, dirs_exist_ok=True)  # .mpy is not CPython's
+            self.command = [sys.executable, "-u", str(FAKES / "start.py"), str(root)]
+            self.name = "CPython %d.%d.%d instead of MicroPython" % sys.version_info[:3]
+            self.notes.append("There is no MicroPython here: the firmware runs on CPython, with no board's heap."
+                              " `make setup` tries to get one.")  # fmt: skip
+
+    @staticmethod
+    def _compile_fakes(into: Path) -> Path:
+        """What stands in for the port's own modules, which are in flash there: it must not be compiled in the heap."""
+        into.mkdir()
+        for source in FAKES.glob("*.py"):
+            if source.name == "start.py":
+                shutil.copyfile(source, into / source.name)
+            else:
+                compile_one(source, into / (source.stem + ".mpy"), source.name)
+        return into / "start.py"
+
+    def _version(self, program: str) -> str:
+        ask = "import sys; print(*sys.implementation[1][:3], sys.maxsize > 2**31)"
+        try:
+            got = subprocess.run([program, "-c", ask], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20)
+        except (OSError, subprocess.TimeoutExpired) as e:
+            raise BoardError("%s cannot be run: %s" % (program, e)) from None
+        words = got.stdout.decode(errors="replace").split()
+        if got.returncode or len(words) != 4:
+            raise BoardError("%s is no MicroPython that runs here: %s" % (program, " ".join(words)))
+        if words[3] == "True":
+            self.notes.append("This MicroPython is a 64-bit one: its objects take twice the heap of a board's.")
+        return "MicroPython %s.%s.%s, %d bit" % (*words[:3], 64 if words[3] == "True" else 32)
+
+    def __enter__(self) -> "HostBoard":
+        self._start()
+        return self
+
+    def _start(self) -> None:
+        env = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
+        with open(self.log, "ab") as log:
+            # a session of its own: Ctrl-C is for make run, which then presses the stop button
+            self.running = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True
+            )
+
+    def is_running(self) -> bool:
+        return self.running is not None and self.running.poll() is None
+
+    def new_lines(self) -> List[str]:
+        """What the firmware printed since the last call, whole lines."""
+        with open(self.log, "rb") as log:
+            log.seek(self.shown_b)
+            text = log.read()
+        whole_b = text.rfind(b"\n") + 1
+        self.shown_b += whole_b
+        return text[:whole_b].decode(errors="replace").splitlines()
+
+    def last_lines(self, count: int = 12) -> List[str]:
+        return self.log.read_text(errors="replace").splitlines()[-count:]
+
+    def stop(self) -> None:
+        """Press the stop button and wait; a firmware that does not end is killed, and then has no figures."""
+        (self.root / "stop").touch()
+        if self.running:
+            try:
+                self.running.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self.running.kill()
+                self.running.wait()
+
+    def figures(self) -> Optional[dict]:
+        """What the firmware says of itself at its end: name to number; None when it said nothing."""
+        found = SUMMARY.findall(self.log.read_text(errors="replace"))
+        if not found:
+            return None
+        return {name: int(number) for name, number in (pair.split("=") for pair in found[-1].split())}
+
+    def __exit__(self, *_: object) -> None:
+        if self.running and self.running.poll() is None:
+            self.running.kill()
+            self.running.wait()

@@ -1,0 +1,169 @@
+"""`make run`: the real firmware on a real MicroPython publishes to a real broker, and an independent client watches.
+
+    python tools/run.py [--readings N] [--interval S] [--qos 0|1|2] [--heap 38k]
+
+Ends with 0 when every reading that the firmware published was received once, 1 when one was lost or came twice or
+nothing could be run, 130 after Ctrl-C before all N were there. Ctrl-C ends everything cleanly, whenever it comes.
+"""
+
+import argparse
+import json
+import queue
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, List, Optional
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools.broker import Broker, BrokerError
+from tools.build import BuildError, build
+from tools.host_board import BoardError, HostBoard
+from tools.watch import Reading, Tally, Watcher, plain, screen
+
+FIRST_READING_TIMEOUT_S = 60
+SILENCE_TIMEOUT_S = 60
+LAST_READINGS_TIMEOUT_S = 10
+SENSORS = [
+    {"type": "internal", "name": "chip"},
+    {"type": "dht22", "name": "room", "pin": 4},
+    {"type": "ds18b20", "name": "water", "pin": 5},
+    {"type": "adc", "name": "battery", "pin": 34, "ratio": 2.0},
+]
+
+
+class Interrupted(Exception):
+    """Ctrl-C, or a signal that asks to end."""
+
+
+def config(port: int, interval_s: float, qos: int) -> dict:
+    """What config.json holds on this board."""
+    return {
+        "wifi_ssid": "host", "wifi_password": "password", "broker": "127.0.0.1", "port": port, "client_id": "host",
+        "qos": qos, "interval_s": interval_s, "ntp_host": "", "stop_pin": HostBoard.STOP_PIN, "sensors": SENSORS,
+    }  # fmt: skip
+
+
+def watch(watcher: Watcher, board: HostBoard, tally: Tally, show: Any, count: int) -> None:
+    """Show readings as they come until `count` are there (0: for ever). Raises BoardError, Interrupted."""
+    quiet_since_s, patience_s = time.monotonic(), FIRST_READING_TIMEOUT_S
+    while not count or len(tally.received) < count:
+        for line in board.new_lines():
+            show.line("board: " + line)
+        if not board.is_running():
+            raise BoardError("the firmware ended by itself")
+        reading = next_reading(watcher, 0.1)
+        if reading:
+            quiet_since_s, patience_s = time.monotonic(), SILENCE_TIMEOUT_S
+            tally.add(reading)
+            show.reading(reading, tally)
+        elif time.monotonic() - quiet_since_s > patience_s:
+            raise BoardError("no reading for %d s" % patience_s)
+
+
+def next_reading(watcher: Watcher, timeout_s: float) -> Optional[Reading]:
+    try:
+        return watcher.readings.get(timeout=timeout_s)
+    except queue.Empty:
+        return None
+
+
+def finish(watcher: Watcher, board: HostBoard, tally: Tally, show: Any) -> Optional[dict]:
+    """Stop the firmware and take the readings that are still on their way; returns the firmware's own figures."""
+    board.stop()
+    for line in board.new_lines():
+        show.line("board: " + line)
+    said = board.figures()
+    deadline_s = time.monotonic() + LAST_READINGS_TIMEOUT_S
+    while said and len(tally.received) < said["acknowledged"] and time.monotonic() < deadline_s:
+        reading = next_reading(watcher, 0.1)
+        if reading:
+            tally.add(reading)
+            show.reading(reading, tally)
+    watcher.settle()  # what comes twice comes now
+    while not watcher.readings.empty():
+        reading = watcher.readings.get()
+        tally.add(reading)
+        show.reading(reading, tally)
+    return said
+
+
+def summary(said: Optional[dict], tally: Tally, board: HostBoard, broker: Broker) -> List[str]:
+    published = said["published"] if said else 0
+    heap = "%d B of %s" % (said["heap_low_b"], board.heap) if said else "not told"
+    return [
+        "%d published, %d received, %d lost, %d repeated" % (
+            published, len(tally.received), tally.lost(published), tally.repeated),
+        "lowest free heap: " + heap,
+        "%s, %s" % (board.name, broker.name),
+    ]  # fmt: skip
+
+
+def run(opts: argparse.Namespace, folder: Path) -> int:
+    tally, trouble, interrupted = Tally(), "", False
+    with Broker(folder) as broker, Watcher(broker.port) as watcher:
+        board = HostBoard(folder / "board", config(broker.port, opts.interval, opts.qos), opts.heap)
+        for note in board.notes + ([] if broker.is_reference else ["The broker is " + broker.name + "."]):
+            print("note: " + note, flush=True)
+        with (screen if sys.stdout.isatty() else plain)() as show:
+            with board:
+                try:
+                    watch(watcher, board, tally, show, opts.readings)
+                except Interrupted:
+                    interrupted = True
+                except BoardError as e:
+                    trouble = str(e)
+                said = finish(watcher, board, tally, show)
+        for line in summary(said, tally, board, broker):
+            print(line)
+        if not said:
+            trouble = trouble or "the firmware did not say its figures"
+        if trouble:
+            print("run: %s. It said last:" % trouble, file=sys.stderr)
+            print("\n".join("  " + line for line in board.last_lines()), file=sys.stderr)
+            return 1
+        if tally.lost(said["published"] if said else 0) or tally.repeated:
+            return 1
+        return 130 if interrupted and opts.readings else 0
+
+
+def main() -> int:
+    args = argparse.ArgumentParser(description="Watch the firmware publish, on this computer.")
+    args.add_argument("--readings", type=int, default=20, help="stop after so many, 0: go on until Ctrl-C")
+    args.add_argument("--interval", type=float, default=1.0, help="seconds between two measurements")
+    args.add_argument("--qos", type=int, default=2, choices=(0, 1, 2))
+    args.add_argument("--heap", default="38k", help="heap of the board, for MicroPython's -X heapsize=")
+    opts = args.parse_args()
+    if opts.readings < 0:
+        args.error("READINGS is a count; 0 is for endless")
+
+    def interrupt(*_: object) -> None:
+        # the second one must not break the cleaning up of the first
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        raise Interrupted
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
+    folder = Path(tempfile.mkdtemp(prefix="umqtt-run-"))
+    try:
+        build(folder / "board")
+        return run(opts, folder)
+    except (BrokerError, BoardError, BuildError) as e:
+        print("run: %s" % e, file=sys.stderr)
+        return 1
+    except Interrupted:
+        print("run: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]  # `make run | head`: nobody reads any more
+        return 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

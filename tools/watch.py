@@ -1,0 +1,152 @@
+"""The readings as an independent client (paho-mqtt) receives them: who counts them, and who shows them."""
+
+import contextlib
+import json
+import queue
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, Deque, Iterator, Optional, Set
+
+import paho.mqtt.client as paho
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+CONNECT_TIMEOUT_S = 20
+SETTLE_S = 0.3
+COLUMNS = "%-12s  %-22s %12s %-4s  QoS %d  %s"
+
+
+@dataclass
+class Reading:
+    """One message of the firmware, and when it came."""
+
+    topic: str
+    sensor: str
+    value: Any
+    unit: str
+    seq: int
+    taken_s: Optional[float]  # Unix time; None while the board's clock is not set
+    received_s: float
+    qos: int
+
+    def delay(self) -> str:
+        """From the measurement to here. The firmware tells whole seconds, so less than one cannot be told apart."""
+        if self.taken_s is None:
+            return "clock not set"
+        whole_s = int(self.received_s) - int(self.taken_s)
+        return "< 1 s" if whole_s <= 0 else "%d s" % whole_s
+
+    def clock(self) -> str:
+        ms = int(self.received_s * 1000) % 1000
+        return time.strftime("%H:%M:%S", time.localtime(self.received_s)) + ".%03d" % ms
+
+    def shown(self) -> str:
+        return "-" if self.value is None else str(self.value)
+
+
+def parse(message: paho.MQTTMessage) -> Optional[Reading]:
+    """The reading in a message; None when it is something else (the board's status)."""
+    try:
+        body = json.loads(message.payload)
+        sensor = "/".join(message.topic.split("/")[2:])
+        return Reading(message.topic, sensor, body["value"], body["unit"], body["seq"], body["time"], time.time(), message.qos)
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+class Tally:
+    """What came, by the numbers the firmware gives its readings."""
+
+    def __init__(self) -> None:
+        self.received: Set[int] = set()
+        self.repeated = 0
+
+    def add(self, reading: Reading) -> None:
+        self.repeated += reading.seq in self.received
+        self.received.add(reading.seq)
+
+    def lost(self, published: int) -> int:
+        return max(0, published - len(self.received))
+
+
+class Watcher:
+    """`with Watcher(port) as w:` is subscribed to everything with QoS 2; `w.readings` is a queue of what comes."""
+
+    def __init__(self, port: int):
+        self.readings: "queue.Queue[Reading]" = queue.Queue()
+        self.port = port
+        self.subscribed = threading.Event()
+        self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="watcher")
+        self.client.on_connect = lambda c, *_: c.subscribe("#", 2)
+        self.client.on_subscribe = lambda *_: self.subscribed.set()
+        self.client.on_message = self._received
+
+    def _received(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        reading = parse(message)
+        if reading:
+            self.readings.put(reading)
+
+    def settle(self) -> None:
+        """Wait until what the broker had already handed out is here."""
+        time.sleep(SETTLE_S)
+
+    def __enter__(self) -> "Watcher":
+        self.client.connect("127.0.0.1", self.port)
+        self.client.loop_start()
+        if not self.subscribed.wait(CONNECT_TIMEOUT_S):
+            self.__exit__()
+            raise ConnectionError("the broker does not answer a SUBSCRIBE")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+class Plain:
+    """A line for each reading, for pipes and files."""
+
+    def reading(self, r: Reading, _tally: Tally) -> None:
+        print(COLUMNS % (r.clock(), r.sensor, r.shown(), r.unit, r.qos, r.delay()), flush=True)
+
+    def line(self, text: str) -> None:
+        print(text, flush=True)
+
+
+@contextlib.contextmanager
+def plain() -> Iterator[Plain]:
+    yield Plain()
+
+
+class Screen:
+    """A table that grows downwards and keeps what fits the terminal."""
+
+    def __init__(self, console: Console, live: Live):
+        self.console, self.live = console, live
+        self.rows: Deque[Reading] = deque(maxlen=200)
+
+    def reading(self, r: Reading, tally: Tally) -> None:
+        self.rows.append(r)
+        self.live.update(self.table(tally), refresh=True)
+
+    def table(self, tally: Tally) -> Table:
+        table = Table(caption="%d received, %d repeated" % (len(tally.received), tally.repeated))
+        for name, side in (("time", "left"), ("sensor", "left"), ("value", "right"), ("unit", "left"),
+                           ("QoS", "right"), ("delay", "right")):  # fmt: skip
+            table.add_column(name, justify=side)  # type: ignore[arg-type]
+        for r in list(self.rows)[-max(5, self.console.height - 6):]:
+            table.add_row(r.clock(), r.sensor, r.shown(), r.unit, str(r.qos), r.delay())
+        return table
+
+    def line(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False)
+
+
+@contextlib.contextmanager
+def screen() -> Iterator[Screen]:
+    console = Console()
+    with Live(console=console, auto_refresh=False) as live:
+        yield Screen(console, live)
