@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import List, Optional
+from typing import Optional
 
 START_TIMEOUT_S = 20
 STOP_TIMEOUT_S = 10
@@ -81,7 +81,7 @@ class Broker:
         words = self.log.read_text(errors="replace").strip().splitlines()[-3:]
         raise BrokerError("the broker does not start: %s" % (" / ".join(words) or "it says nothing"))
 
-    def _started(self, command: List[str]) -> bool:
+    def _started(self, command: list[str]) -> bool:
         with open(self.log, "w") as log:
             # a session of its own: Ctrl-C in the terminal is for the program that uses the broker, which ends it last
             self.running = subprocess.Popen(

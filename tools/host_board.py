@@ -1,4 +1,4 @@
-"""The board of `make run`: the compiled firmware under a real MicroPython with a board's heap, or under CPython without."""
+"""The board of `make run`: the compiled firmware under a real MicroPython with a board's heap."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import List, Optional
+from typing import Optional
 
 from tools.build import compile_one
 
@@ -54,7 +54,7 @@ class HostBoard:
     def __init__(self, root: Path, config: dict, heap: str):
         self.root, self.heap = root, heap
         self.log = root.parent / "board.log"
-        self.notes: List[str] = []
+        self.notes: list[str] = []
         self.running: Optional[subprocess.Popen] = None
         self.shown_b = 0
         (root / "config.json").write_text(json.dumps(config))
@@ -111,7 +111,11 @@ class HostBoard:
     def is_running(self) -> bool:
         return self.running is not None and self.running.poll() is None
 
-    def new_lines(self) -> List[str]:
+    def end_in_words(self) -> str:
+        status = self.running.returncode if self.running else None
+        return "the firmware reset the board" if status == RESET_STATUS else "the firmware ended by itself"
+
+    def new_lines(self) -> list[str]:
         """What the firmware printed since the last call, whole lines."""
         with open(self.log, "rb") as log:
             log.seek(self.shown_b)
@@ -120,7 +124,7 @@ class HostBoard:
         self.shown_b += whole_b
         return text[:whole_b].decode(errors="replace").splitlines()
 
-    def last_lines(self, count: int = 12) -> List[str]:
+    def last_lines(self, count: int = 12) -> list[str]:
         return self.log.read_text(errors="replace").splitlines()[-count:]
 
     def stop(self) -> None:

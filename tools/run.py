@@ -7,15 +7,16 @@ nothing could be run, 130 after Ctrl-C before all N were there. Ctrl-C ends ever
 """
 
 import argparse
-import json
+import os
 import queue
 import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -35,8 +36,9 @@ SENSORS = [
 ]
 
 
-class Interrupted(Exception):
-    """Ctrl-C, or a signal that asks to end."""
+# Set by Ctrl-C and other signals that ask to end. A flag, no exception: one that comes between the start of a process
+# and the note of it would leave that process behind.
+asked_to_end = threading.Event()
 
 
 def config(port: int, interval_s: float, qos: int) -> dict:
@@ -48,13 +50,13 @@ def config(port: int, interval_s: float, qos: int) -> dict:
 
 
 def watch(watcher: Watcher, board: HostBoard, tally: Tally, show: Any, count: int) -> None:
-    """Show readings as they come until `count` are there (0: for ever). Raises BoardError, Interrupted."""
+    """Show readings as they come until `count` are there (0: for ever), or until asked to end. Raises BoardError."""
     quiet_since_s, patience_s = time.monotonic(), FIRST_READING_TIMEOUT_S
-    while not count or len(tally.received) < count:
+    while not asked_to_end.is_set() and (not count or len(tally.received) < count):
         for line in board.new_lines():
             show.line("board: " + line)
         if not board.is_running():
-            raise BoardError("the firmware ended by itself")
+            raise BoardError(board.end_in_words())
         reading = next_reading(watcher, 0.1)
         if reading:
             quiet_since_s, patience_s = time.monotonic(), SILENCE_TIMEOUT_S
@@ -78,7 +80,7 @@ def finish(watcher: Watcher, board: HostBoard, tally: Tally, show: Any) -> Optio
         show.line("board: " + line)
     said = board.figures()
     deadline_s = time.monotonic() + LAST_READINGS_TIMEOUT_S
-    while said and len(tally.received) < said["acknowledged"] and time.monotonic() < deadline_s:
+    while said and len(tally.received) < said["published"] and time.monotonic() < deadline_s:
         reading = next_reading(watcher, 0.1)
         if reading:
             tally.add(reading)
@@ -91,7 +93,7 @@ def finish(watcher: Watcher, board: HostBoard, tally: Tally, show: Any) -> Optio
     return said
 
 
-def summary(said: Optional[dict], tally: Tally, board: HostBoard, broker: Broker) -> List[str]:
+def summary(said: Optional[dict], tally: Tally, board: HostBoard, broker: Broker) -> list[str]:
     published = said["published"] if said else 0
     heap = "%d B of %s" % (said["heap_low_b"], board.heap) if said else "not told"
     return [
@@ -103,20 +105,17 @@ def summary(said: Optional[dict], tally: Tally, board: HostBoard, broker: Broker
 
 
 def run(opts: argparse.Namespace, folder: Path) -> int:
-    tally, trouble, interrupted = Tally(), "", False
+    tally, trouble = Tally(), ""
     with Broker(folder) as broker, Watcher(broker.port) as watcher:
         board = HostBoard(folder / "board", config(broker.port, opts.interval, opts.qos), opts.heap)
         for note in board.notes + ([] if broker.is_reference else ["The broker is " + broker.name + "."]):
             print("note: " + note, flush=True)
-        with (screen if sys.stdout.isatty() else plain)() as show:
-            with board:
-                try:
-                    watch(watcher, board, tally, show, opts.readings)
-                except Interrupted:
-                    interrupted = True
-                except BoardError as e:
-                    trouble = str(e)
-                said = finish(watcher, board, tally, show)
+        with (screen if sys.stdout.isatty() else plain)() as show, board:
+            try:
+                watch(watcher, board, tally, show, opts.readings)
+            except BoardError as e:
+                trouble = str(e)
+            said = finish(watcher, board, tally, show)
         for line in summary(said, tally, board, broker):
             print(line)
         if not said:
@@ -127,7 +126,7 @@ def run(opts: argparse.Namespace, folder: Path) -> int:
             return 1
         if tally.lost(said["published"] if said else 0) or tally.repeated:
             return 1
-        return 130 if interrupted and opts.readings else 0
+        return 130 if len(tally.received) < opts.readings else 0
 
 
 def main() -> int:
@@ -140,14 +139,8 @@ def main() -> int:
     if opts.readings < 0:
         args.error("READINGS is a count; 0 is for endless")
 
-    def interrupt(*_: object) -> None:
-        # the second one must not break the cleaning up of the first
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        raise Interrupted
-
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)
+        signal.signal(number, lambda *_: asked_to_end.set())
     folder = Path(tempfile.mkdtemp(prefix="umqtt-run-"))
     try:
         build(folder / "board")
@@ -155,11 +148,8 @@ def main() -> int:
     except (BrokerError, BoardError, BuildError) as e:
         print("run: %s" % e, file=sys.stderr)
         return 1
-    except Interrupted:
-        print("run: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # `make run | head`: nobody reads any more
+    except BrokenPipeError:  # `make run | head`: nobody reads any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)

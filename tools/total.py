@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from typing import List
 
 FIGURE = re.compile(r"(\d+) (passed|failed|skipped|errors?|xfailed|xpassed)\b")
 ROLE = {"error": "failed", "errors": "failed", "xpassed": "failed", "xfailed": "skipped"}
@@ -44,7 +43,7 @@ def run(target: str) -> Counter:
     return last
 
 
-def main(targets: List[str]) -> int:
+def main(targets: list[str]) -> int:
     sums: Counter = Counter()
     red = []
     for target in targets:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Deque, Iterator, Optional, Set
+from typing import Any, Iterator, Optional
 
 import paho.mqtt.client as paho
 from rich.console import Console
@@ -23,7 +23,6 @@ COLUMNS = "%-12s  %-22s %12s %-4s  QoS %d  %s"
 class Reading:
     """One message of the firmware, and when it came."""
 
-    topic: str
     sensor: str
     value: Any
     unit: str
@@ -52,7 +51,7 @@ def parse(message: paho.MQTTMessage) -> Optional[Reading]:
     try:
         body = json.loads(message.payload)
         sensor = "/".join(message.topic.split("/")[2:])
-        return Reading(message.topic, sensor, body["value"], body["unit"], body["seq"], body["time"], time.time(), message.qos)
+        return Reading(sensor, body["value"], body["unit"], body["seq"], body["time"], time.time(), message.qos)
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -61,7 +60,7 @@ class Tally:
     """What came, by the numbers the firmware gives its readings."""
 
     def __init__(self) -> None:
-        self.received: Set[int] = set()
+        self.received: set[int] = set()
         self.repeated = 0
 
     def add(self, reading: Reading) -> None:
@@ -76,7 +75,7 @@ class Watcher:
     """`with Watcher(port) as w:` is subscribed to everything with QoS 2; `w.readings` is a queue of what comes."""
 
     def __init__(self, port: int):
-        self.readings: "queue.Queue[Reading]" = queue.Queue()
+        self.readings: queue.Queue[Reading] = queue.Queue()
         self.port = port
         self.subscribed = threading.Event()
         self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="watcher")
@@ -126,7 +125,7 @@ class Screen:
 
     def __init__(self, console: Console, live: Live):
         self.console, self.live = console, live
-        self.rows: Deque[Reading] = deque(maxlen=200)
+        self.rows: deque[Reading] = deque(maxlen=200)
 
     def reading(self, r: Reading, tally: Tally) -> None:
         self.rows.append(r)

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import List, Sequence
+from typing import Sequence
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 KEYRING_PACKAGE = "debian-archive-keyring"
@@ -105,7 +105,7 @@ def unpack(packages: Sequence[str], suites: Sequence[str], arch: str, dest: Path
     Raises NotAvailable when none has them. `dest` is replaced as a whole or stays as it was.
     """
     machine_arch()
-    refusals: List[str] = []
+    refusals: list[str] = []
     uri = mirror()
     with tempfile.TemporaryDirectory(prefix=".new-", dir=str(dest.parent)) as made:
         tmp = Path(made).resolve()

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Callable, Dict, List
+from typing import Callable
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import debian  # noqa: E402
@@ -30,7 +30,9 @@ MICROPYTHON_OLDEST = (1, 22)
 MOSQUITTO_SUITES = ("bookworm", "trixie", "forky", "sid")
 SYSTEM_PATH = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
 # An unpacked root is only ever run: documents and character sets of 30 MB are not.
-NOT_NEEDED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/perl", "usr/lib/*/perl*", "usr/lib/*/gconv")
+NOT_NEEDED = (
+    "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/perl*", "usr/lib/*/perl*", "usr/lib/*/gconv",
+)  # fmt: skip
 
 
 def say(text: str) -> None:
@@ -39,7 +41,7 @@ def say(text: str) -> None:
 
 def runs(*command: str) -> bool:
     try:
-        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=30).returncode == 0
+        return subprocess.run(command, capture_output=True, timeout=30).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
 
@@ -124,7 +126,7 @@ def get_micropython(stamp: Path) -> str:
             builds = [("32", machine)]
     except debian.NotAvailable as e:
         builds, reasons = [], [str(e)]
-    got: List[str] = []
+    got: list[str] = []
     for bits, arch in builds:
         program, root = here / ("micropython" + bits), here / ("root-" + arch)
         if not micropython_works(str(program)):
@@ -171,8 +173,7 @@ def get_mosquitto(stamp: Path) -> str:
         link(passwd, found) if found else None
         return "mosquitto %s on PATH: %s" % (STAMP_VERSION, on_path)
     # `mosquitto -h` prints its version and ends with 3
-    works = program.exists() and b"osquitto version" in subprocess.run([str(program), "-h"], stdout=subprocess.PIPE).stdout
-    if works:
+    if program.exists() and b"osquitto version" in subprocess.run([str(program), "-h"], capture_output=True).stdout:
         return "mosquitto %s" % STAMP_VERSION
     say(".cache/mosquitto: getting Mosquitto from Debian's packages")
     try:
@@ -193,18 +194,18 @@ def get_mosquitto(stamp: Path) -> str:
     return "missing Mosquitto: " + reason
 
 
-PARTS: Dict[str, Callable[[Path], str]] = {
+PARTS: dict[str, Callable[[Path], str]] = {
     "venv": get_venv, "micropython": get_micropython, "mosquitto": get_mosquitto,
 }  # fmt: skip
 
 
-def main(args: List[str]) -> int:
+def main(args: list[str]) -> int:
     again = "--again" in args
     parts = [a for a in args if a != "--again"]
     if not parts or set(parts) - set(PARTS):
         print(__doc__, file=sys.stderr)
         return 2
-    if sys.version_info < (3, 9):
+    if sys.version_info < (3, 9):  # noqa: UP036 - to say it in words is the point
         raise SystemExit("setup: Python 3.9 or newer is needed, %s is %d.%d; name a newer one: make setup PYTHON3=..."
                          % (sys.executable, *sys.version_info[:2]))  # fmt: skip
     CACHE.mkdir(exist_ok=True)
