@@ -66,7 +66,7 @@ class MQTTClient:
         self.store = store
         self.subs = {}  # filter: QoS
         self.resub = False  # they are to be made again
-        self.s = Session(inflight)
+        self.s = Session(max(inflight, store.window) if store else inflight)
         self.e = Engine(self.s, rx_size, tx_size)
         self.t = Transport()
         self.busy = False  # inside a callback: calls stage and return
@@ -82,13 +82,14 @@ class MQTTClient:
             # the broker may hold an id from before a reset, and would take the new message with it for a repetition
             self.s.pid = getrandbits(16)
         if store:
-            store.replay(self.s, self.subs)
+            self.resub = store.replay(self.s, self.subs, client_id, server)
 
     def set_callback(self, f):
         """f(topic, payload, retained) is called with bytes, bytes, bool for each message, before it is acknowledged.
 
         What it raises comes out of `poll`, and the message stays unacknowledged. What it publishes or subscribes is
-        staged, not waited for.
+        staged, not waited for. With a store, bytes that it returns are `store.state` from now on, written together with
+        the note that this QoS 2 message was taken: an effect that lives in them happens once, power cuts included.
         """
         self.cb = f
 
@@ -277,7 +278,7 @@ class MQTTClient:
         pid = s.pids[i]
         if self.store:
             try:
-                self.store.put(pid, b0, topic, msg)
+                self.store.put(pid, b0, topic, msg, self.busy)
             except Exception:
                 s.free(i)
                 raise
@@ -292,7 +293,8 @@ class MQTTClient:
         return pid
 
     def _wait(self, i, pid, wait, end):
-        if self.e.up:
+        # what a callback publishes is stored together with the note that it ran, what the outbox hands over together
+        if self.e.up and not (self.store and (self.busy or self.store.cork)):
             self._flush()
         if wait and not self.busy:
             while self.s.pids[i] == pid:
@@ -343,7 +345,7 @@ class MQTTClient:
 
     def disconnect(self, timeout_ms=None):
         """Send DISCONNECT [3.14] behind what is staged, and close; the broker drops the will. Never raises for a dead
-        link."""
+        link; OSError when the store cannot be written."""
         self.wanted = False
         e = self.e
         try:
@@ -359,6 +361,8 @@ class MQTTClient:
         except (OSError, MQTTException):
             pass
         self._close()
+        if self.store:
+            self.store.sync()
 
     def ping(self):
         """Send a PINGREQ now; its PINGRESP is then expected within half the keep-alive. Raises OSError."""
@@ -410,8 +414,17 @@ class MQTTClient:
             t.wait(left if left < ms else ms, e.n)
             ms = 0
 
+    def _sync(self):
+        try:
+            self.store.sync()
+        except OSError as x:
+            self._close(x)  # what must be remembered is not: nothing leaves
+            raise
+
     def _flush(self):
         e = self.e
+        if self.store and self.store.must:
+            self._sync()
         while 1:
             while e.n:
                 k = self.t.send(e.ob, e.off, e.n)
@@ -432,40 +445,58 @@ class MQTTClient:
         elif ev == _PART or ev == _DRAINED:
             self._part(ev)
         elif ev == _SUBACK:
-            self.granted = bytes(e.rx[2 : e.p_end])
-            i = 0
-            for f in e.filters:
-                if self.granted[i] == 0x80:
-                    self.subs.pop(f, None)
-                    self.error = "subscription refused"
-                else:
-                    self.subs[f] = e.wanted[i]
-                i += 1
+            self._suback()
         elif ev == _W_UNSUBACK:
             for f in e.filters:
-                self.subs.pop(f, None)
+                self._subscribed(f, None)
         elif self.store:
             self.store.acked(ev, e.pid)
-        if e.n and e.up:
+        if e.up and (e.n or self.s.todos):
             self._flush()
+
+    def _suback(self):
+        e = self.e
+        self.granted = bytes(e.rx[2 : e.p_end])
+        i = 0
+        for f in e.filters:
+            if self.granted[i] == 0x80:
+                self.error = "subscription refused"
+                self._subscribed(f, None)
+            else:
+                self._subscribed(f, e.wanted[i])
+            i += 1
+
+    def _subscribed(self, f, qos):
+        if self.subs.get(f) != qos:
+            if qos is None:
+                del self.subs[f]
+            else:
+                self.subs[f] = qos
+            if self.store:
+                self.store.subscribed(f, qos)
 
     def _deliver(self, flags):
         e = self.e
+        state = None
         self.busy = True
         try:
             if self.view:
-                self.view(e.rx, e.t_end, e.p_off, e.p_end, e.hdr[0] & 15 | flags)
+                state = self.view(e.rx, e.t_end, e.p_off, e.p_end, e.hdr[0] & 15 | flags)
             elif self.cb:
-                self._message(bytes(e.rx[2 : e.t_end]), bytes(e.rx[e.p_off : e.p_end]), e.hdr[0] & 1 == 1)
+                state = self._message(bytes(e.rx[2 : e.t_end]), bytes(e.rx[e.p_off : e.p_end]), e.hdr[0] & 1 == 1)
         finally:
             self.busy = False
         if flags < 16 or flags == 32:
-            if self.store and e.hdr[0] & 4:
-                self.store.seen(e.pid)
-            e.accept()
+            self._accept(state)
+
+    def _accept(self, state=None):
+        e = self.e
+        if self.store:
+            self.store.seen(e.pid if e.hdr[0] & 4 else 0, state)
+        e.accept()
 
     def _message(self, topic, msg, retained):
-        self.cb(topic, msg, retained)
+        return self.cb(topic, msg, retained)
 
     def _part(self, ev):
         # a message larger than rx: in parts to a view, else drained and acknowledged
@@ -479,7 +510,7 @@ class MQTTClient:
         elif ev == _DRAINED:
             self.part = 0
             self.error = "message larger than rx_size dropped"
-            self.e.accept()
+            self._accept()
 
     def _lost(self, err, words):
         x = OSError(err, words)

@@ -1,0 +1,318 @@
+"""Store and forward: messages wait in files, in order, until a client takes them over; a policy per message.
+
+    outbox = Outbox("/queue", store)
+    outbox.add("node/temperature", b"21.5", qos=2)            # at any time, with or without a link
+    outbox.drain(client)                                      # when connected, then client.poll(), and again
+
+A message has a number, one higher than the one before, kept across resets; the store's `place` is the first number that
+was not handed over, and moves in the same record that makes a message of QoS 1 or 2 the client's: never lost, never
+handed over twice. Files in the folder are named by the number of their first message (8 hex digits) and hold records
+(umqtt.store) of type 15: number (4), time taken (4), expiry in seconds (4), first byte of the PUBLISH (1), policy (1),
+length of the topic (2), topic, payload.
+
+Policies: MUST is handed over; an add() that finds no room is refused. LATEST, and any n up to 254: only the last n of
+that topic are handed over. DROP: handed to the client at once, or dropped when it is not connected.
+"""
+
+import os
+from io import BytesIO
+from struct import pack, unpack_from
+from time import time
+
+from micropython import const
+
+from umqtt import wire
+from umqtt.store import record, records
+
+MUST = 0
+LATEST = 1
+DROP = 255
+
+_MESSAGE = const(15)
+_INLINE_B = const(128)  # a file of up to so many bytes costs littlefs2 no block of its own
+_FEW = const(8)
+# a clock that is behind this was never set: 2019 where time begins in 2000, 1989 where it begins in 1970
+_SET_S = const(600000000)
+
+_len = len
+
+
+class Outbox:
+    """Messages that wait in folder `path`, at most limit_b bytes in files of segment_b; what `store` journals is taken.
+
+    stage: a umqtt.rtc.Region (survives deep sleep and reset, not a power cut), or a number of bytes of RAM (survives
+    nothing), where messages gather until one write brings them all to flash; None: add() returns when it is on flash.
+    client: for messages of policy DROP. clock: seconds that go on during sleep. Raises OSError.
+    Attributes: dropped, expired: counts; report: what was found amiss, in words, else "".
+    """
+
+    def __init__(self, path, store, stage=None, limit_b=65536, segment_b=2048, client=None, clock=time):
+        self.path = path
+        self.store = store
+        self.client = client
+        self.clock = clock
+        self.segment_b = segment_b
+        self.most = max(1, limit_b // segment_b)
+        self.dropped = self.expired = 0
+        self.report = ""
+        self.bad = -1  # a damaged file: set aside as "bad" when it is used up
+        self.counts = None  # topic: messages of a last-n policy that wait; known once it was needed
+        self.stage = None
+        self.stage_b = stage if isinstance(stage, int) else stage.size_b if stage else 0
+        self.staged = bytearray()
+        try:
+            os.mkdir(path)
+        except OSError as e:
+            if e.errno != 17:
+                raise
+        self.segs = []
+        for name in os.listdir(path):
+            try:
+                if _len(name) == 8:  # not "new", "bad"
+                    self.segs.append(int(name, 16))
+            except ValueError:
+                self.report = "outbox: %s/%s is not ours" % (path, name)
+        self.segs.sort()
+        self.next = 0
+        self.tail = segment_b  # bytes in the last file; segment_b: it is closed
+        if self.segs:
+            self.next = seg = self.segs[-1]
+            with open(self._name(seg), "rb") as f:
+                bad = [0]
+                for kind, b in records(f, bad):
+                    self.next = unpack_from(">I", b)[0] + 1
+                if bad[0]:
+                    self._damaged(seg, bad[0])
+                else:
+                    self.tail = f.seek(0, 2)
+        self.next = max(self.next, store.place)
+        if self.stage_b > segment_b:
+            raise ValueError("stage: at most segment_b")
+        if stage and not isinstance(stage, int):
+            self.stage = stage
+            for kind, b in records(BytesIO(stage.read()), [0]):
+                n = unpack_from(">I", b)[0]
+                if n >= self.next:  # not yet on flash: a reset can come between the write there and the clearing here
+                    self.next = n + 1
+                    record(self.staged, kind, b)
+
+    def _name(self, seg):
+        return "%s/%08x" % (self.path, seg)
+
+    @property
+    def waiting(self):
+        """Messages not yet handed over, those that will be passed over included."""
+        return self.next - self.store.place
+
+    def add(self, topic, payload, qos=1, retain=False, keep=MUST, expire_s=0, taken=None):
+        """Let a message wait for drain(). Returns its number; with DROP the packet id, or None when it was dropped.
+
+        taken: when the reading was taken, in seconds of `clock`, else now; older than expire_s (0: never) it is not
+        handed over, unless the clock was not set at one of the two times. Raises ValueError, OSError: no room, nothing
+        changed. Blocks for a flash write, unless it was staged.
+        """
+        topic = wire.text(topic)
+        payload = wire.data(payload)
+        b0 = wire.number(qos, 2) << 1 | (0x31 if retain else 0x30)
+        if wire.number(keep, 255) == DROP:
+            c = self.client
+            n = None
+            if c and c.isconnected():
+                n = c.publish(topic, payload, retain, qos, False)
+            if n is None:
+                self.dropped += 1
+            return n
+        now = self.clock() if taken is None else taken
+        b = bytearray(pack(">IIIBBH", self.next, int(now), expire_s, b0, keep, _len(topic)))
+        b.extend(topic)
+        b.extend(payload)
+        if _len(b) + 7 > self.segment_b:
+            raise ValueError("message of %d B is larger than segment_b" % _len(b))
+        at = _len(self.staged)
+        record(self.staged, _MESSAGE, b)
+        if _len(self.staged) > self.stage_b:
+            try:
+                self.flush()
+            except OSError:
+                self.staged = self.staged[:at]
+                raise
+        elif self.stage:
+            self.stage.write(self.staged)
+        self.next += 1
+        if keep and self.counts is not None:
+            self._count(bytes(topic), 1)
+        return self.next - 1
+
+    def flush(self):
+        """Bring what is staged to flash. Raises OSError: no room."""
+        data = self.staged
+        if not data:
+            return
+        n = self.tail + _len(data)
+        first = self._first()
+        # while few wait each file stays small enough to cost no block
+        new = n > self.segment_b or n > _INLINE_B and _len(self.segs) < _FEW
+        if new:
+            n = _len(data)
+            if _len(self.segs) >= self.most and not self._squeeze():
+                raise OSError(28, "outbox full: %d messages in %d B" % (self.waiting, self.most * self.segment_b))
+        with open(self._name(first if new else self.segs[-1]), "ab") as f:
+            if new and self.segs[-1:] != [first]:
+                self.segs.append(first)
+            self.tail = self.segment_b  # a write that fails leaves an end that is not known
+            f.write(data)
+        self.tail = n
+        self._unstage()
+
+    def _first(self):
+        # the first number that is not in a file
+        return unpack_from(">I", self.staged, 7)[0] if self.staged else self.next
+
+    def _unstage(self):
+        self.staged = bytearray()
+        if self.stage:
+            self.stage.write(b"")
+
+    def drain(self, client):
+        """Hand what waits to `client`, if it is connected and as far as it has free slots. Returns how many messages.
+
+        They are staged, and leave with the client's next poll(), after one write to flash for all of them. Blocks for
+        flash. Raises OSError; a message whose number the store's place has passed is the client's.
+        """
+        if not self.waiting or 0 not in client.s.pids or not client.isconnected():
+            return 0
+        st = self.store
+        done = 0
+        waiting = self._waiting()
+        st.cork = True
+        try:
+            for b in waiting:
+                n, _, _, b0, keep, k = unpack_from(">IIIBBH", b)
+                if not self._useless(b):
+                    st.taking = n + 1
+                    pid = client.publish(b[16 : 16 + k], b[16 + k :], b0 & 1 == 1, b0 >> 1 & 3, False)
+                    if pid is None:
+                        break
+                    done += 1
+                    if keep and self.counts:
+                        self._count(b[16 : 16 + k], -1)
+                if st.place <= n:
+                    st.mark(n + 1)
+        finally:
+            waiting.close()
+            st.cork = False
+            st.taking = st.place
+        self._tidy()
+        return done
+
+    def _tidy(self):
+        # files whose messages were all handed over go, once flash knows that they were
+        while self.segs and (self.segs + [self._first()])[1] <= self.store.place:
+            self.store.sync()
+            name = self._name(self.segs[0])
+            if self.segs[0] == self.bad:
+                os.rename(name, self.path + "/bad")
+            else:
+                os.remove(name)
+            self.segs.pop(0)
+            if not self.segs:
+                self.tail = self.segment_b
+        if self.staged and not self.waiting:
+            self.store.sync()
+            self._unstage()
+
+    def _files(self, last):
+        # records' bodies in files, of messages above number `last`
+        for seg in self.segs[:]:
+            bad = [0]
+            with open(self._name(seg), "rb") as f:
+                for kind, b in records(f, bad):
+                    n = unpack_from(">I", b)[0]
+                    if n > last:  # an interrupted squeeze leaves some twice
+                        last = n
+                        yield b
+            if bad[0]:
+                self._damaged(seg, bad[0])
+
+    def _damaged(self, seg, n):
+        self.bad = seg
+        self.report = "outbox: %d B damaged in %s" % (n, self._name(seg))
+
+    def _waiting(self):
+        last = self.store.place - 1
+        for b in self._files(last):
+            last = unpack_from(">I", b)[0]
+            yield b
+        for kind, b in records(BytesIO(self.staged), [0]):
+            if unpack_from(">I", b)[0] > last:
+                yield b
+
+    def _count(self, topic, n):
+        self.counts[topic] = self.counts.get(topic, 0) + n
+
+    def _useless(self, b):
+        # whether the message expired, or enough newer ones of its topic wait: then it is passed over, and counted so
+        n, taken, expire_s, b0, keep, k = unpack_from(">IIIBBH", b)
+        topic = b[16 : 16 + k]
+        now = self.clock()
+        if keep and self.counts is None:
+            self.counts = {}
+            for m in self._waiting():
+                if m[13]:
+                    self._count(m[16 : 16 + (m[14] << 8 | m[15])], 1)
+        if expire_s and (taken < _SET_S) == (now < _SET_S) and now - taken > expire_s:
+            self.expired += 1
+        elif keep and self.counts[topic] > keep:
+            self.dropped += 1
+        else:
+            return False
+        if keep:
+            self._count(topic, -1)
+        return True
+
+    def _squeeze(self):
+        # write the files anew without what is useless, when that frees one; returns whether there is room for one then
+        self._tidy()
+        counts = self.dropped, self.expired
+        self.counts = None
+        n = 0
+        for b in self._waiting():
+            if self._useless(b):
+                n += _len(b) + 7
+        self.dropped, self.expired = counts
+        self.counts = None
+        if n < self.segment_b:
+            return _len(self.segs) < self.most
+        old = self.segs
+        self.segs = old[:]
+        self.tail = self.segment_b
+        segs = []
+        f = None
+        for b in self._files(self.store.place - 1):
+            if self._useless(b):
+                continue
+            r = bytearray()
+            record(r, _MESSAGE, b)
+            if f and n + _len(r) > self.segment_b:
+                f = self._renew(f, segs[-1])
+            if not f:
+                f = open(self.path + "/new", "wb")
+                n = 0
+                segs.append(unpack_from(">I", b)[0])
+            f.write(r)
+            n += _len(r)
+        if f:
+            self._renew(f, segs[-1])
+            self.tail = n
+        for seg in old:
+            if seg not in segs:
+                os.remove(self._name(seg))
+        self.segs = segs
+        return _len(segs) < self.most
+
+    def _renew(self, f, seg):
+        f.close()
+        os.rename(self.path + "/new", self._name(seg))
+        if seg not in self.segs:  # power or flash can fail before the old ones are gone
+            self.segs.append(seg)
+            self.segs.sort()
