@@ -1,0 +1,162 @@
+"""config.json: every key with its unit and its limits, checked before anything else starts. `_KEYS` below is the
+whole list.
+
+Not needed once it has been read: the program drops this module to have its heap back.
+"""
+
+import json
+
+# key, default (None: must be given), least and most (of a number, or of the length of a text in bytes), what it is
+_KEYS = (
+    ("wifi_ssid", None, 1, 32, "name of the WiFi network"),
+    ("wifi_password", "", 0, 64, "its password, empty for an open network"),
+    ("wifi_timeout_s", 20, 2, 60, "seconds for one attempt to join it"),
+    ("hostname", "", 0, 32, "the board's name on the network, empty for the port's own"),
+    ("broker", None, 1, 253, "name or address of the MQTT broker"),
+    ("port", 0, 0, 65535, "its TCP port, 0 for 1883 or with TLS 8883"),
+    ("user", "", 0, 128, "user name for the broker, empty for none"),
+    ("password", "", 0, 128, "password for the broker"),
+    ("tls", False, 0, 0, "TLS to the broker"),
+    ("tls_ca", "", 0, 128, "file with the CA's certificate in DER, empty: the broker's certificate is not checked"),
+    ("client_id", "", 0, 64, "MQTT client id, empty for umqtt- and the chip's id"),
+    ("topic", "umqtt", 1, 64, "first part of all topics; the client id follows"),
+    ("qos", 2, 0, 2, "QoS of the readings"),
+    ("keepalive_s", 60, 5, 3600, "MQTT keep-alive in seconds"),
+    ("timeout_s", 10, 1, 60, "seconds for one answer of the broker"),
+    ("interval_s", 60, 0.1, 86400, "seconds between readings"),
+    ("queue", 24, 1, 500, "readings kept in RAM while the broker cannot be reached; then the oldest goes"),
+    ("ntp_host", "pool.ntp.org", 0, 253, "time server, empty for none"),
+    ("watchdog_s", 300, 0, 3600, "seconds without progress until the watchdog resets the board (ESP32), 0 for none"),
+    ("stop_pin", -1, -1, 48, "GPIO of a button to ground that stops the program (BOOT is 0 or 9), -1 for none"),
+    ("sensors", ({"type": "internal"},), 1, 16, "list of sensors"),
+)
+_KINDS = (
+    (bool, "true or false"),
+    (int, "a whole number"),
+    (float, "a number"),
+    (str, "a text"),
+    ((list, tuple), "a list"),
+)
+
+
+def _kind(value):
+    for kind, words in _KINDS:
+        if isinstance(value, kind):
+            return words
+    return "null" if value is None else "an object"
+
+
+def _shown(key, value):
+    # a password goes to no log
+    if "password" in key:
+        return "%s, %d characters" % (_kind(value), len(str(value)))
+    return "%s (%s)" % (json.dumps(value), _kind(value))
+
+
+def _distance(a, b):
+    # edits that turn a into b
+    row = list(range(len(b) + 1))
+    for i in range(len(a)):
+        last = row[0]
+        row[0] = i + 1
+        for j in range(len(b)):
+            last, row[j + 1] = row[j + 1], min(row[j + 1] + 1, row[j] + 1, last + (a[i] != b[j]))
+    return row[-1]
+
+
+def closest(word, words):
+    """The one of `words` that needs the fewest edits to become `word`."""
+    return min(words, key=lambda w: _distance(word, w))
+
+
+def _problem(key, value, default, least, most):
+    # what is right, when `value` is not; else ""
+    if isinstance(default, bool):
+        return "" if isinstance(value, bool) else "true or false"
+    if isinstance(default, (int, float)):
+        fraction = isinstance(least, float)
+        ok = isinstance(value, (int, float) if fraction else int) and not isinstance(value, bool)
+        if ok and least <= value <= most:
+            return ""
+        return "%s from %s to %s" % ("a number" if fraction else "a whole number", least, most)
+    if isinstance(default, tuple):
+        if isinstance(value, (list, tuple)) and least <= len(value) <= most and all(isinstance(v, dict) for v in value):
+            return ""
+        return 'a list of 1 to 16 like {"type": "dht22", "name": "room", "pin": 4}'
+    if not isinstance(value, str) or not least <= len(value.encode()) <= most:
+        return "a text of %d to %d bytes" % (least, most)
+    if key == "wifi_password" and 0 < len(value) < 8:
+        return "nothing or 8 to 64 characters, which WPA asks for"
+    if key in ("topic", "client_id") and any(c in value for c in "+#\0"):
+        return "a text without + and #"
+    return ""
+
+
+def _sensors(entries, wrong):
+    names = []
+    for i, entry in enumerate(entries):
+        where = "sensors[%d]." % i
+        for key in ("type", "name"):
+            value = entry.get(key, entry.get("type"))
+            if not isinstance(value, str) or not value or any(c in value for c in "+#/\0"):
+                found = "%s is %s" % (key, _shown(key, value)) if key in entry else "%s is missing" % key
+                wrong.append("%s%s; needed is a text without + # /" % (where, found))
+                break
+            if key == "name":
+                if value in names:
+                    wrong.append('%sname is "%s" (a second time); needed is a name of its own' % (where, value))
+                names.append(value)
+
+
+def check(given):
+    """The whole configuration from the object in config.json: a dict with every key of `_KEYS`, defaults where none
+    was given.
+
+    Raises ValueError whose text has one line for each thing that is wrong: the key, what was found, what is needed.
+    """
+    if not isinstance(given, dict):
+        raise ValueError("config.json holds %s; needed is an object: {...}" % _kind(given))
+    wrong = []
+    got = {}
+    known = [row[0] for row in _KEYS]
+    for key in given:
+        if key not in known:
+            wrong.append("%s is not a key; the closest is %s" % (key, closest(key, known)))
+    for key, default, least, most, words in _KEYS:
+        if key not in given:
+            if default is None:
+                wrong.append("%s is missing; needed is the %s" % (key, words))
+            got[key] = default
+            continue
+        value = given[key]
+        needed = _problem(key, value, default, least, most)
+        if needed:
+            wrong.append("%s is %s; needed is %s (%s)" % (key, _shown(key, value), needed, words))
+        elif key == "sensors":
+            _sensors(value, wrong)
+        got[key] = value
+    if got["tls_ca"] and not got["tls"]:
+        wrong.append("tls_ca is given but tls is false; needed is true, or no tls_ca")
+    if wrong:
+        raise ValueError("\n".join("config.json: " + line for line in wrong))
+    return got
+
+
+def read(path="config.json"):
+    """check() of the file. Raises ValueError, also when the file is missing or is not JSON."""
+    try:
+        with open(path) as f:
+            given = json.load(f)
+    except OSError:
+        raise ValueError("%s is missing: copy config.example.json and fill it in" % path)
+    except ValueError:
+        raise ValueError("%s is not JSON; `python3 -m json.tool %s` shows the place" % (path, path))
+    return check(given)
+
+
+def load():
+    """read(), or None when something is wrong: that is printed, and nothing could work until it is mended."""
+    try:
+        return read()
+    except ValueError as e:
+        print(e)

@@ -1,0 +1,41 @@
+"""The board itself: uptime, free heap, and the chip's temperature where the port has it. Keys: none.
+
+The contract of a sensor, one file each: `Sensor(conf)` takes its object of config.json and raises ValueError that
+names the key; `fields` is ((quantity, unit, decimals), ...); `probe()` finds the device; `read()` gives a list of
+integers, scaled by 10 ** decimals, or None, in the order of `fields`. Both raise OSError in words. `fields` may
+change in probe(), never after it.
+"""
+
+import gc
+from time import ticks_diff, ticks_ms
+
+
+class Sensor:
+    def __init__(self, conf):
+        self.fields = (("uptime", "s", 0), ("heap", "B", 0))
+        self.celsius = None
+        self.t = ticks_ms()
+        self.up_ms = 0
+
+    def probe(self):
+        """The chip's temperature is there or it is not; the rest always is."""
+        try:
+            import esp32
+
+            if hasattr(esp32, "mcu_temperature"):
+                self.celsius = esp32.mcu_temperature
+            else:  # the first ESP32 tells Fahrenheit
+                self.celsius = lambda: (esp32.raw_temperature() - 32) * 5 / 9
+            self.celsius()
+            self.fields = (("uptime", "s", 0), ("heap", "B", 0), ("temperature", "°C", 1))
+        except (ImportError, AttributeError, OSError):
+            self.celsius = None  # ESP8266, and C-chips before MicroPython 1.22
+
+    def read(self):
+        now = ticks_ms()
+        self.up_ms += ticks_diff(now, self.t)
+        self.t = now
+        values = [self.up_ms // 1000, gc.mem_free()]
+        if self.celsius:
+            values.append(round(self.celsius() * 10))
+        return values
