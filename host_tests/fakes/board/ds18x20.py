@@ -1,0 +1,22 @@
+"""`ds18x20`: the script's "ds18b20 PIN" is °C, or "crc"; its address ends with the pin's number."""
+
+import fake_board
+
+
+class DS18X20:
+    def __init__(self, onewire):
+        self.number = onewire.number
+        self.name = "ds18b20 %d" % onewire.number
+
+    def scan(self):
+        values = fake_board.script.get("values", {}).get(self.name)
+        return [bytearray(b"\x28\xff\x01\x02\x03\x04\x05" + bytes([self.number]))] if values else []
+
+    def convert_temp(self):
+        pass
+
+    def read_temp(self, rom):
+        got = fake_board.value(self.name)
+        if got == "crc":
+            raise Exception("CRC error")
+        return got

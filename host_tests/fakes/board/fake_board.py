@@ -1,0 +1,74 @@
+"""The board behind the fake `machine`, `network`, `dht` and so on: what it is, what its pins and sensors show.
+
+A test calls use(script); a process on its own finds it in board.json in the current directory. Every key may be
+missing:
+
+    {"port": "esp32",                        or "esp8266": what of `machine` there is
+     "chip": 246,                            last byte of unique_id()
+     "cause": 1,                             reset_cause() after a start that no reset or sleep preceded
+     "wifi": {"my network": "password"},     the networks in reach; without the key any network and password will do
+     "join_ms": 0,                           how long joining takes
+     "values": {"dht22 4": [[21.5, 40.2], null], "ds18b20 5": [19.25], "adc 34": [1500], "chip": [41]},
+                                             one for each reading, then from the start again; null: no answer;
+                                             a sensor that is not named is not connected; adc in mV, chip in °C
+     "buttons": {"0": "stop"},               GPIO 0 is pressed while there is a file of this name
+     "clock": false,                         the NTP server does not answer
+     "state": "rtc.bin"}                     file that keeps RTC memory and the reset cause from one process to the
+     next
+"""
+
+from time import ticks_ms  # noqa: F401 - the fakes' clock; a test puts its own here
+
+script = {}
+rtc = [b""]
+cause = [1]
+alarm = [0]
+_turn = {}
+
+
+class Reset(BaseException):
+    """The board resets: args are (reset cause, milliseconds of sleep before the start). No `except Exception` of a
+    program sees it."""
+
+
+def use(new):
+    """A new script: every sensor begins with its first value; RTC memory is as the state file has it, or empty."""
+    script.clear()
+    script.update(new)
+    _turn.clear()
+    cause[0] = script.get("cause", 1)
+    rtc[0] = b""
+    try:
+        with open(script.get("state", ""), "rb") as f:
+            cause[0] = f.read(1)[0]
+            rtc[0] = f.read()
+    except OSError:
+        pass
+
+
+def value(name):
+    """The next value of a sensor; None when it does not answer or is not there."""
+    values = script.get("values", {}).get(name)
+    if not values:
+        return None
+    i = _turn.get(name, 0)
+    _turn[name] = i + 1
+    return values[i % len(values)]
+
+
+def level(pin):
+    """The level of a GPIO: 0 while its button is pressed."""
+    try:
+        open(script.get("buttons", {}).get(str(pin), "")).close()
+        return 0
+    except OSError:
+        return 1
+
+
+def reset(why, sleep_ms=0):
+    """Start again: what survives is kept, then Reset is raised."""
+    cause[0] = why
+    if "state" in script:
+        with open(script["state"], "wb") as f:
+            f.write(bytes([why]) + rtc[0])
+    raise Reset(why, sleep_ms)

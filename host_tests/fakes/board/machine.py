@@ -1,0 +1,50 @@
+"""`machine` of an ESP32 or ESP8266, as far as sensor programs use it; pins and sensors are fake_board's.
+
+ADC, RTC and WDT are files of their own, read when they are asked for: what a test board costs of the heap is not
+there for the firmware.
+"""
+
+import fake_board
+
+DEEPSLEEP = 4
+if fake_board.script.get("port") == "esp8266":
+    PWRON_RESET, WDT_RESET, SOFT_RESET, DEEPSLEEP_RESET, HARD_RESET = 0, 1, 4, 5, 6
+else:
+    PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
+
+
+def __getattr__(name):
+    try:
+        if name in ("ADC", "RTC", "WDT"):
+            return getattr(__import__("machine_" + name.lower()), name)
+        return getattr(__import__("umachine"), name)  # what the unix port has of its own: mem32, idle, Signal
+    except ImportError:
+        raise AttributeError(name)
+
+
+def reset_cause():
+    return fake_board.cause[0]
+
+
+def unique_id():
+    return b"\xa1\xb2\xc3\xd4\xe5" + bytes([fake_board.script.get("chip", 0xF6)])
+
+
+def reset():
+    fake_board.reset(HARD_RESET)
+
+
+def deepsleep(ms=None):
+    fake_board.reset(DEEPSLEEP_RESET, fake_board.alarm[0] if ms is None else ms)
+
+
+class Pin:
+    IN, OUT, OPEN_DRAIN, PULL_UP, PULL_DOWN = 1, 3, 7, 2, 1
+
+    def __init__(self, number, mode=-1, pull=-1):
+        if not 0 <= number <= 48:
+            raise ValueError("invalid pin")
+        self.number = number
+
+    def value(self, level=None):
+        return fake_board.level(self.number)

@@ -1,0 +1,58 @@
+"""Start the firmware in the folder ROOT as a board would:
+
+    MICROPYPATH=FAKES micropython -X heapsize=38k -m start ROOT
+    python3 FAKES/start.py ROOT
+
+FAKES is this folder, or one with its files as .mpy: they take less of the heap. ROOT becomes `/`, so /lib is the
+board's. ROOT/board.json may say what the board is like: see fake_board. Exit status: 0 the program ended, 3 the
+board reset; ROOT/sleep_ms is how long it sleeps.
+"""
+
+import sys
+
+root = sys.argv[1]
+fakes = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
+del sys.argv[1:]
+if sys.implementation.name == "micropython":
+    import os
+
+    import vfs
+
+    if fakes[0] != "/":
+        fakes = os.getcwd() + "/" + fakes
+    fakes = vfs.VfsPosix(fakes)
+    vfs.umount("/")
+    vfs.mount(vfs.VfsPosix(root), "/")
+    vfs.mount(fakes, "/.fakes")
+    os.chdir("/")
+    sys.path[:] = ["/.fakes", "", ".frozen", "/lib"]
+else:
+    import gc
+    import os
+
+    fakes = os.path.abspath(fakes)
+    os.chdir(root)
+    sys.path[:1] = [fakes, os.getcwd(), os.getcwd() + "/lib", fakes + "/../.."]
+    from fakes import mpsocket
+
+    mpsocket.install()
+    gc.threshold = gc.mem_free = lambda *b: 1 << 20
+
+import json  # noqa: E402
+
+import fake_board  # noqa: E402
+
+try:
+    with open("board.json") as f:
+        fake_board.use(json.load(f))
+except OSError:
+    pass  # any network, no sensors
+
+try:
+    for name in ("boot.py", "main.py"):
+        with open(name) as f:
+            exec(f.read(), {"__name__": "__main__"})
+except fake_board.Reset as e:
+    with open("sleep_ms", "w") as f:
+        f.write(str(e.args[1]))
+    sys.exit(3)
