@@ -65,6 +65,11 @@ test-budget: $(READY)  ## sizes, heap and frames within tools/budgets.json; stea
 size: $(READY)  ## bytes, heap and frames of each module; CHECK=1 fails when a budget is passed, DOCS=1 writes docs/size.md
 	@$(PY) tools/size.py $(if $(CHECK),--check) $(if $(DOCS),--docs)
 
+.PHONY: bench
+bench: $(READY)  ## instructions, heap, writes, time of each operation; PEERS=dir adds another umqtt, PORT= HOST= times a board
+	@$(PY) tools/bench.py $(if $(CHECK),--check) $(if $(DOCS),--docs) $(if $(PEERS),--peers $(PEERS)) \
+		$(if $(PORT),--port $(PORT) --host $(HOST))
+
 .PHONY: test-broker
 test-broker: $(READY)  ## against a real Mosquitto, with its log as the oracle
 	@$(PY) -m pytest -q host_tests/broker

@@ -1,7 +1,7 @@
-"""The other end of a measurement: a small broker on loopback with a codec of its own, as fast as Python goes, in a thread.
+"""The other end of a measurement: a small broker on loopback in a thread, with a codec of its own.
 
-It takes what comes, acknowledges it (`ack_delay_s` later), and counts packets and TCP reads. A PUBLISH to `peer/send` with the
-payload `QOS COUNT SIZE` makes it send that many messages under TOPIC: in QoS 1 and 2 no more than WINDOW unacknowledged, as Mosquitto.
+It takes what comes and acknowledges it (`ack_delay_s` later). A PUBLISH to `peer/send` with the payload `QOS COUNT SIZE`
+makes it send that many messages under TOPIC: in QoS 1 and 2 no more than WINDOW unacknowledged, as Mosquitto.
 """
 
 import socket
@@ -36,14 +36,13 @@ def frame(b0: int, body: bytes) -> bytes:
 
 
 class Peer:
-    """with Peer() as p: p.port, p.packets (by type), p.reads (recv calls that gave something), p.payload_b (bytes of payload taken)."""
+    """with Peer() as p: p.port, p.packets (count by type), p.payload_b (bytes of payload taken)."""
 
-    def __init__(self, ack_delay_s: float = 0):
+    def __init__(self, ack_delay_s: float = 0, listen: str = "127.0.0.1"):
         self.ack_delay_s = ack_delay_s
         self.packets: dict[int, int] = {}
-        self.reads = 0
         self.payload_b = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((listen, 0))
         self.port = self._listener.getsockname()[1]
         self._links: list[socket.socket] = []
         self._to_send: list[bytes] = []
@@ -80,7 +79,6 @@ class Peer:
                 data = link.recv(65536)
                 if not data:
                     return
-                self.reads += 1
                 rest = self._take(link, rest + data)
         except OSError:
             pass

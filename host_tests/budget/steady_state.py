@@ -1,6 +1,6 @@
-"""Runs on a real MicroPython: PORT CASE. One kind of traffic under a locked heap, where the first allocation is a MemoryError.
+"""Runs on a real MicroPython: PORT CASE. One kind of traffic under a locked heap: an allocation is a MemoryError.
 
-Prints `ok N` after N rounds. Every name that the locked part assigns exists before the lock: a new global would itself allocate.
+Prints `ok`. Every name that the locked part assigns exists before the lock: a new global would itself allocate.
 """
 
 import gc
@@ -88,9 +88,7 @@ def main():
         if "receive" in case:
             taken = 0
             wanted = ROUNDS
-            c.publish(
-                b"peer/send", "%s %d %d" % (case[-1], ROUNDS, 1000 if "large" in case else 50)
-            )
+            c.publish(b"peer/send", "%s %d %d" % (case[-1], ROUNDS, 1000 if "large" in case else 50))
         gc.collect()
         if locked:
             micropython.heap_lock()

@@ -1,4 +1,4 @@
-"""Zero means zero: steady traffic allocates nothing, shown by a locked heap on the real 32-bit MicroPython. Plain sockets on loopback."""
+"""Zero means zero: steady traffic allocates nothing, shown by a locked heap on the real 32-bit MicroPython."""
 
 import subprocess
 import sys

@@ -1,0 +1,228 @@
+"""What an operation costs: this client, peers, and the floor (the same bytes through a bare socket), as ratios.
+
+    python3 tools/bench.py [--peers DIR] [--check] [--docs] [--port DEVICE --host ADDRESS]
+
+Instructions are user instructions under valgrind's callgrind on the 64-bit MicroPython, heap is of the 32-bit one: both
+are exact on one machine, and --check (exit status 1) holds them against tools/budgets.json. Times are told, never tested,
+the clients taking turns. --peers: a folder with a `umqtt` package of another origin. --port: time on a board (a serial
+device for mpremote) with the library in its /lib and its network up; it connects back to --host, this machine's address in
+that network. Exit status 2: a tool is missing.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import size
+from bench_peer import Peer
+
+OPS = Path(__file__).resolve().parent / "bench_ops.py"
+DOCS = size.ROOT / "docs" / "bench.md"
+OPERATIONS = ["publish0", "publish1", "publish2", "receive0", "ping", "idle"]
+ABSENT = {"floor": ["idle"], "prepared": ["publish1", "publish2", "receive0", "ping", "idle"], "peer": ["publish2"]}
+ACK_DELAY_S = (
+    0.002  # under valgrind: long enough for the client to be waiting in every round, so that each costs the same
+)
+FEW, MANY = 100, 500
+TIMED = {"publish0": 3000, "publish1": 100, "publish2": 100, "receive0": 2000, "ping": 500, "idle": 3000}
+REPEATS = 3
+
+
+class Client(NamedTuple):
+    """A column: what bench_ops.py calls it, and the folder that holds its umqtt."""
+
+    name: str
+    kind: str
+    path: str
+
+
+class Cost(NamedTuple):
+    instructions: Optional[float]
+    writes: Optional[float]
+    heap_b: float
+    us: float
+
+
+def ops(command: list, client: Client, operation: str, rounds: int, delay_s: float = 0) -> tuple:
+    """Run bench_ops.py once; returns (ms, heap bytes)."""
+    with Peer(delay_s) as peer:
+        got = subprocess.run(
+            [*command, str(OPS), client.kind, operation, str(rounds), "127.0.0.1", str(peer.port)],
+            env={**os.environ, "MICROPYPATH": client.path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=300,
+            check=False,
+        )
+    text = got.stdout.decode(errors="replace")
+    found = re.search(r"^measured (-?\d+) (-?\d+)$", text, re.M)
+    if not found:
+        raise RuntimeError("%s, %s:\n%s" % (client.name, operation, text[-2000:]))
+    return int(found.group(1)), int(found.group(2))
+
+
+def profile(client: Client, operation: str, rounds: int) -> tuple:
+    """(instructions, write calls) of a whole run under callgrind."""
+    with tempfile.TemporaryDirectory() as tmp:
+        out = Path(tmp) / "callgrind.out"
+        wrapper = Path(size.micropython(64)).resolve()
+        tree = wrapper.parent / "root-amd64"
+        command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=%s" % out]
+        loader = next(tree.glob("**/ld-linux-x86-64.so.2"), None)
+        if loader:  # the wrapper is a shell script: what it starts is measured
+            command += [
+                str(loader),
+                "--library-path",
+                str(tree / "usr/lib/x86_64-linux-gnu"),
+                str(tree / "usr/bin/micropython"),
+            ]
+        else:
+            command += [str(wrapper)]
+        ops([*command, "-X", "heapsize=8m"], client, operation, rounds, ACK_DELAY_S)
+        text = out.read_text()
+    total = int(re.search(r"^(?:summary|totals): (\d+)", text, re.M).group(1))
+    names = dict(re.findall(r"^c?fn=(\(\d+\)) (.+)$", text, re.M))
+    writes = 0
+    for name, calls in re.findall(r"^cfn=(\(\d+\)).*\ncalls=(\d+)", text, re.M):
+        if names[name] in ("write", "__write", "send"):
+            writes += int(calls)
+    return total, writes
+
+
+def measure(client: Client, operation: str, with_valgrind: bool) -> Cost:
+    heap = []
+    for rounds in (FEW, MANY):
+        _, b = ops([size.micropython(32), "-X", "heapsize=4m"], client, operation, rounds)
+        heap.append(b)
+    per = MANY - FEW
+    instructions = writes = None
+    if with_valgrind:
+        few, many = profile(client, operation, FEW), profile(client, operation, MANY)
+        instructions, writes = (many[0] - few[0]) / per, (many[1] - few[1]) / per
+    return Cost(instructions, writes, (heap[1] - heap[0]) / per, 0)
+
+
+def timed(clients: list, operation: str) -> dict:
+    """Microseconds per operation, the clients in turn, the median of REPEATS rounds."""
+    us: dict = {c.name: [] for c in clients}
+    for _ in range(REPEATS):
+        for c in clients:
+            n = TIMED[operation]
+            us[c.name].append(ops([size.micropython(32), "-X", "heapsize=4m"], c, operation, n)[0] * 1000 / n)
+    return {name: statistics.median(got) for name, got in us.items()}
+
+
+def board(port: str, host: str) -> None:
+    """Time the native client and umqtt.simple on a board; prints a line for each operation."""
+    for kind in ("native", "simple"):
+        for operation in OPERATIONS:
+            with Peer(listen=host) as peer:
+                argv = ["bench", kind, operation, "100", host, str(peer.port)]
+                code = "import sys; sys.argv = %r\n%s" % (argv, OPS.read_text())
+                got = subprocess.run(
+                    ["mpremote", "connect", port, "exec", code],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    check=False,
+                )
+            text = got.stdout.decode(errors="replace")
+            found = re.search(r"^measured (-?\d+) (-?\d+)", text, re.M)
+            if not found:
+                raise RuntimeError(text[-2000:])
+            print("%-8s %-9s %8.0f us %6.0f B" % (kind, operation, int(found.group(1)) * 10, int(found.group(2)) / 100))
+
+
+def table(operation: str, costs: dict) -> list:
+    floor = costs.get("floor")
+    out = [
+        "",
+        "**%s**" % operation,
+        "",
+        "| | instructions | x floor | writes | heap B | us | x floor |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for name, c in costs.items():
+        ratio = "%.1f" % (c.instructions / floor.instructions) if floor and c.instructions else "-"
+        slower = "%.1f" % (c.us / floor.us) if floor and floor.us else "-"
+        out.append(
+            "| %s | %s | %s | %s | %.0f | %.1f | %s |"
+            % (name, "%.0f" % c.instructions if c.instructions else "-", ratio,
+               "-" if c.writes is None else "%.1f" % c.writes, c.heap_b, c.us, slower)
+        )  # fmt: skip
+    return out
+
+
+def main() -> int:
+    args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    args.add_argument("--peers", default="", metavar="DIR", help="a folder with another umqtt package")
+    args.add_argument("--check", action="store_true", help="fail when a budget is passed")
+    args.add_argument("--docs", action="store_true", help="write the tables into docs/bench.md")
+    args.add_argument("--port", default="", help="a board's serial device")
+    args.add_argument("--host", default="", help="this machine's address as the board sees it")
+    opts = args.parse_args()
+    if opts.port and not opts.host:
+        args.error("--port needs --host, the address of this machine that the board can reach")
+    if opts.peers and not Path(opts.peers, "umqtt", "simple.py").exists():
+        args.error("there is no umqtt/simple.py in %s" % opts.peers)
+    if opts.port:
+        board(opts.port, opts.host)
+        return 0
+    with_valgrind = bool(shutil.which("valgrind"))
+    if not with_valgrind:
+        print("Instructions and writes are left out: there is no valgrind (apt install valgrind).")
+    lines: list = []
+    failed: list = []
+    try:
+        with tempfile.TemporaryDirectory() as tmp:
+            names = size.compile_library(Path(tmp))
+            clients = [Client("native", "native", tmp), Client("umqtt.simple", "simple", tmp)]
+            if "publisher" in names:
+                clients.insert(1, Client("prepared", "prepared", tmp))
+            if opts.peers:
+                clients.append(Client("peer umqtt.simple", "simple", opts.peers))
+            clients.append(Client("floor", "floor", tmp))
+            budgets = json.loads(size.BUDGETS.read_text())["operations"]
+            for operation in OPERATIONS:
+                able = [c for c in clients if operation not in ABSENT.get(c.name.split()[0], ())]
+                us = timed(able, operation)
+                costs = {c.name: measure(c, operation, with_valgrind)._replace(us=us[c.name]) for c in able}
+                lines += table(operation, costs)
+                print("\n".join(table(operation, costs)), flush=True)
+                for b in budgets:
+                    if b["operation"] == operation:
+                        got = getattr(costs[b["client"]], b["figure"])
+                        if got is not None and got > b["checked"]:
+                            failed.append(
+                                "%(client)s %(operation)s %(figure)s" % b
+                                + ": %.0f, the budget is %d" % (got, b["checked"])
+                            )
+    except FileNotFoundError as e:
+        print(e, file=sys.stderr)
+        return 2
+    if opts.docs:
+        page = DOCS.read_text()
+        DOCS.write_text(
+            page.split("<!-- bench -->")[0]
+            + "<!-- bench -->"
+            + "\n".join(lines)
+            + "\n<!-- /bench -->"
+            + page.split("<!-- /bench -->")[1]
+        )
+    if opts.check and failed:
+        print("\n".join("A budget is passed: " + f for f in failed), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""Runs on MicroPython, on a host or a board: CLIENT OPERATION ROUNDS HOST PORT. Prints ms and heap bytes of all rounds.
+
+CLIENT: native, prepared, simple (ours, or a peer's: what the path gives), floor (the same bytes through a bare socket).
+"""
+
+import gc
+import socket
+import sys
+from time import sleep_ms, ticks_diff, ticks_ms
+
+TOPIC = b"bench/tttttttttttttt"
+PAYLOAD = b"p" * 50
+taken = 0
+
+
+def view(buf, topic_end, start, end, flags):
+    global taken
+    taken += 1
+
+
+def message(topic, msg, retained=False):
+    global taken
+    taken += 1
+
+
+def native(host, port):
+    from umqtt.client import MQTTClient
+
+    c = MQTTClient("bench", host, port)
+    c.set_view(view)
+    c.connect()
+
+    def ping():
+        c.ping()
+        while not c.poll(1000):
+            pass
+
+    return c.publish, {
+        "publish0": lambda: c.publish(TOPIC, PAYLOAD),
+        "publish1": lambda: c.publish(TOPIC, PAYLOAD, False, 1),
+        "publish2": lambda: c.publish(TOPIC, PAYLOAD, False, 2),
+        "receive0": lambda: c.poll(1000),
+        "ping": ping,
+        "idle": lambda: c.poll(0),
+    }
+
+
+def prepared(host, port):
+    from umqtt.client import MQTTClient
+    from umqtt.publisher import Publisher
+
+    c = MQTTClient("bench", host, port)
+    c.connect()
+    publish = Publisher(c, TOPIC).publish
+    return c.publish, {"publish0": lambda: publish(PAYLOAD)}
+
+
+def simple(host, port):
+    from umqtt.simple import MQTTClient
+
+    c = MQTTClient("bench", host, port)
+    c.set_callback(message)
+    c.connect()
+
+    def ping():
+        c.ping()
+        c.wait_msg()
+
+    return c.publish, {
+        "publish0": lambda: c.publish(TOPIC, PAYLOAD),
+        "publish1": lambda: c.publish(TOPIC, PAYLOAD, False, 1),
+        "publish2": lambda: c.publish(TOPIC, PAYLOAD, False, 2),
+        "receive0": lambda: c.wait_msg(),
+        "ping": ping,
+        "idle": lambda: c.check_msg(),
+    }
+
+
+def floor(host, port):
+    sock = socket.socket()
+    sock.connect(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0][-1])
+    sock.setsockopt(6, 1, 1)
+    sock.write(b"\x10\x11\0\4MQTT\4\2\0\0\0\5bench")
+    sock.read(4)
+    body = bytes([0, len(TOPIC)]) + TOPIC
+    qos0 = bytes([0x30, len(body) + 50]) + body + PAYLOAD
+    qos1 = bytes([0x32, len(body) + 52]) + body + b"\0\1" + PAYLOAD
+    qos2 = b"\x34" + qos1[1:]
+    buf = bytearray(74)
+
+    def publish(topic, msg):
+        body = bytes([0, len(topic)]) + topic + msg
+        sock.write(bytes([0x30, len(body)]) + body)
+
+    def publish1():
+        sock.write(qos1)
+        sock.readinto(buf, 4)
+
+    def publish2():
+        sock.write(qos2)
+        sock.readinto(buf, 4)
+        sock.write(b"\x62\2\0\1")
+        sock.readinto(buf, 4)
+
+    def receive():
+        global taken
+        sock.readinto(buf, 74)
+        taken += 1
+
+    def ping():
+        sock.write(b"\xc0\0")
+        sock.readinto(buf, 2)
+
+    return publish, {
+        "publish0": lambda: sock.write(qos0),
+        "publish1": publish1,
+        "publish2": publish2,
+        "receive0": receive,
+        "ping": ping,
+    }
+
+
+def main(client, operation, rounds, host, port):
+    publish, operations = globals()[client](host, port)
+    f = operations[operation]
+    for _ in range(3 if operation != "receive0" else 0):  # what a first call creates is not counted
+        f()
+    if operation == "receive0":
+        publish(b"peer/send", b"0 %d 50" % rounds)
+        sleep_ms(300)  # all is in the socket: no waiting is counted
+    gc.collect()
+    heap = gc.mem_alloc()
+    start = ticks_ms()
+    for _ in range(rounds):
+        f()
+    ms = ticks_diff(ticks_ms(), start)
+    heap = gc.mem_alloc() - heap
+    if operation == "receive0" and taken != rounds:
+        raise OSError("%d of %d messages" % (taken, rounds))
+    print("measured", ms, heap)
+
+
+main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5]))
