@@ -213,7 +213,7 @@ class Model:
         self._pump(kept)
 
     def _watch(self, kept, link):
-        if kept.link is not link:
+        if kept.link is not link or link.dead:
             return
         left = kept.last_ms + kept.keepalive_ms * 3 // 2 - self.clock.now
         if left <= 0:

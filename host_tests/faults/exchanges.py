@@ -1,0 +1,252 @@
+"""The exchanges that the fault layer breaks, the program that lives through the break, and what must hold afterwards.
+
+A run: a client and a model broker on a link with a Plan; the program does its steps, connects again whenever the link is gone (on
+sound links), and goes on until nothing is in flight on either side. Then `verdict` counts what was lost, repeated or out of order.
+"""
+
+from fakes.bench import World
+from fakes.model import Model
+from fakes.net import UNIX
+
+KEEPALIVE_S = 20
+TOPIC_OUT = "out"
+TOPIC_IN = "in"
+
+# What was run, for the summary at the end.
+TALLY = {"cut points": 0, "short reads and writes": 0, "schedules": 0, "lost": 0, "repeated": 0, "out of order": 0}
+
+
+class Run:
+    """One client, one model broker. `sent`: (payload, qos) that the client accepted; `given`: what the world published to it."""
+
+    def __init__(self, plans, port=UNIX, **named):
+        self.w = World(Model)
+        self.w.net.port = port
+        self.w.net.plans = list(plans)
+        named.setdefault("keepalive", KEEPALIVE_S)
+        named.setdefault("timeout_ms", 3000)
+        self.c = self.w.client(**named)
+        self.sent = []
+        self.given = []
+        self.errors = []
+        self.forgets = False
+        self.busy = False  # the program was away for longer than the keep-alive
+        self.subscribed = False
+        self.number = 0
+
+    # the steps
+
+    def publish(self, qos, wait=True):
+        payload = b"%d" % self.number
+        self.number += 1
+        before = self.c.s.pid
+        try:
+            pid = self.c.publish(TOPIC_OUT, payload, qos=qos, wait=wait)
+        except OSError as e:
+            self._noted(e)
+            if qos == 0 or self.c.s.pid == before:
+                return  # it never had a slot
+            pid = self.c.s.pid
+        if pid is None:
+            return
+        self.sent.append((payload, qos))
+
+    def subscribe(self, qos=2):
+        self._tried(lambda: self.c.subscribe(TOPIC_IN, qos))
+        self.subscribed = True
+
+    def unsubscribe(self):
+        self._tried(lambda: self.c.unsubscribe("something/else"))
+
+    def give(self, qos):
+        """The world publishes to the client, once the broker knows of its subscription."""
+        self.up()
+        for _ in range(100):
+            kept = self.w.broker.sessions.get("c1")
+            if kept is not None and TOPIC_IN in kept.subs:
+                break
+            self._tried(lambda: self.c.subscribe(TOPIC_IN, 2))
+            self.up()
+        payload = b"%d" % self.number
+        self.number += 1
+        self.given.append((payload, qos))
+        self.w.broker.inject(TOPIC_IN, payload, qos)
+        self.poll(50)
+
+    def poll(self, ms):
+        self._tried(lambda: self.w.serve(self.c, ms))
+
+    def _tried(self, f):
+        try:
+            f()
+        except OSError as e:
+            self._noted(e)
+
+    def _noted(self, e):
+        self.errors.append(e)
+        if e.args[0] == -1 or not str(e):
+            raise AssertionError("an error without words: %r" % e)
+
+    def up(self):
+        """Connect until it works; a link that is only silent is found out by its keep-alive."""
+        for _ in range(20):
+            if self.c.isconnected():
+                return
+            try:
+                self.c.connect()
+            except OSError as e:
+                self._noted(e)
+        raise AssertionError("no connection after 20 attempts: %r" % self.errors[-1])
+
+    def settle(self):
+        """Until nothing is in flight on either side."""
+        broker = self.w.broker
+        for _ in range(60):
+            self.up()
+            kept = broker.sessions.get("c1")
+            if not self.c.inflight and kept is not None and not kept.out and not kept.queue and not self.c.e.n:
+                if kept.link is self.w.link:
+                    break
+            self.poll(1000)
+        else:
+            raise AssertionError("never settled: %d in flight, broker %r" % (self.c.inflight, kept and kept.out))
+        self.poll(100)
+        self.up()
+
+    # afterwards
+
+    def verdict(self, note):
+        """Counts into TALLY; raises with everything that is known when something is wrong."""
+        broker = self.w.broker
+        wrong = [v for v in broker.violations if not (self.busy and "keep-alive" in v)]
+        if broker.silence_ms and not self.busy:
+            wrong.append("silent for %d ms beyond the keep-alive" % broker.silence_ms)
+        got = [p for t, p, q in broker.accepted if t == TOPIC_OUT]
+        self._account(self.sent, got, "out", wrong)
+        self._account(self.given, [p for _, p, _ in self.w.inbox], "in", wrong)
+        opened = self.w.net.open_sockets()
+        if len(opened) != 1:
+            wrong.append("%d sockets open" % len(opened))
+        for s in self.w.net.sockets:
+            if s.misuse:
+                wrong.append(s.misuse[0])
+        c = self.c
+        if any(c.s.pids) or any(c.s.topic) or any(c.s.payload) or c.s.todos:
+            wrong.append("slots not given back: %r" % c.s.pids)
+        if len(c.e.rx) != 256 and len(c.e.rx) != 64 or len(c.e.tx) > len(c.e.rx):
+            wrong.append("buffers grew")
+        if wrong:
+            raise AssertionError("%s: %s\n errors %r" % (note, "; ".join(wrong), self.errors))
+
+    def _account(self, wanted, got, way, wrong):
+        first = []
+        for p in got:
+            if p not in first:
+                first.append(p)
+        order = [p for p, _ in wanted if p in first]
+        if [p for p in first if p in order] != order:
+            TALLY["out of order"] += 1
+            wrong.append("%s: order %r, sent %r" % (way, first, wanted))
+        for payload, qos in wanted:
+            n = got.count(payload)
+            if n == 0 and qos and not (self.forgets and way == "in"):
+                TALLY["lost"] += 1
+                wrong.append("%s: %r (QoS %d) was lost" % (way, payload, qos))
+            if n > 1 and qos != 1 and not self.forgets:
+                TALLY["repeated"] += 1
+                wrong.append("%s: %r (QoS %d) came %d times" % (way, payload, qos, n))
+
+
+def only_connect(r):
+    r.up()
+
+
+def publish_0(r):
+    r.up()
+    r.publish(0)
+
+
+def publish_1(r):
+    r.up()
+    r.publish(1)
+
+
+def publish_2(r):
+    r.up()
+    r.publish(2)
+
+
+def several_in_flight(r):
+    r.up()
+    for qos in (1, 2, 2, 1):
+        r.publish(qos, wait=False)
+    r.poll(20)
+    r.publish(2)
+
+
+def subscribe(r):
+    r.up()
+    r.subscribe()
+    r.unsubscribe()
+
+
+def receive_0(r):
+    r.up()
+    r.subscribe()
+    r.give(0)
+
+
+def receive_1(r):
+    r.up()
+    r.subscribe()
+    r.give(1)
+    r.give(1)
+
+
+def receive_2(r):
+    r.up()
+    r.subscribe()
+    r.give(2)
+    r.give(2)
+
+
+def both_ways(r):
+    r.up()
+    r.subscribe()
+    r.publish(2, wait=False)
+    r.give(2)
+    r.publish(1, wait=False)
+    r.give(1)
+    r.publish(2)
+
+
+EXCHANGES = (only_connect, publish_0, publish_1, publish_2, several_in_flight, subscribe, receive_0, receive_1, receive_2, both_ways)
+
+
+def run(exchange, plans=(), forget=False, **named):
+    """One run of an exchange; `plans` for its first links. forget: the broker loses its sessions when the first link ends."""
+    r = Run(plans, **named)
+    if forget:
+        r.forgets = True
+        ended = r.w.broker.ended
+        done = []
+
+        def lose(link):
+            ended(link)
+            if link.number == 0 and not done:
+                done.append(1)
+                r.w.broker.forget()
+
+        r.w.broker.ended = lose
+    exchange(r)
+    r.settle()
+    return r
+
+
+def lengths(exchange, **named):
+    """Bytes out and in of the exchange when nothing goes wrong."""
+    r = run(exchange, **named)
+    r.verdict("undisturbed")
+    if r.errors:
+        raise AssertionError("undisturbed, and yet %r" % r.errors)
+    return r.w.net.links[0].out_b, r.w.net.links[0].in_b

@@ -1,0 +1,84 @@
+"""The connection is cut at every byte of each exchange, in both directions, by FIN, RST and silence; then it is resumed."""
+
+from fakes.bench import World  # noqa: F401 - twice: early, and across the tick wrap
+from fakes.net import ESP32, ESP8266, UNIX, Plan
+from faults.exchanges import EXCHANGES, TALLY, both_ways, lengths, publish_2, receive_2, run, several_in_flight
+
+HOWS = ("fin", "rst", "silence")
+
+
+def cuts(exchange, step=1):
+    """(words, Plan) for a cut at every byte, in each direction, of each kind."""
+    out, into = lengths(exchange)
+    for how in HOWS:
+        for k in range(0, out + 1, step):
+            yield "%s: out cut at %d of %d by %s" % (exchange.__name__, k, out, how), Plan(cut_out=k, how=how)
+        for k in range(0, into + 1, step):
+            yield "%s: in cut at %d of %d by %s" % (exchange.__name__, k, into, how), Plan(cut_in=k, how=how)
+
+
+def survive(exchange, note, plans, **named):
+    TALLY["cut points"] += 1
+    try:
+        run(exchange, plans, **named).verdict(note)
+    except Exception as e:
+        raise AssertionError("%s: %s: %r" % (note, e.__class__.__name__, e))
+
+
+def test_a_cut_at_every_byte_loses_and_repeats_nothing():
+    for exchange in EXCHANGES:
+        for note, plan in cuts(exchange):
+            for port in (UNIX, ESP32, ESP8266) if plan.how != "silence" else (UNIX,):
+                survive(exchange, note, [plan], port=port)
+
+
+def test_a_cut_at_every_byte_by_a_broker_that_forgets_loses_nothing():
+    for exchange in EXCHANGES:
+        for note, plan in cuts(exchange, 2):
+            if plan.how != "silence":
+                survive(exchange, note + ", forgotten", [plan], forget=True)
+
+
+def test_a_second_cut_during_the_resume_loses_and_repeats_nothing():
+    for exchange in (publish_2, receive_2, several_in_flight):
+        out, into = lengths(exchange)
+        for k in range(14, out + 1, 5):
+            for j in range(0, out + 1, 3):
+                survive(exchange, "out cut at %d, then at %d" % (k, j), [Plan(cut_out=k), Plan(cut_out=j, how="rst")])
+        for k in range(4, into + 1, 3):
+            for j in range(0, into + 1, 2):
+                survive(exchange, "in cut at %d, then at %d" % (k, j), [Plan(cut_in=k), Plan(cut_in=j, how="rst")])
+                survive(exchange, "in cut at %d, then out at %d" % (k, j), [Plan(cut_in=k), Plan(cut_out=j)])
+
+
+def test_cuts_of_a_segmented_slow_link():
+    for exchange in (both_ways,):
+        out, into = lengths(exchange)
+        for k in range(0, out + 1, 3):
+            survive(exchange, "out cut at %d, slow" % k, [Plan(cut_out=k, read_max=1, write_max=3, read_again=True, latency_ms=40)])
+        for k in range(0, into + 1, 3):
+            survive(exchange, "in cut at %d, slow" % k, [Plan(cut_in=k, read_max=2, write_again=True, trickle_ms=3)])
+
+
+def test_every_short_read_and_write():
+    for exchange in EXCHANGES:
+        for port in (UNIX, ESP32, ESP8266):
+            for read_max in (0, 1, 2, 3, 5):
+                for write_max in (0, 1, 2, 3, 7):
+                    for again in (False, True):
+                        TALLY["short reads and writes"] += 1
+                        plan = Plan(read_max=read_max, write_max=write_max, read_again=again, write_again=again)
+                        r = run(exchange, [plan], port=port)
+                        note = "%s: %d, %d, %s" % (exchange.__name__, read_max, write_max, again)
+                        if r.errors:
+                            raise AssertionError("%s: %r" % (note, r.errors))
+                        r.verdict(note)
+
+
+def test_small_send_buffers_and_windows():
+    for exchange in EXCHANGES:
+        for buffer in (3, 10, 40):
+            for inflight in (1, 2, 8):
+                TALLY["short reads and writes"] += 1
+                r = run(exchange, [Plan(buffer=buffer, latency_ms=5)], inflight=inflight, rx_size=64, tx_size=64)
+                r.verdict("%s: buffer %d, window %d" % (exchange.__name__, buffer, inflight))
