@@ -81,15 +81,14 @@ def play(steps, plans, port, inflight, late, first_id):
         r.c.set_callback(took)
         r.up()
         r.subscribe()
-        raised = False
         for s in steps:
             try:
                 act(r, s, angry, echo)
             except Boom:
-                raised = True
+                r.refused = True
         while angry:
             angry.pop()
-        if raised:  # what a callback refused comes again on the next connection
+        if r.refused:  # what a callback refused comes again on the next connection
             try:
                 r.c.connect()
             except OSError:

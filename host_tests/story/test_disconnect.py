@@ -95,3 +95,48 @@ def test_disconnect_inside_a_callback_ends_the_connection():
     b.done()
     assert not c.isconnected()
     equal(c.world.net.open_sockets(), [])
+
+
+def test_nothing_follows_disconnect():
+    from fakes.packets import PUBREC
+
+    b, c = pair()
+    b.accept()
+    c.connect()
+    b.expect(PUBLISH, pid=1)
+    b.send(PUBREC, 1)  # it waits to be read
+    b.expect(DISCONNECT)
+    c.publish("t", "x", qos=2, wait=False)
+    c.world.clock.run_due()
+    c.world.link.plan.write_max = 1
+    c.world.link.plan.write_again = True
+    c.disconnect()
+    b.done()
+    equal(c.inflight, 1)
+
+
+def test_a_callback_that_raises_during_disconnect_leaves_nothing_open():
+    b, c = pair(tx_size=64)
+    b.accept()
+    c.connect()
+
+    def bad(t, p, r):
+        raise KeyError("boom")
+
+    c.set_callback(bad)
+    b.send(PUBLISH, payload="in")
+    c.world.link.plan.write_max = 3
+    c.world.link.plan.write_again = True
+    c.publish("t", "y" * 200, qos=1, wait=False)
+    raises(KeyError, c.disconnect)
+    equal(c.world.net.open_sockets(), [])
+
+
+def test_a_large_publish_keeps_the_send_buffer_small():
+    b, c = pair(tx_size=64)
+    b.accept()
+    c.connect()
+    c.world.link.plan.drained = False
+    c.world.link.plan.buffer = 100
+    c.publish("t", "y" * 5000, qos=1, wait=False)
+    assert len(c.e.tx) <= 64, len(c.e.tx)

@@ -355,12 +355,15 @@ class MQTTClient:
                     self._step(self._left(end))
                 e.tx.extend(b"\xe0\0")
                 e.n = e.n or 2
+                e.up = False  # nothing goes out behind it [3.14.4]
                 self._flush()
                 while e.n and not self.busy:
-                    self._step(self._left(end))
+                    self.t.wait(self._left(end), -1)
+                    self._flush()
         except (OSError, MQTTException):
             pass
-        self._close()
+        finally:
+            self._close()
         if self.store:
             self.store.sync()
 

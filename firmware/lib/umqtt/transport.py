@@ -112,8 +112,8 @@ class Transport:
         return -1
 
     def wait(self, ms, writing):
-        """Wait up to ms for something to read, or for room to write when `writing`."""
-        mask = _POLLIN | _POLLOUT if writing else _POLLIN
+        """Wait up to ms for something to read; when `writing` for room to write too, when it is negative for that alone."""
+        mask = _POLLOUT if writing < 0 else _POLLIN | _POLLOUT if writing else _POLLIN
         if mask != self._mask:
             self._modify(self.sock, mask)
             self._mask = mask
