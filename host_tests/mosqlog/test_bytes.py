@@ -8,8 +8,26 @@ from hypothesis import strategies as st
 
 from tools.mosqlog import parse, words
 from tools.mosqlog.analyse import Analyser
-from tools.mosqlog.parse import (Accept, Ack, Broker, Connack, Connected, Control, Detail, Dropping, Ended, Expired,
-                                 Note, Parser, Publish, Refused, Unknown, UnknownPid, Violation, Will)
+from tools.mosqlog.parse import (
+    Accept,
+    Ack,
+    Broker,
+    Connack,
+    Connected,
+    Control,
+    Detail,
+    Dropping,
+    Ended,
+    Expired,
+    Note,
+    Parser,
+    Publish,
+    Refused,
+    Unknown,
+    UnknownPid,
+    Violation,
+    Will,
+)
 
 HERE = Path(__file__).parent
 LINES = [line for path in sorted((HERE / "golden").glob("*.txt"))

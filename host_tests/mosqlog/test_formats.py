@@ -7,8 +7,22 @@ from pathlib import Path
 import pytest
 
 from tools.mosqlog import parse
-from tools.mosqlog.parse import (Ack, Broker, Connack, Connected, Control, Ended, Filter, Granted, Parser, Publish,
-                                 Removed, Unknown, Will, WillTopic)
+from tools.mosqlog.parse import (
+    Ack,
+    Broker,
+    Connack,
+    Connected,
+    Control,
+    Ended,
+    Filter,
+    Granted,
+    Parser,
+    Publish,
+    Removed,
+    Unknown,
+    Will,
+    WillTopic,
+)
 
 HERE = Path(__file__).parent
 FAMILIES = sorted((HERE / "golden").glob("*.txt"))

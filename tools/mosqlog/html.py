@@ -35,11 +35,12 @@ th, td { text-align: left; padding: .2em .6em .2em 0; border-bottom: 1px solid v
   vertical-align: top; overflow-wrap: anywhere; }
 th { white-space: nowrap; } td.n, th.n { text-align: right; white-space: nowrap; }
 .dim { color: var(--dim); } .bad { color: #c8322e; font-weight: 600; } .warn { color: #b7791f; }
-svg { display: block; width: 100%; height: auto; } svg text { fill: var(--ink); }
+svg { display: block; width: 100%; min-width: 700px; height: auto; } svg text { fill: var(--ink); }
 details { border: 1px solid var(--line); border-radius: 6px; margin: .5em 0; padding: .3em .8em; }
 summary { cursor: pointer; font-weight: 600; overflow-wrap: anywhere; }
-.key span { display: inline-block; width: .9em; height: .9em; border-radius: 2px;
-  margin: 0 .3em 0 1em; vertical-align: -1px; }
+.key span { white-space: nowrap; margin-right: 1em; }
+.key i { display: inline-block; width: .9em; height: .9em; border-radius: 2px; margin-right: .3em;
+  vertical-align: -1px; }
 input { font: inherit; padding: .2em .5em; width: 20em; max-width: 100%; }
 """
 _SCRIPT = """
@@ -125,16 +126,17 @@ def _timeline(a: Analyser, clients: list[Client]) -> Iterator[str]:
         return left + (width - left - 10) * min(max((t - a.first) / length_s, 0), 1)
 
     yield ('<p class="key">' + "".join(
-        f'<span style="background:{colour}"></span>{words.HOWS[how]}'
+        f'<span><i style="background:{colour}"></i>{words.HOWS[how]}</span> '
         for how, colour in [*((h, _COLOURS[h]) for h in (
             "open", "clean", "closed", "timeout", "takeover", "broker-stopped")),
             ("protocol-error", _WRONG)]) + "</p>\n")
     yield (f'<div class="wide"><svg id="timeline" viewBox="0 0 {width} {height}" '
            f'font-size="12" role="img" aria-label="sessions of all clients">\n')
-    for tick in range(6):
-        t = a.first + length_s * tick / 5
+    ticks = max(1, min(5, int(length_s)))
+    for tick in range(ticks + 1):
+        t = a.first + length_s * tick / ticks
         at = x(t, a.first)
-        anchor = "start" if tick == 0 else "end" if tick == 5 else "middle"
+        anchor = "start" if tick == 0 else "end" if tick == ticks else "middle"
         label = words.moment(int(t), day=length_s > 86400 or tick == 0)
         yield (f'<line x1="{at:.1f}" x2="{at:.1f}" y1="20" y2="{height}" '
                f'stroke="var(--line)"/><text x="{at:.1f}" y="13" '

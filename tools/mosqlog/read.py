@@ -82,8 +82,11 @@ def size_b(paths: list[str]) -> int:
 
 
 def written(path: str) -> float:
-    """When the log was written last, seconds since 1970."""
-    return time.time() if path == "-" else os.stat(path).st_mtime
+    """When the log was written last, seconds since 1970; now, where that cannot be told."""
+    try:
+        return os.stat(path).st_mtime if path != "-" else time.time()
+    except OSError:
+        return time.time()
 
 
 def _opened(path: str) -> BinaryIO:

@@ -1,0 +1,173 @@
+"""The run behind docs/mosqlog-report.html: a real Mosquitto with a small fleet on it for about
+two and a half minutes, some of it in trouble on purpose.
+
+    python -m host_tests.mosqlog.fleet FOLDER       leaves mosquitto.log in FOLDER
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+from . import scenes
+from .scenes import PINGREQ, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Broker, Wire
+
+LENGTH_S = 150
+RESTART_S = 95
+BROKEN = (OSError, EOFError)
+
+
+def sensor(broker: Broker, name: str, seed: int, end: float, qos: int) -> None:
+    """Publishes every few seconds, reconnects after a pause when the broker goes."""
+    dice, pid = random.Random(seed), 0
+    while time.monotonic() < end:
+        try:
+            w = Wire(broker)
+            w.connect(name, clean=False, keepalive_s=10, user="u", password="p", will=f"t/{name}/gone")
+            while time.monotonic() < end:
+                pid = pid % 65535 + 1
+                w.publish(f"t/{name}/temperature", b"%.2f" % dice.gauss(21, 1), qos=qos, pid=pid)
+                if qos == 1:
+                    w.expect(PUBACK)
+                elif qos == 2:
+                    w.expect(PUBREC)
+                    w.ack(PUBREL, pid)
+                    w.expect(PUBCOMP)
+                pause(end, dice.uniform(1, 4))
+                w.send(PINGREQ)
+                w.expect(scenes.PINGRESP)
+            w.leave()
+        except BROKEN:
+            pause(end, dice.uniform(1, 3))
+
+
+def pause(end: float, s: float) -> None:
+    time.sleep(max(0, min(s, end - time.monotonic())))
+
+
+def battery(broker: Broker, end: float) -> None:
+    """Wakes, publishes, says goodbye, sleeps."""
+    pid = 0
+    while time.monotonic() < end:
+        try:
+            w = Wire(broker)
+            w.connect("battery-6", clean=False, keepalive_s=10)
+            pid += 1
+            w.publish("t/battery-6/level", b"3.7", qos=1, pid=pid)
+            w.expect(PUBACK)
+            w.leave()
+        except BROKEN:
+            pass
+        pause(end, 12)
+
+
+def dashboard(broker: Broker, end: float) -> None:
+    """Listens to all with QoS 1, acknowledges at once, but once leaves a message waiting."""
+    lazy = True
+    while time.monotonic() < end:
+        try:
+            w = Wire(broker)
+            w.connect("dashboard", clean=False, keepalive_s=30)
+            w.send(scenes.SUBSCRIBE, b"\0\1" + scenes.text("t/#") + b"\1")
+            w.socket.settimeout(1)
+            since = time.monotonic()
+            while time.monotonic() < end:
+                try:
+                    body = w.expect(PUBLISH)
+                except socket.timeout:
+                    w.send(PINGREQ)
+                    continue
+                if w.head & 6:
+                    if lazy and time.monotonic() - since > 40:
+                        lazy = False
+                        w.leave()
+                        raise EOFError
+                    size = body[0] << 8 | body[1]
+                    w.ack(PUBACK, body[2 + size] << 8 | body[3 + size])
+        except BROKEN:
+            pause(end, 2)
+
+
+def crashing(broker: Broker, end: float) -> None:
+    """Connects, publishes once and is gone, without a goodbye."""
+    while time.monotonic() < end:
+        try:
+            w = Wire(broker)
+            w.connect("esp-flaky", keepalive_s=15, will="t/esp-flaky/gone")
+            w.publish("t/esp-flaky/boot", b"1")
+            pause(end, 6)
+            w.drop()
+        except BROKEN:
+            pass
+        pause(end, 5)
+
+
+def silent(broker: Broker, end: float) -> None:
+    """Hangs: the connection stays open and nothing comes."""
+    while time.monotonic() < end:
+        try:
+            w = Wire(broker)
+            w.connect("esp-hangs", keepalive_s=8, will="t/esp-hangs/gone")
+            for _ in range(4):
+                w.publish("t/esp-hangs/humidity", b"55")
+                pause(end, 3)
+            w.socket.settimeout(max(1, end - time.monotonic()))
+            w.gone()
+        except BROKEN:
+            pass
+        pause(end, 4)
+
+
+def twin(broker: Broker, source: str, end: float) -> None:
+    """One of two devices with the same id; comes back when it is thrown out."""
+    while time.monotonic() < end:
+        try:
+            w = Wire(broker, source)
+            w.connect("device-17", keepalive_s=30)
+            w.publish("t/device-17/hello", source.encode())
+            w.socket.settimeout(max(1, end - time.monotonic()))
+            w.gone()
+        except BROKEN:
+            pass
+        pause(end, 7 if source == "127.0.0.1" else 9)
+
+
+def odd(broker: Broker, end: float) -> None:
+    """Wrong password, forbidden topic, a repeated and an unfinished message, now and then."""
+    doings = [scenes.stranger, scenes.forbidden, scenes.twice, scenes.half, scenes.stranger]
+    while doings and time.monotonic() < end:
+        pause(end, 17)
+        try:
+            doings.pop()(broker)
+        except BROKEN:
+            pass
+
+
+def run(folder: Path) -> Path:
+    """Blocks for LENGTH_S. Returns the log."""
+    broker = Broker(folder)
+    broker.start()
+    end = time.monotonic() + LENGTH_S
+    jobs = [(sensor, f"sensor-{i}", i, end, i % 3) for i in range(1, 6)]
+    jobs += [(battery, end), (dashboard, end), (crashing, end), (silent, end), (twin, "127.0.0.1", end),
+             (twin, "127.0.0.2", end), (odd, end)]
+    threads = [threading.Thread(target=f, args=(broker, *rest), daemon=True) for f, *rest in jobs]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.3)
+    time.sleep(RESTART_S)
+    broker.stop()
+    time.sleep(4)
+    broker.start()
+    for thread in threads:
+        thread.join(LENGTH_S)
+    broker.stop()
+    return broker.log
+
+
+if __name__ == "__main__":
+    print(run(Path(sys.argv[1])))

@@ -1,0 +1,203 @@
+"""The program as people and other programs use it."""
+
+import gzip
+import json
+import os
+import pty
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+LOGS = Path(__file__).parent / "logs"
+LOG = str(LOGS / "mosquitto-2.0.21.log")
+
+
+def run(*arguments, stdin=None, env=None):
+    """-> (exit status, standard output, standard error)"""
+    done = subprocess.run([sys.executable, "-m", "tools.mosqlog", *arguments], cwd=ROOT, input=stdin,
+                          capture_output=True, timeout=60, env={**os.environ, **(env or {})})
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def objects(*arguments, stdin=None):
+    status, out, err = run("--json", *arguments, stdin=stdin)
+    assert (status, err) == (0, "")
+    return [json.loads(line) for line in out.splitlines()]
+
+
+@pytest.fixture
+def folder():
+    with tempfile.TemporaryDirectory(prefix="mosqlog-") as name:
+        yield Path(name)
+
+
+def test_the_summary_names_the_worst_client_and_what_to_do():
+    status, out, err = run(LOG)
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("client"))
+    assert lines[first + 1].startswith("twin ") and "two-devices" in lines[first + 1]
+    assert "To do: Give every device an id of its own" in out
+    assert "\x1b" not in out
+
+
+def test_a_terminal_gets_colours_and_no_color_is_obeyed():
+    def in_a_terminal(**env):
+        ours, theirs = pty.openpty()
+        with subprocess.Popen([sys.executable, "-m", "tools.mosqlog", LOG], cwd=ROOT, stdout=theirs, stderr=theirs,
+                              env={**os.environ, "TERM": "xterm", "COLUMNS": "120", **env}) as program:
+            os.close(theirs)
+            out = b""
+            while True:
+                try:
+                    part = os.read(ours, 65536)
+                except OSError:     # Linux: the other side is closed
+                    break
+                if not part:
+                    break
+                out += part
+        os.close(ours)
+        assert program.returncode == 0
+        return out
+    assert b"\x1b[1;31m" in in_a_terminal()
+    assert b"31m" not in in_a_terminal(NO_COLOR="1")
+
+
+def test_standard_input_and_gzip_give_the_same_as_the_file(folder):
+    raw = Path(LOG).read_bytes()
+    wanted = objects(LOG)
+    from_stdin = objects("-", stdin=raw)
+    assert from_stdin[1:] == wanted[1:] and from_stdin[0]["files"] == ["-"]
+    assert objects("-", stdin=gzip.compress(raw))[1:] == wanted[1:]
+    (folder / "m.log.gz").write_bytes(gzip.compress(raw))
+    assert objects(str(folder / "m.log.gz"))[1:] == wanted[1:]
+
+
+def test_windows_line_ends_change_nothing(folder):
+    (folder / "m.log").write_bytes(Path(LOG).read_bytes().replace(b"\n", b"\r\n"))
+    assert objects(str(folder / "m.log"))[1:] == objects(LOG)[1:]
+
+
+def test_a_log_cut_into_rotated_files_gives_the_same(folder):
+    lines = Path(LOG).read_bytes().splitlines(keepends=True)
+    (folder / "m.log.2.gz").write_bytes(gzip.compress(b"".join(lines[:60])))
+    (folder / "m.log.1").write_bytes(b"".join(lines[60:120]))
+    (folder / "m.log").write_bytes(b"".join(lines[120:]))
+    paths = [str(folder / n) for n in ("m.log", "m.log.1", "m.log.2.gz")]
+    assert objects(*paths)[1:] == objects(LOG)[1:]
+
+
+# type -> its fields, as docs/mosqlog.md describes them
+FIELDS = {
+    "log": "type format files lines unknown first last mosquitto clients accepts forgotten_clients forgotten_strangers "
+           "topics",
+    "restart": "type t version announced",
+    "client": "type client stranger connects refused connected connected_s ends weight last_seen received received_b "
+              "sent sent_b pings longest_silence_s in_flight subscriptions",
+    "finding": "type client code count first last weight title means do examples",
+    "session": "type client start end how address user protocol clean keepalive_s session_present will received sent "
+               "merged",
+    "delay": "type client direction n mean_s p50_s p95_s worst_s worst_topic worst_t",
+    "topic": "type topic received received_b sent sent_b rate_per_s first last",
+    "connected_at": "type t clients",
+}
+
+
+def test_json_has_the_documented_fields_and_no_others():
+    start = b"1795348562: mosquitto version 2.0.11 starting\n"
+    raw = start + Path(LOG).read_bytes()
+    found = objects("--at", "1795466814", "-", stdin=raw)
+    assert {thing["type"] for thing in found} == set(FIELDS)
+    for thing in found:
+        assert list(thing) == FIELDS[thing["type"]].split()
+    page = (ROOT / "docs" / "mosqlog.md").read_text()
+    for kind, fields in FIELDS.items():
+        assert f"`{kind}`" in page
+        assert all(f"`{field}`" in page for field in fields.split()), kind
+
+
+def test_every_finding_is_in_the_manual():
+    from tools.mosqlog.findings import KINDS
+    page = (ROOT / "docs" / "mosqlog.md").read_text()
+    assert all(f"`{code}`" in page for code in KINDS)
+
+
+def test_who_was_connected_is_told_in_both_time_forms():
+    epoch = objects("--at", "1795466814", LOG)[-1]
+    assert epoch == {"type": "connected_at", "t": 1795466814, "clients": ["silent"]}
+    assert objects("--at", "2026-11-23T20:46:54", LOG)[-1] == epoch
+
+
+def test_one_client_is_shown_with_its_packets():
+    status, out, _ = run(LOG, "--client", "deaf")
+    assert status == 0
+    assert "<-- PUBLISH t/deaf (QoS 1, id 1, DUP, 5 B)" in out and "--> PUBACK 1" in out
+    assert "twin" not in out
+
+
+def test_a_client_that_is_not_there_is_answered_with_those_that_are():
+    status, _, err = run(LOG, "--client", "dea")
+    assert "no client 'dea' in this log; there are deaf" in err
+
+
+def test_unknown_lines_are_counted_and_shown_on_request():
+    raw = Path(LOG).read_bytes() + b"1795466900: something new\n"
+    assert "1 lines not understood" in run("-", stdin=raw)[1]
+    assert "unknown: something new" in run("--unknown", "-", stdin=raw)[1]
+    assert {"type": "unknown", "t": 1795466900, "text": "something new"} in objects("--unknown", "-", stdin=raw)
+
+
+def test_an_id_cannot_move_the_cursor_of_the_operator():
+    raw = b"1795348562: Received PINGREQ from \x1b[2J\x1b]0;owned\x07\xff\n"
+    for arguments in ((), ("--client", "\x1b[2J\x1b]0;owned\x07\udcff"), ("--json",), ("--unknown",)):
+        status, out, err = run(*arguments, "-", stdin=raw)
+        assert status == 0 and "\x1b" not in out + err and "\x07" not in out + err
+        assert "\\x1b[2J" in out or "\\u001b[2J" in out
+
+
+def test_a_log_that_is_none_is_told(folder):
+    (folder / "x").write_text("hello\n" * 100)
+    status, out, _ = run(str(folder / "x"))
+    assert status == 0 and "Hardly a line is Mosquitto's" in out
+
+
+def test_an_empty_log_is_no_error(folder):
+    (folder / "x").write_text("")
+    assert run(str(folder / "x"))[0] == 0
+
+
+def test_a_log_without_packets_says_how_to_get_them():
+    assert "log_type all" in run("-", stdin=b"1: New client connected from 1.1.1.1 as a (c1, k60).\n")[1]
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["/does/not/exist"], "does not exist"),
+    ([LOG, "-"], "goes alone"),
+    (["--at", "noon", LOG], "is not a time"),
+    (["--time-format", "%Q", LOG], "%Q is not known"),
+    (["--top", "0", LOG], "give 1 or more"),
+    (["--html", "/does/not/exist/r.html", LOG], "cannot be written"),
+    ([], "required: LOG")])
+def test_mistakes_are_answered_in_words(arguments, words):
+    status, _, err = run(*arguments)
+    assert status == 2 and words in err and "Traceback" not in err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    done = subprocess.run(f"{sys.executable} -m tools.mosqlog --json {LOG} | head -n 1", shell=True, cwd=ROOT,
+                          capture_output=True, timeout=60)
+    assert done.stderr == b"" and done.stdout.count(b"\n") == 1
+
+
+def test_a_report_that_cannot_be_written_leaves_the_old_one(folder):
+    report = folder / "report.html"
+    report.write_text("old")
+    assert run("--html", str(report), str(folder / "no.log"))[0] == 2
+    assert report.read_text() == "old"
+    assert run("--html", str(report), LOG)[0] == 0
+    assert report.read_text().startswith("<!doctype html>")
+    assert sorted(p.name for p in folder.iterdir()) == ["report.html"]

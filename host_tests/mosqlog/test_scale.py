@@ -1,0 +1,42 @@
+"""One pass, and memory that does not grow with the lines. docs/mosqlog.md has the figures of 1 GB."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from .make_log import lines
+
+ROOT = Path(__file__).resolve().parents[2]
+_MEASURE = """
+import resource, runpy, sys, time
+sys.argv = ["mosqlog", "--json", sys.argv[1]]
+out, sys.stdout = sys.stdout, open("/dev/null", "w")
+began = time.process_time()
+try:
+    runpy.run_module("tools.mosqlog", run_name="__main__")
+except SystemExit:
+    pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time() - began, file=out)
+"""
+
+
+def measured(path):
+    """-> (peak memory in kB, CPU seconds) of a run of the program."""
+    done = subprocess.run([sys.executable, "-c", _MEASURE, str(path)], cwd=ROOT, check=True,
+                          capture_output=True, text=True, timeout=300)
+    peak_kb, cpu_s = done.stdout.split()
+    return int(peak_kb), float(cpu_s)
+
+
+def test_memory_does_not_grow_with_the_lines_and_the_pace_is_kept():
+    with tempfile.TemporaryDirectory(prefix="mosqlog-") as folder:
+        small, large = Path(folder) / "small.log", Path(folder) / "large.log"
+        for path, size_b in ((small, 4_000_000), (large, 24_000_000)):
+            with path.open("w") as f:
+                f.writelines(lines(size_b, clients=200))
+        small_kb, _ = measured(small)
+        large_kb, large_s = measured(large)
+    assert large_kb - small_kb < 4_000, (small_kb, large_kb)
+    # 1 GB in ten minutes of one CPU, on a machine several times slower than those it was made on.
+    assert large_s < 24 * 0.6, large_s
