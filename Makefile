@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 # Each layer of tests is a target test-LAYER whose last line says `N passed, N failed, N skipped` (pytest's does).
 # `make test` runs them in this order and adds them up.
-TEST_LAYERS := unit mpy budget broker mosqlog
+TEST_LAYERS := unit mpy budget broker mosqlog run
 
 GET := $(PYTHON3) tools/setup/get.py
 GET_FROM := tools/setup/get.py tools/setup/debian.py
@@ -77,6 +77,10 @@ test-broker: $(READY)  ## against a real Mosquitto, with its log as the oracle
 .PHONY: test-mosqlog
 test-mosqlog: $(READY)  ## the reader of Mosquitto's logs
 	@$(PY) -m pytest -q host_tests/mosqlog
+
+.PHONY: test-run
+test-run: $(READY)  ## make run and the set-up as a user meets them
+	@$(PY) -m pytest -q host_tests/run
 
 .PHONY: build
 build: .venv/stamp  ## compile the firmware into build/firmware, as it goes onto the board

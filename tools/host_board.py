@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 from typing import Optional
 
+from mpremote.romfs import VfsRomWriter
+
 from tools.build import compile_one
 
 ROOT = Path(__file__).resolve().parents[1]
 FAKES = ROOT / "host_tests" / "fakes" / "board"
 STOP_TIMEOUT_S = 20
+HEAP_OF_FILES = "72k"  # that an ESP32 has; the .mpy of firmware and library alone fill an ESP8266's
 RESET_STATUS = 3
 SUMMARY = re.compile(r"^summary: (.*)$", re.M)
 # values as a room has them; the first sensor misses one answer, as DHT22 do
@@ -43,6 +46,27 @@ def micropython() -> Optional[str]:
     return str(cached) if cached.exists() else shutil.which("micropython")
 
 
+def romfs(*folders: Path) -> bytes:
+    """A ROMFS image with the .mpy files of the first folder in its root, the others as folders of their names."""
+    image = VfsRomWriter()
+
+    def put(folder: Path) -> None:
+        for entry in sorted(folder.iterdir()):
+            if entry.is_dir():
+                image.opendir(entry.name)
+                put(entry)
+                image.closedir()
+            elif entry.suffix == ".mpy":
+                image.mkfile(entry.name, entry.read_bytes())
+
+    put(folders[0])
+    for folder in folders[1:]:
+        image.opendir(folder.name)
+        put(folder)
+        image.closedir()
+    return bytes(image.finalise())
+
+
 class HostBoard:
     """`with HostBoard(root, config, heap) as board:` runs the firmware that stands in `root`.
 
@@ -55,6 +79,7 @@ class HostBoard:
         self.root, self.heap = root, heap
         self.log = root.parent / "board.log"
         self.notes: list[str] = []
+        self.env = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
         self.running: Optional[subprocess.Popen] = None
         self.shown_b = 0
         (root / "config.json").write_text(json.dumps(config))
@@ -62,9 +87,8 @@ class HostBoard:
         (root / "board.json").write_text(json.dumps(board))
         program = micropython()
         if program:
-            start = self._compile_fakes(root.parent / "fakes")
-            self.command = [program, "-X", "heapsize=" + heap, str(start), str(root)]
             self.name = self._version(program)
+            self._install(program)
         else:
             shutil.copytree(ROOT / "firmware", root, dirs_exist_ok=True)  # .mpy is not CPython's
             self.command = [sys.executable, "-u", str(FAKES / "start.py"), str(root)]
@@ -72,16 +96,34 @@ class HostBoard:
             self.notes.append("There is no MicroPython here: the firmware runs on CPython, with no board's heap."
                               " `make setup` tries to get one.")  # fmt: skip
 
-    @staticmethod
-    def _compile_fakes(into: Path) -> Path:
-        """What stands in for the port's own modules, which are in flash there: it must not be compiled in the heap."""
-        into.mkdir()
+    def _install(self, program: str) -> None:
+        """Put the compiled firmware where the board has it: in flash that it is executed from, else into files.
+
+        The modules that stand in for the port's own go with it: those are in flash on every board.
+        """
+        fakes = self.root.parent / "fakes"
+        fakes.mkdir()
         for source in FAKES.glob("*.py"):
-            if source.name == "start.py":
-                shutil.copyfile(source, into / source.name)
-            else:
-                compile_one(source, into / (source.stem + ".mpy"), source.name)
-        return into / "start.py"
+            compile_one(source, fakes / (source.stem + ".mpy"), source.name)
+        self.env["MICROPYPATH"] = str(fakes)
+        image = self.root.parent / "flash.romfs"
+        image.write_bytes(romfs(self.root, fakes))
+        if self._runs(program, "import flash; flash.rom(%r)" % str(image)):
+            for entry in self.root.iterdir():
+                if entry.is_dir():
+                    shutil.rmtree(entry)
+                elif entry.suffix == ".mpy":
+                    entry.unlink()
+            where = [str(image)]
+        else:
+            where, self.heap = [], HEAP_OF_FILES
+            self.notes.append("This MicroPython executes nothing in place (1.25 and newer on Linux do): the firmware is"
+                              " loaded into the heap, which is %s therefore." % self.heap)  # fmt: skip
+        self.command = [program, "-X", "heapsize=" + self.heap, "-m", "start", str(self.root), *where]
+
+    def _runs(self, program: str, code: str) -> bool:
+        done = subprocess.run([program, "-c", code], env=self.env, capture_output=True, timeout=20)
+        return done.returncode == 0
 
     def _version(self, program: str) -> str:
         ask = "import sys; print(*sys.implementation[1][:3], sys.maxsize > 2**31)"
@@ -101,11 +143,10 @@ class HostBoard:
         return self
 
     def _start(self) -> None:
-        env = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
         with open(self.log, "ab") as log:
             # a session of its own: Ctrl-C is for make run, which then presses the stop button
             self.running = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env, start_new_session=True
             )
 
     def is_running(self) -> bool:

@@ -1,16 +1,18 @@
 """Start the firmware in the folder ROOT as a board would:
 
-    MICROPYPATH=FAKES micropython -X heapsize=38k -m start ROOT
+    MICROPYPATH=FAKES micropython -X heapsize=38k -m start ROOT [IMAGE]
     python3 FAKES/start.py ROOT
 
 FAKES is this folder, or one with its files as .mpy: they take less of the heap. ROOT becomes `/`, so /lib is the
-board's. ROOT/board.json may say what the board is like: see fake_board. Exit status: 0 the program ended, 3 the
-board reset; ROOT/sleep_ms is how long it sleeps.
+board's. IMAGE: a ROMFS image that becomes /rom, executed in place, with the fakes in its folder `fakes`.
+ROOT/board.json may say what the board is like: see fake_board. Exit status: 0 the program ended, 3 the board reset;
+ROOT/sleep_ms is how long it sleeps.
 """
 
 import sys
 
 root = sys.argv[1]
+image = sys.argv[2] if len(sys.argv) > 2 else ""
 fakes = __file__.rsplit("/", 1)[0] if "/" in __file__ else "."
 del sys.argv[1:]
 if sys.implementation.name == "micropython":
@@ -18,14 +20,20 @@ if sys.implementation.name == "micropython":
 
     import vfs
 
-    if fakes[0] != "/":
-        fakes = os.getcwd() + "/" + fakes
-    fakes = vfs.VfsPosix(fakes)
+    if image:
+        import flash
+
+        fakes = flash.rom(image)
+        del flash, sys.modules["flash"]
+    else:
+        fakes = vfs.VfsPosix(fakes if fakes[0] == "/" else os.getcwd() + "/" + fakes)
     vfs.umount("/")
     vfs.mount(vfs.VfsPosix(root), "/")
-    vfs.mount(fakes, "/.fakes")
+    vfs.mount(fakes, "/rom" if image else "/.fakes")
     os.chdir("/")
-    sys.path[:] = ["/.fakes", "", ".frozen", "/lib"]
+    sys.path[:] = ["/rom/fakes" if image else "/.fakes", "", ".frozen", "/lib"]
+    if image:
+        sys.path += ["/rom", "/rom/lib"]  # as a port with ROMFS has them
 else:
     import gc
     import os

@@ -1,0 +1,178 @@
+"""`make run` as a user meets it: a process of its own, its words, its exit status, and nothing left behind."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tools import host_board, run
+
+ROOT = Path(__file__).resolve().parents[2]
+RUN = [sys.executable, str(ROOT / "tools" / "run.py"), "--interval", "0.3"]
+END_TIMEOUT_S = 90
+TOTAL = re.compile(r"^(\d+) published, (\d+) received, (\d+) lost, (\d+) repeated$", re.M)
+ROW = re.compile(r"^\d\d:\d\d:\d\d\.\d{3}  \S+/\S+ .* QoS 2  ", re.M)
+
+
+@pytest.fixture
+def mark(tmp_path):
+    """An environment whose processes and temporary files can be told from all others; none may be left."""
+    env = dict(os.environ, UMQTT_MARK=uuid.uuid4().hex, TMPDIR=str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    yield env
+    assert processes_of(env) == []
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def processes_of(env):
+    found = []
+    for environ in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if env["UMQTT_MARK"].encode() in environ.read_bytes():
+                found.append((environ.parent / "cmdline").read_bytes())
+        except OSError:
+            continue  # ended meanwhile, or somebody else's
+    return found
+
+
+def until_a_row(started):
+    """Read on until a reading is shown; what was read."""
+    text = ""
+    deadline_s = time.monotonic() + END_TIMEOUT_S
+    while not ROW.search(text):
+        assert time.monotonic() < deadline_s, text
+        line = started.stdout.readline()
+        assert line, "ended early: " + text
+        text += line
+    return text
+
+
+def start(env, *args):
+    return subprocess.Popen(
+        [*RUN, *args], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def finished(env, *args):
+    return subprocess.run([*RUN, *args], env=env, capture_output=True, text=True, timeout=END_TIMEOUT_S)
+
+
+def test_each_reading_is_a_line_and_the_end_says_that_none_was_lost(mark):
+    done = finished(mark, "--readings", "5")
+    assert done.returncode == 0, done.stdout + done.stderr
+    published, received, lost, repeated = map(int, TOTAL.search(done.stdout).groups())
+    assert received == published == len(ROW.findall(done.stdout)) >= 5
+    assert lost == repeated == 0
+    assert re.search(r"^lowest free heap: \d+ B of ", done.stdout, re.M)
+    assert re.search(r"^(MicroPython|CPython) \d.*, (Mosquitto|amqtt) \d", done.stdout, re.M)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_an_endless_run_with_its_summary(mark, number):
+    with start(mark, "--readings", "0") as started:
+        until_a_row(started)
+        os.killpg(started.pid, number)
+        rest = started.stdout.read()
+    assert TOTAL.search(rest), rest
+    assert started.returncode == 0, rest
+
+
+def test_a_run_cut_short_does_not_count_as_done(mark):
+    with start(mark, "--readings", "10000") as started:
+        until_a_row(started)
+        os.killpg(started.pid, signal.SIGINT)
+        rest = started.stdout.read()
+    assert started.returncode == 130, rest
+
+
+def test_ctrl_c_at_any_moment_of_the_start_leaves_nothing(mark):
+    for delay_s in (0.0, 0.1, 0.2, 0.3, 0.5, 0.8):
+        with start(mark, "--readings", "10000") as started:
+            # the moment is the point here: any is right, none is waited for
+            select.select([], [], [], delay_s)
+            os.killpg(started.pid, signal.SIGINT)
+            started.stdout.read()
+        assert started.returncode in (1, 130, -signal.SIGINT)
+        assert processes_of(mark) == []
+
+
+def test_a_reader_that_goes_away_ends_it(mark):
+    with start(mark, "--readings", "10000") as started:
+        until_a_row(started)
+        started.stdout.close()
+        assert started.wait(END_TIMEOUT_S) == 1
+
+
+def test_in_a_terminal_it_is_a_table(mark):
+    terminal, side = pty.openpty()
+    env = dict(mark, TERM="xterm", COLUMNS="100", LINES="30")
+    with subprocess.Popen([*RUN, "--readings", "5"], env=env, stdin=side, stdout=side, stderr=side) as started:
+        os.close(side)
+        text = b""
+        while True:
+            try:
+                got = os.read(terminal, 65536)
+            except OSError:  # Linux: the other side is closed
+                break
+            if not got:
+                break
+            text += got
+    os.close(terminal)
+    assert started.returncode == 0, text.decode()
+    assert "delay" in text.decode() and "│" in text.decode()
+    assert "0 lost, 0 repeated" in text.decode()
+
+
+def test_a_reading_that_does_not_arrive_ends_it_with_1(mark, tmp_path):
+    real = host_board.micropython()
+    if not real:
+        pytest.skip("no MicroPython here to be falsified")
+    # a firmware that says it published one more than it did
+    liar = tmp_path / "micropython"
+    liar.write_text("#!/bin/bash\nset -o pipefail\n'%s' \"$@\" | sed -u 's/ published=/ published=1/'\n" % real)
+    liar.chmod(0o755)
+    done = finished(dict(mark, MICROPYTHON=str(liar)), "--readings", "5")
+    assert done.returncode == 1, done.stdout
+    assert int(TOTAL.search(done.stdout).group(3)) >= 10
+
+
+@pytest.mark.parametrize("name", ["MICROPYTHON", "MOSQUITTO"])
+def test_a_program_that_cannot_be_run_is_named(mark, name):
+    done = finished(dict(mark, **{name: "/no/such/program"}), "--readings", "5")
+    assert done.returncode == 1
+    assert done.stderr == "run: %s=/no/such/program cannot be run; name the program with its path\n" % name
+
+
+def test_a_firmware_that_ends_by_itself_is_told_with_its_last_words(mark, tmp_path):
+    real = host_board.micropython()
+    if not real:
+        pytest.skip("no MicroPython here")
+    broken = tmp_path / "micropython"
+    broken.write_text("#!/bin/sh\ncase $1 in -c) exec '%s' \"$@\";; esac\necho out of order\nexit 1\n" % real)
+    broken.chmod(0o755)
+    done = finished(dict(mark, MICROPYTHON=str(broken)), "--readings", "5")
+    assert done.returncode == 1
+    assert "the firmware ended by itself. It said last:\n  out of order" in done.stderr
+
+
+def test_without_any_micropython_it_runs_on_cpython_and_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(host_board, "micropython", lambda: None)
+    monkeypatch.setattr(sys, "argv", ["run.py", "--readings", "5", "--interval", "0.3"])
+    kept = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        status = run.main()
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+    said = capsys.readouterr()
+    assert status == 0, said.out + said.err
+    assert "note: There is no MicroPython here: the firmware runs on CPython" in said.out
+    assert re.search(r"^CPython \S+ instead of MicroPython, ", said.out, re.M)
