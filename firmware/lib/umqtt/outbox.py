@@ -53,10 +53,11 @@ class Outbox:
         self.clock = clock
         self.segment_b = segment_b
         self.most = max(1, limit_b // segment_b)
+        self.few = min(_FEW, self.most // 2)
         self.dropped = self.expired = 0
         self.report = ""
         self.bad = -1  # a damaged file: set aside as "bad" when it is used up
-        self.counts = None  # topic: messages of a last-n policy that wait; known once it was needed
+        self.counts = None  # topic: messages of a last-n policy that wait; known while it is needed
         self.stage = None
         self.stage_b = stage if isinstance(stage, int) else stage.size_b if stage else 0
         self.staged = bytearray()
@@ -139,8 +140,8 @@ class Outbox:
         elif self.stage:
             self.stage.write(self.staged)
         self.next += 1
-        if keep and self.counts is not None:
-            self._count(bytes(topic), 1)
+        if keep:
+            self.counts = None
         return self.next - 1
 
     def flush(self):
@@ -151,7 +152,7 @@ class Outbox:
         n = self.tail + _len(data)
         first = self._first()
         # while few wait each file stays small enough to cost no block
-        new = n > self.segment_b or n > _INLINE_B and _len(self.segs) < _FEW
+        new = n > self.segment_b or n > _INLINE_B and _len(self.segs) < self.few
         if new:
             n = _len(data)
             if _len(self.segs) >= self.most and not self._squeeze():
@@ -275,13 +276,17 @@ class Outbox:
         self._tidy()
         counts = self.dropped, self.expired
         self.counts = None
-        n = 0
-        for b in self._waiting():
-            if self._useless(b):
+        n = self.segment_b
+        left = 0
+        for b in self._files(self.store.place - 1):
+            if not self._useless(b):
                 n += _len(b) + 7
+                if n > self.segment_b:
+                    n = _len(b) + 7
+                    left += 1
         self.dropped, self.expired = counts
         self.counts = None
-        if n < self.segment_b:
+        if left >= _len(self.segs):
             return _len(self.segs) < self.most
         old = self.segs
         self.segs = old[:]

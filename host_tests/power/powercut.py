@@ -1,0 +1,166 @@
+"""Cut the power at every flash operation of every scene: `micropython powercut.py [--every N] [--sabotage NAME] [SCENE ...]`.
+
+Each cut is run whole (the operation is done, then it is dark) and torn (it is done by half), and again with a second cut in the life
+after; LinkOut and LinkIn are run with the link cut at each byte as well. The last line: `N cut points, N lost, N repeated, N out of order, N other faults`. Exit status 1 when one of them is not 0.
+"""
+
+import gc
+import sys
+
+here = __file__.rsplit("/", 2)[0]
+sys.path.insert(0, here)
+sys.path.insert(0, here + "/../firmware/lib")
+
+from power.scenes import PRODUCT, SCENES  # noqa: E402
+from umqtt.store import Store  # noqa: E402
+
+SHOWN = 8
+
+
+def lazy_pubrec():
+    # the note that the broker has a message is not on flash when PUBREL leaves
+    acked = Store.acked
+
+    def f(self, event, pid):
+        must = self.must
+        acked(self, event, pid)
+        self.must = must
+
+    Store.acked = f
+
+
+def late_put():
+    # a message leaves before it is on flash
+    put = Store.put
+
+    def f(self, pid, b0, topic, payload, later=False):
+        put(self, pid, b0, topic, payload, True)
+        self.must = False
+
+    Store.put = f
+
+
+def no_place():
+    # what the outbox handed over is not noted in the record that makes it the client's
+    put = Store.put
+
+    def f(self, pid, b0, topic, payload, later=False):
+        taking = self.taking
+        self.taking = self.place
+        put(self, pid, b0, topic, payload)
+        self.place = self.taking = taking
+
+    Store.put = f
+
+
+def lazy_seen():
+    # an incoming message is acknowledged before the note that it was taken is on flash
+    seen = Store.seen
+
+    def f(self, pid, state=None):
+        seen(self, pid, state)
+        self.must = False
+
+    Store.seen = f
+
+
+SABOTAGE = {f.__name__: f for f in (lazy_pubrec, late_put, no_place, lazy_seen)}
+
+
+def run(scene, cuts):
+    """One history: a life for each (operation, torn), then one without a cut. Returns the scene at its end."""
+    for at, torn in cuts:
+        if scene.life(at, torn)[1]:
+            break
+    else:
+        if not scene.life()[1]:
+            raise AssertionError("the last life did not end")
+    return scene
+
+
+class Count:
+    """The sums of one scene, and the first histories that went wrong."""
+
+    def __init__(self):
+        self.n = [0, 0, 0, 0, 0]  # cut points, lost, repeated, out of order, other faults
+        self.bad = []
+        self.twice = 0
+
+    def add(self, scene, cuts, words, points):
+        gc.collect()
+        try:
+            run(scene, cuts)
+            lost, repeated, order, faults = scene.verdict()
+        except Exception as e:
+            lost = repeated = order = 0
+            faults = [repr(e)]
+            if not self.bad:
+                sys.print_exception(e)
+        self.twice += getattr(scene, "twice", 0)
+        got = (points, lost, repeated, order, len(faults))
+        for i in range(5):
+            self.n[i] += got[i]
+        if got[1:] != (0, 0, 0, 0):
+            self.bad.append("  %s: %d lost, %d repeated, %d out of order %s" % (words, lost, repeated, order, faults))
+
+    def show(self, name, words):
+        line = "%-9s %-16s %5d cut points %3d lost %3d repeated %3d out of order %3d other faults" % ((name, words) + tuple(self.n))
+        print(line + ("  (%d came twice, as QoS 1 may)" % self.twice if self.twice else ""))
+        for bad in self.bad[:SHOWN]:
+            print(bad)
+
+
+def every_operation(kind, step):
+    """Power fails at each operation, whole and torn, and at another one in the life after."""
+    count = Count()
+    ops = kind().life()[0]
+    count.add(kind(), [], "no cut", 0)
+    for k in range(1, ops + 1, step):
+        second = k * 7 % ops + 1
+        for cuts in ([(k, False)], [(k, True)], [(k, True), (second, True)], [(k, False), (second, False)]):
+            count.add(kind(), cuts, "power cut at %s" % cuts, len(cuts))
+    count.show(kind.__name__, "%d operations" % ops)
+    return count.n
+
+
+def every_byte(kind, step):
+    """The link is cut at each byte in each direction, and power fails at each operation of that history."""
+    count = Count()
+    scene = kind()
+    scene.life()
+    link = scene.world.net.links[0]
+    plans = [{"cut_out": n} for n in range(1, link.out_b + 1, step)] + [{"cut_in": n} for n in range(1, link.in_b + 1, step)]
+    for plan in plans:
+        scene = kind()
+        scene.cut_link(**plan)
+        ops = scene.life()[0]
+        for k in range(0, ops + 1, step):
+            for torn in (False, True) if k else (False,):
+                scene = kind()
+                scene.cut_link(**plan)
+                count.add(scene, [(k, torn)] if k else [], "link %s, power cut at %d" % (plan, k), 1)
+    count.show(kind.__name__, "%d + %d bytes" % (link.out_b, link.in_b))
+    return count.n
+
+
+def main(args):
+    step = 1
+    names = []
+    while args:
+        a = args.pop(0)
+        if a == "--every":
+            step = int(args.pop(0))
+        elif a == "--sabotage":
+            SABOTAGE[args.pop(0)]()
+        else:
+            names.append(a)
+    total = [0, 0, 0, 0, 0]
+    for name in names or sorted(SCENES) + sorted(PRODUCT):
+        n = every_byte(PRODUCT[name], step) if name in PRODUCT else every_operation(SCENES[name], step)
+        for i in range(5):
+            total[i] += n[i]
+    print("%d cut points, %d lost, %d repeated, %d out of order, %d other faults" % tuple(total))
+    return 1 if sum(total[1:]) or not total[0] else 0
+
+
+sys.exit(main(sys.argv[1:]))

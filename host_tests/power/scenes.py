@@ -1,0 +1,442 @@
+"""What a board does while its power fails: each scene is a program that is run, cut, and run again until it ends.
+
+`Scene.live()` is the board's program from boot to its end; everything in `self` but what live() makes is the world around the board, and
+the memory that power leaves. `verdict()` counts, from what the broker and the world saw. MicroPython only.
+"""
+
+import os
+
+import vfs
+from fakes.bench import World
+from fakes.model import Model
+from fakes.net import Plan
+from power.flash import Flash, Power, PowerCut, Rtc, formatted
+from umqtt.client import MQTTClient
+from umqtt.outbox import LATEST, Outbox
+from umqtt.rtc import Region, RtcJournal
+from umqtt.store import FileJournal, Store
+
+ROOT = "/board"
+TOPIC = b"node/t"
+IN = b"node/in"
+TURNS = 400  # of a program that should have ended long before
+
+_fresh = {}
+
+
+class Scene:
+    """The common ground. `readings`: taken by the program; those it was told are safe stand in `taken`."""
+
+    blocks = 16
+    readings = 4
+    qos = 2
+    compact_b = 96
+    limit_b = 4096
+    segment_b = 512
+    inflight = 2
+    power_is_lost = True  # False: a reset, RTC memory survives
+    padding = b""
+
+    def __init__(self):
+        if self.blocks not in _fresh:
+            _fresh[self.blocks] = formatted(self.blocks)
+        self.cells = bytearray(_fresh[self.blocks])
+        self.rtc_cells = b""
+        self.world = World(Model)
+        self.broker = self.world.broker
+        self.tried = 0
+        self.taken = []
+        self.effects = []
+        self.erases = self.programs = self.programmed_b = self.rtc_writes = 0
+        self.prepare()
+
+    def prepare(self):
+        pass
+
+    def life(self, at=0, torn=False):
+        """One power-on, cut at operation `at`. Returns (operations, whether the program reached its end)."""
+        power = Power(at, torn)
+        flash = Flash(power, self.cells)
+        self.rtc = Rtc(power, b"" if self.power_is_lost else self.rtc_cells)
+        vfs.mount(vfs.VfsLfs2(flash), ROOT)
+        ended = False
+        try:
+            self.live()
+            ended = True
+        except PowerCut:
+            pass
+        finally:
+            vfs.umount(ROOT)
+            flash.over = True
+            self.cells = bytearray(flash.cells)
+            self.rtc_cells = self.rtc.cells
+            self.programs += flash.programs
+            self.programmed_b += flash.programmed_b
+            self.erases += flash.erases
+            self.rtc_writes += self.rtc.writes
+        return power.ops, ended
+
+    def store(self):
+        return Store(FileJournal(ROOT + "/journal", self.compact_b))
+
+    def outbox(self, store):
+        return Outbox(ROOT + "/queue", store, None, self.limit_b, self.segment_b)
+
+    def client(self, store):
+        c = MQTTClient("board", "broker.test", inflight=self.inflight, store=store)
+        c.set_callback(self.callback)
+        return c
+
+    def callback(self, topic, payload, retained):
+        self.effects.append(payload)
+
+    def take(self, outbox, **policy):
+        """Take one reading; what add() returned for is safe."""
+        self.tried += 1
+        n = self.tried
+        outbox.add(TOPIC, b"%d" % n + self.padding, self.qos, **policy)
+        self.taken.append(n)
+
+    def pump(self, client, outbox=None, until=lambda: True):
+        for _ in range(TURNS):
+            if outbox:
+                outbox.drain(client)
+            if not client.poll(0) and not client.inflight and not (outbox and outbox.waiting) and until():
+                return
+            self.world.clock.sleep_ms(1)
+        raise AssertionError("no end: in flight %d" % client.inflight)
+
+    def live(self):
+        store = self.store()
+        outbox = self.outbox(store)
+        while len(self.taken) < self.readings:
+            self.take(outbox)
+        c = self.client(store)
+        c.connect()
+        self.pump(c, outbox)
+        c.disconnect()
+        store.close()
+
+    def arrived(self):
+        return [int(p) for t, p, q in self.broker.accepted if t == TOPIC.decode()]
+
+    def verdict(self):
+        """(lost, repeated, out of order, other faults in words)."""
+        came = self.arrived()
+        lost = [n for n in self.taken if n not in came]
+        repeated = len(came) - len(set(came))
+        order = 0
+        for i in range(1, len(came)):
+            if came[i] < came[i - 1]:
+                order += 1
+        return len(lost), repeated, order, self.broker.violations
+
+
+class Send(Scene):
+    """Four readings of QoS 2 wait in the outbox, and go out through two slots."""
+
+
+class Large(Scene):
+    """Messages that are larger than what littlefs2 keeps within a directory, and than the send buffer."""
+
+    padding = b" " * 300
+    readings = 3
+
+
+class Batch(Scene):
+    """Eight readings wait, in few files; the window is wide: several records to a write."""
+
+    readings = 8
+    inflight = 8
+    compact_b = 1024
+
+
+class Qos1(Scene):
+    """At least once: nothing is lost; what came twice is counted, not blamed."""
+
+    qos = 1
+
+    def verdict(self):
+        lost, repeated, order, faults = Scene.verdict(self)
+        self.twice = repeated
+        return lost, 0, 0, faults
+
+
+class Direct(Scene):
+    """No outbox: publish() itself says that a message is safe when it returns."""
+
+    def live(self):
+        store = self.store()
+        c = self.client(store)
+        c.connect()
+        while len(self.taken) < self.readings:
+            self.tried += 1
+            n = self.tried
+            if c.publish(TOPIC, b"%d" % n, qos=2, wait=False) is None:
+                self.tried -= 1
+                self.pump(c)
+            else:
+                self.taken.append(n)
+        self.pump(c)
+        c.disconnect()
+        store.close()
+
+
+class Forgetful(Scene):
+    """The broker loses its sessions between two lives: what it had not acknowledged goes out anew, and nothing is lost."""
+
+    def live(self):
+        if not self.taken:
+            self.lives = 0
+        self.lives += 1
+        if self.lives == 2:
+            self.broker.stop()
+            self.broker.forget()
+        Scene.live(self)
+
+    def verdict(self):
+        lost, repeated, order, faults = Scene.verdict(self)
+        return lost, max(0, repeated - self.inflight), 0, faults
+
+
+class Receive(Scene):
+    """Incoming QoS 2; the effect lives in the state bytes, so that it happens once."""
+
+    messages = 4
+
+    def prepare(self):
+        self.sent = 0
+
+    def live(self):
+        self.st = store = self.store()
+        c = self.client(store)
+        c.connect()
+        if IN not in store.subs:
+            c.subscribe(IN, 2)
+        while self.sent < self.messages:
+            self.sent += 1
+            self.broker.inject(IN.decode(), b"%d" % self.sent, 2)
+        self.pump(c, None, self.all_here)
+        c.disconnect()
+        store.close()
+
+    def all_here(self):
+        kept = self.broker.sessions.get("board")
+        return not kept.out and not kept.queue
+
+    def callback(self, topic, payload, retained):
+        return self.st.state + payload
+
+    def live_state(self):
+        vfs.mount(vfs.VfsLfs2(Flash(Power(), self.cells)), ROOT)
+        state = self.store().state
+        vfs.umount(ROOT)
+        return state
+
+    def verdict(self):
+        came = list(self.live_state())
+        want = list(b"1234"[: self.messages])
+        lost = [n for n in want if n not in came]
+        return len(lost), len(came) - len(set(came)), int(came != sorted(came)), self.broker.violations
+
+
+class Relay(Receive):
+    """What comes is published on from the callback: the note that it came and the new message are one write."""
+
+    def callback(self, topic, payload, retained):
+        if self.c.publish(TOPIC, payload, qos=2) is None:
+            raise AssertionError("no slot")
+
+    def client(self, store):
+        self.c = Scene.client(self, store)
+        return self.c
+
+    inflight = 8
+
+    def verdict(self):
+        self.taken = [1, 2, 3, 4]
+        return Scene.verdict(self)
+
+
+class Latest(Scene):
+    """Only the last reading of a topic is wanted; others between them must arrive. The outbox is small and is squeezed."""
+
+    readings = 40
+    limit_b = 1024
+    segment_b = 256
+
+    def live(self):
+        store = self.store()
+        outbox = self.outbox(store)
+        while len(self.taken) < self.readings:
+            if self.tried % 10 == 5:
+                self.take(outbox)
+            else:
+                self.tried += 1
+                outbox.add("node/latest", b"%d" % self.tried, 2, keep=LATEST)
+                self.taken.append(self.tried)
+        c = self.client(store)
+        c.connect()
+        self.pump(c, outbox)
+        c.disconnect()
+        store.close()
+
+    def verdict(self):
+        came = [int(p) for t, p, q in self.broker.accepted]
+        must = [n for n in self.taken if n % 10 == 6] + self.taken[-1:]
+        lost = [n for n in must if n not in came]
+        if max(came) < self.taken[-1]:
+            lost.append(self.taken[-1])
+        return len(lost), len(came) - len(set(came)), int(came != sorted(came)), self.broker.violations
+
+
+class Full(Scene):
+    """More readings than the outbox has room for: refused in words, and what was not refused arrives."""
+
+    readings = 24
+    limit_b = 512
+    segment_b = 128
+
+    def live(self):
+        store = self.store()
+        outbox = self.outbox(store)
+        while self.tried < self.readings:
+            try:
+                self.take(outbox)
+            except OSError as e:
+                if e.errno != 28 or "outbox full" not in str(e):
+                    raise
+                self.refused = True
+        c = self.client(store)
+        c.connect()
+        self.pump(c, outbox)
+        c.disconnect()
+        store.close()
+
+    def verdict(self):
+        lost, repeated, order, faults = Scene.verdict(self)
+        if not getattr(self, "refused", False):
+            faults = faults + ["nothing was refused"]
+        return lost, repeated, order, faults
+
+
+class FlashFull(Full):
+    """The file system itself is full: refused with ENOSPC, the journal stays whole."""
+
+    blocks = 10
+    limit_b = 65536
+    segment_b = 512
+    readings = 12
+
+    def prepare(self):
+        flash = Flash(Power(), self.cells)
+        vfs.mount(vfs.VfsLfs2(flash), ROOT)
+        with open(ROOT + "/ballast", "wb") as f:
+            f.write(bytes(4 * 4096))
+        vfs.umount(ROOT)
+
+    def live(self):
+        store = self.store()
+        outbox = self.outbox(store)
+        while self.tried < self.readings:
+            try:
+                self.tried += 1
+                outbox.add(TOPIC, b"%d" % self.tried + b" " * 400, 2)
+                self.taken.append(self.tried)
+            except OSError as e:
+                if e.errno != 28:
+                    raise
+                self.refused = True
+        c = self.client(store)
+        for _ in range(TURNS):
+            if not c.isconnected():
+                c.connect()
+            try:
+                self.pump(c, outbox)
+                break
+            except OSError as e:  # the journal has no room: what waits in the outbox leaves when there is some
+                if e.errno != 28:
+                    raise
+                os.remove(ROOT + "/ballast")
+        c.disconnect()
+        store.close()
+
+
+class RtcReset(Scene):
+    """Journal and stage in RTC memory, a reset at any write: nothing is lost, and no flash is written."""
+
+    power_is_lost = False
+    readings = 6
+
+    def store(self):
+        return Store(RtcJournal(Region(self.rtc.memory, 64, 320), FileJournal(ROOT + "/journal", self.compact_b)))
+
+    def outbox(self, store):
+        return Outbox(ROOT + "/queue", store, Region(self.rtc.memory, 384, 512), self.limit_b, self.segment_b)
+
+
+class RtcFull(RtcReset):
+    """RTC memory as small as an ESP8266's: what does not fit overflows to flash, and comes back."""
+
+    readings = 12
+
+    def store(self):
+        return Store(RtcJournal(Region(self.rtc.memory, 64, 80), FileJournal(ROOT + "/journal", self.compact_b)))
+
+    def outbox(self, store):
+        return Outbox(ROOT + "/queue", store, Region(self.rtc.memory, 144, 128), self.limit_b, self.segment_b)
+
+
+class LinkOut(Scene):
+    """One message of QoS 2 out, over a link that is cut once and made again."""
+
+    readings = 1
+
+    def cut_link(self, **plan):
+        self.world.net.plans = [Plan(**plan)]
+
+    def online(self, store, outbox=None, until=lambda: True):
+        c = self.client(store)
+        for _ in range(4):
+            try:
+                c.connect()
+                self.first(c)
+                self.pump(c, outbox, until)
+                c.disconnect()
+                store.close()
+                return
+            except OSError as e:
+                if e.errno == 28:
+                    raise
+        raise AssertionError("no link")
+
+    def first(self, c):
+        pass
+
+    def live(self):
+        store = self.store()
+        outbox = self.outbox(store)
+        while len(self.taken) < self.readings:
+            self.take(outbox)
+        self.online(store, outbox)
+
+
+class LinkIn(Receive, LinkOut):
+    """One message of QoS 2 in, over a link that is cut once and made again."""
+
+    messages = 1
+
+    def first(self, c):
+        if IN not in c.subs:
+            c.subscribe(IN, 2)
+        while self.sent < self.messages:
+            self.sent += 1
+            self.broker.inject(IN.decode(), b"%d" % self.sent, 2)
+
+    def live(self):
+        self.st = self.store()
+        self.online(self.st, None, self.all_here)
+
+
+SCENES = {s.__name__: s for s in (Send, Large, Batch, Qos1, Direct, Forgetful, Receive, Relay, Latest, Full, FlashFull, RtcReset, RtcFull)}
+PRODUCT = {s.__name__: s for s in (LinkOut, LinkIn)}

@@ -1,0 +1,61 @@
+"""The power cuts of powercut.py in a bounded form, and the proof that they see what a careless store loses or repeats."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+import run_mpy  # noqa: E402
+
+TOTAL = re.compile(r"^(\d+) cut points, (\d+) lost, (\d+) repeated, (\d+) out of order, (\d+) other faults$", re.M)
+
+
+def powercut(*args: str) -> "tuple[list[int], str]":
+    """([cut points, lost, repeated, out of order, other faults], all that it printed)."""
+    micropython = run_mpy.interpreter()
+    if not micropython:
+        pytest.skip("no MicroPython: run `make setup`")
+    got = subprocess.run(
+        [micropython, "-X", "heapsize=32m", str(HERE / "powercut.py"), *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=300,
+        check=False,
+    )
+    text = got.stdout.decode(errors="replace")
+    total = TOTAL.search(text)
+    assert total, text
+    counts = [int(n) for n in total.groups()]
+    assert got.returncode == (1 if sum(counts[1:]) else 0), text
+    return counts, text
+
+
+@pytest.mark.parametrize(
+    "scene",
+    ["Send", "Large", "Batch", "Qos1", "Direct", "Forgetful", "Receive", "Relay", "Latest", "Full", "FlashFull", "RtcReset", "RtcFull"],
+)
+def test_nothing_is_lost_or_repeated_when_power_fails(scene: str) -> None:
+    counts, text = powercut("--every", "4", scene)
+    assert counts[0] > 8, text
+    assert counts[1:] == [0, 0, 0, 0], text
+
+
+@pytest.mark.parametrize("scene", ["LinkOut", "LinkIn"])
+def test_one_message_arrives_once_though_link_and_power_fail(scene: str) -> None:
+    counts, text = powercut("--every", "3", scene)
+    assert counts[0] > 20, text
+    assert counts[1:] == [0, 0, 0, 0], text
+
+
+@pytest.mark.parametrize(
+    ("sabotage", "scene"),
+    [("lazy_pubrec", "Send"), ("late_put", "Direct"), ("no_place", "Send"), ("lazy_seen", "Receive")],
+)
+def test_the_cuts_see_a_store_that_writes_too_late(sabotage: str, scene: str) -> None:
+    counts, text = powercut("--sabotage", sabotage, scene)
+    assert sum(counts[1:]) > 0, text
