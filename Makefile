@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 # Each layer of tests is a target test-LAYER whose last line says `N passed, N failed, N skipped` (pytest's does).
 # `make test` runs them in this order and adds them up.
-TEST_LAYERS := unit mpy budget broker mosqlog run
+TEST_LAYERS := unit mpy budget broker mosqlog run power
 
 GET := $(PYTHON3) tools/setup/get.py
 GET_FROM := tools/setup/get.py tools/setup/debian.py
@@ -73,6 +73,14 @@ bench: $(READY)  ## instructions, heap, writes, time of each operation; PEERS=di
 .PHONY: test-broker
 test-broker: $(READY)  ## against a real Mosquitto, with its log as the oracle
 	@$(PY) -m pytest -q host_tests/broker
+
+.PHONY: test-power
+test-power: $(READY)  ## power cuts at a part of the flash operations, and that they see what a careless store loses
+	@$(PY) -m pytest -q host_tests/power
+
+.PHONY: powercut
+powercut: $(READY)  ## cut the power at every flash operation on a real littlefs2; counts lost, repeated, out of order
+	@$(MICROPYTHON) -X heapsize=32m host_tests/power/powercut.py $(SCENE)
 
 .PHONY: test-mosqlog
 test-mosqlog: $(READY)  ## the reader of Mosquitto's logs

@@ -1,4 +1,5 @@
-"""A NOR flash in RAM for VfsLfs2, and RTC memory, that lose power at the k-th program, erase or RTC write. MicroPython only."""
+"""A NOR flash in RAM for VfsLfs2, and RTC memory, that lose power at the k-th program, erase or RTC write.
+MicroPython only."""
 
 import vfs
 
@@ -10,7 +11,8 @@ class PowerCut(BaseException):
 
 
 class Power:
-    """`at`: the operation (counted from 1) at which power fails, 0 for never; `torn`: that one is done by half, else whole."""
+    """`at`: the operation (counted from 1) at which power fails, 0 for never; `torn`: that one is done by half, else
+    whole."""
 
     def __init__(self, at=0, torn=False):
         self.at = at
@@ -18,7 +20,8 @@ class Power:
         self.ops = 0
 
     def operation(self):
-        """Before an operation: how it goes; 0 whole, 1 whole and then dark, 2 torn and then dark. Raises PowerCut when it is dark already."""
+        """Before an operation: how it goes; 0 whole, 1 whole and then dark, 2 torn and then dark. Raises PowerCut
+        when it is dark already."""
         self.ops += 1
         if not self.at or self.ops < self.at:
             return 0

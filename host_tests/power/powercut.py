@@ -1,7 +1,9 @@
-"""Cut the power at every flash operation of every scene: `micropython powercut.py [--every N] [--sabotage NAME] [SCENE ...]`.
+"""Cut the power at every flash operation of every scene: `micropython powercut.py [--every N] [--sabotage NAME]
+[SCENE ...]`.
 
-Each cut is run whole (the operation is done, then it is dark) and torn (it is done by half), and again with a second cut in the life
-after; LinkOut and LinkIn are run with the link cut at each byte as well. The last line: `N cut points, N lost, N repeated, N out of order, N other faults`. Exit status 1 when one of them is not 0.
+Each cut is run whole (the operation is done, then it is dark) and torn (it is done by half), and again with a second
+cut in the life after; LinkOut and LinkIn are run with the link cut at each byte as well. The last line: `N cut
+points, N lost, N repeated, N out of order, N other faults`. Exit status 1 when one of them is not 0.
 """
 
 import gc
@@ -104,8 +106,8 @@ class Count:
             self.bad.append("  %s: %d lost, %d repeated, %d out of order %s" % (words, lost, repeated, order, faults))
 
     def show(self, name, words):
-        line = "%-9s %-16s %5d cut points %3d lost %3d repeated %3d out of order %3d other faults" % ((name, words) + tuple(self.n))
-        print(line + ("  (%d came twice, as QoS 1 may)" % self.twice if self.twice else ""))
+        line = "%-9s %-16s %5d cut points %3d lost %3d repeated %3d out of order %3d other faults"
+        print(line % ((name, words) + tuple(self.n)) + ("  (%d came twice, as QoS 1 may)" % self.twice if self.twice else ""))
         for bad in self.bad[:SHOWN]:
             print(bad)
 
@@ -129,7 +131,8 @@ def every_byte(kind, step):
     scene = kind()
     scene.life()
     link = scene.world.net.links[0]
-    plans = [{"cut_out": n} for n in range(1, link.out_b + 1, step)] + [{"cut_in": n} for n in range(1, link.in_b + 1, step)]
+    plans = [{"cut_out": n} for n in range(1, link.out_b + 1, step)]
+    plans += [{"cut_in": n} for n in range(1, link.in_b + 1, step)]
     for plan in plans:
         scene = kind()
         scene.cut_link(**plan)

@@ -1,7 +1,8 @@
 """What a board does while its power fails: each scene is a program that is run, cut, and run again until it ends.
 
-`Scene.live()` is the board's program from boot to its end; everything in `self` but what live() makes is the world around the board, and
-the memory that power leaves. `verdict()` counts, from what the broker and the world saw. MicroPython only.
+`Scene.live()` is the board's program from boot to its end; everything in `self` but what live() makes is the world
+around the board, and the memory that power leaves. `verdict()` counts, from what the broker and the world saw.
+MicroPython only.
 """
 
 import os
@@ -183,7 +184,8 @@ class Direct(Scene):
 
 
 class Forgetful(Scene):
-    """The broker loses its sessions between two lives: what it had not acknowledged goes out anew, and nothing is lost."""
+    """The broker loses its sessions between two lives: what it had not acknowledged goes out anew, and nothing is
+    lost."""
 
     def live(self):
         if not self.taken:
@@ -259,7 +261,8 @@ class Relay(Receive):
 
 
 class Latest(Scene):
-    """Only the last reading of a topic is wanted; others between them must arrive. The outbox is small and is squeezed."""
+    """Only the last reading of a topic is wanted; others between them must arrive. The outbox is small and is
+    squeezed."""
 
     readings = 40
     limit_b = 1024
@@ -438,5 +441,6 @@ class LinkIn(Receive, LinkOut):
         self.online(self.st, None, self.all_here)
 
 
-SCENES = {s.__name__: s for s in (Send, Large, Batch, Qos1, Direct, Forgetful, Receive, Relay, Latest, Full, FlashFull, RtcReset, RtcFull)}
+_ALL = (Send, Large, Batch, Qos1, Direct, Forgetful, Receive, Relay, Latest, Full, FlashFull, RtcReset, RtcFull)
+SCENES = {s.__name__: s for s in _ALL}
 PRODUCT = {s.__name__: s for s in (LinkOut, LinkIn)}

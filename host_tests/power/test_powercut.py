@@ -1,4 +1,5 @@
-"""The power cuts of powercut.py in a bounded form, and the proof that they see what a careless store loses or repeats."""
+"""The power cuts of powercut.py in a bounded form, and the proof that they see what a careless store loses or
+repeats."""
 
 import re
 import subprocess
@@ -37,7 +38,7 @@ def powercut(*args: str) -> "tuple[list[int], str]":
 
 @pytest.mark.parametrize(
     "scene",
-    ["Send", "Large", "Batch", "Qos1", "Direct", "Forgetful", "Receive", "Relay", "Latest", "Full", "FlashFull", "RtcReset", "RtcFull"],
+    "Send Large Batch Qos1 Direct Forgetful Receive Relay Latest Full FlashFull RtcReset RtcFull".split(),
 )
 def test_nothing_is_lost_or_repeated_when_power_fails(scene: str) -> None:
     counts, text = powercut("--every", "4", scene)
