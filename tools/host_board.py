@@ -16,7 +16,7 @@ from tools.build import compile_one
 ROOT = Path(__file__).resolve().parents[1]
 FAKES = ROOT / "host_tests" / "fakes" / "board"
 STOP_TIMEOUT_S = 20
-HEAP_OF_FILES = "72k"  # that an ESP32 has; the .mpy of firmware and library alone fill an ESP8266's
+HEAP_OF_FILES_KB = 72  # an ESP32 has that; the .mpy of firmware and library alone fill an ESP8266's
 RESET_STATUS = 3
 SUMMARY = re.compile(r"^summary: (.*)$", re.M)
 # values as a room has them; the first sensor misses one answer, as DHT22 do
@@ -68,17 +68,18 @@ def romfs(*folders: Path) -> bytes:
 
 
 class HostBoard:
-    """`with HostBoard(root, config, heap) as board:` runs the firmware that stands in `root`.
+    """`with HostBoard(root, config, heap_kb) as board:` runs the firmware that stands in `root`.
 
-    config: what config.json holds. heap: for -X heapsize=, "38k". Raises BoardError when it cannot start.
+    config: what config.json holds. heap_kb: of the board, in KiB. Raises BoardError when it cannot start.
     """
 
     STOP_PIN = 0
 
-    def __init__(self, root: Path, config: dict, heap: str):
-        self.root, self.heap = root, heap
+    def __init__(self, root: Path, config: dict, heap_kb: int):
+        self.root, self.heap_kb = root, heap_kb
         self.log = root.parent / "board.log"
         self.notes: list[str] = []
+        self.is_64_bit = False
         self.env = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
         self.running: Optional[subprocess.Popen] = None
         self.shown_b = 0
@@ -116,10 +117,13 @@ class HostBoard:
                     entry.unlink()
             where = [str(image)]
         else:
-            where, self.heap = [], HEAP_OF_FILES
+            where, self.heap_kb = [], HEAP_OF_FILES_KB
             self.notes.append("This MicroPython executes nothing in place (1.25 and newer on Linux do): the firmware is"
-                              " loaded into the heap, which is %s therefore." % self.heap)  # fmt: skip
-        self.command = [program, "-X", "heapsize=" + self.heap, "-m", "start", str(self.root), *where]
+                              " loaded into the heap, which is %d KiB therefore." % self.heap_kb)  # fmt: skip
+        if self.is_64_bit:
+            self.heap_kb *= 2
+            self.notes.append("This MicroPython is a 64-bit one, whose objects are twice as large: so is its heap.")
+        self.command = [program, "-X", "heapsize=%dk" % self.heap_kb, "-m", "start", str(self.root), *where]
 
     def _runs(self, program: str, code: str) -> bool:
         done = subprocess.run([program, "-c", code], env=self.env, capture_output=True, timeout=20)
@@ -134,9 +138,8 @@ class HostBoard:
         words = got.stdout.decode(errors="replace").split()
         if got.returncode or len(words) != 4:
             raise BoardError("%s is no MicroPython that runs here: %s" % (program, " ".join(words)))
-        if words[3] == "True":
-            self.notes.append("This MicroPython is a 64-bit one: its objects take twice the heap of a board's.")
-        return "MicroPython %s.%s.%s, %d bit" % (*words[:3], 64 if words[3] == "True" else 32)
+        self.is_64_bit = words[3] == "True"
+        return "MicroPython %s.%s.%s, %d bit" % (*words[:3], 64 if self.is_64_bit else 32)
 
     def __enter__(self) -> "HostBoard":
         self._start()

@@ -1,6 +1,6 @@
 """`make run`: the real firmware on a real MicroPython publishes to a real broker, and an independent client watches.
 
-    python tools/run.py [--readings N] [--interval S] [--qos 0|1|2] [--heap 38k]
+    python tools/run.py [--readings N] [--interval S] [--qos 0|1|2] [--heap-kb 38]
 
 Ends with 0 when every reading that the firmware published was received once, 1 when one was lost or came twice or
 nothing could be run, 130 after Ctrl-C before all N were there. Ctrl-C ends everything cleanly, whenever it comes.
@@ -95,7 +95,7 @@ def finish(watcher: Watcher, board: HostBoard, tally: Tally, show: Any) -> Optio
 
 def summary(said: Optional[dict], tally: Tally, board: HostBoard, broker: Broker) -> list[str]:
     published = said["published"] if said else 0
-    heap = "%d B of %s" % (said["heap_low_b"], board.heap) if said else "not told"
+    heap = "%d B of %d KiB" % (said["heap_low_b"], board.heap_kb) if said else "not told"
     return [
         "%d published, %d received, %d lost, %d repeated" % (
             published, len(tally.received), tally.lost(published), tally.repeated),
@@ -107,7 +107,7 @@ def summary(said: Optional[dict], tally: Tally, board: HostBoard, broker: Broker
 def run(opts: argparse.Namespace, folder: Path) -> int:
     tally, trouble = Tally(), ""
     with Broker(folder) as broker, Watcher(broker.port) as watcher:
-        board = HostBoard(folder / "board", config(broker.port, opts.interval, opts.qos), opts.heap)
+        board = HostBoard(folder / "board", config(broker.port, opts.interval, opts.qos), opts.heap_kb)
         for note in board.notes + ([] if broker.is_reference else ["The broker is " + broker.name + "."]):
             print("note: " + note, flush=True)
         with (screen if sys.stdout.isatty() else plain)() as show, board:
@@ -134,7 +134,7 @@ def main() -> int:
     args.add_argument("--readings", type=int, default=20, help="stop after so many, 0: go on until Ctrl-C")
     args.add_argument("--interval", type=float, default=1.0, help="seconds between two measurements")
     args.add_argument("--qos", type=int, default=2, choices=(0, 1, 2))
-    args.add_argument("--heap", default="38k", help="heap of the board, for MicroPython's -X heapsize=")
+    args.add_argument("--heap-kb", type=int, default=38, help="heap of the board in KiB; an ESP8266 has 38")
     opts = args.parse_args()
     if opts.readings < 0:
         args.error("READINGS is a count; 0 is for endless")
