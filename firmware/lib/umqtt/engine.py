@@ -36,7 +36,6 @@ _HEADER = const(0)
 _LENGTH = const(1)
 _BODY = const(2)
 _BITE = const(3)
-_ID = const(4)
 
 _SEND_PUBREL = const(1)  # session's action
 
@@ -205,46 +204,39 @@ class Engine:
     def received(self, k, now):
         """k of the `need` bytes are in rbuf. Returns an event, 0 when there is none yet. Raises ProtocolError.
 
-        _PUBLISH: topic is rx[2:t_end], payload rx[p_off:p_end], header b0, id pid; call accept() when the application
-        took it.
-        _PART, _DRAINED: the same, for the bite in rx; `left` bytes of the message are still to come.
+        _PUBLISH: topic is rx[2:t_end], payload rx[p_off:p_end], header hdr[0], id pid; accept() when the application
+        took it. _PART, _DRAINED: the same, for a bite of a message that is larger than rx, and for its last one;
+        t_end is 0 when the topic is not in rx.
         """
         if k < self.need:
             self.need -= k
             self.got += k
             self.rbuf = memoryview(self.base)[self.got :]
             return _NONE
-        phase = self.phase
         self.t_rx = now
+        phase = self.phase
+        if phase > _LENGTH:
+            k += self.got
+            if self.hdr[0] >> 4 == _PUBLISH:
+                return self._message(k, phase)
+            self._want(self.hdr, 2, _HEADER)
+            return self._packet(k)
         if phase == _HEADER:
-            n = self.hdr[1]
-            if n < 128:
-                return self._begin(n)
-            self.left = n & 127
-            self.shift = 7
-            self._want(self.rx, 1, _LENGTH)
-            return _NONE
-        if phase == _BODY:
-            n = self.got + k
-            ev = self._packet(n)
-            if not self.left:
-                self._want(self.hdr, 2, _HEADER)
-            return ev
-        if phase == _LENGTH:
-            n = self.rx[0]
-            self.left |= (n & 127) << self.shift
-            self.shift += 7
-            if n < 128:
-                return self._begin(self.left)
-            if self.shift > 21:
-                raise ProtocolError("remaining length over 4 bytes")
-            self._want(self.rx, 1, _LENGTH)
-            return _NONE
-        return self._bite(self.got + k, phase)
+            k = self.hdr[1]
+            self.left = self.shift = 0
+        else:
+            k = self.rx[0]
+        self.left |= (k & 127) << self.shift
+        self.shift += 7
+        if k < 128:
+            return self._begin(self.left)
+        if self.shift > 21:
+            raise ProtocolError("remaining length over 4 bytes")
+        self._want(self.rx, 1, _LENGTH)
+        return _NONE
 
     def _begin(self, n):
         b0 = self.hdr[0]
-        self.left = 0
         if not self.up and b0 != 0x20:
             raise ProtocolError("no CONNACK first")
         if b0 >> 4 == _PUBLISH:
@@ -261,21 +253,20 @@ class Engine:
             self.ping = 0
             self._want(self.hdr, 2, _HEADER)
             return _PINGRESP
-        if n > _len(self.rx):
-            self.left = n - _len(self.rx)
-            n = _len(self.rx)
-        self._want(self.rx, n, _BODY)
+        self._bite(_BODY)
         return _NONE
+
+    def _bite(self, phase):
+        n = _len(self.rx)
+        if self.left < n:
+            n = self.left
+        self.left -= n
+        self._want(self.rx, n, phase)
 
     def _packet(self, n):
         rx = self.rx
         pid = rx[0] << 8 | rx[1]
-        b0 = self.hdr[0]
-        kind = b0 >> 4
-        s = self.s
-        if kind == _PUBLISH:
-            self.t_end = pid + 2  # the topic's length stands where other packets have their id
-            return self._message(n, b0)
+        kind = self.hdr[0] >> 4
         if kind == _CONNACK:
             self.up = not rx[1]
             return kind
@@ -284,113 +275,77 @@ class Engine:
         self.pid = pid
         self.p_end = n
         if kind == _PUBREL:
-            s.release(pid)
+            self.s.release(pid)
             self.ack(0x70, pid)
             return kind
-        if kind >= _SUBACK and pid in s.pids:
-            i = s.pids.index(pid)
-            if s.state[i] == kind:
-                self.filters = s.topic[i]
-                self.wanted = s.payload[i]
-                if kind == _SUBACK:
-                    self._codes(n)
-        did = s.on_ack(kind, pid)
-        if did < 0:
-            raise ProtocolError("ack of the wrong kind", b0, pid)
-        if did == _SEND_PUBREL:
+        if kind >= _SUBACK:
+            self._filters(kind, pid)
+        n = self.s.on_ack(kind, pid)
+        if n < 0:
+            raise ProtocolError("ack of the wrong kind", kind, pid)
+        if n == _SEND_PUBREL:
             self.ack(0x62, pid)
-        return kind if did else _REPEATED
+        return kind if n else _REPEATED
 
-    def _codes(self, n):
-        ok = _len(self.filters) == n - 2
-        while ok and n > 2:
-            n -= 1
-            ok = self.rx[n] in b"\0\1\2\x80"
-        if not ok:
-            raise ProtocolError("SUBACK: return codes")
+    def _filters(self, kind, pid):
+        # what a SUBACK or UNSUBACK is for: its slot is free in a moment
+        s = self.s
+        if pid in s.pids:
+            i = s.pids.index(pid)
+            self.filters = s.topic[i]
+            self.wanted = s.payload[i]
+            if kind == s.state[i] == _SUBACK:
+                i = self.p_end
+                ok = _len(self.filters) == i - 2
+                while ok and i > 2:
+                    i -= 1
+                    ok = self.rx[i] in b"\0\1\2\x80"
+                if not ok:
+                    raise ProtocolError("SUBACK: return codes")
 
-    def _message(self, n, b0):
+    def _message(self, n, phase):
+        # n bytes of a PUBLISH stand in rx, its beginning when phase is _BODY
         rx = self.rx
-        at = self.t_end
-        qos = b0 & 6
-        if qos:
-            at += 2
-        if at > n + self.left or self.t_end == 2:
-            raise ProtocolError("PUBLISH: topic length")
+        left = self.left
+        if phase == _BODY:
+            self.t_end = at = (rx[0] << 8 | rx[1]) + 2
+            self.repeated = False
+            self.oversize += left > 0
+            if self.hdr[0] & 6:
+                at += 2
+            if at > n + left or self.t_end == 2:
+                raise ProtocolError("PUBLISH: topic length")
+        else:
+            at = self.skip
         self.p_off = at
         self.p_end = n
-        self.skip = 0
-        if self.left:
-            self.oversize += 1
-            self.repeated = False
-            if at > n:  # the topic alone is larger than rx: drain up to the id
-                self.t_end = 0
-                self.p_off = n
-                at -= n
-                self.pid = rx[n - 1]  # the id's first byte, where the buffer's end cuts it
-                if qos and at < 3:
-                    self._want(rx, at, _ID)
-                else:
-                    if qos:
-                        self.skip = at - 2
-                    self._next_bite()
-                return _NONE
-        if qos:
-            self.pid = rx[at - 2] << 8 | rx[at - 1]
-        return self._identified(qos)
-
-    def _identified(self, qos):
-        if qos:
-            held = self.s.held
-            if not self.pid:
-                raise ProtocolError("packet id 0")
-            if qos == 4:
-                if self.pid in held:
-                    self.ack(0x50, self.pid)
-                    if not self.left:
-                        return _REPEATED
-                    self.repeated = True
-                elif _len(held) >= _MAX_HELD and 0 not in held:
-                    raise ProtocolError("too many QoS 2 messages without PUBREL")
-        if self.left:
-            self._next_bite()
-            return _NONE if self.repeated else _PART
-        return _PUBLISH
-
-    def _next_bite(self):
-        n = _len(self.rx)
-        if self.left < n:
-            n = self.left
-        if 0 < self.skip < n:
-            n = self.skip
-        self._want(self.rx, n, _BITE)
-
-    def _bite(self, n, phase):
-        rx = self.rx
-        self.left -= n
-        if phase == _ID:
-            self.pid = rx[0] << 8 | rx[1] if n == 2 else self.pid << 8 | rx[0]
-            self.p_off = self.p_end = 0
-            if self.left:
-                return self._identified(self.hdr[0] & 6)
-            self._want(self.hdr, 2, _HEADER)  # the id was the end: no payload
-            self.left = 0
-            ev = self._identified(self.hdr[0] & 6)
-            return _DRAINED if ev == _PUBLISH else ev
-        if self.skip:
-            self.skip -= n
-            if self.skip:
-                self._next_bite()
-            else:
-                self._want(rx, 2, _ID)
+        if at > n:  # topic or id go on behind rx: drain to the payload
+            self.t_end = 0
+            self.skip = at - n
+            self.pid = rx[n - 1]  # the id's first byte, should it be cut in two
+            self._bite(_BITE)
             return _NONE
-        self.p_off = 0
-        self.p_end = n
-        if self.left:
-            self._next_bite()
+        if (phase == _BODY or at) and self.hdr[0] & 6:
+            self.pid = (rx[at - 2] if at > 1 else self.pid) << 8 | rx[at - 1]
+            self._identified()
+        self.skip = 0
+        if left:
+            self._bite(_BITE)
             return _NONE if self.repeated else _PART
         self._want(self.hdr, 2, _HEADER)
-        return _REPEATED if self.repeated else _DRAINED
+        return _REPEATED if self.repeated else _PUBLISH if phase == _BODY else _DRAINED
+
+    def _identified(self):
+        pid = self.pid
+        held = self.s.held
+        if not pid:
+            raise ProtocolError("packet id 0")
+        if self.hdr[0] & 4:
+            if pid in held:
+                self.repeated = True
+                self.ack(0x50, pid)
+            elif _len(held) >= _MAX_HELD and 0 not in held:
+                raise ProtocolError("too many QoS 2 messages without PUBREL")
 
     def accept(self):
         """The application took the message: stage its PUBACK, or hold its id and stage the PUBREC."""
