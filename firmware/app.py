@@ -71,12 +71,8 @@ class Node:
         self.sources = [Source(conf, i) for i, conf in enumerate(cfg["sensors"])]
         self.wifi = Wifi(cfg["wifi_ssid"], cfg["wifi_password"], cfg["hostname"])
         self.stopped = power.stop_button(cfg["stop_pin"])
-        self.client = c = MQTTClient(
-            client_id, cfg["broker"], cfg["port"], cfg["user"] or None, cfg["password"] or None, cfg["keepalive_s"],
-            __import__("tls_context").make(cfg["tls_ca"]) if cfg["tls"] else None,
-            rx_size=64, timeout_ms=cfg["timeout_s"] * 1000,
-        )  # fmt: skip
-        c.set_last_will(self.topic + "status", "offline", True, 1)
+        self.client = self.open(client_id)
+        self.client.set_last_will(self.topic + "status", "offline", True, 1)
         self.first = True
         self.acked = False
         self.joining = Trouble("wifi")
@@ -90,27 +86,38 @@ class Node:
         self.low_b = 1 << 29
         self.feed = watchdog(cfg["watchdog_s"])
 
+    def open(self, client_id, store=None):
+        """The client, not yet connected."""
+        cfg = self.cfg
+        return MQTTClient(
+            client_id, cfg["broker"], cfg["port"], cfg["user"] or None, cfg["password"] or None, cfg["keepalive_s"],
+            __import__("tls_context").make(cfg["tls_ca"]) if cfg["tls"] else None,
+            rx_size=64, timeout_ms=cfg["timeout_s"] * 1000, store=store,
+        )  # fmt: skip
+
     def run(self):
         """Until the stop button is pressed or Ctrl-C; nothing else ends it."""
         try:
             while not self.stopped():
                 self.turn()
                 self.feed()
-            # send what waits, as long as one answer of the broker may take
-            end = ticks_add(ticks_ms(), self.cfg["timeout_s"] * 1000)
-            while (
-                self.client.isconnected() and (self.queue or self.client.inflight) and ticks_diff(end, ticks_ms()) > 0
-            ):
-                self.linking.attempt(self.serve, _TURN_MS)
-            if self.client.isconnected():
-                self.linking.attempt(self.client.publish, self.topic + "status", "offline", True, 1)
-            self.client.disconnect()
+            self.finish(self.cfg["timeout_s"] * 1000)
         except KeyboardInterrupt:
             pass  # whoever is at the serial port wants the prompt now; the broker will publish "offline"
         self.note_heap()
         print("summary: taken=%d published=%d acknowledged=%d dropped=%d heap_low_b=%d" % (
             self.taken, self.published, self.published - self.client.inflight, self.dropped, self.low_b,
         ))  # fmt: skip
+
+    def finish(self, ms):
+        """Send what waits, for up to ms; say "offline" and disconnect."""
+        c = self.client
+        end = ticks_add(ticks_ms(), ms)
+        while c.isconnected() and (self.waiting() or c.inflight) and ticks_diff(end, ticks_ms()) > 0:
+            self.linking.attempt(self.serve, _TURN_MS)
+        if c.isconnected():
+            self.linking.attempt(c.publish, self.topic + "status", "offline", True, 1)
+        c.disconnect()
 
     def turn(self):
         """One turn of at most one connection attempt and one measurement. What goes wrong is told, and tried
@@ -124,11 +131,9 @@ class Node:
                 left_ms = 0
             if not up:
                 sleep_ms(min(left_ms, _TURN_MS))
-            elif (
-                self.linking.attempt(self.serve, min(left_ms, _TURN_MS))
-                and ticks_diff(ticks_ms(), self.t_up) > _LASTED_MS
-            ):
-                self.linking.ended()
+            elif self.linking.attempt(self.serve, min(left_ms, _TURN_MS)):
+                if ticks_diff(ticks_ms(), self.t_up) > _LASTED_MS:
+                    self.linking.ended()
             if running.count and ticks_diff(ticks_ms(), running.since) > _CALM_MS:
                 running.ended()
         except Exception as e:
@@ -180,18 +185,14 @@ class Node:
             self.synced_s = clock.uptime_s()
 
     def measure(self):
-        """Read every sensor into the queue; when that is full the oldest reading goes, and is counted."""
+        """Read every sensor, and set the time of the next measurement."""
         for source in self.sources:
             values = source.trouble.attempt(source.read)
             if values is None:
-                source.found = False
                 continue
             for i, value in enumerate(values):
-                if len(self.queue) >= self.cfg["queue"]:
-                    self.queue.pop(0)
-                    self.dropped += 1
                 self.taken += 1
-                self.queue.append((source, i, value, clock.uptime_s(), self.taken))
+                self.keep(source, i, value)
         interval_ms = int(self.cfg["interval_s"] * 1000)
         self.t_next = ticks_add(self.t_next, interval_ms)
         if ticks_diff(self.t_next, ticks_ms()) <= 0:  # late by a whole interval: no burst to catch up, and time to send
@@ -203,35 +204,52 @@ class Node:
         self.low_b = min(self.low_b, gc.mem_free())
 
     def serve(self, ms):
-        """Hand readings to the client as long as it has slots for them, then let it work for up to ms. Raises what
-        its poll raises."""
+        """Hand readings to the client, then let it work for up to ms. Raises what they raise."""
+        self.hand_over()
         c = self.client
-        while self.queue:
-            before = c.inflight
-            try:
-                if c.publish(*self.message(*self.queue[0]), False, self.cfg["qos"], False) is None:
-                    break
-            except OSError:
-                if c.inflight > before:  # the link went down, but it has a slot: again would be twice
-                    self.gave()
-                raise
-            self.gave()
         c.poll(ms)
         if self.published and not self.acked and not c.inflight:
             self.acked = True
             print("broker: took the first readings")
 
+    def waiting(self):
+        """Readings that were not yet handed to the client."""
+        return len(self.queue)
+
+    def keep(self, source, i, value):
+        """Let a reading wait for the broker; when too many do, the oldest goes and is counted."""
+        if len(self.queue) >= self.cfg["queue"]:
+            self.queue.pop(0)
+            self.dropped += 1
+        self.queue.append((source, i, value, clock.uptime_s(), self.taken))
+
+    def hand_over(self):
+        """Publish what waits as far as the client has slots for it. Raises OSError when the link is down."""
+        c = self.client
+        while self.queue:
+            topic, payload = self.message(*self.queue[0])
+            before = c.inflight
+            try:
+                if c.publish(topic, payload, False, self.cfg["qos"], False) is None:
+                    return
+            except OSError:
+                if c.inflight > before:  # the link went down, but the message has its slot: again would be twice
+                    self.handed_over()
+                raise
+            self.handed_over()
+
+    def handed_over(self):
+        self.queue.pop(0)
+        self.published += 1
+
     def message(self, source, i, value, up_s, seq):
+        """Topic and payload of a reading that was taken at uptime up_s."""
         quantity, unit, places = source.sensor.fields[i]
         time = clock.unix_s(up_s)
         if time is None:
             time = 'null,"up_s":%d' % up_s
         payload = '{"value":%s,"unit":"%s","time":%s,"seq":%d}' % (decimal(value, places), unit, time, seq)
         return self.topic + source.name + "/" + quantity, payload
-
-    def gave(self):
-        self.queue.pop(0)
-        self.published += 1
 
 
 def run(cfg):

@@ -29,14 +29,10 @@ def unix_s(up_s):
 
 
 def sync(host):
-    """Set the clock from an NTP server. Blocks for the name look-up and up to 2 s more. Raises OSError in words."""
-    try:
-        import ntptime
+    """Set the clock from an NTP server. Blocks for the name look-up and up to 2 s more. Raises what the port's driver
+    does: OSError, IndexError of an empty look-up, ImportError where it has none."""
+    import ntptime
 
-        ntptime.host = host
-        ntptime.timeout = 2
-        ntptime.settime()
-    except ImportError:
-        raise OSError("this firmware has no ntptime: set ntp_host to nothing")
-    except Exception as e:  # OSError, IndexError of an empty look-up, OverflowError of a wild answer
-        raise OSError("no time from %s: %s" % (host, e))
+    ntptime.host = host
+    ntptime.timeout = 2
+    ntptime.settime()

@@ -137,6 +137,11 @@ def check(given):
         got[key] = value
     if got["tls_ca"] and not got["tls"]:
         wrong.append("tls_ca is given but tls is false; needed is true, or no tls_ca")
+    if not wrong and got["watchdog_s"]:
+        # what one attempt to connect may take, name look-ups included
+        turn_s = got["wifi_timeout_s"] + 6 * got["timeout_s"] + 20
+        if got["watchdog_s"] < turn_s:
+            wrong.append("watchdog_s is %d; with these timeouts needed is 0, or from %d" % (got["watchdog_s"], turn_s))
     if wrong:
         raise ValueError("\n".join("config.json: " + line for line in wrong))
     return got

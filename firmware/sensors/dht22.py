@@ -16,7 +16,7 @@ class Sensor:
         self.device = DHT22(Pin(self.pin))
 
     def probe(self):
-        self.read()
+        """Nothing: the device gives no second answer within 2 s, and the first one is the reading."""
 
     def read(self):
         """Takes 5 ms with interrupts off. The device measures every 2 s at most."""

@@ -1,0 +1,128 @@
+"""The firmware on a fake board, a fake network with a model broker, and one virtual clock: what these tests need.
+
+w = World({"values": {"dht22 4": [[21.5, 40]]}}, sensors=[{"type": "dht22", "name": "room", "pin": 4}])
+w.run(5000)                       # node.turn() for 5 s of the virtual time
+w.readings("room/temperature")    # what the broker took
+"""
+
+import gc
+import json
+import sys
+
+HOST_TESTS = __file__.replace("\\", "/").rsplit("/", 2)[0]
+ROOT = HOST_TESTS.rsplit("/", 1)[0] if "/" in HOST_TESTS else "."
+for folder in (HOST_TESTS + "/fakes/board", ROOT + "/firmware", ROOT + "/firmware/lib"):
+    # first: host_tests has folders with the names of modules, which MicroPython would take for them
+    if folder not in sys.path[:3]:
+        sys.path.insert(0, folder)
+
+import fakes.shim  # noqa: F401
+from fakes.bench import wire_up
+from fakes.clock import Clock, ticks_add, ticks_diff
+from fakes.model import Model
+from fakes.net import Net
+
+if sys.implementation.name != "micropython":
+    gc.mem_free = lambda: 1 << 20
+
+import fake_board
+import network
+import ntptime
+
+
+class _Gc:
+    """CPython's takes 50 ms each time in a process as large as pytest's."""
+
+    collect = staticmethod(int)
+    mem_free = staticmethod(lambda: 1 << 20)
+
+
+HOST = "broker.test"
+NOW_S = 1795466220
+
+
+def conf(**keys):
+    """A configuration that check() takes, with `keys` in it."""
+    import config
+
+    given = {"wifi_ssid": "lab", "wifi_password": "12345678", "broker": HOST, "client_id": "n1", "interval_s": 10}
+    given.update(keys)
+    return config.check(given)
+
+
+def said():
+    """Printed lines from now on, in a list. The firmware's modules print into it until the next call."""
+    import app
+    import health
+
+    lines = []
+
+    def record(*what):
+        lines.append(" ".join(str(x) for x in what))
+
+    app.print = health.print = record
+    return lines
+
+
+class World:
+    """script: what the board is like (fake_board). keys: of the configuration."""
+
+    def __init__(self, script=None, **keys):
+        self.clock = Clock()
+        self.net = Net(self.clock)
+        self.broker = Model(self.clock)
+        self.net.serve(HOST, 1883, self.broker)
+        wire_up(self.net, self.clock)
+        self.set_up_board({"wifi": {"lab": "12345678"}} if script is None else script)
+        import app
+
+        if sys.implementation.name != "micropython":
+            app.gc = _Gc
+        self.said = said()
+        self.node = app.Node(conf(**keys))
+
+    def set_up_board(self, script):
+        """The board's modules and the firmware's live by this clock; the board is just switched on."""
+        import app
+        import clock
+        import health
+        import sensors.ds18b20
+        import sensors.internal
+        import wifi
+
+        fake_board.use(script)
+        fake_board.ticks_ms = self.clock.ticks_ms
+        network.WLAN._the.clear()
+        ntptime.asked.clear()
+        for module in (app, clock, health, wifi, sensors.internal, sensors.ds18b20):
+            for name, f in (
+                ("ticks_ms", self.clock.ticks_ms),
+                ("ticks_diff", ticks_diff),
+                ("ticks_add", ticks_add),
+                ("sleep_ms", self.clock.sleep_ms),
+            ):
+                if hasattr(module, name):
+                    setattr(module, name, f)
+        self.began = self.clock.now
+        self.epoch_s = NOW_S
+        clock.time = lambda: self.epoch_s + (self.clock.now - self.began) / 1000
+        clock._t = self.clock.ticks_ms()
+        clock._up_ms = 0
+
+    def run(self, ms):
+        """node.turn() for ms."""
+        end = self.clock.now + ms
+        while self.clock.now < end:
+            self.node.turn()
+
+    def readings(self, name=""):
+        """The readings that the broker took, decoded, in their order; of one SENSOR/QUANTITY when it is given."""
+        return [
+            json.loads(p if isinstance(p, str) else bytes(p).decode())
+            for topic, p, qos in self.broker.accepted
+            if not topic.endswith("/status") and topic.endswith(name)
+        ]
+
+    def status(self):
+        """What the broker took under the availability topic."""
+        return [bytes(p) for topic, p, qos in self.broker.accepted if topic.endswith("/status")]

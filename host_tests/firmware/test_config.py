@@ -1,0 +1,113 @@
+"""config.json: every key is checked, and what is wrong is said in one line that names it."""
+
+import json
+
+import on_board
+from fakes.check import equal, raises
+
+import config
+
+GOOD = {"wifi_ssid": "lab", "broker": "10.0.0.1"}
+
+
+def lines(**keys):
+    """What check() says is wrong with GOOD and `keys`."""
+    given = dict(GOOD)
+    given.update(keys)
+    return str(raises(ValueError, config.check, given)).split("\n")
+
+
+def test_two_keys_are_enough_and_the_rest_has_defaults():
+    got = config.check(dict(GOOD))
+    equal(sorted(got), sorted(row[0] for row in config._KEYS))
+    equal(got["qos"], 2)
+    equal(got["sensors"][0]["type"], "internal")
+
+
+def test_the_example_is_right_and_has_every_key():
+    with open(on_board.ROOT + "/firmware/config.example.json") as f:
+        example = json.load(f)
+    config.check(example)
+    equal(sorted(example), sorted(row[0] for row in config._KEYS))
+
+
+def test_a_missing_key_is_named():
+    said = str(raises(ValueError, config.check, {"wifi_ssid": "lab"}))
+    equal(said, "config.json: broker is missing; needed is the name or address of the MQTT broker")
+
+
+def test_a_wrong_value_is_named_with_what_was_found_and_what_is_right():
+    equal(
+        lines(interval_s="60"),
+        ['config.json: interval_s is "60" (a text); needed is a number from 0.1 to 86400 (seconds between readings)'],
+    )
+    for key, value, needed in (
+        ("qos", 3, "a whole number from 0 to 2"),
+        ("qos", 1.5, "a whole number from 0 to 2"),
+        ("qos", True, "a whole number from 0 to 2"),
+        ("tls", 1, "true or false"),
+        ("wifi_ssid", "x" * 33, "a text of 1 to 32 bytes"),
+        ("wifi_ssid", "ü" * 17, "a text of 1 to 32 bytes"),
+        ("broker", None, "a text of 1 to 253 bytes"),
+        ("topic", "a/#", "without + and #"),
+        ("sensors", [], "a list of 1 to 16"),
+        ("sensors", ["dht22"], "a list of 1 to 16"),
+    ):
+        said = lines(**{key: value})
+        equal(len(said), 1, said)
+        assert said[0].startswith("config.json: %s is " % key) and needed in said[0], said
+
+
+def test_limits_are_themselves_allowed():
+    for key, default, least, most, _ in config._KEYS:
+        if isinstance(default, (int, float)) and not isinstance(default, bool) and key != "watchdog_s":
+            for value in (least, most):
+                given = dict(GOOD)
+                given.update({key: value, "watchdog_s": 0})
+                equal(config.check(given)[key], value)
+            assert key in lines(**{key: most + 1})[0]
+
+
+def test_an_unknown_key_is_named_with_the_closest_one():
+    equal(lines(wifi_pasword="x" * 8), ["config.json: wifi_pasword is not a key; the closest is wifi_password"])
+    equal(lines(keepalive=60), ["config.json: keepalive is not a key; the closest is keepalive_s"])
+
+
+def test_everything_that_is_wrong_is_said_at_once():
+    said = lines(qos=9, port=-1, colour="red")
+    equal(len(said), 3)
+
+
+def test_no_password_is_ever_shown():
+    for key in ("wifi_password", "password"):
+        for value in ("hunter2", ["hunter2hunter2"], "hunter2" * 20):
+            given = dict(GOOD)
+            given[key] = value
+            try:
+                config.check(given)
+            except ValueError as e:
+                assert "hunter2" not in str(e) and key in str(e), e
+
+
+def test_a_wifi_password_has_no_or_8_characters():
+    assert "8 to 64 characters" in lines(wifi_password="1234567")[0]
+    given = dict(GOOD)
+    given["wifi_password"] = "12345678"
+    config.check(given)
+
+
+def test_sensors_have_types_and_names_of_their_own():
+    equal(lines(sensors=[{"pin": 4}])[0], "config.json: sensors[0].type is missing; needed is a text without + # /")
+    assert "sensors[1].name" in lines(sensors=[{"type": "dht22"}, {"type": "dht22"}])[0]
+    assert "sensors[0].name" in lines(sensors=[{"type": "dht22", "name": "a/b"}])[0]
+    assert "sensors[0].name" in lines(sensors=[{"type": "dht22", "name": 7}])[0]
+
+
+def test_a_watchdog_that_would_bite_while_connecting_is_refused():
+    assert "watchdog_s" in lines(watchdog_s=30)[0]
+
+
+def test_what_is_no_object_or_no_json_or_no_file_is_said():
+    assert "an object" in str(raises(ValueError, config.check, ["x"]))
+    assert "is missing" in str(raises(ValueError, config.read, "no such file.json"))
+    assert "is not JSON" in str(raises(ValueError, config.read, on_board.ROOT + "/firmware/boot.py"))

@@ -1,0 +1,89 @@
+"""wifi.py against a fake radio with the habits of ESP32."""
+
+from fakes.check import equal, raises
+from on_board import World
+
+import fake_board
+import network
+
+
+def station(script=None, ssid="lab", password="12345678"):
+    """(world, Wifi, the fake station): nothing joined yet."""
+    w = World()
+    script = dict(script or {})
+    script.setdefault("wifi", {"lab": "12345678"})
+    fake_board.use(script)
+    from wifi import Wifi
+
+    return w, Wifi(ssid, password), network.WLAN(network.STA_IF)
+
+
+def test_joins_within_the_time_that_joining_takes():
+    w, wifi, sta = station({"join_ms": 2500})
+    began = w.clock.now
+    wifi.connect(20000)
+    assert wifi.isconnected()
+    assert 2500 <= w.clock.now - began < 2700
+
+
+def test_a_wrong_password_is_named_before_the_deadline():
+    w, wifi, sta = station(password="87654321")
+    began = w.clock.now
+    said = str(raises(OSError, wifi.connect, 20000))
+    equal(said, '"lab": wrong password: check wifi_password')
+    assert w.clock.now - began < 6000
+    assert not sta.active()
+
+
+def test_a_network_out_of_reach_is_named():
+    w, wifi, sta = station(ssid="elsewhere")
+    equal(str(raises(OSError, wifi.connect, 20000)), '"elsewhere": no such network in reach: check wifi_ssid')
+
+
+def test_no_answer_ends_at_the_deadline():
+    w, wifi, sta = station({"join_ms": 99000})
+    began = w.clock.now
+    equal(str(raises(OSError, wifi.connect, 20000)), '"lab": no answer in 20 s')
+    assert 20000 <= w.clock.now - began < 20200
+
+
+def test_a_failure_status_that_passes_is_no_failure():
+    w, wifi, sta = station({"join_ms": 3000})
+    settle = sta._settle
+
+    def flicker():
+        # ESP32 says NO_AP_FOUND for a while, then finds it
+        settle()
+        if sta._status == network.STAT_CONNECTING and w.clock.now % 2:
+            return network.STAT_NO_AP_FOUND
+        return sta._status
+
+    sta.status = flicker
+    wifi.connect(20000)
+    assert wifi.isconnected()
+
+
+def test_an_attempt_under_way_is_ended_before_the_next():
+    w, wifi, sta = station({"join_ms": 1000})
+    sta.active(True)
+    sta.connect("lab", "12345678")  # the next connect would be "Wifi Internal State Error"
+    wifi.connect(20000)
+    assert wifi.isconnected()
+
+
+def test_what_the_radio_refuses_is_an_error_in_words():
+    w, wifi, sta = station()
+    sta.active = lambda on=None: False
+    assert "the radio refused" in str(raises(OSError, wifi.connect, 20000))
+
+
+def test_the_access_point_of_esp8266_is_switched_off():
+    World()
+    fake_board.use({"port": "esp8266"})
+    network.WLAN._the.clear()
+    assert network.WLAN(network.AP_IF).active()
+    from wifi import Wifi
+
+    Wifi("lab", "12345678", "kitchen")
+    assert not network.WLAN(network.AP_IF).active()
+    equal(network.hostname(), "kitchen")
