@@ -90,6 +90,11 @@ test-mosqlog: $(READY)  ## the reader of Mosquitto's logs
 test-run: $(READY)  ## make run and the set-up as a user meets them
 	@$(PY) -m pytest -q host_tests/run
 
+.PHONY: mosqlog
+mosqlog: .venv/stamp  ## what happened to each device: LOG=mosquitto.log, ARGS="--html report.html"
+	@$(if $(LOG),,echo 'which log? make mosqlog LOG=/var/log/mosquitto/mosquitto.log' >&2; exit 2)
+	@$(PY) -m tools.mosqlog $(LOG) $(ARGS)
+
 .PHONY: build
 build: .venv/stamp  ## compile the firmware into build/firmware, as it goes onto the board
 	@$(PY) tools/build.py

@@ -70,8 +70,13 @@ def main(argv: list[str] | None = None) -> int:
         return 0
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError       # rich would end the program with status 1
+
+
 def _run(args: argparse.Namespace) -> int:
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    console = _Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     files = read.in_order(args.logs, args.time_format)
     analyser = Analyser(at=args.moments, sequence=SEQUENCE if args.html else 0,
                         watched=frozenset(args.client), tell=_teller(args, console))
