@@ -191,10 +191,3 @@ def test_ids_run_from_1_to_65535_and_skip_those_in_flight():
     s.pid = 65534
     equal(s.pids[s.reserve(4, 0x32, b"", b"")], 2)
     assert 0 not in s.pids
-
-
-def test_clear_forgets_both_directions():
-    s = slot("W_PUBREC")
-    s.hold(3)
-    s.clear()
-    equal((s.pids, held(s), s.todos), ([0, 0, 0], [], 0))

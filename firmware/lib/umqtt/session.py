@@ -112,31 +112,26 @@ class Session:
         if self.b0[i] & 8:
             self.resends += 1
         self.b0[i] |= 8
-        self._done(i)
-
-    def _done(self, i):
-        if self.todo[i]:
-            self.todo[i] = 0
-            self.todos -= 1
+        self.todos -= self.todo[i]
+        self.todo[i] = 0
 
     def free(self, i):
         """Give slot i back."""
-        self._done(i)
-        self.pids[i] = self.state[i] = self.b0[i] = _FREE
+        self.todos -= self.todo[i]
+        self.pids[i] = self.state[i] = self.b0[i] = self.todo[i] = _FREE
         self.topic[i] = self.payload[i] = None
 
     def on_ack(self, kind, pid):
         """An ack of packet type `kind` (4, 5, 7, 9, 11) for `pid` came: returns the action of the table."""
-        if pid not in self.pids:
-            return _PUBREL if kind == _W_PUBREC else _IGNORE
-        i = self.pids.index(pid)
-        if not self.b0[i] & 8:
+        i = self.pids.index(pid) if pid in self.pids else -1
+        if i < 0 or not self.b0[i] & 8:
             return _PUBREL if kind == _W_PUBREC else _IGNORE
         state = self.state[i]
-        if kind == _W_PUBREC and state in (_W_PUBREC, _W_PUBCOMP):
+        if kind == _W_PUBREC and state in b"\5\7":
             self.state[i] = _W_PUBCOMP
             self.topic[i] = self.payload[i] = None
-            self._done(i)
+            self.todos -= self.todo[i]
+            self.todo[i] = 0
             return _PUBREL
         if kind != state:
             return _VIOLATION
@@ -169,13 +164,6 @@ class Session:
             elif state:
                 if not present and state < _W_SUBACK:
                     self.b0[i] &= 0x37
-                if not self.todo[i]:
-                    self.todo[i] = 1
-                    self.todos += 1
+                self.todos += 1 - self.todo[i]
+                self.todo[i] = 1
             i += 1
-
-    def clear(self):
-        """Forget everything in flight, both ways: a clean session [3.1.2.4]."""
-        for i in range(len(self.pids)):
-            self.free(i)
-        self.held = [0] * _HELD

@@ -57,7 +57,7 @@ class MQTTClient(client.MQTTClient):
 
     def _connack(self):
         if self.clean_session and not self.e.rx[1]:
-            self.s.clear()
+            self.s.__init__(len(self.s.pids))  # a clean session begins with nothing [3.1.2.4]
             self.subs.clear()
         super()._connack()
 
