@@ -22,7 +22,7 @@ class BuildError(Exception):
     """What does not compile, in the compiler's words."""
 
 
-def build(dest: Path, firmware: Path = FIRMWARE, optimize: int = 2) -> list[str]:
+def build(dest: Path, firmware: Path = FIRMWARE, optimize: int = 3) -> list[str]:
     """Fill `dest` with the compiled firmware; returns the names of its files, "/" between folders.
 
     `dest` is replaced as a whole, or stays as it was when BuildError is raised.
@@ -47,7 +47,7 @@ def build(dest: Path, firmware: Path = FIRMWARE, optimize: int = 2) -> list[str]
     return names
 
 
-def compile_one(source: Path, target: Path, name: str, optimize: int = 2) -> None:
+def compile_one(source: Path, target: Path, name: str, optimize: int = 3) -> None:
     """One .py to .mpy; `name` is what a traceback on the board shows. Raises BuildError."""
     command = [mpy_cross, "-O%d" % optimize, "-s", name, "-o", str(target), str(source)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
