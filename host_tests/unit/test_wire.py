@@ -14,21 +14,21 @@ def test_publish_is_what_the_codec_says_for_every_length_of_the_length():
         for qos in (0, 1, 2):
             tx = bytearray()
             payload = bytes(n)
-            wire.publish(tx, 0x30 | qos << 1, b"a/b", 0x1234 if qos else 0, n)
+            wire.publish(tx, n, 0x30 | qos << 1, b"a/b", 0x1234 if qos else 0)
             tx.extend(payload)
             equal(bytes(tx), packets.encode(packets.PUBLISH, 0x1234, topic="a/b", payload=payload, qos=qos), (n, qos))
 
 
 def test_publish_appends_behind_what_is_there():
     tx = bytearray(b"before")
-    wire.publish(tx, 0x31, b"t", 0, 2)
+    wire.publish(tx, 2, 0x31, b"t", 0)
     equal(bytes(tx), b"before\x31\x05\x00\x01t")
 
 
 def test_the_largest_lengths_need_three_and_four_bytes():
     for n, want in ((2097151 - 5, b"\xff\xff\x7f"), (2097152 - 5, b"\x80\x80\x80\x01"), (268435455 - 5, b"\xff\xff\xff\x7f")):
         tx = bytearray()
-        wire.publish(tx, 0x30, b"abc", 0, n)
+        wire.publish(tx, n, 0x30, b"abc", 0)
         equal(bytes(tx[1 : 1 + len(want)]), want)
 
 

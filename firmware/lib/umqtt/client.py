@@ -136,7 +136,7 @@ class MQTTClient:
             self.connects += 1
             if self.resub:
                 self._resubscribe(timeout_ms)
-            self._flush()
+            self._step(-1)
         except Exception as x:
             self._close(x)
             raise
@@ -152,7 +152,7 @@ class MQTTClient:
                 if i < 0:
                     self._step(self._left(end))
             pid = self.s.pids[i]
-            self._flush()
+            self._step(-1)
             while self.s.pids[i] == pid:
                 self._step(self._left(end))
         self.resub = False
@@ -206,7 +206,7 @@ class MQTTClient:
         if e.n or self.s.todos or not e.up:
             self._ready(_len(self.topic_b) + _len(msg) + 7, timeout_ms)
         e.publish(0x31 if retain else 0x30, self.topic_b, 0, msg)
-        self._flush()
+        self._step(-1)
         if e.n and not self.busy:
             self._drain(timeout_ms)
         return 0
@@ -295,7 +295,7 @@ class MQTTClient:
     def _wait(self, i, pid, wait, end):
         # what a callback publishes is stored together with the note that it ran, what the outbox hands over together
         if self.e.up and not (self.store and (self.busy or self.store.cork)):
-            self._flush()
+            self._step(-1)
         if wait and not self.busy:
             while self.s.pids[i] == pid:
                 self._turn(end)
@@ -356,10 +356,10 @@ class MQTTClient:
                 e.tx.extend(b"\xe0\0")
                 e.n = e.n or 2
                 e.up = False  # nothing goes out behind it [3.14.4]
-                self._flush()
+                self._step(-1)
                 while e.n and not self.busy:
                     self.t.wait(self._left(end), -1)
-                    self._flush()
+                    self._step(-1)
         except (OSError, MQTTException):
             pass
         finally:
@@ -371,7 +371,7 @@ class MQTTClient:
         """Send a PINGREQ now; its PINGRESP is then expected within half the keep-alive. Raises OSError."""
         self._ready(2, None)
         self.e.pingreq(ticks_ms())
-        self._flush()
+        self._step(-1)
 
     def poll(self, ms=0):
         """Do all that is due: send, take one packet, call back, keep alive, reconnect; wait up to ms for a packet.
@@ -386,54 +386,57 @@ class MQTTClient:
         return self._step(ms)
 
     def _step(self, ms):
+        # poll without reconnect; ms < 0: send only, which may be done inside a callback
         e = self.e
         t = self.t
-        if t.sock is None or self.busy:
+        if t.sock is None or self.busy and ms >= 0:
             raise OSError(code("ENOTCONN", 107), "poll inside a callback" if self.busy else "not connected")
-        while 1:
-            self._flush()
-            now = ticks_ms()
-            while e.room(4):
-                k = t.recv(e.rbuf, e.need)
-                if k < 0:
-                    self._lost(t.err, t.words)
-                if not k:
-                    break
-                try:
-                    k = e.received(k, now)
-                except ProtocolError as x:
-                    self._close(x)
-                    raise
-                if k:
-                    self._event(k)
-                    return 1
-            left = e.due(now)
-            if left <= 0:
-                self._lost(code("ETIMEDOUT", 110), "no PINGRESP in time")
-            if e.n:
-                self._flush()
-            if ms <= 0:
-                return 0
-            t.wait(left if left < ms else ms, e.n)
-            ms = 0
-
-    def _sync(self):
         try:
-            self.store.sync()
-        except OSError as x:
-            self._close(x)  # what must be remembered is not: nothing leaves
-            raise
+            while 1:
+                self._flush()
+                if ms < 0:
+                    return 0
+                now = ticks_ms()
+                while not e.n or e.room(4):
+                    k = t.recv(e.rbuf, e.need)
+                    if not k:
+                        if k is None:
+                            break
+                        self._lost(code("ECONNRESET", 104), "closed by the broker")
+                    k = e.received(k, now)
+                    if k:
+                        self._event(k)
+                        return 1
+                left = e.due(now)
+                if left <= 0:
+                    self._lost(code("ETIMEDOUT", 110), "no PINGRESP in time")
+                if e.n:
+                    self._flush()
+                if not ms:
+                    return 0
+                t.wait(left if left < ms else ms, e.n)
+                ms = 0
+        except Exception as x:
+            if self.busy and ms >= 0:
+                self.busy = False
+                raise  # the callback's
+            if t.sock is None:
+                raise  # closed with a reason
+            if isinstance(x, (OSError, ValueError)):
+                x = t.fault(x)
+                if x is None:
+                    return 0
+            self._close(x)
+            raise x
 
     def _flush(self):
         e = self.e
         if self.store and self.store.must:
-            self._sync()
+            self.store.sync()  # what must be remembered, before anything leaves
         while 1:
             while e.n:
                 k = self.t.send(e.ob, e.off, e.n)
-                if k <= 0:
-                    if k < 0:
-                        self._lost(self.t.err, self.t.words)
+                if not k:
                     return
                 e.sent(k, ticks_ms())
             if not self.s.todos or not e.up or not e.stage():
@@ -481,14 +484,12 @@ class MQTTClient:
     def _deliver(self, flags):
         e = self.e
         state = None
-        self.busy = True
-        try:
-            if self.view:
-                state = self.view(e.rx, e.t_end, e.p_off, e.p_end, e.hdr[0] & 15 | flags)
-            elif self.cb:
-                state = self._message(bytes(e.rx[2 : e.t_end]), bytes(e.rx[e.p_off : e.p_end]), e.hdr[0] & 1 == 1)
-        finally:
-            self.busy = False
+        self.busy = True  # until it returns: then, or in _step when it raises, it is False again
+        if self.view:
+            state = self.view(e.rx, e.t_end, e.p_off, e.p_end, e.hdr[0] & 15 | flags)
+        elif self.cb:
+            state = self._message(bytes(e.rx[2 : e.t_end]), bytes(e.rx[e.p_off : e.p_end]), e.hdr[0] & 1 == 1)
+        self.busy = False
         if flags < 16 or flags == 32:
             self._accept(state)
 

@@ -9,13 +9,11 @@ that would block with the same arguments.
 Imports neither time, socket nor anything that waits; `ticks_diff` only subtracts.
 """
 
-from struct import pack_into
 from time import ticks_diff
 
 from micropython import const
 
-from umqtt import wire
-from umqtt.wire import ProtocolError
+from umqtt.wire import ProtocolError, head, publish, subscribe
 
 _len = len
 
@@ -95,21 +93,17 @@ class Engine:
     def publish(self, b0, topic, pid, payload):
         """Stage a PUBLISH. `payload` is not copied when the packet exceeds tx_size: it must stay as it is until
         sent."""
-        tx = self.tx
-        wire.publish(tx, b0, topic, pid, _len(payload))
-        if _len(tx) + _len(payload) > self.tx_size:
+        publish(self.tx, _len(payload), b0, topic, pid)
+        if _len(self.tx) + _len(payload) > self.tx_size:
             self.big = payload
         else:
-            tx.extend(payload)
+            self.tx.extend(payload)
         if not self.n:
-            self.n = _len(tx)
+            self.n = _len(self.tx)
 
     def ack(self, b0, pid):
         """Stage one of the packets that hold nothing but an id."""
-        tx = self.tx
-        at = _len(tx)
-        tx.extend(b"\0\0\0\0")
-        pack_into("!BBH", tx, at, b0, 2, pid)
+        head(self.tx, b0, 2, pid)
         if not self.n:
             self.n = 4
 
@@ -131,7 +125,7 @@ class Engine:
         elif self.n:
             return False
         elif state > _SUBACK - 1:
-            wire.subscribe(self.tx, pid, topic, payload)
+            subscribe(self.tx, pid, topic, payload)
             self.n = _len(self.tx)
         else:
             self.ack(0x62, pid)

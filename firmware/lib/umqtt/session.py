@@ -65,7 +65,7 @@ class Session:
         self.pids = [0] * window  # 0: the slot is free
         self.state = bytearray(window)
         self.b0 = bytearray(window)  # PUBLISH: its first byte, DUP once it was staged; others: 8 once staged
-        self.todo = bytearray(window)  # 1: to be sent on this connection
+        self.todo = [0] * window  # 1: to be sent on this connection
         self.age = [0] * window  # order of reservation
         self.topic = [None] * window  # of a SUBSCRIBE: its filters
         self.payload = [None] * window  # of a SUBSCRIBE: its QoS bytes, None makes it an UNSUBSCRIBE
@@ -99,6 +99,8 @@ class Session:
 
     def oldest(self):
         """The slot that is to be sent next: reserved first; -1 when there is none."""
+        if self.todos == 1:
+            return self.todo.index(1)
         best = -1
         i = 0
         for t in self.todo:

@@ -1,7 +1,7 @@
 """One TCP connection, with or without TLS on it; the only file that knows what sockets of the ports do and return.
 
-n > 0: so many bytes moved. 0: nothing yet, try again. Negative: dead, `err` is the errno, `words` the reason. Nothing
-but `open` and `wait` waits.
+`recv(buf, n)` and `send(buf, off, n)` are the stream's own methods: n > 0 bytes moved, None nothing yet, 0 from `recv`
+closed by the broker; what they raise goes to `fault`. Nothing but `open` and `wait` waits.
 """
 
 import errno
@@ -26,8 +26,6 @@ class Transport:
         self.sock = None
         self.addr = None  # of the last open that succeeded: a name look-up blocks, and takes seconds without a network
         self.tls = None  # the module, once it is asked for
-        self.err = 0
-        self.words = ""
 
     def secure(self):
         """Load what TLS takes, before it is needed."""
@@ -71,45 +69,27 @@ class Transport:
     def adopt(self, sock):
         """Use `sock`, a connected stream that does not block."""
         self.sock = sock
-        self._readinto = sock.readinto
-        self._write = sock.write
+        self.recv = sock.readinto
+        self.send = sock.write
         poll = select.poll()
         poll.register(sock, _POLLIN)
         self._mask = _POLLIN
         self._modify = poll.modify
         self._ipoll = poll.ipoll
 
-    def send(self, buf, off, n):
-        """Send up to n bytes of buf from off."""
-        try:
-            return self._write(buf, off, n) or 0
-        except (OSError, ValueError) as e:
-            return self._dead(e)
-
-    def recv(self, buf, n):
-        """Receive up to n bytes into the start of buf."""
-        try:
-            k = self._readinto(buf, n)
-        except (OSError, ValueError) as e:
-            return self._dead(e)
-        if k == 0:
-            self.err = code("ECONNRESET", 104)
-            self.words = "closed by the broker"
-            return -1
-        return k or 0
-
-    def _dead(self, e):
+    def fault(self, e):
+        """What an exception that came out of send or recv means: None for try again, else the OSError to raise."""
         err = e.args[0] if e.args else 0
         # EAGAIN, EINPROGRESS, EALREADY: ESP32 says so right after connect instead of None
         if err in (11, 114, 115, 119):
-            return 0
+            return None
+        if err == 28:  # ENOSPC is the store's
+            return e
         if not isinstance(err, int):  # mbedtls on a certificate: ValueError
             err = code("ECONNABORTED", 103)
         if -200 < err < 0:
             err = -err  # a socket's error that came through mbedtls
-        self.err = err
-        self.words = self.tls.words(e) if self.tls else "link down"
-        return -1
+        return OSError(err, self.tls.words(e) if self.tls else "link down")
 
     def wait(self, ms, writing):
         """Wait up to ms for something to read; when `writing` for room to write too, when it is negative for that alone."""
@@ -124,7 +104,7 @@ class Transport:
         """Close; nothing happens when it is closed."""
         sock = self.sock
         if sock:
-            self.sock = self._readinto = self._write = self._modify = self._ipoll = None
+            self.sock = self.recv = self.send = self._modify = self._ipoll = None
             try:
                 sock.close()
             except OSError:

@@ -4,8 +4,6 @@ Imports nothing of ours. The functions append to `tx`, a bytearray whose spare c
 so that appending allocates nothing (`bytearray.extend` copies any buffer into room that is already there).
 """
 
-from struct import pack_into
-
 _len = len  # a builtin is found last in a linear table; a module global costs a third of it
 
 
@@ -70,18 +68,13 @@ def number(x, most):
 def head(tx, b0, n, first):
     """Append a fixed header [2.2] for n remaining bytes and the 16-bit number `first` that every packet with a body
     begins with."""
-    if n > 127:
-        tx.append(b0)
-        while n > 127:
-            tx.append(n & 127 | 128)
-            n >>= 7
-        tx.append(n)
-        tx.append(first >> 8)
-        tx.append(first & 255)
-    else:
-        at = _len(tx)
-        tx.extend(b"\0\0\0\0")
-        pack_into("!BBH", tx, at, b0, n, first)
+    tx.append(b0)
+    while n > 127:
+        tx.append(n & 127 | 128)
+        n >>= 7
+    tx.append(n)
+    tx.append(first >> 8)
+    tx.append(first & 255)
 
 
 def string(tx, x):
@@ -94,16 +87,14 @@ def string(tx, x):
     tx.extend(x)
 
 
-def publish(tx, b0, topic, pid, n):
+def publish(tx, n, b0, topic, pid):
     """Append a PUBLISH [3.3] but for its n bytes of payload; b0 is 0x30 | dup << 3 | qos << 1 | retain, pid 0 for QoS
     0."""
-    tl = _len(topic)
-    head(tx, b0, tl + n + (4 if pid else 2), tl)
+    head(tx, b0, _len(topic) + n + (4 if pid else 2), _len(topic))
     tx.extend(topic)
     if pid:
-        at = _len(tx)
-        tx.extend(b"\0\0")
-        pack_into("!H", tx, at, pid)
+        tx.append(pid >> 8)
+        tx.append(pid & 255)
 
 
 def connect(client_id, user, password, keepalive, clean, level, will):
