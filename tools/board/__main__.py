@@ -1,0 +1,151 @@
+"""`python -m tools.board`: put a virtual board on a serial port until Ctrl-C or SIGTERM."""
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from tools.board.board import Board, Fit, serve
+from tools.board.nor import NorFlash
+from tools.board.rom import SILICON
+from tools.board.serial_ports import PtyPort, Rfc2217Port
+
+ROOT = Path(__file__).resolve().parents[2]
+FROZEN = Path(__file__).with_name("frozen")
+# What the sensors show when no script says otherwise: a warm chip, a dry room, a DHT22 that misses an answer.
+VALUES = {
+    "chip": [41, 41.5, 42],
+    "dht22 4": [[21.5, 40.2], [21.6, 40.1], None, [21.7, 40.2]],
+    "ds18b20 5": [19.25, 19.31],
+    "adc 34": [1985, 1984],
+}
+FAKES = ROOT / "host_tests" / "fakes" / "board"
+
+
+def main() -> int:
+    """Exit status 0 after Ctrl-C, SIGTERM or --unplug-after; 2 for wrong arguments."""
+    p = argparse.ArgumentParser(
+        prog="make board",
+        description="A virtual ESP32 or ESP8266 on a serial port: stock esptool flashes it, stock mpremote talks"
+        " to the MicroPython on it. Its flash is a file and outlives it. Several can run at once.",
+    )
+    p.add_argument("--chip", default="esp32", choices=sorted(SILICON), help="default: esp32")
+    p.add_argument("--flash", help="file that holds the flash; default: build/board/CHIP.flash")
+    p.add_argument("--flash-size", type=int, default=4, choices=(1, 2, 4, 8, 16), metavar="MIB",
+                   help="size of the flash: 1, 2, 4, 8 or 16 MiB; default 4")  # fmt: skip
+    p.add_argument("--link", help="make this symbolic link to the port; default: build/board/CHIP")
+    p.add_argument("--rfc2217", type=int, metavar="TCP_PORT", nargs="?", const=0,
+                   help="be an RFC 2217 server on loopback instead of a pty: carries DTR and RTS, so that"
+                   " esptool resets the board by itself, but is slow")  # fmt: skip
+    p.add_argument("--micropython", default=os.environ.get("MICROPYTHON"),
+                   help="the MicroPython to run; default: $MICROPYTHON, .cache/micropython")  # fmt: skip
+    p.add_argument("--free-heap", type=int, default=0, metavar="B",
+                   help="free heap after the start; default: what such a board has")  # fmt: skip
+    p.add_argument("--modules", default=str(FAKES), metavar="DIR",
+                   help="the board's own modules (machine, network, ...)")  # fmt: skip
+    p.add_argument("--script", metavar="FILE",
+                   help="JSON with what sensors and networks are like: host_tests/fakes/board/fake_board.py")  # fmt: skip
+    p.add_argument("--unplug-after", type=int, default=0, metavar="B",
+                   help="pull the cable and the power after B bytes from the host")  # fmt: skip
+    p.add_argument("--raw-output", action="store_true",
+                   help="do not turn \\n into \\r\\n; `mpremote mount` needs that")  # fmt: skip
+    p.add_argument("-v", "--verbose", action="store_true", help="tell of resets on stderr")
+    a = p.parse_args()
+
+    folder = ROOT / "build" / "board"
+    micropython = a.micropython or str(ROOT / ".cache/micropython/micropython")
+    if not shutil.which(micropython):
+        print("board: no MicroPython at %s; run `make setup`" % micropython, file=sys.stderr)
+        return 2
+    script = {}
+    if a.script:
+        try:
+            script = json.loads(Path(a.script).read_text())
+        except (OSError, ValueError) as e:
+            print("board: --script %s: %s" % (a.script, e), file=sys.stderr)
+            return 2
+    flash_path = Path(a.flash) if a.flash else folder / (a.chip + ".flash")
+    link = Path(a.link) if a.link else folder / a.chip
+    for path in (flash_path, link):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    ends = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ends.append(True))
+
+    def log(text):
+        if a.verbose:
+            print("board: " + text, file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="board-") as scratch:
+        frozen, modules = lay_out(Path(scratch), a.chip, a.flash_size, Path(a.modules))
+        flash = NorFlash(str(flash_path), a.flash_size << 20)
+        fit = Fit(
+            chip=a.chip,
+            mac=mac_of(a.chip, flash_path),
+            micropython=micropython,
+            frozen=str(frozen),
+            modules=modules,
+            script={"values": VALUES, **script},
+            free_heap_b=a.free_heap,
+            cook=not a.raw_output,
+        )
+        board = Board(fit, flash, lambda data: port.write(data), log)
+        try:
+            if a.rfc2217 is None:
+                port = PtyPort(str(link))
+            else:
+                port = Rfc2217Port(a.rfc2217, board.reset)
+        except OSError as e:
+            print("board: no port: %s" % e, file=sys.stderr)
+            return 2
+        left = a.unplug_after
+
+        def feed(data):
+            nonlocal left
+            if a.unplug_after:
+                left -= len(data)
+                if left <= 0:
+                    log("unplugged")
+                    ends.append(True)
+                    return
+            board.feed(data)
+
+        print("%s on %s" % (a.chip, port.name), flush=True)
+        try:
+            board.power_on()
+            serve(board, port, lambda: ends, feed)
+        finally:
+            board.close()
+            port.close()
+            flash.close()
+    return 0
+
+
+def mac_of(chip: str, flash: Path) -> bytes:
+    """A MAC address of the board's own, the same each time: it belongs to the flash file."""
+    maker = b"\x18\xfe\x34" if chip == "esp8266" else b"\x24\x0a\xc4"
+    return maker + hashlib.sha256(str(flash.resolve()).encode()).digest()[:3]
+
+
+def lay_out(scratch: Path, chip: str, flash_mib: int, fakes: Path):
+    """The firmware's own modules in one folder: (folder, names of those that are built in on the board)."""
+    frozen = scratch / "frozen"
+    frozen.mkdir()
+    modules = []
+    if fakes.is_dir():
+        for source in sorted(fakes.glob("*.py")):
+            shutil.copy(source, frozen)
+            if source.stem != "start" and (source.stem, chip) != ("esp32", "esp8266"):
+                modules.append(source.stem)
+    if chip != "esp8266" or flash_mib > 1:  # the 1 MiB build has no umqtt
+        shutil.copytree(FROZEN / "umqtt", frozen / "umqtt")
+    return frozen, modules
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""A NOR flash chip in a file: programming only clears bits, and only erasing a whole sector sets them again."""
+
+import os
+
+SECTOR_B = 4096
+
+
+class NorFlash:
+    """`size_b` bytes of flash in the file at `path`, made blank (all ones) when it is absent or of another size.
+
+    Raises OSError when the file cannot be made or read.
+    """
+
+    def __init__(self, path: str, size_b: int):
+        self.path = os.path.abspath(path)
+        self.size_b = size_b
+        if not os.path.exists(path) or os.path.getsize(path) != size_b:
+            with open(path, "wb") as f:
+                for _ in range(size_b // SECTOR_B):
+                    f.write(b"\xff" * SECTOR_B)
+        self._file = open(path, "r+b", buffering=0)  # noqa: SIM115 - open as long as the chip is
+
+    def read(self, offset: int, n: int) -> bytes:
+        """n bytes from offset; fewer at the chip's end."""
+        return os.pread(self._file.fileno(), n, offset)
+
+    def program(self, offset: int, data: bytes) -> None:
+        """Clear the bits that are 0 in data, as the chip does. Raises ValueError past the chip's end."""
+        self._inside(offset, len(data))
+        old = int.from_bytes(self.read(offset, len(data)), "little")
+        new = old & int.from_bytes(data, "little")
+        os.pwrite(self._file.fileno(), new.to_bytes(len(data), "little"), offset)
+
+    def erase(self, offset: int, n: int) -> None:
+        """Set all bits of every sector that offset .. offset + n touches. Raises ValueError past the chip's end."""
+        self._inside(offset, n)
+        first = offset // SECTOR_B
+        last = (offset + n + SECTOR_B - 1) // SECTOR_B
+        for sector in range(first, last):
+            os.pwrite(self._file.fileno(), b"\xff" * SECTOR_B, sector * SECTOR_B)
+
+    def _inside(self, offset: int, n: int) -> None:
+        if offset < 0 or offset + n > self.size_b:
+            raise ValueError("0x%x..0x%x lies past the end of the flash, 0x%x" % (offset, offset + n, self.size_b))
+
+    def close(self) -> None:
+        self._file.close()
