@@ -1,0 +1,202 @@
+"""The firmware as a process of its own, compiled on the 32-bit MicroPython and as it is on CPython, against a real
+Mosquitto; and the trap that stock firmware sets for it."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from broker import real
+
+from tools.build import build
+from tools.mosqlog.parse import Connected, Will
+
+FAKES = real.HOST_TESTS / "fakes" / "board"
+SENSORS = [{"type": "dht22", "name": "room", "pin": 4}, {"type": "adc", "name": "battery", "pin": 34}]
+VALUES = {"dht22 4": [[21.5, 40.2], None, [21.6, 40.1]], "adc 34": [1985]}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("built") / "firmware"
+    build(folder)
+    return folder
+
+
+@pytest.fixture(params=real.INTERPRETERS)
+def board(request, built, tmp_path):
+    """board(port, **config) starts the firmware; its process has `log` and `root`."""
+    command = real.command_of(request.param)
+    if not command:
+        pytest.skip("no MicroPython: run `make setup`")
+    root = tmp_path / "root"
+    shutil.copytree(built if request.param == "micropython" else real.ROOT / "firmware", root)
+    if request.param == "micropython":
+        # nothing is executed in place here, so the heap holds the code as well
+        command += ["-X", "heapsize=90k", "-m", "start"]
+    else:
+        command += [str(FAKES / "start.py")]
+    env = dict(os.environ, MICROPYPATH=str(FAKES), PYTHONDONTWRITEBYTECODE="1")
+    started = []
+
+    def start(port, **config):
+        given = {"wifi_ssid": "lab", "broker": "127.0.0.1", "port": port, "client_id": "n1", "interval_s": 0.2}
+        given.update({"sensors": SENSORS, "stop_pin": 0, "ntp_host": ""})
+        given.update(config)
+        (root / "config.json").write_text(json.dumps(given))
+        (root / "board.json").write_text(json.dumps({"values": VALUES, "buttons": {"0": "stop"}}))
+        log = open(tmp_path / "log", "wb")  # noqa: SIM115 - the process has it
+        process = subprocess.Popen(command + [str(root)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
+        log.close()
+        process.root = root
+        process.log = tmp_path / "log"
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def stop(process):
+    """Press the button; the figures that the firmware sums up."""
+    (process.root / "stop").touch()
+    assert process.wait(real.WAIT_S) == 0, process.log.read_text()
+    found = re.search(r"^summary: (.*)$", process.log.read_text(), re.M)
+    assert found, process.log.read_text()
+    return {name: int(number) for name, number in (pair.split("=") for pair in found.group(1).split())}
+
+
+def readings(messages):
+    return [dict(json.loads(m[1]), topic=m[0]) for m in messages if m[0].count("/") == 3]
+
+
+def seqs(messages):
+    return [r["seq"] for r in readings(messages)]
+
+
+def test_every_reading_arrives_once_and_the_stop_is_clean(board, make_broker, make_observer):
+    broker = make_broker()
+    observer = make_observer(broker.port)
+    node = board(broker.port)
+    while len(seqs(observer.seen)) < 12:
+        observer.next()
+    said = stop(node)
+    observer.rest()
+    assert said["taken"] == said["published"] == said["acknowledged"] and said["dropped"] == 0, said
+    assert seqs(observer.seen) == list(range(1, said["published"] + 1))
+    assert {m[2] for m in observer.seen if "/room/" in m[0]} == {2}
+    assert ("umqtt/n1/status", b"offline") in [m[:2] for m in observer.seen]
+    reading = readings(observer.seen)[0]
+    assert reading["topic"] == "umqtt/n1/room/temperature" and (reading["value"], reading["unit"]) == (21.5, "°C")
+    assert abs(reading["time"] - time.time()) < 60
+    connected = [e for e in broker.events("n1") if isinstance(e, Connected)]
+    assert [(e.clean, e.keepalive_s) for e in connected] == [(True, 60), (False, 60)]  # the first wipes an earlier life
+    assert [e for e in broker.events("n1") if isinstance(e, Will)]
+
+
+def test_a_broker_that_restarts_costs_no_reading(board, make_broker, make_observer):
+    broker = make_broker(persistence=True)
+    observer = make_observer(broker.port)
+    node = board(broker.port, queue=200)
+    while len(seqs(observer.seen)) < 5:
+        observer.next()
+    observer.close()
+    observer.messages.queue.clear()
+    observer.seen.clear()
+    broker.stop()
+    broker.start()
+    observer = make_observer(broker.port, client_id="second")
+    first = seqs([observer.next() for _ in range(8)])
+    assert first
+    said = stop(node)
+    observer.rest()
+    got = seqs(observer.seen)
+    assert got == list(range(got[0], said["published"] + 1)), got
+    assert said["acknowledged"] == said["published"]
+
+
+def test_a_killed_device_is_announced_as_offline(board, make_broker, make_observer):
+    broker = make_broker()
+    observer = make_observer(broker.port)
+    node = board(broker.port)
+    while not seqs(observer.seen):
+        observer.next()
+    node.kill()
+    while observer.next()[:2] != ("umqtt/n1/status", b"offline"):
+        pass
+
+
+def test_wrong_credentials_are_said_once_and_the_device_goes_on_trying(board, make_broker):
+    broker = make_broker(
+        "allow_anonymous false\npassword_file $DIR/pw\n", files={"pw": real.password_line("me", "right")}
+    )
+    node = board(broker.port, user="me", password="wrong")
+    broker.wait(lambda events: sum("Connack" in type(e).__name__ for e in events) >= 2, what="a second refusal")
+    text = node.log.read_text()
+    assert len([line for line in text.split("\n") if line.startswith("broker: ") and "password" in line]) == 1, text
+    assert "wrong" not in text
+    stop(node)
+
+
+def test_ctrl_c_gives_the_summary(board, make_broker):
+    broker = make_broker()
+    node = board(broker.port)
+    if "-m" in node.args:
+        pytest.skip("the unix port ends at once on SIGINT in a module that -m started; test_app.py has it")
+    broker.wait(lambda events: [e for e in events if isinstance(e, Will)], "n1")
+    node.send_signal(signal.SIGINT)
+    node.wait(real.WAIT_S)
+    assert "summary: " in node.log.read_text()
+
+
+def test_a_wrong_configuration_is_a_line_for_each_wrong_key(board):
+    node = board(1883, interval_s="1", colour="red")
+    assert node.wait(real.WAIT_S) == 0
+    said = node.log.read_text().strip().split("\n")
+    assert len(said) == 2 and "colour" in said[0] and "interval_s" in said[1], said
+
+
+@pytest.mark.skipif(not real.micropython_path(), reason="no MicroPython: run `make setup`")
+def test_a_frozen_umqtt_hides_ours_until_boot_puts_lib_first(built, tmp_path):
+    # the interpreter executes this with a folder in the place of .frozen: to the import they are alike
+    frozen = tmp_path / "frozen"
+    (frozen / "umqtt").mkdir(parents=True)
+    (frozen / "umqtt" / "simple.py").write_text("class MQTTClient:\n    frozen = True\n")
+    board = tmp_path / "board"
+    shutil.copytree(built, board)
+    program = """
+import os, sys, vfs
+vfs.umount("/")
+vfs.mount(vfs.VfsPosix(%r), "/")
+vfs.mount(vfs.VfsPosix(%r), "/frozen")
+os.chdir("/")
+sys.path[:] = ["", "/frozen", "/lib"]   # as the ports have it, with their frozen modules
+if %d:
+    exec(open("boot.py").read())
+from umqtt.simple import MQTTClient
+print(getattr(MQTTClient, "frozen", False))
+try:
+    import umqtt.wire
+    print("wire")
+except ImportError as e:
+    print("no wire")
+"""
+    said = []
+    for with_boot in (0, 1):
+        code = program % (str(board), str(frozen), with_boot)
+        done = subprocess.run(
+            [real.micropython_path(), "-X", "heapsize=200k", "-c", code], capture_output=True, timeout=20
+        )
+        said.append((done.stdout + done.stderr).decode().split())
+    assert said == [["True", "no", "wire"], ["False", "wire"]], said
+
+
+def test_what_the_board_compiles_itself_is_small():
+    for name, most in (("boot.py", 15), ("main.py", 15)):
+        assert len((real.ROOT / "firmware" / name).read_text().splitlines()) <= most, name
