@@ -4,6 +4,7 @@ For a port whose own manifest has no umqtt in it: two of one name do not go toge
 Such an image was not built yet.
 """
 # ruff: noqa: F821 - the names are those of MicroPython's manifest language
+# pyright: reportUndefinedVariable=false
 
 package("umqtt", base_path="lib", opt=3)
 package("sensors", opt=3)

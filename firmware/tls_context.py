@@ -1,6 +1,9 @@
 """The SSLContext for the broker; imported only when TLS is asked for."""
 
 
+# pyright: reportAttributeAccessIssue=false - ssl is the board's or CPython's
+
+
 def make(ca_path):
     """A client's context that checks the broker against the CA in the DER file ca_path; "" checks nothing. Raises
     ValueError."""

@@ -45,7 +45,8 @@ class Wifi:
                 sta.connect(self.ssid, self.password)
         except OSError as e:
             raise OSError("the radio refused: %s" % e)
-        status = since = None
+        status = None
+        since = ticks_ms()
         while not sta.isconnected():
             now = ticks_ms()
             got = sta.status()
