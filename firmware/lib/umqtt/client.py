@@ -2,8 +2,8 @@
 deadline.
 
 Steady state allocates nothing: bytes topics and payloads, `set_view` for receiving. Optional parts are passed in:
-`reconnect`
-(umqtt.reconnect), `store` (umqtt.store), a callback that routes (umqtt.routes); TLS is imported when `ssl` is given.
+`reconnect` (umqtt.reconnect), `store` (umqtt.store), a callback that routes (umqtt.routes); TLS is imported when
+`ssl` is given.
 """
 
 import sys
@@ -39,12 +39,10 @@ class MQTTClient:
     """One connection to a broker and what must outlive it.
 
     client_id: str or bytes; kept sessions need the same one each time. port 0: 1883, with ssl 8883. keepalive:
-    seconds, 0 for none.
-    ssl: an SSLContext. clean_session False: the broker keeps subscriptions and messages between connections. protocol:
-    4 (MQTT 3.1.1)
-    or 3 (3.1). inflight: slots for unacknowledged messages. rx_size, tx_size: bytes; larger messages are streamed or
-    drained.
-    timeout_ms: the deadline of every call that is not given its own. Raises ValueError.
+    seconds, 0 for none. ssl: an SSLContext. clean_session False: the broker keeps subscriptions and messages between
+    connections. protocol: 4 (MQTT 3.1.1) or 3 (3.1). inflight: slots for unacknowledged messages. rx_size, tx_size:
+    bytes; larger messages are streamed or drained. timeout_ms: the deadline of every call that is not given its own.
+    Raises ValueError.
     """
 
     def __init__(self, client_id, server, port=0, user=None, password=None, keepalive=60, ssl=None, *,
@@ -88,8 +86,9 @@ class MQTTClient:
         """f(topic, payload, retained) is called with bytes, bytes, bool for each message, before it is acknowledged.
 
         What it raises comes out of `poll`, and the message stays unacknowledged. What it publishes or subscribes is
-        staged, not waited for. With a store, bytes that it returns are `store.state` from now on, written together with
-        the note that this QoS 2 message was taken: an effect that lives in them happens once, power cuts included.
+        staged, not waited for. With a store, bytes that it returns are `store.state` from now on, written together
+        with the note that this QoS 2 message was taken: an effect that lives in them happens once, power cuts
+        included.
         """
         self.cb = f
 
@@ -98,8 +97,8 @@ class MQTTClient:
         buf[start:end].
 
         buf is the receive buffer, valid during the call. flags: 1 retained, 2 and 4 the QoS, 8 DUP; 16: more of this
-        message follows
-        (it is larger than rx_size), 32: this is a later part of it. topic_end 0: the topic itself was larger.
+        message follows (it is larger than rx_size), 32: this is a later part of it. topic_end 0: the topic itself was
+        larger.
         """
         self.view = f
 
@@ -112,9 +111,8 @@ class MQTTClient:
         closed first.
 
         Returns session present: True when the broker kept this client's session. Raises ValueError before anything
-        changed; OSError: no
-        connection, or no answer in time; MQTTException(code, reason): refused; ProtocolError. Then nothing is left
-        open.
+        changed; OSError: no connection, or no answer in time; MQTTException(code, reason): refused; ProtocolError.
+        Then nothing is left open.
         """
         pkt = wire.connect(
             self.client_id, self.user, self.pswd, self.keepalive, self.clean_session, self.protocol, self.will
@@ -185,13 +183,11 @@ class MQTTClient:
         """Publish `msg` (bytes-like or str) under `topic` [3.3].
 
         QoS 0: returns 0 once the bytes are with the network. QoS 1, 2: takes a slot, returns the packet id: with
-        `wait` when the broker has
-        acknowledged, without at once (None when all slots are taken), and the message goes out when the link allows,
-        repeated after a
-        reconnect until acknowledged. A payload that can change (bytearray) is copied when it outlives the call.
-        Raises ValueError (nothing changed); OSError: link down or deadline passed: a message of QoS 1 or 2 that had
-        its slot
-        stays in flight and is not to be published again. Inside a callback nothing waits. Allocates nothing for bytes.
+        `wait` when the broker has acknowledged, without at once (None when all slots are taken), and the message goes
+        out when the link allows, repeated after a reconnect until acknowledged. A payload that can change (bytearray)
+        is copied when it outlives the call. Raises ValueError (nothing changed); OSError: link down or deadline
+        passed: a message of QoS 1 or 2 that had its slot stays in flight and is not to be published again. Inside a
+        callback nothing waits. Allocates nothing for bytes.
         """
         if topic is not self.topic:
             self._topic(topic)
@@ -304,10 +300,9 @@ class MQTTClient:
         """Subscribe to a filter, or to several: [(filter, qos), ...] [3.8]. Made again with its QoS when the broker
         forgot the session.
 
-        Returns the granted QoS, one byte each; without `wait` or inside a callback None, and OSError(ENOBUFS) when all
-        slots are taken.
-        Raises ValueError (nothing changed), MQTTException(0x80, filter) when the broker refused one, OSError,
-        ProtocolError.
+        Returns the granted QoS, one byte each; without `wait` or inside a callback None, and OSError(ENOBUFS) when
+        all slots are taken. Raises ValueError (nothing changed), MQTTException(0x80, filter) when the broker refused
+        one, OSError, ProtocolError.
         """
         if isinstance(topic, (str, bytes, bytearray)):
             topic = ((topic, qos),)
@@ -378,8 +373,8 @@ class MQTTClient:
         Returns 1 when one came.
 
         Raises OSError when the link is down, MQTTException and ProtocolError (the link is closed then; with
-        `reconnect` none of the three:
-        see `diag`), and what a callback raises. To be called at least every quarter of the keep-alive.
+        `reconnect` none of the three: see `diag`), and what a callback raises. To be called at least every quarter of
+        the keep-alive.
         """
         if self.reconnect and not self.busy:
             return self.reconnect.turn(self, ms)

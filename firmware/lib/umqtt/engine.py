@@ -1,12 +1,10 @@
 """One MQTT connection without I/O: bytes in, bytes out, `now` (ticks_ms) passed in, packet types as event codes.
 
 In: read up to `need` bytes into the start of `rbuf`, then call `received(k, now)`. Packets are asked for exactly (2
-bytes, the rest
-of the length, the body), so nothing is copied and a short read leaves the stream in step.
-Out: send `n` bytes from `ob` at `off`, then call `sent(k, now)`. `n` never grows while a run is under way: TLS must
-repeat a write
-that would block with the same arguments.
-Imports neither time, socket nor anything that waits; `ticks_diff` only subtracts.
+bytes, the rest of the length, the body), so nothing is copied and a short read leaves the stream in step. Out: send
+`n` bytes from `ob` at `off`, then call `sent(k, now)`. `n` never grows while a run is under way: TLS must repeat a
+write that would block with the same arguments. Imports neither time, socket nor anything that waits; `ticks_diff`
+only subtracts.
 """
 
 from time import ticks_diff
@@ -91,8 +89,8 @@ class Engine:
         return not self.n or _len(self.tx) + n <= self.tx_size
 
     def publish(self, b0, topic, pid, payload):
-        """Stage a PUBLISH. `payload` is not copied when the packet exceeds tx_size: it must stay as it is until
-        sent."""
+        """Stage a PUBLISH. `payload` is not copied when the packet exceeds tx_size: it must stay as it is until sent.
+        """
         publish(self.tx, _len(payload), b0, topic, pid)
         if _len(self.tx) + _len(payload) > self.tx_size:
             self.big = payload
@@ -163,9 +161,8 @@ class Engine:
         is dead.
 
         To be asked only when nothing is left to read. PINGREQ after 3/4 of the interval without a byte sent (or
-        without a packet
-        received: a busy sender would never notice a dead link), dead half an interval later: before 1.5 intervals
-        [3.1.2.10].
+        without a packet received: a busy sender would never notice a dead link), dead half an interval later: before
+        1.5 intervals [3.1.2.10].
         """
         ka = self.keepalive
         if not ka or not self.up:

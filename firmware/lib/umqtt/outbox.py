@@ -4,11 +4,11 @@
     outbox.add("node/temperature", b"21.5", qos=2)            # at any time, with or without a link
     outbox.drain(client)                                      # when connected, then client.poll(), and again
 
-A message has a number, one higher than the one before, kept across resets; the store's `place` is the first number that
-was not handed over, and moves in the same record that makes a message of QoS 1 or 2 the client's: never lost, never
-handed over twice. Files in the folder are named by the number of their first message (8 hex digits) and hold records
-(umqtt.store) of type 15: number (4), time taken (4), expiry in seconds (4), first byte of the PUBLISH (1), policy (1),
-length of the topic (2), topic, payload.
+A message has a number, one higher than the one before, kept across resets; the store's `place` is the first number
+that was not handed over, and moves in the same record that makes a message of QoS 1 or 2 the client's: never lost,
+never handed over twice. Files in the folder are named by the number of their first message (8 hex digits) and hold
+records (umqtt.store) of type 15: number (4), time taken (4), expiry in seconds (4), first byte of the PUBLISH (1),
+policy (1), length of the topic (2), topic, payload.
 
 Policies: MUST is handed over; an add() that finds no room is refused. LATEST, and any n up to 254: only the last n of
 that topic are handed over. DROP: handed to the client at once, or dropped when it is not connected.
@@ -38,12 +38,13 @@ _len = len
 
 
 class Outbox:
-    """Messages that wait in folder `path`, at most limit_b bytes in files of segment_b; what `store` journals is taken.
+    """Messages that wait in folder `path`, at most limit_b bytes in files of segment_b; what `store` journals is
+    taken.
 
     stage: a umqtt.rtc.Region (survives deep sleep and reset, not a power cut), or a number of bytes of RAM (survives
     nothing), where messages gather until one write brings them all to flash; None: add() returns when it is on flash.
-    client: for messages of policy DROP. clock: seconds that go on during sleep. Raises OSError.
-    Attributes: dropped, expired: counts; report: what was found amiss, in words, else "".
+    client: for messages of policy DROP. clock: seconds that go on during sleep. Raises OSError. Attributes: dropped,
+    expired: counts; report: what was found amiss, in words, else "".
     """
 
     def __init__(self, path, store, stage=None, limit_b=65536, segment_b=2048, client=None, clock=time):
@@ -109,8 +110,8 @@ class Outbox:
         """Let a message wait for drain(). Returns its number; with DROP the packet id, or None when it was dropped.
 
         taken: when the reading was taken, in seconds of `clock`, else now; older than expire_s (0: never) it is not
-        handed over, unless the clock was not set at one of the two times. Raises ValueError, OSError: no room, nothing
-        changed. Blocks for a flash write, unless it was staged.
+        handed over, unless the clock was not set at one of the two times. Raises ValueError, OSError: no room,
+        nothing changed. Blocks for a flash write, unless it was staged.
         """
         topic = wire.text(topic)
         payload = wire.data(payload)

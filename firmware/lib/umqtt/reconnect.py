@@ -2,8 +2,7 @@
 hammered.
 
 Passed in: `MQTTClient(..., reconnect=Reconnect())`. Then `poll` connects by itself, also for the first time, and
-raises none of
-OSError, MQTTException, ProtocolError: `diag` tells the last error, and `on_state` is called.
+raises none of OSError, MQTTException, ProtocolError: `diag` tells the last error, and `on_state` is called.
 """
 
 from random import getrandbits
@@ -21,8 +20,7 @@ class Reconnect:
     after a refusal).
 
     brokers: None (the client's own) or a list of (host, port): when one fails the next is tried, a pause comes after
-    the last.
-    on_state: f(connected, error) when the link came up or an attempt failed.
+    the last. on_state: f(connected, error) when the link came up or an attempt failed.
     """
 
     def __init__(self, first_ms=1000, cap_ms=120000, brokers=None, on_state=None):

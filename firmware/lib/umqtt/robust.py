@@ -1,11 +1,9 @@
 """Drop-in for micropython-lib's umqtt.robust: `umqtt.simple` that reconnects, for as long as it takes.
 
 Beyond it: a message of QoS 1 or 2 that was in flight when the link broke is finished, with its packet id, and not
-published a second
-time; subscriptions are made again when the broker forgot them; pauses grow, with jitter. To keep QoS 2 exactly once
-over a
-reconnect, connect with clean_session=False in the first place, as upstream asks for too. A refused login raises
-MQTTException.
+published a second time; subscriptions are made again when the broker forgot them; pauses grow, with jitter. To keep
+QoS 2 exactly once over a reconnect, connect with clean_session=False in the first place, as upstream asks for too. A
+refused login raises MQTTException.
 """
 
 from random import getrandbits
@@ -15,8 +13,8 @@ from umqtt import client, simple
 
 
 class MQTTClient(simple.MQTTClient):
-    """DELAY: seconds; the pause before attempt i is random in 0..DELAY * 2 ** i, at most a minute (or DELAY, when that
-    is more)."""
+    """DELAY: seconds; the pause before attempt i is random in 0..DELAY * 2 ** i, at most a minute (or DELAY, when
+    that is more)."""
 
     DELAY = 2
     DEBUG = False

@@ -1,5 +1,5 @@
-"""The same in RTC memory, which survives deep sleep, watchdog and reset but not a power cut: no flash is written until
-it is full.
+"""The same in RTC memory, which survives deep sleep, watchdog and reset but not a power cut: no flash is written
+until it is full.
 
     rtc = machine.RTC().memory
     store = Store(RtcJournal(Region(rtc, 64, 384), FileJournal("/journal")))

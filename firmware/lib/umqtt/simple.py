@@ -1,9 +1,9 @@
-"""Drop-in for micropython-lib's umqtt.simple: its names, arguments, defaults and return values, over the native client.
+"""Drop-in for micropython-lib's umqtt.simple: its names, arguments, defaults and return values, over the native
+client.
 
 Beyond it: QoS 2, UTF-8 lengths, packets in any order, deadlines. What waits for ever there raises OSError here:
-`connect` after 30 s
-unless `timeout` is given, `publish` and `subscribe` after the same time; `wait_msg` probes a link that was silent for
-60 s.
+`connect` after 30 s unless `timeout` is given, `publish` and `subscribe` after the same time; `wait_msg` probes a
+link that was silent for 60 s.
 """
 
 from random import getrandbits

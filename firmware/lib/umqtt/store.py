@@ -221,7 +221,8 @@ class Store:
         return _len(self.found)
 
     def replay(self, session, subs, client_id, server):
-        """Put what was found into the session and the client's subscriptions. Returns whether those must be made again.
+        """Put what was found into the session and the client's subscriptions. Returns whether those must be made
+        again.
 
         Another client id or server than before: what the broker has not acknowledged goes out as new messages, with
         new ids, on flash before the first byte; ids that the other session knew are forgotten. `report` says so.
@@ -262,8 +263,8 @@ class Store:
         self.must = True
 
     def put(self, pid, b0, topic, payload, later=False):
-        """Message `pid` takes its slot; on flash when this returns, unless `later` or corked: then with the next sync.
-        Refused with OSError: store full, flash broken; ValueError: over 65 kB."""
+        """Message `pid` takes its slot; on flash when this returns, unless `later` or corked: then with the next
+        sync. Refused with OSError: store full, flash broken; ValueError: over 65 kB."""
         n = _len(topic)
         if n + _len(payload) > 65526:
             raise ValueError("message larger than a record of the store")

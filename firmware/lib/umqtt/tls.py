@@ -1,10 +1,9 @@
 """TLS on a connected socket, and its errors in words. Imported when a client is given an `ssl`.
 
 `ssl` is an SSLContext: only CERT_REQUIRED with `load_verify_locations(cadata=der)` authenticates the broker, and that
-compares dates,
-so the clock must be set first. ESP8266 (axTLS) does not check certificates at all. The TLS buffers, about 20 KB, come
-from outside the
-MicroPython heap on ESP32: ENOMEM with a free heap is possible, so memory is collected first.
+compares dates, so the clock must be set first. ESP8266 (axTLS) does not check certificates at all. The TLS buffers,
+about 20 KB, come from outside the MicroPython heap on ESP32: ENOMEM with a free heap is possible, so memory is
+collected first.
 """
 
 from gc import collect

@@ -1,7 +1,7 @@
 """One TCP connection, with or without TLS on it; the only file that knows what sockets of the ports do and return.
 
-`recv(buf, n)` and `send(buf, off, n)` are the stream's own methods: n > 0 bytes moved, None nothing yet, 0 from `recv`
-closed by the broker; what they raise goes to `fault`. Nothing but `open` and `wait` waits.
+`recv(buf, n)` and `send(buf, off, n)` are the stream's own methods: n > 0 bytes moved, None nothing yet, 0 from
+`recv` closed by the broker; what they raise goes to `fault`. Nothing but `open` and `wait` waits.
 """
 
 import errno

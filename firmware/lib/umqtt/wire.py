@@ -37,8 +37,7 @@ def text(x, wild=0):
     """`x` (str or bytes) as the bytes of an MQTT string of 1 to 65535 bytes, well-formed and without U+0000 [1.5.3].
 
     wild 0 refuses + and # (topic name), 1 lets them stand where a filter may have them [4.7.1], 2 anywhere, and an
-    empty text too
-    (ids, names). Raises ValueError. Allocates when `x` is a str.
+    empty text too (ids, names). Raises ValueError. Allocates when `x` is a str.
     """
     x = data(x)
     try:
@@ -101,9 +100,8 @@ def connect(client_id, user, password, keepalive, clean, level, will):
     """A CONNECT [3.1] as a bytearray.
 
     user and password: str or bytes, None or empty for none. keepalive: seconds, 0..65535. level: 3 (MQTT 3.1) or 4
-    (3.1.1).
-    will: None or (topic, payload, retain, qos). Raises ValueError for what either version of the protocol does not
-    allow.
+    (3.1.1). will: None or (topic, payload, retain, qos). Raises ValueError for what either version of the protocol
+    does not allow.
     """
     cid = text(client_id, 2)
     if level not in (3, 4):
