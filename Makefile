@@ -82,6 +82,10 @@ test-power: $(READY)  ## power cuts at a part of the flash operations, and that 
 powercut: $(READY)  ## cut the power at every flash operation on a real littlefs2; counts lost, repeated, out of order
 	@$(MICROPYTHON) -X heapsize=32m host_tests/power/powercut.py $(SCENE)
 
+.PHONY: kills
+kills: $(READY)  ## N=50 kill the firmware, cut the link, restart the broker at random; PEERS=dir the same with umqtt.robust
+	@$(PY) tools/kills.py $(or $(N),50) $(if $(SEED),--seed $(SEED)) $(if $(PEERS),--peers $(PEERS)) $(KILLS)
+
 .PHONY: test-mosqlog
 test-mosqlog: $(READY)  ## the reader of Mosquitto's logs
 	@$(PY) -m pytest -q host_tests/mosqlog

@@ -107,7 +107,8 @@ class Count:
 
     def show(self, name, words):
         line = "%-9s %-16s %5d cut points %3d lost %3d repeated %3d out of order %3d other faults"
-        print(line % ((name, words) + tuple(self.n)) + ("  (%d came twice, as QoS 1 may)" % self.twice if self.twice else ""))
+        twice = "  (%d came twice, as QoS 1 may)" % self.twice if self.twice else ""
+        print(line % ((name, words) + tuple(self.n)) + twice)
         for bad in self.bad[:SHOWN]:
             print(bad)
 

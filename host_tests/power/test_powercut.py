@@ -38,7 +38,10 @@ def powercut(*args: str) -> "tuple[list[int], str]":
 
 @pytest.mark.parametrize(
     "scene",
-    "Send Large Batch Qos1 Direct Forgetful Receive Relay Latest Full FlashFull RtcReset RtcFull".split(),
+    [
+        "Send", "Large", "Batch", "Qos1", "Direct", "Forgetful", "Receive", "Relay", "Latest", "Full", "FlashFull",
+        "RtcReset", "RtcFull",
+    ],
 )
 def test_nothing_is_lost_or_repeated_when_power_fails(scene: str) -> None:
     counts, text = powercut("--every", "4", scene)

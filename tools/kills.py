@@ -1,0 +1,340 @@
+"""Kill the firmware, the link and the broker at random, and count every reading at an independent client.
+
+    python tools/kills.py [N] [--seed S] [--qos Q] [--broker-kill] [--peers FOLDER]
+
+A real MicroPython runs host_tests/power/node.py (store and outbox on) against a real Mosquitto with persistence,
+through a proxy. N times it is killed with SIGKILL; between, links are cut after some bytes or stalled, and the broker
+is stopped (SIGTERM, so that its database is whole) and started. A paho-mqtt client with a kept session counts.
+--broker-kill: SIGKILL for the broker too. It forgets what it had acknowledged since it last saved: what is missing
+must stand acknowledged in its log, and what it hands out twice is its own. --peers FOLDER: FOLDER/umqtt/robust.py of
+micropython-lib in the firmware's place, for comparison. Exit status: 0 nothing lost and nothing twice, 1 else, 2
+MicroPython or Mosquitto is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import paho.mqtt.client as paho
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "host_tests")]
+
+import broker as brokers  # noqa: E402
+import run_mpy  # noqa: E402
+from mosqlog import parse  # noqa: E402
+
+CONF = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+persistence true
+persistence_location {folder}/
+autosave_interval 1
+max_queued_messages 0
+log_type all
+"""
+NODE = ROOT / "host_tests" / "power" / "node.py"
+PEER_NODE = ROOT / "host_tests" / "power" / "peer_node.py"
+INTERVAL_MS = 10
+START_TIMEOUT_S = 20
+END_TIMEOUT_S = 90
+QUIET_S = 5
+
+
+class Broker:
+    """Mosquitto that is stopped and started on one port. Its log goes on in one file."""
+
+    def __init__(self, folder: Path) -> None:
+        program = brokers.mosquitto()
+        if not program:
+            raise brokers.BrokerError("there is no Mosquitto: run `make setup`")
+        self.command = [program, "-c", str(folder / "mosquitto.conf")]
+        self.port = brokers.free_port()
+        self.log = folder / "broker.log"
+        conf = CONF.format(port=self.port, folder=folder) + ("user root\n" if os.geteuid() == 0 else "")
+        (folder / "mosquitto.conf").write_text(conf)
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        end_s = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < end_s and self.process.poll() is None:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise brokers.BrokerError("the broker does not start: " + self.log.read_text(errors="replace")[-300:])
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        if self.process:
+            self.process.send_signal(how)
+            self.process.wait(START_TIMEOUT_S)
+            self.process = None
+
+
+class Proxy(threading.Thread):
+    """A TCP link that can be cut and stalled. `cut_after_b`: bytes (both directions) until the next cut, 0: none."""
+
+    def __init__(self, target: int) -> None:
+        super().__init__(daemon=True)
+        self.target = target
+        self.port = 0
+        self.cut_after_b = 0
+        self.cuts = 0
+        self.stalled = False
+        self.writers: set[asyncio.StreamWriter] = set()
+        self.loop = asyncio.new_event_loop()
+        self.ready = threading.Event()
+
+    def run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        server = self.loop.run_until_complete(asyncio.start_server(self._accepted, "127.0.0.1", 0))
+        self.port = server.sockets[0].getsockname()[1]
+        self.ready.set()
+        self.loop.run_forever()
+
+    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.target)
+        except OSError:
+            writer.transport.abort()
+            return
+        both = {writer, up_writer}
+        self.writers |= both
+        await asyncio.gather(self._copy(reader, up_writer, both), self._copy(up_reader, writer, both))
+        self.writers -= both
+
+    async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, both: set) -> None:
+        try:
+            while True:
+                data = await reader.read(4096)
+                if not data:
+                    break
+                while self.stalled:
+                    await asyncio.sleep(0.02)
+                if self.cut_after_b:
+                    if self.cut_after_b <= len(data):
+                        data = data[: self.cut_after_b]
+                        self.cut_after_b = -1
+                    else:
+                        self.cut_after_b -= len(data)
+                writer.write(data)
+                await writer.drain()
+                if self.cut_after_b < 0:
+                    self.cut_after_b = 0
+                    self.cuts += 1
+                    break
+        except OSError:
+            pass
+        for w in both:
+            w.close()
+
+    def end(self) -> None:
+        async def leave() -> None:
+            for w in self.writers:
+                w.transport.abort()
+            self.loop.stop()
+
+        asyncio.run_coroutine_threadsafe(leave(), self.loop)
+        self.join(5)
+
+
+class Counter:
+    """The independent client: the numbers of the readings in the order in which they came."""
+
+    def __init__(self, port: int) -> None:
+        self.came: list[int] = []
+        self.last_s = time.monotonic()
+        self.subscribed = threading.Event()
+        c = self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, "counter", clean_session=False)
+        c.reconnect_delay_set(1, 1)
+        c.on_message = self._message
+        c.on_connect = lambda *_: c.subscribe("kills/#", 2)
+        c.on_subscribe = lambda *_: self.subscribed.set()
+        c.connect_async("127.0.0.1", port)
+        c.loop_start()
+        if not self.subscribed.wait(START_TIMEOUT_S):
+            raise brokers.BrokerError("the counting client is not let in")
+
+    def _message(self, client: object, userdata: object, m: paho.MQTTMessage) -> None:
+        self.came.append(int(m.topic.split("/")[1]))
+        self.last_s = time.monotonic()
+
+    def end(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+class Node:
+    """The firmware as a process; its output goes on in one file."""
+
+    def __init__(self, command: list[str], folder: Path) -> None:
+        self.command = command
+        self.log = folder / "node.log"
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def kill(self) -> bool:
+        """Returns whether it was alive."""
+        alive = self.process is not None and self.process.poll() is None
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+        return alive
+
+    def end(self) -> int:
+        """Wait for its own end. Returns how many readings it took, -1 when it did not end well."""
+        assert self.process
+        try:
+            self.process.wait(END_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        last = self.log.read_text(errors="replace").strip().splitlines()[-1:]
+        return int(last[0].split()[1]) if last and last[0].startswith("taken ") else -1
+
+
+def acknowledged(log: Path) -> set[int]:
+    """The readings that the broker acknowledged to the node, as its log says."""
+    topics: dict[int, str] = {}
+    acked = set()
+    for line in log.read_bytes().splitlines():
+        e = parse.parse(line)
+        if getattr(e, "client", None) != "node":
+            continue
+        if isinstance(e, parse.Publish) and not e.sent and e.topic.startswith("kills/"):
+            topics[e.pid] = e.topic
+        elif isinstance(e, parse.Ack) and e.sent and e.name in ("PUBACK", "PUBREC") and e.pid in topics:
+            acked.add(int(topics[e.pid].split("/")[1]))
+    return acked
+
+
+def chaos(args: argparse.Namespace, node: Node, proxy: Proxy, broker: Broker) -> dict[str, int]:
+    """Returns what was done how often."""
+    rnd = random.Random(args.seed)
+    did = {"killed": 0, "broker restarts": 0, "stalls": 0}
+    node.start()
+    for _ in range(args.n):
+        if rnd.random() < 0.5:
+            proxy.cut_after_b = rnd.randint(1, 1500)
+        if rnd.random() < 0.15:
+            did["stalls"] += 1
+            proxy.stalled = True
+            time.sleep(rnd.uniform(0.1, 2.5))
+            proxy.stalled = False
+        if rnd.random() < 0.15:
+            did["broker restarts"] += 1
+            broker.stop(signal.SIGKILL if args.broker_kill else signal.SIGTERM)
+            time.sleep(rnd.uniform(0, 0.3))
+            broker.start()
+        time.sleep(rnd.uniform(0.02, 0.6))
+        did["killed"] += node.kill()
+        node.start()
+    return did
+
+
+def report(args: argparse.Namespace, did: dict[str, int], taken: int, counter: Counter, broker: Broker) -> int:
+    came = counter.came
+    lost = sorted(set(range(taken)) - set(came))
+    repeated = len(came) - len(set(came))
+    disordered = sum(b < a for a, b in zip(came, came[1:]))
+    print(", ".join("%s %d" % (k, v) for k, v in did.items()))
+    print("readings taken %d, arrived %d, lost %d, repeated %d, out of order %d"
+          % (taken, len(set(came)), len(lost), repeated, disordered))  # fmt: skip
+    if lost:
+        print("lost: " + " ".join(map(str, lost[:40])))
+    if args.broker_kill:
+        acked = acknowledged(broker.log)
+        blamed = [n for n in lost if n not in acked]
+        print("acknowledged in the broker's log %d, missing and not among them %d" % (len(acked), len(blamed)))
+        return 1 if blamed else 0
+    if args.qos == 1:
+        return 1 if lost else 0
+    return 1 if lost or repeated or disordered else 0
+
+
+def run(args: argparse.Namespace, folder: Path) -> int:
+    micropython = run_mpy.interpreter()
+    if not micropython:
+        raise brokers.BrokerError("there is no MicroPython: run `make setup`")
+    broker = Broker(folder)
+    proxy = Proxy(broker.port)
+    state = folder / "flash"
+    state.mkdir()
+    counter = node = None
+    try:
+        broker.start()
+        proxy.start()
+        proxy.ready.wait()
+        counter = Counter(broker.port)
+        command = [micropython, str(PEER_NODE if args.peers else NODE), str(state), str(proxy.port)]
+        command += [str(args.qos), str(INTERVAL_MS), args.peers or str(args.forget)]
+        node = Node(command, folder)
+        did = chaos(args, node, proxy, broker)
+        proxy.cut_after_b = 0
+        (state / "stop").touch()
+        taken = node.end()
+        did["links cut"] = proxy.cuts
+        end_s = time.monotonic() + END_TIMEOUT_S
+        while len(set(counter.came)) < taken and time.monotonic() < min(end_s, counter.last_s + QUIET_S):
+            time.sleep(0.05)
+        time.sleep(0.5)  # for one that would come twice
+        if taken < 0:
+            print("the firmware did not end by itself: " + node.log.read_text(errors="replace")[-500:])
+            return 1
+        return report(args, did, taken, counter, broker)
+    finally:
+        if node:
+            node.kill()
+        if counter:
+            counter.end()
+        if proxy.is_alive():
+            proxy.end()
+        broker.stop()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("n", nargs="?", type=int, default=50, help="kills")
+    parser.add_argument("--seed", type=int, default=None, help="the same chaos again (its timing differs)")
+    parser.add_argument("--qos", type=int, default=2, choices=(1, 2))
+    parser.add_argument("--broker-kill", action="store_true", help="SIGKILL for the broker too")
+    parser.add_argument("--forget", action="store_true", help="the firmware loses its journal at each start")
+    parser.add_argument("--peers", default="", help="folder with micropython-lib's umqtt/robust.py")
+    args = parser.parse_args()
+    if args.seed is None:
+        args.seed = random.randrange(10000)
+    print("seed %d" % args.seed)
+    folder = Path(tempfile.mkdtemp(prefix="kills-"))
+    try:
+        return run(args, folder)
+    except brokers.BrokerError as e:
+        print(e, file=sys.stderr)
+        return 2
+    finally:
+        if os.environ.get("KEEP"):
+            print("kept: %s" % folder)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
