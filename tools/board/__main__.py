@@ -49,7 +49,7 @@ def main() -> int:
     p.add_argument("--modules", default=str(FAKES), metavar="DIR",
                    help="the board's own modules (machine, network, ...)")  # fmt: skip
     p.add_argument("--script", metavar="FILE",
-                   help="JSON with what sensors and networks are like: host_tests/fakes/board/fake_board.py")  # fmt: skip
+                   help="JSON: what the sensors show; see host_tests/fakes/board/fake_board.py")  # fmt: skip
     p.add_argument("--unplug-after", type=int, default=0, metavar="B",
                    help="pull the cable and the power after B bytes from the host")  # fmt: skip
     p.add_argument("--raw-output", action="store_true",

@@ -1,0 +1,290 @@
+"""`make flash`: put MicroPython onto the board at PORT, with the esptool that is installed (4 or 5).
+
+Exit status: 0 the firmware is on the board and verified, 1 it is not (run it again), 2 wrong arguments, no board.
+"""
+
+import argparse
+import hashlib
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import List, Optional, Tuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools.chips import CHIPS, PARTITION_TABLE, Chip, partitions
+from tools.ports import ToolError, choose, no_permission, run_tool
+
+ROOT = Path(__file__).resolve().parents[1]
+SITE = "https://micropython.org"
+# Releases as the download site names them. The library needs 1.22.
+RELEASES = {
+    "1.22.2": "20240222",
+    "1.23.0": "20240602",
+    "1.24.1": "20241129",
+    "1.25.0": "20250415",
+    "1.26.0": "20250809",
+    "1.26.1": "20250911",
+}
+NEWEST = "1.26.1"
+_ESP8266_BOOT_B = 0x9000  # where code that stays in the flash begins; its length stands before it
+
+
+class Esptool:
+    """The esptool of this Python, or of the interpreter `python`. Raises ToolError when there is none."""
+
+    def __init__(self, port: str, baud: int = 460800, python: str = sys.executable):
+        self.port = port
+        self.baud = baud
+        self._command = [python, "-m", "esptool"]
+        got = subprocess.run([*self._command, "version"], stdout=subprocess.PIPE, text=True)
+        found = re.search(r"(\d+)\.\d+", got.stdout)
+        if got.returncode or not found:
+            raise ToolError("esptool is missing; `make setup` gets it", 2)
+        self.major = int(found.group(1))
+
+    def spell(self, word: str) -> str:
+        """A command or option as this version writes it."""
+        return word if self.major >= 5 else word.replace("-", "_")
+
+    def run(self, chip: str, command: str, *arguments: str, show: bool = True) -> str:
+        """Run one command on the board; what it printed. Raises ToolError when it fails, in words."""
+        line = [*self._command, "--chip", chip, "--port", self.port, "--baud", str(self.baud)]
+        line += [self.spell(command), *arguments]
+        env = dict(os.environ, PYTHONUNBUFFERED="1")
+        process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, bufsize=0)
+        said = b""
+        try:
+            while True:
+                data = os.read(process.stdout.fileno(), 4096)
+                if not data:
+                    break
+                said += data
+                if show:
+                    sys.stdout.buffer.write(data)
+                    sys.stdout.flush()
+            process.wait()
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        text = said.decode("utf-8", "replace")
+        if process.returncode:
+            raise ToolError(self._why(text))
+        return text
+
+    def _why(self, said: str) -> str:
+        if "Permission denied" in said or "Errno 13" in said:
+            return no_permission(self.port)
+        if "busy" in said or "exclusively lock" in said or "Errno 16" in said:
+            return "%s is in use by another program; end it" % self.port
+        if "Failed to connect" in said or "No serial data" in said or "Wrong boot mode" in said:
+            return (
+                "the chip at %s does not answer. Hold its BOOT (or FLASH, GPIO0) button, press RESET (EN), let go"
+                " of both, and run this again" % self.port
+            )
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        fatal = [line for line in lines if "fatal error" in line or "Exception" in line]
+        why = (fatal or lines or ["esptool said nothing"])[-1]
+        return "flashing stopped: %s. Check the cable and run this again" % why
+
+
+def identify(tool: Esptool) -> Tuple[Chip, int]:
+    """The chip at the port and the size of its flash in bytes. Raises ToolError."""
+    said = tool.run("auto", "flash-id", show=False)
+    labels = re.findall(r"(?:Chip type:|Chip is|Detecting chip type\.\.\.)\s*(ESP\S+)", said)
+    size = re.search(r"Detected flash size: (\d+)(MB|KB)", said)
+    for label in labels:
+        # the longest label first: "ESP32-S3" also begins with "ESP32"
+        for chip in sorted(CHIPS.values(), key=lambda c: -len(c.label)):
+            if label.startswith(chip.label):
+                n = int(size.group(1)) << (20 if size.group(2) == "MB" else 10) if size else 0
+                return chip, n
+    raise ToolError("esptool did not say which chip this is:\n" + said)
+
+
+def image_chip(data: bytes) -> str:
+    """The chip an image is for. Raises ToolError when it is none of MicroPython's."""
+    if len(data) < 0x1000 or data[0] != 0xE9:
+        start = data[:4].hex()
+        raise ToolError("this is no image for an ESP chip: it begins with %s, not with e9" % start)
+    # the extended header of an ESP32's bootloader says which; an ESP8266's has none, and its loader's code begins there
+    segments = data[1]
+    entry = struct.unpack_from("<I", data, 4)[0]
+    if _esp8266_length(data) or 0x40100000 <= entry < 0x40110000 and segments < 4:
+        return "esp8266"
+    number = struct.unpack_from("<H", data, 12)[0]
+    for chip in CHIPS.values():
+        if chip.image_id == number:
+            return chip.name
+    raise ToolError("this image is for a chip that is not known here (number %d)" % number)
+
+
+def _esp8266_length(data: bytes) -> int:
+    if len(data) < _ESP8266_BOOT_B:
+        return 0
+    n = struct.unpack_from("<I", data, _ESP8266_BOOT_B - 4)[0]
+    return n if _ESP8266_BOOT_B <= n <= 16 << 20 and data[4:8] != b"\xff" * 4 else 0
+
+
+def check_image(data: bytes, chip: Chip) -> None:
+    """Whether the image is for the chip and whole: checksums and digests. Raises ToolError."""
+    made_for = image_chip(data)
+    if made_for != chip.name:
+        raise ToolError(
+            "wrong image: it is for %s, the chip is %s. MicroPython for it is called %s"
+            % (CHIPS[made_for].label, chip.label, chip.board)
+        )
+    if chip.name == "esp8266":
+        n = _esp8266_length(data)
+        if n and (len(data) < n + 16 or hashlib.md5(data[4:n]).digest() != data[n : n + 16]):
+            raise ToolError("the image is not whole: %d bytes, its MD5 is wrong" % len(data))
+        return
+    check_program(data, "the bootloader", chip)
+    rows = partitions(data[PARTITION_TABLE - chip.image_offset :])
+    programs = [row for row in rows if row.kind == 0]
+    if not programs:
+        raise ToolError("the image is not whole: its partition table has no program")
+    check_program(data[programs[0].offset - chip.image_offset :], "the program", chip)
+
+
+def check_program(data: bytes, what: str, chip: Chip) -> None:
+    """One ESP32 image: the segments' checksum and the SHA-256 that follows it. Raises ToolError."""
+    broken = ToolError("the image is not whole or not intact: %s is damaged. Fetch it again" % what)
+    if len(data) < 24 or data[0] != 0xE9:
+        raise broken
+    at, check = 24, 0xEF
+    for _ in range(data[1]):
+        if len(data) < at + 8:
+            raise broken
+        n = struct.unpack_from("<I", data, at + 4)[0]
+        if len(data) < at + 8 + n:
+            raise broken
+        for byte in data[at + 8 : at + 8 + n]:
+            check ^= byte
+        at += 8 + n
+    at = (at // 16 + 1) * 16  # the checksum is the last byte of a block of 16
+    if len(data) < at or data[at - 1] != check:
+        raise broken
+    if data[23] and data[at : at + 32] != hashlib.sha256(data[:at]).digest():
+        raise broken
+
+
+def fetch(chip: Chip, version: str, site: str, sha256: str, cache: Path) -> Path:
+    """MicroPython's image for the chip from the download site, kept in `cache`. Raises ToolError."""
+    if version not in RELEASES:
+        raise ToolError("FIRMWARE is a file or one of %s" % ", ".join(sorted(RELEASES)), 2)
+    name = "%s-%s-v%s.bin" % (chip.board, RELEASES[version], version)
+    path = cache / name
+    url = "%s/resources/firmware/%s" % (site, name)
+    if not path.exists():
+        print("fetching %s" % url)
+        cache.mkdir(parents=True, exist_ok=True)
+        try:
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                data = read_with_progress(answer)
+        except (urllib.error.URLError, OSError) as e:
+            raise ToolError(
+                "cannot fetch %s: %s. Without a network name a file: FIRMWARE=%s" % (url, e, name)
+            ) from None
+        check_image(data, chip)  # a page of the site in its place is not kept
+        part = path.with_suffix(".part")
+        part.write_bytes(data)
+        part.rename(path)
+    got = hashlib.sha256(path.read_bytes()).hexdigest()
+    if sha256 and got != sha256.lower():
+        path.unlink()
+        raise ToolError("%s has the SHA-256 %s, not %s; removed it" % (name, got, sha256))
+    print("%s, SHA-256 %s" % (name, got))
+    return path
+
+
+def read_with_progress(answer) -> bytes:
+    """The whole body. Raises OSError when it is cut off."""
+    total = int(answer.headers.get("Content-Length") or 0)
+    data = b""
+    while True:
+        piece = answer.read(65536)
+        if not piece:
+            break
+        data += piece
+        if sys.stdout.isatty() and total:
+            print("\r%3d %%" % (100 * len(data) // total), end="", flush=True)
+    if sys.stdout.isatty() and total:
+        print()
+    if total and len(data) != total:
+        raise OSError("cut off after %d of %d bytes" % (len(data), total))
+    return data
+
+
+def flash(tool: Esptool, chip: Chip, image: Path, offset: int, erase: bool) -> None:
+    """Erase, write, and let the chip compare. Raises ToolError."""
+    arguments = [hex(offset), str(image)]
+    if erase:
+        arguments.insert(0, "--erase-all")  # both versions spell it so
+    said = tool.run(chip.name, "write-flash", *arguments)
+    if "Hash of data verified" not in said:
+        raise ToolError("esptool did not confirm what it wrote; run this again")
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    p = argparse.ArgumentParser(
+        prog="make flash",
+        description="Put MicroPython onto an ESP32 or ESP8266: erase, write, verify. Everything on the board is"
+        " erased, its files too, unless --keep-files is given.",
+    )
+    p.add_argument("--port", default=os.environ.get("PORT", ""), help="default: the only board that is plugged in")
+    p.add_argument("--firmware", default=os.environ.get("FIRMWARE", ""),
+                   help="a .bin file, or a release to fetch (%s); default %s" % (", ".join(RELEASES), NEWEST))  # fmt: skip
+    p.add_argument("--sha256", default=os.environ.get("FIRMWARE_SHA256", ""),
+                   help="what the image's SHA-256 must be")  # fmt: skip
+    p.add_argument("--board", default=os.environ.get("BOARD", ""),
+                   help="the chip you expect (%s): another one is refused" % ", ".join(CHIPS))  # fmt: skip
+    p.add_argument("--keep-files", action="store_true", help="do not erase the board's file system")
+    p.add_argument("--baud", type=int, default=460800)
+    p.add_argument("--site", default=os.environ.get("MICROPYTHON_SITE", SITE), help=argparse.SUPPRESS)
+    p.add_argument("--python", default=sys.executable, help=argparse.SUPPRESS)
+    a = p.parse_args(argv)
+
+    if a.board and a.board not in CHIPS:
+        raise ToolError("BOARD is one of %s" % ", ".join(CHIPS), 2)
+    is_file = bool(a.firmware) and ("/" in a.firmware or a.firmware.endswith(".bin"))
+    if is_file and not Path(a.firmware).is_file():
+        raise ToolError("there is no file %s" % a.firmware, 2)
+    tool = Esptool(choose(a.port), a.baud, a.python)
+    chip, flash_b = identify(tool)
+    print("%s with %d MiB of flash at %s" % (chip.label, flash_b >> 20, tool.port), flush=True)
+    if a.board and a.board != chip.name:
+        raise ToolError("BOARD=%s, but the chip at %s is %s" % (a.board, tool.port, chip.name))
+    if is_file:
+        image = Path(a.firmware)
+    else:
+        version = (a.firmware or NEWEST).lstrip("v")
+        image = fetch(chip, version, a.site, a.sha256, ROOT / ".cache" / "firmware")
+    data = image.read_bytes()
+    if a.sha256 and hashlib.sha256(data).hexdigest() != a.sha256.lower():
+        raise ToolError("%s has another SHA-256 than FIRMWARE_SHA256" % image)
+    offset = chip.image_offset
+    if data[:1] == b"\xff" and offset:  # merged from address 0 on (`make image`)
+        check_image(data[offset:], chip)
+        offset = 0
+    else:
+        check_image(data, chip)
+    if flash_b and offset + len(data) > flash_b:
+        raise ToolError("the image is larger than the board's flash")
+    with tempfile.TemporaryDirectory() as scratch:  # what was checked is what is written
+        copy = Path(shutil.copy(image, scratch))
+        flash(tool, chip, copy, offset, not a.keep_files)
+    print("MicroPython is on the board. Next: make config, make deploy")
+    return 0
+
+
+if __name__ == "__main__":
+    run_tool("flash", main)
