@@ -112,3 +112,14 @@ def test_a_message_inside_another_text_is_not_an_event(line):
 def test_figures_that_are_no_time_give_no_time():
     assert parse("25:61:99: " + PING).t is None
     assert parse("2026-13-41T11:56:02: hello") == Unknown(None, "2026-13-41T11:56:02: hello")
+
+
+def test_no_line_takes_long_to_be_refused():
+    lines = ["a.." * 15 + "1: x", "1." * 25 + ": x", "[1] " * 12 + ": y", "a as " * 9000 + "(p2, c1",
+             "New client connected from " + "a as b (p2, c0, k6" * 3000, "Client " + " disconnected: " * 4000,
+             "Received PUBLISH from " + "x (d0, q0, r0, m1, '" * 3000,
+             "Invalid QoS in PUBLISH from " + " in PUBLISH from" * 4000]
+    began = time.process_time()
+    for line in lines:
+        parse(line)
+    assert time.process_time() - began < 2

@@ -201,10 +201,11 @@ class Analyser:
         t = event.t
         if t is not None and t != self.last:
             if self.first is None:
-                self.first = t
+                self.first = self.last = t
             if self._at and t > self._at[0]:
                 self._look(t)
-            self.last = t
+            if t > self.last:       # lines can be a little out of order
+                self.last = t
         does = self._does.get(kind)
         if does:
             does(event)

@@ -245,7 +245,7 @@ _OTHER_END = re.compile(r"(.*) disconnected: (.+?)\.?")
 _BRACKET = re.compile(r"(.*) \[([^\[\]]*:\d+)\]")
 _LONG_B = 900   # a shorter line was cut by somebody else than Mosquitto
 
-_ACCEPT = re.compile(r"(.+) on port (\d+)\.")
+_ACCEPT = re.compile(r"(.*) on port (\d+)\.")
 _CONNECTED = re.compile(
     r"from (\S*|.+?) as (.*) \((?:p(\d+), )?c([01]), k(\d+)(?:, u(.*))?\)\.")
 _WILL = re.compile(r"\((\d+) bytes\) \(r([01]), q([0-2])\)\.")
@@ -271,8 +271,8 @@ _SENTENCES = (      # of a client's or a stranger's mistake; group 1 is who
     re.compile(r"Protocol error from (.*?): .*"),
     re.compile(r"Protocol error from (\S+) CONNECT .*"),
     re.compile(r"Invalid protocol (?:version \d+|\".*\") in CONNECT from (.*)\."),
-    re.compile(r"(?:Invalid|Too high) .* in (?:PUBLISH|CONNECT|subscription command) from (.*?)"
-               r"(?:, disconnecting)?\."),
+    re.compile(r"(?:Invalid|Too high) (?:Will )?QoS in (?:PUBLISH|CONNECT|subscription command) "
+               r"from (.*?)(?:, disconnecting)?\."),
     re.compile(r"Invalid PUBLISH \(QoS=0 and DUP=1\) from (.*), disconnecting\."),
     re.compile(r"(?:Empty|Invalid) (?:un)?subscription string from (.*), disconnecting\."),
     re.compile(r"Bad client (.*) sending multiple CONNECT messages\."),
@@ -303,7 +303,7 @@ def _accept(t: Time, text: str, start: int) -> Event | None:
 
 
 def _connected(t: Time, text: str, start: int) -> Event | None:
-    m = _CONNECTED.fullmatch(text, start)
+    m = text.endswith(").") and _CONNECTED.fullmatch(text, start)
     if not m:
         return None
     user = m[6]
@@ -326,7 +326,8 @@ def _connack(t: Time, text: str, start: int) -> Event | None:
 
 def _publish(sent: bool) -> Made:
     def made(t: Time, text: str, start: int, new=tuple.__new__) -> Event | None:
-        m = _PUBLISH.fullmatch(text, start)
+        # endswith: a line that was cut could match from every ` (d0, ` on, in vain.
+        m = text.endswith(" bytes))") and _PUBLISH.fullmatch(text, start)
         if m:
             client, dup, qos, retain, pid, topic, size = m.groups()
             return new(Publish, (t, sent, client, dup == "1", int(qos), retain == "1", int(pid),

@@ -80,7 +80,7 @@ _HEADER_PATTERNS = [compiled(text) for text in (
     "%b %e %H:%M:%S")]
 # A text of no usual form that could still be a time: figures, and words as in names of days.
 _STRANGE = re.compile(
-    r"(?=[^:]*\d)(?=.{1,60}?: )([^\W_]{1,9}\.?(?:[ ,./:+|\[\]()-]{1,3}[^\W_]{1,9}\.?)*[\])]?): "
+    r"(?=[^:]*\d)(?=.{1,60}?: )([^\W_]{1,9}(?:[ ,./:+|\[\]()-]{1,3}[^\W_]{1,9})*[\].)]?): "
     r"(?=New c|New b|Received [A-Z]+ f|Sending [A-Z]+ t|Client .*\.$|mosquitto version "
     r"|Config loaded|Opening |\t|Will m|No will m)")
 _LETTERS = re.compile(r"[^\W\d_]+")
