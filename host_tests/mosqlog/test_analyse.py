@@ -45,6 +45,13 @@ def test_the_disconnect_of_1_3_is_an_end_by_itself():
     assert a.clients["dev"].ends == {"clean": 1} and found(a) == {}
 
 
+def test_a_disconnect_that_the_broker_takes_offence_at_is_no_clean_end():
+    a = read(UP, "Received DISCONNECT from dev", "Protocol error from dev: DISCONNECT packet with incorrect flags E1.",
+             "Client dev [10.0.0.7:50000] disconnected: protocol error.")
+    assert a.clients["dev"].ends == {"protocol-error": 1} and found(a) == {"protocol-error": 1}
+    assert a.clients["dev"].sessions[0].how == "protocol-error"
+
+
 @pytest.mark.parametrize("lines", [
     ["Client dev has exceeded timeout, disconnecting.", "Socket error on client dev, disconnecting."],    # 1.4, 1.5
     ["Client dev has exceeded timeout, disconnecting."],
@@ -114,6 +121,7 @@ def test_two_devices_with_one_id_are_told_by_their_addresses():
 
 def test_two_devices_behind_one_address_are_told_by_their_pace():
     assert "two-devices" in found(read(*two("10.0.0.7", "10.0.0.7", 4, 10)))
+    assert "two-devices" not in found(read(*two("10.0.0.7", "10.0.0.7", 3, 10)))
     assert "two-devices" not in found(read(*two("10.0.0.7", "10.0.0.7", 4, 3600)))
 
 
@@ -196,8 +204,9 @@ def test_a_flow_that_has_just_begun_at_the_end_of_the_log_is_nothing():
 
 
 def test_a_mqtt_5_session_is_not_given_up_at_its_end():
-    v5 = "New client connected from 10.0.0.7:50000 as dev (p5, c0, k60)."
-    assert found(read(v5, *QOS_2_IN[:2], "Received DISCONNECT from dev", v5, RESUMED, *QOS_2_IN[2:])) == {}
+    v5 = "New client connected from 10.0.0.7:50000 as dev (p5, c{}, k60)."
+    assert found(read(v5.format(1), *QOS_2_IN[:2], "Received DISCONNECT from dev", v5.format(0), RESUMED,
+                      *QOS_2_IN[2:])) == {}
 
 
 def test_a_mqtt_5_refusal_ends_the_flow():

@@ -104,3 +104,11 @@ def test_a_line_that_mosquitto_cut_keeps_what_is_sure():
     cut_in_a_character = (line[:600] + "é" * 200).encode()[:-1]
     assert parse.parse(cut_in_a_character).topic.endswith("é\udcc3")
     assert isinstance(parse.parse("1795348562: Received PINGREQ from " + "x" * 950), Unknown)
+
+
+def test_a_line_in_the_place_of_a_subscription_is_one_only_when_it_names_the_filter():
+    parser = Parser()
+    for line, kind in [("Received SUBSCRIBE from dev", Control), ("\ta/b (QoS 1)", Filter), ("dev 1 other", Unknown),
+                       ("dev 1 a/b", Granted), ("Received UNSUBSCRIBE from dev", Control), ("\ta/b", Filter),
+                       ("dev other", Unknown), ("dev a/b", Unknown)]:
+        assert type(parser.parse(line)) is kind, line

@@ -89,20 +89,21 @@ def _run(args: argparse.Namespace) -> int:
                 if args.unknown and type(event) is Unknown:
                     _show_unknown(args, event, console)
     analyser.finish()
+    status = 0
+    if args.html:
+        try:
+            html.write(analyser, files, args.html, args.client)
+            print(f"mosqlog: report in {args.html}", file=sys.stderr)
+        except OSError as e:
+            print(f"mosqlog: {args.html} cannot be written: {e.strerror}", file=sys.stderr)
+            status = 2
     if args.json:
         for thing in jsonl.objects(analyser, files):
             print(jsonl.line(thing))
     else:
         _show(args, analyser, files, console)
     sys.stdout.flush()
-    if args.html:
-        try:
-            html.write(analyser, files, args.html, args.client)
-        except OSError as e:
-            print(f"mosqlog: {args.html} cannot be written: {e.strerror}", file=sys.stderr)
-            return 2
-        print(f"mosqlog: report in {args.html}", file=sys.stderr)
-    return 0
+    return status
 
 
 def _show(args: argparse.Namespace, analyser: Analyser, files: list[str],

@@ -379,6 +379,7 @@ class Analyser:
             if client.goodbye and last and event.how in ("protocol-error", "malformed", "error"):
                 client.goodbye = False
                 self._count(client, "clean", -1)
+                self._count(client, event.how, 1)
                 last.how = event.how
                 self._ill(client, last, event.t, event.how, event.detail)
             return
