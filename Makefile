@@ -6,6 +6,7 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 export PYTHONDONTWRITEBYTECODE := 1
+export PYTEST_DEBUG_TEMPROOT := $(CURDIR)/.cache
 
 # Each layer of tests is a target test-LAYER whose last line says `N passed, N failed, N skipped` (pytest's does).
 # `make test` runs them in this order and adds them up.
