@@ -52,6 +52,9 @@ class Clock:
         """What is due now happens. A test's peer may cause more; a peer that calls the client from here would be a mistake."""
         if self._running:
             return
+        self._turns += 1
+        if self._turns > 200_000:
+            raise Stuck("200000 turns at one moment: something spins")
         self._running = True
         try:
             while self._due and self._due[0][0] <= self.now:
@@ -64,9 +67,6 @@ class Clock:
         """Let up to `ms` pass (None: for ever), event by event, until ready() is true. Returns ready()."""
         end = None if ms is None else self.now + ms
         self.run_due()
-        self._turns += 1
-        if self._turns > 200_000:
-            raise Stuck("200000 turns at one moment: something spins")
         while not ready():
             nxt = self._due[0][0] if self._due else None
             if nxt is None and end is None:

@@ -1,0 +1,203 @@
+"""umqtt.robust is a drop-in: it reconnects by itself, through whatever a subclass overrides, and finishes what was in flight."""
+
+from dropin.peers import stages
+from fakes.bench import HOST, World  # noqa: F401 - twice: early, and across the tick wrap
+from fakes.check import equal, raises, skip
+from fakes.packets import CONNACK, CONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE
+
+SIGNATURES = {
+    "delay": (("i",), ()),
+    "log": (("in_reconnect", "e"), ()),
+    "reconnect": ((), ()),
+    "publish": (("topic", "msg", "retain", "qos"), (False, 0)),
+    "wait_msg": ((), ()),
+    "check_msg": (("attempts",), (2,)),
+}
+
+
+def test_signatures_and_class_attributes():
+    for s in stages("robust"):
+        equal((s.Client.DELAY, s.Client.DEBUG), (2, False))
+    try:
+        from inspect import signature
+    except ImportError:
+        skip("no inspect here; CPython compares the signatures")
+    for s in stages("robust"):
+        for name in SIGNATURES:
+            args, defaults = SIGNATURES[name]
+            got = list(signature(getattr(s.Client, name)).parameters.values())[1:]
+            equal(tuple(p.name for p in got[: len(args)]), args, (s.name, name))
+            equal(tuple(p.default for p in got[: len(args)] if p.default is not p.empty), defaults, (s.name, name))
+
+
+def test_wait_msg_reconnects_with_a_kept_session_and_goes_on():
+    for s in stages("robust"):
+        c = s.connected()
+        s.b.cut()
+        s.b.expect(CONNECT, clean=0)
+        s.b.send(CONNACK, sp=1)
+        s.b.send(PUBLISH, topic="t", payload="x")
+        while not s.inbox:
+            c.wait_msg()
+        equal(s.inbox, [(b"t", b"x")])
+        s.b.done()
+
+
+def test_delay_and_log_are_called_and_may_be_overridden():
+    for s in stages("robust"):
+        seen = []
+
+        class Mine(s.Client):
+            def delay(self, i):
+                seen.append(("delay", i))
+                s.w.clock.sleep_ms(10)
+                if i == 3:
+                    s.w.net.serve(HOST, 1883, s.b)
+
+            def log(self, in_reconnect, e):
+                seen.append(("log", in_reconnect, isinstance(e, OSError)))
+
+        s.b.expect(CONNECT)
+        s.b.send(CONNACK)
+        c = Mine("cid", HOST)
+        c.set_callback(lambda t, m: None)
+        c.connect()
+        s.b.cut()
+        s.w.net.peers.clear()
+        s.b.expect(CONNECT)
+        s.b.send(CONNACK)
+        s.b.send(PUBLISH, payload="x")
+        equal(c.wait_msg(), 0x30)
+        equal(
+            seen,
+            [
+                ("log", False, True),
+                ("log", True, True),
+                ("delay", 1),
+                ("log", True, True),
+                ("delay", 2),
+                ("log", True, True),
+                ("delay", 3),
+            ],
+        )
+
+
+def test_a_subclasss_connect_is_used_to_reconnect():
+    for s in stages("robust"):
+        calls = []
+
+        class Mine(s.Client):
+            def connect(self, clean_session=True):
+                calls.append(clean_session)
+                return super().connect(clean_session)
+
+        s.b.expect(CONNECT, clean=1)
+        s.b.send(CONNACK)
+        c = Mine("cid", HOST)
+        c.set_callback(lambda t, m: None)
+        c.connect()
+        s.b.cut()
+        s.b.expect(CONNECT, clean=0)
+        s.b.send(CONNACK)
+        s.b.send(PUBLISH, payload="x")
+        c.wait_msg()
+        equal(calls, [True, False])
+
+
+def test_check_msg_reconnects_and_returns():
+    for s in stages("robust"):
+        c = s.connected()
+        s.b.cut()
+        s.w.clock.run_due()
+        s.b.expect(CONNECT)
+        s.b.send(CONNACK, sp=1)
+        c.check_msg()
+        s.b.send(PUBLISH, payload="x")
+        s.w.clock.run_due()
+        while not s.inbox:
+            c.check_msg()
+        s.b.done()
+
+
+def ours():
+    return next(iter(stages("robust")))
+
+
+def test_publish_in_flight_is_finished_with_its_id_and_not_sent_anew():
+    for qos, ack in ((1, PUBACK), (2, PUBREC)):
+        s = ours()
+        s.b.accept()
+        c = s.client()
+        c.set_callback(lambda t, m: None)
+        c.connect(False)
+        s.b.expect(PUBLISH, qos=qos, dup=0)
+        s.b.cut()
+        s.b.expect(CONNECT, clean=0)
+        s.b.send(CONNACK, sp=1)
+        s.b.expect(PUBLISH, qos=qos, dup=1)
+        s.b.call(lambda: equal(s.b.got[-1].pid, s.b.got[1].pid))
+        s.b.call(lambda: s.b.send(ack, s.b.got[1].pid))
+        if qos == 2:
+            s.b.expect(PUBREL)
+            s.b.call(lambda: s.b.send(PUBCOMP, s.b.got[1].pid))
+        equal(c.publish(b"t", b"x", qos=qos), None)
+        s.b.done()
+        equal(c.inflight, 0)
+
+
+def test_publish_of_qos_0_is_repeated_until_it_is_out():
+    s = ours()
+    c = s.connected()
+    s.b.cut("rst")
+    s.w.clock.run_due()
+    s.b.expect(CONNECT)
+    s.b.send(CONNACK)
+    s.b.expect(PUBLISH, payload="x")
+    c.publish(b"t", b"x")
+    s.b.done()
+
+
+def test_subscriptions_are_made_again_when_the_broker_forgot():
+    s = ours()
+    c = s.connected()
+    s.b.expect(SUBSCRIBE, filters=[("a/#", 1)])
+    s.b.send(SUBACK, 1, codes=(1,))
+    c.subscribe(b"a/#", 1)
+    s.b.cut()
+    s.b.expect(CONNECT, clean=0)
+    s.b.send(CONNACK, sp=0)
+    s.b.expect(SUBSCRIBE, filters=[("a/#", 1)])
+    s.b.call(lambda: s.b.send(SUBACK, s.b.got[-1].pid, codes=(1,)))
+    s.b.send(PUBLISH, topic="a/b", payload="x")
+    while not s.inbox:
+        c.wait_msg()
+    s.b.done()
+
+
+def test_a_refused_login_is_reported_and_not_hammered():
+    s = ours()
+    c = s.connected()
+    s.b.cut()
+    s.b.expect(CONNECT)
+    s.b.send(CONNACK, code=5)
+    raises(s.MQTTException, c.wait_msg)
+    s.b.done()
+
+
+def test_pauses_grow_with_jitter_and_have_a_cap():
+    s = ours()
+    c = s.connected()
+    s.w.net.peers.clear()
+    slept = []
+    import umqtt.robust
+
+    keep = umqtt.robust.sleep_ms
+    umqtt.robust.sleep_ms = slept.append
+    try:
+        for i in range(1, 40):
+            c.delay(i)
+        assert all(0 <= t <= 60000 for t in slept), slept
+        assert max(slept[:3]) <= 16000 and max(slept) > 16000, slept
+        assert len(set(slept)) > 20, slept
+    finally:
+        umqtt.robust.sleep_ms = keep
