@@ -136,10 +136,10 @@ def test_publish_in_flight_is_finished_with_its_id_and_not_sent_anew():
         s.b.send(CONNACK, sp=1)
         s.b.expect(PUBLISH, qos=qos, dup=1)
         s.b.call(lambda: equal(s.b.got[-1].pid, s.b.got[1].pid))
-        s.b.call(lambda: s.b.send(ack, s.b.got[1].pid))
+        s.b.reply(ack)
         if qos == 2:
             s.b.expect(PUBREL)
-            s.b.call(lambda: s.b.send(PUBCOMP, s.b.got[1].pid))
+            s.b.reply(PUBCOMP)
         equal(c.publish(b"t", b"x", qos=qos), None)
         s.b.done()
         equal(c.inflight, 0)
@@ -167,7 +167,7 @@ def test_subscriptions_are_made_again_when_the_broker_forgot():
     s.b.expect(CONNECT, clean=0)
     s.b.send(CONNACK, sp=0)
     s.b.expect(SUBSCRIBE, filters=[("a/#", 1)])
-    s.b.call(lambda: s.b.send(SUBACK, s.b.got[-1].pid, codes=(1,)))
+    s.b.reply(SUBACK, codes=(1,))
     s.b.send(PUBLISH, topic="a/b", payload="x")
     while not s.inbox:
         c.wait_msg()

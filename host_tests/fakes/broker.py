@@ -49,6 +49,10 @@ class Script:
     def send(self, kind, pid=None, **fields):
         self._add(("send", encode(kind, pid, **fields), None))
 
+    def reply(self, kind, **fields):
+        """Send a packet with the id of the packet that came last."""
+        self._add(("reply", kind, fields))
+
     def raw(self, data):
         """Any bytes, as one segment."""
         self._add(("send", bytes(data), None))
@@ -99,7 +103,7 @@ class Script:
 
     def _go(self):
         while self.steps and not self._paused and not self.failure:
-            what, a, _ = self.steps[0]
+            what, a, b = self.steps[0]
             if what in ("expect", "any", "end"):
                 return
             if what == "call":
@@ -111,6 +115,8 @@ class Script:
             self.steps.pop(0)
             if what == "send":
                 self.link.push(a)
+            elif what == "reply":
+                self.link.push(encode(a, self.got[-1].pid, **b))
             elif what == "wait":
                 self._paused = True
                 self.clock.at(a, self._resume)

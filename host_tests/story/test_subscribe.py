@@ -135,7 +135,7 @@ def test_a_subscription_interrupted_by_a_cut_is_sent_again_when_resumed():
         raises(OSError, c.subscribe, "a", 1)
         b.accept(sp=sp)
         b.expect(SUBSCRIBE, filters=[("a", 1)])
-        b.call(lambda: b.send(SUBACK, b.got[-1].pid, codes=(1,)))
+        b.reply(SUBACK, codes=(1,))
         c.connect()
         c.world.serve(c, 50)
         equal(c.inflight, 0)

@@ -60,7 +60,7 @@ class MQTTClient:
         self.will = None
         self.cb = self.view = None
         self.timeout_ms = timeout_ms
-        self.reconnect = reconnect
+        self.redial = reconnect  # umqtt.robust has a method of that name
         self.store = store
         self.subs = {}  # filter: QoS
         self.resub = False  # they are to be made again
@@ -222,16 +222,16 @@ class MQTTClient:
         return left
 
     def _turn(self, end):
-        if self.reconnect:
+        if self.redial:
             left = self._left(end)
-            self.reconnect.turn(self, left, left)
+            self.redial.turn(self, left, left)
         else:
             self._step(self._left(end))
 
     def _ready(self, n, timeout_ms):
         # a QoS 0 message waits until what is older has left; inside a callback it must fit behind it
         e = self.e
-        if self.busy or not e.up and not self.reconnect:
+        if self.busy or not e.up and not self.redial:
             if not e.up:
                 raise OSError(code("ENOTCONN", 107), "not connected")
             if not e.room(n):
@@ -255,7 +255,7 @@ class MQTTClient:
     def _reserve(self, state, b0, topic, payload, wait, end):
         # -> a slot, -1 when there is none and none is waited for
         wait = wait and not self.busy
-        if wait and not self.e.up and not self.reconnect:
+        if wait and not self.e.up and not self.redial:
             raise OSError(code("ENOTCONN", 107), "not connected")
         i = self.s.reserve(state, b0, topic, payload)
         while i < 0 and wait:
@@ -376,8 +376,8 @@ class MQTTClient:
         `reconnect` none of the three: see `diag`), and what a callback raises. To be called at least every quarter of
         the keep-alive.
         """
-        if self.reconnect and not self.busy:
-            return self.reconnect.turn(self, ms)
+        if self.redial and not self.busy:
+            return self.redial.turn(self, ms)
         return self._step(ms)
 
     def _step(self, ms):

@@ -107,12 +107,13 @@ class MQTTClient(client.MQTTClient):
         end = ticks_add(ticks_ms(), _SILENT_MS)
         probed = False
         while not self._step(max(0, ticks_diff(end, ticks_ms()))):
-            if ticks_diff(end, ticks_ms()) <= 0 and not self.keepalive:
+            if ticks_diff(end, ticks_ms()) <= 0:
                 if probed:
                     self._lost(code("ETIMEDOUT", 110), "no PINGRESP in time")
-                probed = True
                 end = ticks_add(ticks_ms(), self.timeout_ms)
-                self.e.pingreq(ticks_ms())
+                if not self.keepalive:  # else the engine pings
+                    probed = True
+                    self.e.pingreq(ticks_ms())
         return self._op()
 
     def check_msg(self):
