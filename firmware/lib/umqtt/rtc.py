@@ -62,6 +62,7 @@ class RtcJournal:
         if f and self.data:
             # both begin with a header of 7 bytes, then the generation
             h = f.read(11)
+            f.seek(0)
             if len(h) == 11 and unpack_from(">I", h, 7)[0] > unpack_from(">I", self.data, 7)[0]:
                 self.data = b""
             else:

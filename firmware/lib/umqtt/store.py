@@ -172,7 +172,7 @@ class Store:
                     self._found(kind, b)
                 n = f.seek(0, 2)
             if bad[0]:
-                self.report = "journal: %d B of %d B damaged, set aside as %s; " % (bad[0], n, journal.set_aside())
+                self.report = "journal: %d B of %d B damaged, set aside as %s" % (bad[0], n, journal.set_aside())
             elif self.gen:
                 journal.size = n
         self.taking = self.place
@@ -247,7 +247,7 @@ class Store:
                     session.reserve(state, b0 | 8, topic, payload, pid)
         self.found = []
         if changed:
-            self.report += "another client id or server: %d messages go out as new" % n
+            self.report += "%sanother client id or server: %d messages go out as new" % (self.report and "; ", n)
             self.held = []
             self.rewrite()
         for pid in self.held:

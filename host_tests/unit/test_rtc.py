@@ -1,0 +1,113 @@
+"""RTC memory: regions beside each other, and a journal that overflows to flash and comes back."""
+
+import os
+
+from fakes.check import equal, raises
+from fakes.folder import Folder
+from umqtt.rtc import Region, RtcJournal
+from umqtt.store import FileJournal
+
+
+class Memory:
+    """machine.RTC().memory of `size_b`, holding whatever power-on left."""
+
+    def __init__(self, size_b=492, data=b""):
+        self.size_b = size_b
+        self.data = data
+        self.writes = 0
+
+    def __call__(self, data=None):
+        if data is None:
+            return self.data
+        if len(data) > self.size_b:
+            raise ValueError("buffer too long")
+        self.writes += 1
+        self.data = bytes(data)
+
+
+def files(d):
+    return sorted(os.listdir(d))
+
+
+def content(journal):
+    f = journal.load()
+    if f is None:
+        return None
+    try:
+        return f.read()
+    finally:
+        f.close()
+
+
+def header(gen, rest=b""):
+    return b"\x01\0\x04crc." + bytes((0, 0, 0, gen)) + rest
+
+
+def test_regions_do_not_tread_on_each_other():
+    m = Memory()
+    a = Region(m, 0, 50)
+    b = Region(m, 50, 442)
+    b.write(b"b" * 436)
+    a.write(b"a" * 44)
+    equal((a.read(), b.read()), (b"a" * 44, b"b" * 436))
+    a.write(b"")
+    equal((a.read(), b.read()), (b"", b"b" * 436))
+    e = raises(ValueError, a.write, b"a" * 45)
+    assert "45 B in a region of 44 B" in str(e), e
+    raises(ValueError, Region(m, 480, 13).write, b"")
+
+
+def test_what_power_on_left_is_nothing():
+    for data in (b"", b"\xff" * 492, b"\0" * 492, bytes(range(246)) * 2, b"\0\x05"):
+        equal(Region(Memory(492, data), 10, 100).read(), b"")
+
+
+def test_a_journal_lives_in_rtc_memory_without_a_file():
+    with Folder() as d:
+        m = Memory()
+        j = RtcJournal(Region(m, 0, 100), FileJournal(d + "/j"))
+        equal(content(j), None)
+        equal(j.append(b"x"), False)  # nothing was loaded: a snapshot first
+        j.rewrite(header(1))
+        equal(j.append(b"more"), True)
+        equal(files(d), [])
+        equal(content(RtcJournal(Region(m, 0, 100), FileJournal(d + "/j"))), header(1, b"more"))
+
+
+def test_what_does_not_fit_goes_to_the_file_and_comes_back():
+    with Folder() as d:
+        m = Memory()
+        j = RtcJournal(Region(m, 0, 40), FileJournal(d + "/j"))
+        j.rewrite(header(1))
+        equal(j.append(b"y" * 40), False)
+        j.rewrite(header(2, b"y" * 40))
+        equal(files(d), ["j"])
+        equal(j.append(b"z"), True)
+        j.close()
+        again = RtcJournal(Region(m, 0, 40), FileJournal(d + "/j"))
+        equal(content(again), header(2, b"y" * 40 + b"z"))
+        again.rewrite(header(3))
+        equal(files(d), [])
+        equal(content(RtcJournal(Region(m, 0, 40), FileJournal(d + "/j"))), header(3))
+
+
+def test_the_newer_of_two_counts():
+    # a reset between the write to one and the clearing of the other
+    for region_gen, file_gen in ((2, 1), (1, 2)):
+        with Folder() as d:
+            m = Memory()
+            region = Region(m, 0, 60)
+            region.write(header(region_gen))
+            FileJournal(d + "/j").rewrite(header(file_gen))
+            j = RtcJournal(region, FileJournal(d + "/j"))
+            equal(content(j), header(2))
+            j.rewrite(header(3))
+            equal((files(d), region.read()), ([], header(3)))
+
+
+def test_a_power_cut_leaves_what_the_file_says():
+    with Folder() as d:
+        m = Memory()
+        j = RtcJournal(Region(m, 0, 40), FileJournal(d + "/j"))
+        j.rewrite(header(2, b"y" * 40))
+        equal(content(RtcJournal(Region(Memory(), 0, 40), FileJournal(d + "/j"))), header(2, b"y" * 40))

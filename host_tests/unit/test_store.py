@@ -1,0 +1,292 @@
+"""The journal: what was in flight is in flight again, whatever became of the file."""
+
+import os
+
+from fakes.bench import World
+from fakes.check import equal, raises
+from fakes.folder import Folder, read, write
+from fakes.model import Model
+from umqtt.client import MQTTClient
+from umqtt.session import Session
+from umqtt.store import FileJournal, Store
+
+W_PUBACK = 4
+W_PUBREC = 5
+W_PUBCOMP = 7
+
+
+def new(path, client_id="c1", server="s", window=4, **named):
+    """(store, session, subscriptions) as after a start."""
+    st = Store(FileJournal(path, **named))
+    s = Session(max(window, st.window))
+    subs = {}
+    st.resub = st.replay(s, subs, client_id, server)
+    return st, s, subs
+
+
+def put(st, s, qos, topic, payload):
+    i = s.reserve(W_PUBREC if qos == 2 else W_PUBACK, 0x30 | qos << 1, topic, payload)
+    st.put(s.pids[i], 0x30 | qos << 1, topic, payload)
+    return s.pids[i]
+
+
+def slots(s):
+    """[(id, state, topic, payload)] in the order of their coming."""
+    order = sorted(range(len(s.pids)), key=lambda i: s.age[i])
+    return [(s.pids[i], s.state[i], s.topic[i], s.payload[i]) for i in order if s.pids[i]]
+
+
+def filled(path):
+    """A journal with three messages in flight in all states, an incoming id, a subscription, state bytes."""
+    st, s, subs = new(path)
+    a = put(st, s, 2, b"t/a", b"one")
+    b = put(st, s, 1, b"t/b", b"two")
+    c = put(st, s, 2, b"t/c", b"three")
+    s.staged(s.pids.index(a))
+    s.on_ack(5, a)
+    st.acked(5, a)
+    st.seen(77, b"effect")
+    st.subscribed(b"in/#", 2)
+    st.close()
+    return a, b, c
+
+
+def test_what_was_in_flight_is_in_flight_again():
+    with Folder() as d:
+        a, b, c = filled(d + "/j")
+        st, s, subs = new(d + "/j")
+        equal(slots(s), [(a, W_PUBCOMP, None, None), (b, W_PUBACK, b"t/b", b"two"), (c, W_PUBREC, b"t/c", b"three")])
+        equal([p for p in s.held if p], [77])
+        equal(subs, {b"in/#": 2})
+        equal(st.state, b"effect")
+        equal(st.report, "")
+        equal(st.resub, False)
+
+
+def test_a_message_from_before_a_reset_is_repeated_with_dup():
+    with Folder() as d:
+        filled(d + "/j")
+        st, s, subs = new(d + "/j")
+        equal([s.b0[s.pids.index(p)] & 8 for p in s.pids if p], [8, 8, 8])
+
+
+def test_a_snapshot_holds_the_same():
+    with Folder() as d:
+        filled(d + "/j")
+        st, s, subs = new(d + "/j")
+        was = slots(s)
+        st.rewrite()
+        st.close()
+        st, s, subs = new(d + "/j")
+        equal(slots(s), was)
+        equal(([p for p in s.held if p], subs, st.state, st.report), ([77], {b"in/#": 2}, b"effect", ""))
+
+
+def test_what_is_done_does_not_come_back():
+    with Folder() as d:
+        a, b, c = filled(d + "/j")
+        st, s, subs = new(d + "/j")
+        for kind, pid in ((7, a), (4, b)):
+            s.on_ack(kind, pid)
+            st.acked(kind, pid)
+        s.release(77)
+        st.acked(6, 77)
+        st.subscribed(b"in/#", None)
+        st.close()
+        st, s, subs = new(d + "/j")
+        equal([m[0] for m in slots(s)], [c])
+        equal(([p for p in s.held if p], subs), ([], {}))
+
+
+def test_a_torn_tail_is_set_aside():
+    # cut at each byte: what stands whole before it counts, and the next start finds nothing amiss
+    with Folder() as d:
+        filled(d + "/j")
+        whole = read(d + "/j")
+        seen = []
+        for n in range(len(whole)):
+            write(d + "/k", whole[:n])
+            st, s, subs = new(d + "/k")
+            got = [m[0] for m in slots(s)]
+            if st.report:
+                equal(read(d + "/k.bad"), whole[:n])
+                equal(st.report.split(" damaged")[0], "journal: %d B of %d B" % (n - seen[-1], n))
+            else:
+                seen.append(n)
+            st.rewrite()
+            st.close()
+            st, s, subs = new(d + "/k")
+            equal(([m[0] for m in slots(s)], st.report), (got, ""))
+        equal(len(seen), 7)  # nothing, and behind each of six records
+
+
+def test_a_flipped_byte_costs_its_record_only():
+    with Folder() as d:
+        a, b, c = filled(d + "/j")
+        whole = read(d + "/j")
+        for at in range(len(whole)):
+            bad = bytearray(whole)
+            bad[at] ^= 0x10
+            write(d + "/k", bad)
+            st, s, subs = new(d + "/k")
+            assert "damaged" in st.report, at
+            assert len(slots(s)) >= 2, at
+            equal(read(d + "/k.bad"), bytes(bad))
+
+
+def test_a_foreign_file_is_set_aside_and_the_board_starts():
+    with Folder() as d:
+        write(d + "/j", b"\0" * 300 + b"not ours" * 20)
+        st, s, subs = new(d + "/j")
+        assert "460 B of 460 B damaged" in st.report, st.report
+        put(st, s, 1, b"t", b"x")
+        st, s, subs = new(d + "/j")
+        equal((len(slots(s)), st.report), (1, ""))
+
+
+def test_another_client_id_or_server_sends_as_new():
+    for who in (("other", "s"), ("c1", "elsewhere")):
+        with Folder() as d:
+            filled(d + "/j")
+            st, s, subs = new(d + "/j", *who)
+            equal([m[1:] for m in slots(s)], [(W_PUBACK, b"t/b", b"two"), (W_PUBREC, b"t/c", b"three")])
+            equal([s.b0[s.pids.index(m[0])] & 8 for m in slots(s)], [0, 0])
+            equal([p for p in s.held if p], [])
+            equal((st.resub, subs), (True, {b"in/#": 2}))
+            equal(st.report, "another client id or server: 2 messages go out as new")
+            assert st.must  # the new ids are to be on flash before a byte leaves
+            was = slots(s)
+            st.sync()
+            st, s, subs = new(d + "/j", *who)
+            equal((slots(s), st.report), (was, ""))
+
+
+def test_a_full_store_refuses_and_nothing_changes():
+    with Folder() as d:
+        w = World(Model)
+        st = Store(FileJournal(d + "/j", 64, 200))
+        c = w.client(store=st)
+        c.publish("t", b"x" * 60, qos=2, wait=False)
+        c.publish("t", b"y" * 60, qos=2, wait=False)
+        was = read(d + "/j")
+        e = raises(OSError, c.publish, "t", b"z" * 60, False, 2, False)
+        assert e.errno == 28 and "store full" in str(e), e
+        equal(c.inflight, 2)
+        equal(read(d + "/j"), was)
+        c.connect()
+        while c.inflight:
+            c.poll(10)
+        equal([p[:1] for t, p, q in w.broker.accepted], [b"x", b"y"])
+        c.publish("t", b"z" * 60, qos=2)
+        equal(len(w.broker.accepted), 3)
+
+
+def test_more_in_flight_than_slots_makes_slots():
+    with Folder() as d:
+        st, s, subs = new(d + "/j", window=6)
+        pids = [put(st, s, 2, b"t", b"%d" % i) for i in range(6)]
+        c = MQTTClient("c1", "s", inflight=2, store=Store(FileJournal(d + "/j")))
+        equal([m[0] for m in slots(c.s)], pids)
+
+
+def test_the_journal_stays_bounded():
+    with Folder() as d:
+        w = World(Model)
+        c = w.client(store=Store(FileJournal(d + "/j", 256)))
+        c.connect()
+        most = 0
+        for i in range(300):
+            c.publish("node/t", b"%d" % i, qos=1 + i % 2)
+            most = max(most, os.stat(d + "/j")[6])
+        assert most <= 256 + 64, most
+        equal(len(w.broker.accepted), 300)
+
+
+def test_session_present_0_is_noted_before_anything_leaves():
+    with Folder() as d:
+        a, b, c = filled(d + "/j")
+        w = World(Model)
+        client = MQTTClient("c1", "broker.test", store=Store(FileJournal(d + "/j")))
+        equal(client.connect(), False)
+        while client.inflight:
+            client.poll(10)
+        equal([(t, p) for t, p, q in w.broker.accepted], [("t/b", b"two"), ("t/c", b"three")])
+        equal(w.broker.violations, [])
+        equal(w.broker.sessions["c1"].subs, {"in/#": 2})
+        client.disconnect()
+        st, s, subs = new(d + "/j", "c1", "broker.test")
+        equal((slots(s), [p for p in s.held if p]), ([], []))
+
+
+def test_a_flash_that_fails_closes_the_link_and_nothing_leaves():
+    with Folder() as d:
+        w = World(Model)
+        st = Store(FileJournal(d + "/j"))
+        c = w.client(store=st)
+        c.connect()
+        c.publish("t", b"x", qos=2, wait=False)
+        journal = st.journal
+
+        class Broken:
+            def append(self, data):
+                raise OSError(5)
+
+        st.journal = Broken()
+        out_b = w.link.out_b
+        equal(raises(OSError, w.serve, c, 50).errno, 5)
+        equal((c.isconnected(), w.link.out_b), (False, out_b))  # PUBREC came, its PUBREL did not leave
+        st.journal = journal
+        c.connect()
+        while c.inflight:
+            c.poll(10)
+        equal(len(w.broker.accepted), 1)
+
+
+def test_what_a_callback_publishes_is_one_write_with_the_note_that_it_ran():
+    with Folder() as d:
+        w = World(Model)
+        st = Store(FileJournal(d + "/j", 4096))
+        c = w.client(store=st)
+
+        def relay(topic, payload, retained):
+            c.publish("out", payload, qos=2)
+            return b"state"
+
+        c.set_callback(relay)
+        c.connect()
+        c.subscribe("in", 2)
+        st.sync()
+        appended = []
+        append = st.journal.append
+        st.journal.append = lambda data: appended.append(bytes(data)) or append(data)
+        w.broker.inject("in", b"m", 2)
+        while not appended:
+            c.poll(10)
+        assert appended[0][0] == 3 and b"out" in appended[0] and b"state" in appended[0], appended
+        equal(st.state, b"state")
+
+
+def test_what_a_callback_returns_otherwise_is_no_state():
+    with Folder() as d:
+        w = World(Model)
+        st = Store(FileJournal(d + "/j"))
+        c = w.client(store=st)
+        c.set_callback(lambda topic, payload, retained: 5)
+        c.connect()
+        c.subscribe("in", 2)
+        w.broker.inject("in", b"m", 2)
+        w.serve(c, 50)
+        equal(st.state, b"")
+
+
+def test_the_same_subscription_at_each_start_writes_nothing():
+    with Folder() as d:
+        for n in range(3):
+            w = World(Model)
+            st = Store(FileJournal(d + "/j"))
+            c = w.client(store=st)
+            c.connect()
+            c.subscribe("in/#", 1)
+            c.disconnect()
+            if n:
+                equal(read(d + "/j").count(b"in/#"), 1)
