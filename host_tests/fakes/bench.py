@@ -17,6 +17,7 @@ def wire_up(net, clock):
     """The library's modules look at this network and this clock from now on."""
     import umqtt.client
     import umqtt.engine
+    import umqtt.publisher
     import umqtt.reconnect
     import umqtt.robust
     import umqtt.simple
@@ -25,7 +26,7 @@ def wire_up(net, clock):
     umqtt.transport.socket = net.socket
     umqtt.transport.select = net.select
     fakes = {"ticks_ms": clock.ticks_ms, "ticks_diff": ticks_diff, "ticks_add": ticks_add, "sleep_ms": clock.sleep_ms}
-    for module in (umqtt.engine, umqtt.client, umqtt.simple, umqtt.robust, umqtt.reconnect):
+    for module in (umqtt.engine, umqtt.client, umqtt.simple, umqtt.robust, umqtt.reconnect, umqtt.publisher):
         for name in fakes:
             if hasattr(module, name):
                 setattr(module, name, fakes[name])

@@ -73,6 +73,7 @@ class Engine:
         self.ob = self.tx
         self.off = self.n = self.cut = 0
         self.big = None  # a payload that goes out from the caller's object, behind tx[:cut]
+        self.more = None  # refills big with what follows, returns the number of bytes, 0 at the end
         self.left = 0
         self._want(self.hdr, 2, _HEADER)
 
@@ -141,13 +142,15 @@ class Engine:
             if self.ob is self.tx:
                 self.cut = self.off
                 self.ob = self.big
-                self.off = 0
                 self.n = _len(self.big)
-                if self.n:
-                    return
+            if self.more:
+                self.n = self.more()
+            self.off = 0
+            if self.n:
+                return
             self.ob = self.tx
             self.off = self.cut
-            self.big = None
+            self.big = self.more = None
         self.n = _len(self.tx) - self.off
         if not self.n:
             self.tx[_ALL] = b""

@@ -92,7 +92,7 @@ class Transport:
         return OSError(err, self.tls.words(e) if self.tls else "link down")
 
     def wait(self, ms, writing):
-        """Wait up to ms for something to read; when `writing` for room to write too, when it is negative for that alone."""
+        """Wait up to ms for something to read; when `writing` for room to write too, negative for that alone."""
         mask = _POLLOUT if writing < 0 else _POLLIN | _POLLOUT if writing else _POLLIN
         if mask != self._mask:
             self._modify(self.sock, mask)

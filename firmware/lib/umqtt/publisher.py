@@ -1,0 +1,91 @@
+"""A prepared topic: QoS 0 messages under it leave in one write from a buffer of their own, and nothing is allocated.
+
+Layout of the buffer: room for the header, topic length, topic, payload. The header ends where the topic's length
+begins, so a payload of another length moves nothing but the header's start.
+"""
+
+from time import ticks_ms
+
+from umqtt import wire
+
+_len = len
+_bytes = bytes
+
+
+class _Slice:
+    def __getitem__(self, s):
+        return s
+
+
+class Publisher:
+    """`publish(msg)` is `client.publish(topic, msg, retain)`. size: bytes of the longest payload that is prepared for.
+
+    Takes size + the topic + 100 bytes of heap. Raises ValueError, as `publish` does.
+    """
+
+    def __init__(self, client, topic, retain=False, size=128):
+        self.client = client
+        self.e = client.e
+        self.s = client.s
+        self.t = client.t
+        self.topic = bytes(wire.text(topic))
+        self.retain = retain
+        self.size = wire.number(size, 65535)
+        self.rest_b = 2 + _len(self.topic)  # of the packet behind its header, but for the payload
+        self.buf = bytearray(5)
+        wire.string(self.buf, self.topic)
+        self.tail = _Slice()[_len(self.buf) :]  # kept: writing through it allocates nothing
+        self.buf[self.tail] = bytes(size)  # the buffer keeps this room
+        self.payload_b = -1
+        self.off = self.n = 0
+
+    def publish(self, msg):
+        """Publish in QoS 0; returns 0 once the bytes are with the network. msg: bytes; anything else, what is longer
+        than `size`, and what must wait for older bytes goes the client's way. Raises OSError, ValueError."""
+        if (
+            self.e.n
+            or msg.__class__ is not _bytes
+            or _len(msg) != self.payload_b
+            and not self._fits(_len(msg))
+            or self.s.todos
+            or not self.e.up
+        ):
+            return self.client.publish(self.topic, msg, self.retain)
+        self.buf[self.tail] = msg
+        try:
+            k = self.t.send(self.buf, self.off, self.n)
+            if k == self.n:
+                self.e.t_tx = ticks_ms()
+                return 0
+        except (OSError, ValueError):
+            k = 0  # sending it again tells why
+        return self._rest(k or 0)
+
+    def _fits(self, n):
+        if n > self.size:
+            return False
+        buf = self.buf
+        left = n + self.rest_b
+        off = 4 if left < 128 else 3 if left < 16384 else 2
+        self.off = off - 1
+        self.n = 6 - off + left
+        buf[off - 1] = 0x31 if self.retain else 0x30
+        while off < 4:
+            buf[off] = left & 127 | 128
+            left >>= 7
+            off += 1
+        buf[4] = left
+        self.payload_b = n
+        return True
+
+    def _rest(self, k):
+        # the rest stands in the engine as a large payload does, and the buffer is left alone until it is out
+        e = self.e
+        e.ob = e.big = self.buf
+        e.cut = 0
+        e.off = self.off + k
+        e.n = self.n - k
+        self.client._step(-1)
+        if e.n and not self.client.busy:
+            self.client._drain(None)
+        return 0

@@ -1,0 +1,38 @@
+"""Payloads of 1 MB in each direction through a client on a heap of 32 KB."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import size  # noqa: E402
+from bench_peer import Peer  # noqa: E402
+
+SIZE_B = 1000000
+
+
+def test_1_mb_in_each_direction_on_a_heap_of_32_kb(tmp_path: Path) -> None:
+    try:
+        size.compile_library(tmp_path)
+        command = [size.micropython(), "-X", "heapsize=32k", str(ROOT / "host_tests/budget/large.py")]
+    except FileNotFoundError as e:
+        pytest.skip(str(e))
+    with Peer(digest=True) as peer:
+        got = subprocess.run(
+            [*command, str(peer.port)],
+            env={"MICROPYPATH": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=120,
+            check=False,
+        )
+    text = got.stdout.decode(errors="replace")
+    print(text)
+    assert got.returncode == 0 and text.startswith("ok %d received" % SIZE_B), text
+    want = hashlib.sha256(bytes(i * 7 >> 3 & 255 for i in range(SIZE_B))).hexdigest()
+    assert peer.digests[:2] == [want, want]

@@ -1,0 +1,91 @@
+"""Payloads larger than the memory, from a reader of known length: whole on the wire, acks between packets only."""
+
+from fakes.bench import pair
+from fakes.check import equal, raises
+from fakes.net import Plan
+from fakes.packets import PUBACK, PUBLISH
+from umqtt import stream
+
+
+class Reader:
+    """Gives `data` in pieces of at most `most` bytes."""
+
+    def __init__(self, data, most=1000, fails=False):
+        self.data = data
+        self.most = most
+        self.fails = fails
+
+    def readinto(self, buf):
+        n = min(len(buf), self.most, len(self.data))
+        if not n and self.fails:
+            raise OSError(5)
+        buf[:n] = self.data[:n]
+        self.data = self.data[n:]
+        return n
+
+
+def up(plan=None, **named):
+    b, c = pair(**named)
+    if plan:
+        c.world.net.plan = plan
+    b.accept()
+    c.connect()
+    return b, c
+
+
+def pattern(n):
+    return bytes([i * 7 >> 3 & 255 for i in range(n)])
+
+
+def test_any_length_in_any_piece_arrives_whole():
+    for n in (0, 1, 255, 256, 257, 5000):
+        for most, piece_b, write_max in ((1000, 256, 0), (7, 256, 0), (1000, 1, 0), (100, 64, 13)):
+            b, c = up(Plan(write_max=write_max))
+            b.expect(PUBLISH, qos=0, topic="t", payload=pattern(n))
+            equal(stream.publish(c, "t", Reader(pattern(n), most), n, piece_b=piece_b), 0)
+            b.done()
+            equal(c.e.n, 0)
+
+
+def test_qos_1_waits_for_its_puback_and_frees_its_slot():
+    b, c = up()
+    b.expect(PUBLISH, qos=1, pid=1, topic="t", payload=pattern(3000))
+    b.send(PUBACK, 1)
+    equal(stream.publish(c, "t", Reader(pattern(3000)), 3000, qos=1), 1)
+    b.done()
+    equal(c.inflight, 0)
+
+
+def test_a_message_that_comes_meanwhile_is_acknowledged_behind_the_packet():
+    b, c = up(Plan(buffer=100))
+    b.expect(PUBLISH, topic="before")
+    b.send(PUBLISH, 9, topic="in", payload="x", qos=1)
+    b.expect(PUBLISH, topic="t", payload=pattern(20000))
+    b.expect(PUBACK, pid=9)
+    c.publish("before", "x")
+    stream.publish(c, "t", Reader(pattern(20000)), 20000)
+    c.world.serve(c, 100)
+    b.done()
+    equal(c.world.inbox, [(b"in", b"x", False)])
+
+
+def test_a_reader_that_ends_early_or_raises_closes_the_link():
+    for fails, want in ((False, ValueError), (True, OSError)):
+        b, c = up()
+        b.broken = True
+        e = raises(want, stream.publish, c, "t", Reader(b"x" * 700, fails=fails), 5000)
+        assert fails or "4300" in str(e), e
+        assert not c.isconnected()
+        equal(c.inflight, 0)
+
+
+def test_wrong_arguments_change_nothing():
+    b, c = up()
+    for args, named in (
+        (("a/#", Reader(b""), 0), {}),
+        (("t", Reader(b""), -1), {}),
+        (("t", Reader(b""), 0), {"qos": 2}),
+    ):
+        raises(ValueError, stream.publish, c, *args, **named)
+    equal((c.e.n, c.inflight, c.isconnected()), (0, 0, True))
+    b.done()
