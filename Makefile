@@ -56,7 +56,7 @@ test-unit: $(READY)  ## protocol, session and story tests on CPython
 
 .PHONY: test-mpy
 test-mpy: $(READY)  ## the same unit and story files on the 32-bit MicroPython
-	@$(PY) host_tests/run_mpy.py $(wildcard host_tests/unit host_tests/story)
+	@$(PY) host_tests/run_mpy.py $(wildcard host_tests/unit host_tests/story host_tests/firmware)
 
 .PHONY: test-budget
 test-budget: $(READY)  ## sizes, heap and frames within tools/budgets.json; steady traffic allocates nothing

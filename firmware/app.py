@@ -11,6 +11,7 @@ from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
 from umqtt.client import MQTTClient
+from umqtt.wire import MQTTException
 
 import clock
 import power
@@ -22,7 +23,7 @@ _RESYNC_S = const(21600)
 _LASTED_MS = const(10000)  # a connection that stood so long was one
 _CALM_MS = const(600000)  # without a crash: what crashed is well again
 _MOST_CRASHES = const(8)
-_REJOIN = const(5)  # so many failures of the broker in a row, and WiFi is joined anew
+_REJOIN = const(5)  # so many attempts in a row without an answer of the broker, and WiFi is joined anew
 
 
 def decimal(value, places):
@@ -71,10 +72,11 @@ class Node:
         self.sources = [Source(conf, i) for i, conf in enumerate(cfg["sensors"])]
         self.wifi = Wifi(cfg["wifi_ssid"], cfg["wifi_password"], cfg["hostname"])
         self.stopped = power.stop_button(cfg["stop_pin"])
+        self.first = True
         self.client = self.open(client_id)
         self.client.set_last_will(self.topic + "status", "offline", True, 1)
-        self.first = True
         self.acked = False
+        self.silent = 0
         self.joining = Trouble("wifi")
         self.timing = Trouble("clock", 5000, 600000)
         self.linking = Trouble("broker")
@@ -86,13 +88,13 @@ class Node:
         self.low_b = 1 << 29
         self.feed = watchdog(cfg["watchdog_s"])
 
-    def open(self, client_id, store=None):
+    def open(self, client_id, store=None, inflight=4):
         """The client, not yet connected."""
         cfg = self.cfg
         return MQTTClient(
             client_id, cfg["broker"], cfg["port"], cfg["user"] or None, cfg["password"] or None, cfg["keepalive_s"],
             __import__("tls_context").make(cfg["tls_ca"]) if cfg["tls"] else None,
-            rx_size=64, timeout_ms=cfg["timeout_s"] * 1000, store=store,
+            rx_size=64, timeout_ms=cfg["timeout_s"] * 1000, inflight=inflight, store=store,
         )  # fmt: skip
 
     def run(self):
@@ -109,14 +111,14 @@ class Node:
             self.taken, self.published, self.published - self.client.inflight, self.dropped, self.low_b,
         ))  # fmt: skip
 
-    def finish(self, ms):
-        """Send what waits, for up to ms; say "offline" and disconnect."""
+    def finish(self, ms, status="offline"):
+        """Send what waits, for up to ms; publish the status, unless it is None, and disconnect."""
         c = self.client
         end = ticks_add(ticks_ms(), ms)
         while c.isconnected() and (self.waiting() or c.inflight) and ticks_diff(end, ticks_ms()) > 0:
             self.linking.attempt(self.serve, _TURN_MS)
-        if c.isconnected():
-            self.linking.attempt(c.publish, self.topic + "status", "offline", True, 1)
+        if status and c.isconnected():
+            self.linking.attempt(c.publish, self.topic + "status", status, True, 1)
         c.disconnect()
 
     def turn(self):
@@ -163,17 +165,24 @@ class Node:
 
     def connect(self):
         c = self.client
-        if self.linking.count % _REJOIN == _REJOIN - 1:
+        if self.silent >= _REJOIN:
+            self.silent = 0
             self.join()  # a radio that went dead says it is connected
-        if self.first:
-            # what the broker keeps of an earlier life would take a new message for an old one with the same packet id
-            c.clean_session = True
+        self.silent += 1
+        try:
+            if self.first:
+                # what the broker keeps of an earlier life would take a new message for an old one with its packet id
+                c.clean_session = True
+                c.connect()
+                c.disconnect()
+                c.clean_session = False
+                self.first = False
             c.connect()
-            c.disconnect()
-            c.clean_session = False
-            self.first = False
-        c.connect()
+        except MQTTException:
+            self.silent = 0  # an answer, if not the one that was hoped for
+            raise
         c.publish(self.topic + "status", "online", True, 1)
+        self.silent = 0
         self.t_up = ticks_ms()
         print("broker: connected to %s as %s" % (self.cfg["broker"], self.topic))
 
@@ -190,7 +199,7 @@ class Node:
             values = source.trouble.attempt(source.read)
             if values is None:
                 continue
-            for i, value in enumerate(values):
+            for i, value in enumerate(values):  # pyright: ignore[reportArgumentType]
                 self.taken += 1
                 self.keep(source, i, value)
         interval_ms = int(self.cfg["interval_s"] * 1000)
@@ -255,8 +264,13 @@ class Node:
 def run(cfg):
     """Run until the stop button is pressed. A sensor's configuration that is wrong is told in words, and ends it."""
     print("umqtt-node: started by", power.cause())
+    kind = Node
+    if cfg["deep_sleep"]:
+        from durable import Sleeper as kind
+    elif cfg["keep_in"] != "ram":
+        from durable import DurableNode as kind
     try:
-        node = Node(cfg)
+        node = kind(cfg)
     except ValueError as e:
         print(e)
         return

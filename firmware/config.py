@@ -24,7 +24,20 @@ _KEYS = (
     ("keepalive_s", 60, 5, 3600, "MQTT keep-alive in seconds"),
     ("timeout_s", 10, 1, 60, "seconds for one answer of the broker"),
     ("interval_s", 60, 0.1, 86400, "seconds between readings"),
-    ("queue", 24, 1, 500, "readings kept in RAM while the broker cannot be reached; then the oldest goes"),
+    (
+        "keep_in",
+        "ram",
+        0,
+        9,
+        "where readings wait for the broker: ram, rtc (survives a reset), flash (a power cut too)",
+    ),
+    ("queue_kb", 64, 4, 1024, "flash for them in KiB, with keep_in rtc or flash; when it is full new ones are refused"),
+    ("only_latest", False, 0, 0, "of what waits only the newest reading of each topic is sent (rtc, flash)"),
+    ("expire_s", 0, 0, 31536000, "seconds after which a reading that waits is worth nothing, 0: never (rtc, flash)"),
+    ("deep_sleep", False, 0, 0, "sleep between the readings; on ESP8266 GPIO16 must be wired to RST"),
+    ("connect_every", 1, 1, 1000, "with deep_sleep: connect at every n-th wake"),
+    ("awake_ms", 15000, 2000, 600000, "with deep_sleep: the longest time awake in milliseconds"),
+    ("queue", 24, 1, 500, "with keep_in ram: readings that wait; then the oldest goes"),
     ("ntp_host", "pool.ntp.org", 0, 253, "time server, empty for none"),
     ("watchdog_s", 300, 0, 3600, "seconds without progress until the watchdog resets the board (ESP32), 0 for none"),
     ("stop_pin", -1, -1, 48, "GPIO of a button to ground that stops the program (BOOT is 0 or 9), -1 for none"),
@@ -85,6 +98,8 @@ def _problem(key, value, default, least, most):
         return 'a list of 1 to 16 like {"type": "dht22", "name": "room", "pin": 4}'
     if not isinstance(value, str) or not least <= len(value.encode()) <= most:
         return "a text of %d to %d bytes" % (least, most)
+    if key == "keep_in" and value not in ("ram", "rtc", "flash"):
+        return '"ram", "rtc" or "flash"'
     if key == "wifi_password" and 0 < len(value) < 8:
         return "nothing or 8 to 64 characters, which WPA asks for"
     if key in ("topic", "client_id") and any(c in value for c in "+#\0"):
@@ -137,6 +152,8 @@ def check(given):
         got[key] = value
     if got["tls_ca"] and not got["tls"]:
         wrong.append("tls_ca is given but tls is false; needed is true, or no tls_ca")
+    if got["deep_sleep"] and got["keep_in"] == "ram":
+        wrong.append('deep_sleep is true and keep_in "ram", which does not survive it; needed is "rtc" or "flash"')
     if not wrong and got["watchdog_s"]:
         # what one attempt to connect may take, name look-ups included
         turn_s = got["wifi_timeout_s"] + 6 * got["timeout_s"] + 20

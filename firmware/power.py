@@ -1,6 +1,7 @@
 """Why the board started, what it remembers over a reset, and how it sleeps; ESP32 and ESP8266 differ in all three."""
 
-# pyright: reportAttributeAccessIssue=false - the stubs are ESP32's
+# the stubs are ESP32's
+# pyright: reportAttributeAccessIssue=false
 
 import machine
 

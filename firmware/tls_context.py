@@ -1,7 +1,8 @@
 """The SSLContext for the broker; imported only when TLS is asked for."""
 
 
-# pyright: reportAttributeAccessIssue=false - ssl is the board's or CPython's
+# ssl is the board's or CPython's
+# pyright: reportAttributeAccessIssue=false
 
 
 def make(ca_path):

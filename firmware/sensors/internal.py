@@ -6,7 +6,8 @@ integers, scaled by 10 ** decimals, or None, in the order of `fields`. Both rais
 change in probe(), never after it.
 """
 
-# pyright: reportAttributeAccessIssue=false - each chip has a module esp32 of its own
+# each chip has a module esp32 of its own
+# pyright: reportAttributeAccessIssue=false
 
 import gc
 from time import ticks_diff, ticks_ms

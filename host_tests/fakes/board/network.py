@@ -14,6 +14,7 @@ STAT_BEACON_TIMEOUT, STAT_NO_AP_FOUND, STAT_WRONG_PASSWORD, STAT_ASSOC_FAIL, STA
     204,
 )
 
+BSSID = b"\x02\0\0\0\0\x01"  # of every network in reach
 _hostname = ["mpy-esp32"]
 
 
@@ -60,9 +61,9 @@ class WLAN:
             return
         networks = fake_board.script.get("wifi")
         ssid, key, bssid = self.asked[-1]
-        if networks is None or networks.get(ssid) == key and bssid in (None, fake_board.script.get("bssid")):
+        if bssid in (None, BSSID) and (networks is None or networks.get(ssid) == key):
             self._status = STAT_GOT_IP
-        elif ssid not in networks:
+        elif bssid not in (None, BSSID) or ssid not in networks:
             self._status = STAT_NO_AP_FOUND
         else:
             self._status = STAT_WRONG_PASSWORD
@@ -87,3 +88,12 @@ class WLAN:
     def lose(self):
         """The access point vanishes."""
         self._status = STAT_BEACON_TIMEOUT
+
+    def scan(self):
+        networks = fake_board.script.get("wifi") or {self.asked[-1][0]: ""}
+        return [(n.encode(), BSSID, 6, -61, 3, False) for n in networks] + [(b"other", b"\0" * 6, 1, -50, 3, False)]
+
+    def ifconfig(self, new=None):
+        if new:
+            self.address = new
+        return getattr(self, "address", ("127.0.0.1", "255.0.0.0", "127.0.0.1", "127.0.0.1"))

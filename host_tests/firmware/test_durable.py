@@ -1,0 +1,322 @@
+"""Readings that survive a reset or a power cut, and the deep-sleep cycle with its energy budget."""
+
+import os
+
+from fakes.check import equal, raises
+from fakes.clock import ticks_diff
+from fakes.net import Plan
+from on_board import NOW_S, World, conf, said
+
+import app
+import clock
+import durable
+import fake_board
+import network
+import ntptime
+
+ROOM = {"type": "dht22", "name": "room", "pin": 4}
+SCRIPT = {"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2], [21.6, 40.1]]}}
+FOLDER = "durable-test"
+
+
+def clear(path):
+    try:
+        for name in os.listdir(path):
+            try:
+                os.remove(path + "/" + name)
+            except OSError:
+                clear(path + "/" + name)
+        os.rmdir(path)
+    except OSError:
+        pass
+
+
+class Board(World):
+    """A World that starts again and again: boot() is a start, sleep() runs wakes; in a folder of its own."""
+
+    def __init__(self, script=None, **keys):
+        clear(FOLDER)
+        os.mkdir(FOLDER)
+        self.home = os.getcwd()
+        os.chdir(FOLDER)
+        self.keys = {"sensors": [ROOM], "keep_in": "rtc", "interval_s": 60}
+        self.keys.update(keys)
+        World.__init__(self, SCRIPT if script is None else script)
+        self.slept_ms = []
+        self.awake_ms = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.chdir(self.home)
+        clear(FOLDER)
+
+    def boot(self, kind=durable.Sleeper):
+        """Everything in RAM is gone, and the links with it."""
+        for link in self.net.links:
+            link.end("silence")
+        network.WLAN._the.clear()
+        # a new life's ticks and uptime begin at 0
+        clock._t = self.clock.ticks_ms()
+        clock._up_ms = 0
+        durable.ticks_ms, durable.ticks_diff = self.clock.ticks_ms, ticks_diff
+        self.said = said()
+        durable.print = app.print
+        self.node = kind(conf(**self.keys))
+        return self.node
+
+    def sleep(self, wakes):
+        """So many wakes with the sleep after each."""
+        self.keys["deep_sleep"] = True
+        for _ in range(wakes):
+            began = self.clock.now
+            node = self.boot()
+            got = raises(fake_board.Reset, node.run)
+            self.awake_ms.append(self.clock.now - began)
+            self.slept_ms.append(got.args[1])
+            self.clock.sleep_ms(got.args[1])
+
+    def power_cut(self):
+        fake_board.rtc[0] = b""
+
+    def seqs(self):
+        return [r["seq"] for r in self.readings()]
+
+
+def up_to(n):
+    return list(range(1, n + 1))
+
+
+def test_each_wake_sends_its_readings_and_sleeps_the_rest_of_the_interval():
+    with Board() as b:
+        b.sleep(5)
+        equal(b.seqs(), up_to(10))
+        equal([a + s for a, s in zip(b.awake_ms, b.slept_ms)], [60000] * 5)
+        equal([r["time"] for r in b.readings("temperature")], [NOW_S + 60 * i for i in range(5)])
+        equal(b.broker.violations, [])
+        equal(b.broker.wills, [])
+        equal(b.status()[-1], b"online")
+
+
+def test_readings_are_batched_and_carry_the_time_they_were_taken():
+    with Board(connect_every=5) as b:
+        b.sleep(1)
+        equal(len(b.seqs()), 2)
+        for _ in range(4):
+            dialled = len(b.net.dialled)
+            b.sleep(1)
+            equal(len(b.net.dialled), dialled)
+            assert not network.WLAN(network.STA_IF).asked, "the radio stays off"
+        b.sleep(1)
+        equal(b.seqs(), up_to(12))
+        equal([r["time"] for r in b.readings("humidity")], [NOW_S + 60 * i for i in range(6)])
+
+
+def test_no_flash_is_written_while_rtc_memory_has_room():
+    with Board(connect_every=5) as b:
+        b.sleep(11)
+        equal((os.listdir("queue"), [n for n in os.listdir(".") if n != "queue"]), ([], []))
+        equal(b.seqs(), up_to(22))
+
+
+def test_what_does_not_fit_rtc_memory_overflows_to_flash():
+    with Board(connect_every=30) as b:
+        b.sleep(1)
+        b.sleep(29)
+        assert os.listdir("queue"), "58 readings are more than 2 KB"
+        b.sleep(1)
+        equal(b.seqs(), up_to(62))
+
+
+def test_a_night_without_the_broker_costs_little_and_loses_nothing():
+    with Board(awake_ms=8000) as b:
+        b.net.plan = Plan(connect_ms=None)
+        b.sleep(300)
+        attempts = [ms for ms in b.awake_ms if ms > 50]
+        assert len(attempts) < 14, "%d attempts in 5 hours" % len(attempts)
+        assert max(b.awake_ms) <= 8600, max(b.awake_ms)
+        b.net.plan = Plan()
+        b.sleep(70)
+        equal(b.seqs(), up_to(2 * 370))
+        equal(b.node.fails, 0)
+
+
+def test_the_budget_holds_whatever_is_missing():
+    for script, plan in (
+        ({"wifi": {}}, Plan()),
+        ({"join_ms": 99000}, Plan()),
+        ({"clock": False}, Plan(connect_ms=None)),
+        ({}, Plan(cut_out=60, how="silence")),
+        ({}, Plan(cut_in=3, how="silence")),
+        ({}, Plan(drained=False, buffer=40)),
+    ):
+        s = dict(SCRIPT)
+        s.update(script)
+        with Board(s, awake_ms=5000, wifi_timeout_s=60, timeout_s=60, watchdog_s=0) as b:
+            b.net.plan = plan
+            b.sleep(3)
+            assert max(b.awake_ms) <= 5600, (script, plan.__dict__, b.awake_ms)
+            equal(b.node.waiting() + len(b.seqs()) >= 6, True)
+
+
+def test_in_flight_and_waiting_readings_survive_a_power_cut_on_flash():
+    for cut in range(30, 900, 60):
+        with Board(keep_in="flash") as b:
+            b.net.plans = [Plan(), Plan(cut_out=cut, how="silence")]
+            b.sleep(1)
+            b.power_cut()
+            b.net.plans = []
+            b.sleep(4)
+            b.sleep(2)
+            equal(b.seqs(), up_to(14), "cut %d" % cut)
+            equal(b.broker.violations, [])
+
+
+def test_awake_nodes_keep_readings_over_a_reset_too():
+    for keep_in in ("rtc", "flash"):
+        with Board(keep_in=keep_in, interval_s=5) as b:
+            b.boot(durable.DurableNode)
+            b.run(20000)
+            b.net.plan = Plan(refuse=True)
+            b.broker.stop()
+            b.run(20000)
+            taken = b.node.outbox.next
+            if keep_in == "flash":
+                b.power_cut()
+            b.net.plan = Plan()
+            b.boot(durable.DurableNode)
+            b.run(30000)
+            b.node.finish(10000)
+            assert b.node.outbox.next > taken > len(b.seqs()) - 20
+            equal(b.seqs(), up_to(b.node.outbox.next))
+            equal(b.broker.violations, [])
+
+
+def test_only_the_newest_of_a_topic_is_sent_when_that_is_asked_for():
+    with Board(only_latest=True, connect_every=6) as b:
+        b.sleep(7)
+        equal(b.seqs(), [1, 2, 13, 14])
+
+
+def test_readings_expire_by_their_age_over_sleeps():
+    with Board(expire_s=150, connect_every=6) as b:
+        b.sleep(7)
+        equal(b.seqs(), [1, 2, 9, 10, 11, 12, 13, 14])  # the oldest of these was taken 120 s ago
+
+
+def test_a_full_store_refuses_and_says_so_once():
+    with Board(keep_in="flash", queue_kb=4, connect_every=200) as b:
+        b.sleep(1)
+        refused = []
+        for _ in range(80):
+            b.sleep(1)
+            refused += [line for line in b.said if line.startswith("storage: ")]
+        assert refused and "full" in refused[0], refused
+        first = b.node.outbox.next
+        b.node.skip = 0
+        waiting = b.node.waiting()
+        assert 30 < waiting < 160
+        equal(first, b.node.outbox.next)
+
+
+def test_access_point_and_address_are_remembered_until_they_fail():
+    with Board() as b:
+        b.sleep(3)
+        sta = network.WLAN(network.STA_IF)
+        equal(sta.asked, [("lab", "12345678", network.BSSID)])
+        equal(sta.address, ("127.0.0.1", "255.0.0.0", "127.0.0.1", "127.0.0.1"))
+        old = network.BSSID
+        network.BSSID = b"\2\0\0\0\0\2"  # another access point took over
+        try:
+            b.sleep(1)
+            asked = network.WLAN(network.STA_IF).asked
+            equal([a[2] for a in asked], [old, None])
+            b.sleep(1)
+            equal(network.WLAN(network.STA_IF).asked[0][2], network.BSSID)
+            equal(b.seqs(), up_to(10))
+        finally:
+            network.BSSID = old
+
+
+def test_dhcp_is_asked_again_after_fifty_uses():
+    with Board() as b:
+        with_dhcp = []
+        for _ in range(110):
+            b.sleep(1)
+            with_dhcp.append(not hasattr(network.WLAN(network.STA_IF), "address"))
+        equal([i for i in range(110) if with_dhcp[i]], [0, 51, 102])
+
+
+def test_the_time_server_is_asked_once_in_six_hours_of_sleep():
+    with Board(interval_s=3600) as b:
+        b.sleep(13)
+        equal(len(ntptime.asked), 3)
+
+
+def test_a_sensor_that_breaks_the_wake_still_sleeps():
+    with Board() as b:
+        b.keys["deep_sleep"] = True
+        node = b.boot()
+        durable.crashed = b.said.append
+
+        def broken():
+            raise IndexError("bug")
+
+        node.measure = broken
+        got = raises(fake_board.Reset, node.run)
+        equal(got.args[1] > 50000, True)
+
+
+def test_the_stop_button_keeps_a_sleeping_board_awake():
+    script = dict(SCRIPT)
+    script["buttons"] = {"0": __file__ if __file__[0] == "/" else "../" + __file__}
+    with Board(script, stop_pin=0) as b:
+        b.keys["deep_sleep"] = True
+        b.boot().run()
+        equal(b.said[-1], "stop button: awake")
+
+
+def test_garbage_in_rtc_memory_after_power_on_is_nothing():
+    for garbage in (b"\xff" * 2048, b"\0" * 2048, bytes(range(256)) * 8, b"x"):
+        with Board() as b:
+            fake_board.rtc[0] = garbage
+            b.sleep(2)
+            equal(b.seqs(), up_to(4))
+
+
+def test_esp8266_sleeps_by_its_alarm_and_has_492_bytes():
+    import machine_rtc
+    import power
+
+    script = dict(SCRIPT)
+    with Board(script, connect_every=4) as b:
+        RTC = machine_rtc.RTC
+        asked = []
+
+        class Small(RTC):
+            ALARM0 = 0
+
+            def irq(self, trigger=None, wake=None):
+                asked.append(("irq", trigger, wake))
+
+            def alarm(self, alarm, ms):
+                asked.append(("alarm", alarm, ms))
+                fake_board.alarm[0] = ms
+
+            def memory(self, data=None):
+                if data is not None and len(data) > 492:
+                    raise ValueError("buffer too long")
+                return RTC.memory(self, data)
+
+        machine_rtc.RTC = Small
+        try:
+            b.sleep(9)
+            raises(fake_board.Reset, power.deep_sleep, 10000000)
+        finally:
+            machine_rtc.RTC = RTC
+        equal(b.seqs(), up_to(18))
+        equal([a[0] for a in asked[:2]], ["irq", "alarm"])
+        equal(asked[0][1:], (0, 4))
+        equal(asked[-1], ("alarm", 0, 4200000))
+        equal(b.slept_ms[0], asked[1][2])
