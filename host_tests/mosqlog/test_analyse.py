@@ -371,3 +371,21 @@ def test_visitors_that_left_cleanly_are_forgotten_when_there_are_too_many(monkey
 
 def test_every_finding_says_what_it_means_and_what_to_do():
     assert all(kind.title and kind.means and kind.do and kind.weight > 0 for kind in KINDS.values())
+
+
+def test_broken_sessions_far_apart_are_not_flapping():
+    assert "flapping" not in found(read(*[UP, 60, "Client dev closed its connection.", 100] * 8))
+
+
+def test_a_second_disconnect_ends_nothing():
+    assert read(UP, "Received DISCONNECT from dev", "Received DISCONNECT from dev").clients["dev"].ends == {"clean": 1}
+
+
+def test_subscriptions_of_a_clean_session_end_with_it():
+    a = read(UP, OK, "Received SUBSCRIBE from dev", "\ta (QoS 1)", "dev 1 a", "Received DISCONNECT from dev")
+    assert a.clients["dev"].filters == {}
+
+
+def test_lines_a_little_out_of_order_do_not_move_the_end_of_the_log():
+    a = read(UP, 10, "Received PINGREQ from dev", -5, "Received PINGREQ from dev")
+    assert (a.first, a.last) == (1000000000, 1000000010)

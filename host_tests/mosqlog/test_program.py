@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import tempfile
@@ -45,26 +46,43 @@ def test_the_summary_names_the_worst_client_and_what_to_do():
     assert "\x1b" not in out
 
 
+def in_a_terminal(command, columns=120, stdout=None, **env):
+    """What a command writes to the terminal that its standard error, and its output, go to."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, cwd=ROOT, stdout=stdout or theirs, stderr=theirs,
+                          env={**os.environ, "TERM": "xterm", "COLUMNS": str(columns), **env}) as program:
+        os.close(theirs)
+        out = b""
+        while True:
+            try:
+                part = os.read(ours, 65536)
+            except OSError:     # Linux: the other side is closed
+                break
+            if not part:
+                break
+            out += part
+    os.close(ours)
+    assert program.returncode == 0
+    return out.decode()
+
+
 def test_a_terminal_gets_colours_and_no_color_is_obeyed():
-    def in_a_terminal(**env):
-        ours, theirs = pty.openpty()
-        with subprocess.Popen([sys.executable, "-m", "tools.mosqlog", LOG], cwd=ROOT, stdout=theirs, stderr=theirs,
-                              env={**os.environ, "TERM": "xterm", "COLUMNS": "120", **env}) as program:
-            os.close(theirs)
-            out = b""
-            while True:
-                try:
-                    part = os.read(ours, 65536)
-                except OSError:     # Linux: the other side is closed
-                    break
-                if not part:
-                    break
-                out += part
-        os.close(ours)
-        assert program.returncode == 0
-        return out
-    assert b"\x1b[1;31m" in in_a_terminal()
-    assert b"31m" not in in_a_terminal(NO_COLOR="1")
+    command = [sys.executable, "-m", "tools.mosqlog", LOG]
+    assert "\x1b[1;31m" in in_a_terminal(command)
+    assert "31m" not in in_a_terminal(command, NO_COLOR="1")
+
+
+def test_the_table_fits_a_terminal_of_80_columns():
+    out = in_a_terminal([sys.executable, "-m", "tools.mosqlog", LOG], 80, NO_COLOR="1")
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", out).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith("twin ") and "2 x two-devices" in line for line in lines)
+
+
+def test_progress_is_shown_to_a_terminal_only_for_a_long_log():
+    program = "import sys, tools.mosqlog.__main__ as m; m.PROGRESS_B = int(sys.argv[1]); m.main([sys.argv[2]])"
+    assert "100%" in in_a_terminal([sys.executable, "-c", program, "1", LOG], stdout=subprocess.DEVNULL)
+    assert in_a_terminal([sys.executable, "-c", program, "1000000", LOG], stdout=subprocess.DEVNULL) == ""
 
 
 def test_standard_input_and_gzip_give_the_same_as_the_file(folder):

@@ -12,7 +12,8 @@ from . import parse, words
 from .analyse import Analyser, Client, Session
 from .findings import KINDS, Finding
 
-ROWS = 300          # clients in the time line, the worst first
+ROWS = 2000         # clients in the time line and in the table, the worst first
+BARS = 30_000       # sessions in the time line
 DETAILS = 100       # clients with a section of their own
 SESSION_ROWS = 60
 
@@ -116,7 +117,11 @@ def _timeline(a: Analyser, clients: list[Client]) -> Iterator[str]:
     if a.first is None or a.last is None:
         yield "<p>The log has no times.</p>\n"
         return
-    rows = [c for c in clients if c.sessions][:ROWS]
+    rows, bars = [], 0
+    for number, client in enumerate(clients):
+        bars += len(client.sessions)
+        if client.sessions and len(rows) < ROWS and (bars <= BARS or not rows):
+            rows.append((number, client))
     left, width, step = 210, 1150, 18
     length_s = max(a.last - a.first, 1)
     height = len(rows) * step + 34
@@ -146,11 +151,11 @@ def _timeline(a: Analyser, clients: list[Client]) -> Iterator[str]:
         yield (f'<line x1="{at:.1f}" x2="{at:.1f}" y1="18" y2="{height}" '
                f'stroke="{"#8a8f98" if announced else _WRONG}" stroke-dasharray="4 3">'
                f"<title>{words.moment(t)} broker {_t(version)} started</title></line>\n")
-    for i, client in enumerate(rows):
+    for i, (number, client) in enumerate(rows):
         y = 26 + i * step
         name = words.shown(client.id)
         name = name if len(name) < 30 else name[:28] + "…"
-        yield (f'<g data-client="{_t(client.id)}"><a href="#c{clients.index(client)}">'
+        yield (f'<g data-client="{_t(client.id)}"><a href="#c{number}">'
                f'<text x="{left - 8}" y="{y + 11}" text-anchor="end">{escape(name)}</text>'
                f"</a>")
         for s in client.sessions:
@@ -168,8 +173,8 @@ def _timeline(a: Analyser, clients: list[Client]) -> Iterator[str]:
         yield "</g>\n"
     yield "</svg></div>\n"
     shown = sum(bool(c.sessions) for c in clients)
-    if shown > ROWS:
-        yield f'<p class="dim">{shown - ROWS:,} more clients are not drawn.</p>\n'
+    if shown > len(rows):
+        yield f'<p class="dim">{shown - len(rows):,} more clients are not drawn.</p>\n'
 
 
 def _fleet(a: Analyser, clients: list[Client]) -> Iterator[str]:

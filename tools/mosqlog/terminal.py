@@ -10,6 +10,7 @@ from . import words
 from .analyse import Analyser, Client
 from .findings import KINDS
 
+WIDE = 110      # columns from which there is room for how the sessions ended
 _TROUBLE = ((40, "bold red"), (10, "red"), (1, "yellow"), (0, "green"))
 
 
@@ -49,6 +50,11 @@ def _head(a: Analyser, files: list[str], console: Console) -> None:
     version = f"Mosquitto {', '.join(a.versions)}; " if a.versions else ""
     console.print(Text(f"{version}{len(a.clients):,} clients{more}, {connected:,} connected at "
                        f"the end; {len(a.topics):,} topics"))
+    if a.accepts:
+        refused = sum(c.asked for c in [*a.clients.values(), *a.strangers.values()])
+        console.print(Text(f"{a.accepts:,} TCP connections, "
+                           f"{sum(c.connects for c in a.clients.values()) + a.forgotten:,} accepted "
+                           f"and {refused:,} refused CONNECTs"))
     for t, v, announced in a.restarts:
         said = "restarted" if announced else "restarted without having stopped: killed or crashed"
         console.print(Text(f"{words.moment(t)} broker {v} {said}",
@@ -66,10 +72,12 @@ def _head(a: Analyser, files: list[str], console: Console) -> None:
 def _fleet(a: Analyser, clients: list[Client], console: Console) -> None:
     console.print()
     table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    for name, justify in (("client", "left"), ("trouble", "right"), ("connects", "right"),
-                          ("up", "right"), ("in", "right"), ("out", "right"), ("ends", "left"),
-                          ("findings", "left")):
-        table.add_column(name, justify=justify, overflow="fold")
+    wide = console.width >= WIDE
+    for name in ("client", "trouble", "connects", "up", "in", "out", *(("ends",) if wide else ()),
+                 "findings"):
+        left = name in ("client", "ends", "findings")
+        table.add_column(name, justify="left" if left else "right", overflow="fold",
+                         no_wrap=name != "client")
     length_s = (a.last or 0) - (a.first or 0)
     for c in clients:
         up_s = c.connected_s
@@ -77,13 +85,14 @@ def _fleet(a: Analyser, clients: list[Client], console: Console) -> None:
             start = a.first if c.now.start is None else c.now.start
             up_s += max(0, a.last - (a.last if start is None else start))
         style = colour(c.weight)
-        up = f"{100 * up_s / length_s:.0f} %" if length_s else ""
+        up = f"{100 * up_s / length_s:.0f} %" if length_s and not c.stranger else ""
+        ends = words.ends(c).split(", ") + ["connected"] * (c.now is not None)
+        found = [f"{f.count:,} x {f.code}" for f in c.worst()]
         table.add_row(
             Text(words.shown(c.id) + (" (address)" if c.stranger else ""), style),
-            Text(str(c.weight or ""), style), f"{c.connects:,}", "" if c.stranger else up,
-            f"{c.received:,}", f"{c.sent:,}",
-            Text(words.ends(c) + (" (connected)" if c.now else "")),
-            Text(", ".join(f"{f.count} x {f.code}" for f in c.worst()), style))
+            Text(f"{c.weight or ''}", style), f"{c.connects:,}", up, f"{c.received:,}",
+            f"{c.sent:,}", *([Text("\n".join(filter(None, ends)))] if wide else []),
+            Text("\n".join(found), style))
     console.print(table)
 
 
