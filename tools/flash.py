@@ -242,7 +242,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     )
     p.add_argument("--port", default=os.environ.get("PORT", ""), help="default: the only board that is plugged in")
     p.add_argument("--firmware", default=os.environ.get("FIRMWARE", ""),
-                   help="a .bin file, or a release to fetch (%s); default %s" % (", ".join(RELEASES), NEWEST))  # fmt: skip
+                   help="a .bin file or a release to fetch (%s); default %s" % (", ".join(RELEASES), NEWEST)
+    )  # fmt: skip
     p.add_argument("--sha256", default=os.environ.get("FIRMWARE_SHA256", ""),
                    help="what the image's SHA-256 must be")  # fmt: skip
     p.add_argument("--board", default=os.environ.get("BOARD", ""),

@@ -162,10 +162,13 @@ def power_up(board):
 
 
 def reduce_heap(free_b):
-    """Leave as much heap as a board has after its start. What is taken is returned and must be kept."""
-    gc.collect()
-    spare = gc.mem_free() - free_b - 32
-    return bytearray(spare) if spare > 0 else None
+    """Leave as much heap as a board has after its start, in one piece. What is taken is returned, to be kept."""
+    taken = []
+    for piece_b in (4096, 256, 16):
+        gc.collect()
+        while gc.mem_free() > free_b + piece_b:
+            taken.append(bytearray(piece_b))
+    return taken
 
 
 def text_of(e):
@@ -211,6 +214,7 @@ def main():
     names = {"__name__": "__main__"}
     free_b = board["free_heap"]
     board = None
+    reserve = bytearray(8192)  # given up while the end of a program is told, which must work on a full heap
     ballast = reduce_heap(free_b)  # noqa: F841 - held, not used
     reply("D", 0)
     while True:
@@ -234,15 +238,24 @@ def main():
         except SystemExit:
             result = "X"
         except BaseException as e:
+            reserve = None
+            gc.collect()
             if fake and isinstance(e, fake.Reset):
                 result, error = "R", struct.pack("<II", *e.args)
             else:
                 result, error = "E", text_of(e)
-        code = source = None
+        code = source = reserve = None
+        gc.collect()
         if fake and fake.rtc[0] != rtc:
             rtc = fake.rtc[0]
             reply("M", number, rtc)
         reply(result, number, error)
+        error = None
+        gc.collect()
+        try:
+            reserve = bytearray(8192)  # noqa: F841
+        except MemoryError:
+            pass  # the program took its place: its next end will be told out of what is left
 
 
 main()

@@ -1,0 +1,293 @@
+"""`make config`: ask what the firmware must know, check it as the firmware does, write it to the board.
+
+Exit status: 0 written, 1 something is wrong, in words, and nothing was changed; 2 wrong arguments, no board.
+"""
+
+import argparse
+import getpass
+import importlib.util
+import json
+import os
+import ssl
+import sys
+import threading
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mpremote.transport import TransportError
+from mpremote.transport_serial import SerialTransport
+
+from tools.ports import GONE, ToolError, choose, in_words, repl, run_tool
+
+ROOT = Path(__file__).resolve().parents[1]
+SECRETS = ("wifi_password", "password")
+ASKED = (
+    ("wifi_ssid", "WiFi network"),
+    ("wifi_password", "its password (empty: open network)"),
+    ("broker", "MQTT broker, name or address"),
+    ("port", "its port (0: 1883, with TLS 8883)"),
+    ("user", "user name for the broker (empty: none)"),
+    ("password", "password for the broker"),
+    ("tls", "TLS to the broker (true or false)"),
+    ("topic", "first part of the topics"),
+    ("interval_s", "seconds between readings"),
+    ("sensors", "sensors, as TYPE:NAME:PIN (internal dht22:room:4 adc:battery:34)"),
+)
+BROKER_TIMEOUT_S = 10
+
+
+def _firmware_config():
+    """firmware/config.py, which knows the keys: it runs on the host as on the board."""
+    spec = importlib.util.spec_from_file_location("firmware_config", ROOT / "firmware" / "config.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def keys() -> Dict[str, Any]:
+    """Every key of config.json with its default; None where it must be given."""
+    return {row[0]: row[1] for row in _firmware_config()._KEYS}
+
+
+def sensors(text: str) -> List[dict]:
+    """Sensors from a JSON list or from words like dht22:room:4. Raises ToolError."""
+    if text.lstrip().startswith("["):
+        try:
+            return json.loads(text)
+        except ValueError as e:
+            raise ToolError("sensors: this is not JSON: %s" % e) from None
+    found = []
+    for word in text.split():
+        kind, _, rest = word.partition(":")
+        name, _, pin = rest.partition(":")
+        entry: Dict[str, Any] = {"type": kind}
+        if name:
+            entry["name"] = name
+        if pin:
+            if not pin.isdigit():
+                raise ToolError("sensors: %s: the pin is a number, as in %s:%s:4" % (word, kind, name))
+            entry["pin"] = int(pin)
+        found.append(entry)
+    return found
+
+
+def value_of(key: str, text: str, default: Any) -> Any:
+    """What a text from the environment or the terminal means for this key. Raises ToolError."""
+    if key == "sensors":
+        return sensors(text)
+    if isinstance(default, bool):
+        if text.lower() in ("true", "yes", "y", "1"):
+            return True
+        if text.lower() in ("false", "no", "n", "0", ""):
+            return False
+        raise ToolError("%s is true or false" % key)
+    if isinstance(default, (int, float)):
+        try:
+            return int(text)
+        except ValueError:
+            pass
+        try:
+            return float(text)
+        except ValueError:
+            raise ToolError("%s is a number, not %r" % (key, text)) from None
+    return text
+
+
+def given(path: str, environment: Dict[str, str]) -> Dict[str, Any]:
+    """What a file and the environment (UMQTT_WIFI_SSID, ...) say; the environment wins. Raises ToolError."""
+    config: Dict[str, Any] = {}
+    if path:
+        try:
+            config = json.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as e:
+            raise ToolError("cannot read %s: %s" % (path, e.strerror), 2) from None
+        except ValueError as e:
+            raise ToolError("%s is not JSON: %s" % (path, e)) from None
+        if not isinstance(config, dict):
+            raise ToolError("%s holds no object: {...}" % path)
+    for key, default in keys().items():
+        text = environment.get("UMQTT_" + key.upper())
+        if text is not None:
+            config[key] = value_of(key, text, default)
+    return config
+
+
+def ask(config: Dict[str, Any]) -> None:
+    """Ask at the terminal; Enter keeps what stands in brackets. Secrets are not shown."""
+    defaults = keys()
+    for key, words in ASKED:
+        now = config.get(key, defaults[key])
+        if key in SECRETS:
+            text = getpass.getpass("%s%s: " % (words, " [unchanged]" if now else ""))
+        else:
+            shown = as_words(now) if key == "sensors" else now
+            text = input("%s%s: " % (words, "" if now in (None, "") else " [%s]" % shown)).strip()
+        if text:
+            config[key] = value_of(key, text, defaults[key])
+
+
+def as_words(entries: Any) -> str:
+    """Sensors as sensors() takes them."""
+    plain = all(set(entry) <= {"type", "name", "pin"} for entry in entries)
+    if not plain:
+        return json.dumps(entries)
+    return " ".join(":".join(str(entry[k]) for k in ("type", "name", "pin") if k in entry) for entry in entries)
+
+
+def check(config: Dict[str, Any]) -> Dict[str, Any]:
+    """The configuration with its defaults. Raises ToolError with a line for each thing that is wrong."""
+    try:
+        return _firmware_config().check(config)
+    except ValueError as e:
+        raise ToolError("nothing was written:\n  " + str(e).replace("\n", "\n  ")) from None
+
+
+def read_ca(path: str) -> bytes:
+    """A CA certificate in DER from a PEM or DER file. Raises ToolError."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as e:
+        raise ToolError("cannot read %s: %s" % (path, e.strerror), 2) from None
+    if b"-----BEGIN CERTIFICATE-----" in data:
+        try:
+            return ssl.PEM_cert_to_DER_cert(data.decode("ascii"))
+        except ValueError as e:
+            raise ToolError("%s holds no certificate: %s" % (path, e)) from None
+    if data[:1] != b"\x30":
+        raise ToolError("%s is no certificate: neither PEM nor DER" % path)
+    return data
+
+
+def try_broker(config: Dict[str, Any], ca: Optional[bytes]) -> None:
+    """Log in to the broker from this computer as the board will. Raises ToolError in words."""
+    import paho.mqtt.client as paho
+
+    answered, answer = threading.Event(), []
+
+    def connected(client, userdata, flags, reason, properties):
+        answer.append(reason)
+        answered.set()
+
+    client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="", protocol=paho.MQTTv311)
+    client.on_connect = connected
+    if config["user"]:
+        client.username_pw_set(config["user"], config["password"])
+    port = config["port"] or (8883 if config["tls"] else 1883)
+    where = "%s port %d" % (config["broker"], port)
+    if config["tls"]:
+        context = ssl.create_default_context(cadata=ca) if ca else ssl.create_default_context()
+        if not ca:  # as the board does without tls_ca
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        client.tls_set_context(context)
+    client.connect_timeout = BROKER_TIMEOUT_S
+    try:
+        client.connect(config["broker"], port, 30)
+    except OSError as e:
+        raise ToolError("no connection to the broker at %s: %s" % (where, e)) from None
+    client.loop_start()
+    try:
+        if not answered.wait(BROKER_TIMEOUT_S):
+            raise ToolError("the broker at %s does not answer as MQTT does" % where)
+        if answer[0].is_failure:
+            raise ToolError("the broker at %s refuses: %s" % (where, answer[0]))
+    finally:
+        client.disconnect()
+        client.loop_stop()
+    print("the broker at %s lets us in" % where)
+
+
+def write_to_board(transport: SerialTransport, config: Dict[str, Any], ca: Optional[bytes]) -> None:
+    """config.json and the certificate, each whole or not at all. Raises TransportError, OSError."""
+    files = {"/config.json": (json.dumps(config, indent=1) + "\n").encode()}
+    if ca:
+        files["/" + config["tls_ca"]] = ca
+    for path, data in files.items():
+        transport.fs_writefile(path + ".new", data, 512)
+        transport.exec("import os\nos.rename(%r, %r)" % (path + ".new", path))
+
+
+def write_to_file(path: Path, config: Dict[str, Any]) -> None:
+    """For `make image`: readable by its owner only."""
+    part = path.with_name(path.name + ".new")
+    fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.fchmod(fd, 0o600)  # also when the file was there with other rights
+    with os.fdopen(fd, "w", encoding="utf-8") as f:
+        json.dump(config, f, indent=1)
+    part.rename(path)
+
+
+def read_from_board(transport: SerialTransport) -> Dict[str, Any]:
+    """What is configured there already; nothing when there is none that can be read."""
+    try:
+        old = json.loads(transport.fs_readfile("/config.json"))
+        return old if isinstance(old, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def shown(config: Dict[str, Any]) -> List[str]:
+    """The configuration for a terminal, secrets left out."""
+    lines = []
+    for key, value in config.items():
+        if key in SECRETS:
+            value = "(%d characters)" % len(value) if value else "(none)"
+        lines.append("  %-14s %s" % (key, as_words(value) if key == "sensors" else value))
+    return lines
+
+
+def collect(a: argparse.Namespace, before: Dict[str, Any]) -> Tuple[Dict[str, Any], Optional[bytes]]:
+    """The checked configuration and the CA's certificate. Raises ToolError."""
+    config = {**before, **given(a.file, dict(os.environ))}
+    ca = None
+    if a.ca:
+        ca = read_ca(a.ca)
+        config["tls"], config["tls_ca"] = True, "ca.der"
+    if sys.stdin.isatty() and not a.file and not a.no_questions:
+        ask(config)
+    check(config)
+    return config, ca
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    p = argparse.ArgumentParser(
+        prog="make config",
+        description="Write config.json to the board: WiFi, broker, sensors. Asks at a terminal; scripts give --file or"
+        " environment variables named UMQTT_ and the key (UMQTT_WIFI_SSID, UMQTT_PASSWORD, UMQTT_SENSORS ...), which"
+        " keeps passwords out of the list of processes. What is on the board already stays where nothing new is given.",
+    )
+    p.add_argument("--port", default=os.environ.get("PORT", ""), help="default: the only board that is plugged in")
+    p.add_argument("--file", default="", help="JSON with any of the keys; see firmware/config.example.json")
+    p.add_argument("--ca", default="", help="certificate of the CA that signed the broker's (PEM or DER); turns TLS on")
+    p.add_argument("--output", default="", metavar="FILE",
+                   help="write to this file (mode 600) instead of to a board, for `make image`")  # fmt: skip
+    p.add_argument("--test-broker", action="store_true", help="log in to the broker from this computer first")
+    p.add_argument("--no-questions", action="store_true", help="do not ask, also at a terminal")
+    a = p.parse_args(argv)
+
+    if a.output:
+        config, ca = collect(a, {})
+        if a.test_broker:
+            try_broker(check(config), ca)
+        write_to_file(Path(a.output), config)
+        if ca:
+            Path(a.output).with_name(config["tls_ca"]).write_bytes(ca)
+        print("\n".join(shown(config)))
+        return 0
+    port = choose(a.port)
+    try:
+        with repl(port) as transport:
+            config, ca = collect(a, read_from_board(transport))
+            if a.test_broker:
+                try_broker(check(config), ca)
+            write_to_board(transport, config, ca)
+    except (TransportError, *GONE) as e:
+        raise ToolError(in_words(port, e)) from None
+    print("\n".join(shown(config)))
+    print("config.json is on the board. Next: make deploy")
+    return 0
+
+
+if __name__ == "__main__":
+    run_tool("config", main)
