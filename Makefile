@@ -10,7 +10,7 @@ export PYTEST_DEBUG_TEMPROOT := $(CURDIR)/.cache
 
 # Each layer of tests is a target test-LAYER whose last line says `N passed, N failed, N skipped` (pytest's does).
 # `make test` runs them in this order and adds them up.
-TEST_LAYERS := unit mpy budget broker mosqlog run power
+TEST_LAYERS := unit mpy budget faults broker mosqlog run power
 
 GET := $(PYTHON3) tools/setup/get.py
 GET_FROM := tools/setup/get.py tools/setup/debian.py
@@ -51,12 +51,13 @@ test: $(READY)  ## all tests; the last line is the total
 	@$(PY) tools/total.py $(TEST_LAYERS:%=test-%)
 
 .PHONY: test-unit
-test-unit: $(READY)  ## protocol, session and story tests on CPython
-	@$(PY) -m pytest -q $(wildcard host_tests/unit host_tests/story host_tests/firmware)
+test-unit: $(READY)  ## protocol, session, story and drop-in tests on CPython; PEERS=dir runs the drop-in tests on micropython-lib too
+	@PEERS=$(PEERS) $(PY) -m pytest -q $(wildcard host_tests/unit host_tests/story host_tests/dropin host_tests/firmware)
 
 .PHONY: test-mpy
-test-mpy: $(READY)  ## the same unit and story files on the 32-bit MicroPython
-	@$(PY) host_tests/run_mpy.py $(wildcard host_tests/unit host_tests/story host_tests/firmware)
+test-mpy: $(READY)  ## the same unit, story and drop-in files, and the cuts, on the 32-bit MicroPython
+	@$(PY) host_tests/run_mpy.py host_tests/unit host_tests/story host_tests/dropin host_tests/faults/test_cuts.py \
+		host_tests/firmware
 
 .PHONY: test-budget
 test-budget: $(READY)  ## sizes, heap and frames within tools/budgets.json; steady traffic allocates nothing
@@ -70,6 +71,18 @@ size: $(READY)  ## bytes, heap and frames of each module; CHECK=1 fails when a b
 bench: $(READY)  ## instructions, heap, writes, time of each operation; PEERS=dir adds another umqtt, PORT= HOST= times a board
 	@$(PY) tools/bench.py $(if $(CHECK),--check) $(if $(DOCS),--docs) $(if $(PEERS),--peers $(PEERS)) \
 		$(if $(PORT),--port $(PORT) --host $(HOST))
+
+.PHONY: test-faults
+test-faults: $(READY)  ## cut every exchange at every byte, short reads and writes, a few random schedules
+	@$(PY) -m pytest -q host_tests/faults
+
+.PHONY: faults
+faults: $(READY)  ## the same with N=10000 random schedules; says how many were lost, repeated, out of order
+	@FAULTS_EXAMPLES=$(or $(N),10000) $(PY) -m pytest -q host_tests/faults
+
+.PHONY: soak
+soak: $(READY)  ## MINUTES=2 real Mosquitto behind a proxy that cuts, resets, stalls, half-opens; broker stopped and killed
+	@$(PY) host_tests/soak.py --minutes $(or $(MINUTES),2) $(if $(SEED),--seed $(SEED))
 
 .PHONY: test-broker
 test-broker: $(READY)  ## against a real Mosquitto, with its log as the oracle

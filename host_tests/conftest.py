@@ -10,9 +10,8 @@ for folder in (ROOT, ROOT / "firmware" / "lib", HERE):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
-import pytest  # noqa: E402
-
 import fakes.shim  # noqa: E402, F401
+import pytest  # noqa: E402
 from fakes import clock  # noqa: E402
 
 CLOCK_NAMES = ("Clock", "World", "pair")

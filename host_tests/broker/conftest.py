@@ -1,7 +1,6 @@
 """Fixtures of the broker layer. Without a Mosquitto, or a MicroPython, its tests are skipped, and say so."""
 
 import pytest
-
 from broker import real
 
 NO_BROKER = "no Mosquitto: run `make setup`, or name one with MOSQUITTO=/path/to/mosquitto"

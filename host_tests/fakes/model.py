@@ -141,7 +141,7 @@ class Model:
     def _came(self, link, p):
         if link.number in self.left:
             self.violations.append("after DISCONNECT: %r" % p)
-            return
+            return None
         if link.number not in self.owner:
             if p.kind != CONNECT:
                 self.violations.append("before CONNECT: %r" % p)
@@ -149,7 +149,7 @@ class Model:
             return self._connect(link, p)
         kept = self.sessions.get(self.owner[link.number])
         if kept is None or kept.link is not link:
-            return  # taken over, or forgotten
+            return None  # taken over, or forgotten
         gap = self.clock.now - kept.last_ms
         kept.last_ms = self.clock.now
         if kept.keepalive_ms and gap > kept.keepalive_ms:

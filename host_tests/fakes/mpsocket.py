@@ -20,6 +20,8 @@ if sys.implementation.name != "micropython":
 
         def __init__(self, *kind, raw=None):
             self.raw = raw if raw is not None else _socket.socket(*kind)
+            self.mask = 0  # what poll was asked for
+            self.wants_read = False  # a TLS write that cannot go on before something comes
 
         def __getattr__(self, name):
             return getattr(self.raw, name)
@@ -63,10 +65,12 @@ if sys.implementation.name != "micropython":
             view = memoryview(buf.encode() if isinstance(buf, str) else buf)
             view = view if off is None else view[:off] if n is None else view[off : off + n]
             done = 0
+            self.wants_read = False
             while done < len(view):
                 try:
                     done += self.raw.send(view[done:])
-                except BLOCKED:
+                except BLOCKED as e:
+                    self.wants_read = isinstance(e, _ssl.SSLWantReadError)
                     return done or None
             return done
 
@@ -79,9 +83,11 @@ if sys.implementation.name != "micropython":
 
         def register(self, sock, mask=_select.POLLIN | _select.POLLOUT):
             self._known[sock.fileno()] = sock
+            sock.mask = mask
             self._poll.register(sock.fileno(), mask)
 
         def modify(self, sock, mask):
+            sock.mask = mask
             self._poll.modify(sock.fileno(), mask)
 
         def unregister(self, sock):
@@ -90,8 +96,10 @@ if sys.implementation.name != "micropython":
         def poll(self, ms=-1):
             for sock in self._known.values():  # TLS: a record that is read is not seen by the kernel
                 raw = sock.raw
-                if isinstance(raw, _ssl.SSLSocket) and raw.fileno() >= 0 and raw.pending():
-                    return [(sock, _select.POLLIN)]
+                if isinstance(raw, _ssl.SSLSocket) and raw.fileno() >= 0:
+                    if raw.pending():
+                        return [(sock, _select.POLLIN)]
+                    self._poll.modify(raw.fileno(), _select.POLLIN if sock.wants_read else sock.mask)
             return [(self._known[fd], bits) for fd, bits in self._poll.poll(ms)]
 
         def ipoll(self, ms=-1, flags=0):

@@ -5,12 +5,11 @@
 
 import os
 
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 from fakes import clock
 from fakes.net import ESP32, ESP8266, UNIX, Plan
 from faults.exchanges import TALLY, Run
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 EXAMPLES = int(os.environ.get("FAULTS_EXAMPLES", "0"))
 

@@ -1,0 +1,200 @@
+"""The native client that reconnects by itself: back-off with jitter, brokers in turn, refusals not hammered, absence at start is normal."""
+
+from fakes.bench import HOST, World
+from fakes.check import equal, raises
+from fakes.model import Model
+from fakes.net import Plan
+from fakes.packets import CONNACK, CONNECT, PUBACK, PUBLISH, SUBACK, SUBSCRIBE
+
+
+def world(kind=None, **named):
+    from umqtt.reconnect import Reconnect
+
+    options = {}
+    for k in ("first_ms", "cap_ms", "brokers", "on_state"):
+        if k in named:
+            options[k] = named.pop(k)
+    w = World(kind) if kind else World()
+    c = w.client(reconnect=Reconnect(**options), **named)
+    return w, w.broker, c
+
+
+def attempts(w, c, ms):
+    """The times at which it dialled while it was served for ms."""
+    times = []
+    end = w.clock.now + ms
+    n = len(w.net.dialled)
+    while w.clock.now < end:
+        c.poll(min(100, end - w.clock.now))
+        if len(w.net.dialled) > n:
+            n = len(w.net.dialled)
+            times.append(w.clock.now)
+    return times
+
+
+def test_a_broker_that_is_absent_at_start_is_normal():
+    w, b, c = world(Model)
+    w.net.peers.clear()
+    times = attempts(w, c, 600_000)
+    assert 3 < len(times) < 60, times
+    assert not c.isconnected()
+    assert c.diag()["error"], c.diag()
+    w.net.serve(HOST, 1883, b)
+    w.serve(c, 130_000)
+    assert c.isconnected()
+    equal(w.net.open_sockets().__len__(), 1)
+
+
+def test_pauses_grow_to_the_cap_and_differ_from_device_to_device():
+    seen = []
+    for _ in range(4):
+        w, b, c = world(first_ms=1000, cap_ms=60000)
+        w.net.peers.clear()
+        times = attempts(w, c, 3_600_000)
+        gaps = [times[i + 1] - times[i] for i in range(len(times) - 1)]
+        assert max(gaps) <= 60200, gaps
+        assert max(gaps) > 20000, gaps
+        assert max(gaps[:2]) <= 4200, gaps[:4]
+        seen.append(tuple(gaps[:6]))
+    assert len(set(seen)) == 4, seen
+
+
+def test_the_address_is_resolved_again_after_failures():
+    w, b, c = world(first_ms=10, cap_ms=10)
+    w.net.names[HOST] = ["10.0.0.1"]
+    attempts(w, c, 200)
+    n = len(w.net.looked_up)
+    assert n > 1, w.net.looked_up
+    w.net.names[HOST] = ["10.0.0.2"]
+    w.net.serve("10.0.0.2", 1883, b)
+    b.accept()
+    w.serve(c, 100)
+    assert c.isconnected()
+
+
+def test_brokers_of_a_list_are_taken_in_turn():
+    w, b, c = world(Model, first_ms=100, cap_ms=100, brokers=[("a", 1), ("b", 2), (HOST, 1883)])
+    w.serve(c, 1000)
+    assert c.isconnected()
+    equal([a[0] for a in w.net.dialled], ["a", "b", HOST])
+
+
+def test_refused_credentials_are_reported_and_not_hammered():
+    states = []
+    w, b, c = world(Model, first_ms=100, cap_ms=60000, on_state=lambda up, error: states.append((up, error)))
+    b.refuse_code = 5
+    times = attempts(w, c, 600_000)
+    assert len(times) <= 11, times
+    assert "authori" in c.diag()["error"], c.diag()
+    assert states and states[0][0] is False and "authori" in states[0][1], states[:2]
+
+
+def test_a_duplicate_client_id_is_said_after_a_few_takeovers():
+    w, b, c = world(Model, first_ms=10, cap_ms=100, keepalive=60)
+    for _ in range(5):
+        w.serve(c, 300)
+        if c.isconnected():
+            b.stop("fin")
+    w.serve(c, 10)
+    assert "client id" in c.diag()["error"], c.diag()
+
+
+def test_a_publish_without_waiting_while_the_link_is_down_is_kept_and_bounded():
+    w, b, c = world(Model, inflight=3, first_ms=100, cap_ms=100)
+    w.net.peers.clear()
+    ids = [c.publish("t", str(i), qos=1, wait=False) for i in range(5)]
+    equal(ids[3:], [None, None])
+    equal(c.inflight, 3)
+    w.net.serve(HOST, 1883, b)
+    w.serve(c, 500)
+    equal([p for _, p, _ in b.accepted], [b"0", b"1", b"2"])
+    equal(c.inflight, 0)
+
+
+def test_a_waiting_publish_reconnects_within_its_deadline():
+    w, b, c = world(first_ms=100, cap_ms=100, timeout_ms=5000)
+    b.accept()
+    w.serve(c, 10)
+    b.expect(PUBLISH, pid=1, dup=0)
+    b.cut()
+    b.expect(CONNECT)
+    b.send(CONNACK, sp=1)
+    b.expect(PUBLISH, pid=1, dup=1)
+    b.send(PUBACK, 1)
+    equal(c.publish("t", "x", qos=1), 1)
+    b.done()
+    w.net.peers.clear()
+    b.cut()
+    t = w.clock.now
+    raises(OSError, c.publish, "t", "y", qos=1)
+    assert w.clock.now - t <= 5000, w.clock.now - t
+    t = w.clock.now
+    raises(OSError, c.publish, "t", "z", qos=0)
+    assert w.clock.now - t <= 5000, w.clock.now - t
+
+
+def test_a_waiting_publish_keeps_its_deadline_though_nobody_answers():
+    w, b, c = world(first_ms=100, cap_ms=100, timeout_ms=5000)
+    w.net.plan = Plan(connect_ms=None)
+    t = w.clock.now
+    raises(OSError, c.publish, "t", "x", qos=1, timeout_ms=2000)
+    assert w.clock.now - t <= 2000, w.clock.now - t
+
+
+def test_an_idle_subscriber_notices_a_restart_and_is_subscribed_again():
+    w, b, c = world(first_ms=100, cap_ms=100)
+    b.accept()
+    b.expect(SUBSCRIBE, filters=[("a/#", 1)])
+    b.send(SUBACK, 1, codes=(1,))
+    w.serve(c, 10)
+    c.subscribe("a/#", 1)
+    b.cut()
+    b.accept(sp=0)
+    b.expect(SUBSCRIBE, filters=[("a/#", 1)])
+    b.reply(SUBACK, codes=(1,))
+    b.send(PUBLISH, topic="a/b", payload="after")
+    w.serve(c, 1000)
+    equal(w.inbox, [(b"a/b", b"after", False)])
+    b.done()
+
+
+def test_the_old_socket_is_always_closed():
+    w, b, c = world(Model, first_ms=10, cap_ms=10)
+    for how in ("fin", "rst", "silence") * 3:
+        w.serve(c, 200_000)
+        assert c.isconnected()
+        w.link.end(how)
+    w.serve(c, 200_000)
+    equal(len(w.net.open_sockets()), 1)
+
+
+def test_disconnect_is_final_until_connect_is_called():
+    w, b, c = world(Model, first_ms=10, cap_ms=10)
+    w.serve(c, 100)
+    c.disconnect()
+    raises(OSError, c.poll, 10)
+    equal(len(w.net.open_sockets()), 0)
+    c.connect()
+    assert c.isconnected()
+
+
+def test_what_a_callback_raises_comes_out_and_the_link_stays():
+    w, b, c = world(Model, first_ms=10, cap_ms=10)
+    w.serve(c, 100)
+    c.subscribe("t", 0)
+
+    def bad(t, p, r):
+        raise OSError(28, "flash full")
+
+    c.set_callback(bad)
+    b.inject("t", b"x")
+    e = raises(OSError, w.serve, c, 100)
+    equal(e.args[0], 28)
+    assert c.isconnected()
+
+
+def test_bad_options_are_refused():
+    from umqtt.reconnect import Reconnect
+
+    for named in ({"first_ms": 0}, {"first_ms": 2000, "cap_ms": 1000}, {"cap_ms": 1 << 29}):
+        raises(ValueError, Reconnect, **named)
