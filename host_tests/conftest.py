@@ -1,4 +1,5 @@
-"""pytest: the paths, MicroPython's names on CPython, and every test that lives by the virtual clock twice: early, and across the tick wrap."""
+"""pytest: the paths, MicroPython's names on CPython, and every test that lives by the virtual clock twice: early,
+and across the tick wrap."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""A real Mosquitto on a free loopback port, a device program under a real interpreter, and an independent observer (paho-mqtt)."""
+"""A real Mosquitto on a free loopback port, a device program under a real interpreter, and an independent observer
+(paho-mqtt)."""
 
 import ast
 import base64
@@ -57,7 +58,8 @@ def password_line(user: str, password: str) -> str:
 
 
 class Mosquitto:
-    """One broker process. `config`: lines beside the listener's; stop() and start() keep the port, and the data with persistence."""
+    """One broker process. `config`: lines beside the listener's; stop() and start() keep the port, and the data with
+    persistence."""
 
     def __init__(self, config="allow_anonymous true\n", persistence=False, files=None):
         self.folder = Path(tempfile.mkdtemp(prefix="umqtt-mosquitto-"))
@@ -157,7 +159,9 @@ class Device:
     """device.py under an interpreter."""
 
     def __init__(self, command):
-        self.process = subprocess.Popen(command + [str(DEVICE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        self.process = subprocess.Popen(
+            command + [str(DEVICE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        )
         self.buffer = b""
 
     def do(self, code, timeout_s=30):

@@ -102,12 +102,16 @@ def test_a_message_comes_in_once_with_the_flow_of_its_qos(broker, device, observ
     wanted = {0: 1, 1: 2, 2: 4}[qos]
     flow = packets(broker.wait(lambda es: len(packets(es)) >= wanted, name, "the acks"))
     pid = flow[0][2]
-    assert flow == [("PUBLISH", True, pid), ("PUBACK", False, pid)][: qos + 1] if qos < 2 else [
-        ("PUBLISH", True, pid),
-        ("PUBREC", False, pid),
-        ("PUBREL", True, pid),
-        ("PUBCOMP", False, pid),
-    ]
+    assert (
+        flow == [("PUBLISH", True, pid), ("PUBACK", False, pid)][: qos + 1]
+        if qos < 2
+        else [
+            ("PUBLISH", True, pid),
+            ("PUBREC", False, pid),
+            ("PUBREL", True, pid),
+            ("PUBCOMP", False, pid),
+        ]
+    )
 
 
 @protocols
@@ -254,7 +258,10 @@ def test_a_second_device_with_the_same_id_is_seen_as_an_end(broker, make_device,
 
 def test_an_idle_subscriber_notices_a_broker_restart_and_is_subscribed_again(make_broker, device, make_observer, name):
     b = make_broker()
-    device.do("c = MQTTClient(%r, '127.0.0.1', %d, keepalive=5, reconnect=Reconnect(first_ms=50, cap_ms=200))" % (name, b.port))
+    device.do(
+        "c = MQTTClient(%r, '127.0.0.1', %d, keepalive=5, reconnect=Reconnect(first_ms=50, cap_ms=200))"
+        % (name, b.port)
+    )
     device.do("c.set_callback(keep)")
     assert device.do("serve(c, 10000, c.isconnected)")
     device.do("c.subscribe('x/%s', 1)" % name)

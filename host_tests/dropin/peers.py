@@ -1,4 +1,5 @@
-"""The clients that the same script is run against: ours, and micropython-lib's own when PEERS=/path/to/micropython-lib is given.
+"""The clients that the same script is run against: ours, and micropython-lib's own when
+PEERS=/path/to/micropython-lib is given.
 
 Nothing of upstream is stored here; what must agree stands in the tests as facts.
 """
@@ -50,7 +51,7 @@ def upstream(which, net=None, clock=None):
         env["struct"] = struct
         lines = []
         for line in text.split("\n"):
-            if not (line.startswith("import ") or line.startswith("from ")):
+            if not line.startswith(("import ", "from ")):
                 lines.append(line)
         text = "\n".join(lines)
     exec(text, env)
@@ -67,7 +68,11 @@ class Stage:
         if name == "ours":
             module = __import__("umqtt." + which, None, None, ["MQTTClient"])
             self.Client = module.MQTTClient
-            self.MQTTException = module.MQTTException if which == "simple" else __import__("umqtt.simple", None, None, ["x"]).MQTTException
+            self.MQTTException = (
+                module.MQTTException
+                if which == "simple"
+                else __import__("umqtt.simple", None, None, ["x"]).MQTTException
+            )
         else:
             env = upstream(which, self.w.net, self.w.clock)
             self.Client = env["MQTTClient"]
@@ -92,5 +97,3 @@ def stages(which="simple"):
     yield Stage("ours", which)
     if PEERS:
         yield Stage("upstream", which)
-
-

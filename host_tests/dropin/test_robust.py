@@ -1,4 +1,5 @@
-"""umqtt.robust is a drop-in: it reconnects by itself, through whatever a subclass overrides, and finishes what was in flight."""
+"""umqtt.robust is a drop-in: it reconnects by itself, through whatever a subclass overrides, and finishes what was
+in flight."""
 
 from dropin.peers import stages
 from fakes.bench import HOST, World  # noqa: F401 - twice: early, and across the tick wrap

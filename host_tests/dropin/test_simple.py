@@ -87,7 +87,9 @@ def test_arguments_may_be_given_by_position():
 def test_connect_sends_and_returns_what_upstream_does():
     for sp in (0, 1):
         for s in stages():
-            s.b.expect(CONNECT, client_id="cid", clean=0, keepalive=60, user="ann", password=b"pw", will=("w", b"gone", 1, 1))
+            s.b.expect(
+                CONNECT, client_id="cid", clean=0, keepalive=60, user="ann", password=b"pw", will=("w", b"gone", 1, 1)
+            )
             s.b.send(CONNACK, sp=sp)
             c = s.client(user=b"ann", password=b"pw", keepalive=60)
             c.set_last_will(b"w", b"gone", True, 1)

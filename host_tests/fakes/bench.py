@@ -1,7 +1,7 @@
 """A client on the fake network: what nearly every story needs.
 
-    b, c = pair(clean_session=False)          # a scripted broker and a native client of it
-    world().client(...), .net, .clock, .broker for more than that
+b, c = pair(clean_session=False)          # a scripted broker and a native client of it
+world().client(...), .net, .clock, .broker for more than that
 """
 
 import fakes.shim  # noqa: F401 - before the library
@@ -33,7 +33,8 @@ def wire_up(net, clock):
 
 
 class World:
-    """One clock, one network, one broker on it: a Script, or what `kind` makes of the clock. Clients are made by client()."""
+    """One clock, one network, one broker on it: a Script, or what `kind` makes of the clock. Clients are made by
+    client()."""
 
     def __init__(self, kind=Script, **named):
         self.clock = Clock()
@@ -49,7 +50,9 @@ class World:
         c = MQTTClient(client_id, server, **named)
         c.s.pid = 0  # a kept session begins at a random id; the stories count from 1
         self.inbox = []
-        c.set_callback(lambda topic, payload, retained: self.inbox.append((bytes(topic), bytes(payload), bool(retained))))
+        c.set_callback(
+            lambda topic, payload, retained: self.inbox.append((bytes(topic), bytes(payload), bool(retained)))
+        )
         return c
 
     def serve(self, c, ms):

@@ -1,4 +1,5 @@
-"""A scripted broker that reads as a sequence chart. The script is written first, the calls of the client follow, done() closes.
+"""A scripted broker that reads as a sequence chart. The script is written first, the calls of the client follow,
+done() closes.
 
     b.expect(CONNECT, clean=0)
     b.send(CONNACK)

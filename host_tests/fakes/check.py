@@ -2,7 +2,8 @@
 
 
 def equal(got, want, note=""):
-    """got == want, and of one kind where bytes and str could be mixed up (MicroPython compares them as unequal, silently)."""
+    """got == want, and of one kind where bytes and str could be mixed up (MicroPython compares them as unequal,
+    silently)."""
     if got != want or isinstance(got, str) != isinstance(want, str):
         raise AssertionError("%s\n  got  %r\n  want %r" % (note, got, want))
 

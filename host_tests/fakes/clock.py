@@ -1,4 +1,5 @@
-"""A virtual millisecond clock with the tick period of the 32-bit ports (2**30 ms) on every interpreter, and what happens at which time.
+"""A virtual millisecond clock with the tick period of the 32-bit ports (2**30 ms) on every interpreter, and what
+happens at which time.
 
 Nothing here waits: `sleep_ms`, and a fake `poll`, let the time pass and run what falls due on the way.
 """
@@ -49,7 +50,8 @@ class Clock:
         self._due = [e for e in self._due if e is not event]
 
     def run_due(self):
-        """What is due now happens. A test's peer may cause more; a peer that calls the client from here would be a mistake."""
+        """What is due now happens. A test's peer may cause more; a peer that calls the client from here would be a
+        mistake."""
         if self._running:
             return
         self._turns += 1

@@ -1,6 +1,7 @@
 """A program that a test drives from outside, under CPython or MicroPython: each line of its input is run, and answered.
 
-`= REPR` for a value, `! NAME (ARGS)` for an exception. `MQTTClient`, `Simple`, `Robust` and `Reconnect` are there, and `inbox`.
+`= REPR` for a value, `! NAME (ARGS)` for an exception. `MQTTClient`, `Simple`, `Robust` and `Reconnect` are there,
+and `inbox`.
 """
 
 import sys

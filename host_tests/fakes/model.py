@@ -1,6 +1,8 @@
-"""A broker that acts by itself and remembers like a real one: sessions, ids in flight in both directions, retained messages, wills.
+"""A broker that acts by itself and remembers like a real one: sessions, ids in flight in both directions, retained
+messages, wills.
 
-It keeps book of what it accepted (`accepted`) and of every rule that the client broke (`violations`); it can be stopped, started, and made
+It keeps book of what it accepted (`accepted`) and of every rule that the client broke (`violations`); it can be
+stopped, started, and made
 to forget. Its codec is fakes.packets, never the library's.
 """
 
@@ -40,7 +42,8 @@ def matches(flt, topic):
 
 
 class Kept:
-    """What outlives a connection. `out`: [pid, state, topic, payload, qos, retain] in the order of sending; state is what is awaited."""
+    """What outlives a connection. `out`: [pid, state, topic, payload, qos, retain] in the order of sending; state is
+    what is awaited."""
 
     def __init__(self):
         self.subs = {}

@@ -1,11 +1,13 @@
-"""Fake `socket` and `select` modules with MicroPython's semantics, on a virtual clock, and the links between them and fake peers.
+"""Fake `socket` and `select` modules with MicroPython's semantics, on a virtual clock, and the links between them
+and fake peers.
 
     net = Net(Clock())
     net.serve("broker", 1883, peer)     # peer.opened(link), peer.data(link, bytes), peer.ended(link)
     transport.socket = net.socket
     transport.select = net.select
 
-A peer answers with link.push(bytes), link.fin(), link.rst(), link.silence(). What a link does to the bytes is in its Plan.
+A peer answers with link.push(bytes), link.fin(), link.rst(), link.silence(). What a link does to the bytes is in its
+Plan.
 Single-threaded: bytes written by the client reach the peer when the client next waits or touches a socket.
 """
 
@@ -20,7 +22,8 @@ POLLHUP = 16
 
 
 class Port:
-    """What differs between the ports: error codes and habits (docs/field-notes: measured on ESP32, read for ESP8266)."""
+    """What differs between the ports: error codes and habits (docs/field-notes: measured on ESP32, read for
+    ESP8266)."""
 
     def __init__(self, refused, timeout, progress, already, reset, broken, unconnected, hup, write_after_fin):
         self.refused = refused
@@ -42,11 +45,14 @@ ESP8266 = Port(103, 110, 115, 114, 104, 103, 107, False, 1)
 class Plan:
     """What a link does. Bytes are counted from the start of the connection.
 
-    read_max: bytes that one read gives at most (1: every byte in its own segment). write_max: bytes that one write takes at most.
+    read_max: bytes that one read gives at most (1: every byte in its own segment). write_max: bytes that one write
+    takes at most.
     read_again, write_again: every other read / write would block first. buffer: room of the send buffer.
     cut_out, cut_in: the link ends after so many bytes from / to the client; how: "fin", "rst" or "silence" (half-open).
-    drained: False leaves what was written in the send buffer for ever (a peer that does not read). connect_ms: time that connect takes,
-    None: nobody answers. refuse: connection refused. latency_ms: on the way, each way. trickle_ms: pause between two segments to the client.
+    drained: False leaves what was written in the send buffer for ever (a peer that does not read). connect_ms: time
+    that connect takes,
+    None: nobody answers. refuse: connection refused. latency_ms: on the way, each way. trickle_ms: pause between two
+    segments to the client.
     handshake_ms: for the fake TLS, None: it is never answered.
     """
 
@@ -125,7 +131,8 @@ class Link:
             self.rx.append(data)
 
     def end(self, how):
-        """The link ends: "fin", "rst" (what is unread is still readable, then the error) or "silence". The peer hears of it."""
+        """The link ends: "fin", "rst" (what is unread is still readable, then the error) or "silence". The peer
+        hears of it."""
         if how == "silence":
             self.dead = True
             return
@@ -203,7 +210,8 @@ class Link:
 
 
 class Socket:
-    """A MicroPython socket object. Reads and writes follow py/stream.c: None for "would block", short counts after some progress."""
+    """A MicroPython socket object. Reads and writes follow py/stream.c: None for "would block", short counts after
+    some progress."""
 
     def __init__(self, net, *kind):
         self.net = net
@@ -434,7 +442,8 @@ class Socket:
 
 
 class Poll:
-    """select.poll(): `ipoll` as MicroPython has it. A wait without end is a failure (Stuck) unless something is going to happen."""
+    """select.poll(): `ipoll` as MicroPython has it. A wait without end is a failure (Stuck) unless something is
+    going to happen."""
 
     def __init__(self, net):
         self.net = net
@@ -480,8 +489,7 @@ class Poll:
         return list(ready)
 
     def ipoll(self, ms=-1, flags=0):
-        for row in self.poll(ms):
-            yield row
+        yield from self.poll(ms)
 
 
 class Tls:

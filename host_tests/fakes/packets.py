@@ -1,6 +1,8 @@
-"""MQTT 3.1 and 3.1.1 packets for the fake peers: a codec of their own, so that a mistake of the library cannot cancel itself out.
+"""MQTT 3.1 and 3.1.1 packets for the fake peers: a codec of their own, so that a mistake of the library cannot
+cancel itself out.
 
-Strict where the standard is: `decode` raises Malformed with the clause's words. `encode` builds anything, wrong packets too.
+Strict where the standard is: `decode` raises Malformed with the clause's words. `encode` builds anything, wrong
+packets too.
 """
 
 CONNECT = 1
@@ -18,7 +20,24 @@ PINGREQ = 12
 PINGRESP = 13
 DISCONNECT = 14
 
-NAMES = ["0", "CONNECT", "CONNACK", "PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "SUBSCRIBE", "SUBACK", "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "15"]
+NAMES = [
+    "0",
+    "CONNECT",
+    "CONNACK",
+    "PUBLISH",
+    "PUBACK",
+    "PUBREC",
+    "PUBREL",
+    "PUBCOMP",
+    "SUBSCRIBE",
+    "SUBACK",
+    "UNSUBSCRIBE",
+    "UNSUBACK",
+    "PINGREQ",
+    "PINGRESP",
+    "DISCONNECT",
+    "15",
+]
 
 
 class Malformed(AssertionError):
@@ -72,7 +91,8 @@ def frame(b0, body):
 
 
 def encode(kind, pid=None, **f):
-    """The bytes of a packet. CONNACK: sp, code. PUBLISH: topic, payload, qos, dup, retain, pid. SUBACK: codes. Acks: pid.
+    """The bytes of a packet. CONNACK: sp, code. PUBLISH: topic, payload, qos, dup, retain, pid. SUBACK: codes. Acks:
+    pid.
 
     CONNECT: client_id, keepalive, clean, level, user, password, will (topic, payload, retain, qos).
     SUBSCRIBE: filters ((filter, qos), ...); UNSUBSCRIBE: filters (filter, ...).
@@ -117,7 +137,8 @@ def encode(kind, pid=None, **f):
 
 
 class Reader:
-    """Cuts a byte stream into packets: feed(data) returns the packets that are complete by now; `rest` is what is left."""
+    """Cuts a byte stream into packets: feed(data) returns the packets that are complete by now; `rest` is what is
+    left."""
 
     def __init__(self):
         self.rest = b""

@@ -1,4 +1,5 @@
-"""Run the test_* functions of one file, on MicroPython: `micropython run_file.py FILE [NAME_PART]`. Started by run_mpy.py.
+"""Run the test_* functions of one file, on MicroPython: `micropython run_file.py FILE [NAME_PART]`. Started by
+run_mpy.py.
 
 The last line is `N passed, N failed, N skipped`.
 """

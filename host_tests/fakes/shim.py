@@ -1,4 +1,5 @@
-"""Importing this on CPython supplies what the library takes from MicroPython: `micropython`, `time.ticks_*`, `sys.print_exception`.
+"""Importing this on CPython supplies what the library takes from MicroPython: `micropython`, `time.ticks_*`,
+`sys.print_exception`.
 
 On MicroPython it does nothing.
 """

@@ -1,7 +1,9 @@
 """The exchanges that the fault layer breaks, the program that lives through the break, and what must hold afterwards.
 
-A run: a client and a model broker on a link with a Plan; the program does its steps, connects again whenever the link is gone (on
-sound links), and goes on until nothing is in flight on either side. Then `verdict` counts what was lost, repeated or out of order.
+A run: a client and a model broker on a link with a Plan; the program does its steps, connects again whenever the
+link is gone (on
+sound links), and goes on until nothing is in flight on either side. Then `verdict` counts what was lost, repeated or
+out of order.
 """
 
 from fakes.bench import World
@@ -17,7 +19,8 @@ TALLY = {"cut points": 0, "short reads and writes": 0, "schedules": 0, "lost": 0
 
 
 class Run:
-    """One client, one model broker. `sent`: (payload, qos) as the client accepted them; `given`: what the world published to it."""
+    """One client, one model broker. `sent`: (payload, qos) as the client accepted them; `given`: what the world
+    published to it."""
 
     def __init__(self, plans, port=UNIX, **named):
         self.w = World(Model)
@@ -109,9 +112,9 @@ class Run:
         for _ in range(60):
             self.up()
             kept = broker.sessions.get("c1")
-            if not self.c.inflight and kept is not None and not kept.out and not kept.queue and not self.c.e.n:
-                if kept.link is self.w.link:
-                    break
+            idle = kept is not None and kept.link is self.w.link and not kept.out and not kept.queue
+            if idle and not self.c.inflight and not self.c.e.n:
+                break
             self.poll(1000)
         else:
             raise AssertionError("never settled: %d in flight, broker %r" % (self.c.inflight, kept and kept.out))
@@ -225,11 +228,23 @@ def both_ways(r):
     r.publish(2)
 
 
-EXCHANGES = (only_connect, publish_0, publish_1, publish_2, several_in_flight, subscribe, receive_0, receive_1, receive_2, both_ways)
+EXCHANGES = (
+    only_connect,
+    publish_0,
+    publish_1,
+    publish_2,
+    several_in_flight,
+    subscribe,
+    receive_0,
+    receive_1,
+    receive_2,
+    both_ways,
+)
 
 
 def run(exchange, plans=(), forget=False, **named):
-    """One run of an exchange; `plans` for its first links. forget: the broker loses its sessions when the first link ends."""
+    """One run of an exchange; `plans` for its first links. forget: the broker loses its sessions when the first link
+    ends."""
     r = Run(plans, **named)
     if forget:
         r.forgets = True

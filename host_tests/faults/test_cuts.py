@@ -1,4 +1,5 @@
-"""The connection is cut at every byte of each exchange, in both directions, by FIN, RST and silence; then it is resumed."""
+"""The connection is cut at every byte of each exchange, in both directions, by FIN, RST and silence; then it is
+resumed."""
 
 from fakes.bench import World  # noqa: F401 - twice: early, and across the tick wrap
 from fakes.net import ESP32, ESP8266, UNIX, Plan
@@ -55,7 +56,11 @@ def test_cuts_of_a_segmented_slow_link():
     for exchange in (both_ways,):
         out, into = lengths(exchange)
         for k in range(0, out + 1, 3):
-            survive(exchange, "out cut at %d, slow" % k, [Plan(cut_out=k, read_max=1, write_max=3, read_again=True, latency_ms=40)])
+            survive(
+                exchange,
+                "out cut at %d, slow" % k,
+                [Plan(cut_out=k, read_max=1, write_max=3, read_again=True, latency_ms=40)],
+            )
         for k in range(0, into + 1, 3):
             survive(exchange, "in cut at %d, slow" % k, [Plan(cut_in=k, read_max=2, write_again=True, trickle_ms=3)])
 

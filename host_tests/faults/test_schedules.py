@@ -1,4 +1,5 @@
-"""Random schedules of calls, messages, cuts, stalls and time against the model broker: nothing lost, repeated or out of order.
+"""Random schedules of calls, messages, cuts, stalls and time against the model broker: nothing lost, repeated or out
+of order.
 
 `FAULTS_EXAMPLES=5000` runs more of them, with another seed each time. CPython only (hypothesis).
 """
@@ -150,5 +151,3 @@ def act(r, s, angry, echo):
 )
 def test_random_schedules(steps, plans, port, inflight, late, first_id):
     play(steps, plans, port, inflight, late, first_id)
-
-

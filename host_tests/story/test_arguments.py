@@ -16,7 +16,11 @@ def refused(b, c, f, *args, **named):
     before = (list(c.s.pids), bytes(c.s.state), c.s.pid, c.s.todos, dict(c.subs), c.e.n, bytes(c.e.tx))
     e = raises(ValueError, f, *args, **named)
     assert str(e), e
-    equal((list(c.s.pids), bytes(c.s.state), c.s.pid, c.s.todos, dict(c.subs), c.e.n, bytes(c.e.tx)), before, "%r" % (args,))
+    equal(
+        (list(c.s.pids), bytes(c.s.state), c.s.pid, c.s.todos, dict(c.subs), c.e.n, bytes(c.e.tx)),
+        before,
+        "%r" % (args,),
+    )
     c.world.clock.run_due()
     equal(len(c.world.link.writes), writes, "%r" % (args,))
     assert c.isconnected()
@@ -137,7 +141,13 @@ def test_str_and_bytes_are_both_right_everywhere():
 
 def test_calls_before_connect_say_that_there_is_no_connection():
     c = World().client()
-    for call in (lambda: c.publish("t", "x"), lambda: c.publish("t", "x", qos=1), lambda: c.subscribe("a"), c.poll, c.ping):
+    for call in (
+        lambda: c.publish("t", "x"),
+        lambda: c.publish("t", "x", qos=1),
+        lambda: c.subscribe("a"),
+        c.poll,
+        c.ping,
+    ):
         e = raises(OSError, call)
         assert e.args[0] != -1 and "connect" in str(e), e
     equal(c.inflight, 0)

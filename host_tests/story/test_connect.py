@@ -12,7 +12,13 @@ def test_connect_sends_what_it_was_given():
     c = w.client("dev-ü", user="ann", password="pä", keepalive=30, clean_session=True)
     c.set_last_will("state/ü", "gone", retain=True, qos=2)
     b.accept(
-        client_id="dev-ü", user="ann", password="pä".encode(), keepalive=30, clean=1, level=4, will=("state/ü", b"gone", 1, 2)
+        client_id="dev-ü",
+        user="ann",
+        password="pä".encode(),
+        keepalive=30,
+        clean=1,
+        level=4,
+        will=("state/ü", b"gone", 1, 2),
     )
     equal(c.connect(), False)
     assert c.isconnected()

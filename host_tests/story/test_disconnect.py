@@ -1,4 +1,5 @@
-"""DISCONNECT and the will: a clean end says goodbye, an unclean one does not; nothing is sent after it; no end waits for ever."""
+"""DISCONNECT and the will: a clean end says goodbye, an unclean one does not; nothing is sent after it; no end waits
+for ever."""
 
 from fakes.bench import World, pair
 from fakes.check import equal, raises

@@ -1,4 +1,5 @@
-"""A broken or hostile broker: always ProtocolError or MQTTException with words, the socket closed, the session sound, memory bounded."""
+"""A broken or hostile broker: always ProtocolError or MQTTException with words, the socket closed, the session
+sound, memory bounded."""
 
 from fakes.bench import pair
 from fakes.check import equal, raises

@@ -1,4 +1,5 @@
-"""A message larger than the receive buffer: drained, acknowledged as its QoS demands, counted, and the stream stays in step."""
+"""A message larger than the receive buffer: drained, acknowledged as its QoS demands, counted, and the stream stays
+in step."""
 
 from fakes.bench import pair
 from fakes.check import equal

@@ -71,7 +71,31 @@ def test_text_is_sent_as_utf8_with_lengths_in_bytes():
 def test_every_length_around_the_varint_steps_and_the_buffer_is_right():
     b, c = up(tx_size=256)
     b.wait(0)
-    for n in (0, 1, 120, 121, 122, 123, 124, 125, 126, 245, 250, 251, 252, 253, 254, 256, 257, 300, 16377, 16378, 16379, 16380, 16381):
+    for n in (
+        0,
+        1,
+        120,
+        121,
+        122,
+        123,
+        124,
+        125,
+        126,
+        245,
+        250,
+        251,
+        252,
+        253,
+        254,
+        256,
+        257,
+        300,
+        16377,
+        16378,
+        16379,
+        16380,
+        16381,
+    ):
         payload = bytes([n & 255]) * n
         b.expect(PUBLISH, topic="t", payload=payload)
         c.publish("t", payload)

@@ -1,4 +1,5 @@
-"""The native client that reconnects by itself: back-off with jitter, brokers in turn, refusals not hammered, absence at start is normal."""
+"""The native client that reconnects by itself: back-off with jitter, brokers in turn, refusals not hammered, absence
+at start is normal."""
 
 from fakes.bench import HOST, World
 from fakes.check import equal, raises

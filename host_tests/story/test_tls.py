@@ -1,4 +1,5 @@
-"""TLS streams: records that the raw socket does not show, the handshake under the deadline, and errors that say what to check.
+"""TLS streams: records that the raw socket does not show, the handshake under the deadline, and errors that say what
+to check.
 
 The texts are mbedtls's own, as MicroPython raises them.
 """

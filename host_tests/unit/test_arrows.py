@@ -1,4 +1,5 @@
-"""Import arrows point down only: the table of docs/architecture.md is read and held, and who may know the world outside."""
+"""Import arrows point down only: the table of docs/architecture.md is read and held, and who may know the world
+outside."""
 
 import re
 

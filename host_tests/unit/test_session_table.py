@@ -1,4 +1,5 @@
-"""Every cell of the state table in session.py: each state with each event, the unlisted ones too (a VIOLATION that changes nothing).
+"""Every cell of the state table in session.py: each state with each event, the unlisted ones too (a VIOLATION that
+changes nothing).
 
 The table is parsed out of the module's comment, so that it cannot say one thing and the code do another.
 """
@@ -106,7 +107,12 @@ def test_an_ack_for_what_was_never_sent_is_answered_as_for_a_free_slot():
 
 
 def test_reservations_begin_in_the_states_of_the_table():
-    for event, state in (("reserve1", "W_PUBACK"), ("reserve2", "W_PUBREC"), ("subscribe", "W_SUBACK"), ("unsub", "W_UNSUBACK")):
+    for event, state in (
+        ("reserve1", "W_PUBACK"),
+        ("reserve2", "W_PUBREC"),
+        ("subscribe", "W_SUBACK"),
+        ("unsub", "W_UNSUBACK"),
+    ):
         equal(CELLS[("out", "FREE", event)][0], state)
 
 

@@ -1,4 +1,5 @@
-"""wire: bytes of every packet against the fakes' own codec and against vectors of the standard; arguments refused before a byte is written."""
+"""wire: bytes of every packet against the fakes' own codec and against vectors of the standard; arguments refused
+before a byte is written."""
 
 import fakes.shim  # noqa: F401
 from fakes import packets
@@ -6,7 +7,34 @@ from fakes.check import equal, raises
 from umqtt import wire
 from umqtt.wire import MQTTException, ProtocolError
 
-LENGTHS = (0, 1, 113, 114, 115, 116, 120, 121, 122, 123, 124, 125, 126, 127, 128, 129, 16370, 16376, 16377, 16378, 16379, 16380, 16381, 16382, 16383, 16384)
+LENGTHS = (
+    0,
+    1,
+    113,
+    114,
+    115,
+    116,
+    120,
+    121,
+    122,
+    123,
+    124,
+    125,
+    126,
+    127,
+    128,
+    129,
+    16370,
+    16376,
+    16377,
+    16378,
+    16379,
+    16380,
+    16381,
+    16382,
+    16383,
+    16384,
+)
 
 
 def test_publish_is_what_the_codec_says_for_every_length_of_the_length():
@@ -26,7 +54,11 @@ def test_publish_appends_behind_what_is_there():
 
 
 def test_the_largest_lengths_need_three_and_four_bytes():
-    for n, want in ((2097151 - 5, b"\xff\xff\x7f"), (2097152 - 5, b"\x80\x80\x80\x01"), (268435455 - 5, b"\xff\xff\xff\x7f")):
+    for n, want in (
+        (2097151 - 5, b"\xff\xff\x7f"),
+        (2097152 - 5, b"\x80\x80\x80\x01"),
+        (268435455 - 5, b"\xff\xff\xff\x7f"),
+    ):
         tx = bytearray()
         wire.publish(tx, n, 0x30, b"abc", 0)
         equal(bytes(tx[1 : 1 + len(want)]), want)
@@ -127,7 +159,25 @@ def test_topics_that_are_allowed():
 
 
 def test_topics_that_are_refused():
-    for t in ("", b"", "a/#", "+", "a/+/b", "#", "a#b", "a\0b", b"a\0", "x" * 65536, "ü" * 32768, b"\xff\xfe", b"\xc3", 5, None, ["a"], 1.5):
+    for t in (
+        "",
+        b"",
+        "a/#",
+        "+",
+        "a/+/b",
+        "#",
+        "a#b",
+        "a\0b",
+        b"a\0",
+        "x" * 65536,
+        "ü" * 32768,
+        b"\xff\xfe",
+        b"\xc3",
+        5,
+        None,
+        ["a"],
+        1.5,
+    ):
         raises(ValueError, wire.text, t)
 
 
