@@ -18,7 +18,10 @@ class ProtocolError(MQTTException):
 
 def refused(code):
     """The MQTTException for CONNACK return code `code` (1..255), with its reason and what to check [3.2.2.3]."""
-    words = "protocol level refused|client id refused|broker unavailable|bad user, password|not authorised (password?)"
+    words = (
+        "protocol level refused|client id refused|broker unavailable|bad user or password|"
+        "not authorised: check user and password"
+    )
     return MQTTException(code, words.split("|")[code - 1] if code < 6 else "unknown return code")
 
 
