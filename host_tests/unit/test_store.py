@@ -15,9 +15,9 @@ W_PUBREC = 5
 W_PUBCOMP = 7
 
 
-def new(path, client_id="c1", server="s", window=4, **named):
-    """(store, session, subscriptions) as after a start."""
-    st = Store(FileJournal(path, **named))
+def new(path, client_id="c1", server="s", window=4):
+    """(store, session, subscriptions) as after a start; the journal grows without a snapshot."""
+    st = Store(FileJournal(path, 4096))
     s = Session(max(window, st.window))
     subs = {}
     st.resub = st.replay(s, subs, client_id, server)
@@ -46,6 +46,7 @@ def filled(path):
     s.on_ack(5, a)
     st.acked(5, a)
     st.seen(77, b"effect")
+    subs[b"in/#"] = 2
     st.subscribed(b"in/#", 2)
     st.close()
     return a, b, c
@@ -91,6 +92,7 @@ def test_what_is_done_does_not_come_back():
             st.acked(kind, pid)
         s.release(77)
         st.acked(6, 77)
+        del subs[b"in/#"]
         st.subscribed(b"in/#", None)
         st.close()
         st, s, subs = new(d + "/j")

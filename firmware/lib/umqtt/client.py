@@ -388,7 +388,8 @@ class MQTTClient:
             raise OSError(code("ENOTCONN", 107), "poll inside a callback" if self.busy else "not connected")
         try:
             while 1:
-                self._flush()
+                if ms < 0 or not (self.store and self.store.must):
+                    self._flush()  # else first what has come: one write to flash serves many acks
                 if ms < 0:
                     return 0
                 now = ticks_ms()
@@ -405,7 +406,7 @@ class MQTTClient:
                 left = e.due(now)
                 if left <= 0:
                     self._lost(code("ETIMEDOUT", 110), "no PINGRESP in time")
-                if e.n:
+                if e.n or self.s.todos:
                     self._flush()
                 if not ms:
                     return 0
@@ -452,7 +453,7 @@ class MQTTClient:
                 self._subscribed(f, None)
         elif self.store:
             self.store.acked(ev, e.pid)
-        if e.up and (e.n or self.s.todos):
+        if e.up and (e.n or self.s.todos) and not (self.store and self.store.must):
             self._flush()
 
     def _suback(self):

@@ -76,7 +76,7 @@ class FileJournal:
     limit_b: what it may never exceed.
     """
 
-    def __init__(self, path, compact_b=256, limit_b=16384):
+    def __init__(self, path, compact_b=128, limit_b=16384):
         self.path = path
         self.f = None
         self.size = -1  # of what is whole; -1: to be rewritten before anything is appended
