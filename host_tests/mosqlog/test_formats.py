@@ -112,3 +112,15 @@ def test_a_line_in_the_place_of_a_subscription_is_one_only_when_it_names_the_fil
                        ("dev 1 a/b", Granted), ("Received UNSUBSCRIBE from dev", Control), ("\ta/b", Filter),
                        ("dev other", Unknown), ("dev a/b", Unknown)]:
         assert type(parser.parse(line)) is kind, line
+
+
+@pytest.mark.parametrize("tab", ["\t", "#011", "    ", "        ", ""])
+def test_filters_are_known_whatever_became_of_their_tab(tab):
+    parser = Parser()
+    lines = ["Received SUBSCRIBE from dev", tab + "a/b (QoS 1)", "dev 1 a/b", "Received UNSUBSCRIBE from dev",
+             tab + "a/b", "dev a/b"]
+    found = [parser.parse("1795348562: " + line) for line in lines]
+    assert found[1:3] == [Filter(1795348562, "dev", "a/b", 1, False), Granted(1795348562, "dev", "a/b", 1)]
+    assert found[5] == Removed(1795348562, "dev", "a/b")
+    if tab:
+        assert found[4] == Filter(1795348562, "dev", "a/b", None, False)

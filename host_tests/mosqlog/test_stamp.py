@@ -38,6 +38,9 @@ PING = "Received PINGREQ from a"
     "1795348562.000000 box mosquitto[123]: ",
     "<30>1 2026-11-22T11:56:02Z box mosquitto 123 - - ",
     "mosquitto-1  | 1795348562: ",
+    "2026-11-22 13:56:02 mosquitto  | 1795348562: ",
+    "nov 22 11:56:02 localhost.localdomain mosquitto[4046]: 1795348562: ",
+    "ott 22 11:56:02 localhost.localdomain mosquitto[4046]: 1795348562: ",      # an Italian October
     "2026-11-22T11:56:02.000000000Z 1795348562: ",
     "2026-11-22T11:56:02Z ",
 ])

@@ -292,7 +292,7 @@ _NOTES = (
     " Username/password checking", " TLS-PSK checking", " Extended authentication", "Unable to ",
     "TLS key logging", "Could not ", "password-file: ", "You are using the ", "The '",
     "It is best practice", "Internal log buffer", "To fix this", "ACL denying ", "OCSP: ",
-    "Received CONNACK on connection ", "Creating default listener")
+    "Received CONNACK on connection ", "lws_", "Creating default listener")
 
 
 # Each takes the time, the whole text and where the text behind the head begins.
@@ -532,10 +532,11 @@ class Parser:
 
     def _in_place(self, t: Time, text: str, detail: Detail | None) -> Event | None:
         place, client = self._place, self._client
-        asked = detail.text if detail else text     # some copies of a log have lost their TABs
+        # Some copies of a log have lost their TABs, or have blanks instead.
+        asked = detail.text if detail else text.lstrip(" ")
         if place == "will":
             self._place = ""
-            return detail and WillTopic(t, client, asked)
+            return WillTopic(t, client, asked) if detail or asked != text else None
         if place not in ("SUBSCRIBE", "UNSUBSCRIBE"):
             return None
         if not detail and self._filter and text.startswith(client + " "):
@@ -547,7 +548,7 @@ class Parser:
                 return Granted(t, client, m[2], int(m[1]))
         if place == "UNSUBSCRIBE":
             self._filter = asked
-            return detail and Filter(t, client, asked, None, False)
+            return Filter(t, client, asked, None, False) if detail or asked != text else None
         m = _ASKED.fullmatch(asked)
         if not m:
             return None

@@ -35,14 +35,14 @@ _USUAL = (
     "%I:%M:%S %p",
 )
 _ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
-_SYSLOG = r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?"
+_SYSLOG = r"[^\W\d_]{3,5}\.? [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?"
 _HEADERS = (
     # RFC 3164 and journalctl -o short, short-precise; -o short-iso, short-unix, rsyslog's own
     re.compile(rf"(?:<\d+>)?({_SYSLOG}) \S+ [^\s:\[\]]+(?:\[\d+\])?: "),
     re.compile(rf"(?:<\d+>)?({_ISO}|\d{{10}}\.\d+) \S+ "
                r"(?:[^\s:\[\]]+\[\d+\]|[^\s:\[\]]*mosquitto[^\s:\[\]]*): "),
     re.compile(rf"<\d+>1 ({_ISO}) \S+ \S+ \S+ \S+ (?:-|\[.*?\]) \ufeff?"),      # RFC 5424
-    re.compile(r"()[\w.-]*mosquitto[\w.-]* *\| "),                              # docker compose
+    re.compile(rf"((?:{_ISO})?) ?[\w.-]*mosquitto[\w.-]* *\| "),                # docker compose
     re.compile(rf"({_ISO}) (?=\d|[A-Z]|\t|mosquitto)"),                         # docker logs -t
 )
 
