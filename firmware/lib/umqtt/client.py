@@ -22,6 +22,7 @@ if sys.implementation.version[:2] < (1, 22):
     raise ImportError("umqtt needs MicroPython 1.22 or newer")
 
 _len = len
+_bytes = bytes
 
 _CONNACK = const(2)
 _PUBLISH = const(3)
@@ -191,7 +192,7 @@ class MQTTClient:
         """
         if topic is not self.topic:
             self._topic(topic)
-        if msg.__class__ is not bytes:
+        if msg.__class__ is not _bytes:
             msg = wire.data(msg)
             if self.busy:
                 msg = bytes(msg)  # it outlives the callback, and may be the receive buffer
@@ -202,14 +203,17 @@ class MQTTClient:
         if e.n or self.s.todos or not e.up:
             self._ready(_len(self.topic_b) + _len(msg) + 7, timeout_ms)
         e.publish(0x31 if retain else 0x30, self.topic_b, 0, msg)
-        self._step(-1)
+        try:
+            self._flush()
+        except (OSError, ValueError):
+            self._step(-1)  # once more: it finds out what that was
         if e.n and not self.busy:
             self._drain(timeout_ms)
         return 0
 
     def _topic(self, topic):
         b = wire.text(topic)
-        self.topic_b = b if b.__class__ is bytes else bytes(b)
+        self.topic_b = b if b.__class__ is _bytes else bytes(b)
         self.topic = topic if isinstance(topic, (str, bytes)) else self
 
     def _end(self, timeout_ms):
@@ -266,7 +270,7 @@ class MQTTClient:
     def _publish(self, topic, msg, b0, wait, timeout_ms):
         s = self.s
         end = self._end(timeout_ms)
-        if not wait and msg.__class__ is not bytes:
+        if not wait and msg.__class__ is not _bytes:
             msg = bytes(msg)
         i = self._reserve(_W_PUBREC if b0 & 4 else _W_PUBACK, b0, topic, msg, wait, end)
         if i < 0:
@@ -281,7 +285,7 @@ class MQTTClient:
         try:
             self._wait(i, pid, wait, end)
         finally:
-            if s.pids[i] == pid and msg.__class__ is not bytes:
+            if s.pids[i] == pid and msg.__class__ is not _bytes:
                 if self.e.big is msg:
                     self._close()  # the rest of it would go out as the caller changes it
                 if s.payload[i] is msg:
@@ -290,11 +294,11 @@ class MQTTClient:
 
     def _wait(self, i, pid, wait, end):
         # what a callback publishes is stored together with the note that it ran, what the outbox hands over together
-        if self.e.up and not (self.store and (self.busy or self.store.cork)):
-            self._step(-1)
         if wait and not self.busy:
             while self.s.pids[i] == pid:
                 self._turn(end)
+        elif self.e.up and not (self.store and (self.busy or self.store.cork)):
+            self._step(-1)
 
     def subscribe(self, topic, qos=0, wait=True, timeout_ms=None):
         """Subscribe to a filter, or to several: [(filter, qos), ...] [3.8]. Made again with its QoS when the broker
@@ -449,8 +453,7 @@ class MQTTClient:
         elif ev == _SUBACK:
             self._suback()
         elif ev == _W_UNSUBACK:
-            for f in e.filters:
-                self._subscribed(f, None)
+            self._suback()
         elif self.store:
             self.store.acked(ev, e.pid)
         if e.up and (e.n or self.s.todos) and not (self.store and self.store.must):
@@ -458,14 +461,14 @@ class MQTTClient:
 
     def _suback(self):
         e = self.e
-        self.granted = bytes(e.rx[2 : e.p_end])
+        self.granted = bytes(e.rx[2 : e.p_end]) if e.wanted else None  # None: it was an UNSUBSCRIBE
         i = 0
         for f in e.filters:
-            if self.granted[i] == 0x80:
+            qos = e.wanted and e.wanted[i]
+            if qos is not None and self.granted[i] == 0x80:
                 self.error = "subscription refused"
-                self._subscribed(f, None)
-            else:
-                self._subscribed(f, e.wanted[i])
+                qos = None
+            self._subscribed(f, qos)
             i += 1
 
     def _subscribed(self, f, qos):
@@ -482,7 +485,8 @@ class MQTTClient:
         state = None
         self.busy = True  # until it returns: then, or in _step when it raises, it is False again
         if self.view:
-            state = self.view(e.rx, e.t_end, e.p_off, e.p_end, e.hdr[0] & 15 | flags)
+            f = self.view
+            state = f(e.rx, e.t_end, e.p_off, e.p_end, e.hdr[0] & 15 | flags)
         elif self.cb:
             state = self._message(bytes(e.rx[2 : e.t_end]), bytes(e.rx[e.p_off : e.p_end]), e.hdr[0] & 1 == 1)
         self.busy = False
@@ -493,7 +497,8 @@ class MQTTClient:
         e = self.e
         if self.store:
             self.store.seen(e.pid if e.hdr[0] & 4 else 0, state)
-        e.accept()
+        if e.hdr[0] & 6:
+            e.accept()
 
     def _message(self, topic, msg, retained):
         return self.cb(topic, msg, retained)

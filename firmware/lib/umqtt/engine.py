@@ -74,12 +74,11 @@ class Engine:
         self.off = self.n = self.cut = 0
         self.big = None  # a payload that goes out from the caller's object, behind tx[:cut]
         self.more = None  # refills big with what follows, returns the number of bytes, 0 at the end
-        self.left = 0
+        self.left = self.got = 0
         self._want(self.hdr, 2, _HEADER)
 
-    def _want(self, base, need, phase):
-        self.base = self.rbuf = base
-        self.got = 0
+    def _want(self, rbuf, need, phase):
+        self.rbuf = rbuf
         self.need = need
         self.phase = phase
 
@@ -134,30 +133,31 @@ class Engine:
     def sent(self, k, now):
         """k of the n bytes are out."""
         self.t_tx = now
-        self.off += k
-        self.n -= k
-        if self.n:
-            return
-        if self.big is not None:
-            if self.ob is self.tx:
-                self.cut = self.off
-                self.ob = self.big
-                self.n = _len(self.big)
-            if self.more:
-                self.n = self.more()
-            self.off = 0
-            if self.n:
-                return
-            self.ob = self.tx
-            self.off = self.cut
-            self.big = self.more = None
-        self.n = _len(self.tx) - self.off
-        if not self.n:
-            self.tx[_ALL] = b""
-            self.off = 0
-            if self.ping == 1:
-                self.ping = 2
-                self.t_ping = now
+        off = self.off + k
+        k = self.n - k
+        if not k:
+            if self.big is not None:
+                if self.ob is self.tx:
+                    self.cut = off
+                    self.ob = self.big
+                    k = _len(self.big)
+                if self.more:
+                    k = self.more()
+                off = 0
+                if not k:
+                    self.ob = self.tx
+                    off = self.cut
+                    self.big = self.more = None
+            if not k:
+                k = _len(self.tx) - off
+                if not k:
+                    self.tx[_ALL] = b""
+                    off = 0
+                    if self.ping == 1:
+                        self.ping = 2
+                        self.t_ping = now
+        self.off = off
+        self.n = k
 
     def due(self, now):
         """Milliseconds until the keep-alive wants something; stages the PINGREQ when it is time; 0 or less: the link
@@ -205,18 +205,23 @@ class Engine:
         if k < self.need:
             self.need -= k
             self.got += k
-            self.rbuf = memoryview(self.base)[self.got :]
+            self.rbuf = memoryview(self.rx if self.phase else self.hdr)[self.got :]
             return _NONE
         self.t_rx = now
         phase = self.phase
-        if phase > _LENGTH:
+        if self.got:
             k += self.got
+            self.got = 0
+        if phase > _LENGTH:
             if self.hdr[0] >> 4 == _PUBLISH:
                 return self._message(k, phase)
             self._want(self.hdr, 2, _HEADER)
             return self._packet(k)
         if phase == _HEADER:
             k = self.hdr[1]
+            if k < 128:
+                self.left = k
+                return self._begin(k)
             self.left = self.shift = 0
         else:
             k = self.rx[0]
@@ -247,7 +252,11 @@ class Engine:
             self.ping = 0
             self._want(self.hdr, 2, _HEADER)
             return _PINGRESP
-        self._bite(_BODY)
+        if n > _len(self.rx):
+            self._bite(_BODY)
+        else:
+            self.left = 0
+            self._want(self.rx, n, _BODY)
         return _NONE
 
     def _bite(self, phase):
