@@ -284,6 +284,12 @@ def test_a_complaint_about_an_address_finds_its_client():
     assert found(a) == {"protocol-error": 1} and a.strangers == {}
 
 
+def test_a_complaint_about_an_ip_without_a_port_blames_no_client_behind_it():
+    a = read("New client connected from 10.0.0.7 as dev (c1, k60).",
+             "Invalid protocol version 7 in CONNECT from 10.0.0.7.")
+    assert found(a) == {} and set(a.strangers["10.0.0.7"].findings) == {"misbehaved"}
+
+
 def test_a_broker_that_was_killed_is_told_from_one_that_was_stopped():
     start, stop = "mosquitto version 2.0.11 starting", "mosquitto version 2.0.11 terminating"
     killed = read(start, UP, 10, start)

@@ -26,7 +26,8 @@ STRANGERS = 5_000       # addresses that were refused or never sent a CONNECT
 OTHER_TOPICS = "(other topics)"
 SEQUENCE = 40           # packets kept per client, for its sequence chart
 FLAP_ENDS, FLAP_WINDOW_S = 5, 600
-TWIN_WINDOW_S = 600
+TWIN_WINDOW_S = 600     # of takeovers back and forth between two addresses
+ROW_WINDOW_S = 120      # of four takeovers in a row from one address
 WAITING_S = 30          # a flow open for longer at the end of the log is a finding
 SLOW_ACK_S = 10
 
@@ -293,7 +294,8 @@ class Analyser:
         client.now, client.heard, client.seen, client.goodbye = session, t, t, False
         client.connects += 1
         client.sessions.append(session)
-        self._by_address[event.address] = event.client
+        if _host(event.address) != event.address:       # an IP alone may be that of many
+            self._by_address[event.address] = event.client
         if client.packets is not None:
             client.packets.append(event)
         if event.clean and client.flows:
@@ -320,7 +322,7 @@ class Analyser:
         row = len(last) == 4 and len({x for _, *ab in last for x in ab}) == 1
         since = last[-2][0] if back else last[0][0]
         if (back or row) and (t is None or since is None or t - since <= (
-                TWIN_WINDOW_S if back else 120)):
+                TWIN_WINDOW_S if back else ROW_WINDOW_S)):
             self._find(client, "two-devices", t, {"a": old.address, "b": session.address})
 
     def _connack(self, event: parse.Connack) -> None:
