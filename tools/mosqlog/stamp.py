@@ -83,6 +83,7 @@ _STRANGE = re.compile(
     r"(?=[^:]*\d)(?=.{1,60}?: )([^\W_]{1,9}(?:[ ,./:+|\[\]()-]{1,3}[^\W_]{1,9})*[\].)]?): "
     r"(?=New c|New b|Received [A-Z]+ f|Sending [A-Z]+ t|Client .*\.$|mosquitto version "
     r"|Config loaded|Opening |\t|Will m|No will m)")
+_NO_STAMP = ("Received ", "Sending ", "Client ", "New ", "\t", "No will ")     # to save the search
 _LETTERS = re.compile(r"[^\W\d_]+")
 
 
@@ -146,6 +147,7 @@ class Splitter:
         self._fitted = 0                # index of the pattern that fitted last
         self._shape: re.Pattern[str] | None = None      # of a strange prefix seen
         self._cached = ("", None)       # prefix of the last line and its time
+        self._header = ("", None)       # and its header
         self._dateless = None           # last time of a log that has hours only
         self._days_s = 0
 
@@ -153,22 +155,34 @@ class Splitter:
         """-> (seconds since 1970 or None, the message)."""
         if line[10:12] == ": " and line[:10].isdecimal():
             return int(line[:10]), line[12:]
-        t, text = self._stamped(line)
-        if t is not None or text is not line:
-            return t, text
-        for header in _HEADERS:
-            m = header.match(line)
+        if line.startswith(_NO_STAMP):
+            return None, line
+        header, outer = self._header
+        if not header or not line.startswith(header):
+            t, text = self._stamped(line)
+            if t is not None or text is not line:
+                return t, text
+            header, outer = self._headed(line)
+            if not header:
+                return self._strange(line)
+        rest = line[len(header):]
+        if rest[10:12] == ": " and rest[:10].isdecimal():
+            inner, text = int(rest[:10]), rest[12:]
+        else:
+            inner, text = self._stamped(rest)
+        # Mosquitto's own time is the true one, the header's the finer one.
+        if inner is None or (outer is not None and 0 <= outer - inner < 1):
+            inner = outer
+        return inner, text
+
+    def _headed(self, line: str) -> tuple[str, float | None]:
+        """The header of the line and its time; remembered, for the next line often has the same."""
+        for pattern in _HEADERS:
+            m = pattern.match(line)
             if m:
-                outer = self._time(m[1], _HEADER_PATTERNS) if m[1] else None
-                rest = line[m.end():]
-                inner, text = self._stamped(rest)
-                if inner is None and text is rest and m[1] == "":
-                    return self.split(rest) if rest != line else (None, rest)
-                # Mosquitto's own time is the true one, the header's the finer one.
-                if inner is None or (outer is not None and 0 <= outer - inner < 1):
-                    inner = outer
-                return inner, text
-        return self._strange(line)
+                self._header = m[0], self._time(m[1], _HEADER_PATTERNS)
+                return self._header
+        return "", None
 
     def _stamped(self, line: str) -> tuple[float | None, str]:
         cached, t = self._cached
@@ -176,8 +190,6 @@ class Splitter:
             return t, line[len(cached):]
         patterns = self._patterns
         order = [self._fitted, *range(len(patterns))] if self._fitted else range(len(patterns))
-        if line[:1] in "\t" or not any(c.isdigit() for c in line[:40]):
-            order = ()
         for i in order:
             m = patterns[i].match(line)
             if m:
