@@ -29,7 +29,7 @@ endif
 help:  ## list the targets
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | expand -t 16
 	@echo
-	@echo 'Variables: READINGS=5 (make run, 0 for endless), MICROPYTHON=/path, MOSQUITTO=/path, PYTHON3=python3.11'
+	@echo 'Variables: READINGS=5 SLEEP=1 (make run: 0 for endless; deep sleep), MICROPYTHON=/path, MOSQUITTO=/path, PYTHON3=python3.11'
 
 .PHONY: setup
 setup: $(READY)  ## get the host tools, MicroPython and Mosquitto into .venv and .cache; tries again what was missing
@@ -44,7 +44,7 @@ setup: $(READY)  ## get the host tools, MicroPython and Mosquitto into .venv and
 
 .PHONY: run
 run: $(READY)  ## publish readings from the real firmware to a real Mosquitto and watch them arrive
-	@exec $(PY) tools/run.py --readings $(READINGS)
+	@exec $(PY) tools/run.py --readings $(READINGS) $(if $(SLEEP),--sleep)
 
 .PHONY: test
 test: $(READY)  ## all tests; the last line is the total

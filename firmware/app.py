@@ -106,6 +106,11 @@ class Node:
             self.finish(self.cfg["timeout_s"] * 1000)
         except KeyboardInterrupt:
             pass  # whoever is at the serial port wants the prompt now; the broker will publish "offline"
+        self.sum_up()
+
+    def sum_up(self):
+        """One line: readings taken, given to the client, acknowledged by the broker (QoS 0: sent), dropped or refused
+        because too many waited; and the lowest free heap."""
         self.note_heap()
         print("summary: taken=%d published=%d acknowledged=%d dropped=%d heap_low_b=%d" % (
             self.taken, self.published, self.published - self.client.inflight, self.dropped, self.low_b,

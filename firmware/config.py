@@ -5,6 +5,7 @@ Not needed once it has been read: the program drops this module to have its heap
 """
 
 import json
+import sys
 
 # key, default (None: must be given), least and most (of a number, or of the length of a text in bytes), what it is
 _KEYS = (
@@ -176,8 +177,9 @@ def read(path="config.json"):
     return check(given)
 
 
-def load():
-    """read(), or None when something is wrong: that is printed, and nothing could work until it is mended."""
+def take():
+    """read(), and this module is forgotten. None when something is wrong: that is printed, and has to be mended first."""
+    del sys.modules[__name__]
     try:
         return read()
     except ValueError as e:

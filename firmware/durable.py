@@ -99,7 +99,8 @@ class Sleeper(DurableNode):
         synced = max(0, clock.unix_s(self.synced_s) or 0)
         self.region.write(pack(_STATE, synced, self.uses, self.fails, self.skip, self.wakes, self.bssid, self.address))
         awake_ms = ticks_diff(ticks_ms(), self.began)
-        print("wake %d: awake %d ms, published %d, waiting %d" % (self.wakes, awake_ms, self.published, self.waiting()))
+        print("wake %d: awake %d ms, %d readings wait" % (self.wakes, awake_ms, self.waiting()))
+        self.sum_up()
         power.deep_sleep(max(1, int(self.cfg["interval_s"] * 1000) - awake_ms))
 
     def wake(self):

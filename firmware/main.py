@@ -1,11 +1,7 @@
 import gc
-import sys
 
-import config
-
-cfg = config.load()
-# read first, and dropped again: its 6 KB are what the program and the library need next
-del config, sys.modules["config"]
+# The configuration comes first, and its code goes again: the program and the library need those 6 KB next.
+cfg = __import__("config").take()
 gc.collect()
 if cfg:
     __import__("app").run(cfg)

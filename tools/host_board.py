@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Optional
 
@@ -83,6 +84,8 @@ class HostBoard:
         self.env = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
         self.running: Optional[subprocess.Popen] = None
         self.shown_b = 0
+        self.wakes_at_s = 0.0  # while it sleeps
+        self.starts = 1
         (root / "config.json").write_text(json.dumps(config))
         board = {"buttons": {str(self.STOP_PIN): "stop"}, "values": VALUES, "state": "rtc.bin", "clock": False}
         (root / "board.json").write_text(json.dumps(board))
@@ -153,11 +156,21 @@ class HostBoard:
             )
 
     def is_running(self) -> bool:
-        return self.running is not None and self.running.poll() is None
+        """Whether the board is on; it starts again after a reset, or when its deep sleep is over."""
+        if self.running is None:
+            return False
+        if self.running.poll() == RESET_STATUS:
+            if not self.wakes_at_s:
+                self.wakes_at_s = time.monotonic() + int((self.root / "sleep_ms").read_text()) / 1000
+                self.starts += 1
+            if time.monotonic() >= self.wakes_at_s:
+                self.wakes_at_s = 0.0
+                self._start()
+            return True
+        return self.running.poll() is None
 
     def end_in_words(self) -> str:
-        status = self.running.returncode if self.running else None
-        return "the firmware reset the board" if status == RESET_STATUS else "the firmware ended by itself"
+        return "the firmware ended by itself"
 
     def new_lines(self) -> list[str]:
         """What the firmware printed since the last call, whole lines."""
@@ -182,11 +195,17 @@ class HostBoard:
                 self.running.wait()
 
     def figures(self) -> Optional[dict]:
-        """What the firmware says of itself at its end: name to number; None when it said nothing."""
-        found = SUMMARY.findall(self.log.read_text(errors="replace"))
-        if not found:
-            return None
-        return {name: int(number) for name, number in (pair.split("=") for pair in found[-1].split())}
+        """What the firmware says of itself at its end: name to number; None when it said nothing.
+
+        A board that sleeps says it before each sleep: the sums, and the lowest of the heaps.
+        """
+        figures: dict = {}
+        for line in SUMMARY.findall(self.log.read_text(errors="replace")):
+            for name, number in (pair.split("=") for pair in line.split()):
+                known = figures.get(name)
+                lowest = name == "heap_low_b" and known is not None
+                figures[name] = min(known, int(number)) if lowest else (known or 0) + int(number)
+        return figures or None
 
     def __exit__(self, *_: object) -> None:
         if self.running and self.running.poll() is None:

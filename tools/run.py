@@ -1,6 +1,6 @@
 """`make run`: the real firmware on a real MicroPython publishes to a real broker, and an independent client watches.
 
-    python tools/run.py [--readings N] [--interval S] [--qos 0|1|2] [--heap-kb 38]
+    python tools/run.py [--readings N] [--interval S] [--qos 0|1|2] [--heap-kb 38] [--sleep]
 
 Ends with 0 when every reading that the firmware published was received once, 1 when one was lost or came twice or
 nothing could be run, 130 after Ctrl-C before all N were there. Ctrl-C ends everything cleanly, whenever it comes.
@@ -41,9 +41,11 @@ SENSORS = [
 asked_to_end = threading.Event()
 
 
-def config(port: int, interval_s: float, qos: int) -> dict:
-    """What config.json holds on this board."""
+def config(port: int, interval_s: float, qos: int, sleep: bool) -> dict:
+    """What config.json holds on this board; `sleep`: it sleeps between readings, and connects at every third wake."""
+    sleeper = {"keep_in": "rtc", "deep_sleep": True, "connect_every": 3, "awake_ms": 10000} if sleep else {}
     return {
+        **sleeper,
         "wifi_ssid": "host", "wifi_password": "password", "broker": "127.0.0.1", "port": port, "client_id": "host",
         "qos": qos, "interval_s": interval_s, "ntp_host": "", "stop_pin": HostBoard.STOP_PIN, "sensors": SENSORS,
     }  # fmt: skip
@@ -99,7 +101,7 @@ def summary(said: Optional[dict], tally: Tally, board: HostBoard, broker: Broker
     return [
         "%d published, %d received, %d lost, %d repeated" % (
             published, len(tally.received), tally.lost(published), tally.repeated),
-        "lowest free heap: " + heap,
+        "lowest free heap: " + heap + (", %d wakes" % board.starts if board.starts > 1 else ""),
         "%s, %s" % (board.name, broker.name),
     ]  # fmt: skip
 
@@ -107,7 +109,7 @@ def summary(said: Optional[dict], tally: Tally, board: HostBoard, broker: Broker
 def run(opts: argparse.Namespace, folder: Path) -> int:
     tally, trouble = Tally(), ""
     with Broker(folder) as broker, Watcher(broker.port) as watcher:
-        board = HostBoard(folder / "board", config(broker.port, opts.interval, opts.qos), opts.heap_kb)
+        board = HostBoard(folder / "board", config(broker.port, opts.interval, opts.qos, opts.sleep), opts.heap_kb)
         for note in board.notes + ([] if broker.is_reference else ["The broker is " + broker.name + "."]):
             print("note: " + note, flush=True)
         with (screen if sys.stdout.isatty() else plain)() as show, board:
@@ -134,8 +136,11 @@ def main() -> int:
     args.add_argument("--readings", type=int, default=20, help="stop after so many, 0: go on until Ctrl-C")
     args.add_argument("--interval", type=float, default=1.0, help="seconds between two measurements")
     args.add_argument("--qos", type=int, default=2, choices=(0, 1, 2))
-    args.add_argument("--heap-kb", type=int, default=38, help="heap of the board in KiB; an ESP8266 has 38")
+    args.add_argument("--sleep", action="store_true", help="a board that sleeps between its readings")
+    args.add_argument("--heap-kb", type=int, help="heap of the board in KiB; an ESP8266 has 38, an ESP32 56 or more")
     opts = args.parse_args()
+    # the code that keeps readings over a sleep needs an ESP32
+    opts.heap_kb = opts.heap_kb or (56 if opts.sleep else 38)
     if opts.readings < 0:
         args.error("READINGS is a count; 0 is for endless")
 

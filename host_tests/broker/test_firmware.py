@@ -198,5 +198,25 @@ except ImportError as e:
 
 
 def test_what_the_board_compiles_itself_is_small():
-    for name, most in (("boot.py", 15), ("main.py", 15)):
+    for name, most in (("boot.py", 15), ("main.py", 10)):
         assert len((real.ROOT / "firmware" / name).read_text().splitlines()) <= most, name
+
+
+def test_a_sleeping_board_sends_in_batches_and_a_kill_between_costs_nothing(board, make_broker, make_observer):
+    broker = make_broker(persistence=True)
+    observer = make_observer(broker.port)
+    keys = {"keep_in": "flash", "deep_sleep": True, "connect_every": 2, "interval_s": 0.5, "awake_ms": 8000}
+    for wake in range(9):
+        node = board(broker.port, **keys)
+        if wake in (3, 6):
+            time.sleep(0.15 * wake / 3)  # somewhere in its work
+            node.kill()
+            node.wait()
+        else:
+            assert node.wait(real.WAIT_S) == 3, node.log.read_text()
+            assert int((node.root / "sleep_ms").read_text()) <= 500
+    observer.rest()
+    got = seqs(observer.seen)
+    assert got == list(range(1, len(got) + 1)), got
+    assert len(got) >= 15, "3 readings for each wake, two wakes cut short"
+    assert {m[2] for m in observer.seen if "/room/" in m[0]} == {2}

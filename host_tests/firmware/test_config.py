@@ -111,3 +111,22 @@ def test_what_is_no_object_or_no_json_or_no_file_is_said():
     assert "an object" in str(raises(ValueError, config.check, ["x"]))
     assert "is missing" in str(raises(ValueError, config.read, "no such file.json"))
     assert "is not JSON" in str(raises(ValueError, config.read, on_board.ROOT + "/firmware/boot.py"))
+
+
+def test_taking_it_prints_what_is_wrong_and_leaves_no_module_behind():
+    import sys
+
+    config.print = lambda *what: said.append(what)
+    said = []
+    real = config.read
+    try:
+        for read, got in ((lambda: GOOD, GOOD), (lambda: real("no such file"), None)):
+            sys.modules["config"] = config
+            config.read = read
+            equal(config.take(), got)
+            assert "config" not in sys.modules
+    finally:
+        config.read = real
+        sys.modules["config"] = config
+    equal(len(said), 1)
+    assert "is missing" in str(said[0][0])
