@@ -33,7 +33,11 @@ help:  ## list the targets
 
 .PHONY: setup
 setup: $(READY)  ## get the host tools, MicroPython and Mosquitto into .venv and .cache; tries again what was missing
-	@$(GET) --again $(patsubst .%,%,$(patsubst .cache/%,%,$(READY:/stamp=)))
+	@grep -hs '^missing' .cache/*/stamp | cut -c1-300 || true
+	@echo 'The host tools are in .venv; MicroPython and Mosquitto in .cache, but for what is called missing.'
+ifneq ($(filter setup,$(MAKECMDGOALS)),)
+$(shell for stamp in .cache/*/stamp; do grep -qs '^missing' $$stamp && rm $$stamp; done)
+endif
 
 .venv/stamp: requirements.txt $(GET_FROM)
 	@$(GET) venv

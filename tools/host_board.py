@@ -71,7 +71,8 @@ def romfs(*folders: Path) -> bytes:
 class HostBoard:
     """`with HostBoard(root, config, heap_kb) as board:` runs the firmware that stands in `root`.
 
-    config: what config.json holds. heap_kb: of the board, in KiB. Raises BoardError when it cannot start.
+    config: what config.json holds. heap_kb: of the board, in KiB; 0 afterwards where none
+    can be set. Raises BoardError when it cannot start.
     """
 
     STOP_PIN = 0
@@ -96,6 +97,7 @@ class HostBoard:
         else:
             shutil.copytree(ROOT / "firmware", root, dirs_exist_ok=True)  # .mpy is not CPython's
             self.command = [sys.executable, "-u", str(FAKES / "start.py"), str(root)]
+            self.heap_kb = 0
             self.name = "CPython %d.%d.%d instead of MicroPython" % sys.version_info[:3]
             self.notes.append("There is no MicroPython here: the firmware runs on CPython, with no board's heap."
                               " `make setup` tries to get one.")  # fmt: skip

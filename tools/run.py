@@ -97,7 +97,7 @@ def finish(watcher: Watcher, board: HostBoard, tally: Tally, show: Any) -> Optio
 
 def summary(said: Optional[dict], tally: Tally, board: HostBoard, broker: Broker) -> list[str]:
     published = said["published"] if said else 0
-    heap = "%d B of %d KiB" % (said["heap_low_b"], board.heap_kb) if said else "not told"
+    heap = "%d B of %d KiB" % (said["heap_low_b"], board.heap_kb) if said and board.heap_kb else "not told"
     return [
         "%d published, %d received, %d lost, %d repeated" % (
             published, len(tally.received), tally.lost(published), tally.repeated),

@@ -32,11 +32,10 @@ class Reading:
     qos: int
 
     def delay(self) -> str:
-        """From the measurement to here. The firmware tells whole seconds, so less than one cannot be told apart."""
+        """From the measurement to here; the firmware cuts its time to whole seconds, so it is less than this."""
         if self.taken_s is None:
             return "clock not set"
-        whole_s = int(self.received_s) - int(self.taken_s)
-        return "< 1 s" if whole_s <= 0 else "%d s" % whole_s
+        return "< %d s" % max(1, int(self.received_s - self.taken_s) + 1)
 
     def clock(self) -> str:
         ms = int(self.received_s * 1000) % 1000

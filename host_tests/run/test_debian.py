@@ -67,6 +67,15 @@ def test_when_no_suite_has_it_each_refusal_is_told_once_and_nothing_changed(mirr
     assert [p.name for p in mirror.iterdir()] == ["root"]
 
 
+def test_a_mirror_that_cannot_be_reached_is_not_asked_for_other_suites(mirror, monkeypatch, tmp_path):
+    apt = tmp_path / "bin" / "apt-get"
+    apt.write_text(APT.replace("Hash Sum mismatch", "Could not connect to 127.0.0.1:9"))
+    monkeypatch.setenv("BAD", "trixie forky")
+    with pytest.raises(debian.NotAvailable, match="cannot be reached: Could not connect to 127.0.0.1:9"):
+        debian.unpack(["mosquitto"], ("trixie", "forky"), "i386", mirror / "root")
+    assert len((tmp_path / "calls").read_text().splitlines()) == 1
+
+
 def test_where_there_is_no_apt_it_says_so(mirror, monkeypatch):
     monkeypatch.setenv("PATH", str(mirror))
     with pytest.raises(debian.NotAvailable, match="not a Debian or Ubuntu system"):

@@ -43,7 +43,8 @@ def test_what_is_no_reading_is_passed_over(payload):
 
 
 @pytest.mark.parametrize(("taken_s", "received_s", "words"), [
-    (100, 100.9, "< 1 s"), (100, 103.2, "3 s"), (101, 100.9, "< 1 s"), (None, 100.0, "clock not set"),
+    (100, 100.9, "< 1 s"), (100, 101.1, "< 2 s"), (100, 103.2, "< 4 s"), (101, 100.9, "< 1 s"),
+    (None, 100.0, "clock not set"),
 ])  # fmt: skip
 def test_the_delay_is_told_in_the_whole_seconds_that_the_firmware_knows(taken_s, received_s, words):
     assert reading(1, taken_s, received_s).delay() == words

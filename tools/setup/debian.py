@@ -26,7 +26,7 @@ Dir::Etc::Preferences "/dev/null"; Dir::Etc::PreferencesParts "{tmp}/none"; Dir:
 APT::Architecture "{arch}"; APT::Architectures:: "{arch}";
 APT::Install-Recommends "false"; APT::Get::AllowUnauthenticated "false";
 APT::Sandbox::User "root";  // _apt need not be able to read the project
-Acquire::AllowInsecureRepositories "false"; Acquire::Retries "3"; Acquire::Languages "none";
+Acquire::AllowInsecureRepositories "false"; Acquire::Retries "1"; Acquire::Languages "none";
 Acquire::http::Timeout "30"; Acquire::https::Timeout "30";
 Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled "false";
@@ -38,6 +38,10 @@ pkgCacheGen::Essential "none";  // only what the package depends on
 
 class NotAvailable(Exception):
     """Why Debian's packages cannot be had here, in words."""
+
+
+class NoMirror(NotAvailable):
+    """The mirror cannot be reached: another suite of it will not do either."""
 
 
 def machine_arch() -> str:
@@ -82,6 +86,9 @@ class _Apt:
             raise NotAvailable("apt-get %s: no end after %d s" % (args[0], APT_TIMEOUT_S)) from None
         # `apt-get update` ends with 0 when a list could not be fetched: its words tell
         said = [line for line in done.stdout.splitlines() if re.match(r"(E|Err|W: Failed)", line)]
+        unreachable = re.search(r"(Could not (connect|resolve)|Temporary failure|Unable to connect).*", done.stdout)
+        if unreachable and args[0] == "update":
+            raise NoMirror("the Debian mirror cannot be reached: %s" % unreachable.group(0).strip())
         if done.returncode or (args[0] == "update" and said):
             raise NotAvailable("apt-get %s: %s" % (args[0], " / ".join(said[:3]) or "status %d" % done.returncode))
 
@@ -120,6 +127,8 @@ def unpack(packages: Sequence[str], suites: Sequence[str], arch: str, dest: Path
             try:
                 apt.run("update")
                 apt.run("-y", "--download-only", "--no-remove", "install", *packages)
+            except NoMirror:
+                raise
             except NotAvailable as e:
                 refusals.append("%s %s: %s" % (suite, arch, e))
                 continue

@@ -5,9 +5,11 @@ micropython  .cache/micropython/: micropython32, micropython64 and micropython (
 mosquitto    .cache/mosquitto/: mosquitto and mosquitto_passwd
 
 Each writes a stamp last, so that an interrupted set-up is mended by running it again. A stamp that begins with
-"missing" records what cannot be had here and why; with --again that is tried once more.
+"missing" records what cannot be had here and why; `make setup` removes it first.
 Needs only Python's standard library. Ends with 1, and says why, when the project cannot be used at all.
 """
+
+from __future__ import annotations
 
 import fcntl
 import hashlib
@@ -200,9 +202,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
 
 
 def main(args: list[str]) -> int:
-    again = "--again" in args
-    parts = [a for a in args if a != "--again"]
-    if not parts or set(parts) - set(PARTS):
+    if not args or set(args) - set(PARTS):
         print(__doc__, file=sys.stderr)
         return 2
     if sys.version_info < (3, 9):  # noqa: UP036 - to say it in words is the point
@@ -215,10 +215,8 @@ def main(args: list[str]) -> int:
         except BlockingIOError:
             say("another set-up of this project is running; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        for part in parts:
+        for part in args:
             stamp = (VENV if part == "venv" else CACHE / part) / "stamp"
-            if again and stamp.exists() and not stamp.read_text().startswith("missing"):
-                continue
             stamp.parent.mkdir(parents=True, exist_ok=True)
             for left_over in stamp.parent.glob(".new-*"):  # of a set-up that was killed
                 shutil.rmtree(left_over, ignore_errors=True)
