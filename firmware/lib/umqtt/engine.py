@@ -112,21 +112,18 @@ class Engine:
         i = s.oldest()
         if i < 0:
             return False
-        topic = s.topic[i]
-        payload = s.payload[i]
-        state = s.state[i]
-        pid = s.pids[i]
+        state = s.state[i]  # the rest is read where it is used: a local more and the frame comes from the heap
         if state < _PUBREL:
-            if not self.room(_len(topic) + _len(payload) + 9):
+            if not self.room(_len(s.topic[i]) + _len(s.payload[i]) + 9):
                 return False
-            self.publish(s.b0[i], topic, pid, payload)
+            self.publish(s.b0[i], s.topic[i], s.pids[i], s.payload[i])
         elif self.n:
             return False
         elif state > _SUBACK - 1:
-            subscribe(self.tx, pid, topic, payload)
+            subscribe(self.tx, s.pids[i], s.topic[i], s.payload[i])
             self.n = _len(self.tx)
         else:
-            self.ack(0x62, pid)
+            self.ack(0x62, s.pids[i])
         s.staged(i)
         return True
 
