@@ -100,6 +100,10 @@ test-power: $(READY)  ## power cuts at a part of the flash operations, and that 
 powercut: $(READY)  ## cut the power at every flash operation on a real littlefs2; counts lost, repeated, out of order
 	@$(MICROPYTHON) -X heapsize=32m host_tests/power/powercut.py $(SCENE)
 
+.PHONY: wear
+wear: $(READY)  ## flash written, years of life and milliseconds awake for each way to run a node; DOCS=1 writes docs/durability.md
+	@$(PY) tools/wear.py $(if $(DOCS),--docs)
+
 .PHONY: kills
 kills: $(READY)  ## N=50 kill the firmware, cut the link, restart the broker at random; PEERS=dir the same with umqtt.robust
 	@$(PY) tools/kills.py $(or $(N),50) $(if $(SEED),--seed $(SEED)) $(if $(PEERS),--peers $(PEERS)) $(KILLS)

@@ -71,9 +71,9 @@ class FileJournal:
     """A journal in file `path` of a littlefs2 (on a host: POSIX) file system, where a rename replaces its target at
     once.
 
-    `path`.new and `path`.bad are its as well. compact_b: it is rewritten when it would grow beyond this and beyond
-    twice what was live; up to 128 bytes littlefs2 keeps a file within its directory and erases next to nothing.
-    limit_b: what it may never exceed.
+    `path`.new and `path`.bad are its as well. compact_b: it is rewritten when it would grow beyond this, or, when more
+    than that is live, beyond twice of it; up to 128 bytes littlefs2 keeps a file within its directory and erases next
+    to nothing. limit_b: what it may never exceed.
     """
 
     def __init__(self, path, compact_b=128, limit_b=16384):
@@ -127,7 +127,7 @@ class FileJournal:
             f.write(data)
         os.rename(new, self.path)
         self.size = n
-        self.full = max(self.compact_b, 2 * n)
+        self.full = self.compact_b if n < self.compact_b else 2 * n
 
     def remove(self):
         """Close the file and remove it. Raises OSError."""
