@@ -115,7 +115,7 @@ class Sleeper(DurableNode):
         self.skip = min((every << min(self.fails, _MOST_DOUBLINGS)) - 1, 0xFFFF)
         self.fails = min(self.fails + 1, 255)
         if self.joining.attempt(self.join) and self.linking.attempt(self.connect):
-            self.finish(self.left_ms(), None)
+            self.finish(self.left_ms(), None)  # pyright: ignore[reportArgumentType]
             if not self.waiting() and not self.client.inflight:
                 self.fails = 0
                 self.skip = every - 1

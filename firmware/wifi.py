@@ -39,7 +39,7 @@ class Wifi:
         sta.active(True)
         try:
             if address:
-                sta.ifconfig(tuple(".".join(str(b) for b in address[i : i + 4]) for i in (0, 4, 8, 12)))
+                sta.ifconfig(tuple(".".join(str(b) for b in address[i : i + 4]) for i in (0, 4, 8, 12)))  # pyright: ignore[reportArgumentType]
             if bssid:
                 sta.connect(self.ssid, self.password, bssid=bssid)
             else:

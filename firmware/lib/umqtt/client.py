@@ -201,7 +201,7 @@ class MQTTClient:
             return self._publish(self.topic_b, msg, (0x31 if retain else 0x30) | qos, wait, timeout_ms)
         e = self.e
         if e.n or self.s.todos or not e.up:
-            self._ready(_len(self.topic_b) + _len(msg) + 7, timeout_ms)
+            self._ready(_len(self.topic_b) + _len(msg) + 7, timeout_ms)  # pyright: ignore[reportArgumentType]
         e.publish(0x31 if retain else 0x30, self.topic_b, 0, msg)
         try:
             self._flush()
@@ -289,7 +289,7 @@ class MQTTClient:
                 if self.e.big is msg:
                     self._close()  # the rest of it would go out as the caller changes it
                 if s.payload[i] is msg:
-                    s.payload[i] = bytes(msg)
+                    s.payload[i] = bytes(msg)  # pyright: ignore[reportArgumentType, reportCallIssue]
         return pid
 
     def _wait(self, i, pid, wait, end):

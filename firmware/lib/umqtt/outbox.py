@@ -245,7 +245,7 @@ class Outbox:
         for b in self._files(last):
             last = unpack_from(">I", b)[0]
             yield b
-        for kind, b in records(BytesIO(self.staged), [0]):
+        for kind, b in records(BytesIO(self.staged), [0]):  # pyright: ignore[reportArgumentType, reportCallIssue]
             if unpack_from(">I", b)[0] > last:
                 yield b
 
