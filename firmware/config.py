@@ -178,7 +178,7 @@ def read(path="config.json"):
 
 
 def take():
-    """read(), and this module is forgotten. None when something is wrong: that is printed, and has to be mended first."""
+    """read(), and this module is forgotten. None when something is wrong: it is printed, and has to be mended first."""
     del sys.modules[__name__]
     try:
         return read()
