@@ -43,7 +43,7 @@ def test_a_broker_that_is_absent_at_start_is_normal():
     w.net.serve(HOST, 1883, b)
     w.serve(c, 130_000)
     assert c.isconnected()
-    equal(w.net.open_sockets().__len__(), 1)
+    equal(len(w.net.open_sockets()), 1)
 
 
 def test_pauses_grow_to_the_cap_and_differ_from_device_to_device():

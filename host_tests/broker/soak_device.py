@@ -1,0 +1,94 @@
+"""The device of the soak, under CPython or MicroPython: publishes numbers in QoS 1 and 2 by turns, and takes what is
+sent to it.
+
+    soak_device.py PORT NAME [PAUSE_MS]
+
+Prints `A n` accepted, `D n` acknowledged, `R n` received, `M used free` bytes of heap, `C n` connections; a line on
+its input ends it: it finishes
+what is in flight and prints `END n`.
+"""
+
+import gc
+import select
+import sys
+import time
+
+here = __file__.rsplit("/", 2)[0]
+sys.path.insert(0, here)
+sys.path.insert(0, here + "/../firmware/lib")
+
+import fakes.shim  # noqa: F401
+from fakes import mpsocket
+
+mpsocket.install()
+
+from umqtt.client import MQTTClient
+from umqtt.reconnect import Reconnect
+
+port = int(sys.argv[1])
+name = sys.argv[2]
+pause_ms = int(sys.argv[3]) if len(sys.argv) > 3 else 25
+
+client = MQTTClient(
+    name,
+    "127.0.0.1",
+    port,
+    keepalive=3,
+    timeout_ms=3000,
+    reconnect=Reconnect(first_ms=50, cap_ms=400),
+)
+client.set_callback(lambda topic, payload, retained: print("R", str(payload, "utf-8")))
+topic = b"soak/" + name.encode()
+pending = {}  # packet id: number
+n = 0
+subscribed = False
+stopping = None
+stdin = select.poll()
+stdin.register(sys.stdin, 1)
+ticks = time.ticks_ms
+last = ticks()
+told = ticks()
+
+
+def acknowledged():
+    for pid in list(pending):
+        if pid not in client.s.pids:
+            print("D", pending.pop(pid))
+
+
+while True:
+    try:
+        if not subscribed and client.isconnected():
+            client.subscribe("cmd/" + name, 2)
+            subscribed = True
+        if stopping is None and time.ticks_diff(ticks(), last) >= pause_ms:
+            last = ticks()
+            before = client.s.pid
+            try:
+                client.publish(topic, b"%d" % n, qos=1 + n % 2, wait=False)
+            finally:
+                if client.s.pid != before:
+                    print("A", n)
+                    pending[client.s.pid] = n
+                    n += 1
+        client.poll(10)
+    except OSError:
+        client.poll(10)
+    acknowledged()
+    if time.ticks_diff(ticks(), told) > 1000:
+        told = ticks()
+        gc.collect()
+        if hasattr(gc, "mem_alloc"):
+            print("M", gc.mem_alloc(), gc.mem_free())
+    if stopping is None and stdin.poll(0):
+        sys.stdin.readline()
+        stopping = ticks()
+    if stopping is not None and (
+        not pending
+        and subscribed
+        and time.ticks_diff(ticks(), stopping) > 3000
+        or time.ticks_diff(ticks(), stopping) > 40000
+    ):
+        break
+print("C", client.diag()["connects"])
+print("END", n)

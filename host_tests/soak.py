@@ -1,0 +1,400 @@
+"""Devices behind a proxy that cuts, resets, stalls and half-opens their links at random, and a real Mosquitto that
+is stopped and killed.
+
+    python host_tests/soak.py --minutes 2 [--seed N] [--devices N]
+
+Counts at an independent client what was lost, repeated or out of order. A stop keeps the broker's persistence. After a
+hard kill only what the broker had acknowledged may be missing, and only what was in flight may come twice. Exit status
+0 only if nothing else happened.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from broker import real  # noqa: E402
+
+DEVICE = HERE / "broker" / "soak_device.py"
+KILL_SHADOW_S = 12  # what the kill may have touched: autosave, session and reconnects around it
+
+
+class Proxy:
+    """A TCP proxy on loopback in a thread of its own. Each connection lives for a while and then meets its fault."""
+
+    FAULTS = ("fin", "fin", "rst", "rst", "stall", "half-open", "cut", "cut")
+
+    def __init__(self, target_port, rng):
+        self.target_port = target_port
+        self.rng = rng
+        self.counts = {}
+        self.calm = False  # no more faults: let everything arrive
+        self.open = True  # False: every connection is refused
+        self.port = 0
+        self.loop = asyncio.new_event_loop()
+        started = threading.Event()
+        self.thread = threading.Thread(target=self._main, args=(started,), daemon=True)
+        self.thread.start()
+        started.wait(10)
+
+    def _main(self, started):
+        asyncio.set_event_loop(self.loop)
+
+        async def go():
+            server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+            self.port = server.sockets[0].getsockname()[1]
+            started.set()
+
+        self.loop.run_until_complete(go())
+        self.loop.run_forever()
+
+    async def _serve(self, reader, writer):
+        try:
+            await self._carry(reader, writer)
+        except asyncio.CancelledError:
+            writer.transport.abort()
+
+    async def _carry(self, reader, writer):
+        if not self.open:
+            writer.transport.abort()
+            return
+        try:
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
+        except OSError:
+            writer.transport.abort()  # the broker is down
+            return
+        gate = asyncio.Event()
+        gate.set()
+        fault = "none" if self.calm else self.rng.choice(self.FAULTS)
+        budget = [self.rng.randrange(1, 1500) if fault == "cut" else None]
+        pumps = [
+            asyncio.ensure_future(self._pump(reader, up_writer, gate, budget)),
+            asyncio.ensure_future(self._pump(up_reader, writer, gate, budget)),
+        ]
+        life = asyncio.ensure_future(asyncio.sleep(3600 if fault in ("none", "cut") else self.rng.uniform(0.05, 4)))
+        await asyncio.wait(pumps + [life], return_when=asyncio.FIRST_COMPLETED)
+        if life.done() or fault == "cut" and budget[0] is not None and budget[0] <= 0:
+            self.counts[fault] = self.counts.get(fault, 0) + 1
+            if fault in ("stall", "half-open"):
+                gate.clear()
+                await asyncio.sleep(self.rng.uniform(0.2, 2.5) if fault == "stall" else 8)
+                if fault == "stall":
+                    gate.set()
+                    await asyncio.wait(pumps, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        for p in pumps:
+            p.cancel()
+        life.cancel()
+        for w in (writer, up_writer):
+            sock = w.transport.get_extra_info("socket")
+            if sock is not None and (fault == "rst" or fault == "cut" and self.rng.random() < 0.5):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                w.transport.abort()
+            else:
+                w.close()
+
+    async def _pump(self, reader, writer, gate, budget):
+        try:
+            while True:
+                data = await reader.read(4096)
+                await gate.wait()
+                if not data:
+                    return
+                if budget[0] is not None:  # cut in the middle of whatever passes
+                    data = data[: max(0, budget[0])]
+                    budget[0] -= len(data)
+                writer.write(data)
+                await writer.drain()
+                if budget[0] is not None and budget[0] <= 0:
+                    return
+        except (OSError, asyncio.CancelledError):
+            return
+
+    def close(self):
+        def stop():
+            for task in asyncio.all_tasks(self.loop):
+                task.cancel()
+            self.loop.call_later(0.2, self.loop.stop)
+
+        self.loop.call_soon_threadsafe(stop)
+        self.thread.join(5)
+
+
+class SoakDevice:
+    """A device process and what it said, with the time it was heard."""
+
+    def __init__(self, command, port, name, pause_ms):
+        self.name = name
+        self.accepted = {}
+        self.acknowledged = {}
+        self.received = []
+        self.heap = []
+        self.total = None
+        self.connects = 0
+        self.words = []
+        self.process = subprocess.Popen(
+            command + [str(DEVICE), str(port), name, str(pause_ms)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self.thread = threading.Thread(target=self._listen, daemon=True)
+        self.thread.start()
+
+    def _listen(self):
+        for raw in self.process.stdout:
+            now = time.monotonic()
+            word, _, rest = raw.decode(errors="replace").strip().partition(" ")
+            if word == "A":
+                self.accepted[int(rest)] = now
+            elif word == "D":
+                self.acknowledged[int(rest)] = now
+            elif word == "R":
+                self.received.append(int(rest))
+            elif word == "M":
+                self.heap.append(int(rest.split()[0]))
+            elif word == "C":
+                self.connects = int(rest)
+            elif word == "END":
+                self.total = int(rest)
+            else:
+                self.words.append(raw.decode(errors="replace").rstrip())
+
+    def stop(self):
+        try:
+            self.process.stdin.write(b"stop\n")
+            self.process.stdin.flush()
+        except OSError:
+            pass
+
+    def join(self, timeout_s):
+        try:
+            self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.thread.join(5)
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+class Listener:
+    """paho-mqtt straight at the broker: what arrives is appended to `got` as (name, number, qos); it sends the
+    commands.
+
+    Its session is kept over a stop. A hard kill leaves paho and the broker with different ideas of what is in flight,
+    so it then begins anew, before any device is let in.
+    """
+
+    def __init__(self, port, got, client_id):
+        import paho.mqtt.client as paho
+
+        self.got = got
+        subscribed = threading.Event()
+        self.paho = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=False)
+        self.paho.reconnect_delay_set(1, 1)
+        self.paho.max_queued_messages_set(0)
+        self.paho.on_connect = lambda c, *a: c.subscribe("soak/#", 2)
+        self.paho.on_subscribe = lambda *a: subscribed.set()
+        self.paho.on_message = self._message
+        self.paho.connect("127.0.0.1", port)
+        self.paho.loop_start()
+        if not subscribed.wait(real.WAIT_S):
+            raise AssertionError("the listener is not subscribed")
+
+    def _message(self, client, userdata, m):
+        self.got.append((m.topic.split("/")[1], int(m.payload), m.qos))
+
+    def command(self, name, number):
+        self.paho.publish("cmd/" + name, "%d" % number, 2)
+
+    def close(self):
+        self.paho.disconnect()
+        self.paho.loop_stop()
+
+
+class Count:
+    """What went wrong, and what a kill excuses."""
+
+    def __init__(self):
+        self.lost = []
+        self.repeated = []
+        self.disordered = []
+        self.excused = 0
+
+    def wrong(self):
+        return self.lost + self.repeated + self.disordered
+
+
+def account(count, device, got, kills):
+    """Compare what a device sent with what the listener got."""
+    numbers = [n for name, n, _ in got if name == device.name]
+    times = {}
+    for n in numbers:
+        times[n] = times.get(n, 0) + 1
+    for n in range(device.total or 0):
+        accepted = device.accepted.get(n, 0)
+        done = device.acknowledged.get(n, 1e18)
+        near = [k for k in kills if accepted < k + 1 and k - KILL_SHADOW_S < min(done, k + KILL_SHADOW_S)]
+        if not times.get(n):
+            if any(done < k + 0.5 and k - done < KILL_SHADOW_S for k in kills):
+                count.excused += 1  # the broker had acknowledged it, and died with it
+            else:
+                count.lost.append("%s: %d was lost" % (device.name, n))
+        elif times[n] > 1 and n % 2:  # QoS 2
+            if near:
+                count.excused += 1
+            else:
+                count.repeated.append("%s: %d (QoS 2) came %d times" % (device.name, n, times[n]))
+    for odd in (0, 1):  # the broker hands on each QoS in its own order
+        first = []
+        for n in numbers:
+            if n % 2 == odd and n not in first[-400:]:
+                first.append(n)
+        for a, b in zip(first, first[1:]):
+            if b < a:
+                if any(abs(device.accepted.get(b, 0) - k) < KILL_SHADOW_S for k in kills):
+                    count.excused += 1
+                else:
+                    count.disordered.append("%s: %d came after %d" % (device.name, b, a))
+
+
+def account_commands(count, device, sent, kills):
+    """Compare what was sent to a device with what it got; `sent`: number -> time."""
+    for n in sent:
+        times = device.received.count(n)
+        if times == 1:
+            continue
+        if any(abs(sent[n] - k) < KILL_SHADOW_S for k in kills):
+            count.excused += 1
+        elif times:
+            count.repeated.append("%s: command %d (QoS 2) came %d times" % (device.name, n, times))
+        else:
+            count.lost.append("%s: command %d was lost" % (device.name, n))
+
+
+def soak(seconds, seed, devices=3, kill=True, say=print):
+    """Run it. Returns (Count, totals)."""
+    rng = random.Random(seed)
+    broker = real.Mosquitto(
+        "allow_anonymous true\nmax_queued_messages 0\nqueue_qos0_messages false\n", persistence=True
+    )
+    made = [broker]
+    kills = []
+    sent = {}
+    stops = 0
+    try:
+        proxy = Proxy(broker.port, random.Random(rng.random()))
+        made.append(proxy)
+        got = []
+        listener = Listener(broker.port, got, "listener")
+        made.append(listener)
+        commands = [real.command_of(i) for i in real.INTERPRETERS]
+        commands = [c for c in commands if c]
+        fleet = [
+            SoakDevice(commands[(i + 1) % len(commands)], proxy.port, "dev%d" % i, rng.choice([5, 25, 60]))
+            for i in range(devices)
+        ]
+        end = time.monotonic() + seconds
+        next_stop = time.monotonic() + rng.uniform(0.2, 0.5) * min(seconds, 40)
+        number = 0
+        while time.monotonic() < end:
+            time.sleep(0.1)
+            for d in fleet:
+                if d.process.poll() is not None:
+                    raise AssertionError("%s ended: %s" % (d.name, "\n".join(d.words[-20:])))
+                if d.received or number > 20:
+                    listener.command(d.name, number)
+                    sent.setdefault(d.name, {})[number] = time.monotonic()
+            number += 1
+            if time.monotonic() > next_stop and end - time.monotonic() > 5:
+                hard = kill and rng.random() < 0.4
+                stops += 1
+                if hard:
+                    kills.append(time.monotonic())
+                    proxy.open = False
+                broker.stop(hard=hard)
+                time.sleep(rng.uniform(0.1, 1.5))
+                broker.start()
+                if hard:
+                    listener.close()
+                    listener = Listener(broker.port, got, "listener%d" % len(kills))
+                    made.append(listener)
+                    proxy.open = True
+                next_stop = time.monotonic() + rng.uniform(8, 20)
+        proxy.calm = True
+        for d in fleet:
+            d.stop()
+        for d in fleet:
+            d.join(60)
+        time.sleep(1)
+        count = Count()
+        for d in fleet:
+            if d.total is None:
+                raise AssertionError("%s did not end: %s" % (d.name, "\n".join(d.words[-20:])))
+            account(count, d, got, kills)
+            account_commands(count, d, sent.get(d.name, {}), kills)
+            if d.heap and max(d.heap[-3:]) > max(d.heap[:5]) + 2048:
+                count.lost.append("%s: the heap grew from %r to %r" % (d.name, d.heap[:5], d.heap[-3:]))
+        totals = {
+            "devices": devices,
+            "sent": sum(d.total for d in fleet),
+            "commands": sum(len(s) for s in sent.values()),
+            "connections": sum(d.connects for d in fleet),
+            "faults": dict(proxy.counts),
+            "stops": stops - len(kills),
+            "kills": len(kills),
+        }
+        return count, totals
+    finally:
+        for d in locals().get("fleet", []):
+            if d.process.poll() is None:
+                d.process.kill()
+                d.process.wait()
+        for m in reversed(made):
+            m.close()
+
+
+def main() -> int:
+    args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    args.add_argument("--minutes", type=float, default=2)
+    args.add_argument("--seed", type=int, default=None)
+    args.add_argument("--devices", type=int, default=3)
+    args.add_argument("--no-kill", action="store_true", help="stop the broker, never kill it hard")
+    opts = args.parse_args()
+    if not real.mosquitto_path():
+        print("No Mosquitto: run `make setup`, or name one with MOSQUITTO=/path/to/mosquitto.", file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGTERM, lambda *a: sys.exit(1))
+    seed = opts.seed if opts.seed is not None else int.from_bytes(os.urandom(4), "big")
+    print("soak: seed %d, %g minutes, %d devices" % (seed, opts.minutes, opts.devices), flush=True)
+    try:
+        count, totals = soak(opts.minutes * 60, seed, opts.devices, not opts.no_kill)
+    except KeyboardInterrupt:
+        return 130
+    for line in count.wrong()[:40]:
+        print("  " + line)
+    print(
+        "soak: %(sent)d messages and %(commands)d commands over %(connections)d connections, %(stops)d stops, %(kills)d kills;"
+        % totals,
+        "faults " + ", ".join("%s %d" % item for item in sorted(totals["faults"].items())),
+    )
+    print(
+        "soak: %d lost, %d repeated, %d out of order, %d excused by a hard kill"
+        % (len(count.lost), len(count.repeated), len(count.disordered), count.excused)
+    )
+    return 1 if count.wrong() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
