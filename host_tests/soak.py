@@ -62,7 +62,7 @@ class Proxy:
     async def _serve(self, reader, writer):
         try:
             await self._carry(reader, writer)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, OSError):
             writer.transport.abort()
 
     async def _carry(self, reader, writer):
@@ -98,7 +98,10 @@ class Proxy:
         for w in (writer, up_writer):
             sock = w.transport.get_extra_info("socket")
             if sock is not None and (fault == "rst" or fault == "cut" and self.rng.random() < 0.5):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                try:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                except OSError:
+                    pass  # that side is closed already
                 w.transport.abort()
             else:
                 w.close()
@@ -385,8 +388,8 @@ def main() -> int:
     for line in count.wrong()[:40]:
         print("  " + line)
     print(
-        "soak: %(sent)d messages and %(commands)d commands over %(connections)d connections, %(stops)d stops, %(kills)d kills;"
-        % totals,
+        "soak: %(sent)d messages and %(commands)d commands over %(connections)d connections;" % totals,
+        "%(stops)d stops, %(kills)d kills;" % totals,
         "faults " + ", ".join("%s %d" % item for item in sorted(totals["faults"].items())),
     )
     print(
