@@ -125,6 +125,45 @@ mosqlog: .venv/stamp  ## what happened to each device: LOG=mosquitto.log, ARGS="
 build: .venv/stamp  ## compile the firmware into build/firmware, as it goes onto the board
 	@$(PY) tools/build.py
 
+# The board's tools take PORT=, FIRMWARE= and what else they know from the environment; ARGS="--help" tells.
+export PORT BOARD FIRMWARE FIRMWARE_SHA256 CONFIG
+
+.PHONY: board
+board: $(READY)  ## a virtual board on a serial port for stock esptool and mpremote; CHIP=esp32|esp8266 ARGS="--help"
+	@exec $(PY) -m tools.board --chip $(or $(CHIP),esp32) $(ARGS)
+
+.PHONY: flash
+flash: .venv/stamp  ## put MicroPython onto the board: PORT=/dev/ttyUSB0 FIRMWARE=file.bin (or a release); erases it
+	@exec $(PY) tools/flash.py $(ARGS)
+
+.PHONY: config
+config: .venv/stamp  ## ask for WiFi, broker and sensors and write config.json to the board at PORT
+	@exec $(PY) tools/config.py $(ARGS)
+
+.PHONY: deploy
+deploy: .venv/stamp  ## copy the firmware to the board at PORT and prove there that readings arrive
+	@exec $(PY) tools/deploy.py $(ARGS)
+
+.PHONY: image
+image: .venv/stamp  ## FIRMWARE=file.bin CONFIG=config.json: one file with all, for a production line
+	@exec $(PY) tools/image.py $(ARGS)
+
+.PHONY: logs
+logs: .venv/stamp  ## what the board at PORT says, until Ctrl-C; ARGS=--crashes shows its crash log
+	@exec $(PY) tools/logs.py $(ARGS)
+
+.PHONY: repl
+repl: .venv/stamp  ## MicroPython's prompt on the board at PORT; Ctrl-] ends
+	@exec $(PY) -m mpremote $(if $(PORT),connect $(PORT)) repl
+
+.PHONY: mip
+mip: .venv/stamp  ## build the library alone as `mip install` takes it, in build/mip
+	@exec $(PY) tools/mip.py $(ARGS)
+
+.PHONY: test-board
+test-board: $(READY)  ## blank virtual boards to readings, with stock esptool and mpremote
+	@$(PY) -m pytest -q host_tests/board
+
 .PHONY: lint
 lint: .venv/stamp  ## ruff over all, pyright with the board's stubs over firmware/
 	@$(PY) -m ruff check .

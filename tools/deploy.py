@@ -228,8 +228,9 @@ def prove_imports(transport: SerialTransport, floor_b: int, free_b: int) -> int:
 
 def follow(transport: SerialTransport, timeout_s: float, show) -> str:
     """Start the program and read its log until the first readings have arrived; "" or the last trouble it told."""
-    transport.serial.write(b"\x04" if not transport.in_raw_repl else b"\x02\x04")
-    transport.in_raw_repl = False
+    transport.exit_raw_repl()
+    transport.read_until(1, b">>> ", timeout=5)
+    transport.serial.write(b"\x04")
     deadline = time.monotonic() + timeout_s
     text, trouble = b"", ""
     while time.monotonic() < deadline:
@@ -244,6 +245,8 @@ def follow(transport: SerialTransport, timeout_s: float, show) -> str:
             if not line:
                 continue
             show(line)
+            if line.startswith("MicroPython"):
+                return trouble or "the program ended"
             if PROVED in line:
                 return ""
             if "Error" in line or line.startswith(("wifi:", "broker:", "program:")) and "trying again" in line:
@@ -277,8 +280,7 @@ def deploy(port: str, extra: Dict[str, bytes], floor_b: Optional[int], wait_s: f
         print("import umqtt is /lib/umqtt; %d B of heap free with everything imported" % heap_b)
         if "/config.json" not in found.files:
             print("config.json is not on the board yet: make config")
-            transport.serial.write(b"\x02\x04")
-            transport.in_raw_repl = False
+            transport.exit_raw_repl()
             return
         trouble = follow(transport, wait_s, lambda line: print("  board: " + line, flush=True))
         if trouble:

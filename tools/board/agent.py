@@ -2,8 +2,8 @@
 
 argv: the number of the control channel's file descriptor. The first message on it is the board's description.
 Messages to here: kind (F file, C code, S line of the friendly REPL), number, length, source.
-Messages from here: kind (B begun, D done, X SystemExit, E error), number, length, traceback;
-M: RTC memory; R: the program reset the board: cause and milliseconds of sleep before the start.
+Messages from here: kind, number, length, data. B: begun; N: over, no Ctrl-C any more; then D: well, X: by SystemExit,
+E: with this traceback; M: RTC memory; R: the program reset the board: cause and milliseconds of sleep before the start.
 """
 
 import gc
@@ -179,83 +179,112 @@ def text_of(e):
     return "\r\n".join(lines).encode()
 
 
-def main():
-    control = open(int(sys.argv[1]), "r+b")  # noqa: SIM115
-    poller = select.poll()
-    poller.register(control, select.POLLIN)
+class Job:
+    """One message of the board, from its receipt to the answer. A Ctrl-C may fall anywhere in between."""
 
-    def receive():
-        while True:
-            try:
-                poller.poll()
-                for _ in range(2):  # a Ctrl-C that came too late is raised here, not inside the read
-                    pass
-                break
-            except KeyboardInterrupt:
-                pass
-        head = control.read(9)
+    def __init__(self, kind, number, source):
+        self.kind, self.number, self.source = kind, number, source
+        self.started = self.ended = False
+        self.error = None
+
+    def run(self, names):
+        """Run it, to whatever end."""
+        if self.started:  # a Ctrl-C that came twice ended it outside of the `try` below
+            self.error, self.ended = KeyboardInterrupt(), True
+            return
+        self.started = True
+        try:
+            if self.kind == "F":
+                name = self.source.decode()
+                try:
+                    with open(name) as f:
+                        self.source = f.read()
+                except OSError:
+                    self.source = ""
+            else:
+                name = "<stdin>"
+            code = compile(self.source, name, "single" if self.kind == "S" else "exec")
+            self.source = None
+            exec(code, names)
+        except BaseException as e:
+            self.error = e
+        self.ended = True
+
+
+class Agent:
+    """The loop: receive, run, answer."""
+
+    def __init__(self, control):
+        self.control = control
+        self.poller = select.poll()
+        self.poller.register(control, select.POLLIN)
+        self.job = None
+        self.fake = self.rtc = self.reserve = None
+        self.names = {"__name__": "__main__"}
+
+    def receive(self):
+        self.poller.poll()
+        for _ in range(2):  # a Ctrl-C that came too late is raised here, not inside the read
+            pass
+        head = self.control.read(9)
         if len(head) < 9:
             sys.exit()
         kind, number, n = struct.unpack(_HEAD, head)
-        return chr(kind), number, control.read(n) if n else b""
+        return Job(chr(kind), number, self.control.read(n) if n else b"")
 
-    def reply(kind, number, data=b""):
-        message = struct.pack(_HEAD, ord(kind), number, len(data)) + data
-        while True:  # the board drops what it gets twice
-            try:
-                control.write(message)
-                return
-            except KeyboardInterrupt:
-                pass
+    def reply(self, kind, number, data=b""):
+        self.control.write(struct.pack(_HEAD, ord(kind), number, len(data)) + data)
 
-    board = json.loads(receive()[2])
-    fake = boot(board)
-    rtc = fake and fake.rtc[0]
-    names = {"__name__": "__main__"}
-    free_b = board["free_heap"]
-    board = None
-    reserve = bytearray(8192)  # given up while the end of a program is told, which must work on a full heap
-    ballast = reduce_heap(free_b)  # noqa: F841 - held, not used
-    reply("D", 0)
-    while True:
-        kind, number, source = receive()
-        result, error = "D", b""
-        try:
-            micropython.kbd_intr(3)
-            reply("B", number)
-            if kind == "F":
-                name = source.decode()
-                try:
-                    with open(name) as f:
-                        source = f.read()
-                except OSError:
-                    source = ""
-            else:
-                name = "<stdin>"
-            code = compile(source, name, "single" if kind == "S" else "exec")
-            source = None
-            exec(code, names)
-        except SystemExit:
-            result = "X"
-        except BaseException as e:
-            reserve = None
-            gc.collect()
-            if fake and isinstance(e, fake.Reset):
-                result, error = "R", struct.pack("<II", *e.args)
-            else:
-                result, error = "E", text_of(e)
-        code = source = reserve = None
+    def turn(self):
+        """The next step of the job in hand. KeyboardInterrupt: call again; the board drops what it hears twice."""
+        if not self.job:
+            self.job = self.receive()
+        job = self.job
+        if not job.ended:
+            if not job.started:
+                micropython.kbd_intr(3)
+                self.reply("B", job.number)
+            job.run(self.names)
+        self.reply("N", job.number)
+        for _ in range(2):  # a Ctrl-C from before that is raised here: inside gc.collect() it leaves the heap locked
+            pass
+        self.reserve = None
         gc.collect()
-        if fake and fake.rtc[0] != rtc:
-            rtc = fake.rtc[0]
-            reply("M", number, rtc)
-        reply(result, number, error)
-        error = None
+        if self.fake and self.fake.rtc[0] != self.rtc:
+            self.rtc = self.fake.rtc[0]
+            self.reply("M", job.number, self.rtc)
+        e = job.error
+        if e is None:
+            self.reply("D", job.number)
+        elif isinstance(e, SystemExit):
+            self.reply("X", job.number)
+        elif self.fake and isinstance(e, self.fake.Reset):
+            self.reply("R", job.number, struct.pack("<II", *e.args))
+        else:
+            self.reply("E", job.number, text_of(e))
+        self.job = job = e = None
         gc.collect()
         try:
-            reserve = bytearray(8192)  # noqa: F841
+            self.reserve = bytearray(8192)
         except MemoryError:
             pass  # the program took its place: its next end will be told out of what is left
+
+
+def main():
+    agent = Agent(open(int(sys.argv[1]), "r+b"))  # noqa: SIM115
+    board = json.loads(agent.receive().source)
+    agent.fake = boot(board)
+    agent.rtc = agent.fake and agent.fake.rtc[0]
+    free_b = board["free_heap"]
+    board = None
+    agent.reserve = bytearray(8192)  # given up while the end of a program is told, which must work on a full heap
+    ballast = reduce_heap(free_b)  # noqa: F841 - held, not used
+    agent.reply("D", 0)
+    while True:
+        try:
+            agent.turn()
+        except KeyboardInterrupt:
+            pass
 
 
 main()

@@ -173,6 +173,8 @@ class Board:
         self._interpreter.run(b"S" if interactive else b"C", source)
 
     def interrupt(self) -> bool:
+        if self._repl.running == "startup":
+            self._files.clear()  # a Ctrl-C while boot.py runs also skips main.py
         return self._interpreter.interrupt()
 
     def type(self, data: bytes) -> None:

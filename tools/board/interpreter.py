@@ -8,11 +8,13 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 from pathlib import Path
 from typing import List, Optional, Protocol
 
 AGENT = Path(__file__).with_name("agent.py")
 _HEAD = struct.Struct("<BII")
+SIGINT_APART_S = 0.05  # MicroPython ends on a second one that comes before it has seen the first
 _HOST_HEAP_B = 600_000  # what the agent itself may take on top of the board's heap
 
 
@@ -55,6 +57,7 @@ class Interpreter:
         self._number = 0
         self._begun = False
         self._interrupt = False
+        self._interrupted = 0.0  # monotonic time of the last Ctrl-C
         self._inbox = b""
         heap_b = description["free_heap"] + _HOST_HEAP_B
         try:
@@ -131,6 +134,8 @@ class Interpreter:
             self._begun = True
             if self._interrupt:
                 self.interrupt()
+        elif kind == "N":
+            self._begun = False
         elif kind == "M":
             self._listener.kept(data)
         else:
@@ -156,8 +161,16 @@ class Interpreter:
         if not self._begun:
             self._interrupt = True
             return True
+        if select.select([self._control], [], [], 0)[0]:  # it may have ended meanwhile
+            self._take()
+            if not self._begun:
+                return True
+        now = time.monotonic()
+        if now - self._interrupted < SIGINT_APART_S:
+            return True
         if not self._catches_sigint():
             return False
+        self._interrupted = now
         self._process.send_signal(signal.SIGINT)
         return True
 

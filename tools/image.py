@@ -1,0 +1,122 @@
+"""`make image`: MicroPython, the firmware and its configuration in one file, for esptool to write in one call.
+
+Exit status: 0 written, 1 something is wrong, in words; 2 wrong arguments.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Dict, List, Optional
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from littlefs import LittleFS, LittleFSError
+
+from tools.chips import CHIPS, MIB, PARTITION_TABLE, SECTOR_B, filesystem
+from tools.config import check, given, read_ca
+from tools.deploy import MANIFEST, build_files
+from tools.flash import check_image, image_chip
+from tools.ports import ToolError, run_tool
+
+ROOT = Path(__file__).resolve().parents[1]
+SPARE_BLOCKS = 16  # for the readings that wait, the crash log, and littlefs itself
+
+
+def filesystem_image(files: Dict[str, bytes], size_b: int) -> bytes:
+    """A littlefs2 file system of size_b bytes as MicroPython's VfsLfs2 makes it. Raises ToolError when it is full."""
+    fs = LittleFS(
+        block_size=SECTOR_B,
+        block_count=size_b // SECTOR_B,
+        read_size=32,
+        prog_size=32,
+        cache_size=128,
+        lookahead_size=32,
+        disk_version=0x00020000,  # 2.0 is read by every MicroPython
+    )
+    try:
+        for path, data in sorted(files.items()):
+            folder = path.rpartition("/")[0]
+            if folder:
+                fs.makedirs(folder, exist_ok=True)
+            with fs.open(path, "wb") as f:
+                f.write(data)
+    except (LittleFSError, OSError) as e:
+        raise ToolError("the files do not fit into %d KiB: %s" % (size_b >> 10, e)) from None
+    if size_b // SECTOR_B - fs.used_block_count < SPARE_BLOCKS:
+        raise ToolError("the files leave less than %d KiB of the file system" % (SPARE_BLOCKS * 4))
+    return bytes(fs.context.buffer)
+
+
+def merge(micropython: bytes, flash_b: int, files: Dict[str, bytes]) -> bytes:
+    """The flash from address 0 to the last byte that is not blank. Raises ToolError."""
+    chip = CHIPS[image_chip(micropython)]
+    check_image(micropython, chip)
+    table = micropython[PARTITION_TABLE - chip.image_offset :] if chip.image_id >= 0 else b""
+    try:
+        offset, size_b = filesystem(chip.name, flash_b, table)
+    except ValueError as e:
+        raise ToolError(str(e)) from None
+    if offset + size_b > flash_b:
+        raise ToolError("this MicroPython is for a larger flash than %d MiB" % (flash_b // MIB))
+    if chip.image_offset + len(micropython) > offset:
+        raise ToolError("this MicroPython does not leave room for the file system at 0x%x" % offset)
+    start = (b"\xff" * chip.image_offset + micropython).ljust(offset, b"\xff")
+    whole = start + filesystem_image(files, size_b)
+    used = len(whole.rstrip(b"\xff"))
+    return whole[: (used + SECTOR_B - 1) // SECTOR_B * SECTOR_B]
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    p = argparse.ArgumentParser(
+        prog="make image",
+        description="One file with MicroPython, the firmware and the configuration, for a production line. It holds"
+        " the passwords: it is written with mode 600.",
+    )
+    p.add_argument("--firmware", default=os.environ.get("FIRMWARE", ""), help="MicroPython's .bin for the chip")
+    p.add_argument("--config", default=os.environ.get("CONFIG", ""), metavar="FILE",
+                   help="config.json; environment variables (UMQTT_...) count too, see make config --help")  # fmt: skip
+    p.add_argument("--ca", default="", help="certificate of the CA that signed the broker's (PEM or DER)")
+    p.add_argument("--flash-size", type=int, default=4, metavar="MIB", help="of the boards; default 4")
+    p.add_argument("--output", default="", metavar="FILE", help="default: build/image/CHIP.bin")
+    a = p.parse_args(argv)
+    if not a.firmware:
+        raise ToolError("name MicroPython's image for the chip: FIRMWARE=ESP32_GENERIC-....bin", 2)
+    try:
+        micropython = Path(a.firmware).read_bytes()
+    except OSError as e:
+        raise ToolError("cannot read %s: %s" % (a.firmware, e.strerror), 2) from None
+    chip = CHIPS[image_chip(micropython)]
+    config = given(a.config, dict(os.environ))
+    extra = {}
+    if a.ca:
+        config["tls"], config["tls_ca"] = True, "ca.der"
+        extra["/ca.der"] = read_ca(a.ca)
+    check(config)
+    with tempfile.TemporaryDirectory() as scratch:
+        files = build_files(Path(scratch))
+    files[MANIFEST] = as_json(sorted(files))
+    files["/config.json"] = as_json(config)
+    files.update(extra)
+    whole = merge(micropython, a.flash_size * MIB, files)
+    out = Path(a.output) if a.output else ROOT / "build" / "image" / (chip.name + ".bin")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.fchmod(fd, 0o600)
+    with os.fdopen(fd, "wb") as f:
+        f.write(whole)
+    print("%s: %d KiB, SHA-256 %s" % (out, len(whole) >> 10, hashlib.sha256(whole).hexdigest()))
+    print("esptool --chip %s --port PORT write_flash --erase-all 0x0 %s" % (chip.name, out))
+    return 0
+
+
+def as_json(value: object) -> bytes:
+    """As deploy and config write it."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+if __name__ == "__main__":
+    run_tool("image", main)

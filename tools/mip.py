@@ -1,0 +1,85 @@
+"""`make mip`: the library alone, as `mip install` takes it, in build/mip.
+
+package.json             mpremote mip install URL/package.json, mip.install("URL/package.json")
+package/6/umqtt/*.json   mip.install("umqtt", index="URL"), which MicroPython before 1.25 needs
+file/                    what the index names by its hash
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Dict, List, Optional
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools.build import BuildError, compile_one
+from tools.ports import ToolError, run_tool
+
+ROOT = Path(__file__).resolve().parents[1]
+LIBRARY = ROOT / "firmware" / "lib" / "umqtt"
+HASH_DIGITS = 8  # how much of a file's SHA-256 its name in the index is
+MPY_VERSION = "6"
+
+
+def write_index(out: Path, kind: str, files: Dict[str, bytes], version: str) -> None:
+    """The part of an index for "6" (.mpy) or "py": every file under its hash, and the lists that name them."""
+    rows = []
+    for name, data in sorted(files.items()):
+        digest = hashlib.sha256(data).hexdigest()[:HASH_DIGITS]
+        rows.append([name, digest])
+        path = out / "file" / digest[:2] / digest
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    folder = out / "package" / kind / "umqtt"
+    folder.mkdir(parents=True)
+    text = json.dumps({"v": 1, "version": version, "hashes": rows, "deps": []})
+    for name in ("latest", version):
+        (folder / (name + ".json")).write_text(text)
+
+
+def build_package(out: Path) -> List[str]:
+    """Fill `out`, replacing what is there; the names of the files to install. Raises ToolError."""
+    compiled: Dict[str, bytes] = {}
+    sources: Dict[str, bytes] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for source in sorted(LIBRARY.glob("*.py")):
+            target = Path(scratch) / (source.stem + ".mpy")
+            try:
+                compile_one(source, target, "umqtt/" + source.name)
+            except BuildError as e:
+                raise ToolError(str(e)) from None
+            compiled["umqtt/" + target.name] = target.read_bytes()
+            sources["umqtt/" + source.name] = source.read_bytes()
+    every = b"".join(data for _, data in sorted(sources.items()))
+    version = "0.0." + str(int(hashlib.sha256(every).hexdigest()[:6], 16))  # no releases yet: by content
+    shutil.rmtree(out, ignore_errors=True)
+    for name, data in compiled.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(data)
+    package = {"version": version, "urls": [[name, name] for name in sorted(compiled)], "deps": []}
+    (out / "package.json").write_text(json.dumps(package, indent=1))
+    write_index(out, MPY_VERSION, compiled, version)
+    write_index(out, "py", sources, version)
+    return sorted(compiled)
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    p = argparse.ArgumentParser(
+        prog="make mip",
+        description="Build the library as a package for `mip install`, to be served from any web server. On firmware"
+        " that freezes an umqtt of its own, sys.path.insert(0, '/lib') must come before the first import.",
+    )
+    p.add_argument("--output", default=str(ROOT / "build" / "mip"), metavar="DIR")
+    a = p.parse_args(argv)
+    names = build_package(Path(a.output))
+    print("%d files in %s" % (len(names), a.output))
+    print("mpremote mip install %s/package.json" % a.output)
+    return 0
+
+
+if __name__ == "__main__":
+    run_tool("mip", main)
