@@ -117,7 +117,7 @@ class Node:
         ))  # fmt: skip
 
     def finish(self, ms, status="offline"):
-        """Send what waits, for up to ms; publish the status, unless it is None, and disconnect."""
+        """Send what waits, for up to ms; publish the status, unless it is "", and disconnect."""
         c = self.client
         end = ticks_add(ticks_ms(), ms)
         while c.isconnected() and (self.waiting() or c.inflight) and ticks_diff(end, ticks_ms()) > 0:

@@ -156,8 +156,10 @@ def check(given):
     if got["deep_sleep"] and got["keep_in"] == "ram":
         wrong.append('deep_sleep is true and keep_in "ram", which does not survive it; needed is "rtc" or "flash"')
     if not wrong and got["watchdog_s"]:
-        # what one attempt to connect may take, name look-ups included
+        # what one attempt to connect, or a wake, may take, name look-ups included
         turn_s = got["wifi_timeout_s"] + 6 * got["timeout_s"] + 20
+        if got["deep_sleep"]:
+            turn_s = got["awake_ms"] // 1000 + 30
         if got["watchdog_s"] < turn_s:
             wrong.append("watchdog_s is %d; with these timeouts needed is 0, or from %d" % (got["watchdog_s"], turn_s))
     if wrong:
@@ -178,7 +180,7 @@ def read(path="config.json"):
 
 
 def take():
-    """read(), and this module is forgotten. None when something is wrong: it is printed, and has to be mended first."""
+    """read(), and this module is forgotten. None when something is wrong: that is printed, and nothing can start."""
     del sys.modules[__name__]
     try:
         return read()

@@ -106,6 +106,8 @@ class Sleeper(DurableNode):
     def wake(self):
         """Measure; connect and send when it is time to."""
         self.wakes = self.wakes + 1 & 0xFFFF
+        if not self.skip and clock.unix_s(0) is None and self.joining.attempt(self.join):
+            self.set_clock()  # else the first readings had no time
         self.measure()
         if self.skip:
             self.skip -= 1
@@ -114,8 +116,8 @@ class Sleeper(DurableNode):
         every = self.cfg["connect_every"]
         self.skip = min((every << min(self.fails, _MOST_DOUBLINGS)) - 1, 0xFFFF)
         self.fails = min(self.fails + 1, 255)
-        if self.joining.attempt(self.join) and self.linking.attempt(self.connect):
-            self.finish(self.left_ms(), None)  # pyright: ignore[reportArgumentType]
+        if (self.wifi.isconnected() or self.joining.attempt(self.join)) and self.linking.attempt(self.connect):
+            self.finish(self.left_ms(), "")
             if not self.waiting() and not self.client.inflight:
                 self.fails = 0
                 self.skip = every - 1

@@ -22,6 +22,7 @@ class Wifi:
         if ap.active():  # ESP8266 starts with an open access point of its own
             ap.active(False)
         self.sta = network.WLAN(network.STA_IF)
+        self.fixed = False  # the address was given, not asked for
 
     def isconnected(self):
         """Whether the station has an address. True also with a radio that went dead: only a missing answer tells
@@ -34,12 +35,16 @@ class Wifi:
         end = ticks_add(ticks_ms(), timeout_ms)
         if sta.active():
             # an attempt under way makes ESP32 answer the next with "Wifi Internal State Error"
-            sta.disconnect()
+            self.off()
             sleep_ms(2 * _STEP_MS)
         sta.active(True)
         try:
             if address:
-                sta.ifconfig(tuple(".".join(str(b) for b in address[i : i + 4]) for i in (0, 4, 8, 12)))  # pyright: ignore[reportArgumentType]
+                words = [".".join([str(b) for b in address[i : i + 4]]) for i in (0, 4, 8, 12)]
+                sta.ifconfig(tuple(words))  # pyright: ignore[reportArgumentType]
+            elif self.fixed:
+                sta.ifconfig("dhcp")
+            self.fixed = bool(address)
             if bssid:
                 sta.connect(self.ssid, self.password, bssid=bssid)
             else:

@@ -94,7 +94,7 @@ class World:
         fake_board.ticks_ms = self.clock.ticks_ms
         network.WLAN._the.clear()
         ntptime.asked.clear()
-        for module in (app, clock, health, wifi, sensors.internal, sensors.ds18b20):
+        for module in (app, clock, health, wifi, sensors.internal, sensors.ds18b20, network):
             for name, f in (
                 ("ticks_ms", self.clock.ticks_ms),
                 ("ticks_diff", ticks_diff),

@@ -105,6 +105,12 @@ def test_sensors_have_types_and_names_of_their_own():
 
 def test_a_watchdog_that_would_bite_while_connecting_is_refused():
     assert "watchdog_s" in lines(watchdog_s=30)[0]
+    assert "watchdog_s" in lines(watchdog_s=100, deep_sleep=True, keep_in="rtc", awake_ms=100000)[0]
+
+
+def test_deep_sleep_needs_a_place_that_survives_it():
+    assert 'keep_in "ram"' in lines(deep_sleep=True)[0]
+    assert '"ram", "rtc" or "flash"' in lines(keep_in="disk")[0]
 
 
 def test_what_is_no_object_or_no_json_or_no_file_is_said():

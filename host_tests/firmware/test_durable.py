@@ -232,6 +232,7 @@ def test_access_point_and_address_are_remembered_until_they_fail():
             b.sleep(1)
             asked = network.WLAN(network.STA_IF).asked
             equal([a[2] for a in asked], [old, None])
+            assert not hasattr(network.WLAN(network.STA_IF), "address"), "DHCP is asked"
             b.sleep(1)
             equal(network.WLAN(network.STA_IF).asked[0][2], network.BSSID)
             equal(b.seqs(), up_to(10))
@@ -252,6 +253,23 @@ def test_the_time_server_is_asked_once_in_six_hours_of_sleep():
     with Board(interval_s=3600) as b:
         b.sleep(13)
         equal(len(ntptime.asked), 3)
+
+
+def test_the_clock_is_set_before_the_first_reading():
+    with Board(connect_every=2) as b:
+        b.epoch_s = 0
+
+        def settime():
+            b.epoch_s = NOW_S
+
+        real = ntptime.settime
+        ntptime.settime = settime
+        try:
+            b.sleep(1)
+        finally:
+            ntptime.settime = real
+        b.sleep(2)
+        equal([r["time"] - NOW_S for r in b.readings("temperature")], [0, 60, 120])
 
 
 def test_a_sensor_that_breaks_the_wake_still_sleeps():

@@ -94,6 +94,8 @@ class WLAN:
         return [(n.encode(), BSSID, 6, -61, 3, False) for n in networks] + [(b"other", b"\0" * 6, 1, -50, 3, False)]
 
     def ifconfig(self, new=None):
-        if new:
+        if new == "dhcp":
+            del self.address
+        elif new:
             self.address = new
         return getattr(self, "address", ("127.0.0.1", "255.0.0.0", "127.0.0.1", "127.0.0.1"))
