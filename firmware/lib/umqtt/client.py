@@ -186,19 +186,22 @@ class MQTTClient:
         QoS 0: returns 0 once the bytes are with the network. QoS 1, 2: takes a slot, returns the packet id: with
         `wait` when the broker has acknowledged, without at once (None when all slots are taken), and the message goes
         out when the link allows, repeated after a reconnect until acknowledged. A payload that can change (bytearray)
-        is copied when it outlives the call. Raises ValueError (nothing changed); OSError: link down or deadline
+        is copied then. Raises ValueError (nothing changed); OSError: link down or deadline
         passed: a message of QoS 1 or 2 that had its slot stays in flight and is not to be published again. Inside a
         callback nothing waits. Allocates nothing for bytes.
         """
         if topic is not self.topic:
-            self._topic(topic)
+            self.topic = self  # none, should it be refused
+            self.topic_b = bytes(wire.text(topic))
+            if isinstance(topic, (str, bytes)):
+                self.topic = topic
         if msg.__class__ is not _bytes:
             msg = wire.data(msg)
-            if self.busy:
-                msg = bytes(msg)  # it outlives the callback, and may be the receive buffer
+            if qos or self.busy:
+                msg = bytes(msg)  # it outlives the call, and may be the receive buffer
         if qos:
-            qos = wire.number(qos, 2) << 1
-            return self._publish(self.topic_b, msg, (0x31 if retain else 0x30) | qos, wait, timeout_ms)
+            b0 = (0x31 if retain else 0x30) | wire.number(qos, 2) << 1
+            return self._slot(_W_PUBREC if b0 & 4 else _W_PUBACK, b0, self.topic_b, msg, wait, timeout_ms)
         e = self.e
         if e.n or self.s.todos or not e.up:
             self._ready(_len(self.topic_b) + _len(msg) + 7, timeout_ms)  # pyright: ignore[reportArgumentType]
@@ -210,11 +213,6 @@ class MQTTClient:
         if e.n and not self.busy:
             self._drain(timeout_ms)
         return 0
-
-    def _topic(self, topic):
-        b = wire.text(topic)
-        self.topic_b = b if b.__class__ is _bytes else bytes(b)
-        self.topic = topic if isinstance(topic, (str, bytes)) else self
 
     def _end(self, timeout_ms):
         return ticks_add(ticks_ms(), self.timeout_ms if timeout_ms is None else timeout_ms)
@@ -256,49 +254,34 @@ class MQTTClient:
                 self._close()  # half a packet is out: nothing can follow it
             raise
 
-    def _reserve(self, state, b0, topic, payload, wait, end):
-        # -> a slot, -1 when there is none and none is waited for
-        wait = wait and not self.busy
-        if wait and not self.e.up and not self.redial:
-            raise OSError(code("ENOTCONN", 107), "not connected")
-        i = self.s.reserve(state, b0, topic, payload)
-        while i < 0 and wait:
-            self._turn(end)
-            i = self.s.reserve(state, b0, topic, payload)
-        return i
-
-    def _publish(self, topic, msg, b0, wait, timeout_ms):
+    def _slot(self, state, b0, topic, payload, wait, timeout_ms):
+        # a message or subscription in flight, with `wait` until acknowledged: its id, None when all slots are taken
         s = self.s
         end = self._end(timeout_ms)
-        if not wait and msg.__class__ is not _bytes:
-            msg = bytes(msg)
-        i = self._reserve(_W_PUBREC if b0 & 4 else _W_PUBACK, b0, topic, msg, wait, end)
-        if i < 0:
-            return None
+        if self.busy:
+            wait = False
+        if wait and not self.e.up and not self.redial:
+            raise OSError(code("ENOTCONN", 107), "not connected")
+        i = s.reserve(state, b0, topic, payload)
+        while i < 0:
+            if not wait:
+                return None
+            self._turn(end)
+            i = s.reserve(state, b0, topic, payload)
         pid = s.pids[i]
-        if self.store:
+        if b0 and self.store:
             try:
-                self.store.put(pid, b0, topic, msg, self.busy)
+                self.store.put(pid, b0, topic, payload, self.busy)
             except Exception:
                 s.free(i)
                 raise
-        try:
-            self._wait(i, pid, wait, end)
-        finally:
-            if s.pids[i] == pid and msg.__class__ is not _bytes:
-                if self.e.big is msg:
-                    self._close()  # the rest of it would go out as the caller changes it
-                if s.payload[i] is msg:
-                    s.payload[i] = bytes(msg)  # pyright: ignore[reportArgumentType, reportCallIssue]
-        return pid
-
-    def _wait(self, i, pid, wait, end):
-        # what a callback publishes is stored together with the note that it ran, what the outbox hands over together
-        if wait and not self.busy:
-            while self.s.pids[i] == pid:
+        if wait:
+            while s.pids[i] == pid:
                 self._turn(end)
+        # what a callback publishes is stored together with the note that it ran, what the outbox hands over together
         elif self.e.up and not (self.store and (self.busy or self.store.cork)):
             self._step(-1)
+        return pid
 
     def subscribe(self, topic, qos=0, wait=True, timeout_ms=None):
         """Subscribe to a filter, or to several: [(filter, qos), ...] [3.8]. Made again with its QoS when the broker
@@ -310,37 +293,31 @@ class MQTTClient:
         """
         if isinstance(topic, (str, bytes, bytearray)):
             topic = ((topic, qos),)
-        elif not isinstance(topic, (list, tuple)):
-            raise ValueError("a filter or a list of (filter, qos) needed")
-        filters = []
-        wanted = bytearray()
-        for f, q in topic:
-            filters.append(bytes(wire.text(f, 1)))
-            wanted.append(wire.number(q, 2))
-        codes = self._filters(_SUBACK, filters, bytes(wanted), wait, timeout_ms)
-        if codes and 0x80 in codes:
-            raise MQTTException(0x80, "subscription refused: " + str(filters[codes.index(b"\x80")], "utf-8"))
-        return codes
+        return self._filters(_SUBACK, topic, wait, timeout_ms)
 
     def unsubscribe(self, topic, wait=True, timeout_ms=None):
         """Unsubscribe from a filter or a list of them [3.10]. Raises ValueError, OSError, ProtocolError."""
         if isinstance(topic, (str, bytes, bytearray)):
             topic = (topic,)
-        elif not isinstance(topic, (list, tuple)):
-            raise ValueError("a filter or a list of filters needed")
-        self._filters(_W_UNSUBACK, [bytes(wire.text(f, 1)) for f in topic], None, wait, timeout_ms)
+        self._filters(_W_UNSUBACK, topic, wait, timeout_ms)
 
-    def _filters(self, state, filters, qos, wait, timeout_ms):
-        if not filters or _len(filters) > _len(self.e.rx) - 2:
-            raise ValueError("filters: none, or more than rx_size - 2")
-        end = self._end(timeout_ms)
-        i = self._reserve(state, 0, filters, qos, wait, end)
-        if i < 0:
-            raise OSError(code("ENOBUFS", 105), "all slots are taken")
-        pid = self.s.pids[i]
+    def _filters(self, state, topics, wait, timeout_ms):
+        if not isinstance(topics, (list, tuple)) or not 0 < _len(topics) < _len(self.e.rx) - 1:
+            raise ValueError("a filter, or a list of 1 to rx_size - 2, needed")
+        filters = []
+        qos = bytearray()
+        for f in topics:
+            if state == _SUBACK:
+                f, q = f
+                qos.append(wire.number(q, 2))
+            filters.append(bytes(wire.text(f, 1)))
         self.granted = None
-        self._wait(i, pid, wait, end)
-        return self.granted
+        if self._slot(state, 0, filters, bytes(qos) if qos else None, wait, timeout_ms) is None:
+            raise OSError(code("ENOBUFS", 105), "all slots are taken")
+        codes = self.granted
+        if codes and 0x80 in codes:
+            raise MQTTException(0x80, "subscription refused: " + str(filters[codes.index(b"\x80")], "utf-8"))
+        return codes
 
     def disconnect(self, timeout_ms=None):
         """Send DISCONNECT [3.14] behind what is staged, and close; the broker drops the will. Never raises for a dead
@@ -444,15 +421,11 @@ class MQTTClient:
 
     def _event(self, ev):
         e = self.e
-        if ev == _PUBLISH:
-            self._deliver(0)
+        if ev == _PUBLISH or ev >= _PART:
+            self._deliver(ev)
         elif ev == _CONNACK:
             self._connack()
-        elif ev == _PART or ev == _DRAINED:
-            self._part(ev)
-        elif ev == _SUBACK:
-            self._suback()
-        elif ev == _W_UNSUBACK:
+        elif ev == _SUBACK or ev == _W_UNSUBACK:
             self._suback()
         elif self.store:
             self.store.acked(ev, e.pid)
@@ -468,55 +441,47 @@ class MQTTClient:
             if qos is not None and self.granted[i] == 0x80:
                 self.error = "subscription refused"
                 qos = None
-            self._subscribed(f, qos)
             i += 1
+            if self.subs.get(f) != qos:
+                if qos is None:
+                    del self.subs[f]
+                else:
+                    self.subs[f] = qos
+                if self.store:
+                    self.store.subscribed(f, qos)
 
-    def _subscribed(self, f, qos):
-        if self.subs.get(f) != qos:
-            if qos is None:
-                del self.subs[f]
-            else:
-                self.subs[f] = qos
-            if self.store:
-                self.store.subscribed(f, qos)
-
-    def _deliver(self, flags):
+    def _deliver(self, ev):
+        # a message; of one that is larger than rx the parts, for a view, else they are drained and it is acknowledged
         e = self.e
+        part = self.part
+        self.part = 2 if ev == _PART else 0  # should the view raise, the rest is dropped and not acknowledged
+        if part == 2:
+            return
+        part = part << 5 | e.hdr[0] & 15
+        if ev == _PART:
+            part |= 16
         state = None
         self.busy = True  # until it returns: then, or in _step when it raises, it is False again
         if self.view:
             state = self.view  # called from a local: one word less, and the frame stays off the heap
-            state = state(e.rx, e.t_end, e.p_off, e.p_end, e.hdr[0] & 15 | flags)
-        elif self.cb:
-            state = self._message
-            state = state(bytes(e.rx[2 : e.t_end]), bytes(e.rx[e.p_off : e.p_end]), e.hdr[0] & 1 == 1)
+            state = state(e.rx, e.t_end, e.p_off, e.p_end, part)
+        elif ev == _PUBLISH:
+            if self.cb:
+                state = self._message
+                state = state(bytes(e.rx[2 : e.t_end]), bytes(e.rx[e.p_off : e.p_end]), part & 1 == 1)
+        elif ev == _DRAINED:
+            self.error = "message larger than rx_size dropped"
         self.busy = False
-        if flags < 16 or flags == 32:
-            self._accept(state)
-
-    def _accept(self, state=None):
-        e = self.e
+        if ev == _PART:
+            self.part = 1
+            return
         if self.store:
-            self.store.seen(e.pid if e.hdr[0] & 4 else 0, state)
-        if e.hdr[0] & 6:
+            self.store.seen(e.pid if part & 4 else 0, state)
+        if part & 6:
             e.accept()
 
     def _message(self, topic, msg, retained):
         return self.cb(topic, msg, retained)
-
-    def _part(self, ev):
-        # a message larger than rx: in parts to a view, else drained and acknowledged
-        flags = (16 if ev == _PART else 0) | (32 if self.part else 0)
-        if self.part == 2:  # the view raised at an earlier part: not acknowledged
-            self.part = 0 if ev == _DRAINED else 2
-        elif self.view:
-            self.part = 2 if ev == _PART else 0
-            self._deliver(flags)
-            self.part = 1 if ev == _PART else 0
-        elif ev == _DRAINED:
-            self.part = 0
-            self.error = "message larger than rx_size dropped"
-            self._accept()
 
     def _lost(self, err, words):
         x = OSError(err, words)
