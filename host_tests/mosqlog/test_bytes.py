@@ -49,7 +49,7 @@ plain = anything.filter(lambda x: " (d" not in x)      # the one text that nobod
 pids = st.integers(0, 65535)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(st.binary(max_size=200), max_size=30))
 @example([b"\xff\xfe\0\0"])
 @example([b"99999999999999999999: Received PINGREQ from \xff"])
@@ -63,7 +63,7 @@ def test_any_bytes_are_survived(lines):
     assert analyser.lines == len(lines)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=700, deadline=None)
 @given(st.data())
 def test_damaged_lines_give_no_event_that_is_not_in_them(data):
     line = data.draw(st.sampled_from(LINES))
@@ -93,7 +93,7 @@ def test_damaged_lines_give_no_event_that_is_not_in_them(data):
                 assert str(value) in text or value == event.t, (line, event)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(LINES), st.binary(max_size=80)), max_size=60))
 def test_lines_in_any_order_never_upset_the_analyser(lines):
     parser, analyser = Parser(), Analyser(sequence=10)
@@ -109,7 +109,7 @@ def test_lines_in_any_order_never_upset_the_analyser(lines):
                 words.example(e)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(client=plain, topic=anything, pid=pids, qos=st.integers(0, 2), dup=st.booleans(), retain=st.booleans(),
        size_b=st.integers(0, 268435455), sent=st.booleans())
 def test_a_publish_of_any_names_is_read_back(client, topic, pid, qos, dup, retain, size_b, sent):
@@ -119,7 +119,7 @@ def test_a_publish_of_any_names_is_read_back(client, topic, pid, qos, dup, retai
         assert event == Publish(1795348562, sent, client, dup, qos, retain, pid, topic, size_b)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(client=anything, pid=pids, name=st.sampled_from(["PUBACK", "PUBREC", "PUBREL", "PUBCOMP"]), sent=st.booleans(),
        form=st.sampled_from(["Mid: ", "m"]))
 def test_an_ack_of_any_client_is_read_back(client, pid, name, sent, form):
@@ -127,7 +127,7 @@ def test_an_ack_of_any_client_is_read_back(client, pid, name, sent, form):
     assert parse.parse(line) == Ack(1795348562, sent, name, client, pid, None)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(client=anything.filter(lambda x: " [" not in x), how=st.sampled_from([
     (" closed its connection.", "closed", None), (" has exceeded timeout, disconnecting.", "timeout", None),
     (" disconnected.", "clean", None), (" already connected, closing old connection.", "takeover", None),
@@ -138,7 +138,7 @@ def test_an_end_of_any_client_is_read_back(client, how):
     assert parse.parse(f"Client {client}{words_of_end}") == Ended(None, client, name, address, "")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(client=anything, user=st.one_of(st.none(), anything.filter(lambda x: "(" not in x)),
        clean=st.booleans(), keepalive_s=pids)
 def test_a_connect_of_any_client_is_read_back(client, user, clean, keepalive_s):

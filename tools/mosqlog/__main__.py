@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from . import html, jsonl, read, terminal, words
 from .analyse import SEQUENCE, Analyser, Client
@@ -179,10 +179,10 @@ class _NoProgress(contextlib.nullcontext):
     def __enter__(self) -> _NoProgress:
         return self
 
-    def add_task(self, name: str, total: int) -> int:
-        return 0
+    def add_task(self, name: str, total: int) -> TaskID:
+        return TaskID(0)
 
-    def advance(self, task: int, b: int) -> None:
+    def advance(self, task: TaskID, b: int) -> None:
         pass
 
 

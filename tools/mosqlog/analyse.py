@@ -61,8 +61,13 @@ class Session:
                  "present", "will", "received", "sent", "merged")
 
     def __init__(self, start: float | None, address: str | None = None):
-        self.start, self.end, self.how, self.address = start, None, "open", address
-        self.user = self.protocol = self.clean = self.keepalive_s = self.present = None
+        self.start, self.how, self.address = start, "open", address
+        self.end: float | None = None
+        self.user: str | None = None
+        self.protocol: int | None = None
+        self.clean: bool | None = None
+        self.keepalive_s: int | None = None
+        self.present: bool | None = None    # the session, as the CONNACK said
         self.will: str | None = None        # its topic, "" when that was not logged
         self.received = self.sent = 0       # PUBLISH packets
         self.merged = 1
@@ -201,11 +206,11 @@ class Analyser:
         kind = type(event)
         t = event.t
         if t is not None and t != self.last:
-            if self.first is None:
-                self.first = self.last = t
             if self._at and t > self._at[0]:
                 self._look(t)
-            if t > self.last:       # lines can be a little out of order
+            if self.first is None or self.last is None:
+                self.first = self.last = t
+            elif t > self.last:     # lines can be a little out of order
                 self.last = t
         does = self._does.get(kind)
         if does:
@@ -393,13 +398,14 @@ class Analyser:
 
     def _end(self, client: Client, t: float | None, how: str, detail: str = "") -> None:
         session, client.now = client.now, None
+        assert session is not None
         session.end, session.how = t, how
         client.seen = t
         client.taken = None
         self._count(client, how, 1)
-        if t is not None and (session.start or self.first) is not None:
-            client.connected_s += max(0, t - (
-                self.first if session.start is None else session.start))
+        start = self.first if session.start is None else session.start
+        if t is not None and start is not None:
+            client.connected_s += max(0, t - start)
         if session.address:
             self._by_address.pop(session.address, None)
         self._ill(client, session, t, how, detail)
@@ -607,12 +613,12 @@ class Analyser:
         self._present(event.client).filters.pop(event.filter, None)
 
     def _will(self, event: parse.Will) -> None:
-        client = self.clients.get(event.client)
+        client = self.clients.get(event.client or "")
         if client and client.now:
             client.now.will = ""
 
     def _will_topic(self, event: parse.WillTopic) -> None:
-        client = self.clients.get(event.client)
+        client = self.clients.get(event.client or "")
         if client and client.now:
             client.now.will = event.topic
 

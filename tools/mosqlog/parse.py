@@ -310,7 +310,7 @@ def _connected(t: Time, text: str, start: int) -> Event | None:
     if user and len(user) > 1 and user[0] == user[-1] == "'":
         user = user[1:-1]
     # 1.6 and 2.0 print 1 and 2 for MQTT 3.1 and 3.1.1, 2.1 prints 3 and 4.
-    protocol = m[3] and {1: 3, 2: 4}.get(int(m[3]), int(m[3]))
+    protocol = {1: 3, 2: 4}.get(int(m[3]), int(m[3])) if m[3] else None
     return Connected(t, m[2], m[1], protocol, m[4] == "1", int(m[5]), user, text[4] == "b")
 
 
@@ -321,7 +321,7 @@ def _will(t: Time, text: str, start: int) -> Event | None:
 
 def _connack(t: Time, text: str, start: int) -> Event | None:
     m = _CONNACK.fullmatch(text, start)
-    return m and Connack(t, m[1], m[2] and m[2] == "1", int(m[3]))
+    return m and Connack(t, m[1], m[2] == "1" if m[2] else None, int(m[3]))
 
 
 def _publish(sent: bool) -> Made:
