@@ -176,6 +176,7 @@ class Store:
             elif self.gen:
                 journal.size = n
         self.taking = self.place
+        self.window = _len(self.found)  # slots that replay needs
 
     def _found(self, kind, b):
         if kind == 1:
@@ -214,11 +215,6 @@ class Store:
         self.found = [m for m in self.found if m[0] != pid]
 
     # the client's side
-
-    @property
-    def window(self):
-        """Slots that replay needs."""
-        return _len(self.found)
 
     def replay(self, session, subs, client_id, server):
         """Put what was found into the session and the client's subscriptions. Returns whether those must be made
