@@ -1,9 +1,11 @@
-"""Cut the power at every flash operation of every scene: `micropython powercut.py [--every N] [--sabotage NAME]
-[SCENE ...]`.
+"""Cut the power at every flash operation of every scene.
+
+    micropython powercut.py [--every N] [--histories N] [--sabotage NAME] [SCENE ...]
 
 Each cut is run whole (the operation is done, then it is dark) and torn (it is done by half), and again with a second
-cut in the life after; LinkOut and LinkIn are run with the link cut at each byte as well. The last line: `N cut
-points, N lost, N repeated, N out of order, N other faults`. Exit status 1 when one of them is not 0.
+cut in the life after. LinkOut and LinkIn are run with the link cut at each byte as well, Mixed in random histories of
+many cuts. The last line: `N cut points, N lost, N repeated, N out of order, N other faults`. Exit status 1 when one of
+them is not 0.
 """
 
 import gc
@@ -13,7 +15,7 @@ here = __file__.rsplit("/", 2)[0]
 sys.path.insert(0, here)
 sys.path.insert(0, here + "/../firmware/lib")
 
-from power.scenes import PRODUCT, SCENES  # noqa: E402
+from power.scenes import PRODUCT, RANDOM, SCENES  # noqa: E402
 from umqtt.store import Store  # noqa: E402
 
 SHOWN = 8
@@ -70,14 +72,14 @@ SABOTAGE = {f.__name__: f for f in (lazy_pubrec, late_put, no_place, lazy_seen)}
 
 
 def run(scene, cuts):
-    """One history: a life for each (operation, torn), then one without a cut. Returns the scene at its end."""
-    for at, torn in cuts:
-        if scene.life(at, torn)[1]:
-            break
-    else:
-        if not scene.life()[1]:
-            raise AssertionError("the last life did not end")
-    return scene
+    """One history: a life for each (operation, torn) until one reaches its end, else one without a cut. Returns the
+    number of lives that were cut."""
+    for n in range(len(cuts)):
+        if scene.life(*cuts[n])[1]:
+            return n
+    if not scene.life()[1]:
+        raise AssertionError("the last life did not end")
+    return len(cuts)
 
 
 class Count:
@@ -88,10 +90,11 @@ class Count:
         self.bad = []
         self.twice = 0
 
-    def add(self, scene, cuts, words, points):
+    def add(self, scene, cuts, words, points=0):
+        """`points`: cuts that this history has besides those of the power."""
         gc.collect()
         try:
-            run(scene, cuts)
+            points += run(scene, cuts)
             lost, repeated, order, faults = scene.verdict()
         except Exception as e:
             lost = repeated = order = 0
@@ -117,11 +120,11 @@ def every_operation(kind, step):
     """Power fails at each operation, whole and torn, and at another one in the life after."""
     count = Count()
     ops = kind().life()[0]
-    count.add(kind(), [], "no cut", 0)
+    count.add(kind(), [], "no cut")
     for k in range(1, ops + 1, step):
         second = k * 7 % ops + 1
         for cuts in ([(k, False)], [(k, True)], [(k, True), (second, True)], [(k, False), (second, False)]):
-            count.add(kind(), cuts, "power cut at %s" % cuts, len(cuts))
+            count.add(kind(), cuts, "power cut at %s" % cuts)
     count.show(kind.__name__, "%d operations" % ops)
     return count.n
 
@@ -142,25 +145,43 @@ def every_byte(kind, step):
             for torn in (False, True) if k else (False,):
                 scene = kind()
                 scene.cut_link(**plan)
-                count.add(scene, [(k, torn)] if k else [], "link %s, power cut at %d" % (plan, k), 1)
+                count.add(scene, [(k, torn)] if k else [], "link %s, power cut at %d" % (plan, k), 0 if k else 1)
     count.show(kind.__name__, "%d + %d bytes" % (link.out_b, link.in_b))
+    return count.n
+
+
+def at_random(kind, histories):
+    """Histories that only their number decides: up to ten lives are cut somewhere."""
+    count = Count()
+    for seed in range(histories):
+        scene = kind()
+        scene.seed = seed * 7919 + 1
+        cuts = [(1 + scene.any(70), scene.any(2) == 1) for _ in range(scene.any(10) + 1)]
+        count.add(scene, cuts, "history %d, power cut at %s" % (seed, cuts))
+    count.show(kind.__name__, "%d histories" % histories)
     return count.n
 
 
 def main(args):
     step = 1
+    histories = 400
     names = []
     while args:
         a = args.pop(0)
         if a == "--every":
             step = int(args.pop(0))
+        elif a == "--histories":
+            histories = int(args.pop(0))
         elif a == "--sabotage":
             SABOTAGE[args.pop(0)]()
         else:
             names.append(a)
     total = [0, 0, 0, 0, 0]
-    for name in names or sorted(SCENES) + sorted(PRODUCT):
-        n = every_byte(PRODUCT[name], step) if name in PRODUCT else every_operation(SCENES[name], step)
+    for name in names or sorted(SCENES) + sorted(PRODUCT) + sorted(RANDOM):
+        if name in RANDOM:
+            n = at_random(RANDOM[name], histories)
+        else:
+            n = every_byte(PRODUCT[name], step) if name in PRODUCT else every_operation(SCENES[name], step)
         for i in range(5):
             total[i] += n[i]
     print("%d cut points, %d lost, %d repeated, %d out of order, %d other faults" % tuple(total))

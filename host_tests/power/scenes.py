@@ -441,6 +441,66 @@ class LinkIn(Receive, LinkOut):
         self.online(self.st, None, self.all_here)
 
 
+class Mixed(Receive):
+    """Readings of any size, incoming messages, links that end, in the order that `seed` decides; both ways count."""
+
+    readings = 12
+    messages = 6
+    inflight = 3
+    seed = 1
+
+    def any(self, n):
+        """0 to n - 1."""
+        self.seed = (self.seed * 1103515245 + 12345) & 0x3FFFFFFF
+        return (self.seed >> 8) % n
+
+    def ended(self, c, outbox):
+        if len(self.taken) < self.readings or self.sent < self.messages:
+            return False
+        return not outbox.waiting and not c.inflight and self.all_here()
+
+    def turn(self, c, outbox):
+        if not c.isconnected():
+            c.connect()
+        if IN not in c.subs:
+            c.subscribe(IN, 2)
+        what = self.any(10)
+        if what < 3 and len(self.taken) < self.readings:
+            self.padding = b" " * self.any(200)
+            self.take(outbox)
+        elif what < 5 and self.sent < self.messages:
+            self.sent += 1
+            self.broker.inject(IN.decode(), b"%d" % self.sent, 2)
+        elif what == 5:
+            self.world.link.end(("fin", "rst")[self.any(2)])
+        outbox.drain(c)
+        c.poll(self.any(3))
+        self.world.clock.sleep_ms(1)
+
+    def live(self):
+        self.st = store = self.store()
+        outbox = self.outbox(store)
+        c = self.client(store)
+        for _ in range(TURNS):
+            try:
+                self.turn(c, outbox)
+            except OSError as e:
+                if e.errno == 28:
+                    raise
+            if self.ended(c, outbox):
+                break
+        else:
+            raise AssertionError("no end: in flight %d" % c.inflight)
+        c.disconnect()
+        store.close()
+
+    def verdict(self):
+        inward = Receive.verdict(self)
+        outward = Scene.verdict(self)
+        return inward[0] + outward[0], inward[1] + outward[1], inward[2] + outward[2], self.broker.violations
+
+
 _ALL = (Send, Large, Batch, Qos1, Direct, Forgetful, Receive, Relay, Latest, Full, FlashFull, RtcReset, RtcFull)
 SCENES = {s.__name__: s for s in _ALL}
+RANDOM = {"Mixed": Mixed}
 PRODUCT = {s.__name__: s for s in (LinkOut, LinkIn)}

@@ -56,9 +56,18 @@ def test_one_message_arrives_once_though_link_and_power_fail(scene: str) -> None
     assert counts[1:] == [0, 0, 0, 0], text
 
 
+def test_nothing_is_lost_or_repeated_in_random_histories() -> None:
+    counts, text = powercut("--histories", "60", "Mixed")
+    assert counts[0] > 60, text
+    assert counts[1:] == [0, 0, 0, 0], text
+
+
 @pytest.mark.parametrize(
     ("sabotage", "scene"),
-    [("lazy_pubrec", "Send"), ("late_put", "Direct"), ("no_place", "Send"), ("lazy_seen", "Receive")],
+    [
+        ("lazy_pubrec", "Send"), ("late_put", "Direct"), ("no_place", "Send"), ("lazy_seen", "Receive"),
+        ("no_place", "Mixed"),
+    ],
 )
 def test_the_cuts_see_a_store_that_writes_too_late(sabotage: str, scene: str) -> None:
     counts, text = powercut("--sabotage", sabotage, scene)
