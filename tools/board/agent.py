@@ -223,9 +223,7 @@ class Agent:
         self.names = {"__name__": "__main__"}
 
     def receive(self):
-        self.poller.poll()
-        for _ in range(2):  # a Ctrl-C that came too late is raised here, not inside the read
-            pass
+        self.poller.poll()  # a Ctrl-C that comes too late ends this, and never the reading
         head = self.control.read(9)
         if len(head) < 9:
             sys.exit()
@@ -245,11 +243,9 @@ class Agent:
                 micropython.kbd_intr(3)
                 self.reply("B", job.number)
             job.run(self.names)
-        self.reply("N", job.number)
-        for _ in range(2):  # a Ctrl-C from before that is raised here: inside gc.collect() it leaves the heap locked
-            pass
         self.reserve = None
-        gc.collect()
+        gc.collect()  # first of all: a Ctrl-C inside a collection leaves the heap locked, which the next one undoes
+        self.reply("N", job.number)
         if self.fake and self.fake.rtc[0] != self.rtc:
             self.rtc = self.fake.rtc[0]
             self.reply("M", job.number, self.rtc)

@@ -188,13 +188,14 @@ class Board:
     def feed(self, data: bytes) -> None:
         """Bytes from the host.
 
-        A port without DTR and RTS has no way to reset the board, so it is done for it: a SYNC frame at an idle
-        prompt or a dead board enters the loader, Enter and Ctrl-C in the loader start the program.
+        A port without DTR and RTS has no way to reset the board, so it is done for it: a SYNC frame enters the
+        loader, and Ctrl-C outside of the loader's packets starts the program.
         """
         sync = data.startswith(b"\xc0\x00\x08")
         if self._rom:
-            if data.startswith(b"\r\x03"):
+            if self._rom.between_packets and data[:1] != b"\xc0" and b"\x03" in data:
                 self.reset()
+                data = data[data.index(b"\x03") + 1 :]  # it has done its work: there is nothing to interrupt yet
             else:
                 self._rom.feed(data)
                 return

@@ -142,6 +142,11 @@ class RomLoader:
         """Say what the ROM says when it enters download mode."""
         self._send(self._silicon.greeting)
 
+    @property
+    def between_packets(self) -> bool:
+        """Whether what comes next begins a packet, or is noise."""
+        return not self._frame
+
     def feed(self, data: bytes) -> None:
         """Take bytes from the host and answer every whole packet in them."""
         for byte in data:
@@ -229,12 +234,12 @@ class RomLoader:
         if self._esp8266 and not self.stub:
             # this ROM erases more than it is told to, and esptool asks for less in turn
             sectors, head = erase_b // SECTOR_B, 16 - at // SECTOR_B % 16
-            end = at + SECTOR_B * (2 * sectors if sectors <= head else sectors + head)
+            more = at + SECTOR_B * (2 * sectors if sectors <= head else sectors + head)
+            end = max(end, min(more, self._flash.size_b))
         erased = at
         if self.stub and packed:
             self._flash.program(max(end - 1, 0), b"\xff")  # in range? The stub erases as it goes
         elif end > at:
-            end = min(end, self._flash.size_b) if self._esp8266 else end
             self._flash.erase(at, end - at)
             erased = (end + SECTOR_B - 1) // SECTOR_B * SECTOR_B
         self._download = _Download(at, end, erased, zlib.decompressobj() if packed else None)

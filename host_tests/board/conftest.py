@@ -1,0 +1,143 @@
+"""Virtual boards, images for them, and a Mosquitto: each board a process of its own, ended with the test."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tools.board import standin
+from tools.board.nor import NorFlash
+from tools.broker import Broker, BrokerError
+from tools.chips import CHIPS, MIB
+
+ROOT = Path(__file__).resolve().parents[2]
+START_TIMEOUT_S = 30
+ESP8266_HEAP_B = 38 * 1024  # all of it: what the firmware as .mpy files needs today
+ENV = {k: v for k, v in os.environ.items() if not k.startswith("UMQTT_") and k not in ("PORT", "FIRMWARE", "BOARD")}
+
+
+class BoardProcess:
+    """A virtual board that runs. `port`: what esptool and mpremote are given; `flash`: its flash file."""
+
+    def __init__(self, folder: Path, chip: str, *options: str):
+        self.chip = chip
+        self.flash = folder / "flash"
+        self.link = folder / "port"
+        self.log = folder / "board.log"
+        command = [sys.executable, "-m", "tools.board", "--chip", chip, "--flash", str(self.flash), "-v"]
+        command += ["--link", str(self.link), *options]
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log)
+        ready, _, _ = select.select([self.process.stdout], [], [], START_TIMEOUT_S)
+        line = self.process.stdout.readline().decode() if ready else ""
+        assert " on " in line, "the board does not start: " + self.log.read_text()
+        self.port = line.split(" on ")[1].strip()
+
+    def ended(self) -> bool:
+        """Whether the board was unplugged within the time it takes a tool to give up."""
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def wait_log(self, text: str, timeout_s: float = 10) -> bool:
+        """Whether the board's own log says it in time."""
+        end = time.monotonic() + timeout_s
+        while time.monotonic() < end:
+            if text in self.log.read_text():
+                return True
+            time.sleep(0.02)
+        return False
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def boards(tmp_path):
+    """boards(chip, *options, name="a") starts one; the same name again: the same flash."""
+    running = []
+
+    def start(chip="esp32", *options, name="a"):
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        board = BoardProcess(folder, chip, *options)
+        running.append(board)
+        return board
+
+    yield start
+    for board in running:
+        board.stop()
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory):
+    """images[chip]: a stand-in image that esptool accepts and the virtual board starts."""
+    folder = tmp_path_factory.mktemp("images")
+    found = {}
+    for chip in ("esp32", "esp8266"):
+        found[chip] = folder / (chip + ".bin")
+        standin.build(chip, found[chip])
+    return found
+
+
+@pytest.fixture
+def flashed(boards, images, tmp_path):
+    """flashed(chip, *options, name=...): a board that left the factory with MicroPython on it, and no files."""
+
+    def start(chip="esp32", *options, name="a"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        flash = NorFlash(str(tmp_path / name / "flash"), 4 * MIB)
+        flash.program(CHIPS[chip].image_offset, images[chip].read_bytes())
+        flash.close()
+        return boards(chip, *options, name=name)
+
+    return start
+
+
+@pytest.fixture
+def broker(tmp_path):
+    try:
+        with Broker(tmp_path) as running:
+            yield running
+    except BrokerError as e:
+        pytest.skip("no broker: %s; `make setup` gets Mosquitto" % e)
+
+
+def run(*command: str, timeout_s: float = 100, env=None) -> subprocess.CompletedProcess:
+    """Run to the end; stdout holds both outputs."""
+    return subprocess.run(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        timeout=timeout_s, env={**ENV, **(env or {})},
+    )  # fmt: skip
+
+
+def tool(name: str, *arguments: str, **more) -> subprocess.CompletedProcess:
+    """One of the project's host tools."""
+    return run(sys.executable, str(ROOT / "tools" / (name + ".py")), *arguments, **more)
+
+
+def mpremote(board: BoardProcess, *arguments: str, **more) -> subprocess.CompletedProcess:
+    """The stock mpremote."""
+    return run(sys.executable, "-m", "mpremote", "connect", board.port, *arguments, **more)
+
+
+def config(broker: Broker, **more) -> dict:
+    """What config.json holds on a board of the tests."""
+    return {
+        "wifi_ssid": "host", "wifi_password": "password", "broker": "127.0.0.1", "port": broker.port,
+        "interval_s": 0.5, "ntp_host": "", "sensors": [{"type": "internal", "name": "chip"}], **more,
+    }  # fmt: skip
