@@ -135,7 +135,7 @@ class Sleeper(DurableNode):
                 wifi.connect(min(limit_ms, self.left_ms() // 2), self.bssid, self.address)
                 self.uses += 1
             except OSError:
-                self.uses = _MOST_USES
+                pass  # it may be another access point now: ask for any
         if not wifi.isconnected():
             wifi.connect(min(limit_ms, self.left_ms()))
             self.bssid, self.address = wifi.place()

@@ -43,7 +43,7 @@ class Wifi:
                 words = [".".join([str(b) for b in address[i : i + 4]]) for i in (0, 4, 8, 12)]
                 sta.ifconfig(tuple(words))  # pyright: ignore[reportArgumentType]
             elif self.fixed:
-                sta.ifconfig("dhcp")
+                sta.ifconfig("dhcp")  # pyright: ignore[reportArgumentType]
             self.fixed = bool(address)
             if bssid:
                 sta.connect(self.ssid, self.password, bssid=bssid)

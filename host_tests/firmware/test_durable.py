@@ -160,6 +160,15 @@ def test_the_budget_holds_whatever_is_missing():
             equal(b.node.waiting() + len(b.seqs()) >= 6, True)
 
 
+def test_the_budget_holds_when_the_remembered_access_point_is_gone():
+    with Board(awake_ms=5000, wifi_timeout_s=60, watchdog_s=0) as b:
+        b.sleep(2)
+        fake_board.script["join_ms"] = 99000
+        b.sleep(1)
+        equal([a[2] for a in network.WLAN(network.STA_IF).asked], [network.BSSID, None])
+        assert max(b.awake_ms) <= 5600, b.awake_ms
+
+
 def test_in_flight_and_waiting_readings_survive_a_power_cut_on_flash():
     for cut in range(30, 900, 60):
         with Board(keep_in="flash") as b:

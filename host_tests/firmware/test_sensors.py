@@ -53,8 +53,10 @@ def test_ds18b20_that_is_missing_or_garbled_is_said_in_words():
 
 def test_ds18b20_after_power_on_is_no_reading_but_a_real_85_is():
     World()
-    s = sensor("ds18b20", {"ds18b20 5": [85.0, 83.0, 85.0]}, pin=5)
+    s = sensor("ds18b20", {"ds18b20 5": [85.0, 20.0, 85.0, 83.0, 85.0]}, pin=5)
     s.probe()
+    assert "before any conversion" in str(raises(OSError, s.read))
+    equal(s.read(), [2000])
     assert "before any conversion" in str(raises(OSError, s.read))
     equal(s.read(), [8300])
     equal(s.read(), [8500])
