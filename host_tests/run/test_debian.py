@@ -13,6 +13,7 @@ import debian
 APT = """#!/bin/sh
 case "$*" in *--print-uris*) exit 0;; esac
 suite=$(basename "$PWD")
+[ "$1 $2" = "-q -c" ] && [ -r "$3" ] && shift 3
 echo "$suite $*" >>"$CALLS"
 case "$*" in
   *update*) case " $BAD " in *" $suite "*) echo "E: $suite: Hash Sum mismatch"; exit ${BAD_STATUS:-100};; esac;;
@@ -44,8 +45,8 @@ def test_a_suite_in_the_middle_of_a_sync_is_tried_twice_then_the_next_is_taken(m
     assert debian.unpack(["mosquitto"], ("trixie", "forky"), "i386", mirror / "root") == "forky"
     assert (mirror / "root" / "from").read_text() == "forky\n"
     assert (tmp_path / "calls").read_text().splitlines() == [
-        "trixie -q update", "trixie -q update", "forky -q update",
-        "forky -q -y --download-only --no-remove install mosquitto",
+        "trixie update", "trixie update", "forky update",
+        "forky -y --download-only --no-remove install mosquitto",
     ]  # fmt: skip
 
 

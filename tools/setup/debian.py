@@ -4,6 +4,7 @@ apt checks the signature of the suite and the hash of every package; `dpkg-deb -
 lists, cache and status of its own, so neither root nor the system's package lists are needed or changed.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -76,10 +77,12 @@ class _Apt:
 
     def run(self, *args: str) -> None:
         """Raises NotAvailable with apt's own words; blocks for APT_TIMEOUT_S at most."""
-        env = dict(os.environ, APT_CONFIG=str(self.tmp / "apt.conf"), LC_ALL="C.UTF-8")
+        # -c is read after the system's own configuration (a proxy is taken from there, its hooks are not)
+        command = ["apt-get", "-q", "-c", str(self.tmp / "apt.conf"), *args]
+        env = dict(os.environ, LC_ALL="C.UTF-8")
         try:
             done = subprocess.run(
-                ["apt-get", "-q", *args], cwd=str(self.tmp), env=env, timeout=APT_TIMEOUT_S, text=True,
+                command, cwd=str(self.tmp), env=env, timeout=APT_TIMEOUT_S, text=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
@@ -98,8 +101,12 @@ def _keyring(tmp: Path) -> str:
     if os.access(KEYRING, os.R_OK):
         return KEYRING
     apt = _Apt(tmp / "keyring", machine_arch(), "/etc/apt/sources.list", "/etc/apt/sources.list.d")
-    apt.run("update")
-    apt.run("download", KEYRING_PACKAGE)
+    with contextlib.suppress(NotAvailable):  # a third party's source that is out of reach does not matter
+        apt.run("update")
+    try:
+        apt.run("download", KEYRING_PACKAGE)
+    except NotAvailable as e:
+        raise NotAvailable("no Debian keys, get them with `apt install %s` (%s)" % (KEYRING_PACKAGE, e)) from None
     for deb in apt.tmp.glob("*.deb"):
         subprocess.run(["dpkg-deb", "-x", str(deb), str(apt.tmp / "root")], check=True)
     return str(apt.tmp / "root") + KEYRING
