@@ -1,20 +1,25 @@
 """Kill the firmware, the link and the broker at random, and count every reading at an independent client.
 
-    python tools/kills.py [N] [--seed S] [--qos Q] [--broker-kill] [--peers FOLDER]
+    python tools/kills.py [N] [--seed S] [--qos Q] [--broker-kill] [--app] [--forget] [--peers FOLDER]
 
 A real MicroPython runs host_tests/power/node.py (store and outbox on) against a real Mosquitto with persistence,
 through a proxy. N times it is killed with SIGKILL; between, links are cut after some bytes or stalled, and the broker
 is stopped (SIGTERM, so that its database is whole) and started. A paho-mqtt client with a kept session counts.
+
 --broker-kill: SIGKILL for the broker too. It forgets what it had acknowledged since it last saved: what is missing
-must stand acknowledged in its log, and what it hands out twice is its own. --peers FOLDER: FOLDER/umqtt/robust.py of
-micropython-lib in the firmware's place, for comparison. Exit status: 0 nothing lost and nothing twice, 1 else, 2
-MicroPython or Mosquitto is missing.
+must stand acknowledged in its log, and what it hands out twice is its own.
+--app: the whole firmware, as `make run` runs it, with its readings kept on flash.
+--forget: the firmware loses its journal at each start. --peers FOLDER: FOLDER/umqtt/robust.py of micropython-lib in
+the firmware's place. Both for comparison.
+
+Exit status: 0 nothing lost and nothing twice (in QoS 1: nothing lost), 1 else, 2 MicroPython or Mosquitto is missing.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import os
 import random
 import shutil
@@ -30,11 +35,14 @@ from pathlib import Path
 import paho.mqtt.client as paho
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "host_tests")]
+sys.path[:0] = [str(ROOT), str(ROOT / "host_tests")]
 
-import broker as brokers  # noqa: E402
 import run_mpy  # noqa: E402
-from mosqlog import parse  # noqa: E402
+
+from tools import broker as brokers  # noqa: E402
+from tools.build import build  # noqa: E402
+from tools.host_board import HostBoard  # noqa: E402
+from tools.mosqlog import parse  # noqa: E402
 
 CONF = """\
 listener {port} 127.0.0.1
@@ -48,6 +56,7 @@ log_type all
 NODE = ROOT / "host_tests" / "power" / "node.py"
 PEER_NODE = ROOT / "host_tests" / "power" / "peer_node.py"
 INTERVAL_MS = 10
+HEAP_KB = 56  # the least of an ESP32
 START_TIMEOUT_S = 20
 END_TIMEOUT_S = 90
 QUIET_S = 5
@@ -173,7 +182,10 @@ class Counter:
             raise brokers.BrokerError("the counting client is not let in")
 
     def _message(self, client: object, userdata: object, m: paho.MQTTMessage) -> None:
-        self.came.append(int(m.topic.split("/")[1]))
+        if m.payload.startswith(b"{"):  # the whole firmware's: it counts from 1
+            self.came.append(json.loads(m.payload)["seq"] - 1)
+        elif not m.topic.endswith("/status"):
+            self.came.append(int(m.topic.split("/")[1]))
         self.last_s = time.monotonic()
 
     def end(self) -> None:
@@ -212,6 +224,50 @@ class Node:
         return int(last[0].split()[1]) if last and last[0].startswith("taken ") else -1
 
 
+class App:
+    """The whole firmware in Node's place: the board of `make run`, its readings kept on flash."""
+
+    def __init__(self, folder: Path, port: int, qos: int) -> None:
+        build(folder / "board")
+        config = {
+            "wifi_ssid": "kills", "broker": "127.0.0.1", "port": port, "client_id": "node", "topic": "kills",
+            "qos": qos, "interval_s": 0.1, "timeout_s": 2, "keepalive_s": 5, "ntp_host": "", "keep_in": "flash",
+            "stop_pin": HostBoard.STOP_PIN,
+            "sensors": [{"type": "dht22", "pin": 4, "name": "room"}],
+        }  # fmt: skip
+        self.board = HostBoard(folder / "board", config, HEAP_KB)
+        self.log = self.board.log
+
+    def start(self) -> None:
+        self.board._start()
+
+    def kill(self) -> bool:
+        """Returns whether it was alive."""
+        process = self.board.running
+        alive = process is not None and process.poll() is None
+        if process:
+            process.kill()
+            process.wait()
+        return alive
+
+    def end(self) -> int:
+        """Press the stop button; start it again until all that waits was sent. Returns how many readings it took."""
+        ask = (
+            "import sys; sys.path.insert(0, %r); from umqtt.store import *; from umqtt.outbox import *;"
+            "s = Store(FileJournal('journal')); o = Outbox('queue', s); print(o.next, o.waiting, s.window)"
+        ) % str(ROOT / "firmware" / "lib")
+        for _ in range(8):
+            time.sleep(2)
+            self.board.stop()
+            got = subprocess.run([run_mpy.interpreter(), "-c", ask], cwd=self.board.root, stdout=subprocess.PIPE)
+            taken, waiting, in_flight = (int(n) for n in got.stdout.split())
+            if not waiting and not in_flight:
+                return taken
+            (self.board.root / "stop").unlink()
+            self.start()
+        return -1
+
+
 def acknowledged(log: Path) -> set[int]:
     """The readings that the broker acknowledged to the node, as its log says."""
     topics: dict[int, str] = {}
@@ -227,7 +283,7 @@ def acknowledged(log: Path) -> set[int]:
     return acked
 
 
-def chaos(args: argparse.Namespace, node: Node, proxy: Proxy, broker: Broker) -> dict[str, int]:
+def chaos(args: argparse.Namespace, node: Node | App, proxy: Proxy, broker: Broker) -> dict[str, int]:
     """Returns what was done how often."""
     rnd = random.Random(args.seed)
     did = {"killed": 0, "broker restarts": 0, "stalls": 0}
@@ -245,7 +301,7 @@ def chaos(args: argparse.Namespace, node: Node, proxy: Proxy, broker: Broker) ->
             broker.stop(signal.SIGKILL if args.broker_kill else signal.SIGTERM)
             time.sleep(rnd.uniform(0, 0.3))
             broker.start()
-        time.sleep(rnd.uniform(0.02, 0.6))
+        time.sleep(rnd.uniform(0.5, 2.5) if args.app else rnd.uniform(0.02, 0.6))
         did["killed"] += node.kill()
         node.start()
     return did
@@ -287,7 +343,7 @@ def run(args: argparse.Namespace, folder: Path) -> int:
         counter = Counter(broker.port)
         command = [micropython, str(PEER_NODE if args.peers else NODE), str(state), str(proxy.port)]
         command += [str(args.qos), str(INTERVAL_MS), args.peers or str(args.forget)]
-        node = Node(command, folder)
+        node = App(folder, proxy.port, args.qos) if args.app else Node(command, folder)
         did = chaos(args, node, proxy, broker)
         proxy.cut_after_b = 0
         (state / "stop").touch()
@@ -317,6 +373,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="the same chaos again (its timing differs)")
     parser.add_argument("--qos", type=int, default=2, choices=(1, 2))
     parser.add_argument("--broker-kill", action="store_true", help="SIGKILL for the broker too")
+    parser.add_argument("--app", action="store_true", help="the whole firmware, as `make run` runs it, keep_in flash")
     parser.add_argument("--forget", action="store_true", help="the firmware loses its journal at each start")
     parser.add_argument("--peers", default="", help="folder with micropython-lib's umqtt/robust.py")
     args = parser.parse_args()

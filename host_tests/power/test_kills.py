@@ -29,6 +29,12 @@ def test_each_reading_arrives_once_though_everything_is_killed() -> None:
     assert counts[0] > 20 and counts[0] == counts[1] and counts[2:] == [0, 0, 0], text
 
 
+def test_each_reading_of_the_whole_firmware_arrives_once() -> None:
+    status, counts, text = kills("4", "--seed", "2", "--app")
+    assert status == 0, text
+    assert counts[0] > 10 and counts[0] == counts[1] and counts[2:] == [0, 0, 0], text
+
+
 def test_a_firmware_that_forgets_its_journal_is_seen() -> None:
     status, counts, text = kills("8", "--seed", "1", "--forget")
     assert status == 1, text
