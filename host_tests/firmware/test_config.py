@@ -136,3 +136,16 @@ def test_taking_it_prints_what_is_wrong_and_leaves_no_module_behind():
         sys.modules["config"] = config
     equal(len(said), 1)
     assert "is missing" in str(said[0][0])
+
+
+def test_the_page_about_the_firmware_lists_every_key_with_its_default():
+    with open(on_board.ROOT + "/docs/firmware.md") as f:
+        page = f.read()
+    for key, default, _, _, words in config._KEYS:
+        row = [line for line in page.split("\n") if line.startswith("| `%s` |" % key)]
+        equal(len(row), 1, key)
+        assert row[0].endswith("| %s |" % words), row
+        if default is None:
+            assert "| needed |" in row[0]
+        elif not isinstance(default, tuple):
+            assert "| `%s` |" % json.dumps(default) in row[0], row
