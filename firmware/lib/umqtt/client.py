@@ -167,8 +167,8 @@ class MQTTClient:
         if not present or self.protocol == 3:
             self.resub = self.resub or _len(self.subs) > 0
         self.s.resume(present)
-        if self.store:
-            self.store.resumed(present)
+        if self.store and not present:
+            self.store.rewrite()
         self.resumed = present
 
     def isconnected(self):

@@ -197,7 +197,7 @@ class Outbox:
                         break
                     done += 1
                     if keep and self.counts:
-                        self._count(b[16 : 16 + k], -1)
+                        self.counts[b[16 : 16 + k]] -= 1
                 if st.place <= n:
                     st.mark(n + 1)
         finally:
@@ -223,11 +223,12 @@ class Outbox:
             self.store.sync()
             self._unstage()
 
-    def _files(self, last):
-        # records' bodies in files, of messages above number `last`
-        for seg in self.segs[:]:
+    def _waiting(self, staged=True):
+        # records' bodies of what waits, in files and then, if asked for, in the stage
+        last = self.store.place - 1
+        for seg in self.segs + [-1] if staged else self.segs[:]:
             bad = [0]
-            with open(self._name(seg), "rb") as f:
+            with BytesIO(self.staged) if seg < 0 else open(self._name(seg), "rb") as f:
                 for kind, b in records(f, bad):
                     n = unpack_from(">I", b)[0]
                     if n > last:  # an interrupted squeeze leaves some twice
@@ -240,18 +241,6 @@ class Outbox:
         self.bad = seg
         self.report = "outbox: %d B damaged in %s" % (n, self._name(seg))
 
-    def _waiting(self):
-        last = self.store.place - 1
-        for b in self._files(last):
-            last = unpack_from(">I", b)[0]
-            yield b
-        for kind, b in records(BytesIO(self.staged), [0]):  # pyright: ignore[reportArgumentType, reportCallIssue]
-            if unpack_from(">I", b)[0] > last:
-                yield b
-
-    def _count(self, topic, n):
-        self.counts[topic] = self.counts.get(topic, 0) + n
-
     def _useless(self, b):
         # whether the message expired, or enough newer ones of its topic wait: then it is passed over, and counted so
         n, taken, expire_s, b0, keep, k = unpack_from(">IIIBBH", b)
@@ -261,7 +250,8 @@ class Outbox:
             self.counts = {}
             for m in self._waiting():
                 if m[13]:
-                    self._count(m[16 : 16 + (m[14] << 8 | m[15])], 1)
+                    t = m[16 : 16 + (m[14] << 8 | m[15])]
+                    self.counts[t] = self.counts.get(t, 0) + 1
         if expire_s and (taken < _SET_S) == (now < _SET_S) and now - taken > expire_s:
             self.expired += 1
         elif keep and self.counts[topic] > keep:
@@ -269,7 +259,7 @@ class Outbox:
         else:
             return False
         if keep:
-            self._count(topic, -1)
+            self.counts[topic] -= 1
         return True
 
     def _squeeze(self):
@@ -279,7 +269,7 @@ class Outbox:
         self.counts = None
         n = self.segment_b
         left = 0
-        for b in self._files(self.store.place - 1):
+        for b in self._waiting(False):
             if not self._useless(b):
                 n += _len(b) + 7
                 if n > self.segment_b:
@@ -294,7 +284,7 @@ class Outbox:
         self.tail = self.segment_b
         segs = []
         f = None
-        for b in self._files(self.store.place - 1):
+        for b in self._waiting(False):
             if self._useless(b):
                 continue
             r = bytearray()

@@ -182,37 +182,38 @@ class Store:
         if kind == 1:
             self.gen, self.who, self.place, self.pid = unpack_from(">IIIH", b)
             self.state = b[14:]
-        elif kind == _PUT:
-            self.place, self.pid, b0, n = unpack_from(">IHBH", b)
-            self._drop(self.pid)
-            self.found.append([self.pid, b0, b[9 : 9 + n], b[9 + n :]])
         elif kind == _SUBSCRIBED:
             self.subs[b[1:]] = b[0]
         elif kind == _UNSUBSCRIBED:
             self.subs.pop(b, None)
         elif kind == _PLACE:
             self.place = unpack_from(">I", b)[0]
-        else:
+        elif kind == _SEEN or kind == _PUBREL:
             pid = unpack_from(">H", b)[0]
-            if kind == _PUBREC:
-                for m in self.found:
-                    if m[0] == pid:
-                        m[2] = m[3] = None
-                        return
-                self.found.append([pid, 4, None, None])
-            elif kind == _SEEN:
-                if pid and pid not in self.held:
+            if pid in self.held:
+                self.held.remove(pid)
+            if kind == _SEEN:
+                if pid:
                     self.held.append(pid)
                 if _len(b) > 2:
                     self.state = b[3:]
-            elif kind == _PUBREL:
-                if pid in self.held:
-                    self.held.remove(pid)
+        else:
+            i = self._slot(unpack_from(">H", b, 4 if kind == _PUT else 0)[0])
+            if kind == _PUBREC:
+                self.found[i][2:] = (None, None)
+            elif kind == _PUT:
+                self.place, self.pid, b0, n = unpack_from(">IHBH", b)
+                self.found.append([self.found.pop(i)[0], b0, b[9 : 9 + n], b[9 + n :]])
             else:
-                self._drop(pid)
+                self.found.pop(i)
 
-    def _drop(self, pid):
-        self.found = [m for m in self.found if m[0] != pid]
+    def _slot(self, pid):
+        # the index of message `pid` in found; a new one, as if its PUBREC had come, when it is not there
+        for i in range(_len(self.found)):
+            if self.found[i][0] == pid:
+                return i
+        self.found.append([pid, 4, None, None])
+        return _len(self.found) - 1
 
     # the client's side
 
@@ -254,7 +255,8 @@ class Store:
         return changed and _len(subs) > 0
 
     def rewrite(self):
-        """What stands in the journal is no longer true: a snapshot replaces it at the next sync."""
+        """What stands in the journal is no longer true, as when the broker forgot the session: a snapshot replaces it
+        at the next sync."""
         self.journal.size = -1
         self.must = True
 
@@ -312,11 +314,6 @@ class Store:
         else:
             record(self.buf, _SUBSCRIBED, bytes((qos,)) + topic)
 
-    def resumed(self, present):
-        """CONNACK came; the session has resumed. Without its session the broker knows none of the ids."""
-        if not present:
-            self.rewrite()
-
     # the outbox's side
 
     def mark(self, place):
@@ -347,7 +344,7 @@ class Store:
         for pid in s.held:
             if pid:
                 record(out, _SEEN, pack(">H", pid))
-        for i in sorted(range(_len(s.pids)), key=lambda i: s.age[i]):
+        for _, i in sorted(zip(s.age, range(_len(s.pids)))):
             if s.state[i] == _PUBCOMP:
                 record(out, _PUBREC, pack(">H", s.pids[i]))
             elif 0 < s.state[i] < _PUBREL:
