@@ -10,7 +10,7 @@ export PYTEST_DEBUG_TEMPROOT := $(CURDIR)/.cache
 
 # Each layer of tests is a target test-LAYER whose last line says `N passed, N failed, N skipped` (pytest's does).
 # `make test` runs them in this order and adds them up.
-TEST_LAYERS := unit mpy budget faults broker mosqlog run power
+TEST_LAYERS := unit mpy budget faults broker mosqlog run power board
 
 GET := $(PYTHON3) tools/setup/get.py
 GET_FROM := tools/setup/get.py tools/setup/debian.py
