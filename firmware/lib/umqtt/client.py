@@ -369,7 +369,7 @@ class MQTTClient:
             raise OSError(code("ENOTCONN", 107), "poll inside a callback" if self.busy else "not connected")
         try:
             while 1:
-                if ms < 0 or not (self.store and self.store.must):
+                if ms < 0 or (e.n or self.s.todos) and not (self.store and self.store.must):
                     self._flush()  # else first what has come: one write to flash serves many acks
                 if ms < 0:
                     return 0

@@ -114,7 +114,7 @@ class Engine:
             return False
         state = s.state[i]  # the rest is read where it is used: a local more and the frame comes from the heap
         if state < _PUBREL:
-            if not self.room(_len(s.topic[i]) + _len(s.payload[i]) + 9):
+            if self.n and not self.room(_len(s.topic[i]) + _len(s.payload[i]) + 9):
                 return False
             self.publish(s.b0[i], s.topic[i], s.pids[i], s.payload[i])
         elif self.n:
