@@ -6,7 +6,7 @@ sound links), and goes on until nothing is in flight on either side. Then `verdi
 out of order.
 """
 
-from fakes.bench import World
+from fakes.bench import HOST, World
 from fakes.model import Model
 from fakes.net import UNIX
 
@@ -26,6 +26,7 @@ class Run:
         self.w = World(Model)
         self.w.net.port = port
         self.w.net.plans = list(plans)
+        self.w.net.serve(HOST, 8883, self.w.broker)  # for TLS
         named.setdefault("keepalive", KEEPALIVE_S)
         named.setdefault("timeout_ms", 3000)
         self.c = self.w.client(**named)

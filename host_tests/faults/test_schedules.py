@@ -7,7 +7,7 @@ of order.
 import os
 
 from fakes import clock
-from fakes.net import ESP32, ESP8266, UNIX, Plan
+from fakes.net import ESP32, ESP8266, UNIX, Context, Plan
 from faults.exchanges import TALLY, Run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -62,10 +62,10 @@ class Boom(Exception):
     pass
 
 
-def play(steps, plans, port, inflight, late, first_id):
+def play(steps, plans, port, inflight, late, first_id, tls=False):
     clock.start_ms = clock.LATE_MS if late else clock.EARLY_MS
     try:
-        r = Run(plans, port=port, inflight=inflight, rx_size=64, tx_size=64)
+        r = Run(plans, port=port, inflight=inflight, rx_size=64, tx_size=64, ssl=Context() if tls else None)
         r.c.s.pid = first_id
         angry = []
         echo = []
@@ -148,6 +148,7 @@ def act(r, s, angry, echo):
     st.sampled_from([1, 2, 4]),
     st.booleans(),
     st.sampled_from([0, 65533, 65534]),
+    st.booleans(),
 )
-def test_random_schedules(steps, plans, port, inflight, late, first_id):
-    play(steps, plans, port, inflight, late, first_id)
+def test_random_schedules(steps, plans, port, inflight, late, first_id, tls):
+    play(steps, plans, port, inflight, late, first_id, tls)

@@ -197,3 +197,21 @@ def test_ids_run_from_1_to_65535_and_skip_those_in_flight():
     s.pid = 65534
     equal(s.pids[s.reserve(4, 0x32, b"", b"")], 2)
     assert 0 not in s.pids
+
+
+def test_a_slot_given_back_before_it_was_sent_is_not_counted_as_to_be_sent():
+    for state in ("W_PUBACK", "W_PUBREC", "W_SUBACK", "W_UNSUBACK"):
+        s = slot(state, staged=False)
+        equal(s.todos, 1)
+        s.free(0)
+        equal((s.todos, s.oldest(), bytes(s.todo)), (0, -1, b"\0\0\0"), state)
+        s.reserve(4, 0x32, b"t", b"x")
+        equal(s.todos, 1)
+
+
+def test_a_pubrec_for_a_message_about_to_be_repeated_makes_its_pubrel_due_at_once():
+    s = slot("W_PUBREC")
+    s.resume(True)
+    equal((s.todos, s.oldest()), (1, 0))
+    equal(s.on_ack(5, PID), ACTION["PUBREL"])
+    equal((s.todos, s.oldest()), (0, -1))
