@@ -6,6 +6,7 @@ from fakes.bench import World
 from fakes.check import equal, raises
 from fakes.folder import Folder, read, write
 from fakes.model import Model
+from umqtt import stream
 from umqtt.client import MQTTClient
 from umqtt.session import Session
 from umqtt.store import FileJournal, Store
@@ -161,6 +162,29 @@ def test_another_client_id_or_server_sends_as_new():
             st.sync()
             st, s, subs = new(d + "/j", *who)
             equal((slots(s), st.report), (was, ""))
+
+
+def test_a_stream_in_flight_is_not_kept():
+    # its reader is gone after a reset: an empty message in its place would be a lie
+    with Folder() as d:
+        w = World(Model)
+        st = Store(FileJournal(d + "/j"))
+        c = w.client(store=st)
+        c.connect()
+        c.publish("t", b"kept", qos=2, wait=False)
+
+        class Reader:
+            def readinto(self, buf):
+                st.rewrite()
+                st.sync()  # a snapshot while the slot is taken
+                self.journal = read(d + "/j")
+                buf[0] = 65
+                return 1
+
+        r = Reader()
+        stream.publish(c, "topic/of/stream", r, 3, qos=1)
+        equal(r.journal.count(b"topic/of/stream"), 0)
+        equal(w.broker.accepted[-1], ("topic/of/stream", b"AAA", 1))
 
 
 def test_a_full_store_refuses_and_nothing_changes():

@@ -347,7 +347,7 @@ class Store:
         for _, i in sorted(zip(s.age, range(_len(s.pids)))):
             if s.state[i] == _PUBCOMP:
                 record(out, _PUBREC, pack(">H", s.pids[i]))
-            elif 0 < s.state[i] < _PUBREL:
+            elif 0 < s.state[i] < _PUBREL and s.payload[i] is not None:  # None: a stream, which nobody can repeat
                 b = bytearray(pack(">IHBH", self.place, s.pids[i], s.b0[i] & 0x37, _len(s.topic[i])))
                 b.extend(s.topic[i])
                 b.extend(s.payload[i])

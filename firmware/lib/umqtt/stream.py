@@ -58,10 +58,10 @@ def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None,
     b0 = 0x31 if retain else 0x30
     if qos:
         b0 |= 2
-        i = s.reserve(_W_PUBACK, b0, topic, b"")
+        i = s.reserve(_W_PUBACK, b0, topic, None)
         while i < 0:
             client._turn(end)
-            i = s.reserve(_W_PUBACK, b0, topic, b"")
+            i = s.reserve(_W_PUBACK, b0, topic, None)
         pid = s.pids[i]
         s.staged(i)
     try:
