@@ -66,7 +66,7 @@ def test_nothing_is_lost_or_repeated_in_random_histories() -> None:
     ("sabotage", "scene"),
     [
         ("lazy_pubrec", "Send"), ("late_put", "Direct"), ("no_place", "Send"), ("lazy_seen", "Receive"),
-        ("no_place", "Mixed"),
+        ("no_place", "Mixed"), ("early_tidy", "Send"),
     ],
 )
 def test_the_cuts_see_a_store_that_writes_too_late(sabotage: str, scene: str) -> None:
