@@ -87,7 +87,7 @@ def test_no_wait_of_the_library_is_inside_a_socket():
         c = w.client(keepalive=60)
         c.connect()
         peer(w)
-        for name, call, _ in CALLS:
+        for _, call, _ in CALLS:
             try:
                 call(c, 500)
             except OSError:
