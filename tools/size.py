@@ -59,7 +59,7 @@ print(gc.mem_alloc() - before)
 """
 
 
-# A connected client with buffers of 256 B, and a QoS 2 message published: run with a heap that is made smaller and smaller.
+# A connected client with buffers of 256 B publishes in QoS 2: run with a heap that is made smaller and smaller.
 PROBE = """
 import gc
 from umqtt.client import MQTTClient
@@ -218,7 +218,7 @@ def imports(name: str) -> list[str]:
 
 
 def probe(folder: Path, heap_b: int) -> Optional[int]:
-    """Bytes of a connected client instance, None when a heap of heap_b bytes is too small for it to publish in QoS 2."""
+    """Bytes of a connected client instance, None when a heap of heap_b bytes is too small to publish in QoS 2."""
     with Peer() as peer:
         source = folder / "probe.py"
         source.write_text(PROBE.replace("PORT", str(peer.port)))
@@ -226,7 +226,7 @@ def probe(folder: Path, heap_b: int) -> Optional[int]:
         source.unlink()
         command = [micropython(), "-X", "heapsize=%d" % heap_b, "-c", "import probe"]
         env = {**os.environ, "MICROPYPATH": str(folder)}
-        got = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False)
+        got = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
     found = re.search(rb"^instance (\d+)", got.stdout, re.M)
     if not found and b"MemoryError" not in got.stdout and b"memory allocation" not in got.stdout:
         raise RuntimeError(got.stdout.decode(errors="replace"))
@@ -256,7 +256,7 @@ class Row(NamedTuple):
 
 
 def measure(folder: Path) -> tuple[list[Row], dict[str, int], list[Function]]:
-    """Rows of the module table, figures by the name that the budgets use, functions whose frame is on the heap."""
+    """Rows of the module table, figures by the names of the budgets, functions whose frame is on the heap."""
     names = compile_library(folder)
     order = CORE + [n for n in names if n not in CORE]
     rows, wide = [], []

@@ -42,20 +42,21 @@ class Publisher:
     def publish(self, msg):
         """Publish in QoS 0; returns 0 once the bytes are with the network. msg: bytes; anything else, what is longer
         than `size`, and what must wait for older bytes goes the client's way. Raises OSError, ValueError."""
+        e = self.e
         if (
-            self.e.n
+            e.n
             or msg.__class__ is not _bytes
             or _len(msg) != self.payload_b
             and not self._fits(_len(msg))
             or self.s.todos
-            or not self.e.up
+            or not e.up
         ):
             return self.client.publish(self.topic, msg, self.retain)
         self.buf[self.tail] = msg
         try:
             k = self.t.send(self.buf, self.off, self.n)
             if k == self.n:
-                self.e.t_tx = ticks_ms()
+                e.t_tx = ticks_ms()
                 return 0
         except (OSError, ValueError):
             k = 0  # sending it again tells why
