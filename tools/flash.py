@@ -91,8 +91,8 @@ class Esptool:
                 " of both, and run this again" % self.port
             )
         lines = [line.strip() for line in said.splitlines() if line.strip()]
-        fatal = [line for line in lines if "fatal error" in line or "Exception" in line]
-        why = (fatal or lines or ["esptool said nothing"])[-1]
+        fatal = [line for line in lines if re.search("fatal error|exception error|Error:", line)]
+        why = (fatal or lines or ["esptool said nothing"])[0 if fatal else -1].rstrip(".")
         return "flashing stopped: %s. Check the cable and run this again" % why
 
 
@@ -115,23 +115,14 @@ def image_chip(data: bytes) -> str:
     if len(data) < 0x1000 or data[0] != 0xE9:
         start = data[:4].hex()
         raise ToolError("this is no image for an ESP chip: it begins with %s, not with e9" % start)
-    # the extended header of an ESP32's bootloader says which; an ESP8266's has none, and its loader's code begins there
-    segments = data[1]
-    entry = struct.unpack_from("<I", data, 4)[0]
-    if _esp8266_length(data) or 0x40100000 <= entry < 0x40110000 and segments < 4:
+    # the extended header of an ESP32's bootloader says which; an ESP8266's has none, but enters its own RAM
+    if 0x40100000 <= struct.unpack_from("<I", data, 4)[0] < 0x40110000:
         return "esp8266"
     number = struct.unpack_from("<H", data, 12)[0]
     for chip in CHIPS.values():
         if chip.image_id == number:
             return chip.name
     raise ToolError("this image is for a chip that is not known here (number %d)" % number)
-
-
-def _esp8266_length(data: bytes) -> int:
-    if len(data) < _ESP8266_BOOT_B:
-        return 0
-    n = struct.unpack_from("<I", data, _ESP8266_BOOT_B - 4)[0]
-    return n if _ESP8266_BOOT_B <= n <= 16 << 20 and data[4:8] != b"\xff" * 4 else 0
 
 
 def check_image(data: bytes, chip: Chip) -> None:
@@ -143,9 +134,10 @@ def check_image(data: bytes, chip: Chip) -> None:
             % (CHIPS[made_for].label, chip.label, chip.board)
         )
     if chip.name == "esp8266":
-        n = _esp8266_length(data)
-        if n and (len(data) < n + 16 or hashlib.md5(data[4:n]).digest() != data[n : n + 16]):
-            raise ToolError("the image is not whole: %d bytes, its MD5 is wrong" % len(data))
+        # MicroPython's own trailer; the first four bytes may be changed by flash tools
+        n = struct.unpack_from("<I", data.ljust(_ESP8266_BOOT_B, b"\0"), _ESP8266_BOOT_B - 4)[0]
+        if not _ESP8266_BOOT_B <= n <= len(data) - 16 or hashlib.md5(data[4:n]).digest() != data[n : n + 16]:
+            raise ToolError("the image is not whole or not intact: %d bytes, its MD5 is wrong" % len(data))
         return
     check_program(data, "the bootloader", chip)
     rows = partitions(data[PARTITION_TABLE - chip.image_offset :])

@@ -103,7 +103,7 @@ def main() -> int:
         except OSError as e:
             print("board: no port: %s" % e, file=sys.stderr)
             return 2
-        left = a.unplug_after
+        left = a.unplug_after  # bytes
 
         def feed(data):
             nonlocal left

@@ -1,0 +1,196 @@
+"""From a board with MicroPython to readings in Mosquitto, and everything that may be in the way of it."""
+
+import json
+
+import pytest
+from conftest import ESP8266_HEAP_B, config, mpremote, tool
+
+from tools.deploy import MANIFEST, OLDEST, Found, check_version, mpy_version, plan
+from tools.ports import ToolError
+from tools.watch import Watcher
+
+HEAP = {"esp32": (), "esp8266": ("--free-heap", str(ESP8266_HEAP_B))}
+
+
+def deploy(board, *arguments):
+    return tool("deploy", "--port", board.port, "--wait", "30", *arguments)
+
+
+def configure(board, broker, tmp_path, **more):
+    (tmp_path / "config.json").write_text(json.dumps(config(broker, **more)))
+    done = tool("config", "--port", board.port, "--file", str(tmp_path / "config.json"))
+    assert done.returncode == 0, done.stdout
+
+
+def next_reading(watcher):
+    return watcher.readings.get(timeout=30)
+
+
+@pytest.mark.parametrize("chip", ["esp32", "esp8266"])
+def test_a_blank_board_becomes_readings_in_mosquitto(boards, images, broker, tmp_path, chip):
+    board = boards(chip, *HEAP[chip])
+    flash = tool("flash", "--port", board.port, "--firmware", str(images[chip]))
+    assert flash.returncode == 0, flash.stdout
+    configure(board, broker, tmp_path)
+    with Watcher(broker.port) as watcher:
+        done = deploy(board)
+        assert done.returncode == 0, done.stdout
+        assert "import umqtt is /lib/umqtt" in done.stdout
+        assert "the first readings reached the broker" in done.stdout
+        first = next_reading(watcher)
+        assert (first.sensor, first.qos) == ("chip/temperature", 2)
+        # and again after the power was gone
+        board.stop()
+        board = boards(chip, *HEAP[chip])
+        while next_reading(watcher).seq != 1:
+            pass
+
+
+def test_two_boards_at_once(flashed, broker, tmp_path):
+    with Watcher(broker.port) as watcher:
+        running = [flashed("esp32", name=name) for name in ("one", "two")]
+        for i, board in enumerate(running):
+            configure(board, broker, tmp_path, topic="boards", client_id="node%d" % i,
+                      sensors=[{"type": "internal", "name": "chip%d" % i}])  # fmt: skip
+            done = deploy(board)
+            assert done.returncode == 0, done.stdout
+        seen = set()
+        while seen != {"chip0/temperature", "chip1/temperature"}:
+            seen.add(next_reading(watcher).sensor)
+
+
+def test_a_second_deployment_copies_nothing_and_a_changed_file_alone(flashed):
+    board = flashed("esp32")
+    first = deploy(board)
+    assert first.returncode == 0 and " 0 removed, 0 unchanged" in first.stdout, first.stdout
+    assert "config.json is not on the board yet" in first.stdout
+    assert "\n0 files written, 0 removed" in deploy(board).stdout
+    mpremote(board, "exec", "f = open('/lib/umqtt/wire.mpy', 'ab'); f.write(b'x'); f.close()")
+    third = deploy(board).stdout
+    assert "\n1 files written, 0 removed" in third and "/lib/umqtt/wire.mpy" in third
+
+
+def test_stale_files_go_and_what_is_not_ours_stays(flashed):
+    board = flashed("esp32")
+    assert deploy(board).returncode == 0
+    mpremote(board, "exec", """
+import json
+open('config.json', 'w').write('{}'); open('journal.0', 'w').write('kept'); open('mine.py', 'w').write('kept')
+open('app.py', 'w').write('raise SystemExit'); open('lib/umqtt/old.mpy', 'w').close()
+ours = json.load(open('%s')); ours.append('/lib/umqtt/old.mpy'); json.dump(ours, open('%s', 'w'))
+import os; os.mkdir('/umqtt'); open('/umqtt/simple.py', 'w').close()
+""" % (MANIFEST, MANIFEST))  # fmt: skip
+    done = deploy(board)
+    assert "\n0 files written, 3 removed" in done.stdout, done.stdout
+    listed = mpremote(board, "fs", "tree").stdout
+    assert all(name in listed for name in ("config.json", "journal.0", "mine.py"))
+    assert "old.mpy" not in listed and "app.py" not in listed
+
+
+def test_the_trap_of_the_frozen_umqtt_is_sprung_and_caught(flashed, tmp_path):
+    board = flashed("esp32")
+    # a copy without our boot.py: what everybody does first
+    said = mpremote(board, "exec", "import umqtt.simple\nprint(umqtt.__path__)")
+    assert said.stdout.strip() == "/.frozen/umqtt"
+    assert deploy(board).returncode == 0
+    mpremote(board, "exec", "open('boot.py', 'w').close()")
+    again = deploy(board)
+    assert again.returncode == 0 and "/boot.py" in again.stdout  # deploy mends it
+    # a boot.py of ours that forgot the path
+    from tools.deploy import prove_imports
+    from tools.ports import repl
+
+    mpremote(board, "exec", "open('boot.py', 'w').close()")
+    with pytest.raises(ToolError, match="frozen") as caught, repl(board.port) as transport:
+        prove_imports(transport, 0, 0)
+    assert "boot.py must put /lib first" in str(caught.value)
+    # and one where only the old names are imported, which the frozen package has
+    with repl(board.port) as transport:
+        assert transport.exec("import umqtt.simple; print(umqtt.__path__)").strip() == b"/.frozen/umqtt"
+
+
+@pytest.mark.parametrize("after_b", [2000, 20000, 40000])
+def test_a_cable_pulled_while_deploying_is_told_and_the_next_run_mends_it(flashed, boards, after_b):
+    board = flashed("esp32", "--unplug-after", str(after_b))
+    done = deploy(board)
+    assert done.returncode == 1 and board.ended(), done.stdout
+    assert "went away" in done.stdout and "Traceback" not in done.stdout, done.stdout
+    board = boards("esp32")
+    again = deploy(board)
+    assert again.returncode == 0 and "import umqtt is /lib/umqtt" in again.stdout, again.stdout
+    assert "\n0 files written, 0 removed" in deploy(board).stdout
+
+
+def test_a_full_file_system_is_told_before_anything_is_changed(flashed):
+    board = flashed("esp32")
+    fill = "f=open('big','wb')\ntry:\n while True: f.write(b'x'*4096)\nexcept OSError: f.close()"
+    mpremote(board, "exec", fill)
+    before = mpremote(board, "fs", "ls").stdout
+    done = deploy(board)
+    assert done.returncode == 1 and "file system is full" in done.stdout, done.stdout
+    assert mpremote(board, "fs", "ls").stdout == before
+
+
+def test_a_heap_that_is_too_small_is_told(flashed):
+    board = flashed("esp8266", "--free-heap", "16000")
+    done = deploy(board)
+    assert done.returncode == 1 and "heap" in done.stdout and "too small" in done.stdout, done.stdout
+    board.stop()
+
+
+def test_a_heap_below_the_floor_is_told(flashed):
+    done = deploy(flashed("esp32"), "--floor", "150000")
+    assert done.returncode == 1 and "needed are 150000" in done.stdout, done.stdout
+
+
+def test_why_readings_do_not_arrive_is_told(flashed, broker, tmp_path):
+    board = flashed("esp32")
+    configure(board, broker, tmp_path, port=1)
+    done = tool("deploy", "--port", board.port, "--wait", "5")
+    assert done.returncode == 1
+    assert "the readings do not arrive: broker: " in done.stdout, done.stdout
+    mpremote(board, "exec", "open('config.json', 'w').write('{\"brokr\": 1}')")
+    done = deploy(board)
+    assert done.returncode == 1 and "config.json: " in done.stdout, done.stdout
+
+
+def test_a_board_without_micropython_is_told(boards):
+    done = deploy(boards("esp32"))
+    assert done.returncode == 1 and "make flash" in done.stdout
+
+
+def test_logs_follow_without_stopping_the_program(flashed, broker, tmp_path):
+    board = flashed("esp32")
+    configure(board, broker, tmp_path, sensors=[{"type": "dht22", "name": "room", "pin": 4}], interval_s=0.2)
+    assert deploy(board).returncode == 0
+    with Watcher(broker.port) as watcher:
+        first = next_reading(watcher).seq
+        logs = tool("logs", "--port", board.port, "--seconds", "2")
+        assert logs.returncode == 0 and "no DHT22 answers" in logs.stdout, logs.stdout
+        while next_reading(watcher).seq < first + 4:
+            pass
+        crashes = tool("logs", "--port", board.port, "--crashes")
+        assert crashes.returncode == 0 and "no crash was noted" in crashes.stdout
+        while next_reading(watcher).seq > 1:  # it was started again
+            pass
+
+
+def found(version, mpy):
+    made = Found.__new__(Found)
+    made.version, made.mpy = version, mpy
+    return made
+
+
+def test_a_micropython_that_cannot_load_our_mpy_is_refused_in_words():
+    check_version(found((1, 26, 1), mpy_version() | 0x2B00))
+    with pytest.raises(ToolError, match=r"MicroPython 1.21.0; this firmware needs %d.%d" % OLDEST):
+        check_version(found((1, 21, 0), 6))
+    with pytest.raises(ToolError, match="loads .mpy version 7, and mpy-cross here makes version 6"):
+        check_version(found((1, 40, 0), 7))
+
+
+def test_the_plan_writes_main_last_and_removes_twins():
+    wanted = {"/main.py": b"m", "/app.mpy": b"a", "/lib/umqtt/wire.mpy": b"w"}
+    write, remove = plan(wanted, {"/app.py": "?", "/umqtt/x.py": "?", "/other.py": "?", "/old.mpy": "?"}, ["/old.mpy"])
+    assert write == ["/app.mpy", "/lib/umqtt/wire.mpy", "/main.py"]
+    assert remove == ["/app.py", "/old.mpy", "/umqtt/x.py"]

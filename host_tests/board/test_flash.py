@@ -1,0 +1,240 @@
+"""`make flash` and the stock esptool 4 and 5 against virtual boards; cables pulled, wrong images, no board."""
+
+import fcntl
+import functools
+import hashlib
+import http.server
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+from conftest import ROOT, mpremote, run, tool
+
+from tools.board import standin
+from tools.chips import CHIPS
+from tools.flash import RELEASES, check_image, image_chip
+from tools.ports import ToolError
+
+
+@pytest.fixture(scope="session")
+def esptool5():
+    """A Python that has esptool 5 (which no longer runs on Python 3.9), in .cache."""
+    if sys.version_info < (3, 10):
+        pytest.skip("esptool 5 needs Python 3.10")
+    folder = ROOT / ".cache" / "esptool5"
+    python = folder / "bin" / "python"
+    folder.parent.mkdir(exist_ok=True)
+    with open(folder.parent / "esptool5.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if run(str(python) if python.exists() else "false", "-m", "esptool", "version").returncode:
+            made = run(sys.executable, "-m", "venv", str(folder))
+            if made.returncode == 0:
+                made = run(str(python), "-m", "pip", "-q", "install", "esptool>=5,<6", timeout_s=300)
+            if made.returncode:
+                pytest.skip("esptool 5 cannot be installed: " + made.stdout.strip()[-200:])
+    return str(python)
+
+
+@pytest.fixture(params=["esptool 4", "esptool 5"])
+def python(request):
+    return sys.executable if request.param == "esptool 4" else request.getfixturevalue("esptool5")
+
+
+@pytest.mark.parametrize("chip", ["esp32", "esp8266"])
+def test_a_blank_board_is_flashed_and_starts(boards, images, chip, python):
+    board = boards(chip)
+    assert board.wait_log("there is no program")
+    done = tool("flash", "--port", board.port, "--firmware", str(images[chip]), "--python", python)
+    assert done.returncode == 0, done.stdout
+    assert "%s with 4 MiB" % CHIPS[chip].label in done.stdout and "Hash of data verified" in done.stdout
+    data = images[chip].read_bytes()
+    at = CHIPS[chip].image_offset
+    flash = board.flash.read_bytes()
+    assert flash[at : at + len(data)] == data
+    assert flash[at + len(data) :].strip(b"\xff") == b""
+    assert mpremote(board, "eval", "6*7").stdout.strip() == "42"
+
+
+def test_stock_esptool_reads_verifies_and_erases_without_the_stub_too(boards, images, tmp_path):
+    board = boards("esp32")
+    esptool = functools.partial(run, sys.executable, "-m", "esptool", "--port", board.port)
+    image = str(images["esp32"])
+    done = esptool("--no-stub", "write_flash", "0x1000", image)
+    assert "Hash of data verified" in done.stdout, done.stdout
+    done = esptool("verify_flash", "0x1000", image)
+    assert "verify OK" in done.stdout, done.stdout
+    done = esptool("read_flash", "0x1000", "8192", str(tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == images["esp32"].read_bytes()[:8192], done.stdout
+    done = esptool("erase_region", "0x1000", "0x1000")
+    assert board.flash.read_bytes()[0x1000:0x2000] == b"\xff" * 4096, done.stdout
+    done = esptool("verify_flash", "0x1000", image)
+    assert done.returncode and "FAILED" in done.stdout
+
+
+def test_over_rfc2217_esptool_resets_the_board_itself(boards, images):
+    board = boards("esp32", "--rfc2217")
+    assert board.port.startswith("rfc2217://127.0.0.1:")
+    done = run(sys.executable, "-m", "esptool", "--port", board.port, "write_flash", "0x1000", str(images["esp32"]))
+    assert done.returncode == 0 and "NOT reset" not in done.stdout, done.stdout
+    log = board.log.read_text()
+    assert log.index("reset into the ROM's loader") < log.index("MicroPython starts")
+    assert mpremote(board, "eval", "6*7").stdout.strip() == "42"
+
+
+def test_the_wrong_image_changes_nothing(boards, images):
+    board = boards("esp32")
+    done = tool("flash", "--port", board.port, "--firmware", str(images["esp8266"]))
+    assert done.returncode == 1
+    assert "wrong image: it is for ESP8266, the chip is ESP32" in done.stdout
+    assert board.flash.read_bytes().strip(b"\xff") == b""
+
+
+def test_the_wrong_chip_changes_nothing(boards, images):
+    board = boards("esp8266")
+    done = tool("flash", "--port", board.port, "--firmware", str(images["esp32"]), "--board", "esp32")
+    assert done.returncode == 1 and "BOARD=esp32, but the chip" in done.stdout
+    assert board.flash.read_bytes().strip(b"\xff") == b""
+
+
+@pytest.mark.parametrize("chip", ["esp32", "esp8266"])
+def test_every_kind_of_damage_to_an_image_is_seen(images, chip):
+    good = images[chip].read_bytes()
+    check_image(good, CHIPS[chip])
+    assert image_chip(good) == chip
+    for n in (0, 100, len(good) // 2, len(good) - 1):
+        with pytest.raises(ToolError):
+            check_image(good[:n], CHIPS[chip])
+    for at in (0x20, len(good) - 500, len(good) - 3):
+        bad = bytearray(good)
+        bad[at] ^= 1
+        with pytest.raises(ToolError, match="not (whole|intact)"):
+            check_image(bytes(bad), CHIPS[chip])
+    with pytest.raises(ToolError, match="no image for an ESP chip"):
+        check_image(b"<html>" * 1000, CHIPS[chip])
+
+
+@pytest.mark.parametrize("chip", ["esp32", "esp8266"])
+def test_a_cable_pulled_while_flashing_is_told_and_the_next_run_mends_it(boards, tmp_path, chip):
+    standin.build(chip, tmp_path / "image.bin", code_b=96 * 1024)
+    board = boards(chip, "--unplug-after", "70000")
+    flash = ("flash", "--port", board.port, "--firmware", str(tmp_path / "image.bin"))
+    done = tool(*flash)
+    assert done.returncode == 1 and board.ended()
+    assert "run this again" in done.stdout and "Traceback" not in done.stdout, done.stdout
+    assert "went away" in done.stdout or "serial exception" in done.stdout.lower(), done.stdout
+    written = board.flash.read_bytes().strip(b"\xff")
+    assert written and not written.endswith((tmp_path / "image.bin").read_bytes()[-100:])  # in the middle
+    board = boards(chip)
+    assert tool(*flash).returncode == 0
+    assert mpremote(board, "eval", "6*7").stdout.strip() == "42"
+
+
+def test_files_are_kept_when_asked_for(flashed, images):
+    board = flashed("esp32")
+    mpremote(board, "exec", "open('mine', 'w').close()")
+    flash = ("flash", "--port", board.port, "--firmware", str(images["esp32"]))
+    assert tool(*flash, "--keep-files").returncode == 0
+    assert "mine" in mpremote(board, "fs", "ls").stdout
+    assert tool(*flash).returncode == 0
+    assert "mine" not in mpremote(board, "fs", "ls").stdout
+
+
+def test_ports_that_are_none_are_told_in_words(tmp_path, images):
+    flash = functools.partial(tool, "flash", "--firmware", str(images["esp32"]), "--port")
+    done = flash(str(tmp_path / "nothing"))
+    assert done.returncode == 2 and "there is no port" in done.stdout
+    (tmp_path / "file").write_text("")
+    done = flash(str(tmp_path / "file"))
+    assert done.returncode == 2 and "is not a serial port" in done.stdout
+    done = tool("flash", "--firmware", str(tmp_path / "x.bin"), "--port", "/dev/null")
+    assert done.returncode == 2 and "there is no file" in done.stdout
+    for name in ("flash", "deploy", "config", "logs", "image", "mip"):
+        done = tool(name, "--help")
+        assert done.returncode == 0 and len(done.stdout) > 300
+
+
+def test_a_port_without_permission_names_the_group(boards):
+    board = boards("esp32")
+    real = os.path.realpath(board.port)
+    os.chmod(real, 0o600)
+    code = "import sys; sys.path.insert(0, %r); from tools.ports import choose; choose(%r)" % (str(ROOT), real)
+    if os.geteuid() == 0:
+        pytest.skip("root may open every port; an ordinary user is told of the group")
+    os.chmod(real, 0)
+    done = run(sys.executable, "-c", code)
+    assert "usermod -aG" in done.stdout
+
+
+def test_no_permission_in_words():
+    from tools.ports import no_permission
+
+    assert "sudo usermod -aG" in no_permission("/dev/null") and "log out" in no_permission("/dev/null")
+
+
+def test_a_port_in_use_is_told(flashed, images):
+    board = flashed("esp32")
+    code = "import serial, time; s = serial.Serial(%r, exclusive=True); print('open', flush=True); time.sleep(60)"
+    holder = subprocess.Popen([sys.executable, "-c", code % board.port], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout.readline() == b"open\n"
+        for command in (("deploy",), ("logs",), ("flash", "--firmware", str(images["esp32"]))):
+            done = tool(command[0], "--port", board.port, *command[1:])
+            assert done.returncode == 1 and "in use by another program" in done.stdout, done.stdout
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+
+
+def test_a_board_that_does_not_answer_is_told(tmp_path):
+    master, slave = os.openpty()
+    try:
+        done = tool("flash", "--port", os.ttyname(slave), "--firmware", "1.26.1")
+        assert done.returncode == 1 and "Hold its BOOT" in done.stdout, done.stdout
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+class Site(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def site(tmp_path, images):
+    """A download site with the one image, and one that is damaged."""
+    folder = tmp_path / "site" / "resources" / "firmware"
+    folder.mkdir(parents=True)
+    image = images["esp32"].read_bytes()
+    for version, data in (("1.26.1", image), ("1.25.0", image[:-100])):
+        (folder / ("ESP32_GENERIC-%s-v%s.bin" % (RELEASES[version], version))).write_bytes(data)
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Site, directory=str(tmp_path / "site"))
+    )
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield "http://127.0.0.1:%d" % server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_release_is_fetched_checked_and_kept(site, images, tmp_path):
+    from tools.flash import fetch
+
+    chip = CHIPS["esp32"]
+    digest = hashlib.sha256(images["esp32"].read_bytes()).hexdigest()
+    path = fetch(chip, "1.26.1", site, digest, tmp_path / "cache")
+    assert path.read_bytes() == images["esp32"].read_bytes()
+    assert fetch(chip, "1.26.1", "http://127.0.0.1:9", "", tmp_path / "cache") == path  # no second time
+    with pytest.raises(ToolError, match="has the SHA-256"):
+        fetch(chip, "1.26.1", site, "0" * 64, tmp_path / "cache")
+    assert not path.exists()
+    with pytest.raises(ToolError, match="not whole"):
+        fetch(chip, "1.25.0", site, "", tmp_path / "cache")
+    with pytest.raises(ToolError, match="cannot fetch"):
+        fetch(chip, "1.24.1", site, "", tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
