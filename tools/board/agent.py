@@ -20,13 +20,20 @@ import vfs
 _HEAD = "<BII"
 
 
+_BLANK = b"\xff" * 4096
+
+
 class Nor:
-    """Block device on a partition of the flash file; programming only clears bits."""
+    """Block device on a partition of the flash file; programming only clears bits.
+
+    Allocates nothing: a file that was not closed is written from inside a collection, as on a board.
+    """
 
     def __init__(self, path, offset, size_b):
         self.f = open(path, "r+b")  # noqa: SIM115 - for the life of the process
         self.offset = offset
         self.blocks = size_b // 4096
+        self.page = bytearray(4096)
 
     def readblocks(self, block, buf, off=0):
         self.f.seek(self.offset + block * 4096 + off)
@@ -38,14 +45,14 @@ class Nor:
             self.ioctl(6, block)
         else:
             at += off
+        page = self.page
+        n = len(buf)
         self.f.seek(at)
-        old = self.f.read(len(buf))
-        for i in range(len(buf)):
-            if old[i] != 255:
-                buf = bytes([old[k] & buf[k] for k in range(len(buf))])
-                break
+        self.f.readinto(page, n)
+        for i in range(n):
+            page[i] &= buf[i]
         self.f.seek(at)
-        self.f.write(buf)
+        self.f.write(page, 0, n)
 
     def ioctl(self, op, arg):
         if op == 4:
@@ -54,7 +61,7 @@ class Nor:
             return 4096
         if op == 6:
             self.f.seek(self.offset + arg * 4096)
-            self.f.write(b"\xff" * 4096)
+            self.f.write(_BLANK)
         return 0
 
 
