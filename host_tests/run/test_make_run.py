@@ -175,6 +175,22 @@ def test_a_micropython_that_executes_nothing_in_place_gets_files_and_a_larger_he
     assert "note: This MicroPython executes nothing in place" in done.stdout
 
 
+def test_a_firmware_that_does_not_stop_is_killed_and_has_no_figures(tmp_path, monkeypatch):
+    monkeypatch.setattr(host_board, "STOP_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(host_board, "micropython", lambda: None)
+    (tmp_path / "board").mkdir()
+    board = host_board.HostBoard(tmp_path / "board", {}, 38)
+    board.command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    began_s = time.monotonic()
+    with board:
+        pid = board.running.pid
+        board.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert time.monotonic() - began_s < 30
+    assert board.figures() is None
+
+
 def test_without_any_micropython_it_runs_on_cpython_and_says_so(monkeypatch, capsys):
     monkeypatch.setattr(host_board, "micropython", lambda: None)
     monkeypatch.setattr(sys, "argv", ["run.py", "--readings", "5", "--interval", "0.3"])

@@ -52,6 +52,7 @@ def test_the_delay_is_told_in_the_whole_seconds_that_the_firmware_knows(taken_s,
 
 @pytest.mark.parametrize(("line", "passed", "failed", "skipped"), [
     ("== 3 failed, 10 passed, 2 skipped, 1 error in 1.2s ==", 10, 4, 2),
+    ("1 passed, 2 errors in 1.2s", 1, 2, 0),
     ("7 passed, 0 failed, 1 skipped", 7, 0, 1),
     ("1 xpassed, 2 xfailed", 0, 1, 2),
     ("no tests ran in 0.1s", 0, 0, 0),

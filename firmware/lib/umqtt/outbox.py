@@ -228,7 +228,7 @@ class Outbox:
         last = self.store.place - 1
         for seg in self.segs + [-1] if staged else self.segs[:]:
             bad = [0]
-            with BytesIO(self.staged) if seg < 0 else open(self._name(seg), "rb") as f:
+            with BytesIO(self.staged) if seg < 0 else open(self._name(seg), "rb") as f:  # pyright: ignore[reportArgumentType, reportCallIssue]
                 for kind, b in records(f, bad):
                     n = unpack_from(">I", b)[0]
                     if n > last:  # an interrupted squeeze leaves some twice
