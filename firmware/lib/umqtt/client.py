@@ -468,7 +468,7 @@ class MQTTClient:
         elif ev == _PUBLISH:
             if self.cb:
                 state = self._message
-                state = state(bytes(e.rx[2 : e.t_end]), bytes(e.rx[e.p_off : e.p_end]), part & 1 == 1)
+                state = state(_bytes(e.rx[2 : e.t_end]), _bytes(e.rx[e.p_off : e.p_end]), part & 1 == 1)
         elif ev == _DRAINED:
             self.error = "message larger than rx_size dropped"
         self.busy = False

@@ -67,8 +67,6 @@ class MQTTClient(simple.MQTTClient):
                 return None
             except OSError as e:
                 self.log(False, e)
-            finally:
-                self.pid = self.s.pid
             self.reconnect()
 
     def subscribe(self, topic, qos=0):

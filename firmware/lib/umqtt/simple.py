@@ -61,6 +61,15 @@ class MQTTClient(client.MQTTClient):
             self.subs.clear()
         super()._connack()
 
+    @property
+    def pid(self):
+        """The packet id given out last, as upstream's programs read and set it."""
+        return self.s.pid
+
+    @pid.setter
+    def pid(self, pid):
+        self.s.pid = pid
+
     def _link(self):
         sock = self.sock
         if sock is not self._own:  # a subclass that connects by itself
@@ -71,27 +80,20 @@ class MQTTClient(client.MQTTClient):
         if self.t.sock is None:
             raise OSError(code("ENOTCONN", 107), "not connected")
         sock.setblocking(False)  # the program may have changed it
-        self.s.pid = self.pid
 
     def publish(self, topic, msg, retain=False, qos=0):
         """Publish; QoS 1 and 2 return when acknowledged (inside a callback: at once). Raises ValueError, OSError,
         MQTTException."""
         self._link()
-        try:
-            if super().publish(topic, msg, retain, qos) is None:
-                raise OSError(code("ENOBUFS", 105), "all slots are taken: publish outside the callback")
-        finally:
-            self.pid = self.s.pid
+        if super().publish(topic, msg, retain, qos) is None:
+            raise OSError(code("ENOBUFS", 105), "all slots are taken: publish outside the callback")
 
     def subscribe(self, topic, qos=0):
         """Subscribe; returns when acknowledged. Raises ValueError, OSError, MQTTException(0x80, ...) when refused."""
         if self.cb is None:
             raise ValueError("Subscribe callback is not set")
         self._link()
-        try:
-            super().subscribe(topic, qos)
-        finally:
-            self.pid = self.s.pid
+        super().subscribe(topic, qos)
 
     def ping(self):
         """Send a PINGREQ."""
@@ -104,6 +106,8 @@ class MQTTClient(client.MQTTClient):
         if self.busy:
             return None  # inside a callback: what comes next is taken after it
         self._link()
+        if self._step(0):
+            return self._op()
         end = ticks_add(ticks_ms(), _SILENT_MS)
         probed = False
         while not self._step(max(0, ticks_diff(end, ticks_ms()))):
