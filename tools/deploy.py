@@ -178,7 +178,7 @@ def copy(transport: SerialTransport, found: Found, wanted: Dict[str, bytes], sho
         make_folders(transport, path, made)
         data = wanted[path]
         shown = functools.partial(show, i, len(write), path)
-        transport.fs_writefile(path, data, 512, shown)
+        transport.fs_writefile(path, data, 1024, shown)
         transport.exec("import os\nif hasattr(os, 'sync'): os.sync()")
     if write or remove or sorted(ours) != sorted(wanted):
         exact = json.dumps(sorted(wanted), separators=(",", ":"))

@@ -65,7 +65,7 @@ def test_a_second_deployment_copies_nothing_and_a_changed_file_alone(flashed):
     assert first.returncode == 0 and " 0 removed, 0 unchanged" in first.stdout, first.stdout
     assert "config.json is not on the board yet" in first.stdout
     assert "\n0 files written, 0 removed" in deploy(board).stdout
-    mpremote(board, "exec", "f = open('/lib/umqtt/wire.mpy', 'ab'); f.write(b'x'); f.close()")
+    mpremote(board, "exec", "with open('/lib/umqtt/wire.mpy', 'ab') as f: f.write(b'x')")
     third = deploy(board).stdout
     assert "\n1 files written, 0 removed" in third and "/lib/umqtt/wire.mpy" in third
 
@@ -73,14 +73,21 @@ def test_a_second_deployment_copies_nothing_and_a_changed_file_alone(flashed):
 def test_stale_files_go_and_what_is_not_ours_stays(flashed):
     board = flashed("esp32")
     assert deploy(board).returncode == 0
-    mpremote(board, "exec", """
-import json
-open('config.json', 'w').write('{}'); open('journal.0', 'w').write('kept'); open('mine.py', 'w').write('kept')
-open('app.py', 'w').write('raise SystemExit'); open('lib/umqtt/old.mpy', 'w').close()
-ours = json.load(open('%s')); ours.append('/lib/umqtt/old.mpy'); json.dump(ours, open('%s', 'w'))
-import os; os.mkdir('/umqtt'); open('/umqtt/simple.py', 'w').close()
+    done = mpremote(board, "exec", """
+import json, os
+def put(path, text=''):
+    with open(path, 'w') as f:
+        f.write(text)
+with open('%s') as f:
+    ours = json.load(f)
+put('%s', json.dumps(ours + ['/lib/umqtt/old.mpy']))
+os.mkdir('/umqtt')
+for path in ('config.json', 'journal.0', 'mine.py', 'app.py', 'lib/umqtt/old.mpy', 'umqtt/simple.py'):
+    put(path, '{}')
 """ % (MANIFEST, MANIFEST))  # fmt: skip
+    assert done.returncode == 0, done.stdout
     done = deploy(board)
+    assert done.returncode == 1 and "wifi_ssid is missing" in done.stdout  # of the config.json that stayed
     assert "\n0 files written, 3 removed" in done.stdout, done.stdout
     listed = mpremote(board, "fs", "tree").stdout
     assert all(name in listed for name in ("config.json", "journal.0", "mine.py"))
@@ -93,14 +100,14 @@ def test_the_trap_of_the_frozen_umqtt_is_sprung_and_caught(flashed, tmp_path):
     said = mpremote(board, "exec", "import umqtt.simple\nprint(umqtt.__path__)")
     assert said.stdout.strip() == "/.frozen/umqtt"
     assert deploy(board).returncode == 0
-    mpremote(board, "exec", "open('boot.py', 'w').close()")
+    mpremote(board, "exec", "with open('boot.py', 'w') as f: pass")
     again = deploy(board)
     assert again.returncode == 0 and "/boot.py" in again.stdout  # deploy mends it
     # a boot.py of ours that forgot the path
     from tools.deploy import prove_imports
     from tools.ports import repl
 
-    mpremote(board, "exec", "open('boot.py', 'w').close()")
+    mpremote(board, "exec", "with open('boot.py', 'w') as f: pass")
     with pytest.raises(ToolError, match="frozen") as caught, repl(board.port) as transport:
         prove_imports(transport, 0, 0)
     assert "boot.py must put /lib first" in str(caught.value)
@@ -123,8 +130,8 @@ def test_a_cable_pulled_while_deploying_is_told_and_the_next_run_mends_it(flashe
 
 def test_a_full_file_system_is_told_before_anything_is_changed(flashed):
     board = flashed("esp32")
-    fill = "f=open('big','wb')\ntry:\n while True: f.write(b'x'*4096)\nexcept OSError: f.close()"
-    mpremote(board, "exec", fill)
+    fill = "f=open('big','wb')\nfor i in range(490): f.write(b'x'*4096)\nf.close()"
+    assert mpremote(board, "exec", fill).returncode == 0
     before = mpremote(board, "fs", "ls").stdout
     done = deploy(board)
     assert done.returncode == 1 and "file system is full" in done.stdout, done.stdout
@@ -132,7 +139,7 @@ def test_a_full_file_system_is_told_before_anything_is_changed(flashed):
 
 
 def test_a_heap_that_is_too_small_is_told(flashed):
-    board = flashed("esp8266", "--free-heap", "16000")
+    board = flashed("esp8266", "--free-heap", "20000")
     done = deploy(board)
     assert done.returncode == 1 and "heap" in done.stdout and "too small" in done.stdout, done.stdout
     board.stop()
@@ -146,10 +153,10 @@ def test_a_heap_below_the_floor_is_told(flashed):
 def test_why_readings_do_not_arrive_is_told(flashed, broker, tmp_path):
     board = flashed("esp32")
     configure(board, broker, tmp_path, port=1)
-    done = tool("deploy", "--port", board.port, "--wait", "5")
+    done = tool("deploy", "--port", board.port, "--wait", "3")
     assert done.returncode == 1
     assert "the readings do not arrive: broker: " in done.stdout, done.stdout
-    mpremote(board, "exec", "open('config.json', 'w').write('{\"brokr\": 1}')")
+    mpremote(board, "exec", "with open('config.json', 'w') as f: f.write('{\"brokr\": 1}')")
     done = deploy(board)
     assert done.returncode == 1 and "config.json: " in done.stdout, done.stdout
 

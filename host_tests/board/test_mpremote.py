@@ -71,13 +71,6 @@ def test_a_full_file_system_says_so(flashed):
     assert errno == "28" and 1_900_000 < int(n) < 2_097_152
 
 
-def test_a_file_that_was_not_closed_is_written_by_the_collector(flashed):
-    board = flashed("esp32")
-    code = "import gc\nfor i in range(20):\n open('f%d' % i, 'w').write('x' * 300)\n gc.collect()"
-    assert execute(board, code) == ""
-    assert execute(board, "import os; print(os.stat('f7')[6])") == "300"
-
-
 def test_the_heap_has_an_end(flashed):
     done = mpremote(flashed("esp8266"), "exec", "a = bytearray(40000)")
     assert done.returncode and "MemoryError" in done.stdout

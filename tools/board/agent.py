@@ -26,7 +26,8 @@ _BLANK = b"\xff" * 4096
 class Nor:
     """Block device on a partition of the flash file; programming only clears bits.
 
-    Allocates nothing: a file that was not closed is written from inside a collection, as on a board.
+    A file that is not closed is written by the collector, inside of which nothing can be allocated. When that happens
+    inside another file's operation this MicroPython crashes, for its block device is this Python; a board's is not.
     """
 
     def __init__(self, path, offset, size_b):
@@ -173,8 +174,11 @@ def reduce_heap(free_b):
     taken = []
     for piece_b in (4096, 256, 16):
         gc.collect()
-        while gc.mem_free() > free_b + piece_b:
-            taken.append(bytearray(piece_b))
+        try:
+            while gc.mem_free() > free_b + piece_b:
+                taken.append(bytearray(piece_b))
+        except MemoryError:
+            pass  # what is left of the heap is in smaller pieces
     return taken
 
 

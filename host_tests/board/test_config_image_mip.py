@@ -1,0 +1,189 @@
+"""`make config`, `make image` and `make mip`, on virtual boards and without."""
+
+import functools
+import http.server
+import json
+import os
+import ssl
+import stat
+import sys
+import threading
+
+import pytest
+from conftest import config, mpremote, run, tool
+
+from tools.chips import CHIPS, MIB
+from tools.config import as_words, given, keys, read_ca, sensors, shown, value_of
+from tools.image import filesystem_image
+from tools.ports import ToolError
+from tools.watch import Watcher
+
+SECRET = "geheim-wort-7"
+
+
+def on_board(board):
+    return json.loads(mpremote(board, "fs", "cat", ":config.json").stdout)
+
+
+def test_config_from_the_environment_keeps_secrets_to_itself(flashed):
+    board = flashed("esp32")
+    env = {
+        "UMQTT_WIFI_SSID": "net", "UMQTT_WIFI_PASSWORD": SECRET, "UMQTT_BROKER": "10.0.0.1", "UMQTT_USER": "me",
+        "UMQTT_PASSWORD": SECRET + "2", "UMQTT_TLS": "no", "UMQTT_INTERVAL_S": "0.5",
+        "UMQTT_SENSORS": "internal dht22:room:4",
+    }  # fmt: skip
+    done = tool("config", "--port", board.port, env=env)
+    assert done.returncode == 0, done.stdout
+    assert SECRET not in done.stdout and "(13 characters)" in done.stdout
+    got = on_board(board)
+    assert got["wifi_password"] == SECRET and got["interval_s"] == 0.5 and got["tls"] is False
+    assert got["sensors"] == [{"type": "internal"}, {"type": "dht22", "name": "room", "pin": 4}]
+    # what is there stays where nothing new is given
+    assert tool("config", "--port", board.port, env={"UMQTT_BROKER": "10.0.0.2"}).returncode == 0
+    assert on_board(board) == {**got, "broker": "10.0.0.2"}
+
+
+def test_a_wrong_value_changes_nothing_and_is_named(flashed):
+    board = flashed("esp32")
+    env = {"UMQTT_WIFI_SSID": "net", "UMQTT_BROKER": "10.0.0.1"}
+    assert tool("config", "--port", board.port, env=env).returncode == 0
+    before = on_board(board)
+    done = tool("config", "--port", board.port, env={"UMQTT_QOS": "7", "UMQTT_WIFI_PASSWORD": "kurz"})
+    assert done.returncode == 1 and "nothing was written" in done.stdout
+    assert "qos is 7" in done.stdout and "wifi_password" in done.stdout and "kurz" not in done.stdout
+    done = tool("config", "--port", board.port, env={"UMQTT_PASSWORD": "x"})
+    assert done.returncode == 1 and "user is empty" in done.stdout
+    assert on_board(board) == before
+
+
+def test_a_file_for_images_is_readable_by_its_owner_alone(tmp_path):
+    out = tmp_path / "config.json"
+    out.write_text("old")
+    os.chmod(out, 0o644)
+    env = {"UMQTT_WIFI_SSID": "net", "UMQTT_WIFI_PASSWORD": SECRET, "UMQTT_BROKER": "b"}
+    done = tool("config", "--output", str(out), env=env)
+    assert done.returncode == 0 and SECRET not in done.stdout
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    assert json.loads(out.read_text())["wifi_password"] == SECRET
+    assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_the_broker_is_tried_from_the_host(broker, tmp_path):
+    out = str(tmp_path / "config.json")
+    env = {"UMQTT_WIFI_SSID": "net", "UMQTT_BROKER": "127.0.0.1", "UMQTT_PORT": str(broker.port)}
+    done = tool("config", "--output", out, "--test-broker", env=env)
+    assert done.returncode == 0 and "lets us in" in done.stdout, done.stdout
+    os.unlink(out)
+    done = tool("config", "--output", out, "--test-broker", env={**env, "UMQTT_PORT": "1"})
+    assert done.returncode == 1 and "no connection to the broker" in done.stdout, done.stdout
+    assert not os.path.exists(out)
+
+
+def test_values_are_taken_as_the_keys_ask():
+    assert value_of("tls", "yes", False) is True and value_of("port", "8883", 0) == 8883
+    assert value_of("topic", "7", "umqtt") == "7"
+    for key, text, default in (("tls", "perhaps", False), ("port", "many", 0)):
+        with pytest.raises(ToolError, match=key):
+            value_of(key, text, default)
+    with pytest.raises(ToolError, match="pin is a number"):
+        sensors("dht22:room:x")
+    entries = [{"type": "adc", "name": "battery", "pin": 34}]
+    assert sensors(as_words(entries)) == entries
+    odd = [{"type": "adc", "name": "battery", "pin": 34, "ratio": 2.0}]
+    assert sensors(as_words(odd)) == odd
+    assert set(given("", {"UMQTT_BROKER": "b", "UMQTT_NONSENSE": "1"})) == {"broker"}
+    assert "sensors" in keys()
+    assert all(SECRET not in line for line in shown({"password": SECRET, "wifi_password": SECRET}))
+
+
+def test_a_certificate_is_taken_as_pem_or_der(tmp_path):
+    der = b"\x30\x03\x02\x01\x05"
+    (tmp_path / "ca.pem").write_text(ssl.DER_cert_to_PEM_cert(der))
+    (tmp_path / "ca.der").write_bytes(der)
+    (tmp_path / "ca.txt").write_text("hello")
+    assert read_ca(str(tmp_path / "ca.pem")) == read_ca(str(tmp_path / "ca.der")) == der
+    with pytest.raises(ToolError, match="no certificate"):
+        read_ca(str(tmp_path / "ca.txt"))
+
+
+@pytest.mark.parametrize("chip", ["esp32", "esp8266"])
+def test_one_image_is_written_with_one_call_and_readings_arrive(boards, images, broker, tmp_path, chip):
+    (tmp_path / "config.json").write_text(json.dumps(config(broker)))
+    out = tmp_path / "whole.bin"
+    done = tool("image", "--firmware", str(images[chip]), "--config", str(tmp_path / "config.json"),
+                "--output", str(out))  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert stat.S_IMODE(out.stat().st_mode) == 0o600
+    board = boards(chip, "--free-heap", str(38 * 1024 if chip == "esp8266" else 0))
+    with Watcher(broker.port) as watcher:
+        flashed = run(sys.executable, "-m", "esptool", "--chip", chip, "--port", board.port, "write_flash",
+                      "--erase-all", "0x0", str(out))  # fmt: skip
+        assert flashed.returncode == 0, flashed.stdout
+        mpremote(board, "resume", "exec", "--no-follow", "import machine; machine.reset()")
+        assert watcher.readings.get(timeout=30).sensor.startswith("chip/")
+    df = mpremote(board, "df").stdout
+    assert "/" in df and "VfsLfs2" in df
+
+
+def test_an_image_that_cannot_be_is_refused(images, tmp_path):
+    env = {"UMQTT_WIFI_SSID": "net", "UMQTT_BROKER": "b"}
+    done = tool("image", "--firmware", str(images["esp32"]), "--flash-size", "2", env=env)
+    assert done.returncode == 1 and "larger flash than 2 MiB" in done.stdout, done.stdout
+    done = tool("image", "--firmware", str(images["esp32"]), env={})
+    assert done.returncode == 1 and "wifi_ssid is missing" in done.stdout
+    done = tool("image", env=env)
+    assert done.returncode == 2 and "FIRMWARE=" in done.stdout
+    with pytest.raises(ToolError, match="do not fit|leave less"):
+        filesystem_image({"/big": b"x" * MIB}, MIB)
+    assert CHIPS["esp32"].image_offset == 0x1000
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def index(tmp_path):
+    """build/mip on a web server of its own."""
+    done = tool("mip", "--output", str(tmp_path / "mip"))
+    assert done.returncode == 0, done.stdout
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path / "mip"))
+    )
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield "http://127.0.0.1:%d" % server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+USE = """
+import sys
+sys.path.insert(0, '/lib')
+import umqtt.simple, umqtt.client
+print(umqtt.__path__, umqtt.simple.MQTTClient('id', '127.0.0.1', port=%d, keepalive=30).connect())
+"""
+
+
+@pytest.mark.parametrize("way", ["mpremote, package.json", "mpremote, index", "board, package.json", "board, index"])
+def test_the_library_installs_with_mip_and_works(flashed, index, broker, way):
+    board = flashed("esp32")
+    who, _, what = way.partition(", ")
+    if who == "mpremote":
+        package = [index + "/package.json"] if what == "package.json" else ["--index", index, "umqtt"]
+        done = mpremote(board, "mip", "install", *package)
+    else:
+        package = "'%s/package.json'" % index if what == "package.json" else "'umqtt', index='%s'" % index
+        done = mpremote(board, "exec", "import mip; mip.install(%s)" % package)
+    assert done.returncode == 0 and "Done" in done.stdout, done.stdout
+    used = mpremote(board, "exec", USE % broker.port)
+    assert used.returncode == 0 and used.stdout.startswith("/lib/umqtt "), used.stdout
+
+
+def test_mpremote_installs_at_the_true_heap_of_an_esp8266(flashed, index, broker):
+    board = flashed("esp8266")
+    assert mpremote(board, "mip", "install", index + "/package.json").returncode == 0
+    used = mpremote(board, "exec", USE % broker.port)
+    assert used.returncode == 0 and used.stdout.startswith("/lib/umqtt "), used.stdout
