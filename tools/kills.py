@@ -346,6 +346,7 @@ def run(args: argparse.Namespace, folder: Path) -> int:
         node = App(folder, proxy.port, args.qos) if args.app else Node(command, folder)
         did = chaos(args, node, proxy, broker)
         proxy.cut_after_b = 0
+        time.sleep(1)  # however slow the machine, its last life takes readings
         (state / "stop").touch()
         taken = node.end()
         did["links cut"] = proxy.cuts

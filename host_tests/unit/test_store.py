@@ -147,6 +147,34 @@ def test_a_foreign_file_is_set_aside_and_the_board_starts():
         equal((len(slots(s)), st.report), (1, ""))
 
 
+def test_a_damaged_journal_on_a_full_flash_counts_too():
+    with Folder() as d:
+        filled(d + "/j")
+        write(d + "/j", read(d + "/j") + b"torn")
+        os.mkdir(d + "/j.bad")  # it cannot be copied aside
+        st, s, subs = new(d + "/j")
+        assert st.report.startswith("journal: 4 B of ") and "not set aside: " in st.report, st.report
+        equal(len(slots(s)), 3)
+        st.close()
+        st, s, subs = new(d + "/j")
+        equal((len(slots(s)), st.report), (3, ""))
+
+
+def test_the_journal_never_exceeds_its_limit():
+    with Folder() as d:
+        w = World(Model)
+        st = Store(FileJournal(d + "/j", 64, 300))
+        c = w.client(store=st)
+        c.connect()
+        most = 0
+        for _ in range(60):
+            while c.inflight > 2:
+                c.poll(10)
+            c.publish("t", b"x" * 40, qos=2, wait=False)
+            most = max(most, os.stat(d + "/j")[6])
+        assert 200 < most <= 300, most
+
+
 def test_another_client_id_or_server_sends_as_new():
     for who in (("other", "s"), ("c1", "elsewhere")):
         with Folder() as d:

@@ -127,7 +127,7 @@ class FileJournal:
             f.write(data)
         os.rename(new, self.path)
         self.size = n
-        self.full = self.compact_b if n < self.compact_b else 2 * n
+        self.full = min(self.limit_b, self.compact_b if n < self.compact_b else 2 * n)
 
     def remove(self):
         """Close the file and remove it. Raises OSError."""
@@ -172,7 +172,12 @@ class Store:
                     self._found(kind, b)
                 n = f.seek(0, 2)
             if bad[0]:
-                self.report = "journal: %d B of %d B damaged, set aside as %s" % (bad[0], n, journal.set_aside())
+                self.report = "journal: %d B of %d B damaged, " % (bad[0], n)
+                try:
+                    self.report += "set aside as " + journal.set_aside()
+                except OSError as e:  # no room: what is whole counts all the same
+                    self.report += "not set aside: %s" % e
+                self.must = True
             elif self.gen:
                 journal.size = n
         self.taking = self.place
