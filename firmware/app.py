@@ -50,6 +50,7 @@ class Source:
             raise ValueError("config.json: sensors[%d] of type %s: %s" % (i, kind, e))
         self.trouble = Trouble("sensor " + self.name, 2000, 600000)
         self.found = False
+        self.announced = False
 
     def read(self):
         """The values, in the order of the sensor's fields."""
@@ -141,6 +142,8 @@ class Node:
             elif self.linking.attempt(self.serve, min(left_ms, _TURN_MS)):
                 if ticks_diff(ticks_ms(), self.t_up) > _LASTED_MS:
                     self.linking.ended()
+            else:
+                sleep_ms(min(left_ms, _TURN_MS))  # what failed may have left the connection as it was
             if running.count and ticks_diff(ticks_ms(), running.since) > _CALM_MS:
                 running.ended()
         except Exception as e:
@@ -219,12 +222,21 @@ class Node:
 
     def serve(self, ms):
         """Hand readings to the client, then let it work for up to ms. Raises what they raise."""
-        self.hand_over()
         c = self.client
+        prefix = self.cfg["ha_prefix"]
+        if prefix:
+            self.announce(prefix)
+        self.hand_over()
         c.poll(ms)
         if self.published and not self.acked and not c.inflight:
             self.acked = True
             print("broker: took the first readings")
+
+    def announce(self, prefix):
+        """Tell Home Assistant of the sensors that were found since the last call."""
+        for source in self.sources:
+            if source.found and not source.announced:
+                __import__("discovery").announce(self.client, prefix, self.topic, source)
 
     def waiting(self):
         """Readings that were not yet handed to the client."""
@@ -266,8 +278,9 @@ class Node:
         return self.topic + source.name + "/" + quantity, payload
 
 
-def run(cfg):
-    """Run until the stop button is pressed. A sensor's configuration that is wrong is told in words, and ends it."""
+def run(cfg, began_ms):
+    """Run until the stop button is pressed. A sensor's configuration that is wrong is told in words, and ends it.
+    began_ms: ticks_ms() as the program started."""
     print("umqtt-node: started by", power.cause())
     kind = Node
     if cfg["deep_sleep"]:
@@ -276,6 +289,7 @@ def run(cfg):
         from durable import DurableNode as kind
     try:
         node = kind(cfg)
+        node.t_began = began_ms
     except ValueError as e:
         print(e)
         return

@@ -25,6 +25,7 @@ _KEYS = (
     ("keepalive_s", 60, 5, 3600, "MQTT keep-alive in seconds"),
     ("timeout_s", 10, 1, 60, "seconds for one answer of the broker"),
     ("interval_s", 60, 0.1, 86400, "seconds between readings"),
+    ("ha_prefix", "", 0, 64, "Home Assistant's discovery prefix, usually homeassistant; empty: it is told nothing"),
     (
         "keep_in",
         "ram",
@@ -103,7 +104,7 @@ def _problem(key, value, default, least, most):
         return '"ram", "rtc" or "flash"'
     if key == "wifi_password" and 0 < len(value) < 8:
         return "nothing or 8 to 64 characters, which WPA asks for"
-    if key in ("topic", "client_id") and any(c in value for c in "+#\0"):
+    if key in ("topic", "client_id", "ha_prefix") and any(c in value for c in "+#\0"):
         return "a text without + and #"
     return ""
 

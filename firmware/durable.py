@@ -77,7 +77,7 @@ class Sleeper(DurableNode):
     """
 
     def __init__(self, cfg):
-        self.began = ticks_ms()
+        self.t_began = ticks_ms()
         super().__init__(cfg)
         self.region = Region(machine.RTC().memory, 0, _STATE_B)
         state = self.region.read() or bytes(_STATE_B - 6)
@@ -98,7 +98,7 @@ class Sleeper(DurableNode):
             crashed(e)  # and sleep: awake it would only empty the battery
         synced = max(0, clock.unix_s(self.synced_s) or 0)
         self.region.write(pack(_STATE, synced, self.uses, self.fails, self.skip, self.wakes, self.bssid, self.address))
-        awake_ms = ticks_diff(ticks_ms(), self.began)
+        awake_ms = ticks_diff(ticks_ms(), self.t_began)
         print("wake %d: awake %d ms, %d readings wait" % (self.wakes, awake_ms, self.waiting()))
         self.sum_up()
         power.deep_sleep(max(1, int(self.cfg["interval_s"] * 1000) - awake_ms))
@@ -123,9 +123,14 @@ class Sleeper(DurableNode):
                 self.skip = every - 1
         self.wifi.off()
 
+    def announce(self, prefix):
+        # the broker keeps it: once after power-on or a reset is enough
+        if power.cause() != power.WOKE:
+            super().announce(prefix)
+
     def left_ms(self):
         """Milliseconds until it must sleep."""
-        return self.cfg["awake_ms"] - ticks_diff(ticks_ms(), self.began)
+        return self.cfg["awake_ms"] - ticks_diff(ticks_ms(), self.t_began)
 
     def join(self):
         wifi = self.wifi

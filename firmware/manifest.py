@@ -8,5 +8,5 @@ Such an image was not built yet.
 
 package("umqtt", base_path="lib", opt=3)
 package("sensors", opt=3)
-for name in ("app", "clock", "config", "durable", "health", "power", "tls_context", "wifi"):
+for name in ("app", "clock", "config", "discovery", "durable", "health", "power", "tls_context", "wifi"):
     module(name + ".py", opt=3)

@@ -5,12 +5,14 @@
 
 import machine
 
+WOKE = "woke from deep sleep"
+
 
 def cause():
     """Why the board started, in words."""
     got = machine.reset_cause()
     for name, words in (
-        ("DEEPSLEEP_RESET", "woke from deep sleep"),
+        ("DEEPSLEEP_RESET", WOKE),
         ("PWRON_RESET", "power on"),
         ("WDT_RESET", "watchdog"),
         ("HARD_RESET", "hard reset"),

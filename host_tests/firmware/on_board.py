@@ -120,7 +120,7 @@ class World:
         return [
             json.loads(p if isinstance(p, str) else bytes(p).decode())
             for topic, p, qos in self.broker.accepted
-            if not topic.endswith("/status") and topic.endswith(name)
+            if topic.count("/") == 3 and topic.endswith(name)
         ]
 
     def status(self):

@@ -264,6 +264,13 @@ def test_the_time_server_is_asked_once_in_six_hours_of_sleep():
         equal(len(ntptime.asked), 3)
 
 
+def test_home_assistant_is_told_after_power_on_and_not_after_each_sleep():
+    with Board(ha_prefix="homeassistant") as b:
+        b.sleep(4)
+        equal(len([t for t, p, qos in b.broker.accepted if t.startswith("homeassistant/")]), 2)
+        equal(b.seqs(), up_to(8))
+
+
 def test_the_clock_is_set_before_the_first_reading():
     with Board(connect_every=2) as b:
         b.epoch_s = 0
