@@ -3,7 +3,7 @@
 import os
 
 from fakes.check import equal
-from on_board import NOW_S, World
+from on_board import NOW_S, World, clear, folder
 
 import clock
 import health
@@ -83,7 +83,8 @@ def test_errors_of_the_ports_are_said_in_words():
 
 
 def test_the_crash_log_keeps_the_newest_and_stays_small():
-    path = "crash-test.log"
+    place = folder()
+    path = place + "/crash.log"
     World()
     try:
         for i in range(60):
@@ -97,11 +98,12 @@ def test_the_crash_log_keeps_the_newest_and_stays_small():
             text = f.read()
         assert "number 59" in text and "number 0\n" not in text
     finally:
-        os.remove(path)
+        clear(place)
 
 
 def test_the_same_crash_again_is_not_written_again():
-    path = "crash-test.log"
+    place = folder()
+    path = place + "/crash.log"
     World()
     sizes = []
     try:
@@ -112,7 +114,7 @@ def test_the_same_crash_again_is_not_written_again():
                 health.crashed(e, path)
             sizes.append(os.stat(path)[6])
     finally:
-        os.remove(path)
+        clear(place)
     assert sizes[0] and sizes == sizes[:1] * 3, sizes
 
 
