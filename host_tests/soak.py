@@ -290,7 +290,9 @@ def soak(seconds, seed, devices=3, kill=True, say=print):
     """Run it. Returns (Count, totals)."""
     rng = random.Random(seed)
     broker = real.Mosquitto(
-        "allow_anonymous true\nmax_queued_messages 0\nqueue_qos0_messages false\n", persistence=True
+        # paho repeats all that it has in flight at once when it is back: over 20 and the broker throws it out
+        "allow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 1000\n",
+        persistence=True,
     )
     made = [broker]
     kills = []

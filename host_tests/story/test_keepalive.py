@@ -161,3 +161,19 @@ def test_pings_go_on_across_weeks():
     for t in w.broker.times[1:]:
         assert t - last <= 65535000, t - last
         last = t
+
+
+def test_a_large_payload_on_a_slow_link_is_not_taken_for_a_dead_link():
+    # 10 bytes a second: the PINGREQ stands behind it for longer than its answer may take
+    b, c = up(keepalive=20, timeout_ms=120_000, tx_size=64)
+    b.auto_ping = True
+    c.world.link.plan.buffer = 10
+    c.world.link.plan.latency_ms = 1000
+    b.expect(PUBLISH, payload="x" * 400)
+    b.send(PUBACK, 1)
+    t = c.world.clock.now
+    c.publish("t", "x" * 400, qos=1)
+    assert c.world.clock.now - t > 40_000
+    c.world.serve(c, 60_000)
+    assert c.isconnected()
+    b.done()
