@@ -362,3 +362,41 @@ def test_an_ack_that_comes_outside_publish_leaves_the_stream_in_step():
         c.wait_msg()
     equal(s.inbox, [(b"t", b"x")])
     s.b.done()
+
+
+def test_a_subclass_may_have_a_topic_of_its_own():
+    for s in stages():
+
+        class Device(s.Client):
+            def __init__(self):
+                super().__init__("cid", HOST)
+                self.topic = b"dev/1"
+
+        d = Device()
+        s.b.accept()
+        d.connect()
+        for topic in (b"dev/1", b"dev/2", b"dev/1"):
+            s.b.expect(PUBLISH, topic=topic.decode())
+        d.publish(d.topic, b"1")
+        d.publish(b"dev/2", b"2")
+        equal(d.topic, b"dev/1")
+        d.publish(d.topic, b"3")
+        s.b.done()
+
+
+def test_a_sock_that_the_program_took_away_is_not_connected():
+    from umqtt.simple import MQTTClient
+
+    w = World()
+    c = MQTTClient("cid", HOST)
+    w.broker.accept()
+    c.connect()
+    c.sock.close()
+    c.sock = None
+    raises(OSError, c.publish, b"a", b"b")
+    raises(OSError, c.check_msg)
+    w.broker.accept()
+    w.broker.expect(PUBLISH)
+    c.connect()
+    c.publish(b"a", b"b")
+    w.broker.done()

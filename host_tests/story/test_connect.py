@@ -188,3 +188,37 @@ def test_connack_in_single_bytes_is_understood():
     w.broker.raw_each(encode(CONNACK, sp=1))
     equal(c.connect(), True)
     w.broker.done()
+
+
+def test_a_connect_that_fails_is_told_by_diag():
+    w = World()
+    w.net.names["nowhere"] = OSError(-2)
+    for named in ({"server": "nowhere"}, {"port": 1}):
+        c = w.client(**named)
+        e = raises(OSError, c.connect)
+        equal(c.diag()["error"], str(e))
+
+
+def test_ctrl_c_while_connecting_leaves_no_socket():
+    w = World()
+    c = w.client()
+    socket = w.net.socket.socket
+
+    class Interrupted:
+        closed = 0
+
+        def __init__(self, *kind):
+            self.settimeout = lambda s: None
+
+        def connect(self, address):
+            raise KeyboardInterrupt
+
+        def close(self):
+            Interrupted.closed += 1
+
+    w.net.socket.socket = Interrupted
+    raises(KeyboardInterrupt, c.connect)
+    w.net.socket.socket = socket
+    equal(Interrupted.closed, 1)
+    w.broker.accept()
+    equal(c.connect(), False)

@@ -141,3 +141,19 @@ def test_a_large_publish_keeps_the_send_buffer_small():
     c.world.link.plan.buffer = 100
     c.publish("t", "y" * 5000, qos=1, wait=False)
     assert len(c.e.tx) <= 64, len(c.e.tx)
+
+
+def test_disconnect_behind_blocked_writes_is_said_at_once():
+    b, c = pair()
+    b.accept()
+    c.connect()
+    c.world.link.plan.write_again = True
+    b.expect(PUBLISH, qos=1)
+    b.expect(PUBLISH, qos=1)
+    b.expect(DISCONNECT)
+    t = c.world.clock.now
+    c.publish("t", "x" * 50, qos=1, wait=False)
+    c.publish("t", "x" * 50, qos=1, wait=False)
+    c.disconnect()
+    equal(c.world.clock.now - t, 0)
+    b.done()

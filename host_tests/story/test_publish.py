@@ -281,3 +281,33 @@ def test_publishing_across_the_wrap_of_ids_never_uses_id_0():
         c.publish("t", "x", qos=1 + i % 2)
     equal(w.broker.violations, [])
     equal(len(w.broker.accepted), 1000)
+
+
+def test_who_waits_for_room_does_not_wait_for_a_packet():
+    b, c = up()
+    c.world.link.plan.write_again = True  # every other write would block first
+    t = c.world.clock.now
+    for _ in range(4):
+        b.expect(PUBLISH, qos=0)
+        c.publish("t", "x" * 50)
+    equal(c.world.clock.now - t, 0, "nothing was coming, so nothing ended the wait but its deadline")
+    b.done()
+
+
+def test_an_allocation_that_fails_while_staging_leaves_no_half_packet():
+    b, c = up()
+
+    def torn(b0, topic, pid, payload):
+        c.e.tx.append(b0)
+        raise MemoryError
+
+    c.e.publish = torn
+    b.expect_end()
+    raises(MemoryError, c.publish, "t", "x")
+    assert not c.isconnected()
+    del c.e.publish
+    b.accept(sp=1)
+    b.expect(PUBLISH, topic="t")
+    c.connect()
+    c.publish("t", "x")
+    b.done()

@@ -221,3 +221,20 @@ def test_any_buffer_length_up_to_the_limit_is_received_whole():
         c.world.serve(c, 20)
         equal(inbox.pop(), (b"t", b"x" * n, False), n)
     b.done()
+
+
+def test_ctrl_c_in_a_callback_leaves_a_client_that_can_go_on():
+    for interrupt in (KeyboardInterrupt, SystemExit):
+        b, c, inbox = up()
+
+        def stop(topic, msg, retained, interrupt=interrupt):
+            raise interrupt
+
+        c.set_callback(stop)
+        b.send(PUBLISH, topic="t", payload="x")
+        raises(interrupt, c.poll, 100)
+        equal(c.poll(0), 0)
+        b.expect(PUBLISH, qos=1, pid=1)
+        b.send(PUBACK, 1)
+        equal(c.publish("a", "b", qos=1), 1)
+        b.done()

@@ -199,3 +199,19 @@ def test_bad_options_are_refused():
 
     for named in ({"first_ms": 0}, {"first_ms": 2000, "cap_ms": 1000}, {"cap_ms": 1 << 29}):
         raises(ValueError, Reconnect, **named)
+
+
+def test_a_connection_that_lasted_for_a_week_is_no_short_one():
+    seen = []
+    w, b, c = world(keepalive=0, on_state=lambda up, error: seen.append(error))
+    for _ in range(4):
+        b.accept(sp=1)
+        while not c.isconnected():
+            c.poll(1000)
+        for _ in range(8):
+            w.clock.sleep_ms(86_400_000)
+            c.poll(1)
+        b.cut()
+        while c.isconnected():
+            c.poll(1000)
+    equal([e for e in seen if "again and again" in e], [])

@@ -89,3 +89,18 @@ def test_wrong_arguments_change_nothing():
         raises(ValueError, stream.publish, c, *args, **named)
     equal((c.e.n, c.inflight, c.isconnected()), (0, 0, True))
     b.done()
+
+
+def test_a_reader_that_has_nothing_yet_ends_the_packet_in_words():
+    # EAGAIN of a reader that is a socket must not be taken for the client's own, and its last piece sent twice
+    class Slow(Reader):
+        def readinto(self, buf):
+            if not self.data:
+                raise OSError(11)
+            return super().readinto(buf)
+
+    b, c = up()
+    e = raises(OSError, stream.publish, c, "t", Slow(pattern(300)), 600)
+    equal(e.args[0], 11)
+    assert not c.isconnected()
+    equal(c.world.net.open_sockets(), [])

@@ -140,3 +140,47 @@ def test_a_subscription_interrupted_by_a_cut_is_sent_again_when_resumed():
         c.world.serve(c, 50)
         equal(c.inflight, 0)
         b.done()
+
+
+def test_a_callback_may_unsubscribe_while_subscriptions_are_made_again():
+    b, c = up()
+    for f in "ab":
+        b.expect(SUBSCRIBE)
+        b.reply(SUBACK, codes=(0,))
+        c.subscribe(f)
+
+    def leave(topic, msg, retained):
+        c.unsubscribe("a")
+        c.unsubscribe("b")
+
+    c.set_callback(leave)
+    b.cut()
+    raises(OSError, c.poll, 10)
+    b.accept(sp=0)
+    b.expect(SUBSCRIBE)
+    b.send(PUBLISH, topic="b", payload="x")
+    b.expect(UNSUBSCRIBE)
+    b.reply(UNSUBACK)
+    b.expect(UNSUBSCRIBE)
+    b.reply(UNSUBACK)
+    b.send(SUBACK, 3, codes=(0,))
+    equal(c.connect(), False)
+    b.done()
+
+
+def test_what_is_granted_is_not_mistaken_for_a_subscription_made_again():
+    from umqtt.reconnect import Reconnect
+
+    b, c = up(reconnect=Reconnect(1, 1))
+    b.expect(SUBSCRIBE)
+    b.reply(SUBACK, codes=(0,))
+    c.subscribe("a")
+    b.expect(SUBSCRIBE, filters=[("new", 1)])
+    b.cut()
+    b.accept(sp=0)
+    b.expect(SUBSCRIBE, filters=[("new", 1)])
+    b.reply(SUBACK, codes=(1,))
+    b.expect(SUBSCRIBE, filters=[("a", 0)])
+    b.reply(SUBACK, codes=(0x80,))
+    equal(c.subscribe("new", 1), b"\1")
+    b.done()

@@ -69,7 +69,8 @@ class MQTTClient:
         self.e = Engine(self.s, rx_size, tx_size)
         self.t = Transport()
         self.busy = False  # inside a callback: calls stage and return
-        self.topic = self.topic_b = self  # the topic checked last, as given and as bytes; self: none
+        # the topic checked last, as given and as bytes; self: none. A subclass's own `topic` is another
+        self._topic = self._topic_b = self
         self.granted = self.resumed = None
         self.part = 0  # 1: in a message that comes in parts, 2: its view raised
         self.wanted = True  # False once disconnect was asked for: no reconnect then
@@ -122,14 +123,14 @@ class MQTTClient:
         self.wanted = True
         self.part = 0
         e = self.e
-        self.t.resolve(self.server, self.port)
-        end = self._end(timeout_ms)
-        self.t.open(self._left(end), self.ssl)
-        e.start(self.keepalive * 1000, ticks_ms())
-        e.tx.extend(pkt)
-        e.n = _len(pkt)
         self.resumed = None
         try:
+            self.t.resolve(self.server, self.port)
+            end = self._end(timeout_ms)
+            self.t.open(self._left(end), self.ssl)
+            e.start(self.keepalive * 1000, ticks_ms())
+            e.tx.extend(pkt)
+            e.n = _len(pkt)
             while self.resumed is None:
                 self._step(self._left(end))
             self.connects += 1
@@ -144,6 +145,8 @@ class MQTTClient:
     def _resubscribe(self, timeout_ms):
         # a filter at a time: any number of them fits the buffers; a refused one is dropped and told by diag
         for f in list(self.subs):
+            if f not in self.subs:
+                continue  # a callback has unsubscribed meanwhile
             end = self._end(timeout_ms)
             i = -1
             while i < 0:
@@ -190,24 +193,27 @@ class MQTTClient:
         passed: a message of QoS 1 or 2 that had its slot stays in flight and is not to be published again. Inside a
         callback nothing waits. Allocates nothing for bytes.
         """
-        if topic is not self.topic:
-            self.topic = self  # none, should it be refused
-            self.topic_b = bytes(wire.text(topic))
+        if topic is not self._topic:
+            self._topic = self  # none, should it be refused
+            self._topic_b = bytes(wire.text(topic))
             if isinstance(topic, (str, bytes)):
-                self.topic = topic
+                self._topic = topic
         if msg.__class__ is not _bytes:
             msg = wire.data(msg)
             if qos or self.busy:
                 msg = bytes(msg)  # it outlives the call, and may be the receive buffer
         if qos:
             b0 = (0x31 if retain else 0x30) | wire.number(qos, 2) << 1
-            return self._slot(_W_PUBREC if b0 & 4 else _W_PUBACK, b0, self.topic_b, msg, wait, timeout_ms)
+            return self._slot(_W_PUBREC if b0 & 4 else _W_PUBACK, b0, self._topic_b, msg, wait, timeout_ms)
         e = self.e
         if e.n or self.s.todos or not e.up:
-            self._ready(_len(self.topic_b) + _len(msg) + 7, timeout_ms)  # pyright: ignore[reportArgumentType]
-        e.publish(0x31 if retain else 0x30, self.topic_b, 0, msg)
+            self._ready(_len(self._topic_b) + _len(msg) + 7, timeout_ms)  # pyright: ignore[reportArgumentType]
         try:
+            e.publish(0x31 if retain else 0x30, self._topic_b, 0, msg)
             self._flush()
+        except MemoryError:
+            self._close()  # half a packet may be staged: nothing can follow it
+            raise
         except (OSError, ValueError):
             self._step(-1)  # once more: it finds out what that was
         if e.n and not self.busy:
@@ -224,11 +230,11 @@ class MQTTClient:
         return left
 
     def _turn(self, end):
+        left = self._left(end)
         if self.redial:
-            left = self._left(end)
             self.redial.turn(self, left, left)
         else:
-            self._step(self._left(end))
+            self._step(left)
 
     def _ready(self, n, timeout_ms):
         # a QoS 0 message waits until what is older has left; inside a callback it must fit behind it
@@ -261,7 +267,7 @@ class MQTTClient:
         if self.busy:
             wait = False
         if wait and not self.e.up and not self.redial:
-            raise OSError(code("ENOTCONN", 107), "not connected")
+            self._step(-1)  # raises: not connected
         i = s.reserve(state, b0, topic, payload)
         while i < 0:
             if not wait:
@@ -291,17 +297,15 @@ class MQTTClient:
         all slots are taken. Raises ValueError (nothing changed), MQTTException(0x80, filter) when the broker refused
         one, OSError, ProtocolError.
         """
-        if isinstance(topic, (str, bytes, bytearray)):
-            topic = ((topic, qos),)
-        return self._filters(_SUBACK, topic, wait, timeout_ms)
+        return self._filters(_SUBACK, topic, wait, timeout_ms, qos)
 
     def unsubscribe(self, topic, wait=True, timeout_ms=None):
         """Unsubscribe from a filter or a list of them [3.10]. Raises ValueError, OSError, ProtocolError."""
-        if isinstance(topic, (str, bytes, bytearray)):
-            topic = (topic,)
         self._filters(_W_UNSUBACK, topic, wait, timeout_ms)
 
-    def _filters(self, state, topics, wait, timeout_ms):
+    def _filters(self, state, topics, wait, timeout_ms, q=0):
+        if isinstance(topics, (str, bytes, bytearray)):
+            topics = ((topics, q) if state == _SUBACK else topics,)
         if not isinstance(topics, (list, tuple)) or not 0 < _len(topics) < _len(self.e.rx) - 1:
             raise ValueError("a filter, or a list of 1 to rx_size - 2, needed")
         filters = []
@@ -311,10 +315,13 @@ class MQTTClient:
                 f, q = f
                 qos.append(wire.number(q, 2))
             filters.append(bytes(wire.text(f, 1)))
-        self.granted = None
+        if self.busy:
+            wait = False
+        if wait:
+            self.granted = filters
         if self._slot(state, 0, filters, bytes(qos) if qos else None, wait, timeout_ms) is None:
             raise OSError(code("ENOBUFS", 105), "all slots are taken")
-        codes = self.granted
+        codes = self.granted if wait else None
         if codes and 0x80 in codes:
             raise MQTTException(0x80, "subscription refused: " + str(filters[codes.index(b"\x80")], "utf-8"))
         return codes
@@ -350,7 +357,8 @@ class MQTTClient:
         self._step(-1)
 
     def poll(self, ms=0):
-        """Do all that is due: send, take one packet, call back, keep alive, reconnect; wait up to ms for a packet.
+        """Do all that is due: send, take one packet, call back, keep alive, reconnect; wait up to ms for a packet, or
+        until what waited for room has left.
         Returns 1 when one came.
 
         Raises OSError when the link is down, MQTTException and ProtocolError (the link is closed then; with
@@ -368,6 +376,7 @@ class MQTTClient:
         if t.sock is None or self.busy and ms >= 0:
             raise OSError(code("ENOTCONN", 107), "poll inside a callback" if self.busy else "not connected")
         try:
+            was = e.n or self.store and self.s.todos
             while 1:
                 if ms < 0 or (e.n or self.s.todos) and not (self.store and self.store.must):
                     self._flush()  # else first what has come: one write to flash serves many acks
@@ -389,16 +398,16 @@ class MQTTClient:
                     self._lost(code("ETIMEDOUT", 110), "no PINGRESP in time")
                 if e.n or self.s.todos:
                     self._flush()
-                if not ms:
-                    return 0
+                if not ms or was and not e.n:
+                    return 0  # what had to leave has left: who waited for that must not wait for a packet
                 t.wait(left if left < ms else ms, e.n)
                 ms = 0
-        except Exception as x:
+        except BaseException as x:
             if self.busy and ms >= 0:
                 self.busy = False
                 raise  # the callback's
-            if t.sock is None:
-                raise  # closed with a reason
+            if t.sock is None or not isinstance(x, Exception):
+                raise  # closed with a reason; Ctrl-C
             if isinstance(x, (OSError, ValueError)):
                 x = t.fault(x)
                 if x is None:
@@ -434,11 +443,12 @@ class MQTTClient:
 
     def _suback(self):
         e = self.e
-        self.granted = bytes(e.rx[2 : e.p_end]) if e.wanted else None  # None: it was an UNSUBSCRIBE
+        if self.granted is e.filters:  # somebody waits for this one
+            self.granted = bytes(e.rx[2 : e.p_end]) if e.wanted else None  # None: it was an UNSUBSCRIBE
         i = 0
         for f in e.filters:
             qos = e.wanted and e.wanted[i]
-            if qos is not None and self.granted[i] == 0x80:
+            if qos is not None and e.rx[i + 2] == 0x80:
                 self.error = "subscription refused"
                 qos = None
             i += 1

@@ -70,7 +70,7 @@ class Reconnect:
         now = ticks_ms()
         error = str(e)
         if self.pause_ms < 0:  # it was up
-            if ticks_diff(now, self.since) < _STABLE_MS:
+            if 0 <= ticks_diff(now, self.since) < _STABLE_MS:  # negative after six days
                 self.short += 1
                 if self.short > 2:
                     error += "; closed soon after CONNACK, again and again: has another device this client id?"

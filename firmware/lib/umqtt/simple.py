@@ -48,10 +48,10 @@ class MQTTClient(client.MQTTClient):
         self.will = (self.lw_topic, self.lw_msg, self.lw_retain, self.lw_qos) if self.lw_topic else None
         self.timeout_ms = _TIMEOUT_MS if timeout is None else int(timeout * 1000)
         try:
-            present = super().connect()
+            present = int(super().connect())
             if present and not self.pid:
                 self.pid = getrandbits(15)  # the broker may hold an id from before a reset
-            return 1 if present else 0
+            return present
         finally:
             self.sock = self._own = self.t.sock
 
@@ -72,13 +72,15 @@ class MQTTClient(client.MQTTClient):
 
     def _link(self):
         sock = self.sock
-        if sock is not self._own:  # a subclass that connects by itself
+        if not sock:
+            self._close()
+        elif sock is not self._own:  # a subclass that connects by itself
             self._own = sock
             self.t.adopt(sock)
             self.e.start(self.keepalive * 1000, ticks_ms())
             self.e.up = True
         if self.t.sock is None:
-            raise OSError(code("ENOTCONN", 107), "not connected")
+            self._step(-1)  # raises: not connected
         sock.setblocking(False)  # the program may have changed it
 
     def publish(self, topic, msg, retain=False, qos=0):
@@ -86,7 +88,7 @@ class MQTTClient(client.MQTTClient):
         MQTTException."""
         self._link()
         if super().publish(topic, msg, retain, qos) is None:
-            raise OSError(code("ENOBUFS", 105), "all slots are taken: publish outside the callback")
+            raise OSError(code("ENOBUFS", 105), "all slots are taken")
 
     def subscribe(self, topic, qos=0):
         """Subscribe; returns when acknowledged. Raises ValueError, OSError, MQTTException(0x80, ...) when refused."""

@@ -71,6 +71,8 @@ def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None,
         e.n = len(e.tx)
         client._step(-1)
         while e.more or pid and s.pids[i] == pid:
+            if source.error:
+                raise source.error  # one that a socket's "try again" looks like
             client._step(client._left(end))
     except (OSError, ValueError, ProtocolError):
         if e.more:

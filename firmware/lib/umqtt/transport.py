@@ -60,7 +60,7 @@ class Transport:
                 if not self.tls:
                     self.secure()
                 sock = self.tls.wrap(ssl, sock, self.addr[0][0])
-        except Exception:
+        except BaseException:  # Ctrl-C too: connect is where it comes
             sock.close()
             self.addr = None  # it may have changed
             raise
