@@ -189,9 +189,9 @@ class MQTTClient:
         QoS 0: returns 0 once the bytes are with the network. QoS 1, 2: takes a slot, returns the packet id: with
         `wait` when the broker has acknowledged, without at once (None when all slots are taken), and the message goes
         out when the link allows, repeated after a reconnect until acknowledged. A payload that can change (bytearray)
-        is copied then. Raises ValueError (nothing changed); OSError: link down or deadline
-        passed: a message of QoS 1 or 2 that had its slot stays in flight and is not to be published again. Inside a
-        callback nothing waits. Allocates nothing for bytes.
+        is copied then. Raises ValueError, or OSError with errno 28 when the store is full (nothing changed); OSError:
+        link down or deadline passed: a message of QoS 1 or 2 that had its slot stays in flight and is not to be
+        published again. Inside a callback nothing waits. Allocates nothing for bytes.
         """
         if topic is not self._topic:
             self._topic = self  # none, should it be refused
