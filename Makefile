@@ -74,7 +74,7 @@ size: $(READY)  ## bytes, heap and frames of each module; CHECK=1 fails when a b
 .PHONY: bench
 bench: $(READY)  ## instructions, heap, writes, time of each operation; PEERS=dir adds another umqtt, PORT= HOST= times a board
 	@$(PY) tools/bench.py $(if $(CHECK),--check) $(if $(DOCS),--docs) $(if $(PEERS),--peers $(PEERS)) \
-		$(if $(PORT),--port $(PORT) --host $(HOST))
+		$(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST))
 
 .PHONY: test-faults
 test-faults: $(READY)  ## cut every exchange at every byte, short reads and writes, a few random schedules

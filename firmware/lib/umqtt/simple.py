@@ -57,7 +57,9 @@ class MQTTClient(client.MQTTClient):
 
     def _connack(self):
         if self.clean_session and not self.e.rx[1]:
+            pid = self.pid  # goes on counting
             self.s.__init__(len(self.s.pids))  # a clean session begins with nothing [3.1.2.4]
+            self.pid = pid
             self.subs.clear()
         super()._connack()
 
