@@ -500,7 +500,15 @@ class Mixed(Receive):
         return inward[0] + outward[0], inward[1] + outward[1], inward[2] + outward[2], self.broker.violations
 
 
+class RtcMixed(Mixed):
+    """The same over resets, in RTC memory as small as an ESP8266's."""
+
+    power_is_lost = False
+    store = RtcFull.store
+    outbox = RtcFull.outbox
+
+
 _ALL = (Send, Large, Batch, Qos1, Direct, Forgetful, Receive, Relay, Latest, Full, FlashFull, RtcReset, RtcFull)
 SCENES = {s.__name__: s for s in _ALL}
-RANDOM = {"Mixed": Mixed}
+RANDOM = {"Mixed": Mixed, "RtcMixed": RtcMixed}
 PRODUCT = {s.__name__: s for s in (LinkOut, LinkIn)}

@@ -57,7 +57,7 @@ def test_one_message_arrives_once_though_link_and_power_fail(scene: str) -> None
 
 
 def test_nothing_is_lost_or_repeated_in_random_histories() -> None:
-    counts, text = powercut("--histories", "60", "Mixed")
+    counts, text = powercut("--histories", "40", "Mixed", "RtcMixed")
     assert counts[0] > 60, text
     assert counts[1:] == [0, 0, 0, 0], text
 
