@@ -41,8 +41,11 @@ def write_index(out: Path, kind: str, files: Dict[str, bytes], version: str) -> 
         (folder / (name + ".json")).write_text(text)
 
 
-def build_package(out: Path) -> List[str]:
-    """Fill `out`, replacing what is there; the names of the files to install. Raises ToolError."""
+def build_package(out: Path, url: str = "") -> List[str]:
+    """Fill `out`, replacing what is there; the names of the files to install. Raises ToolError.
+
+    url: where `out` will be served; without it package.json names its files relative to itself.
+    """
     compiled: Dict[str, bytes] = {}
     sources: Dict[str, bytes] = {}
     with tempfile.TemporaryDirectory() as scratch:
@@ -60,7 +63,8 @@ def build_package(out: Path) -> List[str]:
     for name, data in compiled.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_bytes(data)
-    package = {"version": version, "urls": [[name, name] for name in sorted(compiled)], "deps": []}
+    base = url.rstrip("/") + "/" if url else ""
+    package = {"version": version, "urls": [[name, base + name] for name in sorted(compiled)], "deps": []}
     (out / "package.json").write_text(json.dumps(package, indent=1))
     write_index(out, MPY_VERSION, compiled, version)
     write_index(out, "py", sources, version)
@@ -74,8 +78,9 @@ def main(argv: Optional[List[str]] = None) -> int:
         " that freezes an umqtt of its own, sys.path.insert(0, '/lib') must come before the first import.",
     )
     p.add_argument("--output", default=str(ROOT / "build" / "mip"), metavar="DIR")
+    p.add_argument("--url", default="", help="where it will be served: whole addresses in package.json")
     a = p.parse_args(argv)
-    names = build_package(Path(a.output))
+    names = build_package(Path(a.output), a.url)
     print("%d files in %s" % (len(names), a.output))
     print("mpremote mip install %s/package.json" % a.output)
     return 0

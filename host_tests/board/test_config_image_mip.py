@@ -153,7 +153,10 @@ def index(tmp_path):
     )
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield "http://127.0.0.1:%d" % server.server_port
+    url = "http://127.0.0.1:%d" % server.server_port
+    done = tool("mip", "--output", str(tmp_path / "mip" / "whole"), "--url", url + "/whole")
+    assert done.returncode == 0, done.stdout
+    yield url
     server.shutdown()
     thread.join()
     server.server_close()
@@ -175,7 +178,7 @@ def test_the_library_installs_with_mip_and_works(flashed, index, broker, way):
         package = [index + "/package.json"] if what == "package.json" else ["--index", index, "umqtt"]
         done = mpremote(board, "mip", "install", *package)
     else:
-        package = "'%s/package.json'" % index if what == "package.json" else "'umqtt', index='%s'" % index
+        package = "'%s/whole/package.json'" % index if what == "package.json" else "'umqtt', index='%s'" % index
         done = mpremote(board, "exec", "import mip; mip.install(%s)" % package)
     assert done.returncode == 0 and "Done" in done.stdout, done.stdout
     used = mpremote(board, "exec", USE % broker.port)

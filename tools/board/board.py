@@ -195,7 +195,7 @@ class Board:
         if self._rom:
             if self._rom.between_packets and data[:1] != b"\xc0" and b"\x03" in data:
                 self.reset()
-                data = data[data.index(b"\x03") + 1 :]  # it has done its work: there is nothing to interrupt yet
+                data = data[data.index(b"\x03") :]
             else:
                 self._rom.feed(data)
                 return
