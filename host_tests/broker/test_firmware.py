@@ -43,7 +43,10 @@ def board(request, built, tmp_path):
     env = dict(os.environ, MICROPYPATH=str(FAKES), PYTHONDONTWRITEBYTECODE="1")
     started = []
 
-    def start(port, **config):
+    def start(port, files=None, **config):
+        for name, data in (files or {}).items():
+            (root / name).write_bytes(data)
+        (root / "stop").unlink(missing_ok=True)
         given = {"wifi_ssid": "lab", "broker": "127.0.0.1", "port": port, "client_id": "n1", "interval_s": 0.2}
         given.update({"sensors": SENSORS, "stop_pin": 0, "ntp_host": ""})
         given.update(config)
@@ -119,6 +122,24 @@ def test_a_broker_that_restarts_costs_no_reading(board, make_broker, make_observ
     got = seqs(observer.seen)
     assert got == list(range(got[0], said["published"] + 1)), got
     assert said["acknowledged"] == said["published"]
+
+
+def test_tls_checks_the_broker_against_the_ca_in_the_configuration(board, make_broker, make_observer):
+    tls = pytest.importorskip("broker.test_real_tls", reason="no `cryptography`: run `make setup`")
+    authority, stranger = tls.Authority("ours"), tls.Authority("another")
+    cert, key = authority.issue("localhost")
+    broker = make_broker(tls.CONFIG, files={"ca": authority.pem(), "cert": cert, "key": key})
+    node = board(broker.port, broker="localhost", tls=True, tls_ca="ca.der", files={"ca.der": authority.der()})
+    if "-m" in node.args:
+        pytest.skip("Debian's MicroPython has no TLS")
+    broker.wait(lambda events: [e for e in events if isinstance(e, Will)], "n1")
+    assert stop(node)["acknowledged"]
+    node = board(broker.port, broker="localhost", tls=True, tls_ca="ca.der", files={"ca.der": stranger.der()})
+    end = time.monotonic() + real.WAIT_S
+    while "broker: TLS" not in node.log.read_text() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert "TLS" in node.log.read_text(), node.log.read_text()
+    assert stop(node)["published"] == 0
 
 
 def test_a_killed_device_is_announced_as_offline(board, make_broker, make_observer):

@@ -38,6 +38,9 @@ class Authority:
     def pem(self):
         return self.cert.public_bytes(serialization.Encoding.PEM)
 
+    def der(self):
+        return self.cert.public_bytes(serialization.Encoding.DER)
+
     def issue(self, host, begin=NOW - DAY, end=NOW + DAY):
         """(certificate, key) in PEM."""
         key = ec.generate_private_key(ec.SECP256R1())

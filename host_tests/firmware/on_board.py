@@ -7,9 +7,7 @@ w.readings("room/temperature")    # what the broker took
 
 import gc
 import json
-import os
 import sys
-import time
 
 HOST_TESTS = __file__.replace("\\", "/").rsplit("/", 2)[0]
 ROOT = HOST_TESTS.rsplit("/", 1)[0] if "/" in HOST_TESTS else "."
@@ -50,24 +48,6 @@ def conf(**keys):
     given = {"wifi_ssid": "lab", "wifi_password": "12345678", "broker": HOST, "client_id": "n1", "interval_s": 10}
     given.update(keys)
     return config.check(given)
-
-
-def folder():
-    """A new, empty folder for a test's files."""
-    base = os.getenv("TMPDIR") or "/tmp"
-    path = "%s/umqtt-firmware-%d" % (base, time.time_ns())
-    os.mkdir(path)
-    return path
-
-
-def clear(path):
-    """Remove a folder with all that is in it."""
-    for name in os.listdir(path):
-        try:
-            os.remove(path + "/" + name)
-        except OSError:
-            clear(path + "/" + name)
-    os.rmdir(path)
 
 
 def said():

@@ -5,7 +5,8 @@ import os
 from fakes.check import equal, raises
 from fakes.clock import ticks_diff
 from fakes.net import Plan
-from on_board import NOW_S, World, clear, conf, folder, said
+from fakes.folder import Folder
+from on_board import NOW_S, World, conf, said
 
 import app
 import clock
@@ -23,8 +24,8 @@ class Board(World):
 
     def __init__(self, script=None, **keys):
         self.home = os.getcwd()
-        self.folder = folder()
-        os.chdir(self.folder)
+        self.folder = Folder()
+        os.chdir(self.folder.__enter__())
         self.keys = {"sensors": [ROOM], "keep_in": "rtc", "interval_s": 60}
         self.keys.update(keys)
         World.__init__(self, SCRIPT if script is None else script)
@@ -36,7 +37,7 @@ class Board(World):
 
     def __exit__(self, *_):
         os.chdir(self.home)
-        clear(self.folder)
+        self.folder.__exit__()
 
     def boot(self, kind=durable.Sleeper):
         """Everything in RAM is gone, and the links with it."""

@@ -3,7 +3,8 @@
 import os
 
 from fakes.check import equal
-from on_board import NOW_S, World, clear, folder
+from fakes.folder import Folder
+from on_board import NOW_S, World
 
 import clock
 import health
@@ -83,8 +84,8 @@ def test_errors_of_the_ports_are_said_in_words():
 
 
 def test_the_crash_log_keeps_the_newest_and_stays_small():
-    place = folder()
-    path = place + "/crash.log"
+    place = Folder()
+    path = place.__enter__() + "/crash.log"
     World()
     try:
         for i in range(60):
@@ -98,12 +99,12 @@ def test_the_crash_log_keeps_the_newest_and_stays_small():
             text = f.read()
         assert "number 59" in text and "number 0\n" not in text
     finally:
-        clear(place)
+        place.__exit__()
 
 
 def test_the_same_crash_again_is_not_written_again():
-    place = folder()
-    path = place + "/crash.log"
+    place = Folder()
+    path = place.__enter__() + "/crash.log"
     World()
     sizes = []
     try:
@@ -114,7 +115,7 @@ def test_the_same_crash_again_is_not_written_again():
                 health.crashed(e, path)
             sizes.append(os.stat(path)[6])
     finally:
-        clear(place)
+        place.__exit__()
     assert sizes[0] and sizes == sizes[:1] * 3, sizes
 
 

@@ -41,9 +41,12 @@ else:
     fakes = os.path.abspath(fakes)
     os.chdir(root)
     sys.path[:1] = [fakes, os.getcwd(), os.getcwd() + "/lib", fakes + "/../.."]
+    import tls_context
     from fakes import mpsocket
 
     mpsocket.install()
+    real_tls = tls_context.make
+    tls_context.make = lambda ca_path: mpsocket.Context(real_tls(ca_path))  # for MicroPython's sockets
     gc.threshold = gc.mem_free = lambda *b: 1 << 20
 
 import json  # noqa: E402
