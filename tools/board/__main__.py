@@ -116,6 +116,8 @@ def main() -> int:
             board.feed(data)
 
         print("%s on %s" % (a.chip, port.name), flush=True)
+        if not a.flash:
+            print(next_steps(a.chip, port.name, folder), flush=True)
         try:
             board.power_on()
             serve(board, port, lambda: ends, feed)
@@ -124,6 +126,19 @@ def main() -> int:
             port.close()
             flash.close()
     return 0
+
+
+def next_steps(chip: str, port: str, folder: Path) -> str:
+    """What to type in another terminal; the image that it names is made."""
+    from tools.board import standin  # it needs esptool, which takes a while to load
+
+    image = folder / (chip + "-stand-in.bin")
+    standin.build(chip, image)
+    return (
+        "in another terminal, for example:\n  export PORT=%s\n  make flash FIRMWARE=%s\n"
+        "  make config; make deploy; make logs\n  .venv/bin/mpremote connect $PORT\nCtrl-C ends the board; its flash stays"
+        " in %s" % (port, os.path.relpath(image), os.path.relpath(folder / (chip + ".flash")))
+    )
 
 
 def mac_of(chip: str, flash: Path) -> bytes:
