@@ -381,9 +381,12 @@ def main() -> int:
     if args.seed is None:
         args.seed = random.randrange(10000)
     print("seed %d" % args.seed)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # through the finally's: no process is left behind
     folder = Path(tempfile.mkdtemp(prefix="kills-"))
     try:
         return run(args, folder)
+    except KeyboardInterrupt:
+        return 130
     except brokers.BrokerError as e:
         print(e, file=sys.stderr)
         return 2
