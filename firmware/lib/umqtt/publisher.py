@@ -37,30 +37,29 @@ class Publisher:
         self.tail = _Slice()[_len(self.buf) :]  # kept: writing through it allocates nothing
         self.buf[self.tail] = bytes(size)  # the buffer keeps this room
         self.payload_b = -1
-        self.off = self.n = 0
+        self.off = self.n = self.k = 0
 
     def publish(self, msg):
         """Publish in QoS 0; returns 0 once the bytes are with the network. msg: bytes; anything else, what is longer
         than `size`, and what must wait for older bytes goes the client's way. Raises OSError, ValueError."""
-        e = self.e
         if (
-            e.n
+            self.e.n
             or msg.__class__ is not _bytes
             or _len(msg) != self.payload_b
             and not self._fits(_len(msg))
             or self.s.todos
-            or not e.up
+            or not self.e.up
         ):
             return self.client.publish(self.topic, msg, self.retain)
         self.buf[self.tail] = msg
         try:
-            k = self.t.send(self.buf, self.off, self.n)
-            if k == self.n:
-                e.t_tx = ticks_ms()
-                return 0
-        except (OSError, ValueError):
-            k = 0  # sending it again tells why
-        return self._rest(k or 0)
+            self.k = self.t.send(self.buf, self.off, self.n)  # an attribute: a local more and the frame is on the heap
+        except Exception:
+            self.k = 0  # sending it again tells why
+        if self.k != self.n:
+            return self._rest(self.k or 0)
+        self.e.t_tx = ticks_ms()
+        return 0
 
     def _fits(self, n):
         if n > self.size:
