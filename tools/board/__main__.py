@@ -136,8 +136,9 @@ def next_steps(chip: str, port: str, folder: Path) -> str:
     standin.build(chip, image)
     return (
         "in another terminal, for example:\n  export PORT=%s\n  make flash FIRMWARE=%s\n"
-        "  make config; make deploy; make logs\n  .venv/bin/mpremote connect $PORT\nCtrl-C ends the board; its flash stays"
-        " in %s" % (port, os.path.relpath(image), os.path.relpath(folder / (chip + ".flash")))
+        "  make config; make deploy; make logs\n  .venv/bin/mpremote connect $PORT\n"
+        "Ctrl-C ends the board; its flash stays in %s"
+        % (port, os.path.relpath(image), os.path.relpath(folder / (chip + ".flash")))
     )
 
 
