@@ -23,6 +23,7 @@ _RESYNC_S = const(21600)
 _LASTED_MS = const(10000)  # a connection that stood so long was one
 _CALM_MS = const(600000)  # without a crash: what crashed is well again
 _MOST_CRASHES = const(8)
+_RESTART_MS = const(60000)  # between two starts that fail
 _REJOIN = const(5)  # so many attempts in a row without an answer of the broker, and WiFi is joined anew
 
 
@@ -197,7 +198,8 @@ class Node:
     def set_clock(self):
         # readings do without it
         host = self.cfg["ntp_host"]
-        if host and clock.uptime_s() - self.synced_s >= _RESYNC_S and self.timing.attempt(clock.sync, host):
+        due = clock.uptime_s() - self.synced_s >= _RESYNC_S
+        if due and host and self.timing.attempt(clock.sync, host):
             self.timing.ended()
             self.synced_s = clock.uptime_s()
 
@@ -283,14 +285,20 @@ def run(cfg, began_ms):
     began_ms: ticks_ms() as the program started."""
     print("umqtt-node: started by", power.cause())
     kind = Node
-    if cfg["deep_sleep"]:
-        from durable import Sleeper as kind
-    elif cfg["keep_in"] != "ram":
-        from durable import DurableNode as kind
     try:
+        if cfg["deep_sleep"]:
+            from durable import Sleeper as kind
+        elif cfg["keep_in"] != "ram":
+            from durable import DurableNode as kind
         node = kind(cfg)
         node.t_began = began_ms
     except ValueError as e:
         print(e)
-        return
-    node.run()
+    except Exception as e:  # no memory, a flash that cannot be read, a radio that does not start
+        crashed(e)
+        if cfg["deep_sleep"]:
+            power.deep_sleep(_RESTART_MS)
+        sleep_ms(_RESTART_MS)
+        power.restart()
+    else:
+        node.run()

@@ -320,6 +320,28 @@ def test_a_sensor_that_is_configured_wrongly_ends_the_start_in_one_line():
         equal(w.net.dialled, [])
 
 
+def test_a_start_that_fails_is_tried_again_by_a_reset():
+    import app
+
+    w = World(SCRIPT, sensors=[ROOM])
+    real, real_crashed = app.Wifi, app.crashed
+
+    def dead(*what):
+        raise OSError("no radio")
+
+    app.Wifi = dead
+    app.crashed = lambda e: w.said.append(str(e))
+    try:
+        now = w.clock.now
+        got = raises(fake_board.Reset, app.run, conf(sensors=[ROOM]), 0)
+        equal((got.args[1], w.clock.now - now), (0, 60000))
+        got = raises(fake_board.Reset, app.run, conf(sensors=[ROOM], deep_sleep=True, keep_in="flash"), 0)
+        equal((got.args[1], w.clock.now - now), (60000, 60000))
+    finally:
+        app.Wifi, app.crashed = real, real_crashed
+    equal(w.said[-1], "no radio")
+
+
 def announced(w):
     return [(t, json.loads(bytes(p).decode())) for t, p, qos in w.broker.accepted if t.startswith("homeassistant/")]
 
