@@ -59,9 +59,10 @@ class Script:
         self._add(("send", bytes(data), None))
 
     def raw_each(self, data):
-        """Any bytes, each in its own segment."""
+        """Any bytes, each in its own segment, a millisecond apart: every read is a short one."""
         for i in range(len(data)):
             self.raw(data[i : i + 1])
+            self.wait(1)
 
     def wait(self, ms):
         """The broker takes its time."""

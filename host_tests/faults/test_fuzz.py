@@ -71,7 +71,7 @@ def test_any_bytes(packets, damage, read_max, together, view):
     if damage and raw:
         at = damage[0] % len(raw)
         raw = raw[:at] + bytes([damage[1]]) + raw[at + 1 :]
-    w.link.plan = Plan(read_max=read_max)
+    w.link.plan = Plan(read_max=read_max, read_again=bool(read_max))
     if together:
         w.link.push(raw)
     else:

@@ -177,3 +177,14 @@ def test_a_large_payload_on_a_slow_link_is_not_taken_for_a_dead_link():
     c.world.serve(c, 60_000)
     assert c.isconnected()
     b.done()
+
+
+def test_a_pingresp_in_single_bytes_leaves_the_stream_in_step():
+    from fakes.packets import encode
+
+    b, c = up(keepalive=10)
+    b.expect(PINGREQ)
+    b.raw_each(encode(PINGRESP) + encode(PINGRESP) + encode(PUBLISH, topic="t", payload="x"))
+    c.world.serve(c, 9000)
+    equal(c.world.inbox, [(b"t", b"x", False)])
+    b.done()

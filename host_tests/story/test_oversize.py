@@ -18,7 +18,7 @@ def up(**named):
 
 def test_every_size_around_the_buffer_is_drained_and_counted():
     for qos in (0, 1, 2):
-        for n in (61, 62, 63, 64, 65, 120, 127, 128, 129, 200, 1000, 70000):
+        for n in (61, 62, 63, 64, 65, 120, 127, 128, 129, 200, 1000, 16379, 16381, 70000):
             b, c, inbox = up()
             b.send(PUBLISH, 9, qos=qos, topic="t", payload=b"x" * n)
             if qos:
@@ -42,6 +42,7 @@ def test_a_topic_larger_than_the_buffer_is_drained_wherever_its_id_falls():
                 for step in (0, 1):
                     b, c, inbox = up()
                     c.world.link.plan.read_max = step
+                    c.world.link.plan.read_again = bool(step)
                     b.send(PUBLISH, 0x0102, qos=qos, topic="t" * t, payload=b"x" * n)
                     if qos:
                         b.expect(PUBACK if qos == 1 else PUBREC, pid=0x0102)
@@ -109,3 +110,12 @@ def test_a_drain_survives_a_cut_at_every_byte():
         c.connect()
         c.world.serve(c, 50)
         b.done()
+
+
+def test_a_length_of_four_bytes_is_the_longest_and_is_drained():
+    b, c, inbox = up(keepalive=0)
+    c.world.link.push(b"\x30\x80\x80\x80\x01\0\1t" + b"x" * 5000)  # 2097152 bytes are to come
+    c.world.serve(c, 100)
+    assert c.isconnected()
+    equal(c.diag()["oversize"], 1)
+    equal(inbox, [])
