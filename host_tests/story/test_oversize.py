@@ -119,3 +119,39 @@ def test_a_length_of_four_bytes_is_the_longest_and_is_drained():
     assert c.isconnected()
     equal(c.diag()["oversize"], 1)
     equal(inbox, [])
+
+
+def test_a_view_is_told_when_the_topic_itself_did_not_fit():
+    for t in (63, 64, 65, 130):
+        b, c, _ = up()
+        parts = []
+        c.set_view(lambda buf, topic_end, start, end, flags: parts.append((topic_end, bytes(buf[start:end]))))
+        payload = bytes(range(100))
+        b.send(PUBLISH, 9, qos=1, topic="t" * t, payload=payload)
+        b.expect(PUBACK, pid=9)
+        c.world.serve(c, 100)
+        equal([e for e, _ in parts if e], [], t)
+        equal(b"".join(p for _, p in parts), payload)
+        b.done()
+
+
+def test_a_view_that_raises_at_any_part_leaves_the_message_unacknowledged_and_the_stream_in_step():
+    from fakes.check import raises
+
+    for at in range(4):
+        b, c, _ = up()
+        seen = []
+
+        def view(buf, topic_end, start, end, flags):
+            seen.append(bytes(buf[start:end]))
+            if len(seen) == at + 1:
+                raise KeyError("boom")
+
+        c.set_view(view)
+        b.send(PUBLISH, 9, qos=1, topic="t", payload=b"x" * 220)
+        b.send(PUBLISH, 10, qos=1, topic="t", payload=b"y")
+        b.expect(PUBACK, pid=10)
+        raises(KeyError, c.world.serve, c, 100)
+        c.world.serve(c, 100)
+        equal(seen[-1], b"y")
+        b.done()
