@@ -69,6 +69,7 @@ class Node:
 
     def __init__(self, cfg):
         self.cfg = cfg
+        self.t_began = ticks_ms()
         client_id = cfg["client_id"] or "umqtt-" + power.chip_id()
         self.topic = "%s/%s/" % (cfg["topic"], client_id)
         self.sources = [Source(conf, i) for i, conf in enumerate(cfg["sensors"])]

@@ -77,7 +77,6 @@ class Sleeper(DurableNode):
     """
 
     def __init__(self, cfg):
-        self.t_began = ticks_ms()
         super().__init__(cfg)
         self.region = Region(machine.RTC().memory, 0, _STATE_B)
         state = self.region.read() or bytes(_STATE_B - 6)
