@@ -40,6 +40,13 @@ def test_a_cut_at_every_byte_by_a_broker_that_forgets_loses_nothing():
                 survive(exchange, note + ", forgotten", [plan], forget=True)
 
 
+def test_cuts_in_mqtt_31_lose_and_repeat_nothing():
+    # 3.1 has no session present: the client goes on as if the broker had kept the session it was asked to keep
+    for exchange in EXCHANGES:
+        for note, plan in cuts(exchange, 2):
+            survive(exchange, note + ", MQTT 3.1", [plan], protocol=3)
+
+
 def test_a_second_cut_during_the_resume_loses_and_repeats_nothing():
     for exchange in (publish_2, receive_2, several_in_flight):
         out, into = lengths(exchange)
