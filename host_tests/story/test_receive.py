@@ -239,3 +239,20 @@ def test_ctrl_c_in_a_callback_leaves_a_client_that_can_go_on():
         b.send(PUBACK, 1)
         equal(c.publish("a", "b", qos=1), 1)
         b.done()
+
+
+def test_a_backlog_of_qos_2_as_mosquitto_pours_it_out_is_taken():
+    # 2.0.11 with its default of 20 in flight sent 300 to a slow subscriber ahead of the first PUBREL
+    b, c, inbox = up()
+    for pid in range(1, 301):
+        b.send(PUBLISH, pid=pid, qos=2, topic="t", payload=str(pid))
+    for pid in range(1, 301):
+        b.expect(PUBREC, pid=pid)
+    for pid in range(1, 301):
+        b.send(PUBREL, pid)
+        b.expect(PUBCOMP, pid=pid)
+    while c.poll(10):
+        pass
+    b.done()
+    equal([int(payload) for _, payload, _ in inbox], list(range(1, 301)))
+    equal([pid for pid in c.s.held if pid], [])

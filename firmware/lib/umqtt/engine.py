@@ -36,7 +36,7 @@ _BITE = const(3)
 _SEND_PUBREL = const(1)  # session's action
 
 _NEVER_MS = const(1 << 28)
-_MAX_HELD = const(128)  # QoS 2 messages that a broker may leave without PUBREL
+_MAX_HELD = const(1024)  # QoS 2 messages that a broker may leave without PUBREL: a backlog of Mosquitto's, 4 B each
 
 
 class _Slice:
