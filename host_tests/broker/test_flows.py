@@ -291,3 +291,23 @@ def test_a_subscriber_of_the_drop_in_keeps_up_with_a_fast_publisher(broker, devi
     device.do("s.publish(b'back/%s', b'done', qos=2)" % name)
     assert [m for m in observer.rest() if m[0] == "back/" + name] == [("back/" + name, b"done", 2, False)]
     device.do("s.disconnect()")
+
+
+def test_robust_goes_on_after_a_broker_restart(make_broker, device, make_observer, name):
+    b = make_broker()
+    device.do("r = Robust(%r, '127.0.0.1', %d)" % (name, b.port))
+    device.do("r.DELAY = 0.05")
+    device.do("r.set_callback(keep)")
+    device.do("r.connect(False)")
+    device.do("r.subscribe(b'x/%s', 1)" % name)
+    b.stop()
+    b.start()
+    o = make_observer(b.port, topic="y/#")
+    device.do("r.publish(b'y/%s', b'after', qos=2)" % name)
+    assert o.next()[:3] == ("y/" + name, b"after", 2)
+    o.publish("x/" + name, "again", 1)
+    end = time.monotonic() + 15
+    while not device.do("inbox") and time.monotonic() < end:
+        device.do("r.check_msg()")
+    assert device.do("inbox") == [(b"x/%s" % name.encode(), b"again")]
+    device.do("r.disconnect()")
