@@ -122,7 +122,7 @@ def enter(transport: SerialTransport, soft_reset: bool) -> None:
     """Into the raw REPL. A board that has just been reset may miss the first try. Raises TransportError."""
     for more in (True, False):
         try:
-            transport.enter_raw_repl(soft_reset=soft_reset, timeout_overall=5)
+            transport.enter_raw_repl(soft_reset=soft_reset, timeout_overall=4)
             return
         except TransportError:
             if not more:
