@@ -31,8 +31,10 @@ class BoardProcess:
         self.log = folder / "board.log"
         command = [sys.executable, "-m", "tools.board", "--chip", chip, "--flash", str(self.flash), "-v"]
         command += ["--link", str(self.link), *options]
+        # a board that is killed on purpose leaves its scratch folder: here, where it goes with the test
+        env = dict(os.environ, TMPDIR=str(folder))
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log)
+            self.process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=log)
         ready, _, _ = select.select([self.process.stdout], [], [], START_TIMEOUT_S)
         line = self.process.stdout.readline().decode() if ready else ""
         assert " on " in line, "the board does not start: " + self.log.read_text()
