@@ -1,0 +1,31 @@
+"""The README's commands, as they stand there, from a blank board to readings."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+from conftest import ENV, ROOT
+
+from tools.watch import Watcher
+
+
+def test_the_readmes_four_commands_lead_from_a_blank_board_to_readings(boards, images, broker):
+    if not shutil.which("make"):
+        pytest.skip("there is no make here")
+    section = (ROOT / "README.md").read_text().split("## Onto a board")[1].split("##")[0]
+    commands = re.findall(r"^(make \w+)", section, re.M)
+    assert commands == ["make flash", "make config", "make deploy", "make logs"]
+    board = boards("esp32")
+    env = {
+        **ENV, "PORT": board.port, "FIRMWARE": str(images["esp32"]), "UMQTT_WIFI_SSID": "host",
+        "UMQTT_BROKER": "127.0.0.1", "UMQTT_PORT": str(broker.port), "UMQTT_INTERVAL_S": "0.5", "UMQTT_NTP_HOST": "",
+    }  # fmt: skip
+    env.pop("MAKEFLAGS", None)  # of a `make test` around us
+    with Watcher(broker.port) as watcher:
+        for command in commands:
+            args = {"ARGS": "--seconds 1"} if command == "make logs" else {}  # a reader would press Ctrl-C
+            done = subprocess.run(command.split(), cwd=ROOT, env={**env, **args}, stdin=subprocess.DEVNULL, timeout=90,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
+            assert done.returncode == 0, command + "\n" + done.stdout
+        assert watcher.readings.get(timeout=30).qos == 2
