@@ -104,3 +104,10 @@ def test_a_reader_that_has_nothing_yet_ends_the_packet_in_words():
     equal(e.args[0], 11)
     assert not c.isconnected()
     equal(c.world.net.open_sockets(), [])
+
+
+def test_pieces_of_nothing_are_pieces_of_a_byte():
+    b, c = up()
+    b.expect(PUBLISH, payload=b"abc")
+    equal(stream.publish(c, "t", Reader(b"abc"), 3, piece_b=0), 0)
+    b.done()

@@ -49,7 +49,7 @@ def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None,
     topic = bytes(wire.text(topic))
     if client.busy:
         raise OSError("not inside a callback")
-    source = _Source(reader, length, bytearray(piece_b))
+    source = _Source(reader, length, bytearray(max(piece_b, 1)))
     end = client._end(timeout_ms)
     client._ready(len(topic) + 9, timeout_ms)
     e = client.e
