@@ -58,8 +58,9 @@ def test_a_wrong_value_changes_nothing_and_is_named(flashed):
 
 def test_a_file_for_images_is_readable_by_its_owner_alone(tmp_path):
     out = tmp_path / "config.json"
-    out.write_text("old")
-    os.chmod(out, 0o644)
+    for path in (out, tmp_path / "config.json.new"):  # the second: of a run that was killed
+        path.write_text("old")
+        os.chmod(path, 0o644)
     env = {"UMQTT_WIFI_SSID": "net", "UMQTT_WIFI_PASSWORD": SECRET, "UMQTT_BROKER": "b"}
     done = tool("config", "--output", str(out), env=env)
     assert done.returncode == 0 and SECRET not in done.stdout

@@ -112,6 +112,17 @@ def test_the_trap_of_the_frozen_umqtt_is_sprung_and_caught(flashed, tmp_path):
     with pytest.raises(ToolError, match="frozen") as caught, repl(board.port) as transport:
         prove_imports(transport, 0, 0)
     assert "boot.py must put /lib first" in str(caught.value)
+    # another package in the way, which has all the names that the program asks for
+    mpremote(board, "exec", """
+import os
+os.mkdir('/umqtt')
+for n in os.listdir('/lib/umqtt'):
+    with open('/lib/umqtt/' + n, 'rb') as f, open('/umqtt/' + n, 'wb') as g:
+        g.write(f.read())
+""")
+    with pytest.raises(ToolError, match="gives umqtt, not /lib/umqtt"), repl(board.port) as transport:
+        prove_imports(transport, 0, 0)
+    mpremote(board, "fs", "rm", "-r", ":umqtt")
     # and one where only the old names are imported, which the frozen package has
     with repl(board.port) as transport:
         assert transport.exec("import umqtt.simple; print(umqtt.__path__)").strip() == b"/.frozen/umqtt"

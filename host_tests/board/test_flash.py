@@ -80,7 +80,8 @@ def test_over_rfc2217_esptool_resets_the_board_itself(boards, images):
     assert done.returncode == 0 and "NOT reset" not in done.stdout, done.stdout
     log = board.log.read_text()
     assert log.index("reset into the ROM's loader") < log.index("MicroPython starts")
-    assert mpremote(board, "eval", "6*7").stdout.strip() == "42"
+    cause = mpremote(board, "resume", "exec", "import machine; print(machine.reset_cause())")
+    assert cause.stdout.strip() == "2", cause.stdout  # the EN pin
 
 
 def test_the_wrong_image_changes_nothing(boards, images):
