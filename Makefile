@@ -68,8 +68,9 @@ test-budget: $(READY)  ## sizes, heap and frames within tools/budgets.json; stea
 	@$(PY) -m pytest -q host_tests/budget
 
 .PHONY: size
-size: $(READY)  ## bytes, heap and frames of each module; CHECK=1 fails when a budget is passed, DOCS=1 writes docs/size.md
-	@$(PY) tools/size.py $(if $(CHECK),--check) $(if $(DOCS),--docs)
+size: $(READY)  ## bytes, heap and frames of each module; CHECK=1 fails when a budget is passed, DOCS=1 writes docs/size.md, PORT= measures on a board
+	@$(if $(PORT),exec $(PY) tools/device_size.py,true)
+	@$(if $(PORT),true ||) $(PY) tools/size.py $(if $(CHECK),--check) $(if $(DOCS),--docs)
 
 .PHONY: bench
 bench: $(READY)  ## instructions, heap, writes, time of each operation; PEERS=dir adds another umqtt, PORT= HOST= times a board

@@ -150,6 +150,16 @@ def test_a_full_file_system_is_told_before_anything_is_changed(flashed):
     assert mpremote(board, "fs", "ls").stdout == before
 
 
+def test_sizes_are_measured_on_the_board(flashed):
+    board = flashed("esp32")
+    assert tool("device_size", "--port", board.port).returncode == 1  # nothing is there yet
+    assert deploy(board).returncode == 0
+    done = tool("device_size", "--port", board.port)
+    assert done.returncode == 0, done.stdout
+    taken = {line.split()[0]: int(line.split()[-2]) for line in done.stdout.splitlines()}
+    assert 1000 < taken["umqtt.wire"] < taken["together"] < 40_000
+
+
 def test_a_heap_that_is_too_small_is_told(flashed):
     board = flashed("esp8266", "--free-heap", "20000")
     done = deploy(board)

@@ -1,0 +1,57 @@
+"""`make size PORT=...`: what each module of the firmware takes of the heap of the board at PORT, after `make deploy`.
+
+Exit status: 0 told, 1 a module cannot be imported there, in words, 2 no board.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import List, Optional, Tuple
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools.deploy import Found
+from tools.ports import choose, repl, run_tool
+
+# In an order in which each module's own imports are there before it.
+MODULES = ("umqtt.wire", "umqtt.session", "umqtt.engine", "umqtt.transport", "umqtt.client", "umqtt.simple")
+
+_MEASURE = """
+import gc
+gc.collect()
+_b = gc.mem_free()
+__import__(%r)
+gc.collect()
+print(_b - gc.mem_free())
+"""
+
+
+def measure(port: str) -> Tuple[int, List[Tuple[str, int]]]:
+    """(free heap after boot.py, [(module, bytes of heap)]). Stops the program, and starts it again. Raises ToolError."""
+    with repl(port) as transport:
+        free_b = Found(transport).free_b
+        rows = [(name, int(transport.exec(_MEASURE % name))) for name in MODULES]
+        transport.exit_raw_repl()
+        transport.serial.write(b"\x04")
+    return free_b, rows
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    p = argparse.ArgumentParser(
+        prog="make size PORT=...",
+        description="Tell what the library's modules take of the heap on the board. The program there is stopped"
+        " for that, and started again.",
+    )
+    p.add_argument("--port", default=os.environ.get("PORT", ""), help="default: the only board that is plugged in")
+    a = p.parse_args(argv)
+    free_b, rows = measure(choose(a.port))
+    print("%-18s %7d B" % ("free at the start", free_b))
+    for name, taken_b in rows:
+        print("%-18s %7d B" % (name, taken_b))
+    print("%-18s %7d B" % ("together", sum(taken_b for _, taken_b in rows)))
+    return 0
+
+
+if __name__ == "__main__":
+    run_tool("size", main)
