@@ -28,7 +28,7 @@ print(_b - gc.mem_free())
 
 
 def measure(port: str) -> Tuple[int, List[Tuple[str, int]]]:
-    """(free heap after boot.py, [(module, bytes of heap)]). Stops the program, and starts it again. Raises ToolError."""
+    """(free heap after boot.py, [(module, bytes of heap)]). Stops the program and starts it again. Raises ToolError."""
     with repl(port) as transport:
         free_b = Found(transport).free_b
         rows = [(name, int(transport.exec(_MEASURE % name))) for name in MODULES]
