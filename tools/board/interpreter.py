@@ -15,6 +15,7 @@ from typing import List, Optional, Protocol
 AGENT = Path(__file__).with_name("agent.py")
 _HEAD = struct.Struct("<BII")
 SIGINT_APART_S = 0.05  # MicroPython ends on a second one that comes before it has seen the first
+BUSY_S = 0.25  # a program that computes for so long is interrupted wherever it is
 _HOST_HEAP_B = 600_000  # what the agent itself may take on top of the board's heap
 
 
@@ -161,6 +162,7 @@ class Interpreter:
         if not self._begun:
             self._interrupt = True
             return True
+        self._await_rest()
         if select.select([self._control], [], [], 0)[0]:  # it may have ended meanwhile
             self._take()
             if not self._begun:
@@ -173,6 +175,19 @@ class Interpreter:
         self._interrupted = now
         self._process.send_signal(signal.SIGINT)
         return True
+
+    def _await_rest(self) -> None:
+        """Wait, a moment at most, until the interpreter sleeps in the system: the unix port raises KeyboardInterrupt
+        out of the signal itself, and one that ends a garbage collection half way lets the next free what is in use."""
+        end = time.monotonic() + BUSY_S
+        while time.monotonic() < end:
+            try:
+                with open("/proc/%d/stat" % self._process.pid) as f:
+                    if f.read().rpartition(") ")[2][:1] != "R":
+                        return
+            except OSError:
+                return
+            time.sleep(0.001)
 
     def _catches_sigint(self) -> bool:
         try:
