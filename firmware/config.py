@@ -152,6 +152,8 @@ def check(given):
         elif key == "sensors":
             _sensors(value, wrong)
         got[key] = value
+    if got["password"] and not got["user"]:
+        wrong.append("password is given but user is not; needed are both, or neither")
     if got["tls_ca"] and not got["tls"]:
         wrong.append("tls_ca is given but tls is false; needed is true, or no tls_ca")
     if got["deep_sleep"] and got["keep_in"] == "ram":

@@ -96,6 +96,10 @@ def test_a_wifi_password_has_no_or_8_characters():
     config.check(given)
 
 
+def test_a_broker_password_needs_a_user():
+    equal(lines(password="secret"), ["config.json: password is given but user is not; needed are both, or neither"])
+
+
 def test_sensors_have_types_and_names_of_their_own():
     equal(lines(sensors=[{"pin": 4}])[0], "config.json: sensors[0].type is missing; needed is a text without + # /")
     assert "sensors[1].name" in lines(sensors=[{"type": "dht22"}, {"type": "dht22"}])[0]
