@@ -1,7 +1,4 @@
-"""TLS against a real Mosquitto with a private CA. On CPython's ssl: Debian's MicroPython is built without TLS.
-
-What mbedtls says in the same cases is held by story/test_tls.py.
-"""
+"""TLS against a real Mosquitto with a private CA, on CPython's ssl; test_real_mbedtls.py has MicroPython's own."""
 
 import datetime
 import ssl

@@ -1,0 +1,98 @@
+"""TLS of a real MicroPython (mbedtls, as on an ESP32) against a real Mosquitto with a private CA."""
+
+import datetime
+import subprocess
+from pathlib import Path
+
+import pytest
+from broker.real import micropython_path
+from broker.test_real_tls import DAY, NOW, Authority, authority, start  # noqa: F401 - fixtures
+
+ROOT = Path(__file__).resolve().parents[2]
+MICROPYTHON = micropython_path()
+
+DEVICE = """
+import sys, tls
+sys.path[:0] = [%(lib)r]
+from umqtt.client import MQTTClient
+context = tls.SSLContext(tls.PROTOCOL_TLS_CLIENT)
+context.verify_mode = tls.CERT_REQUIRED
+ca, cert, key = [open(name, "rb").read() if name else None for name in %(files)r]
+if ca:
+    context.load_verify_locations(ca)
+if cert:
+    context.load_cert_chain(cert, key)
+c = MQTTClient("mbedtls", "localhost", %(port)d, ssl=context, timeout_ms=10000)
+inbox = []
+c.set_callback(lambda topic, payload, retained: inbox.append(len(payload)))
+try:
+    c.connect()
+    c.subscribe("tls/#", 2)
+    for i in range(12):
+        c.publish("tls/%%d" %% i, b"x" * (i * 20), qos=i %% 3)
+    c.publish("big", bytes(50000), qos=2)
+    while len(inbox) < 12 and c.poll(5000):
+        pass
+    c.disconnect()
+    print(sorted(inbox) == [i * 20 for i in range(12)], c.inflight)
+except OSError as e:
+    print(e)
+"""
+
+
+@pytest.fixture
+def device(tmp_path):
+    """device(port, ca, cert, key) -> what a MicroPython says that connects with these (DER, None for none)."""
+    if not MICROPYTHON:
+        pytest.skip("no MicroPython: run `make setup`")
+    probe = [MICROPYTHON, "-c", "import tls; tls.SSLContext(tls.PROTOCOL_TLS_CLIENT).verify_mode"]
+    if subprocess.run(probe, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("this MicroPython has no TLS")
+
+    def go(port, *files):
+        names = []
+        for i, data in enumerate(files):
+            names.append(str(tmp_path / ("file%d" % i)) if data else None)
+            if data:
+                Path(names[-1]).write_bytes(data)
+        names += [None] * (3 - len(names))
+        script = tmp_path / "device.py"
+        script.write_text(DEVICE % {"lib": str(ROOT / "firmware" / "lib"), "files": names, "port": port})
+        done = subprocess.run(
+            [MICROPYTHON, str(script)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60
+        )
+        return done.stdout.strip()
+
+    return go
+
+
+def test_messages_of_all_sizes_pass_when_ca_and_host_are_right(start, authority, device):  # noqa: F811
+    b, _ = start()
+    assert device(b.port, authority.der()) == "True 0"
+
+
+def test_what_is_wrong_with_a_certificate_is_said(start, authority, device):  # noqa: F811
+    b, _ = start()
+    assert "not signed by the given CA" in device(b.port, Authority("another").der())
+    assert "CA" in device(b.port)
+    b, _ = start(host="other.example")
+    assert "another host name" in device(b.port, authority.der())
+    b, _ = start(begin=NOW - 3 * DAY, end=NOW - datetime.timedelta(hours=1))
+    assert "expired" in device(b.port, authority.der())
+    b, _ = start(begin=NOW + DAY, end=NOW + 2 * DAY)
+    assert "not valid yet" in device(b.port, authority.der())
+
+
+def test_a_client_certificate_is_asked_for_and_taken(start, authority, device):  # noqa: F811
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+
+    b, _ = start(config="require_certificate true\n")
+    assert "client certificate" in device(b.port, authority.der())
+    cert, key = authority.issue("device")
+    der = serialization.Encoding.DER
+    key = serialization.load_pem_private_key(key, None).private_bytes(
+        der, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    cert = x509.load_pem_x509_certificate(cert).public_bytes(der)
+    assert device(b.port, authority.der(), cert, key) == "True 0"
