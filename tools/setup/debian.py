@@ -15,7 +15,7 @@ from typing import Sequence
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 KEYRING_PACKAGE = "debian-archive-keyring"
-MIRROR = "http://deb.debian.org/debian"
+TEMPLATE = Path("/usr/share/python-apt/templates/Debian.info")  # python-apt-common: where Ubuntu knows Debian from
 TRIES_PER_SUITE = 2
 APT_TIMEOUT_S = 600
 
@@ -56,12 +56,18 @@ def machine_arch() -> str:
 
 
 def mirror() -> str:
-    """The mirror this system's apt already uses for Debian, else Debian's own."""
+    """DEBIAN_MIRROR, the mirror that apt already uses here for Debian, or the one python-apt knows. Raises NoMirror."""
     shown = subprocess.run(
         ["apt-get", "update", "--print-uris"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ).stdout
     found = re.search(r"^'([^']*/debian)/dists/[^/]+/InRelease'", shown, re.M)
-    return os.environ.get("DEBIAN_MIRROR") or (found.group(1) if found else MIRROR)
+    if not found and TEMPLATE.exists():
+        found = re.search(r"^BaseURI: *(\S*/debian)/?$", TEMPLATE.read_text(errors="replace"), re.M)
+    uri = os.environ.get("DEBIAN_MIRROR") or (found and found.group(1))
+    if not uri:
+        raise NoMirror("no Debian mirror is known here: name one with DEBIAN_MIRROR=http://.../debian, or"
+                       " `apt install python-apt-common`, which knows one")  # fmt: skip
+    return uri
 
 
 class _Apt:
