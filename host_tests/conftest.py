@@ -1,6 +1,7 @@
 """pytest: the paths, MicroPython's names on CPython, and every test that lives by the virtual clock twice: early,
 and across the tick wrap."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -29,3 +30,7 @@ def clock_start(request):
     clock.start_ms = clock.LATE_MS if request.param == "wrap" else clock.EARLY_MS
     yield
     clock.start_ms = clock.EARLY_MS
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # started in the background, where a shell ignores Ctrl-C: the programs that tests send one to would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
