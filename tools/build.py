@@ -4,6 +4,7 @@ Everything becomes .mpy, which needs no compiler on the board, but boot.py and m
 as source.
 """
 
+import argparse
 import shutil
 import subprocess
 import sys
@@ -56,7 +57,9 @@ def compile_one(source: Path, target: Path, name: str, optimize: int = 3) -> Non
 
 
 if __name__ == "__main__":
-    where = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "build" / "firmware"
+    parser = argparse.ArgumentParser(description="Compile the firmware as it goes onto the board.")
+    parser.add_argument("dest", nargs="?", type=Path, default=ROOT / "build" / "firmware", help="replaced as a whole")
+    where = parser.parse_args().dest
     try:
         files = build(where)
     except BuildError as e:
