@@ -25,7 +25,7 @@ def wire_up(net, clock):
     import umqtt.transport
 
     umqtt.transport.socket = net.socket
-    umqtt.transport.select = net.select
+    umqtt.transport.poll = net.select.poll
     umqtt.tls.collect = int  # on CPython it takes 50 ms, at each connection
     fakes = {"ticks_ms": clock.ticks_ms, "ticks_diff": ticks_diff, "ticks_add": ticks_add, "sleep_ms": clock.sleep_ms}
     for module in (umqtt.engine, umqtt.client, umqtt.simple, umqtt.robust, umqtt.reconnect, umqtt.publisher):
@@ -50,7 +50,7 @@ class World:
         from umqtt.client import MQTTClient
 
         c = MQTTClient(client_id, server, **named)
-        c.s.pid = 0  # a kept session begins at a random id; the stories count from 1
+        c.pid = 0  # a kept session begins at a random id; the stories count from 1
         self.inbox = []
         c.set_callback(
             lambda topic, payload, retained: self.inbox.append((bytes(topic), bytes(payload), bool(retained)))

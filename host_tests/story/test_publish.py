@@ -252,7 +252,7 @@ def test_a_publish_into_a_link_that_takes_nothing_ends_at_the_deadline():
 
 def test_ids_wrap_from_65535_to_1_and_skip_those_in_flight():
     b, c = up(inflight=3)
-    c.s.pid = 65533
+    c.pid = 65533
     b.expect(PUBLISH, pid=65534)
     b.expect(PUBLISH, pid=65535)
     b.expect(PUBLISH, pid=1)
@@ -262,7 +262,7 @@ def test_ids_wrap_from_65535_to_1_and_skip_those_in_flight():
     b.send(PUBACK, 65535)
     c.poll(10)
     c.poll(10)
-    c.s.pid = 65534
+    c.pid = 65534
     b.expect(PUBLISH, pid=65535)
     b.expect(PUBLISH, pid=2)
     equal(c.publish("t", "x", qos=1, wait=False), 65535)
@@ -276,7 +276,7 @@ def test_publishing_across_the_wrap_of_ids_never_uses_id_0():
     w = World(Model)
     c = w.client()
     c.connect()
-    c.s.pid = 65000
+    c.pid = 65000
     for i in range(1000):
         c.publish("t", "x", qos=1 + i % 2)
     equal(w.broker.violations, [])
@@ -298,14 +298,14 @@ def test_an_allocation_that_fails_while_staging_leaves_no_half_packet():
     b, c = up()
 
     def torn(b0, topic, pid, payload):
-        c.e.tx.append(b0)
+        c.tx.append(b0)
         raise MemoryError
 
-    c.e.publish = torn
+    c.packet = torn
     b.expect_end()
     raises(MemoryError, c.publish, "t", "x")
     assert not c.isconnected()
-    del c.e.publish
+    del c.packet
     b.accept(sp=1)
     b.expect(PUBLISH, topic="t")
     c.connect()

@@ -113,7 +113,7 @@ class Outbox:
         handed over, unless the clock was not set at one of the two times. Raises ValueError, OSError: no room,
         nothing changed. Blocks for a flash write, unless it was staged.
         """
-        topic = wire.text(topic)
+        topic = wire.text(topic)[2:]
         payload = wire.data(payload)
         b0 = wire.number(qos, 2) << 1 | (0x31 if retain else 0x30)
         if wire.number(keep, 255) == DROP:
@@ -181,7 +181,7 @@ class Outbox:
         They are staged, and leave with the client's next poll(), after one write to flash for all of them. Blocks for
         flash. Raises OSError; a message whose number the store's place has passed is the client's.
         """
-        if not self.waiting or 0 not in client.s.pids or not client.isconnected():
+        if not self.waiting or client.inflight == _len(client.slots) or not client.isconnected():
             return 0
         st = self.store
         done = 0

@@ -62,7 +62,7 @@ class MQTTClient(simple.MQTTClient):
                     pid = client.MQTTClient.publish(self, topic, msg, retain, qos, False)
                     if pid is None:
                         self._step(self._left(end))
-                while pid in self.s.pids:
+                while self.slot(pid) >= 0:
                     self._step(self._left(end))
                 return None
             except OSError as e:

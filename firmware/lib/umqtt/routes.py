@@ -33,7 +33,7 @@ class Routes:
     def add(self, filter, f):
         """Call f for topics that `filter` (str or bytes) matches; every match is called, in the order of adding.
         Raises ValueError."""
-        self.routes.append((bytes(text(filter, 1)), f))
+        self.routes.append((text(filter, 1)[2:], f))
 
     def __call__(self, topic, msg, retained):
         hit = False

@@ -27,10 +27,8 @@ from micropython import const
 
 _SEEN = const(2)
 _PUT = const(3)
-_PUBACK = const(4)
 _PUBREC = const(5)
 _PUBREL = const(6)
-_PUBCOMP = const(7)
 _SUBSCRIBED = const(8)
 _UNSUBSCRIBED = const(10)
 _PLACE = const(12)
@@ -188,9 +186,9 @@ class Store:
             self.gen, self.who, self.place, self.pid = unpack_from(">IIIH", b)
             self.state = b[14:]
         elif kind == _SUBSCRIBED:
-            self.subs[b[1:]] = b[0]
+            self.subs[pack(">H", _len(b) - 1) + b[1:]] = b[0]
         elif kind == _UNSUBSCRIBED:
-            self.subs.pop(b, None)
+            self.subs.pop(pack(">H", _len(b)) + b, None)
         elif kind == _PLACE:
             self.place = unpack_from(">I", b)[0]
         elif kind == _SEEN or kind == _PUBREL:
@@ -222,7 +220,7 @@ class Store:
 
     # the client's side
 
-    def replay(self, session, subs, client_id, server):
+    def replay(self, session, client_id, server):
         """Put what was found into the session and the client's subscriptions. Returns whether those must be made
         again.
 
@@ -239,25 +237,25 @@ class Store:
         for pid, b0, topic, payload in self.found:
             if topic is None:
                 if not changed:
-                    session.reserve(_PUBCOMP, 8, None, None, pid)
+                    session.reserve(0x6A, b"", b"", pid)
             else:
                 n += 1
-                state = _PUBREC if b0 & 4 else _PUBACK
+                topic = pack(">H", _len(topic)) + topic
                 if changed:
-                    session.reserve(state, b0, topic, payload)
+                    session.reserve(b0, topic, payload)
                 else:
-                    session.reserve(state, b0 | 8, topic, payload, pid)
+                    session.reserve(b0 | 8, topic, payload, pid)
         self.found = []
         if changed:
             self.report += "%sanother client id or server: %d messages go out as new" % (self.report and "; ", n)
             self.held = []
             self.rewrite()
         for pid in self.held:
-            session.hold(pid)
+            session.held.add(pid)
         self.held = []
-        subs.update(self.subs)
-        self.subs = subs
-        return changed and _len(subs) > 0
+        session.subs.update(self.subs)
+        self.subs = session.subs
+        return changed and _len(self.subs) > 0
 
     def rewrite(self):
         """What stands in the journal is no longer true, as when the broker forgot the session: a snapshot replaces it
@@ -268,13 +266,13 @@ class Store:
     def put(self, pid, b0, topic, payload, later=False):
         """Message `pid` takes its slot; on flash when this returns, unless `later` or corked: then with the next
         sync. Refused with OSError: store full, flash broken; ValueError: over 65 kB."""
-        n = _len(topic)
+        n = _len(topic) - 2
         if n + _len(payload) > 65526:
             raise ValueError("message larger than a record of the store")
         at = _len(self.buf)
         place = self.place
         must = self.must
-        b = bytearray(pack(">IHBH", self.taking, pid, b0 & 0x37, n))
+        b = bytearray(pack(">IHB", self.taking, pid, b0 & 0x37))
         b.extend(topic)
         b.extend(payload)
         record(self.buf, _PUT, b)
@@ -293,7 +291,7 @@ class Store:
 
     def acked(self, event, pid):
         """PUBACK (4), PUBREC (5), PUBREL (6) or PUBCOMP (7) came for `pid`; to be called before the answer leaves."""
-        if event == _PUBREC and pid not in self.s.pids or not _SEEN < event < _SUBSCRIBED:
+        if event == _PUBREC and self.s.slot(pid) < 0 or not _SEEN < event < _SUBSCRIBED:
             return
         record(self.buf, event, pack(">H", pid))
         # PUBACK or PUBCOMP lost: the broker gets a repetition and answers it again
@@ -315,9 +313,9 @@ class Store:
     def subscribed(self, topic, qos):
         """The broker granted filter `topic` with `qos`, or, None, forgot it."""
         if qos is None:
-            record(self.buf, _UNSUBSCRIBED, topic)
+            record(self.buf, _UNSUBSCRIBED, topic[2:])
         else:
-            record(self.buf, _SUBSCRIBED, bytes((qos,)) + topic)
+            record(self.buf, _SUBSCRIBED, bytes((qos,)) + topic[2:])
 
     # the outbox's side
 
@@ -345,17 +343,16 @@ class Store:
         out = bytearray()
         record(out, 1, pack(">IIIH", self.gen, self.who, self.place, s.pid) + self.state)
         for f in self.subs:
-            record(out, _SUBSCRIBED, bytes((self.subs[f],)) + f)
+            record(out, _SUBSCRIBED, bytes((self.subs[f],)) + f[2:])
         for pid in s.held:
-            if pid:
-                record(out, _SEEN, pack(">H", pid))
-        for _, i in sorted(zip(s.age, range(_len(s.pids)))):
-            if s.state[i] == _PUBCOMP:
-                record(out, _PUBREC, pack(">H", s.pids[i]))
-            elif 0 < s.state[i] < _PUBREL and s.payload[i] is not None:  # None: a stream, which nobody can repeat
-                b = bytearray(pack(">IHBH", self.place, s.pids[i], s.b0[i] & 0x37, _len(s.topic[i])))
-                b.extend(s.topic[i])
-                b.extend(s.payload[i])
+            record(out, _SEEN, pack(">H", pid))
+        for pid, b0, topic, payload in s.slots[: s.inflight]:
+            if b0 & 0x40:
+                record(out, _PUBREC, pack(">H", pid))
+            elif b0 < 0x40 and payload is not None:  # None: a stream, which nobody can repeat
+                b = bytearray(pack(">IHB", self.place, pid, b0 & 0x37))
+                b.extend(topic)
+                b.extend(payload)
                 record(out, _PUT, b)
         self.journal.rewrite(out)
 

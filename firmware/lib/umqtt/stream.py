@@ -14,9 +14,12 @@ _W_PUBACK = const(4)
 class _Source:
     def __init__(self, reader, length, buf):
         self.reader = reader
-        self.left = length
+        self.length = self.left = length
         self.buf = buf
         self.error = None
+
+    def __len__(self):
+        return self.length
 
     def more(self):
         # the next piece into buf: its length, 0 at the end
@@ -46,41 +49,43 @@ def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None,
     """
     wire.number(qos, 1)
     wire.number(length, 268435455 - 65600)
-    topic = bytes(wire.text(topic))
+    topic = wire.text(topic)
     if client.busy:
         raise OSError("not inside a callback")
     source = _Source(reader, length, bytearray(max(piece_b, 1)))
     end = client._end(timeout_ms)
     client._ready(len(topic) + 9, timeout_ms)
-    e = client.e
-    s = client.s
-    pid = i = 0
+    pid = 0
+    m = None
     b0 = 0x31 if retain else 0x30
     if qos:
         b0 |= 2
-        i = s.reserve(_W_PUBACK, b0, topic, None)
-        while i < 0:
-            client._turn(end)
-            i = s.reserve(_W_PUBACK, b0, topic, None)
-        pid = s.pids[i]
-        s.staged(i)
+        while m is None:
+            m = client.reserve(b0, topic, None)
+            if m is None:
+                client._turn(end)
+        pid = m[0]
+        m[1] |= 8
+        client.staged += 1
     try:
-        wire.publish(e.tx, length, b0, topic, pid)
-        e.big = source.buf
-        e.more = source.more
-        e.n = len(e.tx)
-        client._step(-1)
-        while e.more or pid and s.pids[i] == pid:
+        size_b = client.tx_size
+        client.tx_size = 0  # of any length it goes out from the buffer of its own
+        client.packet(b0, topic, pid, source)
+        client.tx_size = size_b
+        client.big = source.buf
+        client.more = source.more
+        client._flush()
+        while client.more or pid and m[0] == pid:
             if source.error:
                 raise source.error  # one that a socket's "try again" looks like
             client._step(client._left(end))
     except (OSError, ValueError, ProtocolError):
-        if e.more:
+        if client.more:
             client._close()  # half a packet is out: nothing can follow it
         if source.error:
             raise source.error
         raise
     finally:
-        if pid and s.pids[i] == pid:
-            s.free(i)
+        if pid and m[0] == pid:
+            client.free(client.slot(pid))
     return pid
