@@ -297,8 +297,8 @@ def test_who_waits_for_room_does_not_wait_for_a_packet():
 def test_an_allocation_that_fails_while_staging_leaves_no_half_packet():
     b, c = up()
 
-    def torn(b0, topic, pid, payload):
-        c.tx.append(b0)
+    def torn(m):
+        c.tx.append(m[1])
         raise MemoryError
 
     c.packet = torn

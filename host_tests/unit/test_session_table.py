@@ -13,7 +13,7 @@ SOURCE = __file__.replace("\\", "/").rsplit("/", 1)[0] + "/../../firmware/lib/um
 # the first byte of the packet that a slot sends
 STATE = {"FREE": 0, "W_PUBACK": 0x32, "W_PUBREC": 0x34, "W_PUBCOMP": 0x62, "W_SUBACK": 0x82, "W_UNSUBACK": 0xA2}
 ACKS = {"PUBACK": 4, "PUBREC": 5, "PUBCOMP": 7, "SUBACK": 9, "UNSUBACK": 11}
-ACTION = {"VIOLATION": -1, "IGNORE": 0, "PUBREL": 1, "DONE": 2}
+ACTION = {"VIOLATION": -1, "IGNORE": 0, "PUBREL": 0x62, "PUBCOMP": 0x70, "DONE": 0}  # the answer's first byte
 SENT = 8
 PID = 41
 
@@ -39,7 +39,7 @@ def slot(state, staged=True):
         return s
     b0 = STATE["W_PUBREC" if state == "W_PUBCOMP" else state]
     topic, body = (b"topic", b"payload") if b0 < 0x40 else ([(b"f", 1)], b"f1")
-    m = s.reserve(b0, topic, body, PID)
+    m = reserve(s, b0, topic, body, PID)
     assert m is s.slots[0]
     if staged:
         send(s)
@@ -47,6 +47,14 @@ def slot(state, staged=True):
         equal(s.on_ack(5, PID), ACTION["PUBREL"])
     equal(state_of(s), state)
     return s
+
+
+def reserve(s, b0, topic=b"t", body=b"x", pid=0):
+    m = s.reserve(b0, pid)
+    if m:
+        m[2] = topic
+        m[3] = body
+    return m
 
 
 def send(s):
@@ -143,21 +151,27 @@ def test_subscriptions_under_way_are_sent_again_on_either_resume():
 
 def test_incoming_qos_2():
     equal(CELLS[("in", "ABSENT", "hold")][0], "HELD")
-    for present, nxt in ((True, "resume1"), (False, "resume0")):
+    for present, event in ((True, "resume1"), (False, "resume0")):
         s = Session(1)
         equal(len(s.held), 0)
         s.held.add(7)
         s.resume(present)
-        equal(7 in s.held, CELLS[("in", "HELD", nxt)][0] == "HELD")
+        equal(7 in s.held, CELLS[("in", "HELD", event)][0] == "HELD")
+    for state in ("HELD", "ABSENT"):
+        s = Session(1)
+        if state == "HELD":
+            s.held.add(7)
+        equal(s.on_ack(6, 7), ACTION[CELLS[("in", state, "PUBREL")][1]])
+        equal(7 in s.held, False)
 
 
 def test_a_full_window_refuses_and_changes_nothing():
     s = Session(2)
-    assert s.reserve(0x32, b"a", b"1") is s.slots[0]
-    assert s.reserve(0x32, b"a", b"2") is s.slots[1]
+    assert reserve(s, 0x32, body=b"1") is s.slots[0]
+    assert reserve(s, 0x32, body=b"2") is s.slots[1]
     before = picture(s)
     pid = s.pid
-    equal(s.reserve(0x32, b"a", b"3"), None)
+    equal(reserve(s, 0x32, body=b"3"), None)
     equal(picture(s), before)
     equal(s.pid, pid)
 
@@ -170,10 +184,10 @@ def test_a_window_of_none_is_refused():
 def test_what_is_to_be_sent_comes_in_the_order_of_reservation_even_when_slots_are_reused():
     s = Session(3)
     for pid in (11, 12, 13):
-        s.reserve(0x32, b"t", b"x", pid)
+        reserve(s, 0x32, pid=pid)
         equal(send(s), pid)
     equal(s.on_ack(4, 12), ACTION["DONE"])
-    s.reserve(0x34, b"t", b"x", 14)
+    reserve(s, 0x34, body=b"x", pid=14)
     equal(send(s), 14)
     s.resume(True)
     equal([send(s), send(s), send(s)], [11, 13, 14])
@@ -183,7 +197,7 @@ def test_what_is_to_be_sent_comes_in_the_order_of_reservation_even_when_slots_ar
 def test_a_waiting_message_keeps_its_place_when_one_before_it_is_acknowledged():
     s = Session(4)
     for pid in (11, 12, 13):
-        s.reserve(0x32, b"t", b"x", pid)
+        reserve(s, 0x32, pid=pid)
     send(s), send(s)
     equal(s.on_ack(4, 11), ACTION["DONE"])
     equal((s.staged, s.inflight), (1, 2))
@@ -193,10 +207,10 @@ def test_a_waiting_message_keeps_its_place_when_one_before_it_is_acknowledged():
 def test_ids_run_from_1_to_65535_and_skip_those_in_flight():
     s = Session(3)
     s.pid = 65534
-    equal(s.reserve(0x32, b"", b"")[0], 65535)
-    equal(s.reserve(0x32, b"", b"")[0], 1)
+    equal(reserve(s, 0x32, body=b"")[0], 65535)
+    equal(reserve(s, 0x32, body=b"")[0], 1)
     s.pid = 65534
-    equal(s.reserve(0x32, b"", b"")[0], 2)
+    equal(reserve(s, 0x32, body=b"")[0], 2)
 
 
 def test_a_slot_given_back_before_it_was_sent_is_not_counted_as_to_be_sent():
@@ -205,7 +219,7 @@ def test_a_slot_given_back_before_it_was_sent_is_not_counted_as_to_be_sent():
         equal((s.inflight, s.staged), (1, 0))
         s.free(0)
         equal((s.inflight, s.staged), (0, 0), state)
-        s.reserve(0x32, b"t", b"x")
+        reserve(s, 0x32, body=b"x")
         equal((s.inflight, s.staged), (1, 0), state)
 
 

@@ -26,8 +26,10 @@ def new(path, client_id="c1", server="s", window=4):
 
 
 def put(st, s, qos, topic, payload):
-    m = s.reserve(0x30 | qos << 1, wire.string(topic), payload)
-    st.put(m[0], m[1], m[2], m[3])
+    m = s.reserve(0x30 | qos << 1)
+    m[2] = wire.string(topic)
+    m[3] = payload
+    st.put(m)
     return m[0]
 
 

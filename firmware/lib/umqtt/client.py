@@ -22,13 +22,9 @@ if sys.implementation.version[:2] < (1, 22):
 _bytes = bytes
 
 _CONNACK = const(2)
-_PUBLISH = const(3)
-_SUBACK = const(9)
-_PART = const(14)
-_DRAINED = const(15)
-
 _POLLIN = const(1)
 _POLLOUT = const(4)
+_DROPPED = const(64)  # the engine's
 
 
 class MQTTClient(Engine):
@@ -42,7 +38,7 @@ class MQTTClient(Engine):
     Raises ValueError. Attribute `inflight`: messages and subscriptions not yet acknowledged.
     """
 
-    def __init__(self, client_id, server, port=0, user=None, password=None, keepalive=60, ssl=None, *,
+    def __init__(self, client_id, server, port=0, user=None, password=None, keepalive=60, ssl=None,
                  clean_session=False, protocol=4, inflight=4, rx_size=256, tx_size=256, timeout_ms=10000,
                  reconnect=None, store=None):  # fmt: skip
         Engine.__init__(self, max(inflight, store.window) if store else inflight, rx_size, tx_size)
@@ -58,12 +54,12 @@ class MQTTClient(Engine):
         self.timeout_ms = timeout_ms
         self.redial = reconnect  # umqtt.robust has a method of that name
         self.store = store
-        self.will = self.cb = self.view = self.sock = self._polled = self.addr = self.tls = self.resumed = None
+        self.will = self.cb = self.view = self.sock = self.read = self.addr = self.tls = None
         self.resub = False  # the subscriptions are to be made again
         self.busy = False  # inside a callback: calls stage and return
         # the topic checked last, as given and as bytes; self: none. A subclass's own `topic` is another
         self._topic = self._topic_b = self
-        self.part = 0  # 1: in a message that comes in parts, 2: its view raised
+        self.t_end = 0  # of the call that waits
         self.wanted = True  # False while connecting, and once disconnect was asked for: no reconnect then
         self.connects = 0
         self.error = ""
@@ -115,8 +111,8 @@ class MQTTClient(Engine):
         )
         self._close()
         self.wanted = False
-        self.part = 0
         self.resumed = None
+        end = self.t_end  # of a publish that waits, and for that connects
         try:
             # a name look-up blocks, and takes seconds without a network: once for each place, unless it failed
             host = self.server, self.port
@@ -124,17 +120,19 @@ class MQTTClient(Engine):
             self.addr = None
             if not addr or addr[0] != host:
                 addr = host, transport.resolve(self.server, self.port)
-            end = self._end(timeout_ms)
-            self._adopt(transport.connect(addr[1], self._left(end), self.tls, self.ssl, self.server))
+            self.t_end = self._end(timeout_ms)
+            self._adopt(
+                transport.connect(addr[1], ticks_diff(self.t_end, ticks_ms()), self.tls, self.ssl, self.server)
+            )
             self.addr = addr
-            self.packet(0x10, body, 0, b"")
+            self.packet([0, 0x10, body, b""])
             while self.resumed is None:
-                self._turn(end)
+                self._step(None)
             self.connects += 1
             # a filter at a time: any number of them fits the buffers; a refused one is dropped and told by diag
             for f in list(self.subs) if self.resub else ():
                 if f in self.subs:  # else a callback has unsubscribed meanwhile
-                    self._slot(0x82, [(f, self.subs[f])], f + _bytes((self.subs[f],)), True, timeout_ms)
+                    self._send(0x82, [(f, self.subs[f])], f + _bytes((self.subs[f],)), True, timeout_ms)
             self.resub = False
             self._flush()
         except Exception as x:
@@ -142,15 +140,19 @@ class MQTTClient(Engine):
             raise
         finally:
             self.wanted = True
+            self.t_end = end
         return self.resumed
 
     def _adopt(self, sock):
         # a connected stream that does not block
-        self.sock = self._polled = sock
+        self.sock = sock
+        self.read = sock.readinto
+        self.write = sock.write
         self.poller = transport.poll()
         self.poller.register(sock, _POLLIN)
         self.mask = _POLLIN
-        self.start(self.keepalive * 1000, ticks_ms())
+        self.now = ticks_ms()
+        self.start()
 
     def _connack(self):
         rx = self.rx
@@ -195,84 +197,93 @@ class MQTTClient(Engine):
             if qos or self.busy:
                 msg = _bytes(msg)  # it outlives the call, and may be the receive buffer
         retain = 0x31 if retain else 0x30
-        if qos:
-            return self._slot(retain | wire.number(qos, 2) << 1, self._topic_b, msg, wait, timeout_ms)
-        if self.tx_n or self.staged < self.inflight or not self.up:
-            self._ready(len(self._topic_b) + len(msg) + 7, timeout_ms)  # pyright: ignore[reportArgumentType]
-        try:
-            self.packet(retain, self._topic_b, 0, msg)
-            self._flush()
-        except MemoryError:
-            self._close()  # half a packet may be staged: nothing can follow it
-            raise
-        if self.tx_n and not self.busy:
-            self._drain(timeout_ms)
-        return 0
+        if not qos:
+            if self.tx_n or self.staged < self.inflight or not self.up:
+                self._ready(msg, timeout_ms)
+            topic = self.spare
+            topic[0] = 0
+            topic[1] = retain
+            topic[2] = self._topic_b
+            topic[3] = msg
+            self._flush(topic)
+            topic[3] = b""
+            if self.tx_n and not self.busy:
+                self._drain(timeout_ms)
+            return 0
+        qos = wire.number(qos, 2)
+        retain |= qos << 1
+        wait = self._until(wait, timeout_ms)
+        topic = self.reserve(retain)
+        while topic is None:
+            if not wait:
+                return None
+            self._step(None)
+            topic = self.reserve(retain)
+        topic[2] = self._topic_b
+        topic[3] = msg
+        return self._finish(topic, wait)
 
     def _end(self, timeout_ms):
         return ticks_add(ticks_ms(), self.timeout_ms if timeout_ms is None else timeout_ms)
 
-    def _left(self, end):
-        end = ticks_diff(end, ticks_ms())
-        if end <= 0:
-            raise transport.error("ETIMEDOUT", "no answer in time")
-        return end
-
-    def _turn(self, end):
-        end = self._left(end)
-        if self.redial and self.wanted:
-            self.redial.turn(self, end, end)
-        else:
-            self._step(end)
-
-    def _ready(self, n, timeout_ms):
-        # a QoS 0 message waits until what is older has left; inside a callback it must fit behind it
-        if not self.up and (self.busy or not self.redial):
+    def _until(self, wait, timeout_ms):
+        # whether a call is to wait, and until when
+        if not wait or self.busy:
+            return False
+        if not self.up and not self.redial:
             raise transport.error("ENOTCONN", "not connected")
-        if not self.busy:
-            end = self._end(timeout_ms)
+        self.t_end = self._end(timeout_ms)
+        return True
+
+    def _ready(self, msg, timeout_ms):
+        # a QoS 0 message waits until what is older has left; inside a callback it must fit behind it
+        if self._until(True, timeout_ms):
             while self.tx_n or self.staged < self.inflight or not self.up:
-                self._turn(end)
-        elif self.tx_n and not self.room(n):
+                self._step(None)
+        elif not self.up:
+            raise transport.error("ENOTCONN", "not connected")
+        elif self.tx_n and not self.room(len(self._topic_b) + len(msg) + 7):
             raise transport.error("ENOBUFS", "send buffer full: publish outside the callback")
 
     def _drain(self, timeout_ms):
-        end = self._end(timeout_ms)
+        self.t_end = self._end(timeout_ms)
         try:
             while self.tx_n:
-                self._step(self._left(end))
-        except Exception:
-            if self.tx_n:
-                self._close()  # half a packet is out: nothing can follow it
+                self._step(None)
+            if not self.up:
+                raise transport.error("ENOTCONN", "link down")
+        except Exception as x:
+            self._close(x)  # half a packet is out: nothing can follow it
             raise
 
-    def _slot(self, b0, topic, body, wait, timeout_ms):
-        # a message or subscription in flight, with `wait` until acknowledged: its id, None when all slots are taken
-        end = self._end(timeout_ms)
-        if self.busy:
-            wait = False
-        if wait and not self.up and not self.redial:
-            raise transport.error("ENOTCONN", "not connected")
-        m = self.reserve(b0, topic, body)
-        while m is None:
-            if not wait:
-                return None
-            self._turn(end)
-            m = self.reserve(b0, topic, body)
+    def _finish(self, m, wait):
+        # a message or subscription that has its slot, with `wait` until acknowledged: its id
         pid = m[0]
-        if self.store and b0 < 0x40:
+        if self.store and m[1] < 0x40:
             try:
-                self.store.put(pid, b0, topic, body, self.busy)
+                self.store.put(m, self.busy)
             except Exception:
                 self.free(self.slot(pid))
                 raise
         if wait:
             while m[0] == pid:
-                self._turn(end)
+                self._step(None)
         # what a callback publishes is stored together with the note that it ran, what the outbox hands over together
         elif self.up and not (self.store and (self.busy or self.store.cork)):
             self._flush()
         return pid
+
+    def _send(self, b0, filters, body, wait, timeout_ms):
+        wait = self._until(wait, timeout_ms)
+        m = self.reserve(b0)
+        while m is None:
+            if not wait:
+                raise transport.error("ENOBUFS", "all slots are taken")
+            self._step(None)
+            m = self.reserve(b0)
+        m[2] = filters
+        m[3] = body
+        self._finish(m, wait)
 
     def subscribe(self, topic, qos=0, wait=True, timeout_ms=None):
         """Subscribe to a filter, or to several: [(filter, qos), ...] [3.8]. Made again with its QoS when the broker
@@ -282,36 +293,31 @@ class MQTTClient(Engine):
         all slots are taken. Raises ValueError (nothing changed), MQTTException(0x80, filter) when the broker refused
         one, OSError, ProtocolError.
         """
-        return self._filters(0x82, topic, qos, wait, timeout_ms)
-
-    def unsubscribe(self, topic, wait=True, timeout_ms=None):
-        """Unsubscribe from a filter or a list of them [3.10]. Raises ValueError, OSError, ProtocolError."""
-        self._filters(0xA2, topic, None, wait, timeout_ms)
-
-    def _filters(self, b0, topics, qos, wait, timeout_ms):
-        if isinstance(topics, (str, _bytes, bytearray)):
-            topics = (topics,) if qos is None else ((topics, qos),)
-        if not isinstance(topics, (list, tuple)) or not 0 < len(topics) < len(self.rx) - 1:
+        if isinstance(topic, (str, _bytes, bytearray)):
+            topic = ((topic, qos),)
+        if not isinstance(topic, (list, tuple)) or not 0 < len(topic) < len(self.rx) - 1:
             raise ValueError("a filter, or a list of 1 to rx_size - 2, needed")
         filters = []
         body = b""
-        for f in topics:
-            if qos is not None:
+        for f in topic:
+            if qos is not None or f.__class__ is tuple:
                 f, qos = f
             f = wire.text(f, 1)
             filters.append((f, qos))
             body += f
             if qos is not None:
                 body += _bytes((wire.number(qos, 2),))
-        n = len(filters)
-        if self._slot(b0, filters, body, wait, timeout_ms) is None:
-            raise transport.error("ENOBUFS", "all slots are taken")
-        if qos is None or len(filters) == n:
+        self._send(0xA2 if qos is None else 0x82, filters, body, wait, timeout_ms)
+        codes = filters[-1]  # those of the broker, if they are there
+        if codes.__class__ is tuple:
             return None
-        codes = filters[n]
         if 0x80 in codes:
             raise MQTTException(0x80, "subscription refused: " + str(filters[codes.index(b"\x80")][0][2:], "utf-8"))
         return codes
+
+    def unsubscribe(self, topic, wait=True, timeout_ms=None):
+        """Unsubscribe from a filter or a list of them [3.10]. Raises ValueError, OSError, ProtocolError."""
+        self.subscribe(topic, None, wait, timeout_ms)
 
     def disconnect(self, timeout_ms=None):
         """Send DISCONNECT [3.14] behind what is staged, and close; the broker drops the will. Never raises for a dead
@@ -319,14 +325,16 @@ class MQTTClient(Engine):
         self.wanted = False
         try:
             if self.up:
-                end = self._end(timeout_ms)
+                self.t_end = self._end(timeout_ms)
                 while self.tx_n and not self.busy:
-                    self._step(self._left(end))
+                    self._step(None)
                 self.up = False  # nothing goes out behind it [3.14.4]
-                self.packet(0xE0, b"", 0, b"")
+                self.answer(0xE0, 0)
                 self._flush()
-                while self.tx_n and not self.busy:
-                    self._wait(self._left(end), _POLLOUT)
+                while self.tx_n and not self.busy and ticks_diff(self.t_end, ticks_ms()) > 0:
+                    self.poller.modify(self.sock, _POLLOUT)
+                    for _ in self.poller.ipoll(ticks_diff(self.t_end, ticks_ms())):
+                        pass
                     self._flush()
         except (OSError, MQTTException):
             pass
@@ -339,7 +347,8 @@ class MQTTClient(Engine):
         """Send a PINGREQ now; its PINGRESP is then expected within half the keep-alive. Raises OSError."""
         if not self.up:
             raise transport.error("ENOTCONN", "not connected")
-        self.pingreq(ticks_ms())
+        self.now = ticks_ms()
+        self.want_ping()
         self._flush()
 
     def poll(self, ms=0):
@@ -356,68 +365,82 @@ class MQTTClient(Engine):
         return self._step(ms)
 
     def _step(self, ms):
-        # poll without reconnect
+        # poll without reconnect; None: as a turn of a call that waits, with it
+        if ms is None:
+            ms = ticks_diff(self.t_end, ticks_ms())
+            if ms <= 0:
+                raise transport.error("ETIMEDOUT", "no answer in time")
+            if self.redial and self.wanted:
+                return self.redial.turn(self, ms, ms)
         if self.sock is None or self.busy:
             raise transport.error("ENOTCONN", "poll inside a callback" if self.busy else "not connected")
-        store = self.store
-        was = self.tx_n or store and self.staged < self.inflight
-        while 1:
-            # else first what has come: one write to flash serves many acks
-            if (self.tx_n or self.staged < self.inflight) and not (store and store.must):
-                self._flush()
-            if self._take():
-                return 1
-            left = self.due(ticks_ms())
-            if left <= 0:
-                self._lost("ETIMEDOUT", "no PINGRESP in time")
-            self._flush()
-            if not ms or was and not self.tx_n:
-                return 0  # what had to leave has left: who waited for that must not wait for a packet
-            self._wait(left if left < ms else ms, _POLLIN | _POLLOUT if self.tx_n else _POLLIN)
-            ms = 0
-
-    def _take(self):
-        # one packet, if it is there: 1
+        self.ms = ms
         try:
-            while not self.tx_n or self.room(4):
-                k = self.sock.readinto(self.rbuf, self.need)
-                if not k:
-                    if k is None:
-                        return 0
-                    self._lost("ECONNRESET", "closed by the broker")
-                k = self.received(k, ticks_ms())
-                if k:
-                    self._event(k)
-                    return 1
+            return self._work()
         except BaseException as x:
             if self.busy:
                 self.busy = False
+                self.flags = _DROPPED
                 raise  # the callback's
             self._fault(x)
-        return 0
 
-    def _wait(self, ms, mask):
+    def _work(self):
+        store = self.store
+        was = self.tx_n or store and self.staged < self.inflight
+        while 1:
+            self.now = ticks_ms()
+            # else first what has come: one write to flash serves many acks
+            if not (store and store.must):
+                self.transmit()
+            k = self.receive()
+            if k:
+                if k == _CONNACK:
+                    self._connack()
+                elif self.acked:
+                    self._acked()
+                elif store:
+                    store.acked(k, self.rx_pid)
+                if (self.tx_n or self.staged < self.inflight) and not (store and store.must):
+                    self.transmit()
+                return 1
+            if k is not None:
+                raise transport.error("ECONNRESET", "closed by the broker")
+            k = self.due()
+            if k <= 0:
+                raise transport.error("ETIMEDOUT", "no PINGRESP in time")
+            if self.tx_n or self.staged < self.inflight or self.pinging:
+                self._flush()
+            if not self.ms or was and not self.tx_n:
+                return 0  # what had to leave has left: who waited for that must not wait for a packet
+            if k > self.ms:
+                k = self.ms
+            self._wait(k)
+            self.ms = 0
+
+    def _wait(self, ms):
+        mask = _POLLIN | _POLLOUT if self.tx_n else _POLLIN
         if mask != self.mask:
             self.mask = mask
             self.poller.modify(self.sock, mask)
         for _ in self.poller.ipoll(ms):
             pass
 
-    def _flush(self):
+    def _flush(self, m=None):
+        # write what is staged, slot m behind it, and what can be; once what must be remembered is
         try:
+            if m:
+                self.packet(m)
             if self.store and self.store.must:
-                self.store.sync()  # what must be remembered, before anything leaves
-            while self.tx_n or self.up and self.stage():
-                k = self.sock.write(self.tx_ob, self.tx_off, self.tx_n)
-                if not k:
-                    return
-                self.sent(k, ticks_ms())
+                self.store.sync()
+            self.now = ticks_ms()
+            self.transmit()
         except BaseException as x:
             self._fault(x)
 
     def _fault(self, x):
+        # what came out of the stream, the engine or the store ends the link, unless it means "try again"
         if self.sock is None or not isinstance(x, Exception):
-            raise x  # closed with a reason; Ctrl-C
+            raise x
         if isinstance(x, (OSError, ValueError)):
             x = transport.fault(x, self.tls)
             if x is None:
@@ -425,73 +448,46 @@ class MQTTClient(Engine):
         self._close(x)
         raise x
 
-    def _event(self, ev):
-        if ev == _PUBLISH or ev >= _PART:
-            self._deliver(ev)
-        elif ev == _CONNACK:
-            self._connack()
-        elif self.filters:
-            i = 0
-            for f, qos in self.filters:
-                if qos is not None and self.codes[i] == 0x80:
-                    self.error = "subscription refused"
-                    qos = None
-                i += 1
-                if self.subs.get(f) != qos:
-                    if qos is None:
-                        del self.subs[f]
-                    else:
-                        self.subs[f] = qos
-                    if self.store:
-                        self.store.subscribed(f, qos)
-            self.filters.append(self.codes)  # for who waits for them
-            self.filters = None
-        elif self.store:
-            self.store.acked(ev, self.rx_pid)
-        if self.up and (self.tx_n or self.staged < self.inflight) and not (self.store and self.store.must):
-            self._flush()
+    def _acked(self):
+        # the broker answered to filters: [(filter, QoS), ..., codes]
+        filters = self.acked
+        self.acked = None
+        i = 0
+        for f, qos in filters[:-1]:
+            if qos is not None and filters[-1][i] == 0x80:
+                self.error = "subscription refused"
+                qos = None
+            i += 1
+            if self.subs.get(f) != qos:
+                if qos is None:
+                    del self.subs[f]
+                else:
+                    self.subs[f] = qos
+                if self.store:
+                    self.store.subscribed(f, qos)
 
-    def _deliver(self, ev):
-        # a message; of one that is larger than rx the parts, for a view, else they are drained and it is acknowledged
-        part = self.part
-        self.part = 2 if ev == _PART else 0  # should the view raise, the rest is dropped and not acknowledged
-        if part == 2:
-            return
-        part = part << 5 | self.rx_b0 & 15
-        if ev == _PART:
-            part |= 16
-        state = None
-        self.busy = True  # until it returns: then, or in _take when it raises, it is False again
+    def deliver(self, topic_end, start, end):
+        """The engine's message, to the view or the callback."""
+        self.busy = True  # until it returns: then, or in _step when it raises, it is False again
         if self.view:
-            state = self.view(self.rx, self.t_end, self.p_off, self.p_end, part)
-        elif ev == _PUBLISH:
+            topic_end = self.view(self.rx, topic_end, start, end, self.flags)
+        elif topic_end and self.flags < 16:
             if self.cb:
-                state = self._message(_bytes(self.rx[2 : self.t_end]), _bytes(self.rx[self.p_off : self.p_end]), part & 1 == 1)
-        elif ev == _DRAINED:
+                topic_end = self._message(_bytes(self.rx[2:topic_end]), _bytes(self.rx[start:end]))
+        elif not self.flags & 16:
             self.error = "message larger than rx_size dropped"
         self.busy = False
-        if ev == _PART:
-            self.part = 1
-            return
-        if self.store:
-            self.store.seen(self.rx_pid if part & 4 else 0, state)
-        if part & 6:
-            self.accept()
+        if self.store and not self.flags & 16:
+            self.store.seen(self.rx_pid if self.flags & 4 else 0, topic_end)  # what it returned
 
-    def _message(self, topic, msg, retained):
-        return self.cb(topic, msg, retained)
-
-    def _lost(self, name, words):
-        x = transport.error(name, words)
-        self._close(x)
-        raise x
+    def _message(self, topic, msg):
+        return self.cb(topic, msg, self.flags & 1 == 1)
 
     def _close(self, x=None):
         sock = self.sock
-        self.sock = None
+        self.sock = self.read = None
         self.up = False
         self.tx_n = 0
-        self.big = None
         if x:
             self.error = str(x)
         if sock:

@@ -1,10 +1,14 @@
-"""One MQTT connection without I/O: bytes in, bytes out, `now` (ticks_ms) passed in, packet types as event codes.
+"""A session and its connection without I/O: bytes in, bytes out, `now` (ticks_ms) passed in, packet types as event
+codes.
 
-In: read up to `need` bytes into the start of `rbuf`, then call `received(k, now)`. Packets are asked for exactly (2
-bytes, the rest of the length, the body), so nothing is copied and a short read leaves the stream in step. Out: send
-`tx_n` bytes from `tx_ob` at `tx_off`, then call `sent(k, now)`; when there are none, `stage()` may know some. `tx_n`
-never grows while a run is under way: TLS must repeat a write that would block with the same arguments. Imports neither
-time, socket nor anything that waits; `ticks_diff` only subtracts.
+In: `receive()` calls read(buf, n), which puts up to n bytes into the start of buf and returns how many, None when there
+are none yet, 0 at the end. Packets are asked for exactly (2 bytes, the rest of the length, the body), so nothing is
+copied and a short read leaves the stream in step. Out: `transmit()` calls write(buf, off, n), which returns how many of
+those bytes it took, or None. A run that it did not take whole never grows, for TLS must repeat a write that would block
+with the same arguments. Imports neither time, socket nor anything that waits; `ticks_diff` only subtracts.
+
+A frame of more than 11 words (locals, evaluation stack, 3 for each handler) would come from the heap at every call: what
+runs for each packet has few locals, and finds its arguments in attributes.
 """
 
 from time import ticks_diff
@@ -15,30 +19,29 @@ from umqtt.session import Session
 from umqtt.wire import ProtocolError
 
 _len = len
+_bytes = bytes
 
-# event codes: the packet's type [2.2.1], but for these
-_NONE = const(0)
-_REPEATED = const(1)  # a QoS 2 message that was delivered before: acknowledged, nothing to do
+# packet types [2.2.1]: the events
 _CONNACK = const(2)
 _PUBLISH = const(3)
 _PUBREL = const(6)
-_SUBACK = const(9)
 _PINGRESP = const(13)
-_PART = const(14)  # a bite of a message that is larger than rx
-_DRAINED = const(15)  # the end of one
 
-# what `need` bytes are
+# phase: what `need` bytes are
 _HEADER = const(0)
 _LENGTH = const(1)
 _BODY = const(2)
 _BITE = const(3)
 
-# ping
+# pinging
 _WANTED = const(1)
 _STAGED = const(2)
 _AWAITED = const(3)
 
-_SEND_PUBREL = const(1)  # session's action
+# flags, beside the first byte's: of a message that is larger than rx
+_MORE = const(16)
+_LATER = const(32)
+_DROPPED = const(64)  # neither delivered nor acknowledged
 
 _NEVER_MS = const(1 << 28)
 _MAX_HELD = const(1024)  # QoS 2 messages that a broker may leave without PUBREL: a backlog of Mosquitto's, 4 B each
@@ -55,7 +58,14 @@ del _Slice
 
 class Engine(Session):
     """`window`: the session's. rx_size, tx_size: bytes of the fixed buffers, 16 or more; a packet that does not fit is
-    streamed or drained."""
+    streamed or drained.
+
+    A subclass has `read`, `write`, `now`; `keepalive`, in seconds, 0 for none; and `deliver(topic_end, start, end)`,
+    which takes a message: its topic is rx[2:topic_end], its payload rx[start:end], `flags` are its first byte's (1
+    retained, 2 and 4 the QoS, 8 DUP). Of one that is larger than rx it takes the parts: flags has 16 when more
+    follows, 32 for a later one; topic_end is 0 when the topic is not in rx (any more). What it raises leaves the
+    message unacknowledged.
+    """
 
     def __init__(self, window, rx_size, tx_size):
         if rx_size < 16 or tx_size < 16:
@@ -65,21 +75,20 @@ class Engine(Session):
         self.tx = bytearray(tx_size)
         self.tx_size = tx_size
         self.oversize = 0  # messages larger than rx so far
-        self.start(0, 0)
+        self.spare = [0, 0, b"", b""]  # a slot for packets that wait for no ack
+        self.now = 0
+        self.start()
 
-    def start(self, keepalive_ms, now):
-        """Begin a connection: nothing staged, nothing read, no CONNACK yet. keepalive_ms 0 means none."""
+    def start(self):
+        """Begin a connection: nothing staged, nothing read, no CONNACK yet."""
         self.up = False
-        self.keepalive_ms = keepalive_ms
-        self.ping_state = self.phase = self.got = self.tx_off = self.tx_n = 0
-        self.t_tx = self.t_rx = self.t_ping = now
+        self.pinging = self.phase = self.got = self.tx_off = self.tx_n = 0
+        self.t_tx = self.t_rx = self.t_ping = self.now
         self.tx[_ALL] = b""
-        self.tx_ob = self.tx
-        self.big = None  # a payload that goes out from the caller's object, once tx is empty
-        self.more = None  # refills big with what follows, returns the number of bytes, 0 at the end
+        self.tx_ob = self.tx  # what the run of tx_n bytes at tx_off is in
+        self.big = self.more = None  # a payload that goes out from the caller's object, once tx is empty; refills it
         self.rbuf = self.rx
         self.need = 2
-        self.filters = None  # what a SUBACK or UNSUBACK was for
 
     # bytes out
 
@@ -87,252 +96,248 @@ class Engine(Session):
         """Whether a packet of n bytes can be staged behind what waits."""
         return (self.big is None or self.tx_ob is not self.tx) and _len(self.tx) + n <= self.tx_size
 
-    def packet(self, b0, topic, pid, body):
-        """Stage a packet: b0, the remaining length [2.2.3], `topic` (with its length before it), packet id unless 0,
-        `body`. What exceeds tx_size together with the body has that not copied: it must stay as it is until sent."""
+    def packet(self, m):
+        """Stage the packet of slot m: its first byte, the remaining length [2.2.3], topic (with its length before it),
+        packet id unless 0, payload. A payload that does not fit behind that in tx_size is not copied: it must stay as
+        it is until sent."""
         tx = self.tx
-        tx.append(b0)
-        b0 = _len(topic) + _len(body) + (2 if pid else 0)
-        while b0 > 127:
-            tx.append(b0 & 127 | 128)
-            b0 >>= 7
-        tx.append(b0)
+        n = m[1]
+        tx.append(n if n < 0x40 else n & 0xF7)  # 8 is DUP in a PUBLISH, and a note of ours in the others
+        topic = m[2] if n < 0x80 else b""
+        body = m[3]
+        n = _len(topic) + _len(body)
+        if m[0]:
+            n += 2
+        while n > 127:
+            tx.append(n & 127 | 128)
+            n >>= 7
+        tx.append(n)
         tx.extend(topic)
-        if pid:
-            tx.append(pid >> 8)
-            tx.append(pid & 255)
-        if _len(tx) + _len(body) > self.tx_size:
+        n = m[0]
+        if n:
+            tx.append(n >> 8)
+            tx.append(n & 255)
+        n = _len(tx)
+        if n + _len(body) > self.tx_size:
             self.big = body
         else:
             tx.extend(body)
+            n += _len(body)
         if not self.tx_n:
-            self.tx_n = _len(tx)
+            self.tx_n = n
+
+    def answer(self, b0, pid):
+        """Stage a packet that holds nothing but an id, or (0) not even that."""
+        m = self.spare
+        m[0] = pid
+        m[1] = b0
+        m[2] = m[3] = b""
+        self.packet(m)
 
     def stage(self):
         """Stage what is to be sent next, if there is any, and room for it: a PINGREQ [3.12] that is due, or the
         session's. Returns whether it did."""
-        if self.ping_state == _WANTED and not self.tx_n:
-            self.ping_state = _STAGED
-            self.packet(0xC0, b"", 0, b"")
+        if self.pinging == _WANTED and not self.tx_n:
+            self.pinging = _STAGED
+            self.answer(0xC0, 0)
             return True
-        if self.staged == self.inflight:
+        if self.staged == self.inflight or not self.up:
             return False
         m = self.slots[self.staged]
-        b0 = m[1]
-        topic = m[2] if b0 < 0x40 else b""
-        if self.tx_n and not self.room(_len(topic) + _len(m[3]) + 7):
+        if self.tx_n and (m[1] > 0x80 or not self.room(_len(m[2]) + _len(m[3]) + 7)):
             return False
-        self.packet(b0 if b0 < 0x40 else b0 & 0xF7, topic, m[0], m[3])
-        if b0 & 8:
+        self.packet(m)
+        if m[1] & 8:
             self.resends += 1
-        m[1] = b0 | 8
+        m[1] |= 8
         self.staged += 1
         return True
 
-    def sent(self, k, now):
-        """k of the tx_n bytes are out."""
-        self.t_tx = now
-        tx = self.tx
-        off = self.tx_off + k
-        k = self.tx_n - k
-        if not k:
-            if self.tx_ob is tx:
-                k = _len(tx) - off  # staged behind the run
-                if not k:
-                    tx[_ALL] = b""
-                    off = 0
-                    if self.ping_state == _STAGED:
-                        self.ping_state = _AWAITED
-                        self.t_ping = now
-                    if self.big is not None:
-                        self.tx_ob = self.big
-                        k = self.more() if self.more else _len(self.big)
-            else:
-                off = 0
-                if self.more:
-                    k = self.more()
-            if not k and self.big is not None:
-                self.big = self.more = None
-                self.tx_ob = tx
-                k = _len(tx)
-        self.tx_off = off
-        self.tx_n = k
+    def transmit(self):
+        """Let `write` take what is staged and what can be, until it takes no more. Raises what it does."""
+        while self.tx_n or (self.staged < self.inflight or self.pinging == _WANTED) and self.stage():
+            k = self.write(self.tx_ob, self.tx_off, self.tx_n)
+            if not k:
+                return
+            self.t_tx = self.now
+            self.tx_off += k
+            k = self.tx_n - k
+            if not k:
+                if self.tx_ob is self.tx:
+                    k = _len(self.tx) - self.tx_off  # staged behind the run
+                    if not k:
+                        self.tx[_ALL] = b""
+                        self.tx_off = 0
+                        if self.pinging == _STAGED:
+                            self.pinging = _AWAITED
+                            self.t_ping = self.now
+                        if self.big is not None:
+                            self.tx_ob = self.big
+                            k = self.more() if self.more else _len(self.big)
+                else:
+                    self.tx_off = 0
+                    if self.more:
+                        k = self.more()
+                if not k and self.big is not None:
+                    self.big = self.more = None
+                    self.tx_ob = self.tx
+                    k = _len(self.tx)
+            self.tx_n = k
 
-    def due(self, now):
-        """Milliseconds until the keep-alive wants something; wants a PINGREQ when it is time; 0 or less: the link is
+    def due(self):
+        """Milliseconds until the keep-alive wants something; stages a PINGREQ when it is time; 0 or less: the link is
         dead.
 
         To be asked only when nothing is left to read. PINGREQ after 3/4 of the interval without a byte sent (or
         without a packet received: a busy sender would never notice a dead link), dead half an interval later: before
         1.5 intervals [3.1.2.10].
         """
-        half = self.keepalive_ms >> 1
+        half = self.keepalive * 500
         if not half or not self.up:
             return _NEVER_MS
-        quiet = ticks_diff(now, self.t_tx)
-        if self.ping_state:
-            idle = ticks_diff(now, self.t_ping)
+        quiet = ticks_diff(self.now, self.t_tx)
+        if self.pinging:
+            idle = ticks_diff(self.now, self.t_ping)
             # PINGREQ stands behind a large payload: progress of that is life
-            return half - (quiet if self.ping_state != _AWAITED and quiet < idle else idle)
-        idle = ticks_diff(now, self.t_rx)
+            return half - (quiet if self.pinging != _AWAITED and quiet < idle else idle)
+        idle = ticks_diff(self.now, self.t_rx)
         if quiet > idle:
             idle = quiet
         idle = half + (half >> 1) - idle
         if idle > 0:
             return idle
-        self.pingreq(now)
+        self.want_ping()
         return half
 
-    def pingreq(self, now):
-        """Want a PINGREQ; its PINGRESP is then expected within half the keep-alive."""
-        if not self.ping_state:
-            self.ping_state = _WANTED
-            self.t_ping = now
+    def want_ping(self):
+        """Let a PINGREQ go out; its PINGRESP is then expected within half the keep-alive."""
+        if not self.pinging:
+            self.pinging = _WANTED
+            self.t_ping = self.now
 
     # bytes in
 
-    def received(self, k, now):
-        """k of the `need` bytes are in rbuf. Returns an event, 0 when there is none yet. Raises ProtocolError.
-
-        _PUBLISH: topic is rx[2:t_end], payload rx[p_off:p_end], first byte rx_b0, id rx_pid; accept() when the
-        application took it. _PART, _DRAINED: the same, for a bite of a message that is larger than rx, and for its
-        last one; t_end is 0 when the topic is not in rx.
-        """
-        if k < self.need:
-            self.need -= k
-            self.got += k
-            self.rbuf = memoryview(self.rx)[self.got :]
-            return _NONE
-        self.t_rx = now
-        rx = self.rx
-        if self.got:
-            k += self.got
-            self.got = 0
-            self.rbuf = rx
-        phase = self.phase
-        if phase > _LENGTH:
-            self.phase = _HEADER
-            self.need = 2
-            return self._publish(k, phase) if self.rx_b0 >> 4 == _PUBLISH else self._ack(k)
-        if phase == _HEADER:
-            self.rx_b0 = rx[0]
-            self.left = self.shift = 0
-            k = rx[1]
-        else:
-            k = rx[0]
-        self.left |= (k & 127) << self.shift
-        if k > 127:
-            self.shift += 7
-            if self.shift > 21:
-                raise ProtocolError("remaining length over 4 bytes")
-            self.phase = _LENGTH
-            self.need = 1
-            return _NONE
-        return self._begin(self.left)
-
-    def _begin(self, n):
-        b0 = self.rx_b0
-        most = _len(self.rx)
-        if b0 >> 4 == _PUBLISH:
-            ok = self.up and b0 & 6 != 6 and b0 & 14 != 8 and n > 2
-        elif n == 2:
-            ok = b0 in b"\x40\x50\x62\x70\xb0" if self.up else b0 == 0x20
-        else:
-            ok = self.up and (b0 == 0xD0 and not n or b0 == 0x90 and 2 < n <= most)
-        if not ok:
-            raise ProtocolError("malformed packet, or not in its place", b0, n)
-        if not n:
-            self.ping_state = self.phase = 0
-            self.need = 2
-            return _PINGRESP
-        self.left = n - most
-        self.need = n if n < most else most
-        self.phase = _BODY
-        return _NONE
-
-    def _ack(self, k):
-        rx = self.rx
-        pid = rx[0] << 8 | rx[1]
-        kind = self.rx_b0 >> 4
-        if kind == _CONNACK:
-            self.up = not rx[1]
-            return kind
-        if not pid:
-            raise ProtocolError("packet id 0")
-        self.rx_pid = pid
-        if kind == _PUBREL:
-            self.held.discard(pid)
-            self.packet(0x70, b"", pid, b"")
-            return kind
-        if kind >= _SUBACK:
-            self._codes(pid, k)
-        k = self.on_ack(kind, pid)
-        if k < 0:
-            raise ProtocolError("ack of the wrong kind", kind, pid)
-        if k == _SEND_PUBREL:
-            self.packet(0x62, b"", pid, b"")
-        return kind if k else _REPEATED
-
-    def _codes(self, pid, n):
-        # what a SUBACK or UNSUBACK is for: its slot is free in a moment
-        i = self.slot(pid)
-        if i >= 0 and self.slots[i][1] & 0x88 == 0x88:
-            self.filters = self.slots[i][2]
-            self.codes = bytes(self.rx[2:n])
-            if n > 2 and (_len(self.codes) != _len(self.filters) or self.codes.strip(b"\0\1\2\x80")):
-                raise ProtocolError("SUBACK: return codes")
-
-    def _publish(self, k, phase):
-        # k bytes of a PUBLISH stand in rx, its beginning when phase is _BODY
-        rx = self.rx
-        left = self.left
-        if phase == _BODY:
-            self.t_end = at = (rx[0] << 8 | rx[1]) + 2
-            self.repeated = False
-            if left > 0:
-                self.oversize += 1
+    def receive(self):
+        """Read one packet, or one part of a message that is larger than rx. Returns its type; None: nothing (more) has
+        come; 0: the end. Raises ProtocolError, and what `read` and `deliver` raise."""
+        if self.tx_n and not self.room(4):
+            return None  # for its ack
+        while 1:
+            k = self.read(self.rbuf, self.need)
+            if not k:
+                return k
+            if k < self.need:
+                self.need -= k
+                self.got += k
+                self.rbuf = memoryview(self.rx)[self.got :]
+                continue
+            self.t_rx = self.now
+            rx = self.rx
+            if self.got:
+                k += self.got
+                self.got = 0
+                self.rbuf = rx
+            b0 = self.phase
+            if b0 > _LENGTH:
+                self.phase = _HEADER
+                self.need = 2
+                if self.rx_b0 >> 4 == _PUBLISH:
+                    if self._publish(k, b0):
+                        return _PUBLISH
+                    continue
+                b0 = self.rx_b0 >> 4
+                if b0 == _CONNACK:
+                    self.up = not rx[1]
+                    return b0
+                if k > 2:
+                    self.codes = _bytes(rx[2:k])
+                k = self.rx_pid = rx[0] << 8 | rx[1]
+                if not k:
+                    raise ProtocolError("packet id 0")
+                k = self.on_ack(b0, k)
+                if k:
+                    if k < 0:
+                        raise ProtocolError("ack of the wrong kind, or its codes", b0, self.rx_pid)
+                    self.answer(k, self.rx_pid)
+                return b0
+            if b0:
+                k = rx[0]
             else:
-                left = 0
-            if self.rx_b0 & 6:
+                self.rx_b0 = rx[0]
+                self.left = self.shift = 0
+                k = rx[1]
+            self.left |= (k & 127) << self.shift
+            if k > 127:
+                self.shift += 7
+                if self.shift > 21:
+                    raise ProtocolError("remaining length over 4 bytes")
+                self.phase = _LENGTH
+                self.need = 1
+                continue
+            k = self.left
+            b0 = self.rx_b0
+            if not self.up and b0 != 0x20 or not (
+                b0 & 6 != 6 and b0 & 14 != 8 and k > 2
+                if b0 >> 4 == _PUBLISH
+                else b0 in b"\x40\x50\x62\x70\xb0" or b0 == 0x20 and not self.up
+                if k == 2
+                else b0 == 0xD0 if not k else b0 == 0x90 and 2 < k <= _len(rx)
+            ):
+                raise ProtocolError("malformed packet, or not in its place", b0, k)
+            if not k:
+                self.pinging = self.phase = 0
+                self.need = 2
+                return _PINGRESP
+            self.left = k - _len(rx)
+            self.need = k if self.left < 0 else _len(rx)
+            self.phase = _BODY
+
+    def _publish(self, k, end):
+        # k bytes of a PUBLISH stand in rx, its beginning when `end`, the phase, is _BODY. Returns whether it was more
+        # than a piece of a topic, or of what is dropped
+        rx = self.rx
+        if end == _BODY:
+            end = at = (rx[0] << 8 | rx[1]) + 2
+            self.flags = self.rx_b0 & 15
+            if self.flags & 6:
                 at += 2
-            if at > k + left or self.t_end == 2:
+            if self.left < 0:
+                self.left = 0
+            elif self.left:
+                self.oversize += 1
+            if at > k + self.left or end == 2:
                 raise ProtocolError("PUBLISH: topic length")
         else:
+            end = 0
             at = self.skip
-        self.p_off = at
-        self.p_end = k
         self.skip = 0
         if at > k:  # topic or id go on behind rx: drain to the payload
-            self.t_end = 0
             self.skip = at - k
             self.rx_pid = rx[k - 1]  # the id's first byte, should it be cut in two
         elif at and self.rx_b0 & 6:
-            self._identified((rx[at - 2] if at > 1 else self.rx_pid) << 8 | rx[at - 1])
-        if not left:
-            return _REPEATED if self.repeated else _PUBLISH if phase == _BODY else _DRAINED
-        k = _len(rx)
-        if left < k:
-            k = left
-        self.left = left - k
-        self.need = k
-        self.phase = _BITE
-        return _NONE if self.skip or self.repeated else _PART
-
-    def _identified(self, pid):
-        self.rx_pid = pid
-        if not pid:
-            raise ProtocolError("packet id 0")
-        if self.rx_b0 & 4:
-            if pid in self.held:
-                self.repeated = True
-                self.packet(0x50, b"", pid, b"")
-            elif _len(self.held) >= _MAX_HELD:
-                raise ProtocolError("too many QoS 2 messages without PUBREL")
-
-    def accept(self):
-        """The application took the message: stage its PUBACK, or hold its id and stage the PUBREC."""
-        qos = self.rx_b0 & 6
-        if qos > 2:
-            self.held.add(self.rx_pid)
-        if qos:
-            self.packet(0x50 if qos > 2 else 0x40, b"", self.rx_pid, b"")
+            self.rx_pid = (rx[at - 2] if at > 1 else self.rx_pid) << 8 | rx[at - 1]
+            if not self.rx_pid:
+                raise ProtocolError("packet id 0")
+            if self.rx_b0 & 4:
+                if self.rx_pid in self.held:
+                    self.flags = _DROPPED
+                    self.answer(0x50, self.rx_pid)
+                elif _len(self.held) >= _MAX_HELD:
+                    raise ProtocolError("too many QoS 2 messages without PUBREL")
+        if self.left:
+            self.need = _len(rx) if self.left > _len(rx) else self.left
+            self.left -= self.need
+            self.phase = _BITE
+            if self.skip or self.flags & _DROPPED:
+                return False
+            self.flags |= _MORE
+            self.deliver(end, at, k)
+            self.flags = self.rx_b0 & 15 | _LATER
+        elif not self.flags & _DROPPED:
+            self.deliver(end, at, k)
+            if self.rx_b0 & 4:
+                self.held.add(self.rx_pid)
+                self.answer(0x50, self.rx_pid)
+            elif self.rx_b0 & 2:
+                self.answer(0x40, self.rx_pid)
+        return True

@@ -52,13 +52,13 @@ _TOPIC = const(2)
 _BODY = const(3)
 
 _PUBREC = const(5)
+_PUBCOMP = const(0x70)
+_VIOLATION = const(-1)
 _SENT = const(8)
 
-# actions of on_ack
-_VIOLATION = const(-1)
-_IGNORE = const(0)
-_PUBREL = const(1)
-_DONE = const(2)
+_PUBLISH_2 = const(0x34)
+_PUBREL = const(0x62)
+_SUBSCRIBE = const(0x82)
 
 
 class Session:
@@ -77,6 +77,8 @@ class Session:
         self.inflight = 0  # slots in use
         self.staged = 0
         self.resends = 0
+        self.acked = None
+        self.codes = b""
         self.held = set(range(_HELD))  # incoming QoS 2 ids from delivery to PUBREL: room for so many, then emptied
         self.resume(False)
 
@@ -89,24 +91,22 @@ class Session:
             i += 1
         return -1
 
-    def reserve(self, b0, topic, body, pid=0):
-        """Take a slot for a packet that begins with b0; its id is new unless given (replay from a store). Returns the
-        slot, None when all are taken."""
+    def reserve(self, b0, pid=0):
+        """Take a slot for a packet that begins with b0; its id is new unless given (replay from a store), its topic
+        and payload are up to the caller. Returns the slot, None when all are taken."""
         i = self.inflight
         if i == _len(self.slots):
             return None
-        m = self.slots[i]
         if not pid:
             pid = self.pid % 65535 + 1
             while i and self.slot(pid) >= 0:
                 pid = pid % 65535 + 1
             self.pid = pid
-        m[_PID] = pid
-        m[_B0] = b0
-        m[_TOPIC] = topic
-        m[_BODY] = body
         self.inflight = i + 1
-        return m
+        i = self.slots[i]
+        i[_PID] = pid
+        i[_B0] = b0
+        return i
 
     def free(self, i):
         """Give slot i back."""
@@ -120,21 +120,35 @@ class Session:
             self.slots.append(self.slots.pop(i))
 
     def on_ack(self, kind, pid):
-        """An ack of packet type `kind` (4, 5, 7, 9, 11) for `pid` came: returns the action of the table."""
+        """A packet of type `kind` (4, 5, 6, 7, 9, 11) came for `pid`; of a SUBACK `codes` are the return codes.
+
+        Returns the first byte of the answer, 0 for none, -1 for a VIOLATION. `acked` is then what a SUBSCRIBE or
+        UNSUBSCRIBE asked for, the codes behind it.
+        """
+        if kind == _PUBREL >> 4:
+            self.held.discard(pid)
+            return _PUBCOMP
         i = self.slot(pid)
         if i < 0 or not self.slots[i][_B0] & _SENT:
-            return _PUBREL if kind == _PUBREC else _IGNORE
+            return _PUBREL if kind == _PUBREC else 0
         m = self.slots[i]
         b0 = m[_B0]
-        if kind == _PUBREC and (b0 & 0x34 == 0x34 or b0 & 0x40):
-            m[_B0] = 0x6A
+        if kind == _PUBREC and (b0 & _PUBLISH_2 == _PUBLISH_2 or b0 & 0x40):
+            m[_B0] = _PUBREL | _SENT
             m[_TOPIC] = m[_BODY] = b""
             return _PUBREL
         # the type of a packet's ack is one higher, that of a PUBLISH of QoS 2 is two
         if kind != (b0 >> 4) + 1 + (b0 >> 2 & 1):
             return _VIOLATION
+        if b0 >= _SUBSCRIBE:
+            m = m[_TOPIC]
+            if self.codes and (_len(self.codes) != _len(m) or self.codes.strip(b"\0\1\2\x80")):
+                return _VIOLATION
+            m.append(self.codes)
+            self.acked = m
+            self.codes = b""
         self.free(i)
-        return _DONE
+        return 0
 
     def resume(self, present):
         """A connection is up; `present`: the broker kept the session. All is to be sent (again), in the old order."""

@@ -60,7 +60,7 @@ class MQTTClient(client.MQTTClient):
 
     def _link(self):
         sock = self.sock
-        if sock and sock is not self._polled:  # a subclass that connects by itself
+        if sock and self.read != sock.readinto:  # a subclass that connects by itself
             self._adopt(sock)
             self.up = True
         if not sock:
@@ -99,11 +99,13 @@ class MQTTClient(client.MQTTClient):
         while not self._step(max(0, ticks_diff(end, ticks_ms()))):
             if ticks_diff(end, ticks_ms()) <= 0:
                 if probed:
-                    self._lost("ETIMEDOUT", "no PINGRESP in time")
+                    self._close()
+                    raise error("ETIMEDOUT", "no PINGRESP in time")
                 end = ticks_add(ticks_ms(), self.timeout_ms)
                 if not self.keepalive:  # else the engine pings
                     probed = True
-                    self.pingreq(ticks_ms())
+                    self.now = ticks_ms()
+                    self.want_ping()
         return self._op()
 
     def check_msg(self):
@@ -117,7 +119,7 @@ class MQTTClient(client.MQTTClient):
         op = self.rx_b0
         return None if op == 0xD0 else op
 
-    def _message(self, topic, msg, retained):
+    def _message(self, topic, msg):
         self.cb(topic, msg)
 
     def _send_str(self, s):

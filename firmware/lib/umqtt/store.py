@@ -237,14 +237,14 @@ class Store:
         for pid, b0, topic, payload in self.found:
             if topic is None:
                 if not changed:
-                    session.reserve(0x6A, b"", b"", pid)
+                    m = session.reserve(0x6A, pid)
+                    m[2] = m[3] = b""
             else:
                 n += 1
                 topic = pack(">H", _len(topic)) + topic
-                if changed:
-                    session.reserve(b0, topic, payload)
-                else:
-                    session.reserve(b0 | 8, topic, payload, pid)
+                m = session.reserve(b0) if changed else session.reserve(b0 | 8, pid)
+                m[2] = topic
+                m[3] = payload
         self.found = []
         if changed:
             self.report += "%sanother client id or server: %d messages go out as new" % (self.report and "; ", n)
@@ -263,11 +263,11 @@ class Store:
         self.journal.size = -1
         self.must = True
 
-    def put(self, pid, b0, topic, payload, later=False):
-        """Message `pid` takes its slot; on flash when this returns, unless `later` or corked: then with the next
+    def put(self, m, later=False):
+        """The message of slot m (umqtt.session) is the client's; on flash when this returns, unless `later` or corked: then with the next
         sync. Refused with OSError: store full, flash broken; ValueError: over 65 kB."""
-        n = _len(topic) - 2
-        if n + _len(payload) > 65526:
+        pid, b0, topic, payload = m
+        if _len(topic) + _len(payload) > 65528:
             raise ValueError("message larger than a record of the store")
         at = _len(self.buf)
         place = self.place

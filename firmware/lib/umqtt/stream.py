@@ -53,24 +53,26 @@ def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None,
     if client.busy:
         raise OSError("not inside a callback")
     source = _Source(reader, length, bytearray(max(piece_b, 1)))
-    end = client._end(timeout_ms)
-    client._ready(len(topic) + 9, timeout_ms)
+    client._ready(topic, timeout_ms)
+    client.t_end = client._end(timeout_ms)
     pid = 0
     m = None
     b0 = 0x31 if retain else 0x30
     if qos:
         b0 |= 2
         while m is None:
-            m = client.reserve(b0, topic, None)
+            m = client.reserve(b0)
             if m is None:
-                client._turn(end)
+                client._step(None)
         pid = m[0]
         m[1] |= 8
+        m[2] = topic
+        m[3] = None
         client.staged += 1
     try:
         size_b = client.tx_size
         client.tx_size = 0  # of any length it goes out from the buffer of its own
-        client.packet(b0, topic, pid, source)
+        client.packet([pid, b0, topic, source])
         client.tx_size = size_b
         client.big = source.buf
         client.more = source.more
@@ -78,7 +80,7 @@ def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None,
         while client.more or pid and m[0] == pid:
             if source.error:
                 raise source.error  # one that a socket's "try again" looks like
-            client._step(client._left(end))
+            client._step(None)
     except (OSError, ValueError, ProtocolError):
         if client.more:
             client._close()  # half a packet is out: nothing can follow it

@@ -45,7 +45,7 @@ def fault(e, tls):
     # EAGAIN, EINPROGRESS, EALREADY: ESP32 says so right after connect instead of None
     if err in (11, 114, 115, 119):
         return None
-    if err == 28:  # ENOSPC is the store's
+    if err == 28 or len(e.args) > 1 and not tls:  # ENOSPC is the store's; two arguments have our own
         return e
     if not isinstance(err, int):  # mbedtls on a certificate: ValueError
         err = errno.ECONNABORTED
