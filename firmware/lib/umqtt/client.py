@@ -111,28 +111,24 @@ class MQTTClient(Engine):
         )
         self._close()
         self.wanted = False
-        self.resumed = None
         end = self.t_end  # of a publish that waits, and for that connects
         try:
-            # a name look-up blocks, and takes seconds without a network: once for each place, unless it failed
-            host = self.server, self.port
-            addr = self.addr
+            # a name look-up blocks, and takes seconds without a network: not again, unless the connection failed
+            addr = transport.resolve(self.server, self.port, self.addr)
             self.addr = None
-            if not addr or addr[0] != host:
-                addr = host, transport.resolve(self.server, self.port)
             self.t_end = self._end(timeout_ms)
-            self._adopt(
-                transport.connect(addr[1], ticks_diff(self.t_end, ticks_ms()), self.tls, self.ssl, self.server)
-            )
+            self._adopt(transport.connect(addr, ticks_diff(self.t_end, ticks_ms()), self.tls, self.ssl))
             self.addr = addr
-            self.packet([0, 0x10, body, b""])
-            while self.resumed is None:
+            self._flush([0, 0x10, body, b""])
+            while not self.up:
                 self._step(None)
+            present = self.up > 1
             self.connects += 1
             # a filter at a time: any number of them fits the buffers; a refused one is dropped and told by diag
             for f in list(self.subs) if self.resub else ():
                 if f in self.subs:  # else a callback has unsubscribed meanwhile
-                    self._send(0x82, [(f, self.subs[f])], f + _bytes((self.subs[f],)), True, timeout_ms)
+                    self.spare[:] = 0, 0x82, [(f, self.subs[f])], f + _bytes((self.subs[f],))
+                    self._slot(True, timeout_ms)
             self.resub = False
             self._flush()
         except Exception as x:
@@ -141,7 +137,7 @@ class MQTTClient(Engine):
         finally:
             self.wanted = True
             self.t_end = end
-        return self.resumed
+        return present
 
     def _adopt(self, sock):
         # a connected stream that does not block
@@ -150,7 +146,6 @@ class MQTTClient(Engine):
         self.write = sock.write
         self.poller = transport.poll()
         self.poller.register(sock, _POLLIN)
-        self.mask = _POLLIN
         self.now = ticks_ms()
         self.start()
 
@@ -171,11 +166,11 @@ class MQTTClient(Engine):
         self.resume(present)
         if self.store and not present:
             self.store.rewrite()
-        self.resumed = present
+        self.up = 2 if present else 1
 
     def isconnected(self):
         """Whether CONNACK came and nothing has gone wrong since. Does no I/O."""
-        return self.up
+        return self.up > 0
 
     def publish(self, topic, msg, retain=False, qos=0, wait=True, timeout_ms=None):
         """Publish `msg` (bytes-like or str) under `topic` [3.3].
@@ -197,51 +192,61 @@ class MQTTClient(Engine):
             if qos or self.busy:
                 msg = _bytes(msg)  # it outlives the call, and may be the receive buffer
         retain = 0x31 if retain else 0x30
-        if not qos:
-            if self.tx_n or self.staged < self.inflight or not self.up:
-                self._ready(msg, timeout_ms)
-            topic = self.spare
-            topic[0] = 0
-            topic[1] = retain
-            topic[2] = self._topic_b
-            topic[3] = msg
-            self._flush(topic)
-            topic[3] = b""
-            if self.tx_n and not self.busy:
-                self._drain(timeout_ms)
-            return 0
+        if not qos and (self.tx_n or self.staged < self.inflight or not self.up):
+            self._ready(msg, timeout_ms)
         qos = wire.number(qos, 2)
-        retain |= qos << 1
-        wait = self._until(wait, timeout_ms)
-        topic = self.reserve(retain)
-        while topic is None:
-            if not wait:
-                return None
-            self._step(None)
-            topic = self.reserve(retain)
+        topic = self.spare
+        topic[0] = 0
+        topic[1] = retain | qos << 1
         topic[2] = self._topic_b
         topic[3] = msg
-        return self._finish(topic, wait)
+        if qos:
+            return self._slot(wait, timeout_ms)
+        self._flush(topic)
+        if self.tx_n and not self.busy:
+            self._drain(timeout_ms)
+        topic[3] = b""  # not to be kept alive
+        return 0
 
     def _end(self, timeout_ms):
         return ticks_add(ticks_ms(), self.timeout_ms if timeout_ms is None else timeout_ms)
 
-    def _until(self, wait, timeout_ms):
-        # whether a call is to wait, and until when
-        if not wait or self.busy:
-            return False
-        if not self.up and not self.redial:
-            raise transport.error("ENOTCONN", "not connected")
-        self.t_end = self._end(timeout_ms)
-        return True
+    def _slot(self, wait, timeout_ms):
+        # what `spare` holds takes a slot, with `wait` until it is acknowledged: its id, None when all are taken
+        pid, b0, topic, body = self.spare
+        if self.busy:
+            wait = False
+        if wait:
+            if not self.up and not self.redial:
+                raise transport.error("ENOTCONN", "not connected")
+            self.t_end = self._end(timeout_ms)
+        m = self.reserve(b0)
+        while m is None:
+            if not wait:
+                return None
+            self._step(None)
+            m = self.reserve(b0)
+        m[2] = topic
+        m[3] = body
+        pid = m[0]
+        if b0 < 0x40 and self.store:
+            self.store.put(m, self.busy)
+        if wait:
+            while m[0] == pid:
+                self._step(None)
+        # what a callback publishes is stored together with the note that it ran, what the outbox hands over together
+        elif self.up and not (self.store and (self.busy or self.store.cork)):
+            self._flush()
+        return pid
 
     def _ready(self, msg, timeout_ms):
         # a QoS 0 message waits until what is older has left; inside a callback it must fit behind it
-        if self._until(True, timeout_ms):
+        if not self.up and (self.busy or not self.redial):
+            raise transport.error("ENOTCONN", "not connected")
+        if not self.busy:
+            self.t_end = self._end(timeout_ms)
             while self.tx_n or self.staged < self.inflight or not self.up:
                 self._step(None)
-        elif not self.up:
-            raise transport.error("ENOTCONN", "not connected")
         elif self.tx_n and not self.room(len(self._topic_b) + len(msg) + 7):
             raise transport.error("ENOBUFS", "send buffer full: publish outside the callback")
 
@@ -255,35 +260,6 @@ class MQTTClient(Engine):
         except Exception as x:
             self._close(x)  # half a packet is out: nothing can follow it
             raise
-
-    def _finish(self, m, wait):
-        # a message or subscription that has its slot, with `wait` until acknowledged: its id
-        pid = m[0]
-        if self.store and m[1] < 0x40:
-            try:
-                self.store.put(m, self.busy)
-            except Exception:
-                self.free(self.slot(pid))
-                raise
-        if wait:
-            while m[0] == pid:
-                self._step(None)
-        # what a callback publishes is stored together with the note that it ran, what the outbox hands over together
-        elif self.up and not (self.store and (self.busy or self.store.cork)):
-            self._flush()
-        return pid
-
-    def _send(self, b0, filters, body, wait, timeout_ms):
-        wait = self._until(wait, timeout_ms)
-        m = self.reserve(b0)
-        while m is None:
-            if not wait:
-                raise transport.error("ENOBUFS", "all slots are taken")
-            self._step(None)
-            m = self.reserve(b0)
-        m[2] = filters
-        m[3] = body
-        self._finish(m, wait)
 
     def subscribe(self, topic, qos=0, wait=True, timeout_ms=None):
         """Subscribe to a filter, or to several: [(filter, qos), ...] [3.8]. Made again with its QoS when the broker
@@ -307,7 +283,9 @@ class MQTTClient(Engine):
             body += f
             if qos is not None:
                 body += _bytes((wire.number(qos, 2),))
-        self._send(0xA2 if qos is None else 0x82, filters, body, wait, timeout_ms)
+        self.spare[:] = 0, 0xA2 if qos is None else 0x82, filters, body
+        if self._slot(wait, timeout_ms) is None:
+            raise transport.error("ENOBUFS", "all slots are taken")
         codes = filters[-1]  # those of the broker, if they are there
         if codes.__class__ is tuple:
             return None
@@ -332,9 +310,7 @@ class MQTTClient(Engine):
                 self.answer(0xE0, 0)
                 self._flush()
                 while self.tx_n and not self.busy and ticks_diff(self.t_end, ticks_ms()) > 0:
-                    self.poller.modify(self.sock, _POLLOUT)
-                    for _ in self.poller.ipoll(ticks_diff(self.t_end, ticks_ms())):
-                        pass
+                    self._wait(ticks_diff(self.t_end, ticks_ms()), _POLLOUT)
                     self._flush()
         except (OSError, MQTTException):
             pass
@@ -374,17 +350,16 @@ class MQTTClient(Engine):
                 return self.redial.turn(self, ms, ms)
         if self.sock is None or self.busy:
             raise transport.error("ENOTCONN", "poll inside a callback" if self.busy else "not connected")
-        self.ms = ms
         try:
-            return self._work()
-        except BaseException as x:
+            return self._work(ms)
+        except BaseException as ms:  # one name less keeps this frame off the heap
             if self.busy:
                 self.busy = False
                 self.flags = _DROPPED
                 raise  # the callback's
-            self._fault(x)
+            self._fault(ms)
 
-    def _work(self):
+    def _work(self, ms):
         store = self.store
         was = self.tx_n or store and self.staged < self.inflight
         while 1:
@@ -410,18 +385,13 @@ class MQTTClient(Engine):
                 raise transport.error("ETIMEDOUT", "no PINGRESP in time")
             if self.tx_n or self.staged < self.inflight or self.pinging:
                 self._flush()
-            if not self.ms or was and not self.tx_n:
+            if not ms or was and not self.tx_n:
                 return 0  # what had to leave has left: who waited for that must not wait for a packet
-            if k > self.ms:
-                k = self.ms
-            self._wait(k)
-            self.ms = 0
+            self._wait(k if k < ms else ms, _POLLIN | _POLLOUT if self.tx_n else _POLLIN)
+            ms = 0
 
-    def _wait(self, ms):
-        mask = _POLLIN | _POLLOUT if self.tx_n else _POLLIN
-        if mask != self.mask:
-            self.mask = mask
-            self.poller.modify(self.sock, mask)
+    def _wait(self, ms, mask):
+        self.poller.modify(self.sock, mask)
         for _ in self.poller.ipoll(ms):
             pass
 

@@ -27,11 +27,11 @@ _PUBLISH = const(3)
 _PUBREL = const(6)
 _PINGRESP = const(13)
 
-# phase: what `need` bytes are
+# phase: what `need` bytes are; 7, 14, 21: more of the remaining length, to be shifted by so much
 _HEADER = const(0)
-_LENGTH = const(1)
-_BODY = const(2)
-_BITE = const(3)
+_MOST_SHIFT = const(21)
+_BODY = const(22)
+_BITE = const(23)
 
 # pinging
 _WANTED = const(1)
@@ -82,7 +82,7 @@ class Engine(Session):
     def start(self):
         """Begin a connection: nothing staged, nothing read, no CONNACK yet."""
         self.up = False
-        self.pinging = self.phase = self.got = self.tx_off = self.tx_n = 0
+        self.pinging = self.phase = self.tx_off = self.tx_n = 0
         self.t_tx = self.t_rx = self.t_ping = self.now
         self.tx[_ALL] = b""
         self.tx_ob = self.tx  # what the run of tx_n bytes at tx_off is in
@@ -226,19 +226,17 @@ class Engine(Session):
             k = self.read(self.rbuf, self.need)
             if not k:
                 return k
+            rx = self.rx
             if k < self.need:
                 self.need -= k
-                self.got += k
-                self.rbuf = memoryview(self.rx)[self.got :]
+                self.rbuf = memoryview(self.rbuf)[k:]
                 continue
             self.t_rx = self.now
-            rx = self.rx
-            if self.got:
-                k += self.got
-                self.got = 0
+            if self.rbuf is not rx:
+                k += _len(rx) - _len(self.rbuf)
                 self.rbuf = rx
             b0 = self.phase
-            if b0 > _LENGTH:
+            if b0 > _MOST_SHIFT:
                 self.phase = _HEADER
                 self.need = 2
                 if self.rx_b0 >> 4 == _PUBLISH:
@@ -251,37 +249,32 @@ class Engine(Session):
                     return b0
                 if k > 2:
                     self.codes = _bytes(rx[2:k])
-                k = self.rx_pid = rx[0] << 8 | rx[1]
-                if not k:
-                    raise ProtocolError("packet id 0")
-                k = self.on_ack(b0, k)
+                self.rx_pid = rx[0] << 8 | rx[1]
+                k = self.on_ack(b0, self.rx_pid) if self.rx_pid else -1
+                if k < 0:
+                    raise ProtocolError("ack of the wrong kind, or its codes", b0, self.rx_pid)
                 if k:
-                    if k < 0:
-                        raise ProtocolError("ack of the wrong kind, or its codes", b0, self.rx_pid)
                     self.answer(k, self.rx_pid)
                 return b0
             if b0:
                 k = rx[0]
             else:
                 self.rx_b0 = rx[0]
-                self.left = self.shift = 0
+                self.left = 0
                 k = rx[1]
-            self.left |= (k & 127) << self.shift
-            if k > 127:
-                self.shift += 7
-                if self.shift > 21:
-                    raise ProtocolError("remaining length over 4 bytes")
-                self.phase = _LENGTH
+            self.left |= (k & 127) << b0
+            if k > 127 and b0 < _MOST_SHIFT:
+                self.phase = b0 + 7
                 self.need = 1
                 continue
-            k = self.left
             b0 = self.rx_b0
+            k = k > 127 or self.left
             if not self.up and b0 != 0x20 or not (
                 b0 & 6 != 6 and b0 & 14 != 8 and k > 2
                 if b0 >> 4 == _PUBLISH
                 else b0 in b"\x40\x50\x62\x70\xb0" or b0 == 0x20 and not self.up
                 if k == 2
-                else b0 == 0xD0 if not k else b0 == 0x90 and 2 < k <= _len(rx)
+                else b0 == 0xD0 and not k or b0 == 0x90 and 2 < k <= _len(rx)
             ):
                 raise ProtocolError("malformed packet, or not in its place", b0, k)
             if not k:

@@ -265,9 +265,10 @@ class Store:
 
     def put(self, m, later=False):
         """The message of slot m (umqtt.session) is the client's; on flash when this returns, unless `later` or corked: then with the next
-        sync. Refused with OSError: store full, flash broken; ValueError: over 65 kB."""
+        sync. Refused, and the slot given back, with OSError: store full, flash broken; ValueError: over 65 kB."""
         pid, b0, topic, payload = m
         if _len(topic) + _len(payload) > 65528:
+            self.s.free(self.s.slot(pid))
             raise ValueError("message larger than a record of the store")
         at = _len(self.buf)
         place = self.place
@@ -283,6 +284,7 @@ class Store:
             try:
                 self.sync()
             except OSError:
+                self.s.free(self.s.slot(pid))
                 self.buf = self.buf[:at]
                 self.place = place
                 self.moved = True

@@ -14,15 +14,19 @@ def error(name, words):
     return OSError(getattr(errno, name, 5), words)
 
 
-def resolve(host, port):
-    """Look a name up: an address for `connect`. Blocks for as long as the port does. Raises OSError."""
-    return socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
+def resolve(host, port, known):
+    """What `connect` is to be given: `known`, the last one, when it is of that place, else the name is looked up.
+    Blocks for as long as the port does. Raises OSError."""
+    if known and known[0] == (host, port):
+        return known
+    return (host, port), socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
 
 
-def connect(addr, timeout_ms, tls, ssl, host):
+def connect(addr, timeout_ms, tls, ssl):
     """A connected stream that does not block, within timeout_ms: with `tls` (umqtt.tls) and `ssl`, an SSLContext, the
-    TLS stream to `host`; its handshake is done by the first writes and reads. Raises OSError; then nothing is left
-    open."""
+    TLS stream; its handshake is done by the first writes and reads. Raises OSError; then nothing is left open."""
+    host = addr[0][0]
+    addr = addr[1]
     sock = socket.socket(addr[0])
     try:
         sock.settimeout(timeout_ms / 1000)  # for connect alone: a read that times out loses what it had

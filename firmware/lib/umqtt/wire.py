@@ -35,10 +35,10 @@ def string(x):
     return bytes((n >> 8, n & 255)) + x
 
 
-def text(x, wild=0):
+def text(x, n=0):
     """`string(x)` of well-formed UTF-8 without U+0000 [1.5.3].
 
-    wild 0 refuses + and # (topic name), 1 lets them stand where a filter may have them [4.7.1], 2 anywhere, and an
+    n: 0 refuses + and # (topic name), 1 lets them stand where a filter may have them [4.7.1], 2 anywhere, and an
     empty text too (ids, names). Raises ValueError.
     """
     x = string(x)
@@ -46,40 +46,40 @@ def text(x, wild=0):
         s = str(x[2:], "utf-8")
     except UnicodeError:  # a ValueError, but without words
         raise ValueError("not UTF-8")
-    if "\0" in s or not (s or wild > 1):
+    if "\0" in s or not (s or n > 1):
         raise ValueError("empty, or with U+0000")
     last = ""
     for level in s.split("/"):
         # nothing may follow #, and a wildcard is a level of its own
-        if wild < 2 and (last == "#" or ("+" in level or "#" in level) and (not wild or _len(level) > 1)):
+        if n < 2 and (last == "#" or ("+" in level or "#" in level) and (not n or _len(level) > 1)):
             raise ValueError("misplaced wildcard")
         last = level
     return x
 
 
-def number(x, most):
-    """`x` when it is an int or bool in 0..most. Raises ValueError."""
-    if not isinstance(x, int) or not 0 <= x <= most:
-        raise ValueError("0 to %d needed" % most)
+def number(x, n):
+    """`x` when it is an int or bool in 0..n. Raises ValueError."""
+    if not isinstance(x, int) or not 0 <= x <= n:
+        raise ValueError("0 to %d needed" % n)
     return x
 
 
-def connect(client_id, user, password, keepalive, clean, level, will):
+def connect(client_id, user, password, keepalive, clean_session, protocol, will):
     """What follows the fixed header of a CONNECT [3.1], as bytes.
 
-    user and password: str or bytes, None or empty for none. keepalive: seconds, 0..65535. level: 3 (MQTT 3.1) or 4
+    user and password: str or bytes, None or empty for none. keepalive: seconds, 0..65535. protocol: 3 (MQTT 3.1) or 4
     (3.1.1). will: None or (topic, payload, retain, qos). Raises ValueError for what either version of the protocol
     does not allow.
     """
+    if protocol not in (3, 4):
+        raise ValueError("protocol: 3 or 4 needed")
     out = text(client_id, 2)
-    if level not in (3, 4):
-        raise ValueError("protocol 3 or 4 needed")
     n = _len(str(out[2:], "utf-8"))
-    if level < 4 and not 0 < n < 24 or not n and not clean:
+    if protocol < 4 and not 0 < n < 24 or not n and not clean_session:
         raise ValueError("client id: 1 to 23 characters in MQTT 3.1; empty only in 3.1.1 with a clean session")
     if password and not user:
         raise ValueError("password without a user")
-    flags = 2 if clean else 0
+    flags = 2 if clean_session else 0
     if will:
         flags |= 4 | number(will[3], 2) << 3 | (32 if will[2] else 0)
         out += text(will[0]) + string(will[1])
@@ -89,8 +89,5 @@ def connect(client_id, user, password, keepalive, clean, level, will):
         if password is not None:
             flags |= 64
             out += string(password)
-    return b"".join((
-        b"\0\6MQIsdp\3" if level < 4 else b"\0\4MQTT\4",
-        bytes((flags, number(keepalive, 65535) >> 8, keepalive & 255)),
-        out,
-    ))  # fmt: skip
+    n = bytes((flags, number(keepalive, 65535) >> 8, keepalive & 255))
+    return (b"\0\4MQTT\4" if protocol > 3 else b"\0\6MQIsdp\3") + n + out
