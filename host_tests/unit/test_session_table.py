@@ -5,14 +5,14 @@ The table is parsed out of the module's comment, so that it cannot say one thing
 """
 
 import fakes.shim  # noqa: F401
-from fakes.check import equal, raises
+from fakes.check import equal
 from umqtt.session import Session
 
 SOURCE = __file__.replace("\\", "/").rsplit("/", 1)[0] + "/../../firmware/lib/umqtt/session.py"
 
 # the first byte of the packet that a slot sends
 STATE = {"FREE": 0, "W_PUBACK": 0x32, "W_PUBREC": 0x34, "W_PUBCOMP": 0x62, "W_SUBACK": 0x82, "W_UNSUBACK": 0xA2}
-ACKS = {"PUBACK": 4, "PUBREC": 5, "PUBCOMP": 7, "SUBACK": 9, "UNSUBACK": 11}
+ACKS = {"PUBACK": 0x40, "PUBREC": 0x50, "PUBCOMP": 0x70, "SUBACK": 0x90, "UNSUBACK": 0xB0}
 ACTION = {"VIOLATION": -1, "IGNORE": 0, "PUBREL": 0x62, "PUBCOMP": 0x70, "DONE": 0}  # the answer's first byte
 SENT = 8
 PID = 41
@@ -44,7 +44,7 @@ def slot(state, staged=True):
     if staged:
         send(s)
     if state == "W_PUBCOMP":
-        equal(s.on_ack(5, PID), ACTION["PUBREL"])
+        equal(s.on_ack(0x50, PID), ACTION["PUBREL"])
     equal(state_of(s), state)
     return s
 
@@ -130,7 +130,7 @@ def test_every_state_resumed_by_a_broker_that_remembers_and_by_one_that_forgot()
         for state in ("W_PUBACK", "W_PUBREC", "W_PUBCOMP"):
             s = slot(state)
             equal(s.staged, 1)
-            s.resume(bool(present))
+            s.resume(not present)
             nxt, action = CELLS[("out", state, "resume%d" % present)]
             note = "%s + resume%d" % (state, present)
             equal(state_of(s), nxt, note)
@@ -145,7 +145,7 @@ def test_subscriptions_under_way_are_sent_again_on_either_resume():
     for present in (True, False):
         for state in ("W_SUBACK", "W_UNSUBACK"):
             s = slot(state)
-            s.resume(present)
+            s.resume(not present)
             equal((s.inflight, s.staged, state_of(s)), (1, 0, state))
 
 
@@ -155,13 +155,13 @@ def test_incoming_qos_2():
         s = Session(1)
         equal(len(s.held), 0)
         s.held.add(7)
-        s.resume(present)
+        s.resume(not present)
         equal(7 in s.held, CELLS[("in", "HELD", event)][0] == "HELD")
     for state in ("HELD", "ABSENT"):
         s = Session(1)
         if state == "HELD":
             s.held.add(7)
-        equal(s.on_ack(6, 7), ACTION[CELLS[("in", state, "PUBREL")][1]])
+        equal(s.on_ack(0x62, 7), ACTION[CELLS[("in", state, "PUBREL")][1]])
         equal(7 in s.held, False)
 
 
@@ -176,20 +176,15 @@ def test_a_full_window_refuses_and_changes_nothing():
     equal(s.pid, pid)
 
 
-def test_a_window_of_none_is_refused():
-    for n in (0, -1):
-        raises(ValueError, Session, n)
-
-
 def test_what_is_to_be_sent_comes_in_the_order_of_reservation_even_when_slots_are_reused():
     s = Session(3)
     for pid in (11, 12, 13):
         reserve(s, 0x32, pid=pid)
         equal(send(s), pid)
-    equal(s.on_ack(4, 12), ACTION["DONE"])
+    equal(s.on_ack(0x40, 12), ACTION["DONE"])
     reserve(s, 0x34, body=b"x", pid=14)
     equal(send(s), 14)
-    s.resume(True)
+    s.resume(False)
     equal([send(s), send(s), send(s)], [11, 13, 14])
     equal(s.staged, s.inflight)
 
@@ -199,7 +194,7 @@ def test_a_waiting_message_keeps_its_place_when_one_before_it_is_acknowledged():
     for pid in (11, 12, 13):
         reserve(s, 0x32, pid=pid)
     send(s), send(s)
-    equal(s.on_ack(4, 11), ACTION["DONE"])
+    equal(s.on_ack(0x40, 11), ACTION["DONE"])
     equal((s.staged, s.inflight), (1, 2))
     equal(send(s), 13)
 
@@ -225,7 +220,7 @@ def test_a_slot_given_back_before_it_was_sent_is_not_counted_as_to_be_sent():
 
 def test_a_pubrec_for_a_message_about_to_be_repeated_turns_the_repetition_into_its_pubrel():
     s = slot("W_PUBREC")
-    s.resume(True)
+    s.resume(False)
     equal((s.inflight, s.staged), (1, 0))
-    equal(s.on_ack(5, PID), ACTION["PUBREL"])
+    equal(s.on_ack(0x50, PID), ACTION["PUBREL"])
     equal((state_of(s), s.slots[0][0]), ("W_PUBCOMP", PID))

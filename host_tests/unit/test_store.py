@@ -27,7 +27,7 @@ def new(path, client_id="c1", server="s", window=4):
 
 def put(st, s, qos, topic, payload):
     m = s.reserve(0x30 | qos << 1)
-    m[2] = wire.string(topic)
+    m[2] = wire.text(topic)
     m[3] = payload
     st.put(m)
     return m[0]
@@ -45,11 +45,11 @@ def filled(path):
     b = put(st, s, 1, b"t/b", b"two")
     c = put(st, s, 2, b"t/c", b"three")
     s.slots[0][1] |= SENT
-    s.on_ack(5, a)
+    s.on_ack(0x50, a)
     st.acked(5, a)
     st.seen(77, b"effect")
-    subs[wire.string("in/#")] = 2
-    st.subscribed(wire.string("in/#"), 2)
+    subs[wire.text("in/#", 1)] = 2
+    st.subscribed(wire.text("in/#", 1), 2)
     st.close()
     return a, b, c
 
@@ -60,7 +60,7 @@ def test_what_was_in_flight_is_in_flight_again():
         st, s, subs = new(d + "/j")
         equal(slots(s), [(a, PUBREL, b"", b""), (b, QOS_1, b"t/b", b"two"), (c, QOS_2, b"t/c", b"three")])
         equal(sorted(s.held), [77])
-        equal(subs, {wire.string("in/#"): 2})
+        equal(subs, {wire.text("in/#", 1): 2})
         equal(st.state, b"effect")
         equal(st.report, "")
         equal(st.resub, False)
@@ -82,7 +82,7 @@ def test_a_snapshot_holds_the_same():
         st.close()
         st, s, subs = new(d + "/j")
         equal(slots(s), was)
-        equal((sorted(s.held), subs, st.state, st.report), ([77], {wire.string("in/#"): 2}, b"effect", ""))
+        equal((sorted(s.held), subs, st.state, st.report), ([77], {wire.text("in/#", 1): 2}, b"effect", ""))
 
 
 def test_what_is_done_does_not_come_back():
@@ -90,12 +90,12 @@ def test_what_is_done_does_not_come_back():
         a, b, c = filled(d + "/j")
         st, s, subs = new(d + "/j")
         for kind, pid in ((7, a), (4, b)):
-            s.on_ack(kind, pid)
+            s.on_ack(kind << 4, pid)
             st.acked(kind, pid)
         s.held.discard(77)
         st.acked(6, 77)
-        del subs[wire.string("in/#")]
-        st.subscribed(wire.string("in/#"), None)
+        del subs[wire.text("in/#", 1)]
+        st.subscribed(wire.text("in/#", 1), None)
         st.close()
         st, s, subs = new(d + "/j")
         equal([m[0] for m in slots(s)], [c])
@@ -184,7 +184,7 @@ def test_another_client_id_or_server_sends_as_new():
             equal([m[1:] for m in slots(s)], [(QOS_1, b"t/b", b"two"), (QOS_2, b"t/c", b"three")])
             equal([m[1] & SENT for m in s.slots if m[0]], [0, 0])
             equal(sorted(s.held), [])
-            equal((st.resub, subs), (True, {wire.string("in/#"): 2}))
+            equal((st.resub, subs), (True, {wire.text("in/#", 1): 2}))
             equal(st.report, "another client id or server: 2 messages go out as new")
             assert st.must  # the new ids are to be on flash before a byte leaves
             was = slots(s)

@@ -97,7 +97,7 @@ def test_a_password_of_65536_bytes_is_refused():
 
 def test_strings_begin_with_their_length_in_bytes():
     equal(wire.text("ü"), b"\0\2\xc3\xbc")
-    equal(wire.string(bytearray(300)), b"\1\x2c" + bytes(300))
+    equal(wire.text(bytearray(300), 3), b"\1\x2c" + bytes(300))
     equal(wire.text(b"a/#", 1), b"\0\3a/#")
 
 

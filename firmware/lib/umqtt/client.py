@@ -54,7 +54,7 @@ class MQTTClient(Engine):
         self.timeout_ms = timeout_ms
         self.redial = reconnect  # umqtt.robust has a method of that name
         self.store = store
-        self.will = self.cb = self.view = self.sock = self.read = self.addr = self.tls = None
+        self.will = self.cb = self.view = self.sock = self.read = self.write = self.poller = self.addr = None
         self.resub = False  # the subscriptions are to be made again
         self.busy = False  # inside a callback: calls stage and return
         # the topic checked last, as given and as bytes; self: none. A subclass's own `topic` is another
@@ -64,9 +64,7 @@ class MQTTClient(Engine):
         self.connects = 0
         self.error = ""
         if ssl:
-            from umqtt import tls
-
-            self.tls = tls
+            from umqtt import tls  # noqa: F401 - before the heap is in pieces; transport finds it loaded
         if not clean_session:
             # the broker may hold an id from before a reset, and would take the new message with it for a repetition
             self.pid = getrandbits(16)
@@ -117,7 +115,7 @@ class MQTTClient(Engine):
             addr = transport.resolve(self.server, self.port, self.addr)
             self.addr = None
             self.t_end = self._end(timeout_ms)
-            self._adopt(transport.connect(addr, ticks_diff(self.t_end, ticks_ms()), self.tls, self.ssl))
+            self._adopt(transport.connect(addr, ticks_diff(self.t_end, ticks_ms()), self.ssl))
             self.addr = addr
             self._flush([0, 0x10, body, b""])
             while not self.up:
@@ -163,7 +161,7 @@ class MQTTClient(Engine):
         present = not self.clean_session and (rx[0] & 1 == 1 or self.protocol == 3)
         if self.subs and (not present or self.protocol == 3):
             self.resub = True
-        self.resume(present)
+        self.resume(not present)
         if self.store and not present:
             self.store.rewrite()
         self.up = 2 if present else 1
@@ -365,7 +363,7 @@ class MQTTClient(Engine):
         while 1:
             self.now = ticks_ms()
             # else first what has come: one write to flash serves many acks
-            if not (store and store.must):
+            if (self.tx_n or self.staged < self.inflight) and not (store and store.must):
                 self.transmit()
             k = self.receive()
             if k:
@@ -390,8 +388,8 @@ class MQTTClient(Engine):
             self._wait(k if k < ms else ms, _POLLIN | _POLLOUT if self.tx_n else _POLLIN)
             ms = 0
 
-    def _wait(self, ms, mask):
-        self.poller.modify(self.sock, mask)
+    def _wait(self, ms, n):
+        self.poller.modify(self.sock, n)
         for _ in self.poller.ipoll(ms):
             pass
 
@@ -412,7 +410,7 @@ class MQTTClient(Engine):
         if self.sock is None or not isinstance(x, Exception):
             raise x
         if isinstance(x, (OSError, ValueError)):
-            x = transport.fault(x, self.tls)
+            x = transport.fault(x, self.ssl)
             if x is None:
                 return
         self._close(x)

@@ -57,7 +57,7 @@ del _Slice
 
 
 class Engine(Session):
-    """`window`: the session's. rx_size, tx_size: bytes of the fixed buffers, 16 or more; a packet that does not fit is
+    """`inflight`: the session's. rx_size, tx_size: bytes of the fixed buffers, 16 or more; a packet that does not fit is
     streamed or drained.
 
     A subclass has `read`, `write`, `now`; `keepalive`, in seconds, 0 for none; and `deliver(topic_end, start, end)`,
@@ -67,10 +67,10 @@ class Engine(Session):
     message unacknowledged.
     """
 
-    def __init__(self, window, rx_size, tx_size):
-        if rx_size < 16 or tx_size < 16:
-            raise ValueError("rx_size, tx_size: 16 or more needed")
-        Session.__init__(self, window)
+    def __init__(self, inflight, rx_size, tx_size):
+        if inflight < 1 or rx_size < 16 or tx_size < 16:
+            raise ValueError("inflight: 1, rx_size, tx_size: 16 at least")
+        Session.__init__(self, inflight)
         self.rx = bytearray(rx_size)
         self.tx = bytearray(tx_size)
         self.tx_size = tx_size
@@ -82,7 +82,7 @@ class Engine(Session):
     def start(self):
         """Begin a connection: nothing staged, nothing read, no CONNACK yet."""
         self.up = False
-        self.pinging = self.phase = self.tx_off = self.tx_n = 0
+        self.pinging = self.phase = self.tx_off = self.tx_n = self.rx_b0 = self.left = self.skip = self.flags = self.rx_pid = 0
         self.t_tx = self.t_rx = self.t_ping = self.now
         self.tx[_ALL] = b""
         self.tx_ob = self.tx  # what the run of tx_n bytes at tx_off is in
@@ -243,19 +243,18 @@ class Engine(Session):
                     if self._publish(k, b0):
                         return _PUBLISH
                     continue
-                b0 = self.rx_b0 >> 4
-                if b0 == _CONNACK:
+                b0 = self.rx_b0
+                if b0 == 0x20:
                     self.up = not rx[1]
-                    return b0
-                if k > 2:
-                    self.codes = _bytes(rx[2:k])
+                    return _CONNACK
+                codes = _bytes(rx[2:k]) if k > 2 else b""
                 self.rx_pid = rx[0] << 8 | rx[1]
-                k = self.on_ack(b0, self.rx_pid) if self.rx_pid else -1
+                k = self.on_ack(b0, self.rx_pid, codes) if self.rx_pid else -1
                 if k < 0:
                     raise ProtocolError("ack of the wrong kind, or its codes", b0, self.rx_pid)
                 if k:
                     self.answer(k, self.rx_pid)
-                return b0
+                return b0 >> 4
             if b0:
                 k = rx[0]
             else:
@@ -276,7 +275,7 @@ class Engine(Session):
                 if k == 2
                 else b0 == 0xD0 and not k or b0 == 0x90 and 2 < k <= _len(rx)
             ):
-                raise ProtocolError("malformed packet, or not in its place", b0, k)
+                raise ProtocolError("malformed packet or not in its place", b0, k)
             if not k:
                 self.pinging = self.phase = 0
                 self.need = 2

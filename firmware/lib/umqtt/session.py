@@ -51,7 +51,7 @@ _B0 = const(1)
 _TOPIC = const(2)
 _BODY = const(3)
 
-_PUBREC = const(5)
+_PUBREC = const(0x50)
 _PUBCOMP = const(0x70)
 _VIOLATION = const(-1)
 _SENT = const(8)
@@ -62,25 +62,22 @@ _SUBSCRIBE = const(0x82)
 
 
 class Session:
-    """What both ends must remember between connections [4.1]. `window`: slots for messages and subscriptions in
-    flight, 1..65535."""
+    """What both ends must remember between connections [4.1]. `inflight`: slots for messages and subscriptions in
+    flight, 1..65535, then: how many are in use."""
 
-    def __init__(self, window):
-        if window < 1:
-            raise ValueError("inflight: 1 or more needed")
+    def __init__(self, inflight):
         self.pid = 0  # the id given out last
         self.slots = []
-        while window:
+        while inflight:
             self.slots.append([0, 0, None, None])
-            window -= 1
+            inflight -= 1
         self.subs = {}  # filter with its length before it: QoS
-        self.inflight = 0  # slots in use
+        self.inflight = 0
         self.staged = 0
         self.resends = 0
         self.acked = None
-        self.codes = b""
         self.held = set(range(_HELD))  # incoming QoS 2 ids from delivery to PUBREL: room for so many, then emptied
-        self.resume(False)
+        self.resume(True)
 
     def slot(self, pid):
         """The index of the slot with `pid` (0: the first free one), -1 when there is none."""
@@ -119,41 +116,41 @@ class Session:
         if i < self.inflight:
             self.slots.append(self.slots.pop(i))
 
-    def on_ack(self, kind, pid):
-        """A packet of type `kind` (4, 5, 6, 7, 9, 11) came for `pid`; of a SUBACK `codes` are the return codes.
+    def on_ack(self, b0, pid, codes=b""):
+        """A packet that begins with b0 came for `pid`; of a SUBACK `codes` are the return codes.
 
         Returns the first byte of the answer, 0 for none, -1 for a VIOLATION. `acked` is then what a SUBSCRIBE or
         UNSUBSCRIBE asked for, the codes behind it.
         """
-        if kind == _PUBREL >> 4:
+        if b0 == _PUBREL:
             self.held.discard(pid)
             return _PUBCOMP
         i = self.slot(pid)
-        if i < 0 or not self.slots[i][_B0] & _SENT:
-            return _PUBREL if kind == _PUBREC else 0
         m = self.slots[i]
-        b0 = m[_B0]
-        if kind == _PUBREC and (b0 & _PUBLISH_2 == _PUBLISH_2 or b0 & 0x40):
+        was = m[_B0]
+        if i < 0 or not was & _SENT:
+            return _PUBREL if b0 == _PUBREC else 0
+        if b0 == _PUBREC and (was & _PUBLISH_2 == _PUBLISH_2 or was & 0x40):
             m[_B0] = _PUBREL | _SENT
             m[_TOPIC] = m[_BODY] = b""
             return _PUBREL
         # the type of a packet's ack is one higher, that of a PUBLISH of QoS 2 is two
-        if kind != (b0 >> 4) + 1 + (b0 >> 2 & 1):
+        if b0 >> 4 != (was >> 4) + 1 + (was >> 2 & 1):
             return _VIOLATION
-        if b0 >= _SUBSCRIBE:
+        if was >= _SUBSCRIBE:
             m = m[_TOPIC]
-            if self.codes and (_len(self.codes) != _len(m) or self.codes.strip(b"\0\1\2\x80")):
+            if codes and (_len(codes) != _len(m) or codes.strip(b"\0\1\2\x80")):
                 return _VIOLATION
-            m.append(self.codes)
+            m.append(codes)
             self.acked = m
-            self.codes = b""
         self.free(i)
         return 0
 
-    def resume(self, present):
-        """A connection is up; `present`: the broker kept the session. All is to be sent (again), in the old order."""
+    def resume(self, clean_session):
+        """A connection is up; clean_session: the broker has nothing of an earlier one. All is to be sent (again), in
+        the old order."""
         self.staged = 0
-        if not present:
+        if clean_session:
             while self.held:
                 self.held.pop()
             i = self.inflight

@@ -124,7 +124,7 @@ class MQTTClient(client.MQTTClient):
 
     def _send_str(self, s):
         # for subclasses that write a CONNECT of their own
-        self.sock.write(client.wire.string(s))
+        self.sock.write(client.wire.text(s, 3))
 
     def _recv_len(self):
         n = more = 128

@@ -22,9 +22,9 @@ def resolve(host, port, known):
     return (host, port), socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
 
 
-def connect(addr, timeout_ms, tls, ssl):
-    """A connected stream that does not block, within timeout_ms: with `tls` (umqtt.tls) and `ssl`, an SSLContext, the
-    TLS stream; its handshake is done by the first writes and reads. Raises OSError; then nothing is left open."""
+def connect(addr, timeout_ms, ssl):
+    """A connected stream that does not block, within timeout_ms: with `ssl`, an SSLContext, the TLS stream; its
+    handshake is done by the first writes and reads. Raises OSError; then nothing is left open."""
     host = addr[0][0]
     addr = addr[1]
     sock = socket.socket(addr[0])
@@ -37,22 +37,30 @@ def connect(addr, timeout_ms, tls, ssl):
             sock.setsockopt(6, 1, 1)
         except (OSError, AttributeError):
             pass  # not every port has it
-        return tls.wrap(ssl, sock, host) if tls else sock
+        if ssl:
+            from umqtt import tls
+
+            return tls.wrap(ssl, sock, host)
+        return sock
     except BaseException:  # Ctrl-C too: connect is where it comes
         sock.close()
         raise
 
 
-def fault(e, tls):
+def fault(e, ssl):
     """What an exception that came out of a stream means: None for try again, else the OSError to raise."""
     err = e.args[0] if e.args else 0
     # EAGAIN, EINPROGRESS, EALREADY: ESP32 says so right after connect instead of None
     if err in (11, 114, 115, 119):
         return None
-    if err == 28 or len(e.args) > 1 and not tls:  # ENOSPC is the store's; two arguments have our own
+    if err == 28 or len(e.args) > 1 and not ssl:  # ENOSPC is the store's; two arguments have our own
         return e
     if not isinstance(err, int):  # mbedtls on a certificate: ValueError
         err = errno.ECONNABORTED
     if -200 < err < 0:
         err = -err  # a socket's error that came through mbedtls
-    return OSError(err, tls.words(e) if tls else "link down")
+    if not ssl:
+        return OSError(err, "link down")
+    from umqtt import tls
+
+    return OSError(err, tls.words(e))

@@ -26,35 +26,30 @@ def data(x):
     return x
 
 
-def string(x):
-    """`x` (as for `data`) with its 16-bit length before it [1.5.3], as bytes. Raises ValueError: over 65535 bytes."""
-    x = data(x)
-    n = _len(x)
-    if n > 65535:
-        raise ValueError("over 65535 bytes")
-    return bytes((n >> 8, n & 255)) + x
-
-
 def text(x, n=0):
-    """`string(x)` of well-formed UTF-8 without U+0000 [1.5.3].
+    """`x` (as for `data`) with its 16-bit length before it [1.5.3], as bytes.
 
-    n: 0 refuses + and # (topic name), 1 lets them stand where a filter may have them [4.7.1], 2 anywhere, and an
-    empty text too (ids, names). Raises ValueError.
+    n says what it is: 0 a topic name, without + and #; 1 a filter, which has them where they may stand [4.7.1]; 2 any
+    text, empty too (ids, names); 3 any bytes. But for 3 it must be UTF-8 without U+0000. Raises ValueError.
     """
-    x = string(x)
-    try:
-        s = str(x[2:], "utf-8")
-    except UnicodeError:  # a ValueError, but without words
-        raise ValueError("not UTF-8")
-    if "\0" in s or not (s or n > 1):
-        raise ValueError("empty, or with U+0000")
-    last = ""
-    for level in s.split("/"):
-        # nothing may follow #, and a wildcard is a level of its own
-        if n < 2 and (last == "#" or ("+" in level or "#" in level) and (not n or _len(level) > 1)):
-            raise ValueError("misplaced wildcard")
-        last = level
-    return x
+    x = data(x)
+    if _len(x) > 65535:
+        raise ValueError("over 65535 B")
+    if n < 3:
+        try:
+            s = str(x, "utf-8")
+        except UnicodeError:  # a ValueError, but without words
+            raise ValueError("not UTF-8")
+        if "\0" in s or not (s or n > 1):
+            raise ValueError("empty or U+0000")
+        last = ""
+        for level in s.split("/"):
+            # nothing may follow #, and a wildcard is a level of its own
+            if n < 2 and (last == "#" or ("+" in level or "#" in level) and (not n or _len(level) > 1)):
+                raise ValueError("wrong wildcard")
+            last = level
+    n = _len(x)
+    return bytes((n >> 8, n & 255)) + x
 
 
 def number(x, n):
@@ -72,22 +67,22 @@ def connect(client_id, user, password, keepalive, clean_session, protocol, will)
     does not allow.
     """
     if protocol not in (3, 4):
-        raise ValueError("protocol: 3 or 4 needed")
+        raise ValueError("protocol: 3, 4")
     out = text(client_id, 2)
     n = _len(str(out[2:], "utf-8"))
     if protocol < 4 and not 0 < n < 24 or not n and not clean_session:
-        raise ValueError("client id: 1 to 23 characters in MQTT 3.1; empty only in 3.1.1 with a clean session")
+        raise ValueError("client id: empty needs clean_session, MQTT 3.1 takes 1 to 23 letters")
     if password and not user:
         raise ValueError("password without a user")
     flags = 2 if clean_session else 0
     if will:
         flags |= 4 | number(will[3], 2) << 3 | (32 if will[2] else 0)
-        out += text(will[0]) + string(will[1])
+        out += text(will[0]) + text(will[1], 3)
     if user:
         flags |= 128
         out += text(user, 2)
         if password is not None:
             flags |= 64
-            out += string(password)
+            out += text(password, 3)
     n = bytes((flags, number(keepalive, 65535) >> 8, keepalive & 255))
     return (b"\0\4MQTT\4" if protocol > 3 else b"\0\6MQIsdp\3") + n + out
