@@ -151,10 +151,10 @@ class MQTTClient(Engine):
         rx = self.rx
         if rx[1]:
             words = (
-                "protocol level refused|client id refused|broker unavailable|bad user or password|"
+                "protocol level refused/client id refused/broker unavailable/bad user or password/"
                 "not authorised: check user and password"
             )
-            raise MQTTException(rx[1], words.split("|")[rx[1] - 1] if rx[1] < 6 else "unknown return code")
+            raise MQTTException(rx[1], words.split("/")[rx[1] - 1] if rx[1] < 6 else "unknown return code")
         if rx[0] > 1 and self.protocol > 3:
             raise ProtocolError("CONNACK flags")
         # MQTT 3.1 has no session present: what a kept session holds is repeated either way
@@ -434,19 +434,19 @@ class MQTTClient(Engine):
                 if self.store:
                     self.store.subscribed(f, qos)
 
-    def deliver(self, topic_end, start, end):
+    def deliver(self, n, start, end):
         """The engine's message, to the view or the callback."""
         self.busy = True  # until it returns: then, or in _step when it raises, it is False again
         if self.view:
-            topic_end = self.view(self.rx, topic_end, start, end, self.flags)
-        elif topic_end and self.flags < 16:
+            n = self.view(self.rx, n, start, end, self.flags)
+        elif n and self.flags < 16:
             if self.cb:
-                topic_end = self._message(_bytes(self.rx[2:topic_end]), _bytes(self.rx[start:end]))
+                n = self._message(_bytes(self.rx[2:n]), _bytes(self.rx[start:end]))
         elif not self.flags & 16:
             self.error = "message larger than rx_size dropped"
         self.busy = False
         if self.store and not self.flags & 16:
-            self.store.seen(self.rx_pid if self.flags & 4 else 0, topic_end)  # what it returned
+            self.store.seen(self.rx_pid if self.flags & 4 else 0, n)  # what it returned
 
     def _message(self, topic, msg):
         return self.cb(topic, msg, self.flags & 1 == 1)

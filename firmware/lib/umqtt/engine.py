@@ -60,10 +60,9 @@ class Engine(Session):
     """`inflight`: the session's. rx_size, tx_size: bytes of the fixed buffers, 16 or more; a packet that does not fit is
     streamed or drained.
 
-    A subclass has `read`, `write`, `now`; `keepalive`, in seconds, 0 for none; and `deliver(topic_end, start, end)`,
-    which takes a message: its topic is rx[2:topic_end], its payload rx[start:end], `flags` are its first byte's (1
+    A subclass has `read`, `write`, `now`; `keepalive`, in seconds, 0 for none; and `deliver(n, start, end)`, which takes a message: its topic is rx[2:n], its payload rx[start:end], `flags` are its first byte's (1
     retained, 2 and 4 the QoS, 8 DUP). Of one that is larger than rx it takes the parts: flags has 16 when more
-    follows, 32 for a later one; topic_end is 0 when the topic is not in rx (any more). What it raises leaves the
+    follows, 32 for a later one; n is 0 when the topic is not in rx (any more). What it raises leaves the
     message unacknowledged.
     """
 
@@ -96,24 +95,24 @@ class Engine(Session):
         """Whether a packet of n bytes can be staged behind what waits."""
         return (self.big is None or self.tx_ob is not self.tx) and _len(self.tx) + n <= self.tx_size
 
-    def packet(self, m):
-        """Stage the packet of slot m: its first byte, the remaining length [2.2.3], topic (with its length before it),
+    def packet(self, slot):
+        """Stage the packet of a slot: its first byte, the remaining length [2.2.3], topic (with its length before it),
         packet id unless 0, payload. A payload that does not fit behind that in tx_size is not copied: it must stay as
         it is until sent."""
         tx = self.tx
-        n = m[1]
+        n, topic, body = slot[1], slot[2], slot[3]
         tx.append(n if n < 0x40 else n & 0xF7)  # 8 is DUP in a PUBLISH, and a note of ours in the others
-        topic = m[2] if n < 0x80 else b""
-        body = m[3]
+        if n > 0x80:
+            topic = b""  # that of a SUBSCRIBE is a list
         n = _len(topic) + _len(body)
-        if m[0]:
+        if slot[0]:
             n += 2
         while n > 127:
             tx.append(n & 127 | 128)
             n >>= 7
         tx.append(n)
         tx.extend(topic)
-        n = m[0]
+        n = slot[0]
         if n:
             tx.append(n >> 8)
             tx.append(n & 255)
@@ -128,11 +127,11 @@ class Engine(Session):
 
     def answer(self, b0, pid):
         """Stage a packet that holds nothing but an id, or (0) not even that."""
-        m = self.spare
-        m[0] = pid
-        m[1] = b0
-        m[2] = m[3] = b""
-        self.packet(m)
+        slot = self.spare
+        slot[0] = pid
+        slot[1] = b0
+        slot[2] = slot[3] = b""
+        self.packet(slot)
 
     def stage(self):
         """Stage what is to be sent next, if there is any, and room for it: a PINGREQ [3.12] that is due, or the
@@ -143,46 +142,50 @@ class Engine(Session):
             return True
         if self.staged == self.inflight or not self.up:
             return False
-        m = self.slots[self.staged]
-        if self.tx_n and (m[1] > 0x80 or not self.room(_len(m[2]) + _len(m[3]) + 7)):
+        slot = self.slots[self.staged]
+        if self.tx_n and (slot[1] > 0x80 or not self.room(_len(slot[2]) + _len(slot[3]) + 7)):
             return False
-        self.packet(m)
-        if m[1] & 8:
+        self.packet(slot)
+        if slot[1] & 8:
             self.resends += 1
-        m[1] |= 8
+        slot[1] |= 8
         self.staged += 1
         return True
 
     def transmit(self):
         """Let `write` take what is staged and what can be, until it takes no more. Raises what it does."""
         while self.tx_n or (self.staged < self.inflight or self.pinging == _WANTED) and self.stage():
-            k = self.write(self.tx_ob, self.tx_off, self.tx_n)
+            tx = self.tx
+            off = self.tx_off
+            n = self.tx_n
+            k = self.write(self.tx_ob, off, n)
             if not k:
                 return
             self.t_tx = self.now
-            self.tx_off += k
-            k = self.tx_n - k
-            if not k:
-                if self.tx_ob is self.tx:
-                    k = _len(self.tx) - self.tx_off  # staged behind the run
-                    if not k:
-                        self.tx[_ALL] = b""
-                        self.tx_off = 0
+            off += k
+            n -= k
+            if not n:
+                if self.tx_ob is tx:
+                    n = _len(tx) - off  # staged behind the run
+                    if not n:
+                        tx[_ALL] = b""
+                        off = 0
                         if self.pinging == _STAGED:
                             self.pinging = _AWAITED
                             self.t_ping = self.now
                         if self.big is not None:
                             self.tx_ob = self.big
-                            k = self.more() if self.more else _len(self.big)
+                            n = self.more() if self.more else _len(self.big)
                 else:
-                    self.tx_off = 0
+                    off = 0
                     if self.more:
-                        k = self.more()
-                if not k and self.big is not None:
+                        n = self.more()
+                if not n and self.big is not None:
                     self.big = self.more = None
-                    self.tx_ob = self.tx
-                    k = _len(self.tx)
-            self.tx_n = k
+                    self.tx_ob = tx
+                    n = _len(tx)
+            self.tx_off = off
+            self.tx_n = n
 
     def due(self):
         """Milliseconds until the keep-alive wants something; stages a PINGREQ when it is time; 0 or less: the link is
@@ -284,8 +287,8 @@ class Engine(Session):
             self.need = k if self.left < 0 else _len(rx)
             self.phase = _BODY
 
-    def _publish(self, k, end):
-        # k bytes of a PUBLISH stand in rx, its beginning when `end`, the phase, is _BODY. Returns whether it was more
+    def _publish(self, n, end):
+        # n bytes of a PUBLISH stand in rx, its beginning when `end`, the phase, is _BODY. Returns whether it was more
         # than a piece of a topic, or of what is dropped
         rx = self.rx
         if end == _BODY:
@@ -297,15 +300,15 @@ class Engine(Session):
                 self.left = 0
             elif self.left:
                 self.oversize += 1
-            if at > k + self.left or end == 2:
+            if at > n + self.left or end == 2:
                 raise ProtocolError("PUBLISH: topic length")
         else:
             end = 0
             at = self.skip
         self.skip = 0
-        if at > k:  # topic or id go on behind rx: drain to the payload
-            self.skip = at - k
-            self.rx_pid = rx[k - 1]  # the id's first byte, should it be cut in two
+        if at > n:  # topic or id go on behind rx: drain to the payload
+            self.skip = at - n
+            self.rx_pid = rx[n - 1]  # the id's first byte, should it be cut in two
         elif at and self.rx_b0 & 6:
             self.rx_pid = (rx[at - 2] if at > 1 else self.rx_pid) << 8 | rx[at - 1]
             if not self.rx_pid:
@@ -323,10 +326,10 @@ class Engine(Session):
             if self.skip or self.flags & _DROPPED:
                 return False
             self.flags |= _MORE
-            self.deliver(end, at, k)
+            self.deliver(end, at, n)
             self.flags = self.rx_b0 & 15 | _LATER
         elif not self.flags & _DROPPED:
-            self.deliver(end, at, k)
+            self.deliver(end, at, n)
             if self.rx_b0 & 4:
                 self.held.add(self.rx_pid)
                 self.answer(0x50, self.rx_pid)

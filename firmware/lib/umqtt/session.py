@@ -105,19 +105,19 @@ class Session:
         i[_B0] = b0
         return i
 
-    def free(self, i):
-        """Give slot i back."""
-        m = self.slots[i]
+    def free(self, n):
+        """Give slot n back."""
+        m = self.slots[n]
         m[_PID] = 0
         m[_TOPIC] = m[_BODY] = None
         self.inflight -= 1
-        if i < self.staged:
+        if n < self.staged:
             self.staged -= 1
-        if i < self.inflight:
-            self.slots.append(self.slots.pop(i))
+        if n < self.inflight:
+            self.slots.append(self.slots.pop(n))
 
-    def on_ack(self, b0, pid, codes=b""):
-        """A packet that begins with b0 came for `pid`; of a SUBACK `codes` are the return codes.
+    def on_ack(self, b0, pid, x=b""):
+        """A packet that begins with b0 came for `pid`; of a SUBACK x are the return codes.
 
         Returns the first byte of the answer, 0 for none, -1 for a VIOLATION. `acked` is then what a SUBSCRIBE or
         UNSUBSCRIBE asked for, the codes behind it.
@@ -139,9 +139,9 @@ class Session:
             return _VIOLATION
         if was >= _SUBSCRIBE:
             m = m[_TOPIC]
-            if codes and (_len(codes) != _len(m) or codes.strip(b"\0\1\2\x80")):
+            if x and (_len(x) != _len(m) or x.strip(b"\0\1\2\x80")):
                 return _VIOLATION
-            m.append(codes)
+            m.append(x)
             self.acked = m
         self.free(i)
         return 0

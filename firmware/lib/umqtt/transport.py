@@ -14,12 +14,12 @@ def error(name, words):
     return OSError(getattr(errno, name, 5), words)
 
 
-def resolve(host, port, known):
-    """What `connect` is to be given: `known`, the last one, when it is of that place, else the name is looked up.
+def resolve(server, port, addr):
+    """What `connect` is to be given: addr, the last one, when it is of that place, else the name is looked up.
     Blocks for as long as the port does. Raises OSError."""
-    if known and known[0] == (host, port):
-        return known
-    return (host, port), socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0]
+    if addr and addr[0] == (server, port):
+        return addr
+    return (server, port), socket.getaddrinfo(server, port, 0, socket.SOCK_STREAM)[0]
 
 
 def connect(addr, timeout_ms, ssl):
@@ -60,7 +60,7 @@ def fault(e, ssl):
     if -200 < err < 0:
         err = -err  # a socket's error that came through mbedtls
     if not ssl:
-        return OSError(err, "link down")
+        return OSError(err, "link is down")
     from umqtt import tls
 
     return OSError(err, tls.words(e))
