@@ -3,6 +3,7 @@
 from fakes.bench import World, pair
 from fakes.check import equal, raises
 from fakes.packets import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE, encode
+from umqtt import wire
 
 
 def up(**named):
@@ -295,19 +296,40 @@ def test_who_waits_for_room_does_not_wait_for_a_packet():
 
 
 def test_an_allocation_that_fails_while_staging_leaves_no_half_packet():
-    b, c = up()
+    class Full:
+        """A send buffer that cannot grow."""
 
-    def torn(m):
-        c.tx.append(m[1])
-        raise MemoryError
+        def __init__(self):
+            self.b = bytearray()
 
-    c.packet = torn
-    b.expect_end()
-    raises(MemoryError, c.publish, "t", "x")
-    assert not c.isconnected()
-    del c.packet
-    b.accept(sp=1)
+        def __len__(self):
+            return len(self.b)
+
+        def __setitem__(self, at, x):
+            self.b = bytearray(x)
+
+        def append(self, x):
+            self.extend(bytes((x,)))
+
+        def extend(self, x):
+            if len(self.b) + len(x) > 64:
+                raise MemoryError
+            self.b.extend(x)
+
+    b, c = up(tx_size=64)
+    tx = c.tx
+    for topic in range(50, 80):
+        c.tx = Full()
+        c.start()
+        try:
+            c.packet([0, 0x30, wire.text("t" * topic), b"x" * 100])
+        except MemoryError:
+            equal((len(c.tx), c.tx_n), (0, 0), topic)
+        else:
+            assert topic < 60
+    c.tx = tx
+    c.start()
+    c.up = 1
     b.expect(PUBLISH, topic="t")
-    c.connect()
     c.publish("t", "x")
     b.done()

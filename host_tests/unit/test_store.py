@@ -284,7 +284,7 @@ def test_a_flash_that_fails_closes_the_link_and_nothing_leaves():
 
         class Broken:
             def append(self, data):
-                raise OSError(5)
+                raise OSError(5, "flash")
 
         st.journal = Broken()
         out_b = w.link.out_b

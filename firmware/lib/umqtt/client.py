@@ -54,7 +54,7 @@ class MQTTClient(Engine):
         self.timeout_ms = timeout_ms
         self.redial = reconnect  # umqtt.robust has a method of that name
         self.store = store
-        self.will = self.cb = self.view = self.sock = self.read = self.write = self.poller = self.addr = None
+        self.will = self.cb = self.view = self.sock = self._own = self.read = self.write = self.poller = self.addr = None
         self.resub = False  # the subscriptions are to be made again
         self.busy = False  # inside a callback: calls stage and return
         # the topic checked last, as given and as bytes; self: none. A subclass's own `topic` is another
@@ -139,11 +139,12 @@ class MQTTClient(Engine):
 
     def _adopt(self, sock):
         # a connected stream that does not block
-        self.sock = sock
+        self.sock = self._own = sock
         self.read = sock.readinto
         self.write = sock.write
         self.poller = transport.poll()
         self.poller.register(sock, _POLLIN)
+        self.mask = _POLLIN
         self.now = ticks_ms()
         self.start()
 
@@ -154,9 +155,9 @@ class MQTTClient(Engine):
                 "protocol level refused/client id refused/broker unavailable/bad user or password/"
                 "not authorised: check user and password"
             )
-            raise MQTTException(rx[1], words.split("/")[rx[1] - 1] if rx[1] < 6 else "unknown return code")
+            self.fail(MQTTException(rx[1], words.split("/")[rx[1] - 1] if rx[1] < 6 else "unknown return code"))
         if rx[0] > 1 and self.protocol > 3:
-            raise ProtocolError("CONNACK flags")
+            self.fail("CONNACK flags")
         # MQTT 3.1 has no session present: what a kept session holds is repeated either way
         present = not self.clean_session and (rx[0] & 1 == 1 or self.protocol == 3)
         if self.subs and (not present or self.protocol == 3):
@@ -190,12 +191,14 @@ class MQTTClient(Engine):
             if qos or self.busy:
                 msg = _bytes(msg)  # it outlives the call, and may be the receive buffer
         retain = 0x31 if retain else 0x30
-        if not qos and (self.tx_n or self.staged < self.inflight or not self.up):
+        if qos != 0:
+            qos = wire.number(qos, 2)
+            retain |= qos << 1
+        elif self.tx_n or self.staged < self.inflight or not self.up:
             self._ready(msg, timeout_ms)
-        qos = wire.number(qos, 2)
         topic = self.spare
         topic[0] = 0
-        topic[1] = retain | qos << 1
+        topic[1] = retain
         topic[2] = self._topic_b
         topic[3] = msg
         if qos:
@@ -211,31 +214,31 @@ class MQTTClient(Engine):
 
     def _slot(self, wait, timeout_ms):
         # what `spare` holds takes a slot, with `wait` until it is acknowledged: its id, None when all are taken
-        pid, b0, topic, body = self.spare
+        m, n, topic, body = self.spare
         if self.busy:
             wait = False
         if wait:
             if not self.up and not self.redial:
                 raise transport.error("ENOTCONN", "not connected")
             self.t_end = self._end(timeout_ms)
-        m = self.reserve(b0)
+        m = self.reserve(n)
         while m is None:
             if not wait:
                 return None
             self._step(None)
-            m = self.reserve(b0)
+            m = self.reserve(n)
         m[2] = topic
         m[3] = body
-        pid = m[0]
-        if b0 < 0x40 and self.store:
+        if n < 0x40 and self.store:
             self.store.put(m, self.busy)
+        n = m[0]
         if wait:
-            while m[0] == pid:
+            while m[0] == n:
                 self._step(None)
         # what a callback publishes is stored together with the note that it ran, what the outbox hands over together
         elif self.up and not (self.store and (self.busy or self.store.cork)):
             self._flush()
-        return pid
+        return n
 
     def _ready(self, msg, timeout_ms):
         # a QoS 0 message waits until what is older has left; inside a callback it must fit behind it
@@ -350,12 +353,11 @@ class MQTTClient(Engine):
             raise transport.error("ENOTCONN", "poll inside a callback" if self.busy else "not connected")
         try:
             return self._work(ms)
-        except BaseException as ms:  # one name less keeps this frame off the heap
-            if self.busy:
+        except BaseException:
+            if self.busy:  # the callback's
                 self.busy = False
                 self.flags = _DROPPED
-                raise  # the callback's
-            self._fault(ms)
+            raise
 
     def _work(self, ms):
         store = self.store
@@ -377,10 +379,10 @@ class MQTTClient(Engine):
                     self.transmit()
                 return 1
             if k is not None:
-                raise transport.error("ECONNRESET", "closed by the broker")
+                self.fail(transport.error("ECONNRESET", "closed by the broker"))
             k = self.due()
             if k <= 0:
-                raise transport.error("ETIMEDOUT", "no PINGRESP in time")
+                self.fail(transport.error("ETIMEDOUT", "no PINGRESP in time"))
             if self.tx_n or self.staged < self.inflight or self.pinging:
                 self._flush()
             if not ms or was and not self.tx_n:
@@ -388,33 +390,46 @@ class MQTTClient(Engine):
             self._wait(k if k < ms else ms, _POLLIN | _POLLOUT if self.tx_n else _POLLIN)
             ms = 0
 
-    def _wait(self, ms, n):
-        self.poller.modify(self.sock, n)
+    def _wait(self, ms, mask):
+        if mask != self.mask:  # modify allocates
+            self.mask = mask
+            self.poller.modify(self.sock, mask)
         for _ in self.poller.ipoll(ms):
             pass
 
-    def _flush(self, m=None):
-        # write what is staged, slot m behind it, and what can be; once what must be remembered is
-        try:
-            if m:
-                self.packet(m)
-            if self.store and self.store.must:
-                self.store.sync()
-            self.now = ticks_ms()
+    def _flush(self, slot=None):
+        # write what is staged, the packet of `slot` behind it, and what can be; once what must be remembered is
+        if self.store and self.store.must:
+            self._sync()
+        if slot:
+            self.packet(slot)
+        self.now = ticks_ms()
+        if self.sock:
             self.transmit()
-        except BaseException as x:
-            self._fault(x)
 
-    def _fault(self, x):
-        # what came out of the stream, the engine or the store ends the link, unless it means "try again"
-        if self.sock is None or not isinstance(x, Exception):
-            raise x
-        if isinstance(x, (OSError, ValueError)):
-            x = transport.fault(x, self.ssl)
-            if x is None:
-                return
-        self._close(x)
-        raise x
+    def _sync(self):
+        try:
+            self.store.sync()
+        except OSError as e:
+            self.fail(e)
+
+    def again(self, writing):
+        """The engine's, after an exception: once more, which works now, or tells what that was."""
+        try:
+            if writing:
+                return self.write(self.tx_ob, self.tx_off, self.tx_n)
+            return self.read(self.rbuf, self.need)
+        except Exception as e:
+            e = transport.fault(e, self.ssl)
+            if e:
+                self.fail(e)
+
+    def fail(self, e):
+        """The engine's: end the connection and raise e, an exception, or what the broker did wrong in words."""
+        if isinstance(e, str):
+            e = ProtocolError(e, self.rx_b0)
+        self._close(e)
+        raise e
 
     def _acked(self):
         # the broker answered to filters: [(filter, QoS), ..., codes]

@@ -16,7 +16,6 @@ from time import ticks_diff
 from micropython import const
 
 from umqtt.session import Session
-from umqtt.wire import ProtocolError
 
 _len = len
 _bytes = bytes
@@ -60,10 +59,13 @@ class Engine(Session):
     """`inflight`: the session's. rx_size, tx_size: bytes of the fixed buffers, 16 or more; a packet that does not fit is
     streamed or drained.
 
-    A subclass has `read`, `write`, `now`; `keepalive`, in seconds, 0 for none; and `deliver(n, start, end)`, which takes a message: its topic is rx[2:n], its payload rx[start:end], `flags` are its first byte's (1
-    retained, 2 and 4 the QoS, 8 DUP). Of one that is larger than rx it takes the parts: flags has 16 when more
-    follows, 32 for a later one; n is 0 when the topic is not in rx (any more). What it raises leaves the
-    message unacknowledged.
+    A subclass has `read`, `write`, `now`; `keepalive`, in seconds, 0 for none; and
+    - `deliver(n, start, end)`, which takes a message: its topic is rx[2:n], its payload rx[start:end], `flags` are its
+      first byte's (1 retained, 2 and 4 the QoS, 8 DUP). Of one that is larger than rx it takes the parts: flags has 16
+      when more follows, 32 for a later one; n is 0 when the topic is not in rx (any more). What it raises leaves the
+      message unacknowledged.
+    - `again(writing)`, called when `write` or `read` raised: does it once more, returns as they do or raises.
+    - `fail(words)`, which ends the connection and raises a ProtocolError.
     """
 
     def __init__(self, inflight, rx_size, tx_size):
@@ -100,30 +102,37 @@ class Engine(Session):
         packet id unless 0, payload. A payload that does not fit behind that in tx_size is not copied: it must stay as
         it is until sent."""
         tx = self.tx
-        n, topic, body = slot[1], slot[2], slot[3]
-        tx.append(n if n < 0x40 else n & 0xF7)  # 8 is DUP in a PUBLISH, and a note of ours in the others
+        topic = slot[2]
+        body = slot[3]
+        n = slot[1]
         if n > 0x80:
             topic = b""  # that of a SUBSCRIBE is a list
+        k = _len(topic) + 7
+        if k > self.tx_size:  # tx grows now or never: half a packet in it would be sent
+            tx.extend(bytes(k))
+            tx[_ALL] = b""
+        tx.append(n if n < 0x40 else n & 0xF7)  # 8 is DUP in a PUBLISH, and a note of ours in the others
         n = _len(topic) + _len(body)
         if slot[0]:
             n += 2
+        k = n + 2
         while n > 127:
             tx.append(n & 127 | 128)
             n >>= 7
+            k += 1
         tx.append(n)
         tx.extend(topic)
         n = slot[0]
         if n:
             tx.append(n >> 8)
             tx.append(n & 255)
-        n = _len(tx)
-        if n + _len(body) > self.tx_size:
+        if k > self.tx_size:
             self.big = body
+            k -= _len(body)
         else:
             tx.extend(body)
-            n += _len(body)
         if not self.tx_n:
-            self.tx_n = n
+            self.tx_n = k
 
     def answer(self, b0, pid):
         """Stage a packet that holds nothing but an id, or (0) not even that."""
@@ -153,39 +162,38 @@ class Engine(Session):
         return True
 
     def transmit(self):
-        """Let `write` take what is staged and what can be, until it takes no more. Raises what it does."""
+        """Let `write` take what is staged and what can be, until it takes no more. Raises what `again` does."""
         while self.tx_n or (self.staged < self.inflight or self.pinging == _WANTED) and self.stage():
-            tx = self.tx
-            off = self.tx_off
-            n = self.tx_n
-            k = self.write(self.tx_ob, off, n)
+            try:
+                k = self.write(self.tx_ob, self.tx_off, self.tx_n)
+            except Exception:
+                k = self.again(True)
             if not k:
                 return
             self.t_tx = self.now
-            off += k
-            n -= k
-            if not n:
-                if self.tx_ob is tx:
-                    n = _len(tx) - off  # staged behind the run
-                    if not n:
-                        tx[_ALL] = b""
-                        off = 0
+            self.tx_off += k
+            k = self.tx_n - k
+            if not k:
+                if self.tx_ob is self.tx:
+                    k = _len(self.tx) - self.tx_off  # staged behind the run
+                    if not k:
+                        self.tx[_ALL] = b""
+                        self.tx_off = 0
                         if self.pinging == _STAGED:
                             self.pinging = _AWAITED
                             self.t_ping = self.now
                         if self.big is not None:
                             self.tx_ob = self.big
-                            n = self.more() if self.more else _len(self.big)
+                            k = self.more() if self.more else _len(self.big)
                 else:
-                    off = 0
+                    self.tx_off = 0
                     if self.more:
-                        n = self.more()
-                if not n and self.big is not None:
+                        k = self.more()
+                if not k and self.big is not None:
                     self.big = self.more = None
-                    self.tx_ob = tx
-                    n = _len(tx)
-            self.tx_off = off
-            self.tx_n = n
+                    self.tx_ob = self.tx
+                    k = _len(self.tx)
+            self.tx_n = k
 
     def due(self):
         """Milliseconds until the keep-alive wants something; stages a PINGREQ when it is time; 0 or less: the link is
@@ -222,75 +230,78 @@ class Engine(Session):
 
     def receive(self):
         """Read one packet, or one part of a message that is larger than rx. Returns its type; None: nothing (more) has
-        come; 0: the end. Raises ProtocolError, and what `read` and `deliver` raise."""
+        come; 0: the end. Raises what `fail`, `again` and `deliver` do."""
         if self.tx_n and not self.room(4):
             return None  # for its ack
         while 1:
-            k = self.read(self.rbuf, self.need)
+            try:
+                k = self.read(self.rbuf, self.need)
+            except Exception:
+                k = self.again(False)
             if not k:
                 return k
-            rx = self.rx
             if k < self.need:
                 self.need -= k
                 self.rbuf = memoryview(self.rbuf)[k:]
                 continue
             self.t_rx = self.now
-            if self.rbuf is not rx:
-                k += _len(rx) - _len(self.rbuf)
-                self.rbuf = rx
-            b0 = self.phase
-            if b0 > _MOST_SHIFT:
-                self.phase = _HEADER
-                self.need = 2
-                if self.rx_b0 >> 4 == _PUBLISH:
-                    if self._publish(k, b0):
-                        return _PUBLISH
-                    continue
-                b0 = self.rx_b0
-                if b0 == 0x20:
-                    self.up = not rx[1]
-                    return _CONNACK
-                codes = _bytes(rx[2:k]) if k > 2 else b""
-                self.rx_pid = rx[0] << 8 | rx[1]
-                k = self.on_ack(b0, self.rx_pid, codes) if self.rx_pid else -1
-                if k < 0:
-                    raise ProtocolError("ack of the wrong kind, or its codes", b0, self.rx_pid)
+            if self.rbuf is not self.rx:
+                k += _len(self.rx) - _len(self.rbuf)
+                self.rbuf = self.rx
+            if self.phase > _MOST_SHIFT:
+                k = self._body(k, self.phase)
                 if k:
-                    self.answer(k, self.rx_pid)
-                return b0 >> 4
-            if b0:
-                k = rx[0]
-            else:
-                self.rx_b0 = rx[0]
-                self.left = 0
-                k = rx[1]
-            self.left |= (k & 127) << b0
-            if k > 127 and b0 < _MOST_SHIFT:
-                self.phase = b0 + 7
-                self.need = 1
+                    return k
                 continue
-            b0 = self.rx_b0
-            k = k > 127 or self.left
-            if not self.up and b0 != 0x20 or not (
-                b0 & 6 != 6 and b0 & 14 != 8 and k > 2
-                if b0 >> 4 == _PUBLISH
-                else b0 in b"\x40\x50\x62\x70\xb0" or b0 == 0x20 and not self.up
+            if self.phase:
+                k = self.rx[0]
+            else:
+                self.rx_b0 = self.rx[0]
+                self.left = 0
+                k = self.rx[1]
+            self.left |= (k & 127) << self.phase
+            if k > 127:
+                self.phase += 7
+                self.need = 1
+                if self.phase > _MOST_SHIFT:
+                    self.fail("remaining length over 4 bytes")
+                continue
+            k = self.left
+            if not self.up and self.rx_b0 != 0x20 or not (
+                self.rx_b0 & 6 != 6 and self.rx_b0 & 14 != 8 and k > 2
+                if self.rx_b0 >> 4 == _PUBLISH
+                else self.rx_b0 in b"\x40\x50\x62\x70\xb0" or self.rx_b0 == 0x20 and not self.up
                 if k == 2
-                else b0 == 0xD0 and not k or b0 == 0x90 and 2 < k <= _len(rx)
+                else self.rx_b0 == 0xD0 and not k or self.rx_b0 == 0x90 and 2 < k <= _len(self.rx)
             ):
-                raise ProtocolError("malformed packet or not in its place", b0, k)
+                self.fail("malformed packet or not in its place")
             if not k:
                 self.pinging = self.phase = 0
                 self.need = 2
                 return _PINGRESP
-            self.left = k - _len(rx)
-            self.need = k if self.left < 0 else _len(rx)
+            self.left = k - _len(self.rx)
+            self.need = k if self.left < 0 else _len(self.rx)
             self.phase = _BODY
 
-    def _publish(self, n, end):
-        # n bytes of a PUBLISH stand in rx, its beginning when `end`, the phase, is _BODY. Returns whether it was more
-        # than a piece of a topic, or of what is dropped
+    def _body(self, n, end):
+        # n bytes of a packet stand in rx, its beginning when `end`, the phase, is _BODY. Returns the event, 0 for a
+        # piece of a topic, or of what is dropped
+        self.phase = _HEADER
+        self.need = 2
         rx = self.rx
+        at = self.rx_b0
+        if at == 0x20:
+            self.up = not rx[1]
+            return _CONNACK
+        if at >> 4 != _PUBLISH:
+            end = _bytes(rx[2:n]) if n > 2 else b""
+            self.rx_pid = rx[0] << 8 | rx[1]
+            n = self.on_ack(at, self.rx_pid, end) if self.rx_pid else -1
+            if n < 0:
+                self.fail("ack of the wrong kind, or its codes")
+            if n:
+                self.answer(n, self.rx_pid)
+            return at >> 4
         if end == _BODY:
             end = at = (rx[0] << 8 | rx[1]) + 2
             self.flags = self.rx_b0 & 15
@@ -301,7 +312,7 @@ class Engine(Session):
             elif self.left:
                 self.oversize += 1
             if at > n + self.left or end == 2:
-                raise ProtocolError("PUBLISH: topic length")
+                self.fail("PUBLISH: topic length")
         else:
             end = 0
             at = self.skip
@@ -312,19 +323,19 @@ class Engine(Session):
         elif at and self.rx_b0 & 6:
             self.rx_pid = (rx[at - 2] if at > 1 else self.rx_pid) << 8 | rx[at - 1]
             if not self.rx_pid:
-                raise ProtocolError("packet id 0")
+                self.fail("packet id 0")
             if self.rx_b0 & 4:
                 if self.rx_pid in self.held:
                     self.flags = _DROPPED
                     self.answer(0x50, self.rx_pid)
                 elif _len(self.held) >= _MAX_HELD:
-                    raise ProtocolError("too many QoS 2 messages without PUBREL")
+                    self.fail("too many QoS 2 messages without PUBREL")
         if self.left:
             self.need = _len(rx) if self.left > _len(rx) else self.left
             self.left -= self.need
             self.phase = _BITE
             if self.skip or self.flags & _DROPPED:
-                return False
+                return 0
             self.flags |= _MORE
             self.deliver(end, at, n)
             self.flags = self.rx_b0 & 15 | _LATER
@@ -335,4 +346,4 @@ class Engine(Session):
                 self.answer(0x50, self.rx_pid)
             elif self.rx_b0 & 2:
                 self.answer(0x40, self.rx_pid)
-        return True
+        return _PUBLISH

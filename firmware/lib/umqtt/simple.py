@@ -60,7 +60,7 @@ class MQTTClient(client.MQTTClient):
 
     def _link(self):
         sock = self.sock
-        if sock and self.read != sock.readinto:  # a subclass that connects by itself
+        if sock and sock is not self._own:  # a subclass that connects by itself
             self._adopt(sock)
             self.up = True
         if not sock:

@@ -81,11 +81,9 @@ def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None,
             if source.error:
                 raise source.error  # one that a socket's "try again" looks like
             client._step(None)
-    except (OSError, ValueError, ProtocolError):
+    except Exception as e:
         if client.more:
-            client._close()  # half a packet is out: nothing can follow it
-        if source.error:
-            raise source.error
+            client._close(e)  # half a packet is out: nothing can follow it
         raise
     finally:
         if pid and m[0] == pid:

@@ -53,8 +53,6 @@ def fault(e, ssl):
     # EAGAIN, EINPROGRESS, EALREADY: ESP32 says so right after connect instead of None
     if err in (11, 114, 115, 119):
         return None
-    if err == 28 or len(e.args) > 1 and not ssl:  # ENOSPC is the store's; two arguments have our own
-        return e
     if not isinstance(err, int):  # mbedtls on a certificate: ValueError
         err = errno.ECONNABORTED
     if -200 < err < 0:
