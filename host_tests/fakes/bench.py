@@ -25,7 +25,7 @@ def wire_up(net, clock):
     import umqtt.transport
 
     umqtt.transport.socket = net.socket
-    umqtt.transport.poll = net.select.poll
+    umqtt.transport.select = net.select
     umqtt.tls.collect = int  # on CPython it takes 50 ms, at each connection
     fakes = {"ticks_ms": clock.ticks_ms, "ticks_diff": ticks_diff, "ticks_add": ticks_add, "sleep_ms": clock.sleep_ms}
     for module in (umqtt.engine, umqtt.client, umqtt.simple, umqtt.robust, umqtt.reconnect, umqtt.publisher):

@@ -142,7 +142,7 @@ class MQTTClient(Engine):
         self.sock = self._own = sock
         self.read = sock.readinto
         self.write = sock.write
-        self.poller = transport.poll()
+        self.poller = transport.select.poll()
         self.poller.register(sock, _POLLIN)
         self.mask = _POLLIN
         self.now = ticks_ms()

@@ -5,8 +5,8 @@ None nothing yet, 0 read closed by the broker; what they raise goes to `fault`. 
 """
 
 import errno
+import select  # noqa: F401 - the client's
 import socket
-from select import poll  # noqa: F401 - the client's
 
 
 def error(name, words):
