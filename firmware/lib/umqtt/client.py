@@ -117,9 +117,14 @@ class MQTTClient(Engine):
             self.t_end = self._end(timeout_ms)
             self._adopt(transport.connect(addr, ticks_diff(self.t_end, ticks_ms()), self.ssl))
             self.addr = addr
-            self._flush([0, 0x10, body, b""])
+            self.packet([0, 0x10, body, b""])
             while not self.up:
-                self._step(None)
+                try:
+                    self._step(None)
+                except (OSError, ValueError) as x:
+                    x = transport.fault(x, self.ssl)
+                    if x:
+                        raise x
             present = self.up > 1
             self.connects += 1
             # a filter at a time: any number of them fits the buffers; a refused one is dropped and told by diag

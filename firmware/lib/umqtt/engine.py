@@ -64,7 +64,8 @@ class Engine(Session):
       first byte's (1 retained, 2 and 4 the QoS, 8 DUP). Of one that is larger than rx it takes the parts: flags has 16
       when more follows, 32 for a later one; n is 0 when the topic is not in rx (any more). What it raises leaves the
       message unacknowledged.
-    - `again(writing)`, called when `write` or `read` raised: does it once more, returns as they do or raises.
+    - `again(writing)`, called when `write` or `read` raised while the connection was up: does it once more, returns as
+      they do or raises.
     - `fail(words)`, which ends the connection and raises a ProtocolError.
     """
 
@@ -167,6 +168,8 @@ class Engine(Session):
             try:
                 k = self.write(self.tx_ob, self.tx_off, self.tx_n)
             except Exception:
+                if not self.up:
+                    raise
                 k = self.again(True)
             if not k:
                 return
@@ -237,6 +240,8 @@ class Engine(Session):
             try:
                 k = self.read(self.rbuf, self.need)
             except Exception:
+                if not self.up:
+                    raise
                 k = self.again(False)
             if not k:
                 return k

@@ -53,6 +53,8 @@ def fault(e, ssl):
     # EAGAIN, EINPROGRESS, EALREADY: ESP32 says so right after connect instead of None
     if err in (11, 114, 115, 119):
         return None
+    if len(e.args) > 1 and not ssl:  # it has words
+        return e
     if not isinstance(err, int):  # mbedtls on a certificate: ValueError
         err = errno.ECONNABORTED
     if -200 < err < 0:
