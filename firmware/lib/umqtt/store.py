@@ -293,7 +293,7 @@ class Store:
 
     def acked(self, event, pid):
         """PUBACK (4), PUBREC (5), PUBREL (6) or PUBCOMP (7) came for `pid`; to be called before the answer leaves."""
-        if event == _PUBREC and self.s.slot(pid) < 0 or not _SEEN < event < _SUBSCRIBED:
+        if event == _PUBREC and self.s.slot(pid) < 0 or not _PUT < event < _SUBSCRIBED:
             return
         record(self.buf, event, pack(">H", pid))
         # PUBACK or PUBCOMP lost: the broker gets a repetition and answers it again
