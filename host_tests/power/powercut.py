@@ -52,8 +52,8 @@ def no_place():
     def f(self, m, later=False):
         taking = self.taking
         self.taking = self.place
-        put(self, m)
-        self.place = self.taking = taking
+        put(self, m, later)
+        self.place = self.taking = self.noted = taking
 
     Store.put = f
 
