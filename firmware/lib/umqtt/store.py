@@ -239,17 +239,25 @@ class Store:
 
     def put(self, m, later=False):
         """The message of slot m (umqtt.session) is the client's; on flash when this returns, unless `later` or corked:
-        then with the next sync. Refused with OSError: store full, flash broken; ValueError: over 65 kB."""
-        pid, b0, topic, payload = m
-        b = bytearray(pack(">HIB", pid, self.taking, b0 & 0x37))
-        b.extend(topic)
-        b.extend(payload)
+        then with the next sync. Refused, and the slot given back, with OSError: store full, flash broken; ValueError:
+        over 65 kB."""
+        try:
+            self._put(m)
+            if later or self.cork:
+                self.must = True
+            else:
+                self.sync()
+        except Exception:
+            # its record may stand in buf, but after an error the journal takes no more but a snapshot
+            self.s.free(self.s.slot(m[0]))
+            raise
+
+    def _put(self, m):
+        b = bytearray(pack(">HIB", m[0], self.taking, m[1] & 0x37))
+        b.extend(m[2])
+        b.extend(m[3])
         record(self.buf, _PUT, b)
         self.place = self.noted = self.taking
-        if later or self.cork:
-            self.must = True
-        else:
-            self.sync()  # should it raise: the journal takes no more but a snapshot, and that will be without this one
 
     def acked(self, kind, pid):
         """PUBACK (4), PUBREC (5), PUBREL (6) or PUBCOMP (7) came for `pid`; to be called before the answer leaves."""
@@ -298,7 +306,7 @@ class Store:
                     if m[1] & 0x40:
                         self.acked(_PUBREC, m[0])
                     elif m[1] < 0x40 and m[3] is not None:  # None: a stream, which nobody can repeat
-                        self.put(m, True)
+                        self._put(m)
                 self.must = must
                 self.journal.rewrite(self.buf)
                 self.anew = False

@@ -27,7 +27,7 @@ def words(e):
     """What the exception of a TLS stream means and what to check."""
     means = str(e).strip()
     # mbedtls's number, or what it says of a certificate
-    s = "closed" if e.args[0] in (-32, 32, 104) else str(e.args)
+    s = "closed" if e.args and e.args[0] in (-32, 32, 104) else str(e.args)
     signs = (
         "future|the certificate is not valid yet: check its dates and the clock|"
         "expired|the certificate has expired, or the clock is wrong|"
