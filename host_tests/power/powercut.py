@@ -38,8 +38,8 @@ def late_put():
     # a message leaves before it is on flash
     put = Store.put
 
-    def f(self, pid, b0, topic, payload, later=False):
-        put(self, pid, b0, topic, payload, True)
+    def f(self, m, later=False):
+        put(self, m, True)
         self.must = False
 
     Store.put = f
@@ -49,11 +49,11 @@ def no_place():
     # what the outbox handed over is not noted in the record that makes it the client's
     put = Store.put
 
-    def f(self, pid, b0, topic, payload, later=False):
+    def f(self, m, later=False):
         taking = self.taking
         self.taking = self.place
-        put(self, pid, b0, topic, payload)
-        self.place = self.taking = taking
+        put(self, m, later)
+        self.place = self.taking = self.noted = taking
 
     Store.put = f
 

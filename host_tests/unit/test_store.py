@@ -154,7 +154,7 @@ def test_a_damaged_journal_on_a_full_flash_counts_too():
         write(d + "/j", read(d + "/j") + b"torn")
         os.mkdir(d + "/j.bad")  # it cannot be copied aside
         st, s, subs = new(d + "/j")
-        assert st.report.startswith("journal: 4 B of ") and "not set aside: " in st.report, st.report
+        assert st.report.startswith("journal: 4 B of ") and "damaged, copy: [Errno" in st.report, st.report
         equal(len(slots(s)), 3)
         st.close()
         st, s, subs = new(d + "/j")
@@ -345,3 +345,20 @@ def test_the_same_subscription_at_each_start_writes_nothing():
             c.disconnect()
             if n:
                 equal(read(d + "/j").count(b"in/#"), 1)
+
+
+def test_incoming_messages_of_qos_0_and_1_leave_nothing_in_the_journal():
+    with Folder() as d:
+        w = World(Model)
+        st = Store(FileJournal(d + "/j", 4096))
+        c = w.client(store=st)
+        c.connect()
+        c.subscribe("in", 1)
+        st.sync()
+        was = read(d + "/j")
+        w.broker.inject("in", b"m", 0)
+        w.broker.inject("in", b"m", 1)
+        w.serve(c, 50)
+        c.disconnect()
+        equal(read(d + "/j"), was)
+        equal(Store(FileJournal(d + "/j")).report, "")
