@@ -61,6 +61,16 @@ def partitions(table: bytes) -> List[Partition]:
     return rows
 
 
+def rom(chip: str, program: bytes) -> Tuple[int, int]:
+    """Offset and size in bytes of the partition that this MicroPython mounts at /rom; (0, 0) when it has none.
+
+    `program`: MicroPython's image. Of the stock ones only the ESP8266's FLASH_2M_ROMFS (1.25 and newer) has one;
+    it is told by the folder that it puts on sys.path.
+    """
+    offset, size_b = 0xB0000, 0x50000
+    return (offset, size_b) if chip == "esp8266" and b"/rom/lib" in program[:offset] else (0, 0)
+
+
 def filesystem(chip: str, flash_b: int, table: bytes = b"") -> Tuple[int, int]:
     """Offset and size in bytes of the littlefs partition of stock MicroPython.
 

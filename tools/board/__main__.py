@@ -117,7 +117,7 @@ def main() -> int:
 
         print("%s on %s" % (a.chip, port.name), flush=True)
         if not a.flash:
-            print(next_steps(a.chip, port.name, folder), flush=True)
+            print(next_steps(a.chip, port.name, folder, a.flash_size), flush=True)
         try:
             board.power_on()
             serve(board, port, lambda: ends, feed)
@@ -128,12 +128,12 @@ def main() -> int:
     return 0
 
 
-def next_steps(chip: str, port: str, folder: Path) -> str:
+def next_steps(chip: str, port: str, folder: Path, flash_mib: int) -> str:
     """What to type in another terminal; the image that it names is made."""
     from tools.board import standin  # it needs esptool, which takes a while to load
 
     image = folder / (chip + "-stand-in.bin")
-    standin.build(chip, image)
+    standin.build(chip, image, flash_mib << 20, rom=flash_mib > 1)
     return (
         "in another terminal, for example:\n  export PORT=%s\n  make flash FIRMWARE=%s\n"
         "  make config; make deploy; make logs\n  .venv/bin/mpremote connect $PORT\n"

@@ -9,7 +9,7 @@ from tools.board.interpreter import Died, Interpreter
 from tools.board.nor import NorFlash
 from tools.board.repl import Repl
 from tools.board.rom import RomLoader
-from tools.chips import CHIPS, PARTITION_TABLE, SECTOR_B, filesystem
+from tools.chips import CHIPS, MIB, PARTITION_TABLE, SECTOR_B, filesystem, rom
 
 MACHINES = {"esp32": "Generic ESP32 module with ESP32", "esp8266": "ESP module with ESP8266"}
 # Free heap after the start: ESP32 as measured on the stock 1.24 with WiFi up; of an ESP8266's 38 KiB 20 to 28 KB.
@@ -114,6 +114,7 @@ class Board:
                 "flash": self._flash.path,
                 "offset": offset,
                 "size": size_b,
+                "rom": rom(chip, self._flash.read(CHIPS[chip].image_offset, MIB)),
                 "frozen": self._fit.frozen,
                 "modules": self._fit.modules,
                 "script": {"port": chip, **self._fit.script},
