@@ -4,8 +4,9 @@ import contextlib
 import grp
 import os
 import stat
+import subprocess
 import sys
-from typing import Iterator, List
+from typing import Callable, Iterator, List, Tuple
 
 from mpremote.transport import TransportError, TransportExecError
 from mpremote.transport_serial import SerialTransport
@@ -127,6 +128,26 @@ def enter(transport: SerialTransport, soft_reset: bool) -> None:
         except TransportError:
             if not more:
                 raise
+
+
+def stream(command: List[str], show: Callable[[bytes], object]) -> Tuple[int, str]:
+    """Run a program, its output to `show` as it comes; (exit status, all of the output). It ends with us."""
+    env = dict(os.environ, PYTHONUNBUFFERED="1")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, bufsize=0)
+    said = b""
+    try:
+        while True:
+            data = os.read(process.stdout.fileno(), 4096)
+            if not data:
+                break
+            said += data
+            show(data)
+        process.wait()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    return process.returncode, said.decode("utf-8", "replace")
 
 
 def run_tool(name: str, main) -> None:

@@ -13,11 +13,10 @@ import pytest
 from tools.board import standin
 from tools.board.nor import NorFlash
 from tools.broker import Broker, BrokerError
-from tools.chips import CHIPS, MIB
+from tools.chips import CHIPS, MIB, with_esp8266_flash
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 30
-ESP8266_HEAP_B = 38 * 1024  # all of it: what the firmware as .mpy files needs today
 ENV = {k: v for k, v in os.environ.items() if not k.startswith("UMQTT_") and k not in ("PORT", "FIRMWARE", "BOARD")}
 
 
@@ -87,12 +86,15 @@ def boards(tmp_path):
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory):
-    """images[chip]: a stand-in image that esptool accepts and the virtual board starts."""
+    """images[chip]: a stand-in image that esptool accepts and the virtual board starts; the ESP8266's has a ROM
+    partition, images["esp8266 without ROM"] has none."""
     folder = tmp_path_factory.mktemp("images")
     found = {}
     for chip in ("esp32", "esp8266"):
         found[chip] = folder / (chip + ".bin")
         standin.build(chip, found[chip])
+    plain = found["esp8266 without ROM"] = folder / "esp8266-plain.bin"
+    standin.build("esp8266", plain, rom=False)
     return found
 
 
@@ -100,10 +102,12 @@ def images(tmp_path_factory):
 def flashed(boards, images, tmp_path):
     """flashed(chip, *options, name=...): a board that left the factory with MicroPython on it, and no files."""
 
-    def start(chip="esp32", *options, name="a"):
+    def start(image="esp32", *options, name="a"):
+        chip = image.split()[0]
         (tmp_path / name).mkdir(exist_ok=True)
         flash = NorFlash(str(tmp_path / name / "flash"), 4 * MIB)
-        flash.program(CHIPS[chip].image_offset, images[chip].read_bytes())
+        data = images[image].read_bytes()
+        flash.program(CHIPS[chip].image_offset, with_esp8266_flash(data, 4 * MIB) if chip == "esp8266" else data)
         flash.close()
         return boards(chip, *options, name=name)
 

@@ -63,7 +63,7 @@ def build(chip: str, path: Path, flash_b: int = 4 * MIB, code_b: int = 16 * 1024
     elif chip == "esp8266":
         boot = ESP8266ROMFirmwareImage()
         boot.entrypoint = 0x40100000
-        boot.flash_size_freq = 0x40
+        boot.flash_size_freq = 0x20  # 1 MiB, as MicroPython's
         boot.segments = [_segment(0x40100000, (MARK + ROM_MARK * rom).ljust(256, b"\0"))]
         boot.save(str(path))  # to a name of its own making
         saved = path.with_name(path.name + "0x00000.bin")
