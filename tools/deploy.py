@@ -196,7 +196,7 @@ def plan(firmware: Firmware, found: Found, ours: List[str]) -> Tuple[List[str], 
     remove = []
     for path in sorted(set(found.files) - set(wanted)):
         stem, _, suffix = path.rpartition(".")
-        in_our_way = suffix in ("py", "mpy") and (stem in stems or stem == "/umqtt")
+        in_our_way = suffix in ("py", "mpy") and (stem in stems or stem in packages)
         if path in ours or in_our_way or path.startswith(tuple(p + "/" for p in packages)):
             remove.append(path)
     left = (set(found.files) - set(remove)) | set(wanted)

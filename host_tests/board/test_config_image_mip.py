@@ -115,7 +115,7 @@ def test_one_image_is_written_with_one_call_and_readings_arrive(boards, images, 
                 "--output", str(out))  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
-    board = boards(chip, "--free-heap", str(38 * 1024 if chip == "esp8266" else 0))
+    board = boards(chip)
     with Watcher(broker.port) as watcher:
         flashed = run(sys.executable, "-m", "esptool", "--chip", chip, "--port", board.port, "write_flash",
                       "--erase-all", "0x0", str(out))  # fmt: skip
@@ -130,6 +130,10 @@ def test_an_image_that_cannot_be_is_refused(images, tmp_path):
     env = {"UMQTT_WIFI_SSID": "net", "UMQTT_BROKER": "b"}
     done = tool("image", "--firmware", str(images["esp32"]), "--flash-size", "2", env=env)
     assert done.returncode == 1 and "larger flash than 2 MiB" in done.stdout, done.stdout
+    done = tool("image", "--firmware", str(images["esp8266 without ROM"]), env=env)
+    assert done.returncode == 1 and "take ESP8266_GENERIC-FLASH_2M_ROMFS" in done.stdout, done.stdout
+    done = tool("image", "--firmware", str(images["esp8266"]), "--flash-size", "1", env=env)
+    assert done.returncode == 1 and "does not leave room" in done.stdout, done.stdout
     done = tool("image", "--firmware", str(images["esp32"]), env={})
     assert done.returncode == 1 and "wifi_ssid is missing" in done.stdout
     done = tool("image", env=env)
