@@ -36,9 +36,16 @@ def test_the_board_is_what_it_says(flashed, chip):
     said = execute(board, "import sys, os, gc\nprint(sys.platform, os.uname()[0], sys.path, 1 << 30)\ngc.collect()\n"
                           "print(gc.mem_free())")  # fmt: skip
     first, free = said.splitlines()
-    assert first == "%s %s ['', '.frozen', '/.frozen', '/lib'] 1073741824" % (chip, chip)
+    root = ", '/'" if chip == "esp8266" else ""
+    assert first == "%s %s ['', '.frozen', '/.frozen', '/lib'%s] 1073741824" % (chip, chip, root)
     low, high = {"esp32": (147_000, 149_000), "esp8266": (27_000, 28_500)}[chip]
     assert low < int(free) < high
+
+
+def test_an_esp8266_has_not_all_that_an_esp32_has(flashed, chip):
+    said = execute(flashed(chip), "import binascii, random\nprint(hasattr(binascii, 'crc32'), hasattr(random, 'choice'),"
+                                  " hasattr(random, 'getrandbits'), binascii.hexlify(b'a'))")  # fmt: skip
+    assert said == {"esp32": "True True", "esp8266": "False False"}[chip] + " True b'61'"
 
 
 def test_files_go_there_and_back(flashed, chip, tmp_path):

@@ -52,7 +52,7 @@ def test_stock_mpremote_builds_queries_and_writes_a_romfs(flashed, tmp_path):
         done = mpremote(board, "romfs", "deploy", str(folder))
         assert done.returncode == 0 and "ROMFS image deployed" in done.stdout, done.stdout
         said = mpremote(board, "exec", "import sys, top, deep\nprint(top.x, deep.y, sys.path)").stdout.strip()
-        assert said == text.join(("900", " ")) + text + " ['', '.frozen', '/.frozen', '/rom', '/rom/lib', '/lib']"
+        assert said == text.join(("900", " ")) + text + " ['', '.frozen', '/.frozen', '/rom', '/rom/lib', '/lib', '/']"
     offset, size_b = rom("esp8266", b"/rom/lib")
     assert board.flash.read_bytes()[offset : offset + 3] == b"\xd2\xcd\x31" and offset + size_b == MIB
 

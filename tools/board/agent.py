@@ -121,15 +121,22 @@ class Frozen:
         return self.fs.open(path, mode)
 
 
-class Like:
-    """A module with some of its names replaced."""
+# What stock MicroPython for an ESP8266 leaves out of these modules (MICROPY_PY_BINASCII_CRC32, _RANDOM_EXTRA_FUNCS).
+ESP8266_LACKS = {"binascii": ("crc32",), "random": ("choice", "randint", "random", "randrange", "uniform")}
 
-    def __init__(self, module, **names):
+
+class Like:
+    """A module with some of its names replaced, or without some."""
+
+    def __init__(self, module, _lacks=(), **names):
         self._module = module
+        self._lacks = _lacks
         for name in names:
             setattr(self, name, names[name])
 
     def __getattr__(self, name):
+        if name in self._lacks:
+            raise AttributeError(name)
         return getattr(self._module, name)
 
 
@@ -164,6 +171,9 @@ def disguise(board, rom):
     real_sys.modules["vfs"] = Like(vfs, mount=mount, **({"rom_ioctl": rom.ioctl} if rom else {}))
     fake_os = Like(os, uname=lambda: names(*uname), ilistdir=ilistdir, listdir=listdir)
     real_sys.modules["os"] = real_sys.modules["uos"] = fake_os
+    if chip == "esp8266":
+        for name, lacks in ESP8266_LACKS.items():
+            real_sys.modules[name] = Like(__import__(name), lacks)
 
 
 def boot(board):
@@ -188,7 +198,7 @@ def boot(board):
             sys.path += ["/rom", "/rom/lib"]
         except OSError:
             pass  # nothing is in it yet
-    sys.path.append("/lib")
+    sys.path += ["/lib", "/"] if board["chip"] == "esp8266" else ["/lib"]
     del sys.argv[:]
     disguise(board, rom)
     return power_up(board)
