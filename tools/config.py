@@ -4,10 +4,12 @@ Exit status: 0 written, 1 something is wrong, in words, and nothing was changed;
 """
 
 import argparse
+import base64
 import getpass
 import importlib.util
 import json
 import os
+import re
 import ssl
 import sys
 import threading
@@ -150,14 +152,33 @@ def read_ca(path: str) -> bytes:
         data = Path(path).read_bytes()
     except OSError as e:
         raise ToolError("cannot read %s: %s" % (path, e.strerror), 2) from None
-    if b"-----BEGIN CERTIFICATE-----" in data:
-        try:
-            return ssl.PEM_cert_to_DER_cert(data.decode("ascii"))
-        except ValueError as e:
-            raise ToolError("%s holds no certificate: %s" % (path, e)) from None
-    if data[:1] != b"\x30":
-        raise ToolError("%s is no certificate: neither PEM nor DER" % path)
-    return data
+    found = re.findall(b"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", data, re.S)
+    if len(found) > 1:
+        raise ToolError("%s holds %d certificates. The board takes one: the CA's alone" % (path, len(found)))
+    try:
+        der = base64.b64decode(found[0]) if found else data
+        ssl.create_default_context(cadata=der)
+    except (ValueError, ssl.SSLError):
+        raise ToolError("%s is no certificate: neither PEM nor DER" % path) from None
+    return der
+
+
+def why_no_tls(e: OSError, where: str) -> str:
+    """What is wrong with the broker's certificate, or that there is no TLS."""
+    said = getattr(e, "verify_message", "") or str(e)
+    if "mismatch" in said:
+        return "the certificate of the broker at %s is for another name (%s): `broker` must be the name in it" % (
+            where, said.rstrip("."))  # fmt: skip
+    if "expired" in said:
+        return "the certificate of the broker at %s has expired" % where
+    if "not yet valid" in said:
+        return "the certificate of the broker at %s is not valid yet; is this computer's clock right?" % where
+    no_tls = any(words in said for words in ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF", "record layer"))
+    if no_tls or isinstance(e, ConnectionResetError):  # Mosquitto resets what is no MQTT
+        return "the broker at %s does not speak TLS on this port (with TLS it is 8883 as a rule)" % where
+    if isinstance(e, ssl.SSLCertVerificationError):
+        return "the certificate of the broker at %s is signed by another CA than the one in --ca (%s)" % (where, said)
+    return "no TLS with the broker at %s: %s" % (where, said)
 
 
 def try_broker(config: Dict[str, Any], ca: Optional[bytes]) -> None:
@@ -180,16 +201,20 @@ def try_broker(config: Dict[str, Any], ca: Optional[bytes]) -> None:
         context = ssl.create_default_context(cadata=ca) if ca else ssl.create_default_context()
         if not ca:  # as the board does without tls_ca
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            print("note: without --ca nobody checks that the broker is the right one, the board neither")
         client.tls_set_context(context)
     client.connect_timeout = BROKER_TIMEOUT_S
     try:
         client.connect(config["broker"], port, 30)
     except OSError as e:
+        if config["tls"] and isinstance(e, (ssl.SSLError, ConnectionResetError)):
+            raise ToolError(why_no_tls(e, where)) from None
         raise ToolError("no connection to the broker at %s: %s" % (where, e)) from None
     client.loop_start()
     try:
         if not answered.wait(BROKER_TIMEOUT_S):
-            raise ToolError("the broker at %s does not answer as MQTT does" % where)
+            raise ToolError("the broker at %s does not answer as MQTT does%s" % (
+                where, "" if config["tls"] else "; is this its port for TLS?"))  # fmt: skip
         if answer[0].is_failure:
             raise ToolError("the broker at %s refuses: %s" % (where, answer[0]))
     finally:
@@ -225,6 +250,24 @@ def read_from_board(transport: SerialTransport) -> Dict[str, Any]:
         return old if isinstance(old, dict) else {}
     except (OSError, ValueError):
         return {}
+
+
+def ca_on_board(transport: SerialTransport, config: Dict[str, Any]) -> Optional[bytes]:
+    """The certificate that an earlier run wrote there; None when the configuration names none. Raises ToolError."""
+    name = config.get("tls_ca")
+    try:
+        return transport.fs_readfile("/" + name) if name else None
+    except OSError:
+        raise ToolError("tls_ca is %s, but that file is not on the board: give it with --ca" % name) from None
+
+
+def check_for(port_name: str, config: Dict[str, Any]) -> None:
+    """What this board cannot do. `port_name`: its sys.platform. Raises ToolError."""
+    if port_name == "esp8266" and config.get("keep_in", "ram") != "ram":
+        raise ToolError(
+            'nothing was written:\n  config.json: keep_in is "%s"; needed is "ram" on an ESP8266, which has too little'
+            " heap for more, and whose MicroPython has no binascii.crc32" % config["keep_in"]
+        )
 
 
 def shown(config: Dict[str, Any]) -> List[str]:
@@ -279,8 +322,9 @@ def main(argv: Optional[List[str]] = None) -> int:
     try:
         with repl(port) as transport:
             config, ca = collect(a, read_from_board(transport))
+            check_for(transport.eval("__import__('sys').platform"), config)
             if a.test_broker:
-                try_broker(check(config), ca)
+                try_broker(check(config), ca or ca_on_board(transport, config))
             write_to_board(transport, config, ca)
     except (TransportError, *GONE) as e:
         raise ToolError(in_words(port, e)) from None

@@ -4,7 +4,6 @@ import functools
 import http.server
 import json
 import os
-import ssl
 import stat
 import sys
 import threading
@@ -13,7 +12,7 @@ import pytest
 from conftest import config, mpremote, run, tool
 
 from tools.chips import CHIPS, MIB
-from tools.config import as_words, given, keys, read_ca, sensors, shown, value_of
+from tools.config import as_words, given, keys, sensors, shown, value_of
 from tools.image import filesystem_image
 from tools.ports import ToolError
 from tools.watch import Watcher
@@ -97,14 +96,12 @@ def test_values_are_taken_as_the_keys_ask():
     assert all(SECRET not in line for line in shown({"password": SECRET, "wifi_password": SECRET}))
 
 
-def test_a_certificate_is_taken_as_pem_or_der(tmp_path):
-    der = b"\x30\x03\x02\x01\x05"
-    (tmp_path / "ca.pem").write_text(ssl.DER_cert_to_PEM_cert(der))
-    (tmp_path / "ca.der").write_bytes(der)
-    (tmp_path / "ca.txt").write_text("hello")
-    assert read_ca(str(tmp_path / "ca.pem")) == read_ca(str(tmp_path / "ca.der")) == der
-    with pytest.raises(ToolError, match="no certificate"):
-        read_ca(str(tmp_path / "ca.txt"))
+def test_an_esp8266_is_not_given_what_it_cannot_do(flashed):
+    board = flashed("esp8266")
+    env = {"UMQTT_WIFI_SSID": "net", "UMQTT_BROKER": "10.0.0.1", "UMQTT_KEEP_IN": "flash"}
+    done = tool("config", "--port", board.port, env=env)
+    assert done.returncode == 1 and 'needed is "ram" on an ESP8266' in done.stdout, done.stdout
+    assert tool("config", "--port", board.port, env={**env, "UMQTT_KEEP_IN": "ram"}).returncode == 0
 
 
 @pytest.mark.parametrize("chip", ["esp32", "esp8266"])

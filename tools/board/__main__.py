@@ -160,6 +160,8 @@ def lay_out(scratch: Path, chip: str, flash_mib: int, fakes: Path):
                 modules.append(source.stem)
     if chip != "esp8266" or flash_mib > 1:  # the 1 MiB build has no umqtt
         shutil.copytree(FROZEN / "umqtt", frozen / "umqtt")
+    if chip != "esp8266":
+        shutil.copy(FROZEN / "ssl.py", frozen)
     return frozen, modules
 
 
