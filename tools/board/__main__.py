@@ -155,9 +155,10 @@ def lay_out(scratch: Path, chip: str, flash_mib: int, fakes: Path):
     modules = []
     if fakes.is_dir():
         for source in sorted(fakes.glob("*.py")):
+            if source.stem in ("start", "flash") or (source.stem, chip) == ("esp32", "esp8266"):
+                continue  # of `make run`, not of a board; not of this chip
             shutil.copy(source, frozen)
-            if source.stem != "start" and (source.stem, chip) != ("esp32", "esp8266"):
-                modules.append(source.stem)
+            modules.append(source.stem)
     if chip != "esp8266" or flash_mib > 1:  # the 1 MiB build has no umqtt
         shutil.copytree(FROZEN / "umqtt", frozen / "umqtt")
     if chip != "esp8266":
