@@ -1,6 +1,6 @@
 """The firmware frozen into a MicroPython of one's own; docs/board.md says how. boot.py and main.py stay files.
 
-Not together with another umqtt: of two packages of one name the build takes whichever comes first.
+Not together with a manifest that requires umqtt.simple: two modules of one name do not compile.
 """
 # ruff: noqa: F821 - the names are those of MicroPython's manifest language
 # pyright: reportUndefinedVariable=false
