@@ -14,7 +14,7 @@ import ssl
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -37,6 +37,7 @@ ASKED = (
     ("interval_s", "seconds between readings"),
     ("sensors", "sensors, as TYPE:NAME:PIN (internal dht22:room:4 adc:battery:34)"),
 )
+CA_NAME = "ca.der"  # on the board
 BROKER_TIMEOUT_S = 10
 
 
@@ -116,18 +117,41 @@ def given(path: str, environment: Dict[str, str]) -> Dict[str, Any]:
     return config
 
 
-def ask(config: Dict[str, Any]) -> None:
-    """Ask at the terminal; Enter keeps what stands in brackets. Secrets are not shown."""
+def ask(config: Dict[str, Any]) -> Optional[bytes]:
+    """Ask at the terminal, a wrong answer again; the CA's certificate, when one was named. Secrets are not shown.
+
+    Raises EOFError.
+    """
+    print("Enter keeps what stands in brackets, - puts back the default.")
     defaults = keys()
     for key, words in ASKED:
         now = config.get(key, defaults[key])
-        if key in SECRETS:
-            text = getpass.getpass("%s%s: " % (words, " [unchanged]" if now else ""))
-        else:
-            shown = as_words(now) if key == "sensors" else now
-            text = input("%s%s: " % (words, "" if now in (None, "") else " [%s]" % shown)).strip()
-        if text:
+        shown = as_words(now) if key == "sensors" else "unchanged" if key in SECRETS and now else now
+        text = _answer(words, shown, lambda text, key=key: value_of(key, text, defaults[key]), key in SECRETS)
+        if text == "-":
+            config.pop(key, None)
+        elif text:
             config[key] = value_of(key, text, defaults[key])
+    path = "-"
+    if config.get("tls"):
+        now = "unchanged" if config.get("tls_ca") else ""
+        path = _answer("file with its CA's certificate (empty: the broker is not checked)", now, read_ca)
+    if path == "-":
+        config.pop("tls_ca", None)
+    return read_ca(path) if path not in ("", "-") else None
+
+
+def _answer(words: str, now: Any, check: Callable[[str], Any], secret: bool = False) -> str:
+    """One answer; asked again until check() does not object. "" for Enter alone, "-" for the default."""
+    prompt = "%s%s: " % (words, "" if now in (None, "") else " [%s]" % now)
+    while True:
+        text = getpass.getpass(prompt) if secret else input(prompt).strip()
+        try:
+            if text not in ("", "-"):
+                check(text)
+            return text
+        except ToolError as e:
+            print(e)
 
 
 def as_words(entries: Any) -> str:
@@ -283,14 +307,22 @@ def shown(config: Dict[str, Any]) -> List[str]:
 def collect(a: argparse.Namespace, before: Dict[str, Any]) -> Tuple[Dict[str, Any], Optional[bytes]]:
     """The checked configuration and the CA's certificate. Raises ToolError."""
     config = {**before, **given(a.file, dict(os.environ))}
-    ca = None
-    if a.ca:
-        ca = read_ca(a.ca)
-        config["tls"], config["tls_ca"] = True, "ca.der"
-    if sys.stdin.isatty() and not a.file and not a.no_questions:
-        ask(config)
-    check(config)
-    return config, ca
+    ca = read_ca(a.ca) if a.ca else None
+    if ca:
+        config["tls"], config["tls_ca"] = True, CA_NAME
+    asks = sys.stdin.isatty() and not a.file and not a.no_questions
+    while True:
+        if asks:
+            ca = ask(config) or ca
+            if ca:
+                config["tls_ca"] = CA_NAME
+        try:
+            check(config)
+            return config, ca
+        except ToolError as e:
+            if not asks or not any(key in str(e) for key, _ in ASKED):
+                raise
+            print("%s\nOnce more:" % e)
 
 
 def main(argv: Optional[List[str]] = None) -> int:

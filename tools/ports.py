@@ -157,7 +157,7 @@ def run_tool(name: str, main) -> None:
     except ToolError as e:
         print("%s: %s" % (name, e), file=sys.stderr)
         status = e.status
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError):  # Ctrl-C, and Ctrl-D at a question
         print("%s: interrupted; running it again mends what is half done" % name, file=sys.stderr)
         status = 130
     sys.exit(status)

@@ -1,6 +1,7 @@
 """Virtual boards, images for them, and a Mosquitto: each board a process of its own, ended with the test."""
 
 import os
+import pty
 import select
 import signal
 import subprocess
@@ -147,3 +148,34 @@ def config(broker: Broker, **more) -> dict:
         "wifi_ssid": "host", "wifi_password": "password", "broker": "127.0.0.1", "port": broker.port,
         "interval_s": 0.5, "ntp_host": "", "sensors": [{"type": "internal", "name": "chip"}], **more,
     }  # fmt: skip
+
+
+def at_terminal(command, answers, timeout_s: float = 40, env=None):
+    """Run at a terminal of its own: each time the program is quiet for a moment the next answer is typed.
+
+    (exit status, all that was on the screen)
+    """
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(ROOT)
+        os.execvpe(command[0], command, {**ENV, **(env or {})})
+    said, answers, end = b"", list(answers), time.monotonic() + timeout_s
+    try:
+        while time.monotonic() < end:
+            # at a question, which ends with ": "; long pauses are the program's own
+            ready, _, _ = select.select([terminal], [], [], 0.1)
+            if not ready:
+                if answers and said.endswith(b": "):
+                    os.write(terminal, answers.pop(0).encode())
+                continue
+            try:
+                data = os.read(terminal, 4096)
+            except OSError:  # its end
+                break
+            said += data
+    finally:
+        if time.monotonic() >= end:
+            os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        os.close(terminal)
+    return os.waitstatus_to_exitcode(status), said.decode(errors="replace").replace("\r\n", "\n")
