@@ -150,10 +150,10 @@ def config(broker: Broker, **more) -> dict:
     }  # fmt: skip
 
 
-def at_terminal(command, answers, timeout_s: float = 40, env=None):
-    """Run at a terminal of its own: each time the program is quiet for a moment the next answer is typed.
+def at_terminal(command, answers=(), ctrl_c_at="", timeout_s: float = 40, env=None):
+    """Run at a terminal of its own: each time it waits at a question the next answer is typed.
 
-    (exit status, all that was on the screen)
+    `ctrl_c_at`: Ctrl-C is pressed when this is on the screen. Returns (exit status, all that was on the screen).
     """
     pid, terminal = pty.fork()
     if not pid:
@@ -162,7 +162,6 @@ def at_terminal(command, answers, timeout_s: float = 40, env=None):
     said, answers, end = b"", list(answers), time.monotonic() + timeout_s
     try:
         while time.monotonic() < end:
-            # at a question, which ends with ": "; long pauses are the program's own
             ready, _, _ = select.select([terminal], [], [], 0.1)
             if not ready:
                 if answers and said.endswith(b": "):
@@ -173,6 +172,9 @@ def at_terminal(command, answers, timeout_s: float = 40, env=None):
             except OSError:  # its end
                 break
             said += data
+            if ctrl_c_at and ctrl_c_at.encode() in said:
+                os.write(terminal, b"\x03")
+                ctrl_c_at = ""
     finally:
         if time.monotonic() >= end:
             os.kill(pid, signal.SIGKILL)

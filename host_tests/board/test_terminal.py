@@ -3,7 +3,10 @@
 import json
 import sys
 
+import pytest
 from conftest import ROOT, at_terminal, mpremote, tool
+
+from tools.board import standin
 
 SECRET = "geheim-wort-7"
 CONFIG = [sys.executable, str(ROOT / "tools" / "config.py")]
@@ -64,3 +67,26 @@ def test_ctrl_c_and_ctrl_d_at_a_question_write_nothing(tmp_path):
         status, said = at_terminal([*CONFIG, "--output", str(tmp_path / "c")], ["net\n", key])
         assert status == 130 and "interrupted" in said and "Traceback" not in said, said
         assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize("at", [" with 4 MiB", "Configuring flash size"])
+def test_ctrl_c_while_flashing_is_told_and_the_next_run_mends_it(boards, tmp_path, at):
+    standin.build("esp32", tmp_path / "image.bin", code_b=1 << 20)
+    board = boards("esp32")
+    flash = [sys.executable, str(ROOT / "tools" / "flash.py"), "--port", board.port]
+    flash += ["--firmware", str(tmp_path / "image.bin")]
+    status, said = at_terminal(flash, ctrl_c_at=at)
+    assert status == 130 and "interrupted; running it again mends" in said and "Traceback" not in said, said
+    status, said = at_terminal(flash)
+    assert status == 0 and "Hash of data verified" in said and "(100 %)" in said, said
+    assert mpremote(board, "eval", "6*7").stdout.strip() == "42"
+
+
+def test_ctrl_c_while_deploying_is_told_and_the_next_run_mends_it(flashed):
+    for chip, at in (("esp8266", "ROM partition:  34 %"), ("esp32", "[ 3/30] 100 %")):
+        board = flashed(chip, name=chip)
+        deploy = [sys.executable, str(ROOT / "tools" / "deploy.py"), "--port", board.port]
+        status, said = at_terminal(deploy, ctrl_c_at=at)
+        assert status == 130 and "interrupted; running it again mends" in said and "Traceback" not in said, said
+        status, said = at_terminal(deploy)
+        assert status == 0 and "/lib/umqtt; " in said, said
