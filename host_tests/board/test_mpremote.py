@@ -202,6 +202,20 @@ def test_a_killed_board_leaves_no_interpreter(flashed):
     assert not os.path.exists("/proc/%s" % child)
 
 
+def test_a_second_board_of_a_kind_has_a_port_and_a_flash_of_its_own(tmp_path):
+    from tools.board.__main__ import take_flash
+
+    taken = [take_flash("", tmp_path, "esp32", 1 << 20) for _ in range(3)]
+    assert [name for _, name in taken] == ["esp32", "esp32-2", "esp32-3"]
+    taken[0][0].close()
+    taken.append(take_flash("", tmp_path, "esp32", 1 << 20))
+    assert taken[-1][1] == "esp32"
+    done = run(sys.executable, "-m", "tools.board", "--flash", taken[1][0].path, "--flash-size", "1")
+    assert done.returncode == 2 and "is the flash of a board that runs" in done.stdout, done.stdout
+    for chip, _ in taken:
+        chip.close()
+
+
 def test_make_board_says_what_is_missing():
     done = run(sys.executable, "-m", "tools.board", "--micropython", "/nowhere/micropython")
     assert done.returncode == 2 and "make setup" in done.stdout
