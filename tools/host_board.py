@@ -10,9 +10,7 @@ import time
 from pathlib import Path
 from typing import Optional
 
-from mpremote.romfs import VfsRomWriter
-
-from tools.build import compile_one
+from tools.build import compile_one, romfs
 
 ROOT = Path(__file__).resolve().parents[1]
 FAKES = ROOT / "host_tests" / "fakes" / "board"
@@ -45,27 +43,6 @@ def micropython() -> Optional[str]:
             raise BoardError("MICROPYTHON=%s cannot be run; name the program with its path" % named)
         return named
     return str(cached) if cached.exists() else shutil.which("micropython")
-
-
-def romfs(*folders: Path) -> bytes:
-    """A ROMFS image with the .mpy files of the first folder in its root, the others as folders of their names."""
-    image = VfsRomWriter()
-
-    def put(folder: Path) -> None:
-        for entry in sorted(folder.iterdir()):
-            if entry.is_dir():
-                image.opendir(entry.name)
-                put(entry)
-                image.closedir()
-            elif entry.suffix == ".mpy":
-                image.mkfile(entry.name, entry.read_bytes())
-
-    put(folders[0])
-    for folder in folders[1:]:
-        image.opendir(folder.name)
-        put(folder)
-        image.closedir()
-    return bytes(image.finalise())
 
 
 class HostBoard:

@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Dict, List, Optional
 
@@ -16,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from littlefs import LittleFS, LittleFSError
 
-from tools.chips import CHIPS, MIB, PARTITION_TABLE, SECTOR_B, filesystem
+from tools.chips import CHIPS, MIB, PARTITION_TABLE, ROM_VARIANT, SECTOR_B, filesystem, rom, with_esp8266_flash
 from tools.config import check, given, read_ca
-from tools.deploy import MANIFEST, build_files
+from tools.deploy import MANIFEST, build_firmware
 from tools.flash import check_image, image_chip
 from tools.ports import ToolError, run_tool
 
@@ -51,21 +50,36 @@ def filesystem_image(files: Dict[str, bytes], size_b: int) -> bytes:
     return bytes(fs.context.buffer)
 
 
-def merge(micropython: bytes, flash_b: int, files: Dict[str, bytes]) -> bytes:
-    """The flash from address 0 to the last byte that is not blank. Raises ToolError."""
+def merge(micropython: bytes, flash_b: int, config: Dict[str, bytes]) -> bytes:
+    """The flash from address 0 to the last byte that is not blank: MicroPython, the firmware (in the ROM partition
+    where there is one) and the files of `config`. Raises ToolError."""
     chip = CHIPS[image_chip(micropython)]
     check_image(micropython, chip)
     table = micropython[PARTITION_TABLE - chip.image_offset :] if chip.image_id >= 0 else b""
+    rom_offset, rom_b = rom(chip.name, micropython)
+    if chip.name == "esp8266" and not rom_b:
+        raise ToolError("on an ESP8266 the firmware must be executed from flash, and this MicroPython has no ROM"
+                        " partition: take %s-%s" % (chip.board, ROM_VARIANT))  # fmt: skip
     try:
         offset, size_b = filesystem(chip.name, flash_b, table)
     except ValueError as e:
         raise ToolError(str(e)) from None
     if offset + size_b > flash_b:
         raise ToolError("this MicroPython is for a larger flash than %d MiB" % (flash_b // MIB))
-    if chip.image_offset + len(micropython) > offset:
-        raise ToolError("this MicroPython does not leave room for the file system at 0x%x" % offset)
-    start = (b"\xff" * chip.image_offset + micropython).ljust(offset, b"\xff")
-    whole = start + filesystem_image(files, size_b)
+    firmware = build_firmware(in_rom=rom_b > 0)
+    files = {**firmware.files, MANIFEST: as_json(sorted(firmware.files)), **config}
+    whole = b"\xff" * chip.image_offset + micropython
+    for at, limit, data in (
+        (rom_offset, rom_b, firmware.image),
+        (offset, size_b, filesystem_image(files, size_b)),
+    ):
+        if len(data) > limit:
+            raise ToolError("the firmware has %d B, the ROM partition %d B" % (len(data), limit))
+        if data and len(whole) > at:
+            raise ToolError("this MicroPython does not leave room for what belongs at 0x%x" % at)
+        whole = whole.ljust(at, b"\xff") + data if data else whole
+    if chip.name == "esp8266":
+        whole = with_esp8266_flash(whole, flash_b)
     used = len(whole.rstrip(b"\xff"))
     return whole[: (used + SECTOR_B - 1) // SECTOR_B * SECTOR_B]
 
@@ -96,12 +110,8 @@ def main(argv: Optional[List[str]] = None) -> int:
         config["tls"], config["tls_ca"] = True, "ca.der"
         extra["/ca.der"] = read_ca(a.ca)
     check(config)
-    with tempfile.TemporaryDirectory() as scratch:
-        files = build_files(Path(scratch))
-    files[MANIFEST] = as_json(sorted(files))
-    files["/config.json"] = as_json(config)
-    files.update(extra)
-    whole = merge(micropython, a.flash_size * MIB, files)
+    extra["/config.json"] = as_json(config)
+    whole = merge(micropython, a.flash_size * MIB, extra)
     out = Path(a.output) if a.output else ROOT / "build" / "image" / (chip.name + ".bin")
     out.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -4,8 +4,9 @@ import contextlib
 import grp
 import os
 import stat
+import subprocess
 import sys
-from typing import Iterator, List
+from typing import Callable, Iterator, List, Tuple
 
 from mpremote.transport import TransportError, TransportExecError
 from mpremote.transport_serial import SerialTransport
@@ -129,6 +130,26 @@ def enter(transport: SerialTransport, soft_reset: bool) -> None:
                 raise
 
 
+def stream(command: List[str], show: Callable[[bytes], object]) -> Tuple[int, str]:
+    """Run a program, its output to `show` as it comes; (exit status, all of the output). It ends with us."""
+    env = dict(os.environ, PYTHONUNBUFFERED="1")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, bufsize=0)
+    said = b""
+    try:
+        while True:
+            data = os.read(process.stdout.fileno(), 4096)
+            if not data:
+                break
+            said += data
+            show(data)
+        process.wait()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    return process.returncode, said.decode("utf-8", "replace")
+
+
 def run_tool(name: str, main) -> None:
     """Call main(), and end the program with its status or with a ToolError's sentence."""
     try:
@@ -136,7 +157,7 @@ def run_tool(name: str, main) -> None:
     except ToolError as e:
         print("%s: %s" % (name, e), file=sys.stderr)
         status = e.status
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError):  # Ctrl-C, and Ctrl-D at a question
         print("%s: interrupted; running it again mends what is half done" % name, file=sys.stderr)
         status = 130
     sys.exit(status)

@@ -1,6 +1,7 @@
 """Virtual boards, images for them, and a Mosquitto: each board a process of its own, ended with the test."""
 
 import os
+import pty
 import select
 import signal
 import subprocess
@@ -13,11 +14,10 @@ import pytest
 from tools.board import standin
 from tools.board.nor import NorFlash
 from tools.broker import Broker, BrokerError
-from tools.chips import CHIPS, MIB
+from tools.chips import CHIPS, MIB, with_esp8266_flash
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 30
-ESP8266_HEAP_B = 38 * 1024  # all of it: what the firmware as .mpy files needs today
 ENV = {k: v for k, v in os.environ.items() if not k.startswith("UMQTT_") and k not in ("PORT", "FIRMWARE", "BOARD")}
 
 
@@ -87,12 +87,15 @@ def boards(tmp_path):
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory):
-    """images[chip]: a stand-in image that esptool accepts and the virtual board starts."""
+    """images[chip]: a stand-in image that esptool accepts and the virtual board starts; the ESP8266's has a ROM
+    partition, images["esp8266 without ROM"] has none."""
     folder = tmp_path_factory.mktemp("images")
     found = {}
     for chip in ("esp32", "esp8266"):
         found[chip] = folder / (chip + ".bin")
         standin.build(chip, found[chip])
+    plain = found["esp8266 without ROM"] = folder / "esp8266-plain.bin"
+    standin.build("esp8266", plain, rom=False)
     return found
 
 
@@ -100,10 +103,12 @@ def images(tmp_path_factory):
 def flashed(boards, images, tmp_path):
     """flashed(chip, *options, name=...): a board that left the factory with MicroPython on it, and no files."""
 
-    def start(chip="esp32", *options, name="a"):
+    def start(image="esp32", *options, name="a"):
+        chip = image.split()[0]
         (tmp_path / name).mkdir(exist_ok=True)
         flash = NorFlash(str(tmp_path / name / "flash"), 4 * MIB)
-        flash.program(CHIPS[chip].image_offset, images[chip].read_bytes())
+        data = images[image].read_bytes()
+        flash.program(CHIPS[chip].image_offset, with_esp8266_flash(data, 4 * MIB) if chip == "esp8266" else data)
         flash.close()
         return boards(chip, *options, name=name)
 
@@ -143,3 +148,36 @@ def config(broker: Broker, **more) -> dict:
         "wifi_ssid": "host", "wifi_password": "password", "broker": "127.0.0.1", "port": broker.port,
         "interval_s": 0.5, "ntp_host": "", "sensors": [{"type": "internal", "name": "chip"}], **more,
     }  # fmt: skip
+
+
+def at_terminal(command, answers=(), ctrl_c_at="", timeout_s: float = 40, env=None):
+    """Run at a terminal of its own: each time it waits at a question the next answer is typed.
+
+    `ctrl_c_at`: Ctrl-C is pressed when this is on the screen. Returns (exit status, all that was on the screen).
+    """
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(ROOT)
+        os.execvpe(command[0], command, {**ENV, **(env or {})})
+    said, answers, end = b"", list(answers), time.monotonic() + timeout_s
+    try:
+        while time.monotonic() < end:
+            ready, _, _ = select.select([terminal], [], [], 0.1)
+            if not ready:
+                if answers and said.endswith(b": "):
+                    os.write(terminal, answers.pop(0).encode())
+                continue
+            try:
+                data = os.read(terminal, 4096)
+            except OSError:  # its end
+                break
+            said += data
+            if ctrl_c_at and ctrl_c_at.encode() in said:
+                os.write(terminal, b"\x03")
+                ctrl_c_at = ""
+    finally:
+        if time.monotonic() >= end:
+            os.kill(pid, signal.SIGKILL)
+        _, status = os.waitpid(pid, 0)
+        os.close(terminal)
+    return os.waitstatus_to_exitcode(status), said.decode(errors="replace").replace("\r\n", "\n")

@@ -4,7 +4,6 @@ import functools
 import http.server
 import json
 import os
-import ssl
 import stat
 import sys
 import threading
@@ -13,7 +12,7 @@ import pytest
 from conftest import config, mpremote, run, tool
 
 from tools.chips import CHIPS, MIB
-from tools.config import as_words, given, keys, read_ca, sensors, shown, value_of
+from tools.config import as_words, given, keys, sensors, shown, value_of
 from tools.image import filesystem_image
 from tools.ports import ToolError
 from tools.watch import Watcher
@@ -97,14 +96,12 @@ def test_values_are_taken_as_the_keys_ask():
     assert all(SECRET not in line for line in shown({"password": SECRET, "wifi_password": SECRET}))
 
 
-def test_a_certificate_is_taken_as_pem_or_der(tmp_path):
-    der = b"\x30\x03\x02\x01\x05"
-    (tmp_path / "ca.pem").write_text(ssl.DER_cert_to_PEM_cert(der))
-    (tmp_path / "ca.der").write_bytes(der)
-    (tmp_path / "ca.txt").write_text("hello")
-    assert read_ca(str(tmp_path / "ca.pem")) == read_ca(str(tmp_path / "ca.der")) == der
-    with pytest.raises(ToolError, match="no certificate"):
-        read_ca(str(tmp_path / "ca.txt"))
+def test_an_esp8266_is_not_given_what_it_cannot_do(flashed):
+    board = flashed("esp8266")
+    env = {"UMQTT_WIFI_SSID": "net", "UMQTT_BROKER": "10.0.0.1", "UMQTT_KEEP_IN": "flash"}
+    done = tool("config", "--port", board.port, env=env)
+    assert done.returncode == 1 and 'needed is "ram" on an ESP8266' in done.stdout, done.stdout
+    assert tool("config", "--port", board.port, env={**env, "UMQTT_KEEP_IN": "ram"}).returncode == 0
 
 
 @pytest.mark.parametrize("chip", ["esp32", "esp8266"])
@@ -115,7 +112,7 @@ def test_one_image_is_written_with_one_call_and_readings_arrive(boards, images, 
                 "--output", str(out))  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
-    board = boards(chip, "--free-heap", str(38 * 1024 if chip == "esp8266" else 0))
+    board = boards(chip)
     with Watcher(broker.port) as watcher:
         flashed = run(sys.executable, "-m", "esptool", "--chip", chip, "--port", board.port, "write_flash",
                       "--erase-all", "0x0", str(out))  # fmt: skip
@@ -130,6 +127,10 @@ def test_an_image_that_cannot_be_is_refused(images, tmp_path):
     env = {"UMQTT_WIFI_SSID": "net", "UMQTT_BROKER": "b"}
     done = tool("image", "--firmware", str(images["esp32"]), "--flash-size", "2", env=env)
     assert done.returncode == 1 and "larger flash than 2 MiB" in done.stdout, done.stdout
+    done = tool("image", "--firmware", str(images["esp8266 without ROM"]), env=env)
+    assert done.returncode == 1 and "take ESP8266_GENERIC-FLASH_2M_ROMFS" in done.stdout, done.stdout
+    done = tool("image", "--firmware", str(images["esp8266"]), "--flash-size", "1", env=env)
+    assert done.returncode == 1 and "does not leave room" in done.stdout, done.stdout
     done = tool("image", "--firmware", str(images["esp32"]), env={})
     assert done.returncode == 1 and "wifi_ssid is missing" in done.stdout
     done = tool("image", env=env)

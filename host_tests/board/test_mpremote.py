@@ -36,9 +36,16 @@ def test_the_board_is_what_it_says(flashed, chip):
     said = execute(board, "import sys, os, gc\nprint(sys.platform, os.uname()[0], sys.path, 1 << 30)\ngc.collect()\n"
                           "print(gc.mem_free())")  # fmt: skip
     first, free = said.splitlines()
-    assert first == "%s %s ['', '.frozen', '/.frozen', '/lib'] 1073741824" % (chip, chip)
+    root = ", '/'" if chip == "esp8266" else ""
+    assert first == "%s %s ['', '.frozen', '/.frozen', '/lib'%s] 1073741824" % (chip, chip, root)
     low, high = {"esp32": (147_000, 149_000), "esp8266": (27_000, 28_500)}[chip]
     assert low < int(free) < high
+
+
+def test_an_esp8266_has_not_all_that_an_esp32_has(flashed, chip):
+    ask = "import binascii, random\nprint(hasattr(binascii, 'crc32'), hasattr(random, 'choice'),"
+    said = execute(flashed(chip), ask + " hasattr(random, 'getrandbits'), binascii.hexlify(b'a'))")
+    assert said == {"esp32": "True True", "esp8266": "False False"}[chip] + " True b'61'"
 
 
 def test_files_go_there_and_back(flashed, chip, tmp_path):
@@ -193,6 +200,20 @@ def test_a_killed_board_leaves_no_interpreter(flashed):
             break
         time.sleep(0.02)
     assert not os.path.exists("/proc/%s" % child)
+
+
+def test_a_second_board_of_a_kind_has_a_port_and_a_flash_of_its_own(tmp_path):
+    from tools.board.__main__ import take_flash
+
+    taken = [take_flash("", tmp_path, "esp32", 1 << 20) for _ in range(3)]
+    assert [name for _, name in taken] == ["esp32", "esp32-2", "esp32-3"]
+    taken[0][0].close()
+    taken.append(take_flash("", tmp_path, "esp32", 1 << 20))
+    assert taken[-1][1] == "esp32"
+    done = run(sys.executable, "-m", "tools.board", "--flash", taken[1][0].path, "--flash-size", "1")
+    assert done.returncode == 2 and "is the flash of a board that runs" in done.stdout, done.stdout
+    for chip, _ in taken:
+        chip.close()
 
 
 def test_make_board_says_what_is_missing():

@@ -47,6 +47,13 @@ def test_the_contents_outlive_the_power(tmp_path):
     chip.close()
 
 
+def test_a_chip_is_one_boards_at_a_time(flash):
+    with pytest.raises(BlockingIOError):
+        NorFlash(flash.path, 4 * SECTOR_B)
+    flash.program(0, b"x")
+    assert flash.read(0, 1) == b"x"
+
+
 @pytest.mark.parametrize(
     ("chip", "flash_b", "offset", "size_b"),
     [

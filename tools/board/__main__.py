@@ -1,7 +1,9 @@
 """`python -m tools.board`: put a virtual board on a serial port until Ctrl-C or SIGTERM."""
 
 import argparse
+import contextlib
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -9,6 +11,7 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
+from typing import Tuple
 
 from tools.board.board import Board, Fit, serve
 from tools.board.nor import NorFlash
@@ -35,10 +38,13 @@ def main() -> int:
         " to the MicroPython on it. Its flash is a file and outlives it. Several can run at once.",
     )
     p.add_argument("--chip", default="esp32", choices=sorted(SILICON), help="default: esp32")
-    p.add_argument("--flash", help="file that holds the flash; default: build/board/CHIP.flash")
+    p.add_argument("--flash", metavar="FILE",
+                   help="file that holds the flash; default: build/board/CHIP.flash, or CHIP-2.flash and so on for"
+                   " further boards at the same time")  # fmt: skip
     p.add_argument("--flash-size", type=int, default=4, choices=(1, 2, 4, 8, 16), metavar="MIB",
                    help="size of the flash: 1, 2, 4, 8 or 16 MiB; default 4")  # fmt: skip
-    p.add_argument("--link", help="make this symbolic link to the port; default: build/board/CHIP")
+    p.add_argument("--link", metavar="FILE",
+                   help="make this symbolic link to the port; default: build/board/CHIP")  # fmt: skip
     p.add_argument("--rfc2217", type=int, metavar="TCP_PORT", nargs="?", const=0,
                    help="be an RFC 2217 server on loopback instead of a pty: carries DTR and RTS, so that"
                    " esptool resets the board by itself, but is slow")  # fmt: skip
@@ -69,10 +75,16 @@ def main() -> int:
         except (OSError, ValueError) as e:
             print("board: --script %s: %s" % (a.script, e), file=sys.stderr)
             return 2
-    flash_path = Path(a.flash) if a.flash else folder / (a.chip + ".flash")
-    link = Path(a.link) if a.link else folder / a.chip
-    for path in (flash_path, link):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        flash, name = take_flash(a.flash, folder, a.chip, a.flash_size << 20)
+        link = Path(a.link) if a.link else folder / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+    except BlockingIOError:
+        print("board: %s is the flash of a board that runs; name another one: --flash FILE" % a.flash, file=sys.stderr)
+        return 2
+    except OSError as e:
+        print("board: no flash: %s" % e, file=sys.stderr)
+        return 2
     ends = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ends.append(True))
@@ -83,10 +95,9 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(prefix="board-") as scratch:
         frozen, modules = lay_out(Path(scratch), a.chip, a.flash_size, Path(a.modules))
-        flash = NorFlash(str(flash_path), a.flash_size << 20)
         fit = Fit(
             chip=a.chip,
-            mac=mac_of(a.chip, flash_path),
+            mac=mac_of(a.chip, flash.path),
             micropython=micropython,
             frozen=str(frozen),
             modules=modules,
@@ -117,7 +128,7 @@ def main() -> int:
 
         print("%s on %s" % (a.chip, port.name), flush=True)
         if not a.flash:
-            print(next_steps(a.chip, port.name, folder), flush=True)
+            print(next_steps(a.chip, port.name, flash), flush=True)
         try:
             board.power_on()
             serve(board, port, lambda: ends, feed)
@@ -128,24 +139,38 @@ def main() -> int:
     return 0
 
 
-def next_steps(chip: str, port: str, folder: Path) -> str:
+def take_flash(path: str, folder: Path, chip: str, size_b: int) -> Tuple[NorFlash, str]:
+    """The flash in the file `path`, or in one of `folder` that no other board has; and a name for its port. Raises
+    OSError."""
+    if path:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return NorFlash(path, size_b), chip
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        name = chip if number == 1 else "%s-%d" % (chip, number)
+        with contextlib.suppress(BlockingIOError):
+            return NorFlash(str(folder / (name + ".flash")), size_b), name
+
+
+def next_steps(chip: str, port: str, flash: NorFlash) -> str:
     """What to type in another terminal; the image that it names is made."""
     from tools.board import standin  # it needs esptool, which takes a while to load
 
-    image = folder / (chip + "-stand-in.bin")
-    standin.build(chip, image)
+    image = Path(flash.path).with_name(chip + "-stand-in.bin")
+    standin.build(chip, image, flash.size_b, rom=flash.size_b >= 2 << 20)
     return (
         "in another terminal, for example:\n  export PORT=%s\n  make flash FIRMWARE=%s\n"
+        "  .cache/mosquitto/mosquitto &   # a broker, at 127.0.0.1\n"
         "  make config; make deploy; make logs\n  .venv/bin/mpremote connect $PORT\n"
         "Ctrl-C ends the board; its flash stays in %s"
-        % (port, os.path.relpath(image), os.path.relpath(folder / (chip + ".flash")))
+        % (port, os.path.relpath(image), os.path.relpath(flash.path))
     )
 
 
-def mac_of(chip: str, flash: Path) -> bytes:
+def mac_of(chip: str, flash: str) -> bytes:
     """A MAC address of the board's own, the same each time: it belongs to the flash file."""
     maker = b"\x18\xfe\x34" if chip == "esp8266" else b"\x24\x0a\xc4"
-    return maker + hashlib.sha256(str(flash.resolve()).encode()).digest()[:3]
+    return maker + hashlib.sha256(os.path.realpath(flash).encode()).digest()[:3]
 
 
 def lay_out(scratch: Path, chip: str, flash_mib: int, fakes: Path):
@@ -155,11 +180,14 @@ def lay_out(scratch: Path, chip: str, flash_mib: int, fakes: Path):
     modules = []
     if fakes.is_dir():
         for source in sorted(fakes.glob("*.py")):
+            if source.stem in ("start", "flash") or (source.stem, chip) == ("esp32", "esp8266"):
+                continue  # of `make run`, not of a board; not of this chip
             shutil.copy(source, frozen)
-            if source.stem != "start" and (source.stem, chip) != ("esp32", "esp8266"):
-                modules.append(source.stem)
+            modules.append(source.stem)
     if chip != "esp8266" or flash_mib > 1:  # the 1 MiB build has no umqtt
         shutil.copytree(FROZEN / "umqtt", frozen / "umqtt")
+    if chip != "esp8266":
+        shutil.copy(FROZEN / "ssl.py", frozen)
     return frozen, modules
 
 

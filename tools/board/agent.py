@@ -66,6 +66,38 @@ class Nor:
         return 0
 
 
+class Rom:
+    """The partition whose files are executed where they lie: mapped into this process, and written as NOR flash is."""
+
+    def __init__(self, path, offset, size_b):
+        import ffi
+        import uctypes
+
+        self.nor = Nor(path, offset, size_b)
+        libc = ffi.open("libc.so.6")
+        fd = libc.func("i", "open", "si")(path, 0)
+        # PROT_READ, MAP_SHARED: what is programmed shows at once
+        address = libc.func("p", "mmap", "PIiiil")(0, size_b, 1, 1, fd, offset)
+        self.memory = memoryview(uctypes.bytearray_at(address, size_b))
+
+    def ioctl(self, op, number=0, at=0, data=b""):
+        """vfs.rom_ioctl of the ESP8266: 1 how many, 2 the memory, 3 erase `at` bytes, 4 program."""
+        if op == 1:
+            return 1
+        if op == 2:
+            return self.memory
+        if op == 3:
+            for block in range((at + 4095) // 4096):
+                self.nor.ioctl(6, block)
+            return 4
+        if op == 4:
+            view = memoryview(data)
+            for i in range(0, len(view), 4096):
+                self.nor.writeblocks(0, view[i : i + 4096], at + i)
+            return 0
+        return -22
+
+
 class Frozen:
     """The firmware's own modules: a folder of the host that can only be read."""
 
@@ -89,20 +121,27 @@ class Frozen:
         return self.fs.open(path, mode)
 
 
-class Like:
-    """A module with some of its names replaced."""
+# What stock MicroPython for an ESP8266 leaves out of these modules (MICROPY_PY_BINASCII_CRC32, _RANDOM_EXTRA_FUNCS).
+ESP8266_LACKS = {"binascii": ("crc32",), "random": ("choice", "randint", "random", "randrange", "uniform")}
 
-    def __init__(self, module, **names):
+
+class Like:
+    """A module with some of its names replaced, or without some."""
+
+    def __init__(self, module, _lacks=(), **names):
         self._module = module
+        self._lacks = _lacks
         for name in names:
             setattr(self, name, names[name])
 
     def __getattr__(self, name):
+        if name in self._lacks:
+            raise AttributeError(name)
         return getattr(self._module, name)
 
 
-def disguise(board):
-    """Give sys and os what they have on the board, and hide the mount of the frozen modules."""
+def disguise(board, rom):
+    """Give sys, os and vfs what they have on the board, and hide the mount of the frozen modules."""
     chip = board["chip"]
     real_sys, real_os = sys, os
     machine = board["machine"]
@@ -129,15 +168,19 @@ def disguise(board):
         "micropython", sys.implementation[1], machine, board["mpy"]
     )
     real_sys.modules["sys"] = Like(sys, platform=chip, implementation=implementation)
-    real_sys.modules["vfs"] = Like(vfs, mount=mount)
+    real_sys.modules["vfs"] = Like(vfs, mount=mount, **({"rom_ioctl": rom.ioctl} if rom else {}))
     fake_os = Like(os, uname=lambda: names(*uname), ilistdir=ilistdir, listdir=listdir)
     real_sys.modules["os"] = real_sys.modules["uos"] = fake_os
+    if chip == "esp8266":
+        for name, lacks in ESP8266_LACKS.items():
+            real_sys.modules[name] = Like(__import__(name), lacks)
 
 
 def boot(board):
     """Mount the file system where it lies in the flash, set the paths, load the board's modules."""
     nor = Nor(board["flash"], board["offset"], board["size"])
     frozen = Frozen(board["frozen"])
+    rom = Rom(board["flash"], *board["rom"]) if board["rom"][1] else None
     vfs.umount("/")
     try:
         vfs.mount(vfs.VfsLfs2(nor), "/")
@@ -148,9 +191,16 @@ def boot(board):
             f.write("# This file is executed on every boot (including wake-boot from deepsleep)\n")
     vfs.mount(frozen, "/.frozen")
     os.chdir("/")
-    sys.path[:] = ["", ".frozen", "/.frozen", "/lib"]
+    sys.path[:] = ["", ".frozen", "/.frozen"]
+    if rom:
+        try:
+            vfs.mount(vfs.VfsRom(rom.memory), "/rom")
+            sys.path += ["/rom", "/rom/lib"]
+        except OSError:
+            pass  # nothing is in it yet
+    sys.path += ["/lib", "/"] if board["chip"] == "esp8266" else ["/lib"]
     del sys.argv[:]
-    disguise(board)
+    disguise(board, rom)
     return power_up(board)
 
 
@@ -169,17 +219,38 @@ def power_up(board):
     return fake
 
 
-def reduce_heap(free_b):
-    """Leave as much heap as a board has after its start, in one piece. What is taken is returned, to be kept."""
-    taken = []
-    for piece_b in (4096, 256, 16):
+class Ballast:
+    """Takes of the heap what a board has not: `free_b` bytes are left after its start, in one piece."""
+
+    PAGE_B = 1024
+
+    def __init__(self, free_b):
+        gc.collect()
+        # pages for sources, which on a board are compiled as they come and lie nowhere
+        self.pages = [bytearray(self.PAGE_B) for _ in range(16)]
+        boards = bytearray(free_b - 1024)
+        self.rest = None  # a chain of tuples: a list would have to grow where nothing is left to grow
+        for piece_b in (65536, 4096, 256, 0):
+            try:
+                while gc.mem_free() > piece_b + 512:
+                    self.rest = (self.rest, bytearray(piece_b) if piece_b else None)
+            except MemoryError:
+                pass  # what is left is in smaller pieces
+        boards = None  # noqa: F841 - this is the board's
+        gc.collect()
+
+    def lend(self, n):
+        """Room for a source of n bytes."""
+        del self.pages[: n // self.PAGE_B + 1]
+        gc.collect()
+
+    def take_back(self):
         gc.collect()
         try:
-            while gc.mem_free() > free_b + piece_b:
-                taken.append(bytearray(piece_b))
+            while len(self.pages) < 16:
+                self.pages.append(bytearray(self.PAGE_B))
         except MemoryError:
-            pass  # what is left of the heap is in smaller pieces
-    return taken
+            pass
 
 
 def text_of(e):
@@ -198,8 +269,8 @@ class Job:
         self.started = self.ended = False
         self.error = None
 
-    def run(self, names):
-        """Run it, to whatever end."""
+    def run(self, names, compiled):
+        """Run it, to whatever end; `compiled` is called when the source is no longer needed."""
         if self.started:  # a Ctrl-C that came twice ended it outside of the `try` below
             self.error, self.ended = KeyboardInterrupt(), True
             return
@@ -216,6 +287,7 @@ class Job:
                 name = "<stdin>"
             code = compile(self.source, name, "single" if self.kind == "S" else "exec")
             self.source = None
+            compiled()
             exec(code, names)
         except BaseException as e:
             self.error = e
@@ -230,7 +302,7 @@ class Agent:
         self.poller = select.poll()
         self.poller.register(control, select.POLLIN)
         self.job = None
-        self.fake = self.rtc = self.reserve = None
+        self.fake = self.rtc = self.reserve = self.ballast = None
         self.names = {"__name__": "__main__"}
 
     def receive(self):
@@ -239,6 +311,8 @@ class Agent:
         if len(head) < 9:
             sys.exit()
         kind, number, n = struct.unpack(_HEAD, head)
+        if n and self.ballast:
+            self.ballast.lend(n)
         return Job(chr(kind), number, self.control.read(n) if n else b"")
 
     def reply(self, kind, number, data=b""):
@@ -253,7 +327,7 @@ class Agent:
             if not job.started:
                 micropython.kbd_intr(3)
                 self.reply("B", job.number)
-            job.run(self.names)
+            job.run(self.names, self.ballast.take_back)
         self.reserve = None
         gc.collect()  # first of all: a Ctrl-C inside a collection leaves the heap locked, which the next one undoes
         self.reply("N", job.number)
@@ -285,7 +359,7 @@ def main():
     free_b = board["free_heap"]
     board = None
     agent.reserve = bytearray(8192)  # given up while the end of a program is told, which must work on a full heap
-    ballast = reduce_heap(free_b)  # noqa: F841 - held, not used
+    agent.ballast = Ballast(free_b)
     agent.reply("D", 0)
     while True:
         try:

@@ -3,13 +3,13 @@
 import select
 import time
 from dataclasses import dataclass, field
-from typing import Callable, Dict, List, Optional
+from typing import Callable, Dict, List, Optional, Tuple
 
 from tools.board.interpreter import Died, Interpreter
 from tools.board.nor import NorFlash
 from tools.board.repl import Repl
 from tools.board.rom import RomLoader
-from tools.chips import CHIPS, PARTITION_TABLE, SECTOR_B, filesystem
+from tools.chips import CHIPS, MIB, PARTITION_TABLE, SECTOR_B, esp8266_flash, filesystem, rom
 
 MACHINES = {"esp32": "Generic ESP32 module with ESP32", "esp8266": "ESP module with ESP8266"}
 # Free heap after the start: ESP32 as measured on the stock 1.24 with WiFi up; of an ESP8266's 38 KiB 20 to 28 KB.
@@ -104,9 +104,8 @@ class Board:
             self._interpreter.kill()
             self._interpreter = None
         chip = self._fit.chip
-        table = self._flash.read(PARTITION_TABLE, SECTOR_B) if chip != "esp8266" else b""
         try:
-            offset, size_b = filesystem(chip, self._flash.size_b, table)
+            rom_at, (offset, size_b) = self._partitions()
             description = {
                 "chip": chip,
                 "machine": MACHINES[chip],
@@ -114,6 +113,7 @@ class Board:
                 "flash": self._flash.path,
                 "offset": offset,
                 "size": size_b,
+                "rom": rom_at,
                 "frozen": self._fit.frozen,
                 "modules": self._fit.modules,
                 "script": {"port": chip, **self._fit.script},
@@ -133,6 +133,18 @@ class Board:
         self._repl.startup()
         self._files = [b"boot.py"] + ([b"main.py"] if run_main else [])
         self._next_file()
+
+    def _partitions(self) -> Tuple[Tuple[int, int], Tuple[int, int]]:
+        """(offset, size) of what is mounted at /rom and at /, as the image in the flash has it. Raises ValueError."""
+        chip = self._fit.chip
+        if chip != "esp8266":
+            return (0, 0), filesystem(chip, self._flash.size_b, self._flash.read(PARTITION_TABLE, SECTOR_B))
+        image = self._flash.read(0, MIB)
+        size_b = esp8266_flash(image)
+        rom_at = rom(chip, image)
+        if size_b > self._flash.size_b or (rom_at[1] and size_b < 2 * MIB):
+            raise ValueError("the image is for a flash of %d MiB" % (size_b // MIB))
+        return rom_at, filesystem(chip, size_b)
 
     def _next_file(self) -> None:
         self._interpreter.run(b"F", self._files.pop(0))

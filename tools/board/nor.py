@@ -1,5 +1,6 @@
 """A NOR flash chip in a file: programming only clears bits, and only erasing a whole sector sets them again."""
 
+import fcntl
 import os
 
 SECTOR_B = 4096
@@ -8,17 +9,21 @@ SECTOR_B = 4096
 class NorFlash:
     """`size_b` bytes of flash in the file at `path`, made blank (all ones) when it is absent or of another size.
 
-    Raises OSError when the file cannot be made or read.
+    Raises BlockingIOError when it is another chip's at this moment, OSError when the file cannot be made or read.
     """
 
     def __init__(self, path: str, size_b: int):
         self.path = os.path.abspath(path)
         self.size_b = size_b
-        if not os.path.exists(path) or os.path.getsize(path) != size_b:
-            with open(path, "wb") as f:
-                for _ in range(size_b // SECTOR_B):
-                    f.write(b"\xff" * SECTOR_B)
-        self._file = open(path, "r+b", buffering=0)  # noqa: SIM115 - open as long as the chip is
+        self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b", buffering=0)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise
+        if os.path.getsize(path) != size_b:
+            os.ftruncate(self._file.fileno(), size_b)
+            os.pwrite(self._file.fileno(), b"\xff" * size_b, 0)
 
     def read(self, offset: int, n: int) -> bytes:
         """n bytes from offset; fewer at the chip's end."""

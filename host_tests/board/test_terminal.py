@@ -1,0 +1,92 @@
+"""The tools at a terminal: questions, wrong answers, Ctrl-C, Ctrl-D, progress."""
+
+import json
+import sys
+
+import pytest
+from conftest import ROOT, at_terminal, mpremote, tool
+
+from tools.board import standin
+
+SECRET = "geheim-wort-7"
+CONFIG = [sys.executable, str(ROOT / "tools" / "config.py")]
+ANSWERS = ["net", SECRET, "10.0.0.1", "", "me", " geheim 2 ", "no", "", "5", "internal adc:b:34"]
+
+
+def lines(*answers):
+    return [answer + "\n" for answer in answers]
+
+
+def test_questions_fill_the_configuration_and_secrets_stay_unseen(tmp_path):
+    out = tmp_path / "config.json"
+    status, said = at_terminal([*CONFIG, "--output", str(out)], lines(*ANSWERS))
+    assert status == 0, said
+    got = json.loads(out.read_text())
+    assert SECRET not in said and "geheim 2" not in said
+    assert got["wifi_password"] == SECRET and got["password"] == " geheim 2 "  # a password may begin with a space
+    assert got["user"] == "me" and got["interval_s"] == 5 and got["sensors"][1]["pin"] == 34
+
+
+def test_enter_keeps_what_is_on_the_board_and_a_dash_puts_back_the_default(flashed):
+    board = flashed("esp32")
+    env = {"UMQTT_WIFI_SSID": "net", "UMQTT_WIFI_PASSWORD": SECRET, "UMQTT_BROKER": "b", "UMQTT_USER": "me",
+           "UMQTT_PASSWORD": "x", "UMQTT_INTERVAL_S": "9"}  # fmt: skip
+    assert tool("config", "--port", board.port, env=env).returncode == 0
+    before = json.loads(mpremote(board, "fs", "cat", ":config.json").stdout)
+    answers = lines("", "", "", "", "-", "-", "", "", "-", "")
+    status, said = at_terminal([*CONFIG, "--port", board.port], answers)
+    assert status == 0 and "its password (empty: open network) [unchanged]" in said, said
+    after = json.loads(mpremote(board, "fs", "cat", ":config.json").stdout)
+    for key in ("user", "password", "interval_s"):
+        del before[key]
+    assert after == before
+
+
+def test_a_wrong_answer_is_asked_again(tmp_path):
+    out = tmp_path / "config.json"
+    (tmp_path / "ca.txt").write_text("hello")
+    answers = lines("net", "kurz", "b", "many", "0", "", "", "perhaps", "yes", "", "", "dht22:room:x", "internal",
+                    str(tmp_path / "ca.txt"), "")  # fmt: skip
+    again = lines("", SECRET, *[""] * 9)  # the password was too short: the questions come once more
+    status, said = at_terminal([*CONFIG, "--output", str(out)], answers + again)
+    assert status == 0, said
+    for words in ("port is a number, not 'many'", "tls is true or false", "the pin is a number", "is no certificate",
+                  "Once more:"):  # fmt: skip
+        assert words in said, said
+    got = json.loads(out.read_text())
+    assert got["wifi_password"] == SECRET and got["port"] == 0 and got["tls"] is True and "tls_ca" not in got
+
+
+def test_a_wrong_key_that_nobody_asks_for_ends_it(tmp_path):
+    status, said = at_terminal([*CONFIG, "--output", str(tmp_path / "c")], lines(*ANSWERS), env={"UMQTT_QOS": "7"})
+    assert status == 1 and "qos is 7" in said and not (tmp_path / "c").exists()
+
+
+def test_ctrl_c_and_ctrl_d_at_a_question_write_nothing(tmp_path):
+    for key in "\x03\x04":
+        status, said = at_terminal([*CONFIG, "--output", str(tmp_path / "c")], ["net\n", key])
+        assert status == 130 and "interrupted" in said and "Traceback" not in said, said
+        assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize("at", [" with 4 MiB", "Configuring flash size"])
+def test_ctrl_c_while_flashing_is_told_and_the_next_run_mends_it(boards, tmp_path, at):
+    standin.build("esp32", tmp_path / "image.bin", code_b=1 << 20)
+    board = boards("esp32")
+    flash = [sys.executable, str(ROOT / "tools" / "flash.py"), "--port", board.port]
+    flash += ["--firmware", str(tmp_path / "image.bin")]
+    status, said = at_terminal(flash, ctrl_c_at=at)
+    assert status == 130 and "interrupted; running it again mends" in said and "Traceback" not in said, said
+    status, said = at_terminal(flash)
+    assert status == 0 and "Hash of data verified" in said and "(100 %)" in said, said
+    assert mpremote(board, "eval", "6*7").stdout.strip() == "42"
+
+
+def test_ctrl_c_while_deploying_is_told_and_the_next_run_mends_it(flashed):
+    for chip, at in (("esp8266", "ROM partition:  34 %"), ("esp32", "[ 3/30] 100 %")):
+        board = flashed(chip, name=chip)
+        deploy = [sys.executable, str(ROOT / "tools" / "deploy.py"), "--port", board.port]
+        status, said = at_terminal(deploy, ctrl_c_at=at)
+        assert status == 130 and "interrupted; running it again mends" in said and "Traceback" not in said, said
+        status, said = at_terminal(deploy)
+        assert status == 0 and "/lib/umqtt; " in said, said
