@@ -54,7 +54,7 @@ class MQTTClient(Engine):
         self.timeout_ms = timeout_ms
         self.redial = reconnect  # umqtt.robust has a method of that name
         self.store = store
-        self.will = self.cb = self.view = self.sock = self._own = self.read = self.write = self.poller = self.addr = None
+        self.will = self.cb = self.view = self.sock = self.read = self.write = self.poller = self.addr = None
         self.resub = False  # the subscriptions are to be made again
         self.busy = False  # inside a callback: calls stage and return
         # the topic checked last, as given and as bytes; self: none. A subclass's own `topic` is another
@@ -144,7 +144,7 @@ class MQTTClient(Engine):
 
     def _adopt(self, sock):
         # a connected stream that does not block
-        self.sock = self._own = sock
+        self.sock = sock
         self.read = sock.readinto
         self.write = sock.write
         self.poller = transport.select.poll()
@@ -418,10 +418,10 @@ class MQTTClient(Engine):
         except OSError as e:
             self.fail(e)
 
-    def again(self, writing):
-        """The engine's, after an exception: once more, which works now, or tells what that was."""
+    def again(self, x):
+        """The engine's, after an exception of write (x) or read: once more, which works now, or tells what that was."""
         try:
-            if writing:
+            if x:
                 return self.write(self.tx_ob, self.tx_off, self.tx_n)
             return self.read(self.rbuf, self.need)
         except Exception as e:

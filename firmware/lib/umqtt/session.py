@@ -42,7 +42,6 @@ listed is a VIOLATION and changes nothing. A slot that was never sent answers as
 
 from micropython import const
 
-_len = len
 
 _HELD = const(20)  # what Mosquitto leaves unacknowledged; more are taken too, but that allocates
 
@@ -92,7 +91,7 @@ class Session:
         """Take a slot for a packet that begins with b0; its id is new unless given (replay from a store), its topic
         and payload are up to the caller. Returns the slot, None when all are taken."""
         i = self.inflight
-        if i == _len(self.slots):
+        if i == len(self.slots):
             return None
         if not pid:
             pid = self.pid % 65535 + 1
@@ -139,7 +138,7 @@ class Session:
             return _VIOLATION
         if was >= _SUBSCRIBE:
             m = m[_TOPIC]
-            if x and (_len(x) != _len(m) or x.strip(b"\0\1\2\x80")):
+            if x and (len(x) != len(m) or x.strip(b"\0\1\2\x80")):
                 return _VIOLATION
             m.append(x)
             self.acked = m

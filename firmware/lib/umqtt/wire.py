@@ -3,8 +3,6 @@
 Imports nothing of ours.
 """
 
-_len = len  # a builtin is found last in a linear table; a module global costs a third of it
-
 
 class MQTTException(Exception):
     """The broker said no: args are (code, reason in words). CONNACK codes 1 to 5 [3.2.2.3], 0x80 from a SUBACK
@@ -21,7 +19,7 @@ def data(x):
     if isinstance(x, str):
         return x.encode()
     # a view of 16-bit items has fewer of them than bytes
-    if not isinstance(x, (bytes, bytearray, memoryview)) or isinstance(x, memoryview) and _len(bytes(x[:1])) > 1:
+    if not isinstance(x, (bytes, bytearray, memoryview)) or isinstance(x, memoryview) and len(bytes(x[:1])) > 1:
         raise ValueError("bytes or str needed")
     return x
 
@@ -33,22 +31,22 @@ def text(x, n=0):
     text, empty too (ids, names); 3 any bytes. But for 3 it must be UTF-8 without U+0000. Raises ValueError.
     """
     x = data(x)
-    if _len(x) > 65535:
+    if len(x) > 65535:
         raise ValueError("over 65535 B")
     if n < 3:
         try:
             s = str(x, "utf-8")
         except UnicodeError:  # a ValueError, but without words
-            raise ValueError("not UTF-8")
+            raise ValueError("no UTF-8 text")
         if "\0" in s or not (s or n > 1):
             raise ValueError("empty or U+0000")
         last = ""
         for level in s.split("/"):
             # nothing may follow #, and a wildcard is a level of its own
-            if n < 2 and (last == "#" or ("+" in level or "#" in level) and (not n or _len(level) > 1)):
+            if n < 2 and (last == "#" or ("+" in level or "#" in level) and (not n or len(level) > 1)):
                 raise ValueError("wrong wildcard")
             last = level
-    n = _len(x)
+    n = len(x)
     return bytes((n >> 8, n & 255)) + x
 
 
@@ -69,7 +67,7 @@ def connect(client_id, user, password, keepalive, clean_session, protocol, will)
     if protocol not in (3, 4):
         raise ValueError("protocol: 3, 4")
     out = text(client_id, 2)
-    n = _len(str(out[2:], "utf-8"))
+    n = len(str(out[2:], "utf-8"))
     if protocol < 4 and not 0 < n < 24 or not n and not clean_session:
         raise ValueError("client id: empty needs clean_session, MQTT 3.1 takes 1 to 23 letters")
     if password and not user:
