@@ -8,7 +8,7 @@ Steady state allocates nothing: bytes topics and payloads, `set_view` for receiv
 
 import sys
 from random import getrandbits
-from time import ticks_add, ticks_diff, ticks_ms
+from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
 
@@ -209,9 +209,9 @@ class MQTTClient(Engine):
         if qos:
             return self._slot(wait, timeout_ms)
         self._flush(topic)
+        topic[3] = b""  # not to be kept alive
         if self.tx_n and not self.busy:
             self._drain(timeout_ms)
-        topic[3] = b""  # not to be kept alive
         return 0
 
     def _end(self, timeout_ms):
@@ -257,15 +257,10 @@ class MQTTClient(Engine):
             raise transport.error("ENOBUFS", "send buffer full: publish outside the callback")
 
     def _drain(self, timeout_ms):
-        self.t_end = self._end(timeout_ms)
-        try:
-            while self.tx_n:
-                self._step(None)
-            if not self.up:
-                raise transport.error("ENOTCONN", "link down")
-        except Exception as x:
-            self._close(x)  # half a packet is out: nothing can follow it
-            raise
+        n = self.connects
+        self._ready(b"", timeout_ms)
+        if n != self.connects:
+            raise transport.error("ENOTCONN", "not connected")  # it was, when the first bytes left
 
     def subscribe(self, topic, qos=0, wait=True, timeout_ms=None):
         """Subscribe to a filter, or to several: [(filter, qos), ...] [3.8]. Made again with its QoS when the broker
@@ -316,7 +311,7 @@ class MQTTClient(Engine):
                 self.answer(0xE0, 0)
                 self._flush()
                 while self.tx_n and not self.busy and ticks_diff(self.t_end, ticks_ms()) > 0:
-                    self._wait(ticks_diff(self.t_end, ticks_ms()), _POLLOUT)
+                    sleep_ms(1)
                     self._flush()
         except (OSError, MQTTException):
             pass
@@ -329,8 +324,9 @@ class MQTTClient(Engine):
         """Send a PINGREQ now; its PINGRESP is then expected within half the keep-alive. Raises OSError."""
         if not self.up:
             raise transport.error("ENOTCONN", "not connected")
-        self.now = ticks_ms()
-        self.want_ping()
+        if not self.pinging:
+            self.pinging = 1
+            self.t_ping = ticks_ms()
         self._flush()
 
     def poll(self, ms=0):
@@ -351,7 +347,10 @@ class MQTTClient(Engine):
         if ms is None:
             ms = ticks_diff(self.t_end, ticks_ms())
             if ms <= 0:
-                raise transport.error("ETIMEDOUT", "no answer in time")
+                ms = transport.error("ETIMEDOUT", "no answer in time")
+                if self.tx_n:
+                    self.fail(ms)  # half a packet is out, or nothing leaves: that is a dead link
+                raise ms
             if self.redial and self.wanted:
                 return self.redial.turn(self, ms, ms)
         if self.sock is None or self.busy:
@@ -392,15 +391,15 @@ class MQTTClient(Engine):
                 self._flush()
             if not ms or was and not self.tx_n:
                 return 0  # what had to leave has left: who waited for that must not wait for a packet
-            self._wait(k if k < ms else ms, _POLLIN | _POLLOUT if self.tx_n else _POLLIN)
+            if k < ms:
+                ms = k
+            k = _POLLIN | _POLLOUT if self.tx_n else _POLLIN
+            if k != self.mask:  # modify allocates
+                self.mask = k
+                self.poller.modify(self.sock, k)
+            for k in self.poller.ipoll(ms):
+                pass
             ms = 0
-
-    def _wait(self, ms, mask):
-        if mask != self.mask:  # modify allocates
-            self.mask = mask
-            self.poller.modify(self.sock, mask)
-        for _ in self.poller.ipoll(ms):
-            pass
 
     def _flush(self, slot=None):
         # write what is staged, the packet of `slot` behind it, and what can be; once what must be remembered is

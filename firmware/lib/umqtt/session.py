@@ -124,7 +124,7 @@ class Session:
         if b0 == _PUBREL:
             self.held.discard(pid)
             return _PUBCOMP
-        i = self.slot(pid)
+        i = 0 if self.slots[0][_PID] == pid else self.slot(pid)  # one at a time is the rule
         m = self.slots[i]
         was = m[_B0]
         if i < 0 or not was & _SENT:
