@@ -73,7 +73,7 @@ class RtcJournal:
         return BytesIO(self.data) if self.data else f
 
     def append(self, data):
-        """As FileJournal's; blocks for flash only while the file is in use."""
+        """As FileJournal's; blocks for flash only while that is in use."""
         if not self.data:
             return self.file.append(data)
         data = self.data + data

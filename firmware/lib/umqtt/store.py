@@ -25,6 +25,8 @@ from struct import pack, unpack_from
 
 from micropython import const
 
+from umqtt import wire
+
 _HEADER = const(1)
 _SEEN = const(2)
 _PUT = const(3)
@@ -40,12 +42,9 @@ _len = len
 
 def record(out, kind, body):
     """Append a record of `kind` (1..15) with `body` to bytearray `out`. Raises ValueError: over 65535 bytes."""
-    n = _len(body)
-    if n > 65535:
-        raise ValueError("record over 65535 bytes")
-    h = pack(">BH", kind, n)
-    out.extend(h)
-    out.extend(pack(">I", crc32(body, crc32(h))))
+    n = wire.number(_len(body), 65535)
+    h = pack(">BHI", kind, n, 0)
+    out.extend(pack(">BHI", kind, n, crc32(body, crc32(h[:3]))))
     out.extend(body)
 
 
@@ -79,36 +78,28 @@ class FileJournal:
 
     def __init__(self, path, compact_b=128, limit_b=16384):
         self.path = path
-        self.size = -1  # -1: its end is not known, and nothing is appended
         self.full = self.compact_b = compact_b
         self.limit_b = limit_b
 
     def load(self):
         """The journal as an open file; None when there is none. Raises OSError."""
         try:
-            f = open(self.path, "rb")
+            return open(self.path, "rb")
         except OSError as e:
             if e.errno != 2:
                 raise
-            return None
-        self.size = f.seek(0, 2)
-        return f
 
     def append(self, data):
-        """Write `data` behind the rest; it is on flash when this returns. Returns False when it is time to rewrite,
-        as it is after an error. Raises OSError."""
-        n = self.size + _len(data)
-        if self.size < 0 or n > self.full:
-            return False
-        self.size = -1
+        """Write `data` behind the rest; it is on flash when this returns. Returns False when it is time to rewrite.
+        Raises OSError; then its end is not known, and it must be rewritten."""
         with open(self.path, "ab") as f:
+            if f.seek(0, 2) + _len(data) > self.full:
+                return False
             f.write(data)
-        self.size = n
         return True
 
     def rewrite(self, data):
         """Replace all by `data`, at once: a power cut leaves the old or the new. Raises OSError; then the old stays."""
-        self.size = -1
         n = _len(data)
         if n > self.limit_b:
             raise OSError(28, "store full: %d B, limit %d B" % (n, self.limit_b))
@@ -116,7 +107,6 @@ class FileJournal:
         with open(new, "wb") as f:
             f.write(data)
         os.rename(new, self.path)
-        self.size = n
         self.full = min(self.limit_b, self.compact_b if n < self.compact_b else 2 * n)
 
 
@@ -130,9 +120,9 @@ class Store:
 
     def __init__(self, journal):
         self.journal = journal
-        self.buf = bytearray()  # records that wait for sync
+        self.out = bytearray()  # records that wait for sync
         self.must = False  # they are to be on flash before a byte leaves
-        self.anew = True  # a snapshot is to replace the journal
+        self.anew = True  # a snapshot must replace the journal: its end, or what it says, is not to be relied on
         self.cork = False  # the outbox hands over several: one sync for all
         self.place = 0  # the outbox's next number: as it is; `taking`: as the next put() makes it
         self.state = b""
@@ -142,7 +132,7 @@ class Store:
         self.pid = -1
         self.subs = {}
         self.held = set()
-        self.found = found = OrderedDict()  # id: slot as a session's, oldest first
+        self.slots = slots = OrderedDict()  # id: slot as a session's, oldest first
         f = journal.load()
         if f:
             with f:
@@ -167,15 +157,15 @@ class Store:
                             if _len(b) > 2:
                                 self.state = b[3:]
                         elif kind == _PUBREC:
-                            found[pid] = pid, 0x6A, b"", b""
+                            slots[pid] = pid, 0x6A, b"", b""
                         else:
-                            found.pop(pid, None)
+                            slots.pop(pid, None)
                             if kind == _PUT:
                                 self.place = unpack_from(">HIB", b)[1]
                                 if pid:
                                     self.pid = pid
                                     n = 9 + (b[7] << 8 | b[8])
-                                    found[pid] = pid, b[6] | 8, b[7:n], b[n:]
+                                    slots[pid] = pid, b[6] | 8, b[7:n], b[n:]
                 if bad:
                     self.must = True
                     n = f.seek(0, 2)
@@ -192,8 +182,8 @@ class Store:
                     self.report = "journal: %d B of %d B damaged, copy: %s" % (bad, n, name)
                 elif self.gen:
                     self.anew = False
-        self.taking = self.noted = self.place  # noted: what stands in the journal, or in buf
-        self.window = _len(found)  # slots that replay needs
+        self.taking = self.noted = self.place  # noted: what stands in the journal, or in out
+        self.window = _len(slots)  # slots that replay needs
 
     # the client's side
 
@@ -204,13 +194,11 @@ class Store:
         new ids, on flash before the first byte; ids that the other session knew are forgotten. `report` says so.
         """
         self.s = s
-        if isinstance(client_id, str):
-            client_id = client_id.encode()
-        who = crc32(server.encode(), crc32(client_id))
+        who = crc32(wire.data(server), crc32(wire.data(client_id)))
         changed = self.gen and who != self.who
         self.who = who
         n = 0
-        for pid, b0, topic, payload in self.found.values():
+        for pid, b0, topic, payload in self.slots.values():
             if changed:
                 if b0 & 0x40:
                     continue
@@ -229,7 +217,7 @@ class Store:
             s.held.update(self.held)
             if self.pid >= 0:
                 s.pid = self.pid
-        self.found = self.held = None
+        self.slots = self.held = None
         return changed and _len(self.subs) > 0
 
     def rewrite(self):
@@ -248,7 +236,7 @@ class Store:
             else:
                 self.sync()
         except Exception:
-            # its record may stand in buf, but after an error the journal takes no more but a snapshot
+            # its record may stand in out, but after an error the journal takes no more but a snapshot
             self.s.free(self.s.slot(m[0]))
             raise
 
@@ -256,16 +244,16 @@ class Store:
         b = bytearray(pack(">HIB", m[0], self.taking, m[1] & 0x37))
         b.extend(m[2])
         b.extend(m[3])
-        record(self.buf, _PUT, b)
+        record(self.out, _PUT, b)
         self.place = self.noted = self.taking
 
     def acked(self, kind, pid):
         """PUBACK (4), PUBREC (5), PUBREL (6) or PUBCOMP (7) came for `pid`; to be called before the answer leaves."""
         if not _PUT < kind < _SUBSCRIBED or kind == _PUBREC and self.s.slot(pid) < 0:
             return
-        record(self.buf, kind, pack(">H", pid))
+        record(self.out, kind, pack(">H", pid))
         # PUBACK or PUBCOMP lost: the broker gets a repetition and answers it again
-        if kind == _PUBREC or kind == _PUBREL or _len(self.buf) > _LAZY_B:
+        if kind == _PUBREC or kind == _PUBREL or _len(self.out) > _LAZY_B:
             self.must = True
 
     def seen(self, pid, state=None):
@@ -277,12 +265,12 @@ class Store:
             b += b"\1" + self.state
         elif not pid:
             return
-        record(self.buf, _SEEN, b)
+        record(self.out, _SEEN, b)
         self.must = True
 
     def subscribed(self, topic, qos):
         """The broker granted filter `topic` (with its length before it) with `qos`, or, None, forgot it."""
-        record(self.buf, _SUBSCRIBED, bytes((_GONE if qos is None else qos,)) + topic)
+        record(self.out, _SUBSCRIBED, bytes((_GONE if qos is None else qos,)) + topic)
 
     # flash
 
@@ -290,14 +278,16 @@ class Store:
         """Bring what waits to flash. Blocks for a flash write. Raises OSError; then it still waits."""
         if self.place != self.noted:
             self.noted = self.place
-            record(self.buf, _PUT, pack(">HIB", 0, self.place, 0))
+            record(self.out, _PUT, pack(">HIB", 0, self.place, 0))
         s = self.s
-        if s and (self.buf or self.must):
-            if self.anew or not self.journal.append(self.buf):
+        if s and (self.out or self.must):
+            anew = self.anew
+            self.anew = True  # should it fail
+            if anew or not self.journal.append(self.out):
                 must = self.must
-                self.buf = bytearray()
+                self.out = bytearray()
                 self.gen += 1
-                record(self.buf, _HEADER, pack(">IIIH", self.gen, self.who, self.place, s.pid) + self.state)
+                record(self.out, _HEADER, pack(">IIIH", self.gen, self.who, self.place, s.pid) + self.state)
                 for f in self.subs:
                     self.subscribed(f, self.subs[f])
                 for pid in s.held:
@@ -308,9 +298,8 @@ class Store:
                     elif m[1] < 0x40 and m[3] is not None:  # None: a stream, which nobody can repeat
                         self._put(m)
                 self.must = must
-                self.journal.rewrite(self.buf)
-                self.anew = False
-            self.buf = bytearray()
-            self.must = False
+                self.journal.rewrite(self.out)
+            self.out = bytearray()
+            self.anew = self.must = False
 
     close = sync
