@@ -29,7 +29,7 @@ LATEST = 1
 DROP = 255
 
 _MESSAGE = const(15)
-_FORMAT = ">IIIBBH"
+_FORMAT = const(">IIIBBH")
 _INLINE_B = const(128)  # a file of up to so many bytes costs littlefs2 no block of its own
 _FEW = const(8)
 # a clock that is behind this was never set: 2019 where time begins in 2000, 1989 where it begins in 1970
@@ -60,7 +60,6 @@ class Outbox:
         self.bad = -1  # a damaged file: set aside as "bad" when it is used up
         self.counts = None  # topic: messages of a last-n policy that wait; known while it is needed
         self.staged = bytearray()
-        self.first = 0  # the number of the first one staged
         self.stage = None if isinstance(stage, int) else stage
         self.stage_b = self.stage.size_b if self.stage else stage or 0
         if self.stage_b > segment_b:
@@ -70,7 +69,15 @@ class Outbox:
         except OSError as e:
             if e.errno != 17:
                 raise
-        self._list()
+        self.segs = []
+        for name in os.listdir(path):
+            try:
+                if _len(name) == 8:  # not "new", "bad"
+                    self.segs.append(int(name, 16))
+            except ValueError:
+                self.report = "outbox: %s/%s is not ours" % (path, name)
+        self.segs.sort()
+        self.tail = segment_b  # bytes in the last file; segment_b: nothing is appended to it
         self.next = 0
         if self.segs:
             self.next = seg = self.segs[-1]
@@ -85,24 +92,12 @@ class Outbox:
                 if n >= self.next:  # not yet on flash: a reset can come between the write there and the clearing here
                     self._stage(b, n)
 
-    def _list(self):
-        # what files there are; none of them is appended to
-        self.tail = self.segment_b  # bytes in the last file; segment_b: it is closed
-        self.segs = []
-        for name in os.listdir(self.path):
-            try:
-                if _len(name) == 8:  # not "new", "bad"
-                    self.segs.append(int(name, 16))
-            except ValueError:
-                self.report = "outbox: %s/%s is not ours" % (self.path, name)
-        self.segs.sort()
-
     def _name(self, seg):
         return "%s/%08x" % (self.path, seg)
 
     def _stage(self, b, n):
         if not self.staged:
-            self.first = n
+            self.first = n  # the number of the first one staged
         record(self.staged, _MESSAGE, b)
         self.next = n + 1
 
@@ -267,42 +262,39 @@ class Outbox:
     def _squeeze(self):
         # write the files anew without what is useless; but first see whether that frees one
         self._tidy()
+        new = self.path + "/new"
         for dry in (True, False):
             was = self.dropped, self.expired
             self.counts = None
             segs = []
             f = None
             n = self.segment_b
-            try:
-                for b in self._waiting(self.segs):
-                    if self._useless(b):
-                        continue
-                    n += _len(b) + 7
-                    if n > self.segment_b:
-                        if f:
-                            self._renew(f, segs[-1])
-                        n = _len(b) + 7
-                        segs.append(unpack_from(">I", b)[0])
-                        f = None if dry else open(self.path + "/new", "wb")
-                    if f:
-                        r = bytearray()
-                        record(r, _MESSAGE, b)
-                        f.write(r)
-                if dry:
-                    self.dropped, self.expired = was
-                    if _len(segs) >= _len(self.segs):
-                        break
+            for b in self._waiting(self.segs):
+                if self._useless(b):
                     continue
+                n += _len(b) + 7
+                if n > self.segment_b:
+                    n = _len(b) + 7
+                    if f:
+                        f.close()
+                        os.rename(new, self._name(segs[-1]))
+                    f = None if dry else open(new, "wb")
+                    segs.append(unpack_from(">I", b)[0])
                 if f:
-                    self._renew(f, segs[-1])
-                for seg in self.segs:
-                    if seg not in segs:
-                        os.remove(self._name(seg))
-            finally:
-                self.counts = None
-                if not dry:
-                    self._list()  # also when power or flash failed before the old ones were gone
-
-    def _renew(self, f, seg):
-        f.close()
-        os.rename(self.path + "/new", self._name(seg))
+                    r = bytearray()
+                    record(r, _MESSAGE, b)
+                    f.write(r)
+            self.counts = None
+            if dry:
+                self.dropped, self.expired = was
+                if _len(segs) >= _len(self.segs):
+                    return
+        if f:
+            f.close()
+            os.rename(new, self._name(segs[-1]))
+        old = self.segs
+        self.segs = segs
+        self.tail = self.segment_b
+        for seg in old:
+            if seg not in segs:
+                os.remove(self._name(seg))

@@ -15,9 +15,6 @@ from umqtt.wire import MQTTException
 _STABLE_MS = const(10000)
 _UP = const(-1)
 
-_len = len
-
-
 class Reconnect:
     """first_ms: the first pause is 0..first_ms at random, the next 0..2 * first_ms, to at most cap_ms (also the pause
     after a refusal).
@@ -53,7 +50,7 @@ class Reconnect:
             if client.up:
                 return client._step(ms)
             if self.brokers:
-                client.server, client.port = brokers[self.turns % _len(brokers)]
+                client.server, client.port = brokers[self.turns % len(brokers)]
             client.connect(min(client.timeout_ms, client.timeout_ms if timeout_ms is None else timeout_ms))
             self.ms = _UP
             self.since = ticks_ms()
@@ -68,11 +65,11 @@ class Reconnect:
                 elif self.short > 2:
                     client.error += "; closed again and again: has another device this client id?"
             self.turns += 1
-            n = self.turns // _len(brokers) - 1  # rounds that failed before this one
+            n = self.turns // len(brokers) - 1  # rounds that failed before this one
             self.ms = 0
             if isinstance(e, MQTTException) and e.args[0] in (1, 2, 4, 5):
                 self.ms = self.cap_ms  # asking again will not help
-            elif self.turns % _len(brokers) == 0:
+            elif self.turns % len(brokers) == 0:
                 self.ms = getrandbits(30) % (min(self.cap_ms, self.first_ms << min(n, 20)) + 1)
             self.since = now
         if self.on_state:

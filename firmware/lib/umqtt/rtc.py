@@ -11,7 +11,6 @@ from binascii import crc32
 from io import BytesIO
 from struct import pack, unpack_from
 
-_len = len
 
 
 class Region:
@@ -51,46 +50,44 @@ class RtcJournal:
     """A journal in Region `region`; while what is live does not fit, in FileJournal `file`. The newer one counts."""
 
     def __init__(self, region, file):
-        self.region = region
+        self.region = region  # empty: the file counts, if there is one
         self.file = file
         self.path = file.path  # a region is whole or empty: what is damaged is the file
-        self.data = b""  # what the region holds; b"": the file counts, if there is one
         self.left = False  # there is a file
 
     def load(self):
         """The journal as something to read from, None when there is none. Raises OSError."""
         f = self.file.load()
+        m = self.region.read()
         self.left = f is not None
-        self.data = m = self.region.read()
         if f and m:
             # both begin with a header of 7 bytes, then the generation
             f.seek(0)
             h = f.read(11)
-            if _len(h) < 11 or unpack_from(">I", h, 7) < unpack_from(">I", m, 7):
-                f.close()
+            if len(h) == 11 and unpack_from(">I", h, 7) > unpack_from(">I", m, 7):
+                m = b""
+                self.region.write(m)
             else:
-                self.data = b""
-        return BytesIO(self.data) if self.data else f
+                f.close()
+        return BytesIO(m) if m else f
 
     def append(self, data):
         """As FileJournal's; blocks for flash only while that is in use."""
-        if not self.data:
+        m = self.region.read()
+        if not m:
             return self.file.append(data)
-        data = self.data + data
-        if _len(data) > self.region.size_b:
+        if len(m) + len(data) > self.region.size_b:
             return False
-        self.region.write(data)
-        self.data = data
+        self.region.write(m + data)
         return True
 
     def rewrite(self, data):
         """As FileJournal's: into the region when it fits, then the file goes."""
-        if _len(data) > self.region.size_b:
+        if len(data) > self.region.size_b:
             self.file.rewrite(data)
             self.left = True
             data = b""
         self.region.write(data)
-        self.data = bytes(data)
         if data and self.left:  # else the next power cut would bring back what it says
             os.remove(self.path)
             self.left = False

@@ -24,23 +24,22 @@ def wrap(ssl, sock, host):
 
 
 def words(e):
-    """What the exception of a TLS stream means and what to check."""
-    means = str(e).strip()
-    # mbedtls's number, or what it says of a certificate
-    s = "closed" if e.args and e.args[0] in (-32, 32, 104) else str(e.args)
+    """What the exception of a TLS stream says, and what to check."""
+    s = str(e).strip()
+    if e.args and e.args[0] in (-32, 32, 104):
+        s += " closed by the broker"
+    # words of mbedtls or its numbers, and what to check
     signs = (
-        "future|the certificate is not valid yet: check its dates and the clock|"
-        "expired|the certificate has expired, or the clock is wrong|"
-        "CN|the certificate is for another host name|"
-        "signed by|the certificate is not signed by the given CA|"
-        "revoked|the certificate has been revoked|"
-        "-30336|CERT_REQUIRED, but no CA was given (load_verify_locations)|"
+        "validity|check its dates and the clock|"
+        "CN|connect to the host name that it was made for|"
+        "-30336|no CA was given (load_verify_locations)|"
         "-30592|refused by the broker: a client certificate, or other TLS versions?|"
-        "closed|closed by the broker: a client certificate, or no TLS at this port?"
+        "closed|a client certificate, or no TLS at this port?"
     ).split("|")
     if gmtime()[0] < 2024:
         signs[1] = "the clock is not set, so no certificate is valid yet: set it (ntptime) first"
-    for i in range(0, 16, 2):
+    for i in range(0, 10, 2):
         if signs[i] in s:
-            means = signs[i + 1]
-    return "TLS: " + means
+            s += ": " + signs[i + 1]
+            break
+    return "TLS: " + s
