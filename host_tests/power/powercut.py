@@ -50,10 +50,9 @@ def no_place():
     put = Store.put
 
     def f(self, m, later=False):
-        taking = self.taking
-        self.taking = self.place
-        put(self, m, later)
-        self.place = self.taking = self.noted = taking
+        place, self.cork = self.cork, self.place
+        put(self, m, True)
+        self.place = self.cork = place
 
     Store.put = f
 

@@ -135,7 +135,7 @@ class Outbox:
         b.extend(topic)
         b.extend(payload)
         if _len(b) + 7 > self.segment_b:
-            raise ValueError("message of %d B is larger than segment_b" % _len(b))
+            raise ValueError("message of %d B, segment_b is less" % _len(b))
         at = _len(self.staged)
         self._stage(b, n)
         if _len(self.staged) > self.stage_b:
@@ -184,26 +184,26 @@ class Outbox:
         if not self.waiting or client.inflight == _len(client.slots) or not client.isconnected():
             return 0
         st = self.store
+        place = st.place
         done = 0
         waiting = self._waiting(self.segs + [-1])
-        st.cork = True
         try:
             for b in waiting:
                 n, taken, expire_s, b0, keep, k = unpack_from(_FORMAT, b)
                 topic = b[16 : 16 + k]
                 if not self._useless(b):
-                    if b0 & 6:
-                        st.taking = n + 1  # noted in the record that makes the message the client's
+                    st.cork = n + 1  # noted in the record that makes the message the client's
                     if client.publish(topic, b[16 + k :], b0 & 1 == 1, b0 >> 1 & 3, False) is None:
                         break
                     done += 1
                     if keep and self.counts:
                         self.counts[topic] -= 1
-                st.place = st.taking = n + 1
+                place = n + 1
         finally:
             waiting.close()
-            st.cork = False
-            st.taking = st.place
+            st.cork = 0
+            if place > st.place:  # passed over, or sent in QoS 0
+                st.note([0, 0, b"", b""], place)
         self._tidy()
         return done
 

@@ -123,8 +123,8 @@ class Store:
         self.out = bytearray()  # records that wait for sync
         self.must = False  # they are to be on flash before a byte leaves
         self.anew = True  # a snapshot must replace the journal: its end, or what it says, is not to be relied on
-        self.cork = False  # the outbox hands over several: one sync for all
-        self.place = 0  # the outbox's next number: as it is; `taking`: as the next put() makes it
+        self.place = 0  # the outbox's next number
+        self.cork = 0  # while the outbox hands over, one sync for all: `place` as the next put() makes it
         self.state = b""
         self.report = ""
         self.s = None
@@ -182,7 +182,6 @@ class Store:
                     self.report = "journal: %d B of %d B damaged, copy: %s" % (bad, n, name)
                 elif self.gen:
                     self.anew = False
-        self.taking = self.noted = self.place  # noted: what stands in the journal, or in out
         self.window = _len(slots)  # slots that replay needs
 
     # the client's side
@@ -230,7 +229,7 @@ class Store:
         then with the next sync. Refused, and the slot given back, with OSError: store full, flash broken; ValueError:
         over 65 kB."""
         try:
-            self._put(m)
+            self.note(m, self.cork or self.place)
             if later or self.cork:
                 self.must = True
             else:
@@ -240,12 +239,14 @@ class Store:
             self.s.free(self.s.slot(m[0]))
             raise
 
-    def _put(self, m):
-        b = bytearray(pack(">HIB", m[0], self.taking, m[1] & 0x37))
+    def note(self, m, place):
+        """Let a record of slot m wait for sync(); with id 0 it says no more than that the outbox was handed over up to
+        `place`."""
+        b = bytearray(pack(">HIB", m[0], place, m[1] & 0x37))
         b.extend(m[2])
         b.extend(m[3])
         record(self.out, _PUT, b)
-        self.place = self.noted = self.taking
+        self.place = place
 
     def acked(self, kind, pid):
         """PUBACK (4), PUBREC (5), PUBREL (6) or PUBCOMP (7) came for `pid`; to be called before the answer leaves."""
@@ -276,9 +277,6 @@ class Store:
 
     def sync(self):
         """Bring what waits to flash. Blocks for a flash write. Raises OSError; then it still waits."""
-        if self.place != self.noted:
-            self.noted = self.place
-            record(self.out, _PUT, pack(">HIB", 0, self.place, 0))
         s = self.s
         if s and (self.out or self.must):
             anew = self.anew
@@ -296,7 +294,7 @@ class Store:
                     if m[1] & 0x40:
                         self.acked(_PUBREC, m[0])
                     elif m[1] < 0x40 and m[3] is not None:  # None: a stream, which nobody can repeat
-                        self._put(m)
+                        self.note(m, self.place)
                 self.must = must
                 self.journal.rewrite(self.out)
             self.out = bytearray()
