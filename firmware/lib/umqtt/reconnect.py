@@ -15,6 +15,7 @@ from umqtt.wire import MQTTException
 _STABLE_MS = const(10000)
 _UP = const(-1)
 
+
 class Reconnect:
     """first_ms: the first pause is 0..first_ms at random, the next 0..2 * first_ms, to at most cap_ms (also the pause
     after a refusal).
@@ -73,5 +74,5 @@ class Reconnect:
                 self.ms = getrandbits(30) % (min(self.cap_ms, self.first_ms << min(n, 20)) + 1)
             self.since = now
         if self.on_state:
-            self.on_state(client.up, "" if client.up else client.error)
+            self.on_state(client.up > 0, "" if client.up else client.error)
         return 0
