@@ -14,6 +14,7 @@ from umqtt.wire import MQTTException
 
 _STABLE_MS = const(10000)
 _UP = const(-1)
+_NEVER_MS = const(1 << 28)
 
 
 class Reconnect:
@@ -25,7 +26,7 @@ class Reconnect:
     """
 
     def __init__(self, first_ms=1000, cap_ms=120000, brokers=None, on_state=None):
-        if not 0 < first_ms <= cap_ms < 1 << 28:
+        if not 0 < first_ms <= cap_ms < _NEVER_MS:
             raise ValueError("0 < first_ms <= cap_ms < 2**28 needed")
         self.first_ms = first_ms
         self.cap_ms = cap_ms
@@ -36,7 +37,7 @@ class Reconnect:
         self.ms = 0  # the pause, or _UP
         self.since = ticks_ms()  # when the pause, or the connection, began
 
-    def turn(self, client, ms, timeout_ms=None):
+    def turn(self, client, ms, timeout_ms=_NEVER_MS):
         """client's poll(ms); connects first when it is time to: that takes up to the client's timeout_ms, and up to
         the one given."""
         brokers = self.brokers or (None,)
@@ -52,7 +53,7 @@ class Reconnect:
                 return client._step(ms)
             if self.brokers:
                 client.server, client.port = brokers[self.turns % len(brokers)]
-            client.connect(min(client.timeout_ms, client.timeout_ms if timeout_ms is None else timeout_ms))
+            client.connect(min(client.timeout_ms, timeout_ms))
             self.ms = _UP
             self.since = ticks_ms()
         except (OSError, MQTTException) as e:

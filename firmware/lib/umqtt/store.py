@@ -92,9 +92,10 @@ class FileJournal:
     def append(self, data):
         """Write `data` behind the rest; it is on flash when this returns. Returns False when it is time to rewrite.
         Raises OSError; then its end is not known, and it must be rewritten."""
+        # not f.seek(0, 2): opening it to write is a write
+        if os.stat(self.path)[6] + _len(data) > self.full:
+            return False
         with open(self.path, "ab") as f:
-            if f.seek(0, 2) + _len(data) > self.full:
-                return False
             f.write(data)
         return True
 
