@@ -289,12 +289,13 @@ class Outbox:
                 self.dropped, self.expired = was
                 if _len(segs) >= _len(self.segs):
                     return
-        if f:
-            f.close()
-            os.rename(new, self._name(segs[-1]))
-        old = self.segs
-        self.segs = segs
-        self.tail = self.segment_b
-        for seg in old:
-            if seg not in segs:
-                os.remove(self._name(seg))
+                continue
+            if f:
+                f.close()
+                os.rename(new, self._name(segs[-1]))
+            old = self.segs
+            self.segs = segs
+            self.tail = self.segment_b
+            for seg in old:
+                if seg not in segs:
+                    os.remove(self._name(seg))

@@ -40,7 +40,6 @@ class Reconnect:
     def turn(self, client, ms, timeout_ms=_NEVER_MS):
         """client's poll(ms); connects first when it is time to: that takes up to the client's timeout_ms, and up to
         the one given."""
-        brokers = self.brokers or (None,)
         if not client.up:
             if not client.wanted:
                 return client._step(ms)  # raises: not connected
@@ -52,7 +51,7 @@ class Reconnect:
             if client.up:
                 return client._step(ms)
             if self.brokers:
-                client.server, client.port = brokers[self.turns % len(brokers)]
+                client.server, client.port = self.brokers[self.turns % len(self.brokers)]
             client.connect(min(client.timeout_ms, timeout_ms))
             self.ms = _UP
             self.since = ticks_ms()
@@ -67,12 +66,12 @@ class Reconnect:
                 elif self.short > 2:
                     client.error += "; closed again and again: has another device this client id?"
             self.turns += 1
-            n = self.turns // len(brokers) - 1  # rounds that failed before this one
+            n = len(self.brokers or (None,))
             self.ms = 0
             if isinstance(e, MQTTException) and e.args[0] in (1, 2, 4, 5):
                 self.ms = self.cap_ms  # asking again will not help
-            elif self.turns % len(brokers) == 0:
-                self.ms = getrandbits(30) % (min(self.cap_ms, self.first_ms << min(n, 20)) + 1)
+            elif self.turns % n == 0:
+                self.ms = getrandbits(30) % (min(self.cap_ms, self.first_ms << min(self.turns // n - 1, 20)) + 1)
             self.since = now
         if self.on_state:
             self.on_state(client.up > 0, "" if client.up else client.error)

@@ -12,7 +12,6 @@ from io import BytesIO
 from struct import pack, unpack_from
 
 
-
 class Region:
     """size_b bytes from `at` on of `memory`, machine.RTC().memory: f() returns all of it, f(bytes) replaces it.
 

@@ -31,7 +31,7 @@ def words(e):
     # words of mbedtls or its numbers, and what to check
     signs = (
         "validity|check its dates and the clock|"
-        "CN|connect to the host name that it was made for|"
+        "CN|it is for another host name|"
         "-30336|no CA was given (load_verify_locations)|"
         "-30592|refused by the broker: a client certificate, or other TLS versions?|"
         "closed|a client certificate, or no TLS at this port?"
