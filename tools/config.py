@@ -253,7 +253,11 @@ def write_to_board(transport: SerialTransport, config: Dict[str, Any], ca: Optio
     if ca:
         files["/" + config["tls_ca"]] = ca
     for path, data in files.items():
-        transport.fs_writefile(path + ".new", data, 512)
+        try:
+            transport.fs_writefile(path + ".new", data, 512)
+        except OSError:  # full: half of it would take the room that is left
+            transport.fs_rmfile(path + ".new")
+            raise
         transport.exec("import os\nos.rename(%r, %r)" % (path + ".new", path))
 
 

@@ -11,8 +11,10 @@ from typing import List, Optional, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mpremote.transport import TransportExecError
+
 from tools.deploy import Found
-from tools.ports import choose, repl, run_tool
+from tools.ports import ToolError, choose, in_words, repl, run_tool
 
 # In an order in which each module's own imports are there before it.
 MODULES = ("umqtt.wire", "umqtt.session", "umqtt.engine", "umqtt.transport", "umqtt.client", "umqtt.simple")
@@ -31,7 +33,10 @@ def measure(port: str) -> Tuple[int, List[Tuple[str, int]]]:
     """(free heap after boot.py, [(module, bytes of heap)]). Stops the program and starts it again. Raises ToolError."""
     with repl(port) as transport:
         free_b = Found(transport).free_b
-        rows = [(name, int(transport.exec(_MEASURE % name))) for name in MODULES]
+        try:
+            rows = [(name, int(transport.exec(_MEASURE % name))) for name in MODULES]
+        except TransportExecError as e:
+            raise ToolError(in_words(port, e) + ". Is the firmware there (`make deploy`)?") from None
         transport.exit_raw_repl()
         transport.serial.write(b"\x04")
     return free_b, rows

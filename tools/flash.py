@@ -251,7 +251,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 
     if a.board and a.board not in CHIPS:
         raise ToolError("BOARD is one of %s" % ", ".join(CHIPS), 2)
-    is_file = bool(a.firmware) and ("/" in a.firmware or a.firmware.endswith(".bin"))
+    is_file = "/" in a.firmware or a.firmware.endswith(".bin") or Path(a.firmware).is_file()
     if is_file and not Path(a.firmware).is_file():
         raise ToolError("there is no file %s" % a.firmware, 2)
     tool = Esptool(choose(a.port), a.baud, a.python)

@@ -144,13 +144,15 @@ def test_files_are_kept_when_asked_for(flashed, images):
     assert "mine" not in mpremote(board, "fs", "ls").stdout
 
 
-def test_ports_that_are_none_are_told_in_words(tmp_path, images):
+def test_ports_and_files_that_are_none_are_told_in_words(boards, tmp_path, images):
     flash = functools.partial(tool, "flash", "--firmware", str(images["esp32"]), "--port")
     done = flash(str(tmp_path / "nothing"))
     assert done.returncode == 2 and "there is no port" in done.stdout
     (tmp_path / "file").write_text("")
     done = flash(str(tmp_path / "file"))
     assert done.returncode == 2 and "is not a serial port" in done.stdout
+    done = tool("flash", "--firmware", "README.md", "--port", boards("esp32").port)
+    assert done.returncode == 1 and "no image for an ESP chip" in done.stdout, done.stdout
     done = tool("flash", "--firmware", str(tmp_path / "x.bin"), "--port", "/dev/null")
     assert done.returncode == 2 and "there is no file" in done.stdout
     for name in ("flash", "deploy", "config", "logs", "image", "mip"):
