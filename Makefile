@@ -142,7 +142,7 @@ config: .venv/stamp  ## ask for WiFi, broker and sensors and write config.json t
 	@exec $(PY) tools/config.py $(ARGS)
 
 .PHONY: deploy
-deploy: .venv/stamp  ## copy the firmware to the board at PORT and prove there that readings arrive
+deploy: .venv/stamp  ## put the firmware onto the board at PORT and prove there that readings arrive; ROMFS=0 as files, ROMFS=1 into its ROM
 	@exec $(PY) tools/deploy.py $(ARGS)
 
 .PHONY: image
