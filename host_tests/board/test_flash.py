@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import types
 
 import pytest
 from conftest import ROOT, mpremote, run, tool
@@ -251,3 +252,22 @@ def test_a_release_is_fetched_checked_and_kept(site, images, tmp_path):
     with pytest.raises(ToolError, match="cannot fetch"):
         fetch(chip, "1.24.1", 0, site, "", tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_the_port_is_found_when_there_is_one_board(monkeypatch):
+    from tools import ports
+
+    def plugged(*rows):
+        monkeypatch.setattr(ports, "comports", lambda: [types.SimpleNamespace(device=d, vid=v) for d, v in rows])
+
+    plugged(("/dev/ttyUSB0", 0x10C4), ("/dev/ttyS0", None), ("/dev/ttyACM3", 0x1234))
+    assert ports.choose("") == "/dev/ttyUSB0"
+    plugged(("/dev/ttyUSB1", 0x1A86), ("/dev/ttyUSB0", 0x10C4))
+    with pytest.raises(ToolError, match="several boards: /dev/ttyUSB0, /dev/ttyUSB1") as caught:
+        ports.choose("")
+    assert caught.value.status == 2
+    with pytest.raises(ToolError, match="no port /dev/ttyNO. There is /dev/ttyUSB0, /dev/ttyUSB1"):
+        ports.choose("/dev/ttyNO")
+    plugged(("/dev/ttyS0", None))
+    with pytest.raises(ToolError, match="no board found.*make board"):
+        ports.choose("")
