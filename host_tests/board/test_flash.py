@@ -159,6 +159,7 @@ def test_ports_and_files_that_are_none_are_told_in_words(boards, tmp_path, image
     for name in ("flash", "deploy", "config", "logs", "image", "mip"):
         done = tool(name, "--help")
         assert done.returncode == 0 and len(done.stdout) > 300
+        assert "usage: make %s" % name in done.stdout and "Exit status: 0" in done.stdout
 
 
 def test_a_port_without_permission_names_the_group(boards):
