@@ -69,7 +69,7 @@ test-budget: $(READY)  ## sizes, heap and frames within tools/budgets.json; stea
 
 .PHONY: size
 size: $(READY)  ## bytes, heap and frames of each module; CHECK=1 fails when a budget is passed, DOCS=1 writes docs/size.md, PORT= measures on a board
-	@$(if $(PORT),exec $(PY) tools/device_size.py,true)
+	@$(if $(PORT),exec $(PY) tools/device_size.py $(ARGS),true)
 	@$(if $(PORT),true ||) $(PY) tools/size.py $(if $(CHECK),--check) $(if $(DOCS),--docs)
 
 .PHONY: bench
@@ -142,7 +142,7 @@ config: .venv/stamp  ## ask for WiFi, broker and sensors and write config.json t
 	@exec $(PY) tools/config.py $(ARGS)
 
 .PHONY: deploy
-deploy: .venv/stamp  ## copy the firmware to the board at PORT and prove there that readings arrive
+deploy: .venv/stamp  ## put the firmware onto the board at PORT and prove there that readings arrive; ROMFS=0 as files, ROMFS=1 into its ROM
 	@exec $(PY) tools/deploy.py $(ARGS)
 
 .PHONY: image

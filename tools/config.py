@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mpremote.transport import TransportError
 from mpremote.transport_serial import SerialTransport
 
-from tools.ports import GONE, ToolError, choose, in_words, repl, run_tool
+from tools.ports import GONE, ToolError, choose, in_words, parser, repl, run_tool
 
 ROOT = Path(__file__).resolve().parents[1]
 SECRETS = ("wifi_password", "password")
@@ -253,7 +253,11 @@ def write_to_board(transport: SerialTransport, config: Dict[str, Any], ca: Optio
     if ca:
         files["/" + config["tls_ca"]] = ca
     for path, data in files.items():
-        transport.fs_writefile(path + ".new", data, 512)
+        try:
+            transport.fs_writefile(path + ".new", data, 512)
+        except OSError:  # full: half of it would take the room that is left
+            transport.fs_rmfile(path + ".new")
+            raise
         transport.exec("import os\nos.rename(%r, %r)" % (path + ".new", path))
 
 
@@ -326,13 +330,13 @@ def collect(a: argparse.Namespace, before: Dict[str, Any]) -> Tuple[Dict[str, An
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    p = argparse.ArgumentParser(
-        prog="make config",
-        description="Write config.json to the board: WiFi, broker, sensors. Asks at a terminal; scripts give --file or"
+    p = parser(
+        "config",
+        "Write config.json to the board: WiFi, broker, sensors. Asks at a terminal; scripts give --file or"
         " environment variables named UMQTT_ and the key (UMQTT_WIFI_SSID, UMQTT_PASSWORD, UMQTT_SENSORS ...), which"
         " keeps passwords out of the list of processes. What is on the board already stays where nothing new is given.",
+        "PORT",
     )
-    p.add_argument("--port", default=os.environ.get("PORT", ""), help="default: the only board that is plugged in")
     p.add_argument("--file", default="", help="JSON with any of the keys; see firmware/config.example.json")
     p.add_argument("--ca", default="", help="certificate of the CA that signed the broker's (PEM or DER); turns TLS on")
     p.add_argument("--output", default="", metavar="FILE",

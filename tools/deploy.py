@@ -4,7 +4,6 @@ Exit status: 0 the firmware runs, and its first readings reached the broker when
 1 something is wrong, in words; 2 wrong arguments, no board.
 """
 
-import argparse
 import ast
 import functools
 import hashlib
@@ -26,7 +25,7 @@ from mpremote.transport_serial import SerialTransport
 
 from tools.build import BuildError, build, romfs
 from tools.chips import CHIPS, ROM_VARIANT, SECTOR_B
-from tools.ports import GONE, ToolError, choose, enter, in_words, repl, run_tool, stream
+from tools.ports import GONE, ToolError, choose, enter, in_words, parser, repl, run_tool, stream
 
 MANIFEST = "/deployed.json"  # the files that are ours, so that only those are ever removed
 OLDEST = (1, 22)
@@ -438,19 +437,22 @@ def progress(i: int, n: int, path: str, done: int, total: int) -> None:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    p = argparse.ArgumentParser(
-        prog="make deploy",
-        description="Compile the firmware, copy what changed to the board, and prove there that the right umqtt is"
+    p = parser(
+        "deploy",
+        "Compile the firmware, copy what changed to the board, and prove there that the right umqtt is"
         " imported, that enough heap is left, and that the first readings reach the broker. config.json and what"
         " the program keeps on the board stay.",
+        "PORT",
+        "ROMFS",
     )
-    p.add_argument("--port", default=os.environ.get("PORT", ""), help="default: the only board that is plugged in")
-    p.add_argument("--romfs", choices=("", "0", "1"), default=os.environ.get("ROMFS", ""),
-                   help="1: into the board's ROM partition, executed from flash; 0: as files; default: the first where"
-                   " the board has such a partition")  # fmt: skip
+    p.add_argument("--romfs", metavar="0|1", default=os.environ.get("ROMFS", ""),
+                   help="1: into the board's ROM partition, executed from flash; 0: as files; default: ROMFS, or 1"
+                   " where the board has such a partition")  # fmt: skip
     p.add_argument("--wait", type=float, default=60, metavar="S", help="for the first readings; default 60")
     p.add_argument("--floor", type=int, metavar="B", help="heap that must be left; default: by chip")
     a = p.parse_args(argv)
+    if a.romfs not in ("", "0", "1"):
+        raise ToolError("ROMFS is 0 or 1, not %s" % a.romfs, 2)
     try:
         deploy(choose(a.port), a.romfs, a.floor, a.wait)
     except (TransportError, *GONE) as e:

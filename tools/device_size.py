@@ -3,16 +3,16 @@
 Exit status: 0 told, 1 a module cannot be imported there, in words, 2 no board.
 """
 
-import argparse
-import os
 import sys
 from pathlib import Path
 from typing import List, Optional, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from mpremote.transport import TransportExecError
+
 from tools.deploy import Found
-from tools.ports import choose, repl, run_tool
+from tools.ports import ToolError, choose, in_words, parser, repl, run_tool
 
 # In an order in which each module's own imports are there before it.
 MODULES = ("umqtt.wire", "umqtt.session", "umqtt.engine", "umqtt.transport", "umqtt.client", "umqtt.simple")
@@ -31,19 +31,22 @@ def measure(port: str) -> Tuple[int, List[Tuple[str, int]]]:
     """(free heap after boot.py, [(module, bytes of heap)]). Stops the program and starts it again. Raises ToolError."""
     with repl(port) as transport:
         free_b = Found(transport).free_b
-        rows = [(name, int(transport.exec(_MEASURE % name))) for name in MODULES]
+        try:
+            rows = [(name, int(transport.exec(_MEASURE % name))) for name in MODULES]
+        except TransportExecError as e:
+            raise ToolError(in_words(port, e) + ". Is the firmware there (`make deploy`)?") from None
         transport.exit_raw_repl()
         transport.serial.write(b"\x04")
     return free_b, rows
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    p = argparse.ArgumentParser(
-        prog="make size PORT=...",
-        description="Tell what the library's modules take of the heap on the board. The program there is stopped"
+    p = parser(
+        "size",
+        "Tell what the library's modules take of the heap on the board. The program there is stopped"
         " for that, and started again.",
+        "PORT",
     )
-    p.add_argument("--port", default=os.environ.get("PORT", ""), help="default: the only board that is plugged in")
     a = p.parse_args(argv)
     free_b, rows = measure(choose(a.port))
     print("%-18s %7d B" % ("free at the start", free_b))

@@ -20,7 +20,7 @@ from typing import List, Optional, Tuple
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.chips import CHIPS, MIB, PARTITION_TABLE, ROM_VARIANT, Chip, partitions, rom
-from tools.ports import ToolError, choose, no_permission, run_tool, stream
+from tools.ports import ToolError, choose, no_permission, parser, run_tool, stream
 
 ROOT = Path(__file__).resolve().parents[1]
 SITE = "https://micropython.org"
@@ -230,28 +230,31 @@ def flash(tool: Esptool, chip: Chip, image: Path, offset: int, erase: bool) -> N
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    p = argparse.ArgumentParser(
-        prog="make flash",
-        description="Put MicroPython onto an ESP32 or ESP8266: erase, write, verify. Everything on the board is"
+    p = parser(
+        "flash",
+        "Put MicroPython onto an ESP32 or ESP8266: erase, write, verify. Everything on the board is"
         " erased, its files too, unless --keep-files is given.",
+        "PORT",
+        "FIRMWARE",
+        "BOARD",
     )
-    p.add_argument("--port", default=os.environ.get("PORT", ""), help="default: the only board that is plugged in")
     p.add_argument("--firmware", default=os.environ.get("FIRMWARE", ""),
-                   help="a .bin file or a release to fetch (%s); default %s" % (", ".join(RELEASES), NEWEST)
-    )  # fmt: skip
+                   help="a .bin file or a release to fetch (%s); default: FIRMWARE, or %s"
+                   % (", ".join(RELEASES), NEWEST))  # fmt: skip
     p.add_argument("--sha256", default=os.environ.get("FIRMWARE_SHA256", ""),
-                   help="what the image's SHA-256 must be")  # fmt: skip
+                   help="what the image's SHA-256 must be; default: FIRMWARE_SHA256")  # fmt: skip
     p.add_argument("--board", default=os.environ.get("BOARD", ""),
-                   help="the chip you expect (%s): another one is refused" % ", ".join(CHIPS))  # fmt: skip
+                   help="the chip you expect (%s): another one is refused; default: BOARD"
+                   % ", ".join(CHIPS))  # fmt: skip
     p.add_argument("--keep-files", action="store_true", help="do not erase the board's file system")
-    p.add_argument("--baud", type=int, default=460800)
+    p.add_argument("--baud", type=int, default=460800, help="speed while flashing; default 460800")
     p.add_argument("--site", default=os.environ.get("MICROPYTHON_SITE", SITE), help=argparse.SUPPRESS)
     p.add_argument("--python", default=sys.executable, help=argparse.SUPPRESS)
     a = p.parse_args(argv)
 
     if a.board and a.board not in CHIPS:
         raise ToolError("BOARD is one of %s" % ", ".join(CHIPS), 2)
-    is_file = bool(a.firmware) and ("/" in a.firmware or a.firmware.endswith(".bin"))
+    is_file = "/" in a.firmware or a.firmware.endswith(".bin") or Path(a.firmware).is_file()
     if is_file and not Path(a.firmware).is_file():
         raise ToolError("there is no file %s" % a.firmware, 2)
     tool = Esptool(choose(a.port), a.baud, a.python)

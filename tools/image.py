@@ -3,7 +3,6 @@
 Exit status: 0 written, 1 something is wrong, in words; 2 wrong arguments.
 """
 
-import argparse
 import hashlib
 import json
 import os
@@ -19,7 +18,7 @@ from tools.chips import CHIPS, MIB, PARTITION_TABLE, ROM_VARIANT, SECTOR_B, file
 from tools.config import check, given, read_ca
 from tools.deploy import MANIFEST, build_firmware
 from tools.flash import check_image, image_chip
-from tools.ports import ToolError, run_tool
+from tools.ports import ToolError, parser, run_tool
 
 ROOT = Path(__file__).resolve().parents[1]
 SPARE_BLOCKS = 16  # for the readings that wait, the crash log, and littlefs itself
@@ -85,14 +84,18 @@ def merge(micropython: bytes, flash_b: int, config: Dict[str, bytes]) -> bytes:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    p = argparse.ArgumentParser(
-        prog="make image",
-        description="One file with MicroPython, the firmware and the configuration, for a production line. It holds"
+    p = parser(
+        "image",
+        "One file with MicroPython, the firmware and the configuration, for a production line. It holds"
         " the passwords: it is written with mode 600.",
+        "FIRMWARE",
+        "CONFIG",
     )
-    p.add_argument("--firmware", default=os.environ.get("FIRMWARE", ""), help="MicroPython's .bin for the chip")
+    p.add_argument("--firmware", default=os.environ.get("FIRMWARE", ""), metavar="FILE",
+                   help="MicroPython's .bin for the chip; default: FIRMWARE")  # fmt: skip
     p.add_argument("--config", default=os.environ.get("CONFIG", ""), metavar="FILE",
-                   help="config.json; environment variables (UMQTT_...) count too, see make config --help")  # fmt: skip
+                   help="config.json; default: CONFIG; environment variables (UMQTT_...) count too, see"
+                   " make config ARGS=--help")  # fmt: skip
     p.add_argument("--ca", default="", help="certificate of the CA that signed the broker's (PEM or DER)")
     p.add_argument("--flash-size", type=int, default=4, metavar="MIB", help="of the boards; default 4")
     p.add_argument("--output", default="", metavar="FILE", help="default: build/image/CHIP.bin")

@@ -3,8 +3,6 @@
 Exit status: 0 after Ctrl-C or --seconds, 1 when the board went away, 2 no board.
 """
 
-import argparse
-import os
 import sys
 import time
 from pathlib import Path
@@ -14,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import serial
 
-from tools.ports import GONE, ToolError, choose, in_words, repl, run_tool
+from tools.ports import GONE, ToolError, choose, in_words, parser, repl, run_tool
 
 
 def follow(port: str, seconds: float) -> None:
@@ -49,8 +47,7 @@ def crash_log(port: str) -> None:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    p = argparse.ArgumentParser(prog="make logs", description="Show what the board's program says, until Ctrl-C.")
-    p.add_argument("--port", default=os.environ.get("PORT", ""), help="default: the only board that is plugged in")
+    p = parser("logs", "Show what the board's program says, until Ctrl-C.", "PORT")
     p.add_argument("--crashes", action="store_true", help="show the crash log instead; restarts the program")
     p.add_argument("--seconds", type=float, default=0, help="stop after so long")
     a = p.parse_args(argv)

@@ -5,7 +5,6 @@ package/6/umqtt/*.json   mip.install("umqtt", index="URL"), which MicroPython be
 file/                    what the index names by its hash
 """
 
-import argparse
 import hashlib
 import json
 import shutil
@@ -17,7 +16,7 @@ from typing import Dict, List, Optional
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.build import BuildError, compile_one
-from tools.ports import ToolError, run_tool
+from tools.ports import ToolError, parser, run_tool
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "firmware" / "lib" / "umqtt"
@@ -72,12 +71,12 @@ def build_package(out: Path, url: str = "") -> List[str]:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    p = argparse.ArgumentParser(
-        prog="make mip",
-        description="Build the library as a package for `mip install`, to be served from any web server. On firmware"
+    p = parser(
+        "mip",
+        "Build the library as a package for `mip install`, to be served from any web server. On firmware"
         " that freezes an umqtt of its own, sys.path.insert(0, '/lib') must come before the first import.",
     )
-    p.add_argument("--output", default=str(ROOT / "build" / "mip"), metavar="DIR")
+    p.add_argument("--output", default=str(ROOT / "build" / "mip"), metavar="DIR", help="default: build/mip")
     p.add_argument("--url", default="", help="where it will be served: whole addresses in package.json")
     a = p.parse_args(argv)
     names = build_package(Path(a.output), a.url)

@@ -1,5 +1,6 @@
 """Serial ports: find the board's, open it with mpremote's transport, and say in words why that fails."""
 
+import argparse
 import contextlib
 import grp
 import os
@@ -16,6 +17,21 @@ from serial.tools.list_ports import comports
 # makers of the USB-serial chips on ESP boards: Silicon Labs, WCH, FTDI, Prolific, Espressif
 USB_MAKERS = {0x10C4, 0x1A86, 0x0403, 0x067B, 0x303A}
 GONE = (SerialException, OSError)
+
+
+def parser(target: str, description: str, *variables: str) -> argparse.ArgumentParser:
+    """For the tool behind `make TARGET VARIABLE=...`; it takes --port when PORT is among the variables."""
+    words = "".join(" [%s=...]" % name for name in variables)
+    p = argparse.ArgumentParser(
+        prog="make " + target,
+        usage='make %s%s [ARGS="options"]' % (target, words),
+        description=description,
+        epilog="Exit status: 0 done; 1 something is wrong, in words; 2 called wrongly, or there is no board.",
+    )
+    if "PORT" in variables:
+        p.add_argument("--port", default=os.environ.get("PORT", ""),
+                       help="serial port; default: PORT, or the only board that is plugged in")  # fmt: skip
+    return p
 
 
 class ToolError(Exception):

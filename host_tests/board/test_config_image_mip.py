@@ -96,6 +96,30 @@ def test_values_are_taken_as_the_keys_ask():
     assert all(SECRET not in line for line in shown({"password": SECRET, "wifi_password": SECRET}))
 
 
+FILL = """
+i, n = 0, 440
+try:
+    while True:
+        with open('f%d' % i, 'wb') as f:
+            for _ in range(n):
+                f.write(bytes(4096))
+        i, n = i + 1, 1
+except OSError as e:
+    print(e.errno)
+"""
+
+
+def test_a_full_file_system_is_told_and_nothing_half_written_stays(flashed):
+    board = flashed("esp32")
+    env = {"UMQTT_WIFI_SSID": "net", "UMQTT_BROKER": "10.0.0.1"}
+    assert tool("config", "--port", board.port, env=env).returncode == 0
+    before = on_board(board)
+    assert mpremote(board, "exec", FILL).stdout.strip() == "28"
+    done = tool("config", "--port", board.port, env={**env, "UMQTT_USER": "u" * 120, "UMQTT_BROKER": "b" * 200})
+    assert done.returncode == 1 and "file system is full" in done.stdout, done.stdout
+    assert on_board(board) == before and "config.json.new" not in mpremote(board, "fs", "ls").stdout
+
+
 def test_an_esp8266_is_not_given_what_it_cannot_do(flashed):
     board = flashed("esp8266")
     env = {"UMQTT_WIFI_SSID": "net", "UMQTT_BROKER": "10.0.0.1", "UMQTT_KEEP_IN": "flash"}

@@ -157,7 +157,8 @@ def test_a_full_file_system_is_told_before_anything_is_changed(flashed):
 
 def test_sizes_are_measured_on_the_board(flashed):
     board = flashed("esp32")
-    assert tool("device_size", "--port", board.port).returncode == 1  # nothing is there yet
+    nothing = tool("device_size", "--port", board.port)
+    assert nothing.returncode == 1 and "`make deploy`" in nothing.stdout, nothing.stdout
     assert deploy(board).returncode == 0
     done = tool("device_size", "--port", board.port)
     assert done.returncode == 0, done.stdout

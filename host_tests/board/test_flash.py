@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import types
 
 import pytest
 from conftest import ROOT, mpremote, run, tool
@@ -144,18 +145,21 @@ def test_files_are_kept_when_asked_for(flashed, images):
     assert "mine" not in mpremote(board, "fs", "ls").stdout
 
 
-def test_ports_that_are_none_are_told_in_words(tmp_path, images):
+def test_ports_and_files_that_are_none_are_told_in_words(boards, tmp_path, images):
     flash = functools.partial(tool, "flash", "--firmware", str(images["esp32"]), "--port")
     done = flash(str(tmp_path / "nothing"))
     assert done.returncode == 2 and "there is no port" in done.stdout
     (tmp_path / "file").write_text("")
     done = flash(str(tmp_path / "file"))
     assert done.returncode == 2 and "is not a serial port" in done.stdout
+    done = tool("flash", "--firmware", "README.md", "--port", boards("esp32").port)
+    assert done.returncode == 1 and "no image for an ESP chip" in done.stdout, done.stdout
     done = tool("flash", "--firmware", str(tmp_path / "x.bin"), "--port", "/dev/null")
     assert done.returncode == 2 and "there is no file" in done.stdout
     for name in ("flash", "deploy", "config", "logs", "image", "mip"):
         done = tool(name, "--help")
         assert done.returncode == 0 and len(done.stdout) > 300
+        assert "usage: make %s" % name in done.stdout and "Exit status: 0" in done.stdout
 
 
 def test_a_port_without_permission_names_the_group(boards):
@@ -249,3 +253,22 @@ def test_a_release_is_fetched_checked_and_kept(site, images, tmp_path):
     with pytest.raises(ToolError, match="cannot fetch"):
         fetch(chip, "1.24.1", 0, site, "", tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_the_port_is_found_when_there_is_one_board(monkeypatch):
+    from tools import ports
+
+    def plugged(*rows):
+        monkeypatch.setattr(ports, "comports", lambda: [types.SimpleNamespace(device=d, vid=v) for d, v in rows])
+
+    plugged(("/dev/ttyUSB0", 0x10C4), ("/dev/ttyS0", None), ("/dev/ttyACM3", 0x1234))
+    assert ports.choose("") == "/dev/ttyUSB0"
+    plugged(("/dev/ttyUSB1", 0x1A86), ("/dev/ttyUSB0", 0x10C4))
+    with pytest.raises(ToolError, match="several boards: /dev/ttyUSB0, /dev/ttyUSB1") as caught:
+        ports.choose("")
+    assert caught.value.status == 2
+    with pytest.raises(ToolError, match="no port /dev/ttyNO. There is /dev/ttyUSB0, /dev/ttyUSB1"):
+        ports.choose("/dev/ttyNO")
+    plugged(("/dev/ttyS0", None))
+    with pytest.raises(ToolError, match="no board found.*make board"):
+        ports.choose("")

@@ -10,15 +10,16 @@ from conftest import ENV, ROOT
 from tools.watch import Watcher
 
 
-def test_the_readmes_four_commands_lead_from_a_blank_board_to_readings(boards, images, broker):
+@pytest.mark.parametrize("chip", ["esp32", "esp8266"])
+def test_the_readmes_four_commands_lead_from_a_blank_board_to_readings(boards, images, broker, chip):
     if not shutil.which("make"):
         pytest.skip("there is no make here")
     section = (ROOT / "README.md").read_text().split("## Onto a board")[1].split("##")[0]
     commands = re.findall(r"^(make \w+)", section, re.M)
     assert commands == ["make flash", "make config", "make deploy", "make logs"]
-    board = boards("esp32")
+    board = boards(chip)
     env = {
-        **ENV, "PORT": board.port, "FIRMWARE": str(images["esp32"]), "UMQTT_WIFI_SSID": "host",
+        **ENV, "PORT": board.port, "FIRMWARE": str(images[chip]), "UMQTT_WIFI_SSID": "host",
         "UMQTT_BROKER": "127.0.0.1", "UMQTT_PORT": str(broker.port), "UMQTT_INTERVAL_S": "0.5", "UMQTT_NTP_HOST": "",
     }  # fmt: skip
     env.pop("MAKEFLAGS", None)  # of a `make test` around us

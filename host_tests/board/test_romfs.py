@@ -140,6 +140,8 @@ def test_no_rom_partition_is_told_and_where_to_get_one(flashed):
     assert done.returncode == 1 and "no ROM partition" in done.stdout and "FLASH_2M_ROMFS" in done.stdout
     done = deploy(board)
     assert done.returncode == 1 and "heap is too small" in done.stdout and "FLASH_2M_ROMFS" in done.stdout
+    done = deploy(board, env={"ROMFS": "yes"})
+    assert done.returncode == 2 and "ROMFS is 0 or 1, not yes" in done.stdout
     done = deploy(flashed("esp32", name="other"), "--romfs", "1")
     assert done.returncode == 1 and "those for ESP32 have none and need none" in done.stdout
 

@@ -34,6 +34,7 @@ def main() -> int:
     """Exit status 0 after Ctrl-C, SIGTERM or --unplug-after; 2 for wrong arguments."""
     p = argparse.ArgumentParser(
         prog="make board",
+        usage='make board [CHIP=esp8266] [ARGS="options"]',
         description="A virtual ESP32 or ESP8266 on a serial port: stock esptool flashes it, stock mpremote talks"
         " to the MicroPython on it. Its flash is a file and outlives it. Several can run at once.",
     )

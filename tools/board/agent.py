@@ -356,7 +356,7 @@ def main():
     board = json.loads(agent.receive().source)
     agent.fake = boot(board)
     agent.rtc = agent.fake and agent.fake.rtc[0]
-    free_b = board["free_heap"]
+    free_b = board["free_heap"] * (2 if sys.maxsize > 2**31 else 1)  # objects of 64 bits are twice as large
     board = None
     agent.reserve = bytearray(8192)  # given up while the end of a program is told, which must work on a full heap
     agent.ballast = Ballast(free_b)

@@ -60,7 +60,7 @@ class Interpreter:
         self._interrupt = False
         self._interrupted = 0.0  # monotonic time of the last Ctrl-C
         self._inbox = b""
-        heap_b = description["free_heap"] + _HOST_HEAP_B
+        heap_b = 2 * (description["free_heap"] + _HOST_HEAP_B)  # enough for a 64-bit one; the agent takes the rest
         try:
             self._process = subprocess.Popen(
                 [micropython, "-X", "heapsize=%d" % heap_b, str(AGENT), str(theirs.fileno())],
