@@ -362,3 +362,45 @@ def test_incoming_messages_of_qos_0_and_1_leave_nothing_in_the_journal():
         c.disconnect()
         equal(read(d + "/j"), was)
         equal(Store(FileJournal(d + "/j")).report, "")
+
+
+def test_behind_a_write_that_failed_nothing_is_appended():
+    # its end is not known, and the refused message may stand in it
+    with Folder() as d:
+        st, s, subs = new(d + "/j")
+        put(st, s, 2, b"t", b"one")
+        append = st.journal.append
+
+        def torn(data):
+            append(data[: len(data) // 2])
+            raise OSError(28, "no room")
+
+        st.journal.append = torn
+        raises(OSError, put, st, s, 2, b"t", b"refused")
+        st.journal.append = append
+        put(st, s, 2, b"t", b"two")
+        st, s, subs = new(d + "/j")
+        equal(([m[3] for m in slots(s)], st.report), ([b"one", b"two"], ""))
+
+
+def test_acks_that_may_wait_still_may_when_a_snapshot_fails():
+    # else a full flash would end the link, and what is acknowledged could not leave the journal
+    with Folder() as d:
+        st, s, subs = new(d + "/j")
+        pid = put(st, s, 1, b"t", b"one")
+        put(st, s, 2, b"t", b"two")
+        s.slots[1][1] = PUBREL | SENT
+        st.acked(4, pid)
+
+        def full(data):
+            raise OSError(28, "no room")
+
+        st.journal.append = lambda data: False
+        rewrite, st.journal.rewrite = st.journal.rewrite, full
+        raises(OSError, st.sync)
+        equal(st.must, False)
+        st.journal.rewrite = rewrite
+        s.free(0)
+        st.sync()
+        st, s, subs = new(d + "/j")
+        equal([m[1] for m in slots(s)], [PUBREL])
