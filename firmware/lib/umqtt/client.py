@@ -338,7 +338,7 @@ class MQTTClient(Engine):
         `reconnect` none of the three: see `diag`), and what a callback raises. To be called at least every quarter of
         the keep-alive.
         """
-        if self.redial and not self.busy:
+        if self.redial and self.wanted and not self.up and not self.busy:
             return self.redial.turn(self, ms)
         return self._step(ms)
 
@@ -351,7 +351,7 @@ class MQTTClient(Engine):
                 if self.tx_n:
                     self.fail(ms)  # half a packet is out, or nothing leaves: that is a dead link
                 raise ms
-            if self.redial and self.wanted:
+            if self.redial and self.wanted and not self.up:
                 return self.redial.turn(self, ms, ms)
         if self.sock is None or self.busy:
             raise transport.error("ENOTCONN", "poll inside a callback" if self.busy else "not connected")
@@ -361,7 +361,10 @@ class MQTTClient(Engine):
             if self.busy:  # the callback's
                 self.busy = False
                 self.flags = _DROPPED
-            raise
+                raise
+            if self.up or not self.redial or not self.wanted:
+                raise
+            return self.redial.lost(self)
 
     def _work(self, ms):
         store = self.store

@@ -38,41 +38,44 @@ class Reconnect:
         self.since = ticks_ms()  # when the pause, or the connection, began
 
     def turn(self, client, ms, timeout_ms=_NEVER_MS):
-        """client's poll(ms); connects first when it is time to: that takes up to the client's timeout_ms, and up to
-        the one given."""
-        if not client.up:
-            if not client.wanted:
-                return client._step(ms)  # raises: not connected
-            left = self.ms - ticks_diff(ticks_ms(), self.since)
-            if left > 0:
-                sleep_ms(min(left, ms))
-                return 0
+        """client's poll(ms) while it is not connected: connects when it is time to, which takes up to the client's
+        timeout_ms, and up to the one given."""
+        left = self.ms - ticks_diff(ticks_ms(), self.since)
+        if left > 0:
+            sleep_ms(min(left, ms))
+            return 0
+        if self.brokers:
+            client.server, client.port = self.brokers[self.turns % len(self.brokers)]
         try:
-            if client.up:
-                return client._step(ms)
-            if self.brokers:
-                client.server, client.port = self.brokers[self.turns % len(self.brokers)]
             client.connect(min(client.timeout_ms, timeout_ms))
-            self.ms = _UP
-            self.since = ticks_ms()
         except (OSError, MQTTException) as e:
             if client.up:
                 raise  # of a callback
-            now = ticks_ms()
-            if self.ms == _UP:
-                self.short += 1
-                if not 0 <= ticks_diff(now, self.since) < _STABLE_MS:  # negative after six days
-                    self.short = self.turns = 0
-                elif self.short > 2:
-                    client.error += "; closed again and again: has another device this client id?"
-            self.turns += 1
-            n = len(self.brokers or (None,))
-            self.ms = 0
-            if isinstance(e, MQTTException) and e.args[0] in (1, 2, 4, 5):
-                self.ms = self.cap_ms  # asking again will not help
-            elif self.turns % n == 0:
-                self.ms = getrandbits(30) % (min(self.cap_ms, self.first_ms << min(self.turns // n - 1, 20)) + 1)
-            self.since = now
+            # asking again will not help
+            return self.lost(client, isinstance(e, MQTTException) and e.args[0] in (1, 2, 4, 5))
+        self.ms = _UP
+        self.since = ticks_ms()
         if self.on_state:
-            self.on_state(client.up > 0, "" if client.up else client.error)
+            self.on_state(True, "")
+        return 0
+
+    def lost(self, client, refused=False):
+        """client's link went down, or an attempt failed: the pause before the next."""
+        now = ticks_ms()
+        if self.ms == _UP:
+            self.short += 1
+            if not 0 <= ticks_diff(now, self.since) < _STABLE_MS:  # negative after six days
+                self.short = self.turns = 0
+            elif self.short > 2:
+                client.error += "; closed again and again: has another device this client id?"
+        self.turns += 1
+        n = len(self.brokers or (None,))
+        self.ms = 0
+        if refused:
+            self.ms = self.cap_ms
+        elif self.turns % n == 0:
+            self.ms = getrandbits(30) % (min(self.cap_ms, self.first_ms << min(self.turns // n - 1, 20)) + 1)
+        self.since = now
+        if self.on_state:
+            self.on_state(False, client.error)
         return 0
