@@ -52,10 +52,11 @@ class Cost(NamedTuple):
     writes: Optional[float]
     heap_b: float
     us: float
+    segments: Optional[float] = None
 
 
 def ops(command: list, client: Client, operation: str, rounds: int, delay_s: float = 0) -> tuple:
-    """Run bench_ops.py once; returns (ms, heap bytes)."""
+    """Run bench_ops.py once; returns (ms, heap bytes, TCP segments with data)."""
     with Peer(delay_s) as peer:
         got = subprocess.run(
             [*command, str(OPS), client.kind, operation, str(rounds), "127.0.0.1", str(peer.port)],
@@ -69,11 +70,12 @@ def ops(command: list, client: Client, operation: str, rounds: int, delay_s: flo
     found = re.search(r"^measured (-?\d+) (-?\d+)$", text, re.M)
     if not found:
         raise RuntimeError("%s, %s:\n%s" % (client.name, operation, text[-2000:]))
-    return int(found.group(1)), int(found.group(2))
+    return int(found.group(1)), int(found.group(2)), peer.segments
 
 
 def profile(client: Client, operation: str, rounds: int) -> tuple:
-    """(instructions, write calls) of a whole run under callgrind."""
+    """(instructions, write calls, TCP segments or None) of a whole run under callgrind: so slow that no two packets can
+    share a segment."""
     with tempfile.TemporaryDirectory() as tmp:
         out = Path(tmp) / "callgrind.out"
         wrapper = Path(size.micropython(64)).resolve()
@@ -89,7 +91,7 @@ def profile(client: Client, operation: str, rounds: int) -> tuple:
             ]
         else:
             command += [str(wrapper)]
-        ops([*command, "-X", "heapsize=8m"], client, operation, rounds, ACK_DELAY_S)
+        segments = ops([*command, "-X", "heapsize=8m"], client, operation, rounds, ACK_DELAY_S)[2]
         text = out.read_text()
     total = int(re.search(r"^(?:summary|totals): (\d+)", text, re.M).group(1))
     names = dict(re.findall(r"^c?fn=(\(\d+\)) (.+)$", text, re.M))
@@ -97,20 +99,17 @@ def profile(client: Client, operation: str, rounds: int) -> tuple:
     for name, calls in re.findall(r"^cfn=(\(\d+\)).*\ncalls=(\d+)", text, re.M):
         if names[name] in ("write", "__write", "send"):
             writes += int(calls)
-    return total, writes
+    return total, writes, segments
 
 
 def measure(client: Client, operation: str, with_valgrind: bool) -> Cost:
-    heap = []
-    for rounds in (FEW, MANY):
-        _, b = ops([size.micropython(32), "-X", "heapsize=4m"], client, operation, rounds)
-        heap.append(b)
+    heap = [ops([size.micropython(32), "-X", "heapsize=4m"], client, operation, n)[1] for n in (FEW, MANY)]
     per = MANY - FEW
-    instructions = writes = None
+    instructions = writes = segments = None
     if with_valgrind:
         few, many = profile(client, operation, FEW), profile(client, operation, MANY)
-        instructions, writes = (many[0] - few[0]) / per, (many[1] - few[1]) / per
-    return Cost(instructions, writes, max(0, heap[1] - heap[0]) / per, 0)
+        instructions, writes, segments = (None if b is None else (b - a) / per for a, b in zip(few, many))
+    return Cost(instructions, writes, max(0, heap[1] - heap[0]) / per, 0, segments)
 
 
 def passed_over(budgets: list, client: str, operation: str, cost: Cost) -> list:
@@ -165,16 +164,16 @@ def table(operation: str, costs: dict) -> list:
         "",
         "**%s**" % operation,
         "",
-        "| | instructions | x floor | writes | heap B | us | x floor |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        "| | instructions | x floor | writes | segments | heap B | us | x floor |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for name, c in costs.items():
         ratio = "%.1f" % (c.instructions / floor.instructions) if floor and c.instructions else "-"
         slower = "%.1f" % (c.us / floor.us) if floor and floor.us else "-"
         out.append(
-            "| %s | %s | %s | %s | %.0f | %.1f | %s |"
+            "| %s | %s | %s | %s | %s | %.0f | %.1f | %s |"
             % (name, "%.0f" % c.instructions if c.instructions else "-", ratio,
-               "-" if c.writes is None else "%.1f" % c.writes, c.heap_b, c.us, slower)
+               "-" if c.writes is None else "%.1f" % c.writes, "-" if c.segments is None else "%.1f" % c.segments, c.heap_b, c.us, slower)
         )  # fmt: skip
     return out
 

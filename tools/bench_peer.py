@@ -12,6 +12,7 @@ import time
 from typing import Optional
 
 TOPIC = b"bench/tttttttttttttt"
+DATA_SEGMENTS_IN = 152  # offset of tcpi_data_segs_in in Linux's struct tcp_info
 WINDOW = 20  # max_inflight_messages
 
 _CONNECT, _PUBLISH, _PUBACK, _PUBREC, _PUBREL, _SUBSCRIBE, _UNSUBSCRIBE, _PINGREQ, _PUBCOMP = (
@@ -38,13 +39,16 @@ def frame(b0: int, body: bytes) -> bytes:
 
 
 class Peer:
-    """with Peer() as p: p.port, p.packets (count by type), p.payload_b (bytes taken), p.digests (SHA-256 of each)."""
+    """with Peer() as p: p.port, p.packets (count by type), p.payload_b (bytes taken), p.digests (SHA-256 of each); behind
+    it p.segments: TCP segments with data that came, None where the system does not tell."""
 
     def __init__(self, ack_delay_s: float = 0, listen: str = "127.0.0.1", digest: bool = False):
         self.digests: Optional[list[str]] = [] if digest else None
         self.ack_delay_s = ack_delay_s
         self.packets: dict[int, int] = {}
         self.payload_b = 0
+        self.segments: Optional[int] = 0
+        self._serving: list[threading.Thread] = []
         self._listener = socket.create_server((listen, 0))
         self.port = self._listener.getsockname()[1]
         self._links: list[socket.socket] = []
@@ -56,6 +60,8 @@ class Peer:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        for thread in self._serving:  # what a client that has ended had sent is taken and counted
+            thread.join(2)
         # shutdown wakes a thread that waits in accept or recv, close alone does not
         for s in [self._listener, *self._links]:
             try:
@@ -73,20 +79,31 @@ class Peer:
                 return
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._links.append(link)
-            threading.Thread(target=self._serve, args=(link,), daemon=True).start()
+            self._serving.append(threading.Thread(target=self._serve, args=(link,), daemon=True))
+            self._serving[-1].start()
 
     def _serve(self, link: socket.socket) -> None:
         rest = b""
+        before = self.segments
         try:
             while True:
                 data = link.recv(65536)
                 if not data:
                     return
+                self.segments = self._segments(link, before)
                 rest = self._take(link, rest + data)
         except OSError:
             pass
         finally:
             link.close()
+
+    @staticmethod
+    def _segments(link: socket.socket, before: Optional[int]) -> Optional[int]:
+        try:
+            info = link.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, DATA_SEGMENTS_IN + 4)
+            return before + struct.unpack_from("=I", info, DATA_SEGMENTS_IN)[0]
+        except (AttributeError, OSError, TypeError, struct.error):
+            return None
 
     def _take(self, link: socket.socket, data: bytes) -> bytes:
         at = 0

@@ -42,11 +42,17 @@ def build(dest: Path, firmware: Path = FIRMWARE, optimize: int = 3) -> list[str]
             if target.suffix == ".py":
                 shutil.copyfile(source, target)
             else:
-                compile_one(source, target, str(name), optimize)
+                compile_one(source, target, module(name), optimize)
             names.append(target.relative_to(new).as_posix())
         shutil.rmtree(dest, ignore_errors=True)
         new.rename(dest)
     return names
+
+
+def module(name: Path) -> str:
+    """What a .py of the firmware is imported as. Tracebacks are told by it: the board has that name already, a path
+    would be one more."""
+    return ".".join(name.with_suffix("").parts).replace("lib.", "", 1)
 
 
 def compile_one(source: Path, target: Path, name: str, optimize: int = 3) -> None:

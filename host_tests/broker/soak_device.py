@@ -52,7 +52,7 @@ told = ticks()
 
 def acknowledged():
     for pid in list(pending):
-        if pid not in client.s.pids:
+        if client.slot(pid) < 0:
             print("D", pending.pop(pid))
 
 
@@ -63,13 +63,13 @@ while True:
             subscribed = True
         if stopping is None and time.ticks_diff(ticks(), last) >= pause_ms:
             last = ticks()
-            before = client.s.pid
+            before = client.pid
             try:
                 client.publish(topic, b"%d" % n, qos=1 + n % 2, wait=False)
             finally:
-                if client.s.pid != before:
+                if client.pid != before:
                     print("A", n)
-                    pending[client.s.pid] = n
+                    pending[client.pid] = n
                     n += 1
         client.poll(10)
     except OSError:

@@ -178,7 +178,7 @@ def test_heartbeat_inside_the_keep_alive(broker, device, name, protocol):
 
 def test_ids_wrap_at_the_broker(broker, device, observer, name):
     connect(device, broker, name)
-    device.do("c.s.pid = 65533")
+    device.do("c.pid = 65533")
     assert device.do("[c.publish('w', str(i), qos=1) for i in range(4)]") == [65534, 65535, 1, 2]
     assert [p[1] for p in (observer.next() for _ in range(4))] == [b"0", b"1", b"2", b"3"]
     got = [e.pid for e in broker.events(name) if isinstance(e, Publish)]
@@ -205,7 +205,7 @@ def test_messages_in_flight_when_the_socket_dies_are_finished_once(broker, devic
     connect(device, broker, name, inflight=8)
     for i in range(8):
         device.do("c.publish('f/%s', '%d', qos=2, wait=False)" % (name, i))
-    device.do("c.t.sock.close()")  # behind the client's back
+    device.do("c.sock.close()")  # behind the client's back
     with pytest.raises(Exception, match="OSError|ENOTCONN|9"):
         device.do("serve(c, 1000)")
     assert device.do("c.connect()") is True

@@ -73,14 +73,14 @@ def test_messages_of_all_sizes_pass_when_ca_and_host_are_right(start, authority,
 
 def test_what_is_wrong_with_a_certificate_is_said(start, authority, device):  # noqa: F811
     b, _ = start()
-    assert "not signed by the given CA" in device(b.port, Authority("another").der())
+    assert "not correctly signed by the trusted CA" in device(b.port, Authority("another").der())
     assert "CA" in device(b.port)
     b, _ = start(host="other.example")
     assert "another host name" in device(b.port, authority.der())
     b, _ = start(begin=NOW - 3 * DAY, end=NOW - datetime.timedelta(hours=1))
     assert "expired" in device(b.port, authority.der())
     b, _ = start(begin=NOW + DAY, end=NOW + 2 * DAY)
-    assert "not valid yet" in device(b.port, authority.der())
+    assert "in the future: check its dates and the clock" in device(b.port, authority.der())
 
 
 def test_a_client_certificate_is_asked_for_and_taken(start, authority, device):  # noqa: F811

@@ -50,7 +50,7 @@ class World:
         from umqtt.client import MQTTClient
 
         c = MQTTClient(client_id, server, **named)
-        c.s.pid = 0  # a kept session begins at a random id; the stories count from 1
+        c.pid = 0  # a kept session begins at a random id; the stories count from 1
         self.inbox = []
         c.set_callback(
             lambda topic, payload, retained: self.inbox.append((bytes(topic), bytes(payload), bool(retained)))

@@ -85,10 +85,9 @@ def test_any_bytes(packets, damage, read_max, together, view):
     assert ended is None or len(str(ended)) > 5, ended
     assert bool(w.net.open_sockets()) == (ended is None)
     assert c.isconnected() == (ended is None)
-    assert len(c.e.rx) == 32 and len(c.e.tx) <= 32
-    s = c.s
-    taken = [p for p in s.pids if p]
-    assert len(taken) == len(set(taken)) and sum(s.todo) == s.todos
+    assert len(c.rx) == 32 and len(c.tx) <= 32
+    taken = [m[0] for m in c.slots if m[0]]
+    assert len(taken) == len(set(taken)) == c.inflight >= c.staged
     # and the session is sound: the next connection works
     sent = []
 

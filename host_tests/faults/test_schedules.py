@@ -66,7 +66,7 @@ def play(steps, plans, port, inflight, late, first_id, tls=False):
     clock.start_ms = clock.LATE_MS if late else clock.EARLY_MS
     try:
         r = Run(plans, port=port, inflight=inflight, rx_size=64, tx_size=64, ssl=Context() if tls else None)
-        r.c.s.pid = first_id
+        r.c.pid = first_id
         angry = []
         echo = []
 

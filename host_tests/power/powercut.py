@@ -38,8 +38,8 @@ def late_put():
     # a message leaves before it is on flash
     put = Store.put
 
-    def f(self, pid, b0, topic, payload, later=False):
-        put(self, pid, b0, topic, payload, True)
+    def f(self, m, later=False):
+        put(self, m, True)
         self.must = False
 
     Store.put = f
@@ -49,11 +49,10 @@ def no_place():
     # what the outbox handed over is not noted in the record that makes it the client's
     put = Store.put
 
-    def f(self, pid, b0, topic, payload, later=False):
-        taking = self.taking
-        self.taking = self.place
-        put(self, pid, b0, topic, payload)
-        self.place = self.taking = taking
+    def f(self, m, later=False):
+        place, self.cork = self.cork, self.place
+        put(self, m, True)
+        self.place = self.cork = place
 
     Store.put = f
 

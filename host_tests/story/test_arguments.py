@@ -13,11 +13,11 @@ def up(**named):
 
 def refused(b, c, f, *args, **named):
     writes = len(c.world.link.writes)
-    before = (list(c.s.pids), bytes(c.s.state), c.s.pid, c.s.todos, dict(c.subs), c.e.n, bytes(c.e.tx))
+    before = ([list(m) for m in c.slots], c.pid, c.inflight, c.staged, dict(c.subs), c.tx_n, bytes(c.tx))
     e = raises(ValueError, f, *args, **named)
     assert str(e), e
     equal(
-        (list(c.s.pids), bytes(c.s.state), c.s.pid, c.s.todos, dict(c.subs), c.e.n, bytes(c.e.tx)),
+        ([list(m) for m in c.slots], c.pid, c.inflight, c.staged, dict(c.subs), c.tx_n, bytes(c.tx)),
         before,
         "%r" % (args,),
     )

@@ -3,6 +3,7 @@
 from fakes.bench import World, pair
 from fakes.check import equal, raises
 from fakes.packets import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE, encode
+from umqtt import wire
 
 
 def up(**named):
@@ -252,7 +253,7 @@ def test_a_publish_into_a_link_that_takes_nothing_ends_at_the_deadline():
 
 def test_ids_wrap_from_65535_to_1_and_skip_those_in_flight():
     b, c = up(inflight=3)
-    c.s.pid = 65533
+    c.pid = 65533
     b.expect(PUBLISH, pid=65534)
     b.expect(PUBLISH, pid=65535)
     b.expect(PUBLISH, pid=1)
@@ -262,7 +263,7 @@ def test_ids_wrap_from_65535_to_1_and_skip_those_in_flight():
     b.send(PUBACK, 65535)
     c.poll(10)
     c.poll(10)
-    c.s.pid = 65534
+    c.pid = 65534
     b.expect(PUBLISH, pid=65535)
     b.expect(PUBLISH, pid=2)
     equal(c.publish("t", "x", qos=1, wait=False), 65535)
@@ -276,7 +277,7 @@ def test_publishing_across_the_wrap_of_ids_never_uses_id_0():
     w = World(Model)
     c = w.client()
     c.connect()
-    c.s.pid = 65000
+    c.pid = 65000
     for i in range(1000):
         c.publish("t", "x", qos=1 + i % 2)
     equal(w.broker.violations, [])
@@ -295,19 +296,40 @@ def test_who_waits_for_room_does_not_wait_for_a_packet():
 
 
 def test_an_allocation_that_fails_while_staging_leaves_no_half_packet():
-    b, c = up()
+    class Full:
+        """A send buffer that cannot grow."""
 
-    def torn(b0, topic, pid, payload):
-        c.e.tx.append(b0)
-        raise MemoryError
+        def __init__(self):
+            self.b = bytearray()
 
-    c.e.publish = torn
-    b.expect_end()
-    raises(MemoryError, c.publish, "t", "x")
-    assert not c.isconnected()
-    del c.e.publish
-    b.accept(sp=1)
+        def __len__(self):
+            return len(self.b)
+
+        def __setitem__(self, at, x):
+            self.b = bytearray(x)
+
+        def append(self, x):
+            self.extend(bytes((x,)))
+
+        def extend(self, x):
+            if len(self.b) + len(x) > 64:
+                raise MemoryError
+            self.b.extend(x)
+
+    b, c = up(tx_size=64)
+    tx = c.tx
+    for topic in range(50, 80):
+        c.tx = Full()
+        c.start()
+        try:
+            c.packet([0, 0x30, wire.text("t" * topic), b"x" * 100])
+        except MemoryError:
+            equal((len(c.tx), c.tx_n), (0, 0), topic)
+        else:
+            assert topic < 60
+    c.tx = tx
+    c.start()
+    c.up = 1
     b.expect(PUBLISH, topic="t")
-    c.connect()
     c.publish("t", "x")
     b.done()

@@ -76,7 +76,7 @@ def test_order_is_kept_and_old_goes_before_new():
 
 def test_order_is_kept_over_a_reused_slot_and_a_wrapped_id():
     b, c = up(inflight=3)
-    c.s.pid = 65533
+    c.pid = 65533
     for pid in (65534, 65535, 1):
         b.expect(PUBLISH, pid=pid, payload=str(pid))
         c.publish("t", str(pid), qos=1, wait=False)

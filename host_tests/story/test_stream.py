@@ -1,7 +1,8 @@
 """Payloads larger than the memory, from a reader of known length: whole on the wire, acks between packets only."""
 
-from fakes.bench import pair
+from fakes.bench import World, pair
 from fakes.check import equal, raises
+from fakes.model import Model
 from fakes.net import Plan
 from fakes.packets import PUBACK, PUBLISH
 from umqtt import stream
@@ -44,7 +45,7 @@ def test_any_length_in_any_piece_arrives_whole():
             b.expect(PUBLISH, qos=0, topic="t", payload=pattern(n))
             equal(stream.publish(c, "t", Reader(pattern(n), most), n, piece_b=piece_b), 0)
             b.done()
-            equal(c.e.n, 0)
+            equal(c.tx_n, 0)
 
 
 def test_qos_1_waits_for_its_puback_and_frees_its_slot():
@@ -87,7 +88,7 @@ def test_wrong_arguments_change_nothing():
         (("t", Reader(b""), 0), {"qos": 2}),
     ):
         raises(ValueError, stream.publish, c, *args, **named)
-    equal((c.e.n, c.inflight, c.isconnected()), (0, 0, True))
+    equal((c.tx_n, c.inflight, c.isconnected()), (0, 0, True))
     b.done()
 
 
@@ -111,3 +112,22 @@ def test_pieces_of_nothing_are_pieces_of_a_byte():
     b.expect(PUBLISH, payload=b"abc")
     equal(stream.publish(c, "t", Reader(b"abc"), 3, piece_b=0), 0)
     b.done()
+
+
+def test_a_link_that_ends_amidst_is_told_though_the_client_reconnects():
+    # the new link has none of the first half, and the reader cannot go back
+    from umqtt.reconnect import Reconnect
+
+    for qos in (0, 1):
+        w = World(Model)
+        c = w.client(reconnect=Reconnect(10, 10))
+        w.serve(c, 100)
+        w.link.plan = Plan(drained=False, buffer=2000)
+        link = w.link
+        w.clock.at(50, link.end, "rst")
+        raises(OSError, stream.publish, c, "t", Reader(pattern(5000)), 5000, qos=qos)
+        equal(c.inflight, 0)
+        w.serve(c, 100)
+        assert c.isconnected()
+        stream.publish(c, "t", Reader(pattern(5000)), 5000, qos=1)
+        equal(w.broker.accepted, [("t", pattern(5000), 1)])

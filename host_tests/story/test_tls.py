@@ -95,7 +95,7 @@ def test_each_failure_says_what_to_check():
     try:
         for error, word in (
             (ValueError("The certificate validity has expired\n"), "expired"),
-            (ValueError("The certificate validity starts in the future\n"), "not valid yet"),
+            (ValueError("The certificate validity starts in the future\n"), "future: check its dates and the clock"),
             (ValueError("The certificate Common Name (CN) does not match with the expected CN\n"), "host name"),
             (ValueError("The certificate is not correctly signed by the trusted CA\n"), "CA"),
             (ValueError("The certificate has been revoked (is on a CRL)\n"), "revoked"),

@@ -15,7 +15,7 @@ WORLD = {
     "network": (),
     "machine": (),
     "random": ("client", "reconnect", "robust", "simple"),
-    "os": ("store", "outbox"),
+    "os": ("store", "outbox", "rtc"),
     "app": (),
     "config": (),
     "wifi": (),

@@ -6,35 +6,36 @@ from fakes.bench import World
 from fakes.check import equal, raises
 from fakes.folder import Folder, read, write
 from fakes.model import Model
-from umqtt import stream
+from umqtt import stream, wire
 from umqtt.client import MQTTClient
 from umqtt.session import Session
 from umqtt.store import FileJournal, Store
 
-W_PUBACK = 4
-W_PUBREC = 5
-W_PUBCOMP = 7
+QOS_1 = 0x32
+QOS_2 = 0x34
+PUBREL = 0x62
+SENT = 8
 
 
 def new(path, client_id="c1", server="s", window=4):
     """(store, session, subscriptions) as after a start; the journal grows without a snapshot."""
     st = Store(FileJournal(path, 4096))
     s = Session(max(window, st.window))
-    subs = {}
-    st.resub = st.replay(s, subs, client_id, server)
-    return st, s, subs
+    st.resub = st.replay(s, client_id, server)
+    return st, s, s.subs
 
 
 def put(st, s, qos, topic, payload):
-    i = s.reserve(W_PUBREC if qos == 2 else W_PUBACK, 0x30 | qos << 1, topic, payload)
-    st.put(s.pids[i], 0x30 | qos << 1, topic, payload)
-    return s.pids[i]
+    m = s.reserve(0x30 | qos << 1)
+    m[2] = wire.text(topic)
+    m[3] = payload
+    st.put(m)
+    return m[0]
 
 
 def slots(s):
-    """[(id, state, topic, payload)] in the order of their coming."""
-    order = sorted(range(len(s.pids)), key=lambda i: s.age[i])
-    return [(s.pids[i], s.state[i], s.topic[i], s.payload[i]) for i in order if s.pids[i]]
+    """[(id, first byte, topic, payload)] in the order of their coming."""
+    return [(m[0], m[1] & ~SENT, bytes(m[2][2:]), m[3]) for m in s.slots if m[0]]
 
 
 def filled(path):
@@ -43,12 +44,12 @@ def filled(path):
     a = put(st, s, 2, b"t/a", b"one")
     b = put(st, s, 1, b"t/b", b"two")
     c = put(st, s, 2, b"t/c", b"three")
-    s.staged(s.pids.index(a))
-    s.on_ack(5, a)
+    s.slots[0][1] |= SENT
+    s.on_ack(0x50, a)
     st.acked(5, a)
     st.seen(77, b"effect")
-    subs[b"in/#"] = 2
-    st.subscribed(b"in/#", 2)
+    subs[wire.text("in/#", 1)] = 2
+    st.subscribed(wire.text("in/#", 1), 2)
     st.close()
     return a, b, c
 
@@ -57,9 +58,9 @@ def test_what_was_in_flight_is_in_flight_again():
     with Folder() as d:
         a, b, c = filled(d + "/j")
         st, s, subs = new(d + "/j")
-        equal(slots(s), [(a, W_PUBCOMP, None, None), (b, W_PUBACK, b"t/b", b"two"), (c, W_PUBREC, b"t/c", b"three")])
-        equal([p for p in s.held if p], [77])
-        equal(subs, {b"in/#": 2})
+        equal(slots(s), [(a, PUBREL, b"", b""), (b, QOS_1, b"t/b", b"two"), (c, QOS_2, b"t/c", b"three")])
+        equal(sorted(s.held), [77])
+        equal(subs, {wire.text("in/#", 1): 2})
         equal(st.state, b"effect")
         equal(st.report, "")
         equal(st.resub, False)
@@ -69,7 +70,7 @@ def test_a_message_from_before_a_reset_is_repeated_with_dup():
     with Folder() as d:
         filled(d + "/j")
         st, s, subs = new(d + "/j")
-        equal([s.b0[s.pids.index(p)] & 8 for p in s.pids if p], [8, 8, 8])
+        equal([m[1] & SENT for m in s.slots if m[0]], [8, 8, 8])
 
 
 def test_a_snapshot_holds_the_same():
@@ -81,7 +82,7 @@ def test_a_snapshot_holds_the_same():
         st.close()
         st, s, subs = new(d + "/j")
         equal(slots(s), was)
-        equal(([p for p in s.held if p], subs, st.state, st.report), ([77], {b"in/#": 2}, b"effect", ""))
+        equal((sorted(s.held), subs, st.state, st.report), ([77], {wire.text("in/#", 1): 2}, b"effect", ""))
 
 
 def test_what_is_done_does_not_come_back():
@@ -89,16 +90,16 @@ def test_what_is_done_does_not_come_back():
         a, b, c = filled(d + "/j")
         st, s, subs = new(d + "/j")
         for kind, pid in ((7, a), (4, b)):
-            s.on_ack(kind, pid)
+            s.on_ack(kind << 4, pid)
             st.acked(kind, pid)
-        s.release(77)
+        s.held.discard(77)
         st.acked(6, 77)
-        del subs[b"in/#"]
-        st.subscribed(b"in/#", None)
+        del subs[wire.text("in/#", 1)]
+        st.subscribed(wire.text("in/#", 1), None)
         st.close()
         st, s, subs = new(d + "/j")
         equal([m[0] for m in slots(s)], [c])
-        equal(([p for p in s.held if p], subs), ([], {}))
+        equal((sorted(s.held), subs), ([], {}))
 
 
 def test_a_torn_tail_is_set_aside():
@@ -153,7 +154,7 @@ def test_a_damaged_journal_on_a_full_flash_counts_too():
         write(d + "/j", read(d + "/j") + b"torn")
         os.mkdir(d + "/j.bad")  # it cannot be copied aside
         st, s, subs = new(d + "/j")
-        assert st.report.startswith("journal: 4 B of ") and "not set aside: " in st.report, st.report
+        assert st.report.startswith("journal: 4 B of ") and "damaged, copy: [Errno" in st.report, st.report
         equal(len(slots(s)), 3)
         st.close()
         st, s, subs = new(d + "/j")
@@ -180,10 +181,10 @@ def test_another_client_id_or_server_sends_as_new():
         with Folder() as d:
             filled(d + "/j")
             st, s, subs = new(d + "/j", *who)
-            equal([m[1:] for m in slots(s)], [(W_PUBACK, b"t/b", b"two"), (W_PUBREC, b"t/c", b"three")])
-            equal([s.b0[s.pids.index(m[0])] & 8 for m in slots(s)], [0, 0])
-            equal([p for p in s.held if p], [])
-            equal((st.resub, subs), (True, {b"in/#": 2}))
+            equal([m[1:] for m in slots(s)], [(QOS_1, b"t/b", b"two"), (QOS_2, b"t/c", b"three")])
+            equal([m[1] & SENT for m in s.slots if m[0]], [0, 0])
+            equal(sorted(s.held), [])
+            equal((st.resub, subs), (True, {wire.text("in/#", 1): 2}))
             equal(st.report, "another client id or server: 2 messages go out as new")
             assert st.must  # the new ids are to be on flash before a byte leaves
             was = slots(s)
@@ -240,7 +241,7 @@ def test_more_in_flight_than_slots_makes_slots():
         st, s, subs = new(d + "/j", window=6)
         pids = [put(st, s, 2, b"t", b"%d" % i) for i in range(6)]
         c = MQTTClient("c1", "s", inflight=2, store=Store(FileJournal(d + "/j")))
-        equal([m[0] for m in slots(c.s)], pids)
+        equal([m[0] for m in slots(c)], pids)
 
 
 def test_the_journal_stays_bounded():
@@ -269,7 +270,7 @@ def test_session_present_0_is_noted_before_anything_leaves():
         equal(w.broker.sessions["c1"].subs, {"in/#": 2})
         client.disconnect()
         st, s, subs = new(d + "/j", "c1", "broker.test")
-        equal((slots(s), [p for p in s.held if p]), ([], []))
+        equal((slots(s), sorted(s.held)), ([], []))
 
 
 def test_a_flash_that_fails_closes_the_link_and_nothing_leaves():
@@ -283,7 +284,7 @@ def test_a_flash_that_fails_closes_the_link_and_nothing_leaves():
 
         class Broken:
             def append(self, data):
-                raise OSError(5)
+                raise OSError(5, "flash")
 
         st.journal = Broken()
         out_b = w.link.out_b
@@ -344,3 +345,20 @@ def test_the_same_subscription_at_each_start_writes_nothing():
             c.disconnect()
             if n:
                 equal(read(d + "/j").count(b"in/#"), 1)
+
+
+def test_incoming_messages_of_qos_0_and_1_leave_nothing_in_the_journal():
+    with Folder() as d:
+        w = World(Model)
+        st = Store(FileJournal(d + "/j", 4096))
+        c = w.client(store=st)
+        c.connect()
+        c.subscribe("in", 1)
+        st.sync()
+        was = read(d + "/j")
+        w.broker.inject("in", b"m", 0)
+        w.broker.inject("in", b"m", 1)
+        w.serve(c, 50)
+        c.disconnect()
+        equal(read(d + "/j"), was)
+        equal(Store(FileJournal(d + "/j")).report, "")

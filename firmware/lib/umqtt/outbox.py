@@ -29,6 +29,7 @@ LATEST = 1
 DROP = 255
 
 _MESSAGE = const(15)
+_FORMAT = const(">IIIBBH")
 _INLINE_B = const(128)  # a file of up to so many bytes costs littlefs2 no block of its own
 _FEW = const(8)
 # a clock that is behind this was never set: 2019 where time begins in 2000, 1989 where it begins in 1970
@@ -54,14 +55,15 @@ class Outbox:
         self.clock = clock
         self.segment_b = segment_b
         self.most = max(1, limit_b // segment_b)
-        self.few = min(_FEW, self.most // 2)
         self.dropped = self.expired = 0
         self.report = ""
         self.bad = -1  # a damaged file: set aside as "bad" when it is used up
         self.counts = None  # topic: messages of a last-n policy that wait; known while it is needed
-        self.stage = None
-        self.stage_b = stage if isinstance(stage, int) else stage.size_b if stage else 0
         self.staged = bytearray()
+        self.stage = None if isinstance(stage, int) else stage
+        self.stage_b = self.stage.size_b if self.stage else stage or 0
+        if self.stage_b > segment_b:
+            raise ValueError("stage: at most segment_b")
         try:
             os.mkdir(path)
         except OSError as e:
@@ -75,31 +77,34 @@ class Outbox:
             except ValueError:
                 self.report = "outbox: %s/%s is not ours" % (path, name)
         self.segs.sort()
+        self.tail = segment_b  # bytes in the last file; segment_b: nothing is appended to it
         self.next = 0
-        self.tail = segment_b  # bytes in the last file; segment_b: it is closed
         if self.segs:
             self.next = seg = self.segs[-1]
-            with open(self._name(seg), "rb") as f:
-                bad = [0]
-                for kind, b in records(f, bad):
-                    self.next = unpack_from(">I", b)[0] + 1
-                if bad[0]:
-                    self._damaged(seg, bad[0])
-                else:
-                    self.tail = f.seek(0, 2)
+            for b in self._waiting([seg]):
+                self.next = unpack_from(">I", b)[0] + 1
+            if self.bad < 0:
+                self.tail = os.stat(self._name(seg))[6]
         self.next = max(self.next, store.place)
-        if self.stage_b > segment_b:
-            raise ValueError("stage: at most segment_b")
-        if stage and not isinstance(stage, int):
-            self.stage = stage
-            for kind, b in records(BytesIO(stage.read()), [0]):
+        if self.stage:
+            for kind, b in records(BytesIO(self.stage.read())):
                 n = unpack_from(">I", b)[0]
                 if n >= self.next:  # not yet on flash: a reset can come between the write there and the clearing here
-                    self.next = n + 1
-                    record(self.staged, kind, b)
+                    self._stage(b, n)
 
     def _name(self, seg):
         return "%s/%08x" % (self.path, seg)
+
+    def _stage(self, b, n):
+        if not self.staged:
+            self.first = n  # the number of the first one staged
+        record(self.staged, _MESSAGE, b)
+        self.next = n + 1
+
+    def _unstage(self):
+        self.staged = bytearray()
+        if self.stage:
+            self.stage.write(b"")
 
     @property
     def waiting(self):
@@ -113,67 +118,62 @@ class Outbox:
         handed over, unless the clock was not set at one of the two times. Raises ValueError, OSError: no room,
         nothing changed. Blocks for a flash write, unless it was staged.
         """
-        topic = wire.text(topic)
+        topic = wire.text(topic)[2:]
         payload = wire.data(payload)
         b0 = wire.number(qos, 2) << 1 | (0x31 if retain else 0x30)
+        n = None
         if wire.number(keep, 255) == DROP:
             c = self.client
-            n = None
             if c and c.isconnected():
                 n = c.publish(topic, payload, retain, qos, False)
             if n is None:
                 self.dropped += 1
             return n
-        now = self.clock() if taken is None else taken
-        b = bytearray(pack(">IIIBBH", self.next, int(now), expire_s, b0, keep, _len(topic)))
+        n = self.next
+        taken = self.clock() if taken is None else taken
+        b = bytearray(pack(_FORMAT, n, int(taken), expire_s, b0, keep, _len(topic)))
         b.extend(topic)
         b.extend(payload)
         if _len(b) + 7 > self.segment_b:
-            raise ValueError("message of %d B is larger than segment_b" % _len(b))
+            raise ValueError("message of %d B, segment_b is less" % _len(b))
         at = _len(self.staged)
-        record(self.staged, _MESSAGE, b)
+        self._stage(b, n)
         if _len(self.staged) > self.stage_b:
             try:
                 self.flush()
             except OSError:
                 self.staged = self.staged[:at]
+                self.next = n
                 raise
         elif self.stage:
             self.stage.write(self.staged)
-        self.next += 1
         if keep:
             self.counts = None
-        return self.next - 1
+        return n
 
     def flush(self):
         """Bring what is staged to flash. Raises OSError: no room."""
         data = self.staged
         if not data:
             return
+        segs = self.segs
         n = self.tail + _len(data)
-        first = self._first()
         # while few wait each file stays small enough to cost no block
-        new = n > self.segment_b or n > _INLINE_B and _len(self.segs) < self.few
-        if new:
+        if n > self.segment_b or n > _INLINE_B and _len(segs) < min(_FEW, self.most // 2):
             n = _len(data)
-            if _len(self.segs) >= self.most and not self._squeeze():
-                raise OSError(28, "outbox full: %d messages in %d B" % (self.waiting, self.most * self.segment_b))
-        with open(self._name(first if new else self.segs[-1]), "ab") as f:
-            if new and self.segs[-1:] != [first]:
-                self.segs.append(first)
-            self.tail = self.segment_b  # a write that fails leaves an end that is not known
+            if _len(segs) >= self.most:
+                self._squeeze()
+                segs = self.segs
+                if _len(segs) >= self.most:
+                    k = self.first - self.store.place
+                    raise OSError(28, "outbox full: %d messages in %d B" % (k, self.most * self.segment_b))
+            if self.first not in segs:
+                segs.append(self.first)
+        self.tail = self.segment_b  # a write that fails leaves an end that is not known
+        with open(self._name(segs[-1]), "ab") as f:
             f.write(data)
         self.tail = n
         self._unstage()
-
-    def _first(self):
-        # the first number that is not in a file
-        return unpack_from(">I", self.staged, 7)[0] if self.staged else self.next
-
-    def _unstage(self):
-        self.staged = bytearray()
-        if self.stage:
-            self.stage.write(b"")
 
     def drain(self, client):
         """Hand what waits to `client`, if it is connected and as far as it has free slots. Returns how many messages.
@@ -181,77 +181,74 @@ class Outbox:
         They are staged, and leave with the client's next poll(), after one write to flash for all of them. Blocks for
         flash. Raises OSError; a message whose number the store's place has passed is the client's.
         """
-        if not self.waiting or 0 not in client.s.pids or not client.isconnected():
+        if not self.waiting or client.inflight == _len(client.slots) or not client.isconnected():
             return 0
         st = self.store
+        place = st.place
         done = 0
-        waiting = self._waiting()
-        st.cork = True
+        waiting = self._waiting(self.segs + [-1])
         try:
             for b in waiting:
-                n, _, _, b0, keep, k = unpack_from(">IIIBBH", b)
+                n, taken, expire_s, b0, keep, k = unpack_from(_FORMAT, b)
+                topic = b[16 : 16 + k]
                 if not self._useless(b):
-                    st.taking = n + 1
-                    pid = client.publish(b[16 : 16 + k], b[16 + k :], b0 & 1 == 1, b0 >> 1 & 3, False)
-                    if pid is None:
+                    st.cork = n + 1  # noted in the record that makes the message the client's
+                    if client.publish(topic, b[16 + k :], b0 & 1 == 1, b0 >> 1 & 3, False) is None:
                         break
                     done += 1
                     if keep and self.counts:
-                        self.counts[b[16 : 16 + k]] -= 1
-                if st.place <= n:
-                    st.mark(n + 1)
+                        self.counts[topic] -= 1
+                place = n + 1
         finally:
             waiting.close()
-            st.cork = False
-            st.taking = st.place
+            st.cork = 0
+            if place > st.place:  # passed over, or sent in QoS 0
+                st.note([0, 0, b"", b""], place)
         self._tidy()
         return done
 
     def _tidy(self):
         # files whose messages were all handed over go, once flash knows that they were
-        while self.segs and (self.segs + [self._first()])[1] <= self.store.place:
-            self.store.sync()
-            name = self._name(self.segs[0])
-            if self.segs[0] == self.bad:
-                os.rename(name, self.path + "/bad")
+        st = self.store
+        while self.segs and (self.segs + [self.first if self.staged else self.next])[1] <= st.place:
+            st.sync()
+            seg = self.segs.pop(0)
+            if seg == self.bad:
+                os.rename(self._name(seg), self.path + "/bad")
             else:
-                os.remove(name)
-            self.segs.pop(0)
+                os.remove(self._name(seg))
             if not self.segs:
                 self.tail = self.segment_b
         if self.staged and not self.waiting:
-            self.store.sync()
+            st.sync()
             self._unstage()
 
-    def _waiting(self, staged=True):
-        # records' bodies of what waits, in files and then, if asked for, in the stage
+    def _waiting(self, segs):
+        # records' bodies of what waits in these files; -1: in the stage
         last = self.store.place - 1
-        for seg in self.segs + [-1] if staged else self.segs[:]:
-            bad = [0]
+        for seg in segs:
             with BytesIO(self.staged) if seg < 0 else open(self._name(seg), "rb") as f:  # pyright: ignore[reportArgumentType, reportCallIssue]
-                for kind, b in records(f, bad):
+                for kind, b in records(f):
+                    if not kind:
+                        self.bad = seg
+                        self.report = "outbox: records damaged in " + self._name(seg)
+                        continue
                     n = unpack_from(">I", b)[0]
                     if n > last:  # an interrupted squeeze leaves some twice
                         last = n
                         yield b
-            if bad[0]:
-                self._damaged(seg, bad[0])
-
-    def _damaged(self, seg, n):
-        self.bad = seg
-        self.report = "outbox: %d B damaged in %s" % (n, self._name(seg))
 
     def _useless(self, b):
         # whether the message expired, or enough newer ones of its topic wait: then it is passed over, and counted so
-        n, taken, expire_s, b0, keep, k = unpack_from(">IIIBBH", b)
+        n, taken, expire_s, b0, keep, k = unpack_from(_FORMAT, b)
         topic = b[16 : 16 + k]
         now = self.clock()
         if keep and self.counts is None:
-            self.counts = {}
-            for m in self._waiting():
+            self.counts = counts = {}
+            for m in self._waiting(self.segs + [-1]):
                 if m[13]:
-                    t = m[16 : 16 + (m[14] << 8 | m[15])]
-                    self.counts[t] = self.counts.get(t, 0) + 1
+                    m = m[16 : 16 + (m[14] << 8 | m[15])]
+                    counts[m] = counts.get(m, 0) + 1
         if expire_s and (taken < _SET_S) == (now < _SET_S) and now - taken > expire_s:
             self.expired += 1
         elif keep and self.counts[topic] > keep:
@@ -263,52 +260,42 @@ class Outbox:
         return True
 
     def _squeeze(self):
-        # write the files anew without what is useless, when that frees one; returns whether there is room for one then
+        # write the files anew without what is useless; but first see whether that frees one
         self._tidy()
-        counts = self.dropped, self.expired
-        self.counts = None
-        n = self.segment_b
-        left = 0
-        for b in self._waiting(False):
-            if not self._useless(b):
+        new = self.path + "/new"
+        for dry in (True, False):
+            was = self.dropped, self.expired
+            self.counts = None
+            segs = []
+            f = None
+            n = self.segment_b
+            for b in self._waiting(self.segs):
+                if self._useless(b):
+                    continue
                 n += _len(b) + 7
                 if n > self.segment_b:
                     n = _len(b) + 7
-                    left += 1
-        self.dropped, self.expired = counts
-        self.counts = None
-        if left >= _len(self.segs):
-            return _len(self.segs) < self.most
-        old = self.segs
-        self.segs = old[:]
-        self.tail = self.segment_b
-        segs = []
-        f = None
-        for b in self._waiting(False):
-            if self._useless(b):
+                    if f:
+                        f.close()
+                        os.rename(new, self._name(segs[-1]))
+                    f = None if dry else open(new, "wb")
+                    segs.append(unpack_from(">I", b)[0])
+                if f:
+                    r = bytearray()
+                    record(r, _MESSAGE, b)
+                    f.write(r)
+            self.counts = None
+            if dry:
+                self.dropped, self.expired = was
+                if _len(segs) >= _len(self.segs):
+                    return
                 continue
-            r = bytearray()
-            record(r, _MESSAGE, b)
-            if f and n + _len(r) > self.segment_b:
-                f = self._renew(f, segs[-1])
-            if not f:
-                f = open(self.path + "/new", "wb")
-                n = 0
-                segs.append(unpack_from(">I", b)[0])
-            f.write(r)
-            n += _len(r)
-        if f:
-            self._renew(f, segs[-1])
-            self.tail = n
-        for seg in old:
-            if seg not in segs:
-                os.remove(self._name(seg))
-        self.segs = segs
-        return _len(segs) < self.most
-
-    def _renew(self, f, seg):
-        f.close()
-        os.rename(self.path + "/new", self._name(seg))
-        if seg not in self.segs:  # power or flash can fail before the old ones are gone
-            self.segs.append(seg)
-            self.segs.sort()
+            if f:
+                f.close()
+                os.rename(new, self._name(segs[-1]))
+            old = self.segs
+            self.segs = segs
+            self.tail = self.segment_b
+            for seg in old:
+                if seg not in segs:
+                    os.remove(self._name(seg))

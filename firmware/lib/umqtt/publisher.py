@@ -24,16 +24,13 @@ class Publisher:
     """
 
     def __init__(self, client, topic, retain=False, size=128):
-        self.client = client
-        self.e = client.e
-        self.s = client.s
-        self.t = client.t
-        self.topic = bytes(wire.text(topic))
+        self.c = client
+        self.topic = topic
         self.retain = retain
         self.size = wire.number(size, 65535)
-        self.rest_b = 2 + _len(self.topic)  # of the packet behind its header, but for the payload
         self.buf = bytearray(5)
-        wire.string(self.buf, self.topic)
+        self.buf.extend(wire.text(topic))
+        self.rest_b = _len(self.buf) - 5  # of the packet behind its header, but for the payload
         self.tail = _Slice()[_len(self.buf) :]  # kept: writing through it allocates nothing
         self.buf[self.tail] = bytes(size)  # the buffer keeps this room
         self.payload_b = -1
@@ -43,22 +40,22 @@ class Publisher:
         """Publish in QoS 0; returns 0 once the bytes are with the network. msg: bytes; anything else, what is longer
         than `size`, and what must wait for older bytes goes the client's way. Raises OSError, ValueError."""
         if (
-            self.e.n
+            self.c.tx_n
             or msg.__class__ is not _bytes
             or _len(msg) != self.payload_b
             and not self._fits(_len(msg))
-            or self.s.todos
-            or not self.e.up
+            or self.c.staged < self.c.inflight
+            or not self.c.up
         ):
-            return self.client.publish(self.topic, msg, self.retain)
+            return self.c.publish(self.topic, msg, self.retain)
         self.buf[self.tail] = msg
         try:
-            self.k = self.t.send(self.buf, self.off, self.n)  # an attribute: a local more and the frame is on the heap
+            self.k = self.c.write(self.buf, self.off, self.n)  # an attribute: a local more and the frame is on the heap
         except Exception:
             self.k = 0  # sending it again tells why
         if self.k != self.n:
             return self._rest(self.k or 0)
-        self.e.t_tx = ticks_ms()
+        self.c.t_tx = ticks_ms()
         return 0
 
     def _fits(self, n):
@@ -80,12 +77,11 @@ class Publisher:
 
     def _rest(self, k):
         # the rest stands in the engine as a large payload does, and the buffer is left alone until it is out
-        e = self.e
-        e.ob = e.big = self.buf
-        e.cut = 0
-        e.off = self.off + k
-        e.n = self.n - k
-        self.client._step(-1)
-        if e.n and not self.client.busy:
-            self.client._drain(None)
+        c = self.c
+        c.tx_ob = c.big = self.buf
+        c.tx_off = self.off + k
+        c.tx_n = self.n - k
+        c._flush()
+        if c.tx_n and not c.busy:
+            c._drain(None)
         return 0

@@ -7,7 +7,7 @@ refused login raises MQTTException.
 """
 
 from random import getrandbits
-from time import sleep_ms, ticks_add, ticks_ms
+from time import sleep_ms
 
 from umqtt import client, simple
 
@@ -57,13 +57,13 @@ class MQTTClient(simple.MQTTClient):
         while 1:
             try:
                 self._link()
-                end = ticks_add(ticks_ms(), self.timeout_ms)
+                self.t_end = self._end(None)
                 while pid is None:  # all slots are taken
                     pid = client.MQTTClient.publish(self, topic, msg, retain, qos, False)
                     if pid is None:
-                        self._step(self._left(end))
-                while pid in self.s.pids:
-                    self._step(self._left(end))
+                        self._step(None)
+                while self.slot(pid) >= 0:
+                    self._step(None)
                 return None
             except OSError as e:
                 self.log(False, e)

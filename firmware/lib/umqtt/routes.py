@@ -9,12 +9,11 @@ from umqtt.wire import text
 def match(filter, topic):
     """Whether `topic` (bytes) is matched by `filter` (bytes) with + and # [4.7]. Wildcards in front do not match $
     topics."""
-    f = filter.split(b"/")
-    t = topic.split(b"/")
-    if topic[:1] == b"$" and f[0] in (b"+", b"#"):
+    if topic[:1] == b"$" and filter[:1] in b"+#":
         return False
+    t = topic.split(b"/")
     i = 0
-    for level in f:
+    for level in filter.split(b"/"):
         if level == b"#":
             return True
         if i == len(t) or level != b"+" and level != t[i]:
@@ -27,19 +26,19 @@ class Routes:
     """default: f(topic, msg, retained) for what no filter matches, None to ignore it."""
 
     def __init__(self, default=None):
-        self.routes = []
         self.default = default
+        self.subs = []  # (filter, f)
 
     def add(self, filter, f):
         """Call f for topics that `filter` (str or bytes) matches; every match is called, in the order of adding.
         Raises ValueError."""
-        self.routes.append((bytes(text(filter, 1)), f))
+        self.subs.append((text(filter, 1)[2:], f))
 
-    def __call__(self, topic, msg, retained):
-        hit = False
-        for filter, f in self.routes:
+    def __call__(self, topic, msg, retain):
+        rest = self.default
+        for filter, f in self.subs:
             if match(filter, topic):
-                hit = True
-                f(topic, msg, retained)
-        if not hit and self.default:
-            self.default(topic, msg, retained)
+                rest = None
+                f(topic, msg, retain)
+        if rest:
+            rest(topic, msg, retain)

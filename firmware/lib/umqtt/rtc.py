@@ -6,6 +6,7 @@ until it is full.
     outbox = Outbox("/queue", store, stage=Region(rtc, 448, 1600))       # 2048 B on an ESP32, 492 B on an ESP8266
 """
 
+import os
 from binascii import crc32
 from io import BytesIO
 from struct import pack, unpack_from
@@ -48,66 +49,44 @@ class RtcJournal:
     """A journal in Region `region`; while what is live does not fit, in FileJournal `file`. The newer one counts."""
 
     def __init__(self, region, file):
-        self.region = region
+        self.region = region  # empty: the file counts, if there is one
         self.file = file
-        self.size = -1  # as FileJournal's
-        self.data = b""
-        self.on_file = self.left = False  # the file counts; there is one
+        self.path = file.path  # a region is whole or empty: what is damaged is the file
+        self.left = False  # there is a file
 
     def load(self):
         """The journal as something to read from, None when there is none. Raises OSError."""
         f = self.file.load()
-        self.data = self.region.read()
-        self.on_file = self.left = f is not None
-        if f and self.data:
+        m = self.region.read()
+        self.left = f is not None
+        if f and m:
             # both begin with a header of 7 bytes, then the generation
-            h = f.read(11)
             f.seek(0)
-            if len(h) == 11 and unpack_from(">I", h, 7)[0] > unpack_from(">I", self.data, 7)[0]:
-                self.data = b""
+            h = f.read(11)
+            if len(h) == 11 and unpack_from(">I", h, 7) > unpack_from(">I", m, 7):
+                m = b""
+                self.region.write(m)
             else:
-                self.on_file = False
                 f.close()
-        if self.on_file:
-            return f
-        return BytesIO(self.data) if self.data else None
-
-    def set_aside(self):
-        """Copy a damaged file to `path`.bad; a region is whole or empty. Returns the name. Raises OSError."""
-        return self.file.set_aside()
+        return BytesIO(m) if m else f
 
     def append(self, data):
-        """As FileJournal's; blocks for flash only while the file is in use."""
-        if self.size < 0:
+        """As FileJournal's; blocks for flash only while that is in use."""
+        m = self.region.read()
+        if not m:
+            return self.file.append(data)
+        if len(m) + len(data) > self.region.size_b:
             return False
-        if self.on_file:
-            self.file.size = self.size
-            done = self.file.append(data)
-            self.size = self.file.size
-            return done
-        if self.size + len(data) > self.region.size_b:
-            return False
-        self.data += data
-        self.region.write(self.data)
-        self.size = len(self.data)
+        self.region.write(m + data)
         return True
 
     def rewrite(self, data):
         """As FileJournal's: into the region when it fits, then the file goes."""
-        n = len(data)
-        self.size = -1
-        if n <= self.region.size_b:
-            self.data = bytes(data)
-            self.region.write(data)
-            if self.left:  # else the next power cut would bring back what it says
-                self.file.remove()
-        else:
+        if len(data) > self.region.size_b:
             self.file.rewrite(data)
-            self.data = b""
-            self.region.write(b"")
-        self.on_file = self.left = n > self.region.size_b
-        self.size = n
-
-    def close(self):
-        """Close the file, if it is in use."""
-        self.file.close()
+            self.left = True
+            data = b""
+        self.region.write(data)
+        if data and self.left:  # else the next power cut would bring back what it says
+            os.remove(self.path)
+            self.left = False

@@ -1,10 +1,13 @@
 """Packet ids, outgoing QoS 1 and 2 messages and subscriptions in flight, incoming QoS 2 ids: what may happen, in fixed
 slots.
 
-No I/O, no clock; a slot's state is the type of the packet it waits for, so a state is tested by comparing. The test
-host_tests/unit/test_session_table.py reads this table and drives every state with every event; what is not listed is a
-VIOLATION
-and changes nothing. A slot that was never sent on any connection answers as FREE: no ack can be meant for it.
+No I/O, no clock. A slot is a list: packet id (0: free), first byte of the packet that it sends, topic, payload. That
+byte is its state: 0x32 is a PUBLISH of QoS 1, which waits for PUBACK; 0x34 one of QoS 2, for PUBREC; 0x62 a PUBREL,
+for PUBCOMP; 0x82 a SUBSCRIBE; 0xA2 an UNSUBSCRIBE. With 8 in it, it was sent: DUP [3.3.1.1]. Slots in use stand first,
+the oldest in front; the first `staged` of them were sent on this connection, the others are to be.
+
+The test host_tests/unit/test_session_table.py reads this table and drives every state with every event; what is not
+listed is a VIOLATION and changes nothing. A slot that was never sent answers as FREE: no ack can be meant for it.
 
   side  state     event     next      action
   out   FREE      reserve1  W_PUBACK  -             4.3.2
@@ -28,7 +31,7 @@ and changes nothing. A slot that was never sent on any connection answers as FRE
   out   W_PUBACK  resume0   W_PUBACK  PUBLISH       the broker forgot: the same message as a new one
   out   W_PUBREC  resume0   W_PUBREC  PUBLISH
   out   W_PUBCOMP resume0   FREE      -             it was the broker's since its PUBREC
-  in    ABSENT    PUBLISH2  ABSENT    DELIVER       HELD when the application took it (hold), before the PUBREC leaves
+  in    ABSENT    PUBLISH2  ABSENT    DELIVER       HELD when the application took it, before the PUBREC leaves
   in    ABSENT    hold      HELD      PUBREC        4.3.3
   in    HELD      PUBLISH2  HELD      PUBREC        delivered already: never twice
   in    HELD      PUBREL    ABSENT    PUBCOMP       4.3.3
@@ -39,133 +42,121 @@ and changes nothing. A slot that was never sent on any connection answers as FRE
 
 from micropython import const
 
+
 _HELD = const(20)  # what Mosquitto leaves unacknowledged; more are taken too, but that allocates
 
-_FREE = const(0)
-_W_PUBACK = const(4)
-_W_PUBREC = const(5)
-_W_PUBCOMP = const(7)
-_W_SUBACK = const(9)
+_PID = const(0)
+_B0 = const(1)
+_TOPIC = const(2)
+_BODY = const(3)
 
-# actions of on_ack
+_PUBREC = const(0x50)
+_PUBCOMP = const(0x70)
 _VIOLATION = const(-1)
-_IGNORE = const(0)
-_PUBREL = const(1)
-_DONE = const(2)
+_SENT = const(8)
+
+_PUBLISH_2 = const(0x34)
+_PUBREL = const(0x62)
+_SUBSCRIBE = const(0x82)
 
 
 class Session:
-    """What both ends must remember between connections [4.1]. `window`: slots for messages and subscriptions in
-    flight, 1..65535."""
+    """What both ends must remember between connections [4.1]. `inflight`: slots for messages and subscriptions in
+    flight, 1..65535, then: how many are in use."""
 
-    def __init__(self, window):
-        if window < 1:
-            raise ValueError("inflight: 1 or more needed")
+    def __init__(self, inflight):
         self.pid = 0  # the id given out last
-        self.pids = [0] * window  # 0: the slot is free
-        self.state = bytearray(window)
-        self.b0 = bytearray(window)  # PUBLISH: its first byte, DUP once it was staged; others: 8 once staged
-        self.todo = [0] * window  # 1: to be sent on this connection
-        self.age = [0] * window  # order of reservation
-        self.topic = [None] * window  # of a SUBSCRIBE: its filters
-        self.payload = [None] * window  # of a SUBSCRIBE: its QoS bytes, None makes it an UNSUBSCRIBE
-        self.clock = 0
-        self.todos = 0
+        self.slots = []
+        while inflight:
+            self.slots.append([0, 0, None, None])
+            inflight -= 1
+        self.subs = {}  # filter with its length before it: QoS
+        self.inflight = 0
+        self.staged = 0
         self.resends = 0
-        self.held = [0] * _HELD  # incoming QoS 2 ids from hold to PUBREL, 0: free; a list that shrinks would allocate
+        self.acked = None
+        self.held = set(range(_HELD))  # incoming QoS 2 ids from delivery to PUBREL: room for so many, then emptied
+        self.resume(True)
 
-    def reserve(self, state, b0, topic, payload, pid=0):
-        """Take a slot in `state`, to be sent; its id is new unless given (replay from a store). Returns the slot, -1
-        when all are taken."""
-        pids = self.pids
-        if 0 not in pids:
-            return -1
-        i = pids.index(0)
+    def slot(self, pid):
+        """The index of the slot with `pid` (0: the first free one), -1 when there is none."""
+        i = 0
+        for m in self.slots:
+            if m[_PID] == pid:
+                return i
+            i += 1
+        return -1
+
+    def reserve(self, b0, pid=0):
+        """Take a slot for a packet that begins with b0; its id is new unless given (replay from a store), its topic
+        and payload are up to the caller. Returns the slot, None when all are taken."""
+        i = self.inflight
+        if i == len(self.slots):
+            return None
         if not pid:
             pid = self.pid % 65535 + 1
-            while pid in pids:
+            while i and self.slot(pid) >= 0:
                 pid = pid % 65535 + 1
             self.pid = pid
-        pids[i] = pid
-        self.state[i] = state
-        self.b0[i] = b0
-        self.topic[i] = topic
-        self.payload[i] = payload
-        self.todo[i] = 1
-        self.todos += 1
-        self.clock += 1
-        self.age[i] = self.clock
+        self.inflight = i + 1
+        i = self.slots[i]
+        i[_PID] = pid
+        i[_B0] = b0
         return i
 
-    def oldest(self):
-        """The slot that is to be sent next: reserved first; -1 when there is none."""
-        if self.todos == 1:
-            return self.todo.index(1)
-        best = -1
-        i = 0
-        for t in self.todo:
-            if t and (best < 0 or self.age[i] < self.age[best]):
-                best = i
-            i += 1
-        return best
+    def free(self, n):
+        """Give slot n back."""
+        m = self.slots[n]
+        m[_PID] = 0
+        m[_TOPIC] = m[_BODY] = None
+        self.inflight -= 1
+        if n < self.staged:
+            self.staged -= 1
+        if n < self.inflight:
+            self.slots.append(self.slots.pop(n))
 
-    def staged(self, i):
-        """Slot i's packet goes to the wire: from now on a repetition carries DUP."""
-        if self.b0[i] & 8:
-            self.resends += 1
-        self.b0[i] |= 8
-        self.todos -= self.todo[i]
-        self.todo[i] = 0
+    def on_ack(self, b0, pid, x=b""):
+        """A packet that begins with b0 came for `pid`; of a SUBACK x are the return codes.
 
-    def free(self, i):
-        """Give slot i back."""
-        self.todos -= self.todo[i]
-        self.pids[i] = self.state[i] = self.b0[i] = self.todo[i] = _FREE
-        self.topic[i] = self.payload[i] = None
-
-    def on_ack(self, kind, pid):
-        """An ack of packet type `kind` (4, 5, 7, 9, 11) for `pid` came: returns the action of the table."""
-        i = self.pids.index(pid) if pid in self.pids else -1
-        if i < 0 or not self.b0[i] & 8:
-            return _PUBREL if kind == _W_PUBREC else _IGNORE
-        state = self.state[i]
-        if kind == _W_PUBREC and state in b"\5\7":
-            self.state[i] = _W_PUBCOMP
-            self.topic[i] = self.payload[i] = None
-            self.todos -= self.todo[i]
-            self.todo[i] = 0
+        Returns the first byte of the answer, 0 for none, -1 for a VIOLATION. `acked` is then what a SUBSCRIBE or
+        UNSUBSCRIBE asked for, the codes behind it.
+        """
+        if b0 == _PUBREL:
+            self.held.discard(pid)
+            return _PUBCOMP
+        i = 0 if self.slots[0][_PID] == pid else self.slot(pid)  # one at a time is the rule
+        m = self.slots[i]
+        was = m[_B0]
+        if i < 0 or not was & _SENT:
+            return _PUBREL if b0 == _PUBREC else 0
+        if b0 == _PUBREC and (was & _PUBLISH_2 == _PUBLISH_2 or was & 0x40):
+            m[_B0] = _PUBREL | _SENT
+            m[_TOPIC] = m[_BODY] = b""
             return _PUBREL
-        if kind != state:
+        # the type of a packet's ack is one higher, that of a PUBLISH of QoS 2 is two
+        if b0 >> 4 != (was >> 4) + 1 + (was >> 2 & 1):
             return _VIOLATION
+        if was >= _SUBSCRIBE:
+            m = m[_TOPIC]
+            if x and (len(x) != len(m) or x.strip(b"\0\1\2\x80")):
+                return _VIOLATION
+            m.append(x)
+            self.acked = m
         self.free(i)
-        return _DONE
+        return 0
 
-    def hold(self, pid):
-        """The application took incoming QoS 2 message `pid`."""
-        held = self.held
-        if 0 in held:
-            held[held.index(0)] = pid
-        else:
-            held.append(pid)
-
-    def release(self, pid):
-        """PUBREL for `pid`: its id may be used anew."""
-        held = self.held
-        if pid in held:
-            held[held.index(pid)] = 0
-
-    def resume(self, present):
-        """A connection is up; `present`: the broker kept the session. Marks what is to be sent (again), in the old
-        order."""
-        if not present:
-            self.held = [0] * _HELD
-        i = 0
-        for state in self.state:
-            if state == _W_PUBCOMP and not present:
-                self.free(i)
-            elif state:
-                if not present and state < _W_SUBACK:
-                    self.b0[i] &= 0x37
-                self.todos += 1 - self.todo[i]
-                self.todo[i] = 1
-            i += 1
+    def resume(self, clean_session):
+        """A connection is up; clean_session: the broker has nothing of an earlier one. All is to be sent (again), in
+        the old order."""
+        self.staged = 0
+        if clean_session:
+            while self.held:
+                self.held.pop()
+            i = self.inflight
+            while i:
+                i -= 1
+                m = self.slots[i]
+                if m[_B0] & 0x40:
+                    self.free(i)
+                elif m[_B0] < 0x40:
+                    m[_B0] &= 0x37

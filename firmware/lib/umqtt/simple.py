@@ -7,36 +7,33 @@ link that was silent for 60 s.
 """
 
 from random import getrandbits
-from time import ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
 
-from umqtt import client
+from umqtt import client, wire
 from umqtt.client import MQTTException, ProtocolError  # noqa: F401 - names of this module too
-from umqtt.transport import code
+from umqtt.transport import error
 
-_SILENT_MS = const(60000)
+_SILENT_S = const(60)
 _TIMEOUT_MS = const(30000)
 
 
 class MQTTClient(client.MQTTClient):
     """The arguments are upstream's: keepalive 0 means none, `ssl` is an SSLContext or anything with `wrap_socket`."""
 
+    lw_topic = lw_msg = None
+    lw_qos = 0
+    lw_retain = False
+    _own = None  # the socket that is polled
+
     def __init__(self, client_id, server, port=0, user=None, password=None, keepalive=0, ssl=None):
         super().__init__(client_id, server, port, user, password, keepalive, ssl, timeout_ms=_TIMEOUT_MS)
-        self.sock = self._own = None  # the socket, and the one that `connect` made
         self.pid = 0
-        self.lw_topic = self.lw_msg = None
-        self.lw_qos = 0
-        self.lw_retain = False
 
     def set_last_will(self, topic, msg, retain=False, qos=0):
         """The will of the next `connect`. Raises ValueError."""
         super().set_last_will(topic, msg, retain, qos)
-        self.lw_topic = topic
-        self.lw_msg = msg
-        self.lw_qos = qos
-        self.lw_retain = retain
+        self.lw_topic, self.lw_msg, self.lw_retain, self.lw_qos = topic, msg, retain, qos
 
     def connect(self, clean_session=True, timeout=None):
         """Connect; a clean session forgets what was in flight. timeout: seconds, for later calls too.
@@ -47,42 +44,29 @@ class MQTTClient(client.MQTTClient):
         self.clean_session = not not clean_session
         self.will = (self.lw_topic, self.lw_msg, self.lw_retain, self.lw_qos) if self.lw_topic else None
         self.timeout_ms = _TIMEOUT_MS if timeout is None else int(timeout * 1000)
-        try:
-            present = int(super().connect())
-            if present and not self.pid:
-                self.pid = getrandbits(15)  # the broker may hold an id from before a reset
-            return present
-        finally:
-            self.sock = self._own = self.t.sock
+        present = super().connect()
+        if present and not self.pid:
+            self.pid = getrandbits(15)  # the broker may hold an id from before a reset
+        return int(present)
+
+    def _adopt(self, sock):
+        self._own = sock
+        super()._adopt(sock)
 
     def _connack(self):
-        if self.clean_session and not self.e.rx[1]:
-            pid = self.pid  # goes on counting
-            self.s.__init__(len(self.s.pids))  # a clean session begins with nothing [3.1.2.4]
-            self.pid = pid
-            self.subs.clear()
+        if self.clean_session and not self.rx[1]:
+            self.subs.clear()  # a clean session begins with nothing [3.1.2.4], but for the count of ids
+            while self.inflight:
+                self.free(0)
         super()._connack()
-
-    @property
-    def pid(self):
-        """The packet id given out last, as upstream's programs read and set it."""
-        return self.s.pid
-
-    @pid.setter
-    def pid(self, pid):
-        self.s.pid = pid
 
     def _link(self):
         sock = self.sock
-        if not sock:
-            self._close()
-        elif sock is not self._own:  # a subclass that connects by itself
-            self._own = sock
-            self.t.adopt(sock)
-            self.e.start(self.keepalive * 1000, ticks_ms())
-            self.e.up = True
-        if self.t.sock is None:
-            self._step(-1)  # raises: not connected
+        if sock is None:
+            self._step(0)  # raises: not connected
+        if sock is not self._own:  # a subclass that connects by itself
+            self._adopt(sock)
+            self.up = 1
         sock.setblocking(False)  # the program may have changed it
 
     def publish(self, topic, msg, retain=False, qos=0):
@@ -90,7 +74,7 @@ class MQTTClient(client.MQTTClient):
         MQTTException."""
         self._link()
         if super().publish(topic, msg, retain, qos) is None:
-            raise OSError(code("ENOBUFS", 105), "all slots are taken")
+            raise error("ENOBUFS", "all slots are taken")
 
     def subscribe(self, topic, qos=0):
         """Subscribe; returns when acknowledged. Raises ValueError, OSError, MQTTException(0x80, ...) when refused."""
@@ -107,42 +91,32 @@ class MQTTClient(client.MQTTClient):
     def wait_msg(self):
         """Wait for one packet and do what it asks for. Returns its first byte, None for a PINGRESP. Raises OSError on
         a dead link."""
-        if self.busy:
-            return None  # inside a callback: what comes next is taken after it
-        self._link()
-        if self._step(0):
-            return self._op()
-        end = ticks_add(ticks_ms(), _SILENT_MS)
-        probed = False
-        while not self._step(max(0, ticks_diff(end, ticks_ms()))):
-            if ticks_diff(end, ticks_ms()) <= 0:
-                if probed:
-                    self._lost(code("ETIMEDOUT", 110), "no PINGRESP in time")
-                end = ticks_add(ticks_ms(), self.timeout_ms)
-                if not self.keepalive:  # else the engine pings
-                    probed = True
-                    self.e.pingreq(ticks_ms())
-        return self._op()
+        keepalive = self.keepalive
+        self.keepalive = keepalive or _SILENT_S  # asks a silent link whether it is alive
+        try:
+            return self._packet(_TIMEOUT_MS)
+        finally:
+            self.keepalive = keepalive
 
     def check_msg(self):
         """Do what `wait_msg` does when a packet is there; returns None at once when none is."""
+        return self._packet(0)
+
+    def _packet(self, ms):
         if self.busy:
-            return None
+            return None  # inside a callback: what comes next is taken after it
         self._link()
-        return self._op() if self._step(0) else None
+        while not self._step(ms):
+            if not ms:
+                return None
+        return None if self.rx_b0 == 0xD0 else self.rx_b0
 
-    def _op(self):
-        op = self.e.hdr[0]
-        return None if op == 0xD0 else op
-
-    def _message(self, topic, msg, retained):
+    def _message(self, topic, msg):
         self.cb(topic, msg)
 
     def _send_str(self, s):
         # for subclasses that write a CONNECT of their own
-        b = bytearray()
-        client.wire.string(b, client.wire.data(s))
-        self.sock.write(b)
+        self.sock.write(wire.text(s, 3))
 
     def _recv_len(self):
         n = more = 128

@@ -8,32 +8,32 @@ A record is type (1 byte), length of the body (2), CRC-32 of all that (4), body;
 what was live, begun by its header, then changes; the types are those of the MQTT packets they stand for:
    1  header        generation (4), CRC-32 of client id and server (4), outbox place (4), last id (2), state bytes
    2  seen          id (2), nothing or 1 and the state bytes: an incoming QoS 2 message was taken
-   3  put           outbox place (4), id (2), first byte of the PUBLISH (1), length of the topic (2), topic, payload
+   3  put           id (2), outbox place (4), first byte of the PUBLISH (1), topic with its length before it, payload;
+                    with id 0 nothing but the place counts
    4, 7             PUBACK, PUBCOMP: id (2) is done
    5                PUBREC: id (2) is the broker's
    6                PUBREL: incoming id (2) is free
-   8  subscribed    QoS (1), filter
-  10  unsubscribed  filter
-  12  place         outbox place (4)
+   8  subscribed    QoS (1), 128 for not any more, filter with its length before it
 What must be on flash before bytes leave is `must`: the client calls sync() before it sends. Acks whose loss only costs
 a repeated packet wait for the next sync.
 """
 
 import os
 from binascii import crc32
+from collections import OrderedDict
 from struct import pack, unpack_from
 
 from micropython import const
 
+from umqtt import wire
+
+_HEADER = const(1)
 _SEEN = const(2)
 _PUT = const(3)
-_PUBACK = const(4)
 _PUBREC = const(5)
 _PUBREL = const(6)
-_PUBCOMP = const(7)
 _SUBSCRIBED = const(8)
-_UNSUBSCRIBED = const(10)
-_PLACE = const(12)
+_GONE = const(128)
 
 _LAZY_B = const(256)  # acks that may wait: so many bytes of them
 
@@ -41,30 +41,30 @@ _len = len
 
 
 def record(out, kind, body):
-    """Append a record of `kind` (1..15) with `body` (up to 65535 bytes) to bytearray `out`."""
-    h = pack(">BH", kind, _len(body))
-    out.extend(h)
-    out.extend(pack(">I", crc32(body, crc32(h))))
+    """Append a record of `kind` (1..15) with `body` to bytearray `out`. Raises ValueError: over 65535 bytes."""
+    n = wire.number(_len(body), 65535)
+    h = pack(">BHI", kind, n, 0)
+    out.extend(pack(">BHI", kind, n, crc32(body, crc32(h[:3]))))
     out.extend(body)
 
 
-def records(f, bad):
-    """Yield (kind, body) of each whole record in the open file `f`; `bad[0]` grows by the bytes that belong to none."""
-    left = f.seek(0, 2)
+def records(f):
+    """Yield (kind, body) of each whole record in the open file `f`, and (0, b"") for each byte that belongs to none."""
+    n = f.seek(0, 2)
     at = 0
-    while left > at:
+    while at < n:
         f.seek(at)
         h = f.read(7)
-        if _len(h) == 7:
-            kind, n, crc = unpack_from(">BHI", h)
-            if 0 < kind < 16 and n <= left - at - 7:
-                body = f.read(n)
-                if crc32(body, crc32(h[:3])) == crc:
-                    yield kind, body
-                    at += 7 + n
-                    continue
         at += 1
-        bad[0] += 1
+        if _len(h) == 7:
+            kind, body_b, crc = unpack_from(">BHI", h)
+            if kind < 16 and at + 6 + body_b <= n:
+                body = f.read(body_b)
+                if crc32(body, crc32(h[:3])) == crc:
+                    at += 6 + body_b
+                    yield kind, body
+                    continue
+        yield 0, b""
 
 
 class FileJournal:
@@ -78,8 +78,6 @@ class FileJournal:
 
     def __init__(self, path, compact_b=128, limit_b=16384):
         self.path = path
-        self.f = None
-        self.size = -1  # of what is whole; -1: to be rewritten before anything is appended
         self.full = self.compact_b = compact_b
         self.limit_b = limit_b
 
@@ -91,54 +89,26 @@ class FileJournal:
             if e.errno != 2:
                 raise
 
-    def set_aside(self):
-        """Copy the journal, damaged, to `path`.bad. Returns that name. Raises OSError."""
-        name = self.path + ".bad"
-        with open(self.path, "rb") as f, open(name, "wb") as g:
-            b = f.read(64)
-            while b:
-                g.write(b)
-                b = f.read(64)
-        return name
-
     def append(self, data):
-        """Write `data` behind the rest and wait until it is on flash. Returns False when it is time to rewrite.
-        Raises OSError."""
-        n = self.size + _len(data)
-        if self.size < 0 or n > self.full:
+        """Write `data` behind the rest; it is on flash when this returns. Returns False when it is time to rewrite.
+        Raises OSError; then its end is not known, and it must be rewritten."""
+        # not f.seek(0, 2): opening it to write is a write
+        if os.stat(self.path)[6] + _len(data) > self.full:
             return False
-        self.size = -1  # a write that fails leaves an end that is not known
-        if not self.f:
-            self.f = open(self.path, "ab")
-        self.f.write(data)
-        self.f.flush()
-        self.size = n
+        with open(self.path, "ab") as f:
+            f.write(data)
         return True
 
     def rewrite(self, data):
         """Replace all by `data`, at once: a power cut leaves the old or the new. Raises OSError; then the old stays."""
-        self.close()
-        self.size = -1
         n = _len(data)
         if n > self.limit_b:
-            raise OSError(28, "store full: %d B in flight, limit %d B" % (n, self.limit_b))
+            raise OSError(28, "store full: %d B, limit %d B" % (n, self.limit_b))
         new = self.path + ".new"
         with open(new, "wb") as f:
             f.write(data)
         os.rename(new, self.path)
-        self.size = n
         self.full = min(self.limit_b, self.compact_b if n < self.compact_b else 2 * n)
-
-    def remove(self):
-        """Close the file and remove it. Raises OSError."""
-        self.close()
-        os.remove(self.path)
-
-    def close(self):
-        """Close the file. It is opened again when needed."""
-        f, self.f = self.f, None
-        if f:
-            f.close()
 
 
 class Store:
@@ -151,153 +121,141 @@ class Store:
 
     def __init__(self, journal):
         self.journal = journal
-        self.buf = bytearray()  # records that wait for sync
+        self.out = bytearray()  # records that wait for sync
         self.must = False  # they are to be on flash before a byte leaves
-        self.cork = False  # the outbox hands over several: one sync for all
-        self.place = self.taking = 0  # the outbox's next number: as it is, and as the next put makes it
-        self.moved = False  # it did without a put
+        self.anew = True  # a snapshot must replace the journal: its end, or what it says, is not to be relied on
+        self.place = 0  # the outbox's next number
+        self.cork = 0  # while the outbox hands over, one sync for all: `place` as the next put() makes it
         self.state = b""
         self.report = ""
         self.s = None
-        self.subs = {}
-        self.held = []
-        self.found = []  # [id, first byte, topic, payload], oldest first; topic None: PUBREC came
         self.gen = self.who = 0
         self.pid = -1
+        self.subs = {}
+        self.held = set()
+        self.slots = slots = OrderedDict()  # id: slot as a session's, oldest first
         f = journal.load()
         if f:
-            bad = [0]
             with f:
-                for kind, b in records(f, bad):
-                    self._found(kind, b)
-                n = f.seek(0, 2)
-            if bad[0]:
-                self.report = "journal: %d B of %d B damaged, " % (bad[0], n)
-                try:
-                    self.report += "set aside as " + journal.set_aside()
-                except OSError as e:  # no room: what is whole counts all the same
-                    self.report += "not set aside: %s" % e
-                self.must = True
-            elif self.gen:
-                journal.size = n
-        self.taking = self.place
-        self.window = _len(self.found)  # slots that replay needs
-
-    def _found(self, kind, b):
-        if kind == 1:
-            self.gen, self.who, self.place, self.pid = unpack_from(">IIIH", b)
-            self.state = b[14:]
-        elif kind == _SUBSCRIBED:
-            self.subs[b[1:]] = b[0]
-        elif kind == _UNSUBSCRIBED:
-            self.subs.pop(b, None)
-        elif kind == _PLACE:
-            self.place = unpack_from(">I", b)[0]
-        elif kind == _SEEN or kind == _PUBREL:
-            pid = unpack_from(">H", b)[0]
-            if pid in self.held:
-                self.held.remove(pid)
-            if kind == _SEEN:
-                if pid:
-                    self.held.append(pid)
-                if _len(b) > 2:
-                    self.state = b[3:]
-        else:
-            i = self._slot(unpack_from(">H", b, 4 if kind == _PUT else 0)[0])
-            if kind == _PUBREC:
-                self.found[i][2:] = (None, None)
-            elif kind == _PUT:
-                self.place, self.pid, b0, n = unpack_from(">IHBH", b)
-                self.found.append([self.found.pop(i)[0], b0, b[9 : 9 + n], b[9 + n :]])
-            else:
-                self.found.pop(i)
-
-    def _slot(self, pid):
-        # the index of message `pid` in found; a new one, as if its PUBREC had come, when it is not there
-        for i in range(_len(self.found)):
-            if self.found[i][0] == pid:
-                return i
-        self.found.append([pid, 4, None, None])
-        return _len(self.found) - 1
+                bad = 0
+                for kind, b in records(f):
+                    if not kind:
+                        bad += 1
+                    elif kind == _HEADER:
+                        self.gen, self.who, self.place, self.pid = unpack_from(">IIIH", b)
+                        self.state = b[14:]
+                    elif kind == _SUBSCRIBED:
+                        self.subs[b[1:]] = b[0]
+                        if b[0] == _GONE:
+                            del self.subs[b[1:]]
+                    else:
+                        pid = unpack_from(">H", b)[0]
+                        if kind == _PUBREL:
+                            self.held.discard(pid)
+                        elif kind == _SEEN:
+                            if pid:
+                                self.held.add(pid)
+                            if _len(b) > 2:
+                                self.state = b[3:]
+                        elif kind == _PUBREC:
+                            slots[pid] = pid, 0x6A, b"", b""
+                        else:
+                            slots.pop(pid, None)
+                            if kind == _PUT:
+                                self.place = unpack_from(">HIB", b)[1]
+                                if pid:
+                                    self.pid = pid
+                                    n = 9 + (b[7] << 8 | b[8])
+                                    slots[pid] = pid, b[6] | 8, b[7:n], b[n:]
+                if bad:
+                    self.must = True
+                    n = f.seek(0, 2)
+                    f.seek(0)
+                    name = journal.path + ".bad"
+                    try:
+                        with open(name, "wb") as g:
+                            b = f.read(64)
+                            while b:
+                                g.write(b)
+                                b = f.read(64)
+                    except OSError as e:  # no room: what is whole counts all the same
+                        name = e
+                    self.report = "journal: %d B of %d B damaged, copy: %s" % (bad, n, name)
+                elif self.gen:
+                    self.anew = False
+        self.window = _len(slots)  # slots that replay needs
 
     # the client's side
 
-    def replay(self, session, subs, client_id, server):
-        """Put what was found into the session and the client's subscriptions. Returns whether those must be made
-        again.
+    def replay(self, s, client_id, server):
+        """Put what was found into session `s`. Returns whether the subscriptions must be made again.
 
         Another client id or server than before: what the broker has not acknowledged goes out as new messages, with
         new ids, on flash before the first byte; ids that the other session knew are forgotten. `report` says so.
         """
-        self.s = session
-        who = crc32(server.encode(), crc32(client_id.encode() if isinstance(client_id, str) else client_id))
+        self.s = s
+        who = crc32(wire.data(server), crc32(wire.data(client_id)))
         changed = self.gen and who != self.who
         self.who = who
-        if self.pid >= 0 and not changed:
-            session.pid = self.pid
         n = 0
-        for pid, b0, topic, payload in self.found:
-            if topic is None:
-                if not changed:
-                    session.reserve(_PUBCOMP, 8, None, None, pid)
-            else:
+        for pid, b0, topic, payload in self.slots.values():
+            if changed:
+                if b0 & 0x40:
+                    continue
+                b0 &= 0x37
+                pid = 0
                 n += 1
-                state = _PUBREC if b0 & 4 else _PUBACK
-                if changed:
-                    session.reserve(state, b0, topic, payload)
-                else:
-                    session.reserve(state, b0 | 8, topic, payload, pid)
-        self.found = []
+            m = s.reserve(b0, pid)
+            m[2] = topic
+            m[3] = payload
+        s.subs.update(self.subs)
+        self.subs = s.subs
         if changed:
             self.report += "%sanother client id or server: %d messages go out as new" % (self.report and "; ", n)
-            self.held = []
             self.rewrite()
-        for pid in self.held:
-            session.hold(pid)
-        self.held = []
-        subs.update(self.subs)
-        self.subs = subs
-        return changed and _len(subs) > 0
+        else:
+            s.held.update(self.held)
+            if self.pid >= 0:
+                s.pid = self.pid
+        self.slots = self.held = None
+        return changed and _len(self.subs) > 0
 
     def rewrite(self):
         """What stands in the journal is no longer true, as when the broker forgot the session: a snapshot replaces it
         at the next sync."""
-        self.journal.size = -1
-        self.must = True
+        self.anew = self.must = True
 
-    def put(self, pid, b0, topic, payload, later=False):
-        """Message `pid` takes its slot; on flash when this returns, unless `later` or corked: then with the next
-        sync. Refused with OSError: store full, flash broken; ValueError: over 65 kB."""
-        n = _len(topic)
-        if n + _len(payload) > 65526:
-            raise ValueError("message larger than a record of the store")
-        at = _len(self.buf)
-        place = self.place
-        must = self.must
-        b = bytearray(pack(">IHBH", self.taking, pid, b0 & 0x37, n))
-        b.extend(topic)
-        b.extend(payload)
-        record(self.buf, _PUT, b)
-        self.place = self.taking
-        self.moved = False
-        self.must = True
-        if not (later or self.cork):
-            try:
+    def put(self, m, later=False):
+        """The message of slot m (umqtt.session) is the client's; on flash when this returns, unless `later` or corked:
+        then with the next sync. Refused, and the slot given back, with OSError: store full, flash broken; ValueError:
+        over 65 kB."""
+        try:
+            self.note(m, self.cork or self.place)
+            if later or self.cork:
+                self.must = True
+            else:
                 self.sync()
-            except OSError:
-                self.buf = self.buf[:at]
-                self.place = place
-                self.moved = True
-                self.must = must
-                raise
+        except Exception:
+            # its record may stand in out, but after an error the journal takes no more but a snapshot
+            self.s.free(self.s.slot(m[0]))
+            raise
 
-    def acked(self, event, pid):
+    def note(self, m, place):
+        """Let a record of slot m wait for sync(); with id 0 it says no more than that the outbox was handed over up to
+        `place`."""
+        b = bytearray(pack(">HIB", m[0], place, m[1] & 0x37))
+        b.extend(m[2])
+        b.extend(m[3])
+        record(self.out, _PUT, b)
+        self.place = place
+
+    def acked(self, kind, pid):
         """PUBACK (4), PUBREC (5), PUBREL (6) or PUBCOMP (7) came for `pid`; to be called before the answer leaves."""
-        if event == _PUBREC and pid not in self.s.pids or not _SEEN < event < _SUBSCRIBED:
+        if not _PUT < kind < _SUBSCRIBED or kind == _PUBREC and self.s.slot(pid) < 0:
             return
-        record(self.buf, event, pack(">H", pid))
+        record(self.out, kind, pack(">H", pid))
         # PUBACK or PUBCOMP lost: the broker gets a repetition and answers it again
-        if event == _PUBREC or event == _PUBREL or _len(self.buf) > _LAZY_B:
+        if kind == _PUBREC or kind == _PUBREL or _len(self.out) > _LAZY_B:
             self.must = True
 
     def seen(self, pid, state=None):
@@ -309,58 +267,38 @@ class Store:
             b += b"\1" + self.state
         elif not pid:
             return
-        record(self.buf, _SEEN, b)
+        record(self.out, _SEEN, b)
         self.must = True
 
     def subscribed(self, topic, qos):
-        """The broker granted filter `topic` with `qos`, or, None, forgot it."""
-        if qos is None:
-            record(self.buf, _UNSUBSCRIBED, topic)
-        else:
-            record(self.buf, _SUBSCRIBED, bytes((qos,)) + topic)
-
-    # the outbox's side
-
-    def mark(self, place):
-        """The outbox's message before `place` needs no record here: passed over, or sent in QoS 0."""
-        self.place = self.taking = place
-        self.moved = True
+        """The broker granted filter `topic` (with its length before it) with `qos`, or, None, forgot it."""
+        record(self.out, _SUBSCRIBED, bytes((_GONE if qos is None else qos,)) + topic)
 
     # flash
 
     def sync(self):
         """Bring what waits to flash. Blocks for a flash write. Raises OSError; then it still waits."""
-        if self.moved:
-            self.moved = False
-            record(self.buf, _PLACE, pack(">I", self.place))
-        if self.buf or self.must:
-            if not self.journal.append(self.buf):
-                self._snapshot()
-            self.buf = bytearray()
-            self.must = False
-
-    def _snapshot(self):
         s = self.s
-        self.gen += 1
-        out = bytearray()
-        record(out, 1, pack(">IIIH", self.gen, self.who, self.place, s.pid) + self.state)
-        for f in self.subs:
-            record(out, _SUBSCRIBED, bytes((self.subs[f],)) + f)
-        for pid in s.held:
-            if pid:
-                record(out, _SEEN, pack(">H", pid))
-        for _, i in sorted(zip(s.age, range(_len(s.pids)))):
-            if s.state[i] == _PUBCOMP:
-                record(out, _PUBREC, pack(">H", s.pids[i]))
-            elif 0 < s.state[i] < _PUBREL and s.payload[i] is not None:  # None: a stream, which nobody can repeat
-                b = bytearray(pack(">IHBH", self.place, s.pids[i], s.b0[i] & 0x37, _len(s.topic[i])))
-                b.extend(s.topic[i])
-                b.extend(s.payload[i])
-                record(out, _PUT, b)
-        self.journal.rewrite(out)
+        if s and (self.out or self.must):
+            anew = self.anew
+            self.anew = True  # should it fail
+            if anew or not self.journal.append(self.out):
+                must = self.must
+                self.out = bytearray()
+                self.gen += 1
+                record(self.out, _HEADER, pack(">IIIH", self.gen, self.who, self.place, s.pid) + self.state)
+                for f in self.subs:
+                    self.subscribed(f, self.subs[f])
+                for pid in s.held:
+                    self.seen(pid)
+                for m in s.slots[: s.inflight]:
+                    if m[1] & 0x40:
+                        self.acked(_PUBREC, m[0])
+                    elif m[1] < 0x40 and m[3] is not None:  # None: a stream, which nobody can repeat
+                        self.note(m, self.place)
+                self.must = must
+                self.journal.rewrite(self.out)
+            self.out = bytearray()
+            self.anew = self.must = False
 
-    def close(self):
-        """sync(), and the journal's file is closed: before deep sleep. Raises OSError."""
-        if self.s:
-            self.sync()
-        self.journal.close()
+    close = sync

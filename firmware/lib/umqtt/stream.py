@@ -3,36 +3,7 @@
 To receive one in pieces needs no module: see `MQTTClient.set_view`.
 """
 
-from micropython import const
-
 from umqtt import wire
-from umqtt.wire import ProtocolError
-
-_W_PUBACK = const(4)
-
-
-class _Source:
-    def __init__(self, reader, length, buf):
-        self.reader = reader
-        self.left = length
-        self.buf = buf
-        self.error = None
-
-    def more(self):
-        # the next piece into buf: its length, 0 at the end
-        n = min(self.left, len(self.buf))
-        if not n:
-            return 0
-        try:
-            k = self.reader.readinto(self.buf if n == len(self.buf) else memoryview(self.buf)[:n])
-        except Exception as e:
-            self.error = e
-            raise
-        if not k:
-            self.error = ValueError("the reader ended %d bytes early" % self.left)
-            raise self.error
-        self.left -= k
-        return k
 
 
 def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None, piece_b=256):
@@ -45,42 +16,55 @@ def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None,
     Raises ValueError, OSError, ProtocolError.
     """
     wire.number(qos, 1)
-    wire.number(length, 268435455 - 65600)
-    topic = bytes(wire.text(topic))
+    left = wire.number(length, 268435455 - 65600)
+    topic = wire.text(topic)
     if client.busy:
         raise OSError("not inside a callback")
-    source = _Source(reader, length, bytearray(max(piece_b, 1)))
-    end = client._end(timeout_ms)
-    client._ready(len(topic) + 9, timeout_ms)
-    e = client.e
-    s = client.s
-    pid = i = 0
-    b0 = 0x31 if retain else 0x30
+    buf = bytearray(max(piece_b, 1))
+
+    def more():
+        # the next piece into buf: its length, 0 at the end
+        nonlocal left
+        n = min(left, len(buf))
+        if n:
+            n = reader.readinto(buf if n == len(buf) else memoryview(buf)[:n])
+            if not n:
+                raise ValueError("the reader ended %d bytes early" % left)
+            left -= n
+        return n
+
+    client._ready(topic, timeout_ms)
+    m = [0, 0, topic, None]
     if qos:
-        b0 |= 2
-        i = s.reserve(_W_PUBACK, b0, topic, None)
-        while i < 0:
-            client._turn(end)
-            i = s.reserve(_W_PUBACK, b0, topic, None)
-        pid = s.pids[i]
-        s.staged(i)
+        m = client.reserve(0)
+        while m is None:
+            client._step(None)
+            if client.staged == client.inflight and client.up:  # else what a callback published goes first
+                m = client.reserve(0)
+        client.staged += 1
+    pid = m[0]
+    redial = client.redial
+    size_b = client.tx_size
     try:
-        wire.publish(e.tx, length, b0, topic, pid)
-        e.big = source.buf
-        e.more = source.more
-        e.n = len(e.tx)
-        client._step(-1)
-        while e.more or pid and s.pids[i] == pid:
-            if source.error:
-                raise source.error  # one that a socket's "try again" looks like
-            client._step(client._left(end))
-    except (OSError, ValueError, ProtocolError):
-        if e.more:
-            client._close()  # half a packet is out: nothing can follow it
-        if source.error:
-            raise source.error
-        raise
+        client.redial = None  # on another link half a message cannot be gone on with
+        client.tx_size = 0  # of any length it goes out from the buffer of its own
+        m[1] = qos << 1 | (0x31 if retain else 0x30)
+        m[2] = topic
+        m[3] = range(length)  # the engine asks for nothing but its length
+        client.packet(m)
+        client.tx_size = size_b
+        m[1] |= 8
+        m[3] = None
+        client.big = buf
+        client.more = more
+        client._flush()
+        while client.more or pid and m[0] == pid:
+            client._step(None)
     finally:
-        if pid and s.pids[i] == pid:
-            s.free(i)
+        client.redial = redial
+        client.tx_size = size_b
+        if client.more:
+            client._close()  # half a packet is out: nothing can follow it
+        if pid and m[0] == pid:
+            client.free(client.slot(pid))
     return pid

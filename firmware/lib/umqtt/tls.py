@@ -24,23 +24,22 @@ def wrap(ssl, sock, host):
 
 
 def words(e):
-    """What the exception of a TLS stream means and what to check."""
-    s = str(e.args[-1]).strip()
-    if s in ("-32", "32", "104"):
-        return "TLS: closed by the broker (in the handshake: it wants a client certificate, or its port has no TLS)"
-    if "future" in s and gmtime()[0] < 2024:
-        return "TLS: the clock is not set, so no certificate is valid yet: set it (ntptime) first"
-    for sign, means in (
-        ("future", "the broker's certificate is not valid yet: check its dates and the clock"),
-        ("expired", "the broker's certificate has expired, or the clock is wrong"),
-        ("CN", "the certificate is for another host name: use the name that it was made for"),
-        ("signed by", "the certificate is not signed by the given CA (cadata)"),
-        ("revoked", "the certificate has been revoked"),
-        ("-30336", "no CA was given (load_verify_locations) but CERT_REQUIRED was"),
-        ("CA_CHAIN", "no CA was given (load_verify_locations) but CERT_REQUIRED was"),
-        ("-30592", "the broker refused the handshake: a client certificate, or other TLS versions?"),
-        ("ALERT", "the broker refused the handshake: a client certificate, or other TLS versions?"),
-    ):
-        if sign in s:
-            return "TLS: " + means
+    """What the exception of a TLS stream says, and what to check."""
+    s = str(e).strip()
+    if e.args and e.args[0] in (-32, 32, 104):
+        s += " closed by the broker"
+    # words of mbedtls or its numbers, and what to check
+    signs = (
+        "validity|check its dates and the clock|"
+        "CN|it is for another host name|"
+        "-30336|no CA was given (load_verify_locations)|"
+        "-30592|refused by the broker: a client certificate, or other TLS versions?|"
+        "closed|a client certificate, or no TLS at this port?"
+    ).split("|")
+    if gmtime()[0] < 2024:
+        signs[1] = "the clock is not set, so no certificate is valid yet: set it (ntptime) first"
+    for i in range(0, 10, 2):
+        if signs[i] in s:
+            s += ": " + signs[i + 1]
+            break
     return "TLS: " + s
