@@ -336,8 +336,8 @@ def prove_imports(transport: SerialTransport, firmware: Firmware, found: Found, 
     check_path(firmware, found, ast.literal_eval(lines[0]))
     if free < floor_b:
         raise ToolError(
-            "only %d B of heap are left on the board with the firmware imported; needed are %d."
-            " Remove sensors or modules from the board" % (free, floor_b)
+            "only %d B of heap are left on the board with the firmware imported; needed are %d. %s"
+            % (free, floor_b, MORE_ROOM[bool(firmware.image)])
         )
     return free
 
