@@ -217,6 +217,7 @@ def try_broker(config: Dict[str, Any], ca: Optional[bytes]) -> None:
 
     client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="", protocol=paho.MQTTv311)
     client.on_connect = connected
+    client.on_disconnect = lambda *_: answered.set()  # before an answer: what listens there is no MQTT
     if config["user"]:
         client.username_pw_set(config["user"], config["password"])
     port = config["port"] or (8883 if config["tls"] else 1883)
@@ -236,7 +237,7 @@ def try_broker(config: Dict[str, Any], ca: Optional[bytes]) -> None:
         raise ToolError("no connection to the broker at %s: %s" % (where, e)) from None
     client.loop_start()
     try:
-        if not answered.wait(BROKER_TIMEOUT_S):
+        if not answered.wait(BROKER_TIMEOUT_S) or not answer:
             raise ToolError("the broker at %s does not answer as MQTT does%s" % (
                 where, "" if config["tls"] else "; is this its port for TLS?"))  # fmt: skip
         if answer[0].is_failure:
