@@ -292,11 +292,16 @@ def ca_on_board(transport: SerialTransport, config: Dict[str, Any]) -> Optional[
 
 def check_for(port_name: str, config: Dict[str, Any]) -> None:
     """What this board cannot do. `port_name`: its sys.platform. Raises ToolError."""
-    if port_name == "esp8266" and config.get("keep_in", "ram") != "ram":
-        raise ToolError(
-            'nothing was written:\n  config.json: keep_in is "%s"; needed is "ram" on an ESP8266, which has too little'
-            " heap for more, and whose MicroPython has no binascii.crc32" % config["keep_in"]
-        )
+    if port_name != "esp8266":
+        return
+    wrong = []
+    if config.get("keep_in", "ram") != "ram":
+        wrong.append('keep_in is "%s"; needed is "ram" on an ESP8266, which has too little heap for more, and whose'
+                     " MicroPython has no binascii.crc32" % config["keep_in"])  # fmt: skip
+    if config.get("tls_ca"):
+        wrong.append("tls_ca is given; needed is none on an ESP8266, whose TLS (axTLS) checks no certificate")
+    if wrong:
+        raise ToolError("nothing was written:\n  config.json: " + "\n  config.json: ".join(wrong))
 
 
 def shown(config: Dict[str, Any]) -> List[str]:
