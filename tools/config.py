@@ -217,6 +217,7 @@ def try_broker(config: Dict[str, Any], ca: Optional[bytes]) -> None:
 
     client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="", protocol=paho.MQTTv311)
     client.on_connect = connected
+    client.on_disconnect = lambda *_: answered.set()  # before an answer: what listens there is no MQTT
     if config["user"]:
         client.username_pw_set(config["user"], config["password"])
     port = config["port"] or (8883 if config["tls"] else 1883)
@@ -236,7 +237,7 @@ def try_broker(config: Dict[str, Any], ca: Optional[bytes]) -> None:
         raise ToolError("no connection to the broker at %s: %s" % (where, e)) from None
     client.loop_start()
     try:
-        if not answered.wait(BROKER_TIMEOUT_S):
+        if not answered.wait(BROKER_TIMEOUT_S) or not answer:
             raise ToolError("the broker at %s does not answer as MQTT does%s" % (
                 where, "" if config["tls"] else "; is this its port for TLS?"))  # fmt: skip
         if answer[0].is_failure:
@@ -291,11 +292,16 @@ def ca_on_board(transport: SerialTransport, config: Dict[str, Any]) -> Optional[
 
 def check_for(port_name: str, config: Dict[str, Any]) -> None:
     """What this board cannot do. `port_name`: its sys.platform. Raises ToolError."""
-    if port_name == "esp8266" and config.get("keep_in", "ram") != "ram":
-        raise ToolError(
-            'nothing was written:\n  config.json: keep_in is "%s"; needed is "ram" on an ESP8266, which has too little'
-            " heap for more, and whose MicroPython has no binascii.crc32" % config["keep_in"]
-        )
+    if port_name != "esp8266":
+        return
+    wrong = []
+    if config.get("keep_in", "ram") != "ram":
+        wrong.append('keep_in is "%s"; needed is "ram" on an ESP8266, which has too little heap for more, and whose'
+                     " MicroPython has no binascii.crc32" % config["keep_in"])  # fmt: skip
+    if config.get("tls_ca"):
+        wrong.append("tls_ca is given; needed is none on an ESP8266, whose TLS (axTLS) checks no certificate")
+    if wrong:
+        raise ToolError("nothing was written:\n  config.json: " + "\n  config.json: ".join(wrong))
 
 
 def shown(config: Dict[str, Any]) -> List[str]:

@@ -5,6 +5,7 @@ Exit status: 0 the firmware runs, and its first readings reached the broker when
 """
 
 import ast
+import base64
 import functools
 import hashlib
 import json
@@ -29,6 +30,7 @@ from tools.ports import GONE, ToolError, choose, enter, in_words, parser, repl, 
 
 MANIFEST = "/deployed.json"  # the files that are ours, so that only those are ever removed
 OLDEST = (1, 22)
+ROM_PIECE_B = 512
 PROVED = "broker: took the first readings"
 MORE_ROOM = (  # what to do about too small a heap: for files, for a ROM partition
     "A MicroPython with a ROM partition executes it from flash: for an ESP8266 `make flash` fetches the one called "
@@ -258,13 +260,23 @@ def write_rom(port: str, image: bytes) -> None:
         print("\rROM partition: %s" % ("done " if status == 0 else "stopped"))
     if status == 0 and "ROMFS image deployed" in said:
         return
-    if "MemoryError" in said:
-        raise ToolError(
-            "the board has too little heap for mpremote to write to its ROM partition: that takes about 26 KB. Remove"
-            " what boot.py imports, or have esptool write everything: `make image`"
-        )
+    if "MemoryError" in said:  # it sends 4 KiB at once, which takes 26 KB of heap
+        print("mpremote needs more heap than the board has: writing in small pieces")
+        with repl(port) as transport:
+            write_rom_in_pieces(transport, image, show)
+        return
     last = ([line for line in said.splitlines() if line.strip()] or ["mpremote said nothing"])[-1]
     raise ToolError("writing to the ROM partition stopped: %s. Plug the board in and run this again" % last)
+
+
+def write_rom_in_pieces(transport: SerialTransport, image: bytes, show) -> None:
+    """As `mpremote romfs deploy`, with 3 KB of heap. Raises TransportError."""
+    transport.exec("import vfs\nfrom binascii import a2b_base64\ntry:\n vfs.umount('/rom')\nexcept OSError:\n pass")
+    transport.exec("vfs.rom_ioctl(3, 0, %d)" % len(image))
+    for at in range(0, len(image), ROM_PIECE_B):
+        piece = image[at : at + ROM_PIECE_B].ljust(ROM_PIECE_B, b"\xff")
+        transport.exec("vfs.rom_ioctl(4, 0, %d, a2b_base64(%r))" % (at, base64.b64encode(piece)))
+        show(b"Writing at offset %d" % at)
 
 
 def copy(transport: SerialTransport, found: Found, firmware: Firmware, show) -> Tuple[int, int]:
@@ -336,8 +348,8 @@ def prove_imports(transport: SerialTransport, firmware: Firmware, found: Found, 
     check_path(firmware, found, ast.literal_eval(lines[0]))
     if free < floor_b:
         raise ToolError(
-            "only %d B of heap are left on the board with the firmware imported; needed are %d."
-            " Remove sensors or modules from the board" % (free, floor_b)
+            "only %d B of heap are left on the board with the firmware imported; needed are %d. %s"
+            % (free, floor_b, MORE_ROOM[bool(firmware.image)])
         )
     return free
 

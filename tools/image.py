@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from littlefs import LittleFS, LittleFSError
 
 from tools.chips import CHIPS, MIB, PARTITION_TABLE, ROM_VARIANT, SECTOR_B, filesystem, rom, with_esp8266_flash
-from tools.config import check, given, read_ca
+from tools.config import check, check_for, given, read_ca
 from tools.deploy import MANIFEST, build_firmware
 from tools.flash import check_image, image_chip
 from tools.ports import ToolError, parser, run_tool
@@ -113,6 +113,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         config["tls"], config["tls_ca"] = True, "ca.der"
         extra["/ca.der"] = read_ca(a.ca)
     check(config)
+    check_for(chip.name, config)
     extra["/config.json"] = as_json(config)
     whole = merge(micropython, a.flash_size * MIB, extra)
     out = Path(a.output) if a.output else ROOT / "build" / "image" / (chip.name + ".bin")

@@ -27,6 +27,8 @@ VALUES = {
     "ds18b20 5": [19.25, 19.31],
     "adc 34": [1985, 1984],
 }
+# All that stock MicroPython for an ESP8266 has of these (no MICROPY_PY_BINASCII_CRC32, no _RANDOM_EXTRA_FUNCS).
+ESP8266_HAS = {"binascii": "a2b_base64, b2a_base64, hexlify, unhexlify", "random": "getrandbits, seed"}
 FAKES = ROOT / "host_tests" / "fakes" / "board"
 
 
@@ -189,6 +191,10 @@ def lay_out(scratch: Path, chip: str, flash_mib: int, fakes: Path):
         shutil.copytree(FROZEN / "umqtt", frozen / "umqtt")
     if chip != "esp8266":
         shutil.copy(FROZEN / "ssl.py", frozen)
+    else:
+        for name, has in ESP8266_HAS.items():
+            (frozen / (name + ".py")).write_text("from u%s import %s\n" % (name, has))
+            modules.append(name)
     return frozen, modules
 
 

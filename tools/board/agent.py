@@ -121,22 +121,15 @@ class Frozen:
         return self.fs.open(path, mode)
 
 
-# What stock MicroPython for an ESP8266 leaves out of these modules (MICROPY_PY_BINASCII_CRC32, _RANDOM_EXTRA_FUNCS).
-ESP8266_LACKS = {"binascii": ("crc32",), "random": ("choice", "randint", "random", "randrange", "uniform")}
-
-
 class Like:
-    """A module with some of its names replaced, or without some."""
+    """A module with some of its names replaced."""
 
-    def __init__(self, module, _lacks=(), **names):
+    def __init__(self, module, **names):
         self._module = module
-        self._lacks = _lacks
         for name in names:
             setattr(self, name, names[name])
 
     def __getattr__(self, name):
-        if name in self._lacks:
-            raise AttributeError(name)
         return getattr(self._module, name)
 
 
@@ -171,9 +164,6 @@ def disguise(board, rom):
     real_sys.modules["vfs"] = Like(vfs, mount=mount, **({"rom_ioctl": rom.ioctl} if rom else {}))
     fake_os = Like(os, uname=lambda: names(*uname), ilistdir=ilistdir, listdir=listdir)
     real_sys.modules["os"] = real_sys.modules["uos"] = fake_os
-    if chip == "esp8266":
-        for name, lacks in ESP8266_LACKS.items():
-            real_sys.modules[name] = Like(__import__(name), lacks)
 
 
 def boot(board):
