@@ -295,9 +295,6 @@ def check_for(port_name: str, config: Dict[str, Any]) -> None:
     if port_name != "esp8266":
         return
     wrong = []
-    if config.get("keep_in", "ram") != "ram":
-        wrong.append('keep_in is "%s"; needed is "ram" on an ESP8266, which has too little heap for more, and whose'
-                     " MicroPython has no binascii.crc32" % config["keep_in"])  # fmt: skip
     if config.get("tls_ca"):
         wrong.append("tls_ca is given; needed is none on an ESP8266, whose TLS (axTLS) checks no certificate")
     if wrong:

@@ -53,6 +53,21 @@ def test_a_blank_board_becomes_readings_in_mosquitto(boards, images, broker, tmp
         assert any(next_reading(watcher).seq == 1 for _ in range(100))
 
 
+@pytest.mark.parametrize("keep_in", ["rtc", "flash"])
+def test_an_esp8266_publishes_what_it_keeps_over_a_reset(flashed, broker, tmp_path, keep_in):
+    # the code that takes the most heap, on a MicroPython without binascii.crc32
+    board = flashed("esp8266")
+    configure(board, broker, tmp_path, keep_in=keep_in, queue_kb=4)
+    with Watcher(broker.port) as watcher:
+        done = deploy(board)
+        assert done.returncode == 0, done.stdout
+        seqs = [next_reading(watcher).seq for _ in range(12)]
+        mpremote(board, "reset")
+        while seqs[-1] < 30:
+            seqs.append(next_reading(watcher).seq)
+        assert sorted(set(seqs)) == list(range(seqs[0], seqs[0] + len(set(seqs)))), seqs
+
+
 def test_two_boards_at_once(flashed, broker, tmp_path):
     with Watcher(broker.port) as watcher:
         running = [flashed("esp32", name=name) for name in ("one", "two")]

@@ -3,7 +3,7 @@
 import os
 
 from fakes.bench import World
-from fakes.check import equal, raises
+from fakes.check import equal, raises, skip
 from fakes.folder import Folder, read, write
 from fakes.model import Model
 from umqtt import stream, wire
@@ -404,3 +404,32 @@ def test_acks_that_may_wait_still_may_when_a_snapshot_fails():
         st.sync()
         st, s, subs = new(d + "/j")
         equal([m[1] for m in slots(s)], [PUBREL])
+
+
+def test_a_micropython_without_crc32_checks_its_journal_all_the_same():
+    import sys
+
+    if sys.implementation.name == "micropython":
+        skip("the module of the interpreter cannot be changed; the virtual ESP8266 lacks it")
+    import binascii
+
+    real = binascii.crc32
+    with open(sys.modules["umqtt.store"].__file__) as f:
+        source = f.read()
+    try:
+        del binascii.crc32
+        other = {"__name__": "store"}
+        exec(source, other)
+    finally:
+        binascii.crc32 = real
+    with Folder() as d:
+        st = other["Store"](other["FileJournal"](d + "/j"))
+        s = Session(4)
+        st.replay(s, "c1", "s")
+        put(st, s, 2, b"t", b"one")
+        st.close()
+        st = other["Store"](other["FileJournal"](d + "/j"))
+        equal((st.report, st.window), ("", 1))
+        whole = read(d + "/j")
+        write(d + "/j", whole[:-1] + b"x")
+        assert "damaged" in other["Store"](other["FileJournal"](d + "/j")).report

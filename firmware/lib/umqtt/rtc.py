@@ -7,9 +7,10 @@ until it is full.
 """
 
 import os
-from binascii import crc32
 from io import BytesIO
 from struct import pack, unpack_from
+
+from umqtt.store import crc32
 
 
 class Region:
