@@ -256,3 +256,20 @@ def test_a_backlog_of_qos_2_as_mosquitto_pours_it_out_is_taken():
     b.done()
     equal([int(payload) for _, payload, _ in inbox], list(range(1, 301)))
     equal(sorted(c.held), [])
+
+
+def test_the_ack_follows_a_large_message_that_the_callback_published_into_a_link_that_takes_nothing_yet():
+    # in front of its payload it would be in the payload
+    for again in (False, True):
+        for qos in (0, 1):
+            b, c = pair(tx_size=64)
+            b.accept()
+            c.connect()
+            c.set_callback(lambda t, p, r: c.publish("big", "y" * 200, qos=qos, wait=False))
+            b.send(PUBLISH, 7, topic="in", payload="x", qos=1)
+            c.world.link.plan.write_again = again
+            b.expect(PUBLISH, topic="big", payload="y" * 200)
+            b.expect(PUBACK, pid=7)
+            c.world.serve(c, 100)
+            b.done()
+            equal((c.tx_n, len(c.tx), c.tx_cut), (0, 0, 0))

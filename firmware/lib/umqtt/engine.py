@@ -83,11 +83,12 @@ class Engine(Session):
     def start(self):
         """Begin a connection: nothing staged, nothing read, no CONNACK yet."""
         self.up = False
-        self.pinging = self.phase = self.tx_off = self.tx_n = self.rx_b0 = self.left = self.skip = self.flags = self.rx_pid = 0
+        self.pinging = self.phase = self.tx_off = self.tx_n = self.tx_cut = self.rx_b0 = self.left = self.skip = self.flags = self.rx_pid = 0
         self.t_tx = self.t_rx = self.t_ping = self.now
         self.tx[_ALL] = b""
         self.tx_ob = self.tx  # what the run of tx_n bytes at tx_off is in
-        self.big = self.more = None  # a payload that goes out from the caller's object, once tx is empty; refills it
+        # a payload that goes out from the caller's object behind the run, a packet's head: tx[:tx_cut]; refills it
+        self.big = self.more = None
         self.rbuf = self.rx
         self.need = 2
 
@@ -95,7 +96,7 @@ class Engine(Session):
 
     def room(self, n):
         """Whether a packet of n bytes can be staged behind what waits."""
-        return (self.big is None or self.tx_ob is not self.tx) and _len(self.tx) + n <= self.tx_size
+        return _len(self.tx) + n <= self.tx_size
 
     def packet(self, slot):
         """Stage the packet of a slot: its first byte, the remaining length [2.2.3], topic (with its length before it),
@@ -184,9 +185,11 @@ class Engine(Session):
                         if self.pinging == _STAGED:
                             self.pinging = _AWAITED
                             self.t_ping = self.now
-                        if self.big is not None:
-                            self.tx_ob = self.big
-                            k = self.more() if self.more else _len(self.big)
+                    if self.big is not None:
+                        self.tx_cut = self.tx_off
+                        self.tx_off = 0
+                        self.tx_ob = self.big
+                        k = self.more() if self.more else _len(self.big)
                 else:
                     self.tx_off = 0
                     if self.more:
@@ -194,7 +197,9 @@ class Engine(Session):
                 if not k and self.big is not None:
                     self.big = self.more = None
                     self.tx_ob = self.tx
-                    k = _len(self.tx)
+                    self.tx_off = self.tx_cut
+                    self.tx_cut = 0
+                    k = _len(self.tx) - self.tx_off
             self.tx_n = k
 
     def due(self):
