@@ -251,8 +251,12 @@ class MQTTClient(Engine):
             raise transport.error("ENOTCONN", "not connected")
         if not self.busy:
             self.t_end = self._end(timeout_ms)
+            topic = self._topic
+            topic_b = self._topic_b
             while self.tx_n or self.staged < self.inflight or not self.up:
                 self._step(None)
+            self._topic = topic  # a callback may have published under another
+            self._topic_b = topic_b
         elif self.tx_n and not self.room(len(self._topic_b) + len(msg) + 7):
             raise transport.error("ENOBUFS", "send buffer full: publish outside the callback")
 
