@@ -39,7 +39,8 @@ def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None,
         m = client.reserve(0)
         while m is None:
             client._step(None)
-            if client.staged == client.inflight and client.up:  # else what a callback published goes first
+            # else an ack, or what a callback published, goes first
+            if client.staged == client.inflight and client.up and not client.tx_n:
                 m = client.reserve(0)
         client.staged += 1
     pid = m[0]
