@@ -5,7 +5,7 @@ from fakes.bench import HOST, World
 from fakes.check import equal, raises
 from fakes.model import Model
 from fakes.net import Plan
-from fakes.packets import CONNACK, CONNECT, PUBACK, PUBLISH, SUBACK, SUBSCRIBE
+from fakes.packets import CONNACK, CONNECT, DISCONNECT, PUBACK, PUBLISH, SUBACK, SUBSCRIBE
 
 
 def world(kind=None, **named):
@@ -215,3 +215,25 @@ def test_a_connection_that_lasted_for_a_week_is_no_short_one():
         while c.isconnected():
             c.poll(1000)
     equal([e for e in seen if "again and again" in e], [])
+
+
+def test_disconnect_inside_a_callback_is_final_while_subscriptions_are_made_again():
+    w, b, c = world(first_ms=10, cap_ms=10)
+    c.set_callback(lambda t, p, r: c.disconnect())
+    b.accept()
+    b.expect(SUBSCRIBE)
+    b.reply(SUBACK)
+    w.serve(c, 20)
+    c.subscribe("t")
+    b.cut()
+    b.accept()
+    b.expect(SUBSCRIBE)
+    b.send(PUBLISH, topic="t", payload="x")
+    b.expect(DISCONNECT)
+    try:
+        w.serve(c, 100)
+    except OSError:
+        pass
+    raises(OSError, c.poll, 100)
+    b.done()
+    equal((c.isconnected(), len(w.net.dialled)), (False, 2))

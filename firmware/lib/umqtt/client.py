@@ -60,7 +60,7 @@ class MQTTClient(Engine):
         # the topic checked last, as given and as bytes; self: none. A subclass's own `topic` is another
         self._topic = self._topic_b = self
         self.t_end = 0  # of the call that waits
-        self.wanted = True  # False while connecting, and once disconnect was asked for: no reconnect then
+        self.wanted = True  # None while connecting, False once disconnect was asked for: no reconnect then
         self.connects = 0
         self.error = ""
         if ssl:
@@ -108,7 +108,7 @@ class MQTTClient(Engine):
             self.client_id, self.user, self.pswd, self.keepalive, self.clean_session, self.protocol, self.will
         )
         self._close()
-        self.wanted = False
+        self.wanted = None
         end = self.t_end  # of a publish that waits, and for that connects
         try:
             # a name look-up blocks, and takes seconds without a network: not again, unless the connection failed
@@ -138,7 +138,8 @@ class MQTTClient(Engine):
             self._close(x)
             raise
         finally:
-            self.wanted = True
+            if self.wanted is None:
+                self.wanted = True
             self.t_end = end
         return present
 
