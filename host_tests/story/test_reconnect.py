@@ -237,3 +237,16 @@ def test_disconnect_inside_a_callback_is_final_while_subscriptions_are_made_agai
     raises(OSError, c.poll, 100)
     b.done()
     equal((c.isconnected(), len(w.net.dialled)), (False, 2))
+
+
+def test_a_link_that_a_publish_found_dead_after_a_week_is_made_again_at_once():
+    w, b, c = world(Model, keepalive=0)
+    w.serve(c, 100)
+    for _ in range(7):
+        w.clock.sleep_ms(86_400_000)
+        c.poll(0)
+    b.stop()
+    w.clock.run_due()
+    raises(OSError, c.publish, "t", "x")
+    w.serve(c, 1000)
+    assert c.isconnected()

@@ -46,7 +46,7 @@ class Reconnect:
             if not client.wanted:
                 return client._step(ms)  # raises: not connected
             left = self.ms - ticks_diff(ticks_ms(), self.since)
-            if left > 0:
+            if 0 < left <= self.ms:  # more: ticks have wrapped
                 sleep_ms(min(left, ms))
                 return 0
         try:
