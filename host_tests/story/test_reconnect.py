@@ -250,3 +250,21 @@ def test_a_link_that_a_publish_found_dead_after_a_week_is_made_again_at_once():
     raises(OSError, c.publish, "t", "x")
     w.serve(c, 1000)
     assert c.isconnected()
+
+
+def test_a_waiting_publish_keeps_its_deadline_though_on_state_waits_too():
+    for inner_ms in (100, 60_000):
+
+        def announce(up, error):
+            if up:
+                c.publish("state", "on", qos=1, timeout_ms=inner_ms)
+
+        w, b, c = world(Model, first_ms=10, cap_ms=10, on_state=announce)
+        w.serve(c, 100)
+        incoming = b._incoming
+        b._incoming = lambda link, kept, p: incoming(link, kept, p) if p.topic == "state" else None
+        for t in range(500, 9000, 500):
+            w.clock.at(t, b.stop)
+        t = w.clock.now
+        raises(OSError, c.publish, "t", "x", qos=1, timeout_ms=5000)
+        assert 4900 < w.clock.now - t <= 5100, w.clock.now - t

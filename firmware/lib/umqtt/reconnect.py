@@ -76,5 +76,7 @@ class Reconnect:
                 self.ms = getrandbits(30) % (min(self.cap_ms, self.first_ms << min(n, 20)) + 1)
             self.since = now
         if self.on_state:
+            timeout_ms = client.t_end  # of the call that waits, should this one wait too
             self.on_state(client.up, "" if client.up else client.error)
+            client.t_end = timeout_ms
         return 0
