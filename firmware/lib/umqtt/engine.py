@@ -146,11 +146,13 @@ class Engine(Session):
     def stage(self):
         """Stage what is to be sent next, if there is any, and room for it: a PINGREQ [3.12] that is due, or the
         session's. Returns whether it did."""
+        if not self.up:
+            return False
         if self.pinging == _WANTED and not self.tx_n:
             self.pinging = _STAGED
             self.answer(0xC0, 0)
             return True
-        if self.staged == self.inflight or not self.up:
+        if self.staged == self.inflight:
             return False
         slot = self.slots[self.staged]
         if self.tx_n and (slot[1] > 0x80 or not self.room(_len(slot[2]) + _len(slot[3]) + 7)):
