@@ -275,21 +275,27 @@ class MQTTClient(Engine):
         all slots are taken. Raises ValueError (nothing changed), MQTTException(0x80, filter) when the broker refused
         one, OSError, ProtocolError.
         """
+        return self._filters(0x82, topic, qos, wait, timeout_ms)
+
+    def _filters(self, b0, topic, qos, wait, timeout_ms):
         if isinstance(topic, (str, _bytes, bytearray)):
-            topic = ((topic, qos),)
+            topic = ((topic, qos) if b0 == 0x82 else topic,)
         if not isinstance(topic, (list, tuple)) or not 0 < len(topic) < len(self.rx) - 1:
             raise ValueError("a filter, or a list of 1 to rx_size - 2, needed")
         filters = []
         body = b""
         for f in topic:
-            if qos is not None or f.__class__ is tuple:
+            if b0 == 0x82:
+                if not isinstance(f, (list, tuple)):
+                    raise ValueError("(filter, qos) needed")
                 f, qos = f
+                wire.number(qos, 2)
             f = wire.text(f, 1)
             filters.append((f, qos))
             body += f
-            if qos is not None:
-                body += _bytes((wire.number(qos, 2),))
-        self.spare[:] = 0, 0xA2 if qos is None else 0x82, filters, body
+            if b0 == 0x82:
+                body += _bytes((qos,))
+        self.spare[:] = 0, b0, filters, body
         if self._slot(wait, timeout_ms) is None:
             raise transport.error("ENOBUFS", "all slots are taken")
         codes = filters[-1]  # those of the broker, if they are there
@@ -301,7 +307,7 @@ class MQTTClient(Engine):
 
     def unsubscribe(self, topic, wait=True, timeout_ms=None):
         """Unsubscribe from a filter or a list of them [3.10]. Raises ValueError, OSError, ProtocolError."""
-        self.subscribe(topic, None, wait, timeout_ms)
+        self._filters(0xA2, topic, None, wait, timeout_ms)
 
     def disconnect(self, timeout_ms=None):
         """Send DISCONNECT [3.14] behind what is staged, and close; the broker drops the will. Never raises for a dead
