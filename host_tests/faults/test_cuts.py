@@ -1,9 +1,12 @@
 """The connection is cut at every byte of each exchange, in both directions, by FIN, RST and silence; then it is
 resumed."""
 
+import sys
+
 from fakes.bench import World  # noqa: F401 - twice: early, and across the tick wrap
+from fakes.check import skip
 from fakes.net import ESP32, ESP8266, UNIX, Plan
-from faults.exchanges import EXCHANGES, TALLY, both_ways, lengths, publish_2, receive_2, run, several_in_flight
+from faults.exchanges import EXCHANGES, TALLY, Run, both_ways, lengths, publish_2, receive_2, run, several_in_flight
 
 HOWS = ("fin", "rst", "silence")
 
@@ -94,3 +97,44 @@ def test_small_send_buffers_and_windows():
                 TALLY["short reads and writes"] += 1
                 r = run(exchange, [Plan(buffer=buffer, latency_ms=5)], inflight=inflight, rx_size=64, tx_size=64)
                 r.verdict("%s: buffer %d, window %d" % (exchange.__name__, buffer, inflight))
+
+
+def interrupted(f, at, files):
+    """f(), with Ctrl-C before line number `at` of those that it runs in these files. Returns whether it came."""
+    left = [at]
+
+    def line(frame, event, arg):
+        if event == "line":
+            left[0] -= 1
+            if not left[0]:
+                raise KeyboardInterrupt
+        return line
+
+    def call(frame, event, arg):
+        return line if frame.f_code.co_filename.endswith(files) else None
+
+    was = sys.gettrace()
+    sys.settrace(call)
+    try:
+        f()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(was)
+    return left[0] <= 0
+
+
+def test_ctrl_c_at_any_line_of_a_publish_leaves_no_slot_that_can_never_be_sent():
+    if not hasattr(sys, "settrace") or sys.implementation.name != "cpython":
+        skip("needs CPython's settrace")
+    at = came = 1
+    while came:
+        r = Run(())
+        r.up()
+        came = interrupted(lambda: r.publish(2, False), at, ("client.py", "session.py"))
+        r.c.connect()
+        r.publish(1)
+        r.settle()
+        r.verdict("Ctrl-C at line %d" % at)
+        at += 1
+    assert at > 20, at

@@ -227,14 +227,14 @@ class MQTTClient(Engine):
             if not self.up and not self.redial:
                 raise transport.error("ENOTCONN", "not connected")
             self.t_end = self._end(timeout_ms)
-        m = self.reserve(n)
-        while m is None:
+        while self.inflight == len(self.slots):
             if not wait:
                 return None
             self._step(None)
-            m = self.reserve(n)
-        m[2] = topic
+        m = self.slots[self.inflight]
+        m[2] = topic  # first: a slot that is taken is whole, whenever Ctrl-C comes
         m[3] = body
+        self.reserve(n)
         if n < 0x40 and self.store:
             self.store.put(m, self.busy)
         n = m[0]

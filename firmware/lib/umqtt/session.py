@@ -98,11 +98,11 @@ class Session:
             while i and self.slot(pid) >= 0:
                 pid = pid % 65535 + 1
             self.pid = pid
+        m = self.slots[i]
+        m[_PID] = pid
+        m[_B0] = b0
         self.inflight = i + 1
-        i = self.slots[i]
-        i[_PID] = pid
-        i[_B0] = b0
-        return i
+        return m
 
     def free(self, n):
         """Give slot n back."""
