@@ -57,6 +57,7 @@ class MQTTClient(Engine):
         self.will = self.cb = self.view = self.sock = self.read = self.write = self.poller = self.addr = None
         self.resub = False  # the subscriptions are to be made again
         self.busy = False  # inside a callback: calls stage and return
+        self.idle = False  # waiting for a packet: Ctrl-C harms nothing
         # the topic checked last, as given and as bytes; self: none. A subclass's own `topic` is another
         self._topic = self._topic_b = self
         self.t_end = 0  # of the call that waits
@@ -134,7 +135,7 @@ class MQTTClient(Engine):
                     self._slot(True, timeout_ms)
             self.resub = False
             self._flush()
-        except Exception as x:
+        except BaseException as x:
             self._close(x)
             raise
         finally:
@@ -372,6 +373,10 @@ class MQTTClient(Engine):
             if self.busy:  # the callback's
                 self.busy = False
                 self.flags = _DROPPED
+            elif self.idle:
+                self.idle = False
+            elif self.up:
+                self._close("interrupted")  # amidst a packet, or the note of one: whole on the next connection
             raise
 
     def _work(self, ms):
@@ -408,19 +413,26 @@ class MQTTClient(Engine):
             if k != self.mask:  # modify allocates
                 self.mask = k
                 self.poller.modify(self.sock, k)
+            self.idle = True
             for k in self.poller.ipoll(ms):
                 pass
+            self.idle = False
             ms = 0
 
     def _flush(self, slot=None):
         # write what is staged, the packet of `slot` behind it, and what can be; once what must be remembered is
         if self.store and self.store.must:
             self._sync()
-        if slot:
-            self.packet(slot)
-        self.now = ticks_ms()
-        if self.sock:
-            self.transmit()
+        try:
+            if slot:
+                self.packet(slot)
+            self.now = ticks_ms()
+            if self.sock:
+                self.transmit()
+        except BaseException:
+            if self.up:
+                self._close("interrupted")  # as in _step
+            raise
 
     def _sync(self):
         try:
