@@ -273,3 +273,21 @@ def test_the_ack_follows_a_large_message_that_the_callback_published_into_a_link
             c.world.serve(c, 100)
             b.done()
             equal((c.tx_n, len(c.tx), c.tx_cut), (0, 0, 0))
+
+
+def test_connect_inside_a_callback_is_refused_and_the_link_stays():
+    b, c, _ = up()
+    got = []
+
+    def f(topic, payload, retained):
+        got.append(payload)
+        raises(OSError, c.connect)
+
+    c.set_callback(f)
+    b.send(PUBLISH, 5, topic="in", payload="x", qos=2)
+    b.expect(PUBREC, pid=5)
+    b.send(PUBLISH, 5, topic="in", payload="x", qos=2, dup=1)
+    b.expect(PUBREC, pid=5)
+    c.world.serve(c, 20)
+    b.done()
+    equal((got, len(c.world.net.dialled), c.isconnected()), ([b"x"], 1, True))

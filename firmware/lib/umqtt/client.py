@@ -104,10 +104,13 @@ class MQTTClient(Engine):
         Returns session present: True when the broker kept this client's session. Raises ValueError before anything
         changed; OSError: no connection, or no answer in time; MQTTException(code, reason): refused; ProtocolError.
         Then nothing is left open.
+        Inside a callback OSError, and what is up stays.
         """
         body = wire.connect(
             self.client_id, self.user, self.pswd, self.keepalive, self.clean_session, self.protocol, self.will
         )
+        if self.busy:
+            raise transport.error("ENOTCONN", "connect inside a callback")
         self._close()
         self.wanted = None
         end = self.t_end  # of a publish that waits, and for that connects
