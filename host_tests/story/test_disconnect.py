@@ -182,3 +182,15 @@ def test_no_ping_that_waited_follows_a_disconnect_inside_a_callback():
     except OSError:
         pass
     b.done()
+
+
+def test_a_message_whose_callback_disconnects_is_not_acknowledged_into_a_closed_socket():
+    for qos in (0, 1, 2):
+        b, c = pair()
+        b.accept()
+        c.connect()
+        c.set_callback(lambda t, p, r: c.disconnect())
+        b.send(PUBLISH, 5, payload="x", qos=qos)
+        b.expect(DISCONNECT)
+        equal(c.poll(10), 1)
+        b.done()

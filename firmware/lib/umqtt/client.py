@@ -398,7 +398,8 @@ class MQTTClient(Engine):
                     self._acked()
                 elif store:
                     store.acked(k, self.rx_pid)
-                if (self.tx_n or self.staged < self.inflight) and not (store and store.must):
+                # up: a callback may have disconnected
+                if self.up and (self.tx_n or self.staged < self.inflight) and not (store and store.must):
                     self.transmit()
                 return 1
             if k is not None:
