@@ -291,3 +291,23 @@ def test_connect_inside_a_callback_is_refused_and_the_link_stays():
     c.world.serve(c, 20)
     b.done()
     equal((got, len(c.world.net.dialled), c.isconnected()), ([b"x"], 1, True))
+
+
+def test_a_message_that_cannot_be_read_for_want_of_room_for_its_ack_lets_the_client_sleep():
+    b, c, inbox = up(tx_size=16)
+    link = c.world.link
+    link.plan.buffer = 0
+    b.send(PUBLISH, 1, payload="x", qos=1)
+    for pid in range(2, 6):
+        b.send(PUBLISH, pid, payload="x", qos=1)
+    c.world.serve(c, 10)  # four acks fill the buffer
+    polls = 0
+    c.world.clock.at(1000, setattr, link.plan, "buffer", 5840)
+    for pid in range(1, 6):
+        b.expect(PUBACK, pid=pid)
+    while len(inbox) < 5:
+        c.poll(10_000)
+        polls += 1
+    c.poll(0)
+    b.done()
+    assert polls < 10, polls

@@ -413,7 +413,8 @@ class MQTTClient(Engine):
                 return 0  # what had to leave has left: who waited for that must not wait for a packet
             if k < ms:
                 ms = k
-            k = _POLLIN | _POLLOUT if self.tx_n else _POLLIN
+            # without room for an ack nothing is read: what waits to be must not wake it
+            k = _POLLIN if not self.tx_n else _POLLIN | _POLLOUT if self.room(4) else _POLLOUT
             if k != self.mask:  # modify allocates
                 self.mask = k
                 self.poller.modify(self.sock, k)
