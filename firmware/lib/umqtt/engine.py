@@ -83,7 +83,8 @@ class Engine(Session):
     def start(self):
         """Begin a connection: nothing staged, nothing read, no CONNACK yet."""
         self.up = False
-        self.pinging = self.phase = self.tx_off = self.tx_n = self.tx_cut = self.rx_b0 = self.left = self.skip = self.flags = self.rx_pid = 0
+        self.pinging = self.phase = self.tx_off = self.tx_n = self.tx_cut = 0
+        self.rx_b0 = self.left = self.skip = self.flags = self.rx_pid = 0
         self.t_tx = self.t_rx = self.t_ping = self.now
         self.tx[_ALL] = b""
         self.tx_ob = self.tx  # what the run of tx_n bytes at tx_off is in
@@ -218,8 +219,10 @@ class Engine(Session):
         quiet = ticks_diff(self.now, self.t_tx)
         if self.pinging:
             idle = ticks_diff(self.now, self.t_ping)
-            # PINGREQ stands behind a large payload: progress of that is life
-            return half - (quiet if self.pinging != _AWAITED and quiet < idle else idle)
+            # PINGREQ stands behind a large payload, or acks leave no room to read PINGRESP: progress of that is life
+            if quiet < idle and (self.pinging != _AWAITED or self.tx_n and not self.room(4)):
+                idle = quiet
+            return half - idle
         idle = ticks_diff(self.now, self.t_rx)
         if quiet > idle:
             idle = quiet
