@@ -170,3 +170,20 @@ def test_ctrl_c_at_any_line_leaves_a_session_that_the_next_connection_finishes()
             r.settle()
             r.verdict("%r, Ctrl-C at line %d" % (plan, at))
             at += 7
+
+
+def test_ctrl_c_at_any_line_of_a_stream_gives_its_slot_back():
+    if sys.implementation.name != "cpython":
+        skip("needs CPython's settrace")
+    at = came = 1
+    while came:
+        r = Run(())
+        r.up()
+        came = interrupted(lambda: r.stream(1, 200), at, ("stream.py",))
+        if not r.c.isconnected() or at % 2:
+            r.c.connect()
+        r.publish(1)
+        r.settle()
+        r.verdict("Ctrl-C at line %d" % at)
+        at += 1
+    assert at > 20, at
