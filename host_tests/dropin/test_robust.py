@@ -202,3 +202,17 @@ def test_pauses_grow_with_jitter_and_have_a_cap():
         assert len(set(slept)) > 20, slept
     finally:
         umqtt.robust.sleep_ms = keep
+
+
+def test_reconnect_inside_a_callback_ends():
+    from umqtt.robust import MQTTClient
+
+    w = World()
+    w.broker.accept()
+    c = MQTTClient("c1", HOST)
+    c.DELAY = 0
+    c.connect()
+    c.set_callback(lambda topic, msg: raises(OSError, c.reconnect))
+    w.broker.send(PUBLISH, topic="in", payload="x")
+    c.wait_msg()
+    w.broker.done()

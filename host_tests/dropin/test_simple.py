@@ -18,6 +18,8 @@ from fakes.packets import (
     PUBREL,
     SUBACK,
     SUBSCRIBE,
+    UNSUBACK,
+    UNSUBSCRIBE,
 )
 
 # name: (arguments, their defaults), of micropython-lib's current version
@@ -400,3 +402,18 @@ def test_a_sock_that_the_program_took_away_is_not_connected():
     c.connect()
     c.publish(b"a", b"b")
     w.broker.done()
+
+
+def test_unsubscribe_is_the_native_clients():
+    import umqtt.robust
+    import umqtt.simple
+
+    for module in (umqtt.simple, umqtt.robust):
+        w = World()
+        w.broker.accept()
+        c = module.MQTTClient("c1", HOST)
+        c.connect()
+        w.broker.expect(UNSUBSCRIBE, filters=["a/b"])
+        w.broker.reply(UNSUBACK)
+        c.unsubscribe("a/b")
+        w.broker.done()

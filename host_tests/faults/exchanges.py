@@ -6,9 +6,12 @@ sound links), and goes on until nothing is in flight on either side. Then `verdi
 out of order.
 """
 
+from io import BytesIO
+
 from fakes.bench import HOST, World
 from fakes.model import Model
 from fakes.net import UNIX
+from umqtt import stream
 
 KEEPALIVE_S = 20
 TOPIC_OUT = "out"
@@ -33,7 +36,6 @@ class Run:
         self.sent = []
         self.reserve = self.c.reserve
         self.c.reserve = self._reserve
-        self.payload = None
         self.given = []
         self.errors = []
         self.forgets = False
@@ -47,12 +49,12 @@ class Run:
     def _reserve(self, b0, pid=0):
         # a message is accepted when it has its slot: whatever the call returns or raises then, it must arrive
         m = self.reserve(b0, pid)
-        if m and b0 < 0x40:
-            self.sent.append((self.payload, b0 >> 1 & 3))
+        if m and 0 < b0 < 0x40:  # 0: a stream's, which nobody repeats
+            self.sent.append((m[3], b0 >> 1 & 3))
         return m
 
-    def publish(self, qos, wait=True):
-        payload = self.payload = b"%d" % self.number
+    def publish(self, qos, wait=True, size=0):
+        payload = b"%d" % self.number + b"." * size
         self.number += 1
         if not qos:
             self.sent.append((payload, 0))
@@ -60,6 +62,13 @@ class Run:
             self.c.publish(TOPIC_OUT, payload, qos=qos, wait=wait)
         except OSError as e:
             self._noted(e)
+
+    def stream(self, qos, size):
+        payload = b"%d" % self.number + b"s" * size
+        self.number += 1
+        self.sent.append((payload, 0))  # at most once
+        self.up()
+        self._tried(lambda: stream.publish(self.c, TOPIC_OUT, BytesIO(payload), len(payload), qos=qos, piece_b=32))
 
     def subscribe(self, qos=2):
         self._tried(lambda: self.c.subscribe(TOPIC_IN, qos))

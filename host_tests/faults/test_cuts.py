@@ -1,9 +1,12 @@
 """The connection is cut at every byte of each exchange, in both directions, by FIN, RST and silence; then it is
 resumed."""
 
+import sys
+
 from fakes.bench import World  # noqa: F401 - twice: early, and across the tick wrap
+from fakes.check import skip
 from fakes.net import ESP32, ESP8266, UNIX, Plan
-from faults.exchanges import EXCHANGES, TALLY, both_ways, lengths, publish_2, receive_2, run, several_in_flight
+from faults.exchanges import EXCHANGES, TALLY, Run, both_ways, lengths, publish_2, receive_2, run, several_in_flight
 
 HOWS = ("fin", "rst", "silence")
 
@@ -94,3 +97,93 @@ def test_small_send_buffers_and_windows():
                 TALLY["short reads and writes"] += 1
                 r = run(exchange, [Plan(buffer=buffer, latency_ms=5)], inflight=inflight, rx_size=64, tx_size=64)
                 r.verdict("%s: buffer %d, window %d" % (exchange.__name__, buffer, inflight))
+
+
+def interrupted(f, at, files, without=()):
+    """f(), with Ctrl-C before line number `at` of those that it runs in these files, but for some functions. Returns
+    whether it came."""
+    left = [at]
+
+    def line(frame, event, arg):
+        if event == "line":
+            left[0] -= 1
+            if not left[0]:
+                raise KeyboardInterrupt
+        return line
+
+    def call(frame, event, arg):
+        code = frame.f_code
+        return line if code.co_filename.endswith(files) and code.co_name not in without else None
+
+    was = sys.gettrace()
+    sys.settrace(call)
+    try:
+        f()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.settrace(was)
+    return left[0] <= 0
+
+
+def test_ctrl_c_at_any_line_of_a_publish_leaves_no_slot_that_can_never_be_sent():
+    if not hasattr(sys, "settrace") or sys.implementation.name != "cpython":
+        skip("needs CPython's settrace")
+    at = came = 1
+    while came:
+        r = Run(())
+        r.up()
+        came = interrupted(lambda: r.publish(2, False), at, ("client.py", "session.py"))
+        r.c.connect()
+        r.publish(1)
+        r.settle()
+        r.verdict("Ctrl-C at line %d" % at)
+        at += 1
+    assert at > 20, at
+
+
+def test_ctrl_c_at_any_line_leaves_a_session_that_the_next_connection_finishes():
+    # deliver: as if the callback had raised; on_ack notes what came without a jump, where a board looks for Ctrl-C
+    if sys.implementation.name != "cpython":
+        skip("needs CPython's settrace")
+    files = ("client.py", "session.py", "engine.py")
+    for plan in ({}, {"write_again": True}, {"write_max": 3, "read_max": 2}):
+        at = came = 1
+        while came:
+            r = Run([Plan(**plan)])
+            r.up()
+            r.subscribe()
+
+            def exchange():
+                r.publish(2, False)
+                r.publish(1, False)
+                r.give(1)
+                r.publish(0)
+                r.unsubscribe()
+
+            came = interrupted(exchange, at, files, ("deliver", "_message", "_adopt", "on_ack"))
+            if not r.c.isconnected() or at % 2:
+                r.c.connect()
+            r.publish(1)
+            for m in r.c.slots[r.c.inflight :]:
+                m[2] = m[3] = None  # of a slot that was not taken after all
+            r.settle()
+            r.verdict("%r, Ctrl-C at line %d" % (plan, at))
+            at += 7
+
+
+def test_ctrl_c_at_any_line_of_a_stream_gives_its_slot_back():
+    if sys.implementation.name != "cpython":
+        skip("needs CPython's settrace")
+    at = came = 1
+    while came:
+        r = Run(())
+        r.up()
+        came = interrupted(lambda: r.stream(1, 200), at, ("stream.py",))
+        if not r.c.isconnected() or at % 2:
+            r.c.connect()
+        r.publish(1)
+        r.settle()
+        r.verdict("Ctrl-C at line %d" % at)
+        at += 1
+    assert at > 20, at

@@ -52,7 +52,11 @@ step = st.one_of(
     st.tuples(st.just("subscribe")),
     st.tuples(st.just("unsubscribe")),
     st.tuples(st.just("raise")),
-    st.tuples(st.just("echo"), qos),
+    st.tuples(st.just("echo"), qos, st.sampled_from([0, 40, 100])),  # the buffers are of 64 bytes
+    st.tuples(st.just("leave")),
+    st.tuples(st.just("ping")),
+    st.tuples(st.just("stream"), st.integers(0, 1), st.sampled_from([0, 200])),
+    st.tuples(st.just("large"), qos),
     st.tuples(st.just("disconnect")),
     st.tuples(st.just("connect")),
 )
@@ -76,7 +80,7 @@ def play(steps, plans, port, inflight, late, first_id, tls=False):
                 raise Boom
             r.w.inbox.append((topic, payload, retained))
             if echo:
-                r.publish(echo.pop(), wait=False)
+                echo.pop()()
 
         r.c.set_callback(took)
         r.up()
@@ -127,7 +131,16 @@ def act(r, s, angry, echo):
     elif kind == "raise":
         angry.append(1)
     elif kind == "echo":
-        echo.append(s[1])
+        echo.append(lambda: r.publish(s[1], False, s[2]))
+    elif kind == "leave":
+        echo.append(lambda: r.c.disconnect())
+    elif kind == "ping":
+        r._tried(r.c.ping)
+    elif kind == "stream":
+        r.stream(s[1], s[2])
+    elif kind == "large":
+        if r.c.isconnected() or s[1]:
+            r.publish(s[1], False, 100)
     elif kind == "disconnect":
         r.c.disconnect()
     elif kind == "connect":

@@ -152,3 +152,15 @@ def test_calls_before_connect_say_that_there_is_no_connection():
         assert e.args[0] != -1 and "connect" in str(e), e
     equal(c.inflight, 0)
     c.disconnect()
+
+
+def test_a_list_of_filters_is_for_subscribe_or_for_unsubscribe():
+    b, c = pair()
+    b.accept()
+    c.connect()
+    for args in (([("a", None)],), ([("a", None), ("b", 1)],), (["ab"],), ([5],), ([("a", 1, 2)],), ("a", None)):
+        refused(b, c, c.subscribe, *args)
+    for filters in ([("a", 1)], [5], [None]):
+        refused(b, c, c.unsubscribe, filters)
+    equal((c.inflight, c.tx_n), (0, 0))
+    b.done()

@@ -157,3 +157,40 @@ def test_disconnect_behind_blocked_writes_is_said_at_once():
     c.disconnect()
     assert c.world.clock.now - t < 5
     b.done()
+
+
+def test_no_ping_that_waited_follows_a_disconnect_inside_a_callback():
+    b, c = pair()
+    b.accept()
+    c.connect()
+
+    def f(t, p, r):
+        c.publish("t", "x")  # blocked
+        c.world.link.plan.write_again = False
+        c.world.link.plan.buffer = 0
+        c.ping()
+        c.world.link.plan.buffer = 1000
+        c.disconnect()
+
+    c.set_callback(f)
+    c.world.link.plan.write_again = True
+    b.send(PUBLISH, topic="in", payload="x")
+    b.expect(PUBLISH)
+    b.expect(DISCONNECT)
+    try:
+        c.poll(10)
+    except OSError:
+        pass
+    b.done()
+
+
+def test_a_message_whose_callback_disconnects_is_not_acknowledged_into_a_closed_socket():
+    for qos in (0, 1, 2):
+        b, c = pair()
+        b.accept()
+        c.connect()
+        c.set_callback(lambda t, p, r: c.disconnect())
+        b.send(PUBLISH, 5, payload="x", qos=qos)
+        b.expect(DISCONNECT)
+        equal(c.poll(10), 1)
+        b.done()

@@ -2,7 +2,7 @@
 
 from fakes.bench import World, pair
 from fakes.check import equal, raises
-from fakes.packets import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE, encode
+from fakes.packets import PINGREQ, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE, encode
 from umqtt import wire
 
 
@@ -332,4 +332,24 @@ def test_an_allocation_that_fails_while_staging_leaves_no_half_packet():
     c.up = 1
     b.expect(PUBLISH, topic="t")
     c.publish("t", "x")
+    b.done()
+
+
+def test_a_qos_0_publish_that_waits_keeps_its_topic_though_a_callback_publishes_under_another():
+    b, c = pair()
+    b.accept()
+    c.connect()
+    c.set_callback(lambda t, p, r: c.publish("other", "y"))
+    b.expect(PINGREQ)
+    b.send(PUBLISH, topic="in", payload="x")
+    b.expect(PUBLISH, topic="other", payload="y")
+    b.expect(PUBLISH, topic="mine", payload="z")
+    b.expect(PUBLISH, topic="mine", payload="2")
+    b.expect(PUBLISH, topic="other", payload="3")
+    c.world.link.plan.write_again = True
+    c.ping()
+    mine = b"mine"
+    c.publish(mine, "z")
+    c.publish(mine, "2")
+    c.publish("other", "3")
     b.done()

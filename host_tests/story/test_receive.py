@@ -256,3 +256,58 @@ def test_a_backlog_of_qos_2_as_mosquitto_pours_it_out_is_taken():
     b.done()
     equal([int(payload) for _, payload, _ in inbox], list(range(1, 301)))
     equal(sorted(c.held), [])
+
+
+def test_the_ack_follows_a_large_message_that_the_callback_published_into_a_link_that_takes_nothing_yet():
+    # in front of its payload it would be in the payload
+    for again in (False, True):
+        for qos in (0, 1):
+            b, c = pair(tx_size=64)
+            b.accept()
+            c.connect()
+            c.set_callback(lambda t, p, r: c.publish("big", "y" * 200, qos=qos, wait=False))
+            b.send(PUBLISH, 7, topic="in", payload="x", qos=1)
+            c.world.link.plan.write_again = again
+            b.expect(PUBLISH, topic="big", payload="y" * 200)
+            b.expect(PUBACK, pid=7)
+            c.world.serve(c, 100)
+            b.done()
+            equal((c.tx_n, len(c.tx), c.tx_cut), (0, 0, 0))
+
+
+def test_connect_inside_a_callback_is_refused_and_the_link_stays():
+    b, c, _ = up()
+    got = []
+
+    def f(topic, payload, retained):
+        got.append(payload)
+        raises(OSError, c.connect)
+
+    c.set_callback(f)
+    b.send(PUBLISH, 5, topic="in", payload="x", qos=2)
+    b.expect(PUBREC, pid=5)
+    b.send(PUBLISH, 5, topic="in", payload="x", qos=2, dup=1)
+    b.expect(PUBREC, pid=5)
+    c.world.serve(c, 20)
+    b.done()
+    equal((got, len(c.world.net.dialled), c.isconnected()), ([b"x"], 1, True))
+
+
+def test_a_message_that_cannot_be_read_for_want_of_room_for_its_ack_lets_the_client_sleep():
+    b, c, inbox = up(tx_size=16)
+    link = c.world.link
+    link.plan.buffer = 0
+    b.send(PUBLISH, 1, payload="x", qos=1)
+    for pid in range(2, 6):
+        b.send(PUBLISH, pid, payload="x", qos=1)
+    c.world.serve(c, 10)  # four acks fill the buffer
+    polls = 0
+    c.world.clock.at(1000, setattr, link.plan, "buffer", 5840)
+    for pid in range(1, 6):
+        b.expect(PUBACK, pid=pid)
+    while len(inbox) < 5:
+        c.poll(10_000)
+        polls += 1
+    c.poll(0)
+    b.done()
+    assert polls < 10, polls

@@ -5,7 +5,7 @@ from fakes.bench import HOST, World
 from fakes.check import equal, raises
 from fakes.model import Model
 from fakes.net import Plan
-from fakes.packets import CONNACK, CONNECT, PUBACK, PUBLISH, SUBACK, SUBSCRIBE
+from fakes.packets import CONNACK, CONNECT, DISCONNECT, PUBACK, PUBLISH, SUBACK, SUBSCRIBE
 
 
 def world(kind=None, **named):
@@ -215,3 +215,56 @@ def test_a_connection_that_lasted_for_a_week_is_no_short_one():
         while c.isconnected():
             c.poll(1000)
     equal([e for e in seen if "again and again" in e], [])
+
+
+def test_disconnect_inside_a_callback_is_final_while_subscriptions_are_made_again():
+    w, b, c = world(first_ms=10, cap_ms=10)
+    c.set_callback(lambda t, p, r: c.disconnect())
+    b.accept()
+    b.expect(SUBSCRIBE)
+    b.reply(SUBACK)
+    w.serve(c, 20)
+    c.subscribe("t")
+    b.cut()
+    b.accept()
+    b.expect(SUBSCRIBE)
+    b.send(PUBLISH, topic="t", payload="x")
+    b.expect(DISCONNECT)
+    try:
+        w.serve(c, 100)
+    except OSError:
+        pass
+    raises(OSError, c.poll, 100)
+    b.done()
+    equal((c.isconnected(), len(w.net.dialled)), (False, 2))
+
+
+def test_a_link_that_a_publish_found_dead_after_a_week_is_made_again_at_once():
+    w, b, c = world(Model, keepalive=0)
+    w.serve(c, 100)
+    for _ in range(7):
+        w.clock.sleep_ms(86_400_000)
+        c.poll(0)
+    b.stop()
+    w.clock.run_due()
+    raises(OSError, c.publish, "t", "x")
+    w.serve(c, 1000)
+    assert c.isconnected()
+
+
+def test_a_waiting_publish_keeps_its_deadline_though_on_state_waits_too():
+    for inner_ms in (100, 60_000):
+
+        def announce(up, error):
+            if up:
+                c.publish("state", "on", qos=1, timeout_ms=inner_ms)
+
+        w, b, c = world(Model, first_ms=10, cap_ms=10, on_state=announce)
+        w.serve(c, 100)
+        incoming = b._incoming
+        b._incoming = lambda link, kept, p: incoming(link, kept, p) if p.topic == "state" else None
+        for t in range(500, 9000, 500):
+            w.clock.at(t, b.stop)
+        t = w.clock.now
+        raises(OSError, c.publish, "t", "x", qos=1, timeout_ms=5000)
+        assert 4900 < w.clock.now - t <= 5100, w.clock.now - t

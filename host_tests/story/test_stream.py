@@ -131,3 +131,24 @@ def test_a_link_that_ends_amidst_is_told_though_the_client_reconnects():
         assert c.isconnected()
         stream.publish(c, "t", Reader(pattern(5000)), 5000, qos=1)
         equal(w.broker.accepted, [("t", pattern(5000), 1)])
+
+
+def test_what_is_staged_while_it_waits_for_a_slot_leaves_first():
+    for big in (False, True):
+        b, c = up(inflight=1, tx_size=64)
+        if big:
+            c.set_callback(lambda t, p, r: c.publish("big", "y" * 200))
+        b.expect(PUBLISH, pid=1)
+        c.publish("a", "b", qos=1, wait=False)
+        c.world.clock.run_due()
+        c.world.link.plan.write_max = 3
+        c.world.link.plan.write_again = True
+        b.send(PUBLISH, 9, topic="in", payload="x", qos=1)
+        b.send(PUBACK, 1)
+        if big:
+            b.expect(PUBLISH, topic="big", payload="y" * 200)
+        b.expect(PUBACK, pid=9)
+        b.expect(PUBLISH, pid=2, topic="t", payload=pattern(3000))
+        b.send(PUBACK, 2)
+        stream.publish(c, "t", Reader(pattern(3000)), 3000, qos=1)
+        b.done()

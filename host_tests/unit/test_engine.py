@@ -107,8 +107,6 @@ def test_what_is_staged_behind_a_large_payload_follows_it():
         e.packet([0, 0x30, b"\0\1t", big])
         e.write = stop_after(e, writes)
         e.transmit()
-        # an ack between header and payload would be in the payload
-        equal(bool(e.tx_n) and e.room(4), 0 < writes and len(e.out) < len(want), writes)
         del e.write
         if e.tx_n and e.room(4):
             e.answer(0x40, 1)
@@ -168,3 +166,24 @@ def staged(b0, topic, pid, body):
     e.packet([pid, b0, topic, body])
     e.transmit()
     return e.out
+
+
+def test_a_large_payload_that_makes_progress_is_life_though_acks_leave_no_room_to_read_the_pingresp():
+    e = Wire()
+    e.keepalive = 60
+    e.pinging = 1
+    e.transmit()
+    e.packet([0, 0x30, b"\0\1t", bytes(1000)])
+    e.most = 10
+    e.write = stop_after(e, 1)
+    e.transmit()
+    while e.room(4):
+        e.answer(0x40, 1)
+    for _ in range(10):
+        e.now += 5000
+        del e.write
+        e.write = stop_after(e, 1)
+        e.transmit()
+        assert e.due() > 0
+    e.now += 30000
+    assert e.due() <= 0

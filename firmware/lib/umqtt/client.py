@@ -57,10 +57,11 @@ class MQTTClient(Engine):
         self.will = self.cb = self.view = self.sock = self.read = self.write = self.poller = self.addr = None
         self.resub = False  # the subscriptions are to be made again
         self.busy = False  # inside a callback: calls stage and return
+        self.idle = False  # waiting for a packet: Ctrl-C harms nothing
         # the topic checked last, as given and as bytes; self: none. A subclass's own `topic` is another
         self._topic = self._topic_b = self
         self.t_end = 0  # of the call that waits
-        self.wanted = True  # False while connecting, and once disconnect was asked for: no reconnect then
+        self.wanted = True  # None while connecting, False once disconnect was asked for: no reconnect then
         self.connects = 0
         self.error = ""
         if ssl:
@@ -103,12 +104,15 @@ class MQTTClient(Engine):
         Returns session present: True when the broker kept this client's session. Raises ValueError before anything
         changed; OSError: no connection, or no answer in time; MQTTException(code, reason): refused; ProtocolError.
         Then nothing is left open.
+        Inside a callback OSError, and what is up stays.
         """
         body = wire.connect(
             self.client_id, self.user, self.pswd, self.keepalive, self.clean_session, self.protocol, self.will
         )
+        if self.busy:
+            raise transport.error("ENOTCONN", "connect inside a callback")
         self._close()
-        self.wanted = False
+        self.wanted = None
         end = self.t_end  # of a publish that waits, and for that connects
         try:
             # a name look-up blocks, and takes seconds without a network: not again, unless the connection failed
@@ -134,11 +138,12 @@ class MQTTClient(Engine):
                     self._slot(True, timeout_ms)
             self.resub = False
             self._flush()
-        except Exception as x:
+        except BaseException as x:
             self._close(x)
             raise
         finally:
-            self.wanted = True
+            if self.wanted is None:
+                self.wanted = True
             self.t_end = end
         return present
 
@@ -226,14 +231,14 @@ class MQTTClient(Engine):
             if not self.up and not self.redial:
                 raise transport.error("ENOTCONN", "not connected")
             self.t_end = self._end(timeout_ms)
-        m = self.reserve(n)
-        while m is None:
+        while self.inflight == len(self.slots):
             if not wait:
                 return None
             self._step(None)
-            m = self.reserve(n)
-        m[2] = topic
+        m = self.slots[self.inflight]
+        m[2] = topic  # first: a slot that is taken is whole, whenever Ctrl-C comes
         m[3] = body
+        self.reserve(n)
         if n < 0x40 and self.store:
             self.store.put(m, self.busy)
         n = m[0]
@@ -251,8 +256,12 @@ class MQTTClient(Engine):
             raise transport.error("ENOTCONN", "not connected")
         if not self.busy:
             self.t_end = self._end(timeout_ms)
+            topic = self._topic
+            topic_b = self._topic_b
             while self.tx_n or self.staged < self.inflight or not self.up:
                 self._step(None)
+            self._topic = topic  # a callback may have published under another
+            self._topic_b = topic_b
         elif self.tx_n and not self.room(len(self._topic_b) + len(msg) + 7):
             raise transport.error("ENOBUFS", "send buffer full: publish outside the callback")
 
@@ -270,21 +279,27 @@ class MQTTClient(Engine):
         all slots are taken. Raises ValueError (nothing changed), MQTTException(0x80, filter) when the broker refused
         one, OSError, ProtocolError.
         """
+        return self._filters(0x82, topic, qos, wait, timeout_ms)
+
+    def _filters(self, b0, topic, qos, wait, timeout_ms):
         if isinstance(topic, (str, _bytes, bytearray)):
-            topic = ((topic, qos),)
+            topic = ((topic, qos) if b0 == 0x82 else topic,)
         if not isinstance(topic, (list, tuple)) or not 0 < len(topic) < len(self.rx) - 1:
             raise ValueError("a filter, or a list of 1 to rx_size - 2, needed")
         filters = []
         body = b""
         for f in topic:
-            if qos is not None or f.__class__ is tuple:
+            if b0 == 0x82:
+                if not isinstance(f, (list, tuple)):
+                    raise ValueError("(filter, qos) needed")
                 f, qos = f
+                wire.number(qos, 2)
             f = wire.text(f, 1)
             filters.append((f, qos))
             body += f
-            if qos is not None:
-                body += _bytes((wire.number(qos, 2),))
-        self.spare[:] = 0, 0xA2 if qos is None else 0x82, filters, body
+            if b0 == 0x82:
+                body += _bytes((qos,))
+        self.spare[:] = 0, b0, filters, body
         if self._slot(wait, timeout_ms) is None:
             raise transport.error("ENOBUFS", "all slots are taken")
         codes = filters[-1]  # those of the broker, if they are there
@@ -296,7 +311,7 @@ class MQTTClient(Engine):
 
     def unsubscribe(self, topic, wait=True, timeout_ms=None):
         """Unsubscribe from a filter or a list of them [3.10]. Raises ValueError, OSError, ProtocolError."""
-        self.subscribe(topic, None, wait, timeout_ms)
+        self._filters(0xA2, topic, None, wait, timeout_ms)
 
     def disconnect(self, timeout_ms=None):
         """Send DISCONNECT [3.14] behind what is staged, and close; the broker drops the will. Never raises for a dead
@@ -361,10 +376,13 @@ class MQTTClient(Engine):
             if self.busy:  # the callback's
                 self.busy = False
                 self.flags = _DROPPED
-                raise
-            if self.up or not self.redial or not self.wanted:
-                raise
-            return self.redial.lost(self)
+            elif self.idle:
+                self.idle = False
+            elif self.up:
+                self._close("interrupted")  # amidst a packet, or the note of one: whole on the next connection
+            elif self.redial and self.wanted:
+                return self.redial.lost(self)
+            raise
 
     def _work(self, ms):
         store = self.store
@@ -382,7 +400,8 @@ class MQTTClient(Engine):
                     self._acked()
                 elif store:
                     store.acked(k, self.rx_pid)
-                if (self.tx_n or self.staged < self.inflight) and not (store and store.must):
+                # up: a callback may have disconnected
+                if self.up and (self.tx_n or self.staged < self.inflight) and not (store and store.must):
                     self.transmit()
                 return 1
             if k is not None:
@@ -396,23 +415,31 @@ class MQTTClient(Engine):
                 return 0  # what had to leave has left: who waited for that must not wait for a packet
             if k < ms:
                 ms = k
-            k = _POLLIN | _POLLOUT if self.tx_n else _POLLIN
+            # without room for an ack nothing is read: what waits to be must not wake it
+            k = _POLLIN if not self.tx_n else _POLLIN | _POLLOUT if self.room(4) else _POLLOUT
             if k != self.mask:  # modify allocates
                 self.mask = k
                 self.poller.modify(self.sock, k)
+            self.idle = True
             for k in self.poller.ipoll(ms):
                 pass
+            self.idle = False
             ms = 0
 
     def _flush(self, slot=None):
         # write what is staged, the packet of `slot` behind it, and what can be; once what must be remembered is
         if self.store and self.store.must:
             self._sync()
-        if slot:
-            self.packet(slot)
-        self.now = ticks_ms()
-        if self.sock:
-            self.transmit()
+        try:
+            if slot:
+                self.packet(slot)
+            self.now = ticks_ms()
+            if self.sock:
+                self.transmit()
+        except BaseException:
+            if self.up:
+                self._close("interrupted")  # as in _step
+            raise
 
     def _sync(self):
         try:

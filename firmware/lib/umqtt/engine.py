@@ -83,11 +83,13 @@ class Engine(Session):
     def start(self):
         """Begin a connection: nothing staged, nothing read, no CONNACK yet."""
         self.up = False
-        self.pinging = self.phase = self.tx_off = self.tx_n = self.rx_b0 = self.left = self.skip = self.flags = self.rx_pid = 0
+        self.pinging = self.phase = self.tx_off = self.tx_n = self.tx_cut = 0
+        self.rx_b0 = self.left = self.skip = self.flags = self.rx_pid = 0
         self.t_tx = self.t_rx = self.t_ping = self.now
         self.tx[_ALL] = b""
         self.tx_ob = self.tx  # what the run of tx_n bytes at tx_off is in
-        self.big = self.more = None  # a payload that goes out from the caller's object, once tx is empty; refills it
+        # a payload that goes out from the caller's object behind the run, a packet's head: tx[:tx_cut]; refills it
+        self.big = self.more = None
         self.rbuf = self.rx
         self.need = 2
 
@@ -95,7 +97,7 @@ class Engine(Session):
 
     def room(self, n):
         """Whether a packet of n bytes can be staged behind what waits."""
-        return (self.big is None or self.tx_ob is not self.tx) and _len(self.tx) + n <= self.tx_size
+        return _len(self.tx) + n <= self.tx_size
 
     def packet(self, slot):
         """Stage the packet of a slot: its first byte, the remaining length [2.2.3], topic (with its length before it),
@@ -145,11 +147,13 @@ class Engine(Session):
     def stage(self):
         """Stage what is to be sent next, if there is any, and room for it: a PINGREQ [3.12] that is due, or the
         session's. Returns whether it did."""
+        if not self.up:
+            return False
         if self.pinging == _WANTED and not self.tx_n:
             self.pinging = _STAGED
             self.answer(0xC0, 0)
             return True
-        if self.staged == self.inflight or not self.up:
+        if self.staged == self.inflight:
             return False
         slot = self.slots[self.staged]
         if self.tx_n and (slot[1] > 0x80 or not self.room(_len(slot[2]) + _len(slot[3]) + 7)):
@@ -184,9 +188,11 @@ class Engine(Session):
                         if self.pinging == _STAGED:
                             self.pinging = _AWAITED
                             self.t_ping = self.now
-                        if self.big is not None:
-                            self.tx_ob = self.big
-                            k = self.more() if self.more else _len(self.big)
+                    if self.big is not None:
+                        self.tx_cut = self.tx_off
+                        self.tx_off = 0
+                        self.tx_ob = self.big
+                        k = self.more() if self.more else _len(self.big)
                 else:
                     self.tx_off = 0
                     if self.more:
@@ -194,7 +200,9 @@ class Engine(Session):
                 if not k and self.big is not None:
                     self.big = self.more = None
                     self.tx_ob = self.tx
-                    k = _len(self.tx)
+                    self.tx_off = self.tx_cut
+                    self.tx_cut = 0
+                    k = _len(self.tx) - self.tx_off
             self.tx_n = k
 
     def due(self):
@@ -211,8 +219,10 @@ class Engine(Session):
         quiet = ticks_diff(self.now, self.t_tx)
         if self.pinging:
             idle = ticks_diff(self.now, self.t_ping)
-            # PINGREQ stands behind a large payload: progress of that is life
-            return half - (quiet if self.pinging != _AWAITED and quiet < idle else idle)
+            # PINGREQ stands behind a large payload, or acks leave no room to read PINGRESP: progress of that is life
+            if quiet < idle and (self.pinging != _AWAITED or self.tx_n and not self.room(4)):
+                idle = quiet
+            return half - idle
         idle = ticks_diff(self.now, self.t_rx)
         if quiet > idle:
             idle = quiet

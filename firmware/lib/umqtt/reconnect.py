@@ -41,7 +41,7 @@ class Reconnect:
         """client's poll(ms) while it is not connected: connects when it is time to, which takes up to the client's
         timeout_ms, and up to the one given."""
         left = self.ms - ticks_diff(ticks_ms(), self.since)
-        if left > 0:
+        if 0 < left <= self.ms:  # more: ticks have wrapped
             sleep_ms(min(left, ms))
             return 0
         if self.brokers:
@@ -55,9 +55,7 @@ class Reconnect:
             return self.lost(client, isinstance(e, MQTTException) and e.args[0] in (1, 2, 4, 5))
         self.ms = _UP
         self.since = ticks_ms()
-        if self.on_state:
-            self.on_state(True, "")
-        return 0
+        return self.tell(client, "")
 
     def lost(self, client, refused=False):
         """client's link went down, or an attempt failed: the pause before the next."""
@@ -76,6 +74,12 @@ class Reconnect:
         elif self.turns % n == 0:
             self.ms = getrandbits(30) % (min(self.cap_ms, self.first_ms << min(self.turns // n - 1, 20)) + 1)
         self.since = now
+        return self.tell(client, client.error)
+
+    def tell(self, client, error):
+        """on_state, which may itself wait: the call that waits around it keeps its deadline."""
         if self.on_state:
-            self.on_state(False, client.error)
+            end = client.t_end
+            self.on_state(client.up > 0, error)
+            client.t_end = end
         return 0

@@ -37,6 +37,8 @@ class MQTTClient(simple.MQTTClient):
             try:
                 return self.connect(False)
             except OSError as e:
+                if self.busy:
+                    raise  # no attempt could work
                 self.log(True, e)
                 i += 1
                 self.delay(i)

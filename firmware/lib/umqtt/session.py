@@ -98,22 +98,22 @@ class Session:
             while i and self.slot(pid) >= 0:
                 pid = pid % 65535 + 1
             self.pid = pid
+        m = self.slots[i]
+        m[_PID] = pid
+        m[_B0] = b0
         self.inflight = i + 1
-        i = self.slots[i]
-        i[_PID] = pid
-        i[_B0] = b0
-        return i
+        return m
 
     def free(self, n):
         """Give slot n back."""
         m = self.slots[n]
         m[_PID] = 0
         m[_TOPIC] = m[_BODY] = None
+        if n < self.inflight - 1:
+            self.slots.append(self.slots.pop(n))
         self.inflight -= 1
         if n < self.staged:
             self.staged -= 1
-        if n < self.inflight:
-            self.slots.append(self.slots.pop(n))
 
     def on_ack(self, b0, pid, x=b""):
         """A packet that begins with b0 came for `pid`; of a SUBACK x are the return codes.
@@ -136,19 +136,24 @@ class Session:
         # the type of a packet's ack is one higher, that of a PUBLISH of QoS 2 is two
         if b0 >> 4 != (was >> 4) + 1 + (was >> 2 & 1):
             return _VIOLATION
+        m = m[_TOPIC]
+        if x and (len(x) != len(m) or x.strip(b"\0\1\2\x80")):
+            return _VIOLATION
+        self.free(i)
         if was >= _SUBSCRIBE:
-            m = m[_TOPIC]
-            if x and (len(x) != len(m) or x.strip(b"\0\1\2\x80")):
-                return _VIOLATION
             m.append(x)
             self.acked = m
-        self.free(i)
         return 0
 
     def resume(self, clean_session):
         """A connection is up; clean_session: the broker has nothing of an earlier one. All is to be sent (again), in
         the old order."""
         self.staged = 0
+        i = self.inflight
+        while i:
+            i -= 1
+            if not self.slots[i][_PID]:
+                self.free(i)  # Ctrl-C came amidst this
         if clean_session:
             while self.held:
                 self.held.pop()
