@@ -52,7 +52,7 @@ told = ticks()
 
 def acknowledged():
     for pid in list(pending):
-        if client.slot(pid) < 0:
+        if client._slot(pid) < 0:
             print("D", pending.pop(pid))
 
 

@@ -34,8 +34,8 @@ class Run:
         named.setdefault("timeout_ms", 3000)
         self.c = self.w.client(**named)
         self.sent = []
-        self.reserve = self.c.reserve
-        self.c.reserve = self._reserve
+        self.reserve = self.c._reserve
+        self.c._reserve = self._reserve
         self.given = []
         self.errors = []
         self.forgets = False
@@ -124,7 +124,7 @@ class Run:
             self.up()
             kept = broker.sessions.get("c1")
             idle = kept is not None and kept.link is self.w.link and not kept.out and not kept.queue
-            if idle and not self.c.inflight and not self.c.tx_n:
+            if idle and not self.c.inflight and not self.c._tx_n:
                 break
             self.poll(1000)
         else:
@@ -150,9 +150,9 @@ class Run:
             if s.misuse:
                 wrong.append(s.misuse[0])
         c = self.c
-        if c.inflight or c.staged or any(m[0] or m[2] or m[3] for m in c.slots):
-            wrong.append("slots not given back: %r" % c.slots)
-        if len(c.rx) != 256 and len(c.rx) != 64 or len(c.tx) > len(c.rx):
+        if c.inflight or c._staged or any(m[0] or m[2] or m[3] for m in c._slots):
+            wrong.append("slots not given back: %r" % c._slots)
+        if len(c._rx) != 256 and len(c._rx) != 64 or len(c._tx) > len(c._rx):
             wrong.append("buffers grew")
         if wrong:
             raise AssertionError("%s: %s\n errors %r" % (note, "; ".join(wrong), self.errors))

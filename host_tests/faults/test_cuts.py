@@ -165,7 +165,7 @@ def test_ctrl_c_at_any_line_leaves_a_session_that_the_next_connection_finishes()
             if not r.c.isconnected() or at % 2:
                 r.c.connect()
             r.publish(1)
-            for m in r.c.slots[r.c.inflight :]:
+            for m in r.c._slots[r.c.inflight :]:
                 m[2] = m[3] = None  # of a slot that was not taken after all
             r.settle()
             r.verdict("%r, Ctrl-C at line %d" % (plan, at))

@@ -85,9 +85,9 @@ def test_any_bytes(packets, damage, read_max, together, view):
     assert ended is None or len(str(ended)) > 5, ended
     assert bool(w.net.open_sockets()) == (ended is None)
     assert c.isconnected() == (ended is None)
-    assert len(c.rx) == 32 and len(c.tx) <= 32
-    taken = [m[0] for m in c.slots if m[0]]
-    assert len(taken) == len(set(taken)) == c.inflight >= c.staged
+    assert len(c._rx) == 32 and len(c._tx) <= 32
+    taken = [m[0] for m in c._slots if m[0]]
+    assert len(taken) == len(set(taken)) == c.inflight >= c._staged
     # and the session is sound: the next connection works
     sent = []
 

@@ -430,7 +430,7 @@ class LinkIn(Receive, LinkOut):
     messages = 1
 
     def first(self, c):
-        if IN not in c.subs:
+        if IN not in c._subs:
             c.subscribe(IN, 2)
         while self.sent < self.messages:
             self.sent += 1
@@ -462,7 +462,7 @@ class Mixed(Receive):
     def turn(self, c, outbox):
         if not c.isconnected():
             c.connect()
-        if IN not in c.subs:
+        if IN not in c._subs:
             c.subscribe(IN, 2)
         what = self.any(10)
         if what < 3 and len(self.taken) < self.readings:

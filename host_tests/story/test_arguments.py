@@ -13,11 +13,11 @@ def up(**named):
 
 def refused(b, c, f, *args, **named):
     writes = len(c.world.link.writes)
-    before = ([list(m) for m in c.slots], c.pid, c.inflight, c.staged, dict(c.subs), c.tx_n, bytes(c.tx))
+    before = ([list(m) for m in c._slots], c.pid, c.inflight, c._staged, dict(c._subs), c._tx_n, bytes(c._tx))
     e = raises(ValueError, f, *args, **named)
     assert str(e), e
     equal(
-        ([list(m) for m in c.slots], c.pid, c.inflight, c.staged, dict(c.subs), c.tx_n, bytes(c.tx)),
+        ([list(m) for m in c._slots], c.pid, c.inflight, c._staged, dict(c._subs), c._tx_n, bytes(c._tx)),
         before,
         "%r" % (args,),
     )
@@ -162,5 +162,5 @@ def test_a_list_of_filters_is_for_subscribe_or_for_unsubscribe():
         refused(b, c, c.subscribe, *args)
     for filters in ([("a", 1)], [5], [None]):
         refused(b, c, c.unsubscribe, filters)
-    equal((c.inflight, c.tx_n), (0, 0))
+    equal((c.inflight, c._tx_n), (0, 0))
     b.done()

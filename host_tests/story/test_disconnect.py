@@ -140,7 +140,7 @@ def test_a_large_publish_keeps_the_send_buffer_small():
     c.world.link.plan.drained = False
     c.world.link.plan.buffer = 100
     c.publish("t", "y" * 5000, qos=1, wait=False)
-    assert len(c.tx) <= 64, len(c.tx)
+    assert len(c._tx) <= 64, len(c._tx)
 
 
 def test_disconnect_behind_blocked_writes_is_said_at_once():

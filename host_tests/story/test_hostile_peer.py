@@ -250,4 +250,4 @@ def test_random_bytes_end_in_words_or_in_nothing():
             c.world.serve(c, 100)
         except (OSError, MQTTException):
             equal(c.world.net.open_sockets(), [], sent)
-        assert len(c.rx) == 64 and len(c.tx) <= 256
+        assert len(c._rx) == 64 and len(c._tx) <= 256

@@ -317,19 +317,19 @@ def test_an_allocation_that_fails_while_staging_leaves_no_half_packet():
             self.b.extend(x)
 
     b, c = up(tx_size=64)
-    tx = c.tx
+    tx = c._tx
     for topic in range(50, 80):
-        c.tx = Full()
-        c.start()
+        c._tx = Full()
+        c._start()
         try:
-            c.packet([0, 0x30, wire.text("t" * topic), b"x" * 100])
+            c._packet([0, 0x30, wire.text("t" * topic), b"x" * 100])
         except MemoryError:
-            equal((len(c.tx), c.tx_n), (0, 0), topic)
+            equal((len(c._tx), c._tx_n), (0, 0), topic)
         else:
             assert topic < 60
-    c.tx = tx
-    c.start()
-    c.up = 1
+    c._tx = tx
+    c._start()
+    c._up = 1
     b.expect(PUBLISH, topic="t")
     c.publish("t", "x")
     b.done()

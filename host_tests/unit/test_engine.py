@@ -20,27 +20,27 @@ class Wire(Engine):
         self.out = b""
         self.most = 1 << 20  # bytes that one write takes
         self.taken = []
-        self.start()
-        self.up = True
+        self._start()
+        self._up = True
 
-    def read(self, buf, n):
+    def _read(self, buf, n):
         k = min(n, len(self.data))
         buf[:k] = self.data[:k]
         self.data = self.data[k:]
         return k or None
 
-    def write(self, buf, off, n):
+    def _write(self, buf, off, n):
         k = min(n, self.most)
         self.out += bytes(buf[off : off + k])
         return k
 
-    def deliver(self, n, start, end):
-        self.taken.append((bytes(self.rx[2:n]), bytes(self.rx[start:end])))
+    def _deliver(self, n, start, end):
+        self.taken.append((bytes(self._rx[2:n]), bytes(self._rx[start:end])))
 
-    def again(self, writing):
+    def _again(self, writing):
         raise AssertionError("nothing raises here")
 
-    def fail(self, words):
+    def _fail(self, words):
         raise ProtocolError(words)
 
 
@@ -48,11 +48,11 @@ def feed(e, data):
     """All of `data`; each message is taken, and its ack sent. Returns the events."""
     e.data = data
     events = []
-    ev = e.receive()
+    ev = e._receive()
     while ev:
         events.append(ev)
-        e.transmit()
-        ev = e.receive()
+        e._transmit()
+        ev = e._receive()
     return events
 
 
@@ -66,29 +66,29 @@ def test_memory_for_incoming_ids_is_bounded_and_refused_before_the_message_is_de
         equal(feed(e, qos2(pid)), [3])
     x = raises(ProtocolError, feed, e, qos2(1025))
     assert "PUBREL" in str(x), x
-    equal((len(e.held), len(e.taken)), (1024, 1024))
+    equal((len(e._held), len(e.taken)), (1024, 1024))
 
 
 def test_a_run_under_way_never_grows():
     # TLS repeats a write that would block, with the same arguments
     e = Wire()
-    e.packet([0, 0x30, b"\0\1t", b"abc"])
-    n = e.tx_n
-    e.answer(0x40, 1)
-    equal(e.tx_n, n)
+    e._packet([0, 0x30, b"\0\1t", b"abc"])
+    n = e._tx_n
+    e._answer(0x40, 1)
+    equal(e._tx_n, n)
     e.most = 2
-    e.write = stop_after(e, 1)
-    e.transmit()
-    e.answer(0x40, 2)
-    equal(e.tx_n, n - 2)
-    del e.write
-    e.transmit()
-    equal((e.tx_n, e.out[-8:]), (0, b"\x40\2\0\1\x40\2\0\2"))
+    e._write = stop_after(e, 1)
+    e._transmit()
+    e._answer(0x40, 2)
+    equal(e._tx_n, n - 2)
+    del e._write
+    e._transmit()
+    equal((e._tx_n, e.out[-8:]), (0, b"\x40\2\0\1\x40\2\0\2"))
 
 
 def stop_after(e, writes):
     """A write that takes no more after so many."""
-    write = e.write
+    write = e._write
     left = [writes]
 
     def f(buf, off, n):
@@ -104,17 +104,17 @@ def test_what_is_staged_behind_a_large_payload_follows_it():
     for writes in range(40):
         e = Wire()
         e.most = 7
-        e.packet([0, 0x30, b"\0\1t", big])
-        e.write = stop_after(e, writes)
-        e.transmit()
-        del e.write
-        if e.tx_n and e.room(4):
-            e.answer(0x40, 1)
+        e._packet([0, 0x30, b"\0\1t", big])
+        e._write = stop_after(e, writes)
+        e._transmit()
+        del e._write
+        if e._tx_n and e._room(4):
+            e._answer(0x40, 1)
             want_now = want + b"\x40\2\0\1"
         else:
             want_now = want
-        e.transmit()
-        equal((e.out, e.tx_n, len(e.tx)), (want_now, 0, 0), writes)
+        e._transmit()
+        equal((e.out, e._tx_n, len(e._tx)), (want_now, 0, 0), writes)
 
 
 def test_an_id_behind_a_topic_larger_than_the_buffer_is_found_wherever_it_is_cut():
@@ -123,7 +123,7 @@ def test_an_id_behind_a_topic_larger_than_the_buffer_is_found_wherever_it_is_cut
             e = Wire(rx)
             body = bytes([0, topic]) + b"t" * topic + b"\x12\x34" + b"payload"
             equal(feed(e, bytes([0x32, len(body)]) + body)[-1], 3)
-            equal((e.rx_pid, e.phase, e.out), (0x1234, 0, b"\x40\2\x12\x34"))
+            equal((e._rx_pid, e._phase, e.out), (0x1234, 0, b"\x40\2\x12\x34"))
             equal(b"".join(p for _, p in e.taken), b"payload")
 
 
@@ -149,41 +149,41 @@ def test_the_largest_lengths_need_three_and_four_bytes():
         (268435455, b"\xff\xff\xff\x7f"),
     ):
         e = Wire()
-        e.packet([0, 0x30, b"\0\3abc", Long(n - 5)])
-        equal(bytes(e.tx), b"\x30" + want + b"\0\3abc")
+        e._packet([0, 0x30, b"\0\3abc", Long(n - 5)])
+        equal(bytes(e._tx), b"\x30" + want + b"\0\3abc")
 
 
 def test_a_packet_goes_behind_what_is_there():
     e = Wire()
-    e.answer(0xC0, 0)
-    e.packet([0, 0x31, b"\0\1t", b"xy"])
-    equal(bytes(e.tx), b"\xc0\0\x31\5\0\1txy")
+    e._answer(0xC0, 0)
+    e._packet([0, 0x31, b"\0\1t", b"xy"])
+    equal(bytes(e._tx), b"\xc0\0\x31\5\0\1txy")
 
 
 def staged(b0, topic, pid, body):
     """The bytes of one packet as they leave."""
     e = Wire()
-    e.packet([pid, b0, topic, body])
-    e.transmit()
+    e._packet([pid, b0, topic, body])
+    e._transmit()
     return e.out
 
 
 def test_a_large_payload_that_makes_progress_is_life_though_acks_leave_no_room_to_read_the_pingresp():
     e = Wire()
     e.keepalive = 60
-    e.pinging = 1
-    e.transmit()
-    e.packet([0, 0x30, b"\0\1t", bytes(1000)])
+    e._pinging = 1
+    e._transmit()
+    e._packet([0, 0x30, b"\0\1t", bytes(1000)])
     e.most = 10
-    e.write = stop_after(e, 1)
-    e.transmit()
-    while e.room(4):
-        e.answer(0x40, 1)
+    e._write = stop_after(e, 1)
+    e._transmit()
+    while e._room(4):
+        e._answer(0x40, 1)
     for _ in range(10):
-        e.now += 5000
-        del e.write
-        e.write = stop_after(e, 1)
-        e.transmit()
-        assert e.due() > 0
-    e.now += 30000
-    assert e.due() <= 0
+        e._now += 5000
+        del e._write
+        e._write = stop_after(e, 1)
+        e._transmit()
+        assert e._due() > 0
+    e._now += 30000
+    assert e._due() <= 0

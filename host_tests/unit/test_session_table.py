@@ -40,17 +40,17 @@ def slot(state, staged=True):
     b0 = STATE["W_PUBREC" if state == "W_PUBCOMP" else state]
     topic, body = (b"topic", b"payload") if b0 < 0x40 else ([(b"f", 1)], b"f1")
     m = reserve(s, b0, topic, body, PID)
-    assert m is s.slots[0]
+    assert m is s._slots[0]
     if staged:
         send(s)
     if state == "W_PUBCOMP":
-        equal(s.on_ack(0x50, PID), ACTION["PUBREL"])
+        equal(s._on_ack(0x50, PID), ACTION["PUBREL"])
     equal(state_of(s), state)
     return s
 
 
 def reserve(s, b0, topic=b"t", body=b"x", pid=0):
-    m = s.reserve(b0, pid)
+    m = s._reserve(b0, pid)
     if m:
         m[2] = topic
         m[3] = body
@@ -59,20 +59,20 @@ def reserve(s, b0, topic=b"t", body=b"x", pid=0):
 
 def send(s):
     """What is next in turn leaves, as engine.stage has it; its id."""
-    m = s.slots[s.staged]
+    m = s._slots[s._staged]
     m[1] |= SENT
-    s.staged += 1
+    s._staged += 1
     return m[0]
 
 
 def state_of(s):
     """The state of slot 0."""
-    pid, b0, _, _ = s.slots[0]
+    pid, b0, _, _ = s._slots[0]
     return [name for name in STATE if STATE[name] == (b0 & ~SENT if pid else 0)][0]
 
 
 def picture(s):
-    return [list(m) for m in s.slots], sorted(s.held), s.inflight, s.staged
+    return [list(m) for m in s._slots], sorted(s._held), s.inflight, s._staged
 
 
 def test_the_table_is_there_and_names_known_things():
@@ -89,18 +89,18 @@ def test_every_state_with_every_ack():
             before = picture(s)
             nxt, action = CELLS.get(("out", state, ack), (state, "VIOLATION"))
             note = "%s + %s" % (state, ack)
-            equal(s.on_ack(ACKS[ack], PID), ACTION[action], note)
+            equal(s._on_ack(ACKS[ack], PID), ACTION[action], note)
             if state == "FREE":
                 equal(picture(s), before, note)
                 continue
             equal(state_of(s), nxt, note)
             if nxt == "FREE":
-                equal((s.inflight, s.staged), (0, 0), note)
-                equal(s.slots[0][2:], [None, None], note + " keeps nothing alive")
+                equal((s.inflight, s._staged), (0, 0), note)
+                equal(s._slots[0][2:], [None, None], note + " keeps nothing alive")
             elif action == "VIOLATION":
                 equal(picture(s), before, note)
             if nxt == "W_PUBCOMP":
-                equal(s.slots[0][2:], [b"", b""], note + ": the message is the broker's now")
+                equal(s._slots[0][2:], [b"", b""], note + ": the message is the broker's now")
 
 
 def test_an_ack_for_what_was_never_sent_is_answered_as_for_a_free_slot():
@@ -111,7 +111,7 @@ def test_an_ack_for_what_was_never_sent_is_answered_as_for_a_free_slot():
             s = slot(state, staged=False)
             before = picture(s)
             nxt, action = CELLS[("out", "FREE", ack)]
-            equal(s.on_ack(ACKS[ack], PID), ACTION[action], "%s + %s" % (state, ack))
+            equal(s._on_ack(ACKS[ack], PID), ACTION[action], "%s + %s" % (state, ack))
             equal(picture(s), before)
 
 
@@ -129,46 +129,46 @@ def test_every_state_resumed_by_a_broker_that_remembers_and_by_one_that_forgot()
     for present in (1, 0):
         for state in ("W_PUBACK", "W_PUBREC", "W_PUBCOMP"):
             s = slot(state)
-            equal(s.staged, 1)
-            s.resume(not present)
+            equal(s._staged, 1)
+            s._resume(not present)
             nxt, action = CELLS[("out", state, "resume%d" % present)]
             note = "%s + resume%d" % (state, present)
             equal(state_of(s), nxt, note)
             if nxt == "FREE":
-                equal((s.inflight, s.staged), (0, 0), note)
+                equal((s.inflight, s._staged), (0, 0), note)
                 continue
-            equal((s.inflight, s.staged, s.slots[0][0]), (1, 0, PID), note)
-            equal(bool(s.slots[0][1] & SENT), action != "PUBLISH", note + ": DUP")
+            equal((s.inflight, s._staged, s._slots[0][0]), (1, 0, PID), note)
+            equal(bool(s._slots[0][1] & SENT), action != "PUBLISH", note + ": DUP")
 
 
 def test_subscriptions_under_way_are_sent_again_on_either_resume():
     for present in (True, False):
         for state in ("W_SUBACK", "W_UNSUBACK"):
             s = slot(state)
-            s.resume(not present)
-            equal((s.inflight, s.staged, state_of(s)), (1, 0, state))
+            s._resume(not present)
+            equal((s.inflight, s._staged, state_of(s)), (1, 0, state))
 
 
 def test_incoming_qos_2():
     equal(CELLS[("in", "ABSENT", "hold")][0], "HELD")
     for present, event in ((True, "resume1"), (False, "resume0")):
         s = Session(1)
-        equal(len(s.held), 0)
-        s.held.add(7)
-        s.resume(not present)
-        equal(7 in s.held, CELLS[("in", "HELD", event)][0] == "HELD")
+        equal(len(s._held), 0)
+        s._held.add(7)
+        s._resume(not present)
+        equal(7 in s._held, CELLS[("in", "HELD", event)][0] == "HELD")
     for state in ("HELD", "ABSENT"):
         s = Session(1)
         if state == "HELD":
-            s.held.add(7)
-        equal(s.on_ack(0x62, 7), ACTION[CELLS[("in", state, "PUBREL")][1]])
-        equal(7 in s.held, False)
+            s._held.add(7)
+        equal(s._on_ack(0x62, 7), ACTION[CELLS[("in", state, "PUBREL")][1]])
+        equal(7 in s._held, False)
 
 
 def test_a_full_window_refuses_and_changes_nothing():
     s = Session(2)
-    assert reserve(s, 0x32, body=b"1") is s.slots[0]
-    assert reserve(s, 0x32, body=b"2") is s.slots[1]
+    assert reserve(s, 0x32, body=b"1") is s._slots[0]
+    assert reserve(s, 0x32, body=b"2") is s._slots[1]
     before = picture(s)
     pid = s.pid
     equal(reserve(s, 0x32, body=b"3"), None)
@@ -181,12 +181,12 @@ def test_what_is_to_be_sent_comes_in_the_order_of_reservation_even_when_slots_ar
     for pid in (11, 12, 13):
         reserve(s, 0x32, pid=pid)
         equal(send(s), pid)
-    equal(s.on_ack(0x40, 12), ACTION["DONE"])
+    equal(s._on_ack(0x40, 12), ACTION["DONE"])
     reserve(s, 0x34, body=b"x", pid=14)
     equal(send(s), 14)
-    s.resume(False)
+    s._resume(False)
     equal([send(s), send(s), send(s)], [11, 13, 14])
-    equal(s.staged, s.inflight)
+    equal(s._staged, s.inflight)
 
 
 def test_a_waiting_message_keeps_its_place_when_one_before_it_is_acknowledged():
@@ -194,8 +194,8 @@ def test_a_waiting_message_keeps_its_place_when_one_before_it_is_acknowledged():
     for pid in (11, 12, 13):
         reserve(s, 0x32, pid=pid)
     send(s), send(s)
-    equal(s.on_ack(0x40, 11), ACTION["DONE"])
-    equal((s.staged, s.inflight), (1, 2))
+    equal(s._on_ack(0x40, 11), ACTION["DONE"])
+    equal((s._staged, s.inflight), (1, 2))
     equal(send(s), 13)
 
 
@@ -211,16 +211,16 @@ def test_ids_run_from_1_to_65535_and_skip_those_in_flight():
 def test_a_slot_given_back_before_it_was_sent_is_not_counted_as_to_be_sent():
     for state in ("W_PUBACK", "W_PUBREC", "W_SUBACK", "W_UNSUBACK"):
         s = slot(state, staged=False)
-        equal((s.inflight, s.staged), (1, 0))
-        s.free(0)
-        equal((s.inflight, s.staged), (0, 0), state)
+        equal((s.inflight, s._staged), (1, 0))
+        s._free(0)
+        equal((s.inflight, s._staged), (0, 0), state)
         reserve(s, 0x32, body=b"x")
-        equal((s.inflight, s.staged), (1, 0), state)
+        equal((s.inflight, s._staged), (1, 0), state)
 
 
 def test_a_pubrec_for_a_message_about_to_be_repeated_turns_the_repetition_into_its_pubrel():
     s = slot("W_PUBREC")
-    s.resume(False)
-    equal((s.inflight, s.staged), (1, 0))
-    equal(s.on_ack(0x50, PID), ACTION["PUBREL"])
-    equal((state_of(s), s.slots[0][0]), ("W_PUBCOMP", PID))
+    s._resume(False)
+    equal((s.inflight, s._staged), (1, 0))
+    equal(s._on_ack(0x50, PID), ACTION["PUBREL"])
+    equal((state_of(s), s._slots[0][0]), ("W_PUBCOMP", PID))

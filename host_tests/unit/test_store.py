@@ -22,11 +22,11 @@ def new(path, client_id="c1", server="s", window=4):
     st = Store(FileJournal(path, 4096))
     s = Session(max(window, st.window))
     st.resub = st.replay(s, client_id, server)
-    return st, s, s.subs
+    return st, s, s._subs
 
 
 def put(st, s, qos, topic, payload):
-    m = s.reserve(0x30 | qos << 1)
+    m = s._reserve(0x30 | qos << 1)
     m[2] = wire.text(topic)
     m[3] = payload
     st.put(m)
@@ -35,7 +35,7 @@ def put(st, s, qos, topic, payload):
 
 def slots(s):
     """[(id, first byte, topic, payload)] in the order of their coming."""
-    return [(m[0], m[1] & ~SENT, bytes(m[2][2:]), m[3]) for m in s.slots if m[0]]
+    return [(m[0], m[1] & ~SENT, bytes(m[2][2:]), m[3]) for m in s._slots if m[0]]
 
 
 def filled(path):
@@ -44,8 +44,8 @@ def filled(path):
     a = put(st, s, 2, b"t/a", b"one")
     b = put(st, s, 1, b"t/b", b"two")
     c = put(st, s, 2, b"t/c", b"three")
-    s.slots[0][1] |= SENT
-    s.on_ack(0x50, a)
+    s._slots[0][1] |= SENT
+    s._on_ack(0x50, a)
     st.acked(5, a)
     st.seen(77, b"effect")
     subs[wire.text("in/#", 1)] = 2
@@ -59,7 +59,7 @@ def test_what_was_in_flight_is_in_flight_again():
         a, b, c = filled(d + "/j")
         st, s, subs = new(d + "/j")
         equal(slots(s), [(a, PUBREL, b"", b""), (b, QOS_1, b"t/b", b"two"), (c, QOS_2, b"t/c", b"three")])
-        equal(sorted(s.held), [77])
+        equal(sorted(s._held), [77])
         equal(subs, {wire.text("in/#", 1): 2})
         equal(st.state, b"effect")
         equal(st.report, "")
@@ -70,7 +70,7 @@ def test_a_message_from_before_a_reset_is_repeated_with_dup():
     with Folder() as d:
         filled(d + "/j")
         st, s, subs = new(d + "/j")
-        equal([m[1] & SENT for m in s.slots if m[0]], [8, 8, 8])
+        equal([m[1] & SENT for m in s._slots if m[0]], [8, 8, 8])
 
 
 def test_a_snapshot_holds_the_same():
@@ -82,7 +82,7 @@ def test_a_snapshot_holds_the_same():
         st.close()
         st, s, subs = new(d + "/j")
         equal(slots(s), was)
-        equal((sorted(s.held), subs, st.state, st.report), ([77], {wire.text("in/#", 1): 2}, b"effect", ""))
+        equal((sorted(s._held), subs, st.state, st.report), ([77], {wire.text("in/#", 1): 2}, b"effect", ""))
 
 
 def test_what_is_done_does_not_come_back():
@@ -90,16 +90,16 @@ def test_what_is_done_does_not_come_back():
         a, b, c = filled(d + "/j")
         st, s, subs = new(d + "/j")
         for kind, pid in ((7, a), (4, b)):
-            s.on_ack(kind << 4, pid)
+            s._on_ack(kind << 4, pid)
             st.acked(kind, pid)
-        s.held.discard(77)
+        s._held.discard(77)
         st.acked(6, 77)
         del subs[wire.text("in/#", 1)]
         st.subscribed(wire.text("in/#", 1), None)
         st.close()
         st, s, subs = new(d + "/j")
         equal([m[0] for m in slots(s)], [c])
-        equal((sorted(s.held), subs), ([], {}))
+        equal((sorted(s._held), subs), ([], {}))
 
 
 def test_a_torn_tail_is_set_aside():
@@ -182,8 +182,8 @@ def test_another_client_id_or_server_sends_as_new():
             filled(d + "/j")
             st, s, subs = new(d + "/j", *who)
             equal([m[1:] for m in slots(s)], [(QOS_1, b"t/b", b"two"), (QOS_2, b"t/c", b"three")])
-            equal([m[1] & SENT for m in s.slots if m[0]], [0, 0])
-            equal(sorted(s.held), [])
+            equal([m[1] & SENT for m in s._slots if m[0]], [0, 0])
+            equal(sorted(s._held), [])
             equal((st.resub, subs), (True, {wire.text("in/#", 1): 2}))
             equal(st.report, "another client id or server: 2 messages go out as new")
             assert st.must  # the new ids are to be on flash before a byte leaves
@@ -270,7 +270,7 @@ def test_session_present_0_is_noted_before_anything_leaves():
         equal(w.broker.sessions["c1"].subs, {"in/#": 2})
         client.disconnect()
         st, s, subs = new(d + "/j", "c1", "broker.test")
-        equal((slots(s), sorted(s.held)), ([], []))
+        equal((slots(s), sorted(s._held)), ([], []))
 
 
 def test_a_flash_that_fails_closes_the_link_and_nothing_leaves():
@@ -389,7 +389,7 @@ def test_acks_that_may_wait_still_may_when_a_snapshot_fails():
         st, s, subs = new(d + "/j")
         pid = put(st, s, 1, b"t", b"one")
         put(st, s, 2, b"t", b"two")
-        s.slots[1][1] = PUBREL | SENT
+        s._slots[1][1] = PUBREL | SENT
         st.acked(4, pid)
 
         def full(data):
@@ -400,7 +400,7 @@ def test_acks_that_may_wait_still_may_when_a_snapshot_fails():
         raises(OSError, st.sync)
         equal(st.must, False)
         st.journal.rewrite = rewrite
-        s.free(0)
+        s._free(0)
         st.sync()
         st, s, subs = new(d + "/j")
         equal([m[1] for m in slots(s)], [PUBREL])

@@ -1,9 +1,9 @@
-"""A session and its connection without I/O: bytes in, bytes out, `now` (ticks_ms) passed in, packet types as event
+"""A session and its connection without I/O: bytes in, bytes out, `_now` (ticks_ms) passed in, packet types as event
 codes.
 
-In: `receive()` calls read(buf, n), which puts up to n bytes into the start of buf and returns how many, None when there
+In: `_receive()` calls read(buf, n), which puts up to n bytes into the start of buf and returns how many, None when there
 are none yet, 0 at the end. Packets are asked for exactly (2 bytes, the rest of the length, the body), so nothing is
-copied and a short read leaves the stream in step. Out: `transmit()` calls write(buf, off, n), which returns how many of
+copied and a short read leaves the stream in step. Out: `_transmit()` calls write(buf, off, n), which returns how many of
 those bytes it took, or None. A run that it did not take whole never grows, for TLS must repeat a write that would block
 with the same arguments. Imports neither time, socket nor anything that waits; `ticks_diff` only subtracts.
 
@@ -25,7 +25,7 @@ _PUBLISH = const(3)
 _PUBREL = const(6)
 _PINGRESP = const(13)
 
-# phase: what `need` bytes are; 7, 14, 21: more of the remaining length, to be shifted by so much
+# phase: what `_need` bytes are; 7, 14, 21: more of the remaining length, to be shifted by so much
 _HEADER = const(0)
 _MOST_SHIFT = const(21)
 _BODY = const(22)
@@ -58,59 +58,59 @@ class Engine(Session):
     """`inflight`: the session's. rx_size, tx_size: bytes of the fixed buffers, 16 or more; a packet that does not fit is
     streamed or drained.
 
-    A subclass has `read`, `write`, `now`; `keepalive`, in seconds, 0 for none; and
-    - `deliver(n, start, end)`, which takes a message: its topic is rx[2:n], its payload rx[start:end], `flags` are its
+    A subclass has `_read`, `_write`, `_now`; `keepalive`, in seconds, 0 for none; and
+    - `_deliver(n, start, end)`, which takes a message: its topic is rx[2:n], its payload rx[start:end], `_flags` are its
       first byte's (1 retained, 2 and 4 the QoS, 8 DUP). Of one that is larger than rx it takes the parts: flags has 16
       when more follows, 32 for a later one; n is 0 when the topic is not in rx (any more). What it raises leaves the
       message unacknowledged.
-    - `again(writing)`, called when `write` or `read` raised while the connection was up: does it once more, returns as
+    - `_again(writing)`, called when `_write` or `_read` raised while the connection was up: does it once more, returns as
       they do or raises.
-    - `fail(words)`, which ends the connection and raises a ProtocolError.
+    - `_fail(words)`, which ends the connection and raises a ProtocolError.
     """
 
     def __init__(self, inflight, rx_size, tx_size):
         if inflight < 1 or rx_size < 16 or tx_size < 16:
             raise ValueError("inflight: 1, rx_size, tx_size: 16 at least")
         Session.__init__(self, inflight)
-        self.rx = bytearray(rx_size)
-        self.tx = bytearray(tx_size)
-        self.tx_size = tx_size
-        self.oversize = 0  # messages larger than rx so far
-        self.spare = [0, 0, b"", b""]  # a slot for packets that wait for no ack
-        self.now = 0
-        self.start()
+        self._rx = bytearray(rx_size)
+        self._tx = bytearray(tx_size)
+        self._tx_size = tx_size
+        self._oversize = 0  # messages larger than rx so far
+        self._spare = [0, 0, b"", b""]  # a slot for packets that wait for no ack
+        self._now = 0
+        self._start()
 
-    def start(self):
+    def _start(self):
         """Begin a connection: nothing staged, nothing read, no CONNACK yet."""
-        self.up = False
-        self.pinging = self.phase = self.tx_off = self.tx_n = self.tx_cut = 0
-        self.rx_b0 = self.left = self.skip = self.flags = self.rx_pid = 0
-        self.t_tx = self.t_rx = self.t_ping = self.now
-        self.tx[_ALL] = b""
-        self.tx_ob = self.tx  # what the run of tx_n bytes at tx_off is in
+        self._up = False
+        self._pinging = self._phase = self._tx_off = self._tx_n = self._tx_cut = 0
+        self._rx_b0 = self._left = self._skip = self._flags = self._rx_pid = 0
+        self._t_tx = self._t_rx = self._t_ping = self._now
+        self._tx[_ALL] = b""
+        self._tx_ob = self._tx  # what the run of tx_n bytes at tx_off is in
         # a payload that goes out from the caller's object behind the run, a packet's head: tx[:tx_cut]; refills it
-        self.big = self.more = None
-        self.rbuf = self.rx
-        self.need = 2
+        self._big = self._more = None
+        self._rbuf = self._rx
+        self._need = 2
 
     # bytes out
 
-    def room(self, n):
+    def _room(self, n):
         """Whether a packet of n bytes can be staged behind what waits."""
-        return _len(self.tx) + n <= self.tx_size
+        return _len(self._tx) + n <= self._tx_size
 
-    def packet(self, slot):
+    def _packet(self, slot):
         """Stage the packet of a slot: its first byte, the remaining length [2.2.3], topic (with its length before it),
         packet id unless 0, payload. A payload that does not fit behind that in tx_size is not copied: it must stay as
         it is until sent."""
-        tx = self.tx
+        tx = self._tx
         topic = slot[2]
         body = slot[3]
         n = slot[1]
         if n > 0x80:
             topic = b""  # that of a SUBSCRIBE is a list
         k = _len(topic) + 7
-        if k > self.tx_size:  # tx grows now or never: half a packet in it would be sent
+        if k > self._tx_size:  # tx grows now or never: half a packet in it would be sent
             tx.extend(bytes(k))
             tx[_ALL] = b""
         tx.append(n if n < 0x40 else n & 0xF7)  # 8 is DUP in a PUBLISH, and a note of ours in the others
@@ -128,84 +128,84 @@ class Engine(Session):
         if n:
             tx.append(n >> 8)
             tx.append(n & 255)
-        if k > self.tx_size:
-            self.big = body
+        if k > self._tx_size:
+            self._big = body
             k -= _len(body)
         else:
             tx.extend(body)
-        if not self.tx_n:
-            self.tx_n = k
+        if not self._tx_n:
+            self._tx_n = k
 
-    def answer(self, b0, pid):
+    def _answer(self, b0, pid):
         """Stage a packet that holds nothing but an id, or (0) not even that."""
-        slot = self.spare
+        slot = self._spare
         slot[0] = pid
         slot[1] = b0
         slot[2] = slot[3] = b""
-        self.packet(slot)
+        self._packet(slot)
 
-    def stage(self):
+    def _stage(self):
         """Stage what is to be sent next, if there is any, and room for it: a PINGREQ [3.12] that is due, or the
         session's. Returns whether it did."""
-        if not self.up:
+        if not self._up:
             return False
-        if self.pinging == _WANTED and not self.tx_n:
-            self.pinging = _STAGED
-            self.answer(0xC0, 0)
+        if self._pinging == _WANTED and not self._tx_n:
+            self._pinging = _STAGED
+            self._answer(0xC0, 0)
             return True
-        if self.staged == self.inflight:
+        if self._staged == self.inflight:
             return False
-        slot = self.slots[self.staged]
-        if self.tx_n and (slot[1] > 0x80 or not self.room(_len(slot[2]) + _len(slot[3]) + 7)):
+        slot = self._slots[self._staged]
+        if self._tx_n and (slot[1] > 0x80 or not self._room(_len(slot[2]) + _len(slot[3]) + 7)):
             return False
-        self.packet(slot)
+        self._packet(slot)
         if slot[1] & 8:
-            self.resends += 1
+            self._resends += 1
         slot[1] |= 8
-        self.staged += 1
+        self._staged += 1
         return True
 
-    def transmit(self):
-        """Let `write` take what is staged and what can be, until it takes no more. Raises what `again` does."""
-        while self.tx_n or (self.staged < self.inflight or self.pinging == _WANTED) and self.stage():
+    def _transmit(self):
+        """Let `_write` take what is staged and what can be, until it takes no more. Raises what `_again` does."""
+        while self._tx_n or (self._staged < self.inflight or self._pinging == _WANTED) and self._stage():
             try:
-                k = self.write(self.tx_ob, self.tx_off, self.tx_n)
+                k = self._write(self._tx_ob, self._tx_off, self._tx_n)
             except Exception:
-                if not self.up:
+                if not self._up:
                     raise
-                k = self.again(True)
+                k = self._again(True)
             if not k:
                 return
-            self.t_tx = self.now
-            self.tx_off += k
-            k = self.tx_n - k
+            self._t_tx = self._now
+            self._tx_off += k
+            k = self._tx_n - k
             if not k:
-                if self.tx_ob is self.tx:
-                    k = _len(self.tx) - self.tx_off  # staged behind the run
+                if self._tx_ob is self._tx:
+                    k = _len(self._tx) - self._tx_off  # staged behind the run
                     if not k:
-                        self.tx[_ALL] = b""
-                        self.tx_off = 0
-                        if self.pinging == _STAGED:
-                            self.pinging = _AWAITED
-                            self.t_ping = self.now
-                    if self.big is not None:
-                        self.tx_cut = self.tx_off
-                        self.tx_off = 0
-                        self.tx_ob = self.big
-                        k = self.more() if self.more else _len(self.big)
+                        self._tx[_ALL] = b""
+                        self._tx_off = 0
+                        if self._pinging == _STAGED:
+                            self._pinging = _AWAITED
+                            self._t_ping = self._now
+                    if self._big is not None:
+                        self._tx_cut = self._tx_off
+                        self._tx_off = 0
+                        self._tx_ob = self._big
+                        k = self._more() if self._more else _len(self._big)
                 else:
-                    self.tx_off = 0
-                    if self.more:
-                        k = self.more()
-                if not k and self.big is not None:
-                    self.big = self.more = None
-                    self.tx_ob = self.tx
-                    self.tx_off = self.tx_cut
-                    self.tx_cut = 0
-                    k = _len(self.tx) - self.tx_off
-            self.tx_n = k
+                    self._tx_off = 0
+                    if self._more:
+                        k = self._more()
+                if not k and self._big is not None:
+                    self._big = self._more = None
+                    self._tx_ob = self._tx
+                    self._tx_off = self._tx_cut
+                    self._tx_cut = 0
+                    k = _len(self._tx) - self._tx_off
+            self._tx_n = k
 
-    def due(self):
+    def _due(self):
         """Milliseconds until the keep-alive wants something; stages a PINGREQ when it is time; 0 or less: the link is
         dead.
 
@@ -214,145 +214,145 @@ class Engine(Session):
         1.5 intervals [3.1.2.10].
         """
         half = self.keepalive * 500
-        if not half or not self.up:
+        if not half or not self._up:
             return _NEVER_MS
-        quiet = ticks_diff(self.now, self.t_tx)
-        if self.pinging:
-            idle = ticks_diff(self.now, self.t_ping)
+        quiet = ticks_diff(self._now, self._t_tx)
+        if self._pinging:
+            idle = ticks_diff(self._now, self._t_ping)
             # PINGREQ stands behind a large payload, or acks leave no room to read PINGRESP: progress of that is life
-            if quiet < idle and (self.pinging != _AWAITED or self.tx_n and not self.room(4)):
+            if quiet < idle and (self._pinging != _AWAITED or self._tx_n and not self._room(4)):
                 idle = quiet
             return half - idle
-        idle = ticks_diff(self.now, self.t_rx)
+        idle = ticks_diff(self._now, self._t_rx)
         if quiet > idle:
             idle = quiet
         idle = half + (half >> 1) - idle
         if idle > 0:
             return idle
-        self.pinging = _WANTED
-        self.t_ping = self.now
+        self._pinging = _WANTED
+        self._t_ping = self._now
         return half
 
     # bytes in
 
-    def receive(self):
+    def _receive(self):
         """Read one packet, or one part of a message that is larger than rx. Returns its type; None: nothing (more) has
-        come; 0: the end. Raises what `fail`, `again` and `deliver` do."""
-        if self.tx_n and not self.room(4):
+        come; 0: the end. Raises what `_fail`, `_again` and `_deliver` do."""
+        if self._tx_n and not self._room(4):
             return None  # for its ack
         while 1:
             try:
-                k = self.read(self.rbuf, self.need)
+                k = self._read(self._rbuf, self._need)
             except Exception:
-                if not self.up:
+                if not self._up:
                     raise
-                k = self.again(False)
+                k = self._again(False)
             if not k:
                 return k
-            if k < self.need:
-                self.need -= k
-                self.rbuf = memoryview(self.rbuf)[k:]
+            if k < self._need:
+                self._need -= k
+                self._rbuf = memoryview(self._rbuf)[k:]
                 continue
-            self.t_rx = self.now
-            if self.rbuf is not self.rx:
-                k += _len(self.rx) - _len(self.rbuf)
-                self.rbuf = self.rx
-            if self.phase > _MOST_SHIFT:
-                k = self._body(k, self.phase)
+            self._t_rx = self._now
+            if self._rbuf is not self._rx:
+                k += _len(self._rx) - _len(self._rbuf)
+                self._rbuf = self._rx
+            if self._phase > _MOST_SHIFT:
+                k = self._body(k, self._phase)
                 if k:
                     return k
                 continue
-            if self.phase:
-                k = self.rx[0]
+            if self._phase:
+                k = self._rx[0]
             else:
-                self.rx_b0 = self.rx[0]
-                self.left = 0
-                k = self.rx[1]
-            self.left |= (k & 127) << self.phase
+                self._rx_b0 = self._rx[0]
+                self._left = 0
+                k = self._rx[1]
+            self._left |= (k & 127) << self._phase
             if k > 127:
-                self.phase += 7
-                self.need = 1
-                if self.phase > _MOST_SHIFT:
-                    self.fail("remaining length over 4 bytes")
+                self._phase += 7
+                self._need = 1
+                if self._phase > _MOST_SHIFT:
+                    self._fail("remaining length over 4 bytes")
                 continue
-            k = self.left
-            if not self.up and self.rx_b0 != 0x20 or not (
-                self.rx_b0 & 6 != 6 and self.rx_b0 & 14 != 8 and k > 2
-                if self.rx_b0 >> 4 == _PUBLISH
-                else self.rx_b0 in b"\x40\x50\x62\x70\xb0" or self.rx_b0 == 0x20 and not self.up
+            k = self._left
+            if not self._up and self._rx_b0 != 0x20 or not (
+                self._rx_b0 & 6 != 6 and self._rx_b0 & 14 != 8 and k > 2
+                if self._rx_b0 >> 4 == _PUBLISH
+                else self._rx_b0 in b"\x40\x50\x62\x70\xb0" or self._rx_b0 == 0x20 and not self._up
                 if k == 2
-                else self.rx_b0 == 0xD0 and not k or self.rx_b0 == 0x90 and 2 < k <= _len(self.rx)
+                else self._rx_b0 == 0xD0 and not k or self._rx_b0 == 0x90 and 2 < k <= _len(self._rx)
             ):
-                self.fail("malformed packet or not in its place")
+                self._fail("malformed packet or not in its place")
             if not k:
-                self.pinging = self.phase = 0
-                self.need = 2
+                self._pinging = self._phase = 0
+                self._need = 2
                 return _PINGRESP
-            self.left = k - _len(self.rx)
-            self.need = k if self.left < 0 else _len(self.rx)
-            self.phase = _BODY
+            self._left = k - _len(self._rx)
+            self._need = k if self._left < 0 else _len(self._rx)
+            self._phase = _BODY
 
     def _body(self, n, end):
         # n bytes of a packet stand in rx, its beginning when `end`, the phase, is _BODY. Returns the event, 0 for a
         # piece of a topic, or of what is dropped
-        self.phase = _HEADER
-        self.need = 2
-        rx = self.rx
-        at = self.rx_b0
+        self._phase = _HEADER
+        self._need = 2
+        rx = self._rx
+        at = self._rx_b0
         if at == 0x20:
-            self.up = not rx[1]
+            self._up = not rx[1]
             return _CONNACK
         if at >> 4 != _PUBLISH:
             end = bytes(rx[2:n]) if n > 2 else b""
-            self.rx_pid = rx[0] << 8 | rx[1]
-            n = self.on_ack(at, self.rx_pid, end) if self.rx_pid else -1
+            self._rx_pid = rx[0] << 8 | rx[1]
+            n = self._on_ack(at, self._rx_pid, end) if self._rx_pid else -1
             if n < 0:
-                self.fail("ack of the wrong kind, or its codes")
+                self._fail("ack of the wrong kind, or its codes")
             if n:
-                self.answer(n, self.rx_pid)
+                self._answer(n, self._rx_pid)
             return at >> 4
         if end == _BODY:
             end = at = (rx[0] << 8 | rx[1]) + 2
-            self.flags = self.rx_b0 & 15
-            if self.flags & 6:
+            self._flags = self._rx_b0 & 15
+            if self._flags & 6:
                 at += 2
-            if self.left < 0:
-                self.left = 0
-            elif self.left:
-                self.oversize += 1
-            if at > n + self.left or end == 2:
-                self.fail("PUBLISH: topic length")
+            if self._left < 0:
+                self._left = 0
+            elif self._left:
+                self._oversize += 1
+            if at > n + self._left or end == 2:
+                self._fail("PUBLISH: topic length")
         else:
             end = 0
-            at = self.skip
-        self.skip = 0
+            at = self._skip
+        self._skip = 0
         if at > n:  # topic or id go on behind rx: drain to the payload
-            self.skip = at - n
-            self.rx_pid = rx[n - 1]  # the id's first byte, should it be cut in two
-        elif at and self.rx_b0 & 6:
-            self.rx_pid = (rx[at - 2] if at > 1 else self.rx_pid) << 8 | rx[at - 1]
-            if not self.rx_pid:
-                self.fail("packet id 0")
-            if self.rx_b0 & 4:
-                if self.rx_pid in self.held:
-                    self.flags = _DROPPED
-                    self.answer(0x50, self.rx_pid)
-                elif _len(self.held) >= _MAX_HELD:
-                    self.fail("too many QoS 2 messages without PUBREL")
-        if self.left:
-            self.need = _len(rx) if self.left > _len(rx) else self.left
-            self.left -= self.need
-            self.phase = _BITE
-            if self.skip or self.flags & _DROPPED:
+            self._skip = at - n
+            self._rx_pid = rx[n - 1]  # the id's first byte, should it be cut in two
+        elif at and self._rx_b0 & 6:
+            self._rx_pid = (rx[at - 2] if at > 1 else self._rx_pid) << 8 | rx[at - 1]
+            if not self._rx_pid:
+                self._fail("packet id 0")
+            if self._rx_b0 & 4:
+                if self._rx_pid in self._held:
+                    self._flags = _DROPPED
+                    self._answer(0x50, self._rx_pid)
+                elif _len(self._held) >= _MAX_HELD:
+                    self._fail("too many QoS 2 messages without PUBREL")
+        if self._left:
+            self._need = _len(rx) if self._left > _len(rx) else self._left
+            self._left -= self._need
+            self._phase = _BITE
+            if self._skip or self._flags & _DROPPED:
                 return 0
-            self.flags |= _MORE
-            self.deliver(end, at, n)
-            self.flags = self.rx_b0 & 15 | _LATER
-        elif not self.flags & _DROPPED:
-            self.deliver(end, at, n)
-            if self.rx_b0 & 4:
-                self.held.add(self.rx_pid)
-                self.answer(0x50, self.rx_pid)
-            elif self.rx_b0 & 2:
-                self.answer(0x40, self.rx_pid)
+            self._flags |= _MORE
+            self._deliver(end, at, n)
+            self._flags = self._rx_b0 & 15 | _LATER
+        elif not self._flags & _DROPPED:
+            self._deliver(end, at, n)
+            if self._rx_b0 & 4:
+                self._held.add(self._rx_pid)
+                self._answer(0x50, self._rx_pid)
+            elif self._rx_b0 & 2:
+                self._answer(0x40, self._rx_pid)
         return _PUBLISH

@@ -181,7 +181,7 @@ class Outbox:
         They are staged, and leave with the client's next poll(), after one write to flash for all of them. Blocks for
         flash. Raises OSError; a message whose number the store's place has passed is the client's.
         """
-        if not self.waiting or client.inflight == _len(client.slots) or not client.isconnected():
+        if not self.waiting or client.inflight == _len(client._slots) or not client.isconnected():
             return 0
         st = self.store
         place = st.place

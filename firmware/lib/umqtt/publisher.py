@@ -40,22 +40,22 @@ class Publisher:
         """Publish in QoS 0; returns 0 once the bytes are with the network. msg: bytes; anything else, what is longer
         than `size`, and what must wait for older bytes goes the client's way. Raises OSError, ValueError."""
         if (
-            self.c.tx_n
+            self.c._tx_n
             or msg.__class__ is not _bytes
             or _len(msg) != self.payload_b
             and not self._fits(_len(msg))
-            or self.c.staged < self.c.inflight
-            or not self.c.up
+            or self.c._staged < self.c.inflight
+            or not self.c._up
         ):
             return self.c.publish(self.topic, msg, self.retain)
         self.buf[self.tail] = msg
         try:
-            self.k = self.c.write(self.buf, self.off, self.n)  # an attribute: a local more and the frame is on the heap
+            self.k = self.c._write(self.buf, self.off, self.n)  # an attribute: a local more and the frame is on the heap
         except Exception:
             self.k = 0  # sending it again tells why
         if self.k != self.n:
             return self._rest(self.k or 0)
-        self.c.t_tx = ticks_ms()
+        self.c._t_tx = ticks_ms()
         return 0
 
     def _fits(self, n):
@@ -78,10 +78,10 @@ class Publisher:
     def _rest(self, k):
         # the rest stands in the engine as a large payload does, and the buffer is left alone until it is out
         c = self.c
-        c.tx_ob = c.big = self.buf
-        c.tx_off = self.off + k
-        c.tx_n = self.n - k
+        c._tx_ob = c._big = self.buf
+        c._tx_off = self.off + k
+        c._tx_n = self.n - k
         c._flush()
-        if c.tx_n and not c.busy:
+        if c._tx_n and not c._busy:
             c._drain(None)
         return 0

@@ -49,7 +49,7 @@ class Reconnect:
         try:
             client.connect(min(client.timeout_ms, timeout_ms))
         except (OSError, MQTTException) as e:
-            if client.up:
+            if client._up:
                 raise  # of a callback
             # asking again will not help
             return self.lost(client, isinstance(e, MQTTException) and e.args[0] in (1, 2, 4, 5))
@@ -65,7 +65,7 @@ class Reconnect:
             if not 0 <= ticks_diff(now, self.since) < _STABLE_MS:  # negative after six days
                 self.short = self.turns = 0
             elif self.short > 2:
-                client.error += "; closed again and again: has another device this client id?"
+                client._error += "; closed again and again: has another device this client id?"
         self.turns += 1
         n = len(self.brokers or (None,))
         self.ms = 0
@@ -74,12 +74,12 @@ class Reconnect:
         elif self.turns % n == 0:
             self.ms = getrandbits(30) % (min(self.cap_ms, self.first_ms << min(self.turns // n - 1, 20)) + 1)
         self.since = now
-        return self.tell(client, client.error)
+        return self.tell(client, client._error)
 
     def tell(self, client, error):
         """on_state, which may itself wait: the call that waits around it keeps its deadline."""
         if self.on_state:
-            end = client.t_end
-            self.on_state(client.up > 0, error)
-            client.t_end = end
+            end = client._t_end
+            self.on_state(client._up > 0, error)
+            client._t_end = end
         return 0

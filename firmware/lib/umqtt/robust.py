@@ -37,7 +37,7 @@ class MQTTClient(simple.MQTTClient):
             try:
                 return self.connect(False)
             except OSError as e:
-                if self.busy:
+                if self._busy:
                     raise  # no attempt could work
                 self.log(True, e)
                 i += 1
@@ -46,12 +46,12 @@ class MQTTClient(simple.MQTTClient):
     def publish(self, topic, msg, retain=False, qos=0):
         """Publish, over as many connections as it takes; inside a callback once, raising OSError when it can't be
         staged."""
-        if not qos or self.busy:
+        if not qos or self._busy:
             while 1:
                 try:
                     return super().publish(topic, msg, retain, qos)
                 except OSError as e:
-                    if self.busy:
+                    if self._busy:
                         raise
                     self.log(False, e)
                 self.reconnect()
@@ -59,12 +59,12 @@ class MQTTClient(simple.MQTTClient):
         while 1:
             try:
                 self._link()
-                self.t_end = self._end(None)
+                self._t_end = self._end(None)
                 while pid is None:  # all slots are taken
                     pid = client.MQTTClient.publish(self, topic, msg, retain, qos, False)
                     if pid is None:
                         self._step(None)
-                while self.slot(pid) >= 0:
+                while self._slot(pid) >= 0:
                     self._step(None)
                 return None
             except OSError as e:
@@ -77,7 +77,7 @@ class MQTTClient(simple.MQTTClient):
             try:
                 return super().subscribe(topic, qos)
             except OSError as e:
-                if self.busy:
+                if self._busy:
                     raise
                 self.log(False, e)
             self.reconnect()

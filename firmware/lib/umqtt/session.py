@@ -4,7 +4,7 @@ slots.
 No I/O, no clock. A slot is a list: packet id (0: free), first byte of the packet that it sends, topic, payload. That
 byte is its state: 0x32 is a PUBLISH of QoS 1, which waits for PUBACK; 0x34 one of QoS 2, for PUBREC; 0x62 a PUBREL,
 for PUBCOMP; 0x82 a SUBSCRIBE; 0xA2 an UNSUBSCRIBE. With 8 in it, it was sent: DUP [3.3.1.1]. Slots in use stand first,
-the oldest in front; the first `staged` of them were sent on this connection, the others are to be.
+the oldest in front; the first `_staged` of them were sent on this connection, the others are to be.
 
 The test host_tests/unit/test_session_table.py reads this table and drives every state with every event; what is not
 listed is a VIOLATION and changes nothing. A slot that was never sent answers as FREE: no ack can be meant for it.
@@ -66,66 +66,66 @@ class Session:
 
     def __init__(self, inflight):
         self.pid = 0  # the id given out last
-        self.slots = []
+        self._slots = []
         while inflight:
-            self.slots.append([0, 0, None, None])
+            self._slots.append([0, 0, None, None])
             inflight -= 1
-        self.subs = {}  # filter with its length before it: QoS
+        self._subs = {}  # filter with its length before it: QoS
         self.inflight = 0
-        self.staged = 0
-        self.resends = 0
-        self.acked = None
-        self.held = set(range(_HELD))  # incoming QoS 2 ids from delivery to PUBREL: room for so many, then emptied
-        self.resume(True)
+        self._staged = 0
+        self._resends = 0
+        self._acked = None
+        self._held = set(range(_HELD))  # incoming QoS 2 ids from delivery to PUBREL: room for so many, then emptied
+        self._resume(True)
 
-    def slot(self, pid):
+    def _slot(self, pid):
         """The index of the slot with `pid` (0: the first free one), -1 when there is none."""
         i = 0
-        for m in self.slots:
+        for m in self._slots:
             if m[_PID] == pid:
                 return i
             i += 1
         return -1
 
-    def reserve(self, b0, pid=0):
+    def _reserve(self, b0, pid=0):
         """Take a slot for a packet that begins with b0; its id is new unless given (replay from a store), its topic
         and payload are up to the caller. Returns the slot, None when all are taken."""
         i = self.inflight
-        if i == len(self.slots):
+        if i == len(self._slots):
             return None
         if not pid:
             pid = self.pid % 65535 + 1
-            while i and self.slot(pid) >= 0:
+            while i and self._slot(pid) >= 0:
                 pid = pid % 65535 + 1
             self.pid = pid
-        m = self.slots[i]
+        m = self._slots[i]
         m[_PID] = pid
         m[_B0] = b0
         self.inflight = i + 1
         return m
 
-    def free(self, n):
+    def _free(self, n):
         """Give slot n back."""
-        m = self.slots[n]
+        m = self._slots[n]
         m[_PID] = 0
         m[_TOPIC] = m[_BODY] = None
         if n < self.inflight - 1:
-            self.slots.append(self.slots.pop(n))
+            self._slots.append(self._slots.pop(n))
         self.inflight -= 1
-        if n < self.staged:
-            self.staged -= 1
+        if n < self._staged:
+            self._staged -= 1
 
-    def on_ack(self, b0, pid, x=b""):
+    def _on_ack(self, b0, pid, x=b""):
         """A packet that begins with b0 came for `pid`; of a SUBACK x are the return codes.
 
-        Returns the first byte of the answer, 0 for none, -1 for a VIOLATION. `acked` is then what a SUBSCRIBE or
+        Returns the first byte of the answer, 0 for none, -1 for a VIOLATION. `_acked` is then what a SUBSCRIBE or
         UNSUBSCRIBE asked for, the codes behind it.
         """
         if b0 == _PUBREL:
-            self.held.discard(pid)
+            self._held.discard(pid)
             return _PUBCOMP
-        i = 0 if self.slots[0][_PID] == pid else self.slot(pid)  # one at a time is the rule
-        m = self.slots[i]
+        i = 0 if self._slots[0][_PID] == pid else self._slot(pid)  # one at a time is the rule
+        m = self._slots[i]
         was = m[_B0]
         if i < 0 or not was & _SENT:
             return _PUBREL if b0 == _PUBREC else 0
@@ -139,29 +139,29 @@ class Session:
         m = m[_TOPIC]
         if x and (len(x) != len(m) or x.strip(b"\0\1\2\x80")):
             return _VIOLATION
-        self.free(i)
+        self._free(i)
         if was >= _SUBSCRIBE:
             m.append(x)
-            self.acked = m
+            self._acked = m
         return 0
 
-    def resume(self, clean_session):
+    def _resume(self, clean_session):
         """A connection is up; clean_session: the broker has nothing of an earlier one. All is to be sent (again), in
         the old order."""
-        self.staged = 0
+        self._staged = 0
         i = self.inflight
         while i:
             i -= 1
-            if not self.slots[i][_PID]:
-                self.free(i)  # Ctrl-C came amidst this
+            if not self._slots[i][_PID]:
+                self._free(i)  # Ctrl-C came amidst this
         if clean_session:
-            while self.held:
-                self.held.pop()
+            while self._held:
+                self._held.pop()
             i = self.inflight
             while i:
                 i -= 1
-                m = self.slots[i]
+                m = self._slots[i]
                 if m[_B0] & 0x40:
-                    self.free(i)
+                    self._free(i)
                 elif m[_B0] < 0x40:
                     m[_B0] &= 0x37

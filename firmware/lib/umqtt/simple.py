@@ -42,7 +42,7 @@ class MQTTClient(client.MQTTClient):
         ProtocolError.
         """
         self.clean_session = not not clean_session
-        self.will = (self.lw_topic, self.lw_msg, self.lw_retain, self.lw_qos) if self.lw_topic else None
+        self._will = (self.lw_topic, self.lw_msg, self.lw_retain, self.lw_qos) if self.lw_topic else None
         self.timeout_ms = _TIMEOUT_MS if timeout is None else int(timeout * 1000)
         present = super().connect()
         if present and not self.pid:
@@ -54,10 +54,10 @@ class MQTTClient(client.MQTTClient):
         super()._adopt(sock)
 
     def _connack(self):
-        if self.clean_session and not self.rx[1]:
-            self.subs.clear()  # a clean session begins with nothing [3.1.2.4], but for the count of ids
+        if self.clean_session and not self._rx[1]:
+            self._subs.clear()  # a clean session begins with nothing [3.1.2.4], but for the count of ids
             while self.inflight:
-                self.free(0)
+                self._free(0)
         super()._connack()
 
     def _link(self):
@@ -66,7 +66,7 @@ class MQTTClient(client.MQTTClient):
             self._step(0)  # raises: not connected
         if sock is not self._own:  # a subclass that connects by itself
             self._adopt(sock)
-            self.up = 1
+            self._up = 1
         sock.setblocking(False)  # the program may have changed it
 
     def publish(self, topic, msg, retain=False, qos=0):
@@ -94,22 +94,22 @@ class MQTTClient(client.MQTTClient):
         keepalive = self.keepalive
         self.keepalive = keepalive or _SILENT_S  # asks a silent link whether it is alive
         try:
-            return self._packet(_TIMEOUT_MS)
+            return self._next(_TIMEOUT_MS)
         finally:
             self.keepalive = keepalive
 
     def check_msg(self):
         """Do what `wait_msg` does when a packet is there; returns None at once when none is."""
-        return self._packet(0)
+        return self._next(0)
 
-    def _packet(self, ms):
-        if self.busy:
+    def _next(self, ms):
+        if self._busy:
             return None  # inside a callback: what comes next is taken after it
         self._link()
         while not self._step(ms):
             if not ms:
                 return None
-        return None if self.rx_b0 == 0xD0 else self.rx_b0
+        return None if self._rx_b0 == 0xD0 else self._rx_b0
 
     def _message(self, topic, msg):
         self.cb(topic, msg)

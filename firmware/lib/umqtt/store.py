@@ -212,16 +212,16 @@ class Store:
                 b0 &= 0x37
                 pid = 0
                 n += 1
-            m = s.reserve(b0, pid)
+            m = s._reserve(b0, pid)
             m[2] = topic
             m[3] = payload
-        s.subs.update(self.subs)
-        self.subs = s.subs
+        s._subs.update(self.subs)
+        self.subs = s._subs
         if changed:
             self.report += "%sanother client id or server: %d messages go out as new" % (self.report and "; ", n)
             self.rewrite()
         else:
-            s.held.update(self.held)
+            s._held.update(self.held)
             if self.pid >= 0:
                 s.pid = self.pid
         self.slots = self.held = None
@@ -244,7 +244,7 @@ class Store:
                 self.sync()
         except Exception:
             # its record may stand in out, but after an error the journal takes no more but a snapshot
-            self.s.free(self.s.slot(m[0]))
+            self.s._free(self.s._slot(m[0]))
             raise
 
     def note(self, m, place):
@@ -258,7 +258,7 @@ class Store:
 
     def acked(self, kind, pid):
         """PUBACK (4), PUBREC (5), PUBREL (6) or PUBCOMP (7) came for `pid`; to be called before the answer leaves."""
-        if not _PUT < kind < _SUBSCRIBED or kind == _PUBREC and self.s.slot(pid) < 0:
+        if not _PUT < kind < _SUBSCRIBED or kind == _PUBREC and self.s._slot(pid) < 0:
             return
         record(self.out, kind, pack(">H", pid))
         # PUBACK or PUBCOMP lost: the broker gets a repetition and answers it again
@@ -296,9 +296,9 @@ class Store:
                 record(self.out, _HEADER, pack(">IIIH", self.gen, self.who, self.place, s.pid) + self.state)
                 for f in self.subs:
                     self.subscribed(f, self.subs[f])
-                for pid in s.held:
+                for pid in s._held:
                     self.seen(pid)
-                for m in s.slots[: s.inflight]:
+                for m in s._slots[: s.inflight]:
                     if m[1] & 0x40:
                         self.acked(_PUBREC, m[0])
                     elif m[1] < 0x40 and m[3] is not None:  # None: a stream, which nobody can repeat

@@ -18,7 +18,7 @@ def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None,
     wire.number(qos, 1)
     left = wire.number(length, 268435455 - 65600)
     topic = wire.text(topic)
-    if client.busy:
+    if client._busy:
         raise OSError("not inside a callback")
     buf = bytearray(max(piece_b, 1))
 
@@ -36,38 +36,38 @@ def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None,
     client._ready(topic, timeout_ms)
     m = [0, 0, topic, None]
     pid = 0
-    redial = client.redial
-    size_b = client.tx_size
+    redial = client._redial
+    size_b = client._tx_size
     try:
         if qos:
-            m = client.reserve(0)
+            m = client._reserve(0)
             while m is None:
                 client._step(None)
                 # else an ack, or what a callback published, goes first
-                if client.staged == client.inflight and client.up and not client.tx_n:
-                    m = client.reserve(0)
-            client.staged += 1
+                if client._staged == client.inflight and client._up and not client._tx_n:
+                    m = client._reserve(0)
+            client._staged += 1
             pid = m[0]
-        client.redial = None  # on another link half a message cannot be gone on with
-        client.tx_size = 0  # of any length it goes out from the buffer of its own
+        client._redial = None  # on another link half a message cannot be gone on with
+        client._tx_size = 0  # of any length it goes out from the buffer of its own
         m[1] = qos << 1 | (0x31 if retain else 0x30)
         m[2] = topic
         m[3] = range(length)  # the engine asks for nothing but its length
-        client.more = more
-        client.packet(m)
-        client.tx_size = size_b
+        client._more = more
+        client._packet(m)
+        client._tx_size = size_b
         m[1] |= 8
         m[3] = None
-        client.big = buf
+        client._big = buf
         client._flush()
-        while client.more or pid and m[0] == pid:
+        while client._more or pid and m[0] == pid:
             client._step(None)
     finally:
-        client.redial = redial
-        client.tx_size = size_b
-        if client.more:
+        client._redial = redial
+        client._tx_size = size_b
+        if client._more:
             client._close()  # half a packet is out: nothing can follow it
         pid = pid or m and m[0]  # Ctrl-C may have come before it was noted
         if pid and m[0] == pid:
-            client.free(client.slot(pid))
+            client._free(client._slot(pid))
     return pid

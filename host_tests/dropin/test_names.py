@@ -1,0 +1,51 @@
+"""Every name of a client that a program could not know begins with an underscore: a subclass is free with all others."""
+
+from fakes.bench import HOST, World
+from fakes.check import equal
+from fakes.model import Model
+from umqtt import client, robust, simple
+
+UPSTREAM = (
+    "client_id sock server port ssl pid cb user pswd keepalive lw_topic lw_msg lw_qos lw_retain "
+    "set_callback set_last_will connect disconnect ping publish subscribe wait_msg check_msg "
+    "DELAY DEBUG delay log reconnect"
+).split()
+OURS = "clean_session protocol timeout_ms inflight set_view isconnected unsubscribe poll diag".split()
+# what subclasses in the field have of their own
+FREE = (
+    "start stop run loop read write send recv receive open close flush free get put push pop packet message topic msg "
+    "buf buffer data payload queue store state status flags mode now time error errors fail addr host led wifi up busy "
+    "left need more big skip view will mask answer resume again slots slot held subs rx tx phase wait step work due"
+).split()
+
+
+def test_names_that_are_not_documented_begin_with_an_underscore():
+    for module in (client, simple, robust):
+        c = module.MQTTClient("c1", HOST)
+        equal([n for n in dir(c) if n[0] != "_" and n not in UPSTREAM and n not in OURS], [])
+
+
+def test_a_subclass_with_names_of_its_own_works():
+    w = World(Model)
+
+    class Node(simple.MQTTClient):
+        pass
+
+    c = Node("c1", HOST)
+    got = []
+    c.set_callback(lambda topic, msg: got.append(bytes(msg)))
+    for name in FREE:
+        setattr(Node, name, None)
+        setattr(c, name, None)
+    c.connect()
+    c.subscribe("t", 1)
+    for qos in (0, 1, 2):
+        c.publish("t", b"%d" % qos, qos=qos)
+        while len(got) <= qos:
+            c.check_msg()
+            w.clock.sleep_ms(10)
+    c.ping()
+    c.disconnect()
+    equal(got, [b"0", b"1", b"2"])
+    for name in FREE:
+        equal(getattr(c, name), None, name)
