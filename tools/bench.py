@@ -173,7 +173,8 @@ def table(operation: str, costs: dict) -> list:
         out.append(
             "| %s | %s | %s | %s | %s | %.0f | %.1f | %s |"
             % (name, "%.0f" % c.instructions if c.instructions else "-", ratio,
-               "-" if c.writes is None else "%.1f" % c.writes, "-" if c.segments is None else "%.1f" % c.segments, c.heap_b, c.us, slower)
+               "-" if c.writes is None else "%.1f" % c.writes,
+               "-" if c.segments is None else "%.1f" % c.segments, c.heap_b, c.us, slower)
         )  # fmt: skip
     return out
 

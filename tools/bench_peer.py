@@ -39,8 +39,8 @@ def frame(b0: int, body: bytes) -> bytes:
 
 
 class Peer:
-    """with Peer() as p: p.port, p.packets (count by type), p.payload_b (bytes taken), p.digests (SHA-256 of each); behind
-    it p.segments: TCP segments with data that came, None where the system does not tell."""
+    """with Peer() as p: p.port, p.packets (count by type), p.payload_b (bytes taken), p.digests (SHA-256 of each);
+    behind it p.segments: TCP segments with data that came, None where the system does not tell."""
 
     def __init__(self, ack_delay_s: float = 0, listen: str = "127.0.0.1", digest: bool = False):
         self.digests: Optional[list[str]] = [] if digest else None

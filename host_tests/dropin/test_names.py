@@ -1,22 +1,29 @@
-"""Every name of a client that a program could not know begins with an underscore: a subclass is free with all others."""
+"""Every name of a client that a program could not know begins with an underscore: a subclass is free with all
+others."""
 
 from fakes.bench import HOST, World
 from fakes.check import equal
 from fakes.model import Model
 from umqtt import client, robust, simple
 
-UPSTREAM = (
-    "client_id sock server port ssl pid cb user pswd keepalive lw_topic lw_msg lw_qos lw_retain "
-    "set_callback set_last_will connect disconnect ping publish subscribe wait_msg check_msg "
-    "DELAY DEBUG delay log reconnect"
-).split()
-OURS = "clean_session protocol timeout_ms inflight set_view isconnected unsubscribe poll diag".split()
+UPSTREAM = [
+    "client_id", "sock", "server", "port", "ssl", "pid", "cb", "user", "pswd", "keepalive", "lw_topic",
+    "lw_msg", "lw_qos", "lw_retain", "set_callback", "set_last_will", "connect", "disconnect", "ping",
+    "publish", "subscribe", "wait_msg", "check_msg", "DELAY", "DEBUG", "delay", "log", "reconnect",
+]
+OURS = [
+    "clean_session", "protocol", "timeout_ms", "inflight", "set_view", "isconnected", "unsubscribe", "poll",
+    "diag",
+]
 # what subclasses in the field have of their own
-FREE = (
-    "start stop run loop read write send recv receive open close flush free get put push pop packet message topic msg "
-    "buf buffer data payload queue store state status flags mode now time error errors fail addr host led wifi up busy "
-    "left need more big skip view will mask answer resume again slots slot held subs rx tx phase wait step work due"
-).split()
+FREE = [
+    "start", "stop", "run", "loop", "read", "write", "send", "recv", "receive", "open", "close", "flush",
+    "free", "get", "put", "push", "pop", "packet", "message", "topic", "msg", "buf", "buffer", "data",
+    "payload", "queue", "store", "state", "status", "flags", "mode", "now", "time", "error", "errors", "fail",
+    "addr", "host", "led", "wifi", "up", "busy", "left", "need", "more", "big", "skip", "view", "will",
+    "mask", "answer", "resume", "again", "slots", "slot", "held", "subs", "rx", "tx", "phase", "wait", "step",
+    "work", "due",
+]
 
 
 def test_names_that_are_not_documented_begin_with_an_underscore():

@@ -6,6 +6,7 @@ from fakes import packets
 from fakes.check import equal, raises
 from umqtt import wire
 
+
 def packet(*args):
     """A whole CONNECT; `wire` leaves the fixed header to the engine."""
     body = wire.connect(*args)

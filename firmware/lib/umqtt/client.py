@@ -262,7 +262,7 @@ class MQTTClient(Engine):
                 self._step(None)
             self._topic = topic  # a callback may have published under another
             self._topic_b = topic_b
-        elif self._tx_n and not self._room(len(self._topic_b) + len(msg) + 7):
+        elif self._tx_n and not self._room(len(self._topic_b) + len(msg) + 7):  # pyright: ignore[reportArgumentType]
             raise transport.error("ENOBUFS", "send buffer full: publish outside the callback")
 
     def _drain(self, timeout_ms):

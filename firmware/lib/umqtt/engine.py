@@ -1,15 +1,17 @@
 """A session and its connection without I/O: bytes in, bytes out, `_now` (ticks_ms) passed in, packet types as event
 codes.
 
-In: `_receive()` calls read(buf, n), which puts up to n bytes into the start of buf and returns how many, None when there
-are none yet, 0 at the end. Packets are asked for exactly (2 bytes, the rest of the length, the body), so nothing is
-copied and a short read leaves the stream in step. Out: `_transmit()` calls write(buf, off, n), which returns how many of
-those bytes it took, or None. A run that it did not take whole never grows, for TLS must repeat a write that would block
-with the same arguments. Imports neither time, socket nor anything that waits; `ticks_diff` only subtracts.
+In: `_receive()` calls read(buf, n), which puts up to n bytes into the start of buf and returns how many, None when
+there are none yet, 0 at the end. Packets are asked for exactly (2 bytes, the rest of the length, the body), so nothing
+is copied and a short read leaves the stream in step. Out: `_transmit()` calls write(buf, off, n), which returns how
+many of those bytes it took, or None. A run that it did not take whole never grows, for TLS must repeat a write that
+would block with the same arguments. Imports neither time, socket nor anything that waits; `ticks_diff` only subtracts.
 
-A frame of more than 11 words (locals, evaluation stack, 3 for each handler) would come from the heap at every call: what
-runs for each packet has few locals, and finds its arguments in attributes.
+A frame of more than 11 words (locals, evaluation stack, 3 for each handler) would come from the heap at every call:
+what runs for each packet has few locals, and finds its arguments in attributes.
 """
+# What a subclass has is not declared, for that would cost.
+# pyright: reportAttributeAccessIssue=false
 
 from time import ticks_diff
 
@@ -55,16 +57,16 @@ del _Slice
 
 
 class Engine(Session):
-    """`inflight`: the session's. rx_size, tx_size: bytes of the fixed buffers, 16 or more; a packet that does not fit is
-    streamed or drained.
+    """`inflight`: the session's. rx_size, tx_size: bytes of the fixed buffers, 16 or more; a packet that does not fit
+    is streamed or drained.
 
     A subclass has `_read`, `_write`, `_now`; `keepalive`, in seconds, 0 for none; and
-    - `_deliver(n, start, end)`, which takes a message: its topic is rx[2:n], its payload rx[start:end], `_flags` are its
-      first byte's (1 retained, 2 and 4 the QoS, 8 DUP). Of one that is larger than rx it takes the parts: flags has 16
-      when more follows, 32 for a later one; n is 0 when the topic is not in rx (any more). What it raises leaves the
-      message unacknowledged.
-    - `_again(writing)`, called when `_write` or `_read` raised while the connection was up: does it once more, returns as
-      they do or raises.
+    - `_deliver(n, start, end)`, which takes a message: its topic is rx[2:n], its payload rx[start:end], `_flags` are
+      its first byte's (1 retained, 2 and 4 the QoS, 8 DUP). Of one that is larger than rx it takes the parts: flags
+      has 16 when more follows, 32 for a later one; n is 0 when the topic is not in rx (any more). What it raises
+      leaves the message unacknowledged.
+    - `_again(writing)`, called when `_write` or `_read` raised while the connection was up: does it once more, returns
+      as they do or raises.
     - `_fail(words)`, which ends the connection and raises a ProtocolError.
     """
 

@@ -50,7 +50,7 @@ class Publisher:
             return self.c.publish(self.topic, msg, self.retain)
         self.buf[self.tail] = msg
         try:
-            self.k = self.c._write(self.buf, self.off, self.n)  # an attribute: a local more and the frame is on the heap
+            self.k = self.c._write(self.buf, self.off, self.n)  # a local more and the frame is on the heap
         except Exception:
             self.k = 0  # sending it again tells why
         if self.k != self.n:

@@ -17,6 +17,8 @@ from umqtt.transport import error
 _SILENT_S = const(60)
 _TIMEOUT_MS = const(30000)
 
+_publish = client.MQTTClient.publish  # super() takes a word more, and the frame would be on the heap
+
 
 class MQTTClient(client.MQTTClient):
     """The arguments are upstream's: keepalive 0 means none, `ssl` is an SSLContext or anything with `wrap_socket`."""
@@ -73,7 +75,7 @@ class MQTTClient(client.MQTTClient):
         """Publish; QoS 1 and 2 return when acknowledged (inside a callback: at once). Raises ValueError, OSError,
         MQTTException."""
         self._link()
-        if super().publish(topic, msg, retain, qos) is None:
+        if _publish(self, topic, msg, retain, qos) is None:
             raise error("ENOBUFS", "all slots are taken")
 
     def subscribe(self, topic, qos=0):

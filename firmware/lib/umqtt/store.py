@@ -31,8 +31,8 @@ try:
 except ImportError:  # an ESP8266: nobody else reads these files, so another checksum does
     from hashlib import sha256
 
-    def crc32(data, x=0):
-        return unpack_from(">I", sha256(pack(">I", x) + data).digest())[0]
+    def crc32(data, value=0):
+        return unpack_from(">I", sha256(pack(">I", value) + data).digest())[0]
 
 _HEADER = const(1)
 _SEEN = const(2)
