@@ -17,7 +17,7 @@ from umqtt.engine import Engine
 from umqtt.wire import MQTTException, ProtocolError
 
 if sys.implementation.version[:2] < (1, 22):
-    raise ImportError("umqtt needs MicroPython 1.22 or newer")
+    raise ImportError("umqtt needs MicroPython 1.22")
 
 _bytes = bytes
 
@@ -472,7 +472,7 @@ class MQTTClient(Engine):
         i = 0
         for f, qos in filters[:-1]:
             if qos is not None and filters[-1][i] == 0x80:
-                self._error = "subscription refused"
+                self._error = "subscription refused: " + str(f[2:], "utf-8")
                 qos = None
             i += 1
             if self._subs.get(f) != qos:
@@ -492,7 +492,7 @@ class MQTTClient(Engine):
             if self.cb:
                 n = self._message(_bytes(self._rx[2:n]), _bytes(self._rx[start:end]))
         elif not self._flags & 16:
-            self._error = "message larger than rx_size dropped"
+            self._error = "message over rx_size dropped"
         self._busy = False
         if self._store and not self._flags & 16:
             self._store.seen(self._rx_pid if self._flags & 4 else 0, n)  # what it returned

@@ -285,7 +285,7 @@ class Engine(Session):
                 if k == 2
                 else self._rx_b0 == 0xD0 and not k or self._rx_b0 == 0x90 and 2 < k <= _len(self._rx)
             ):
-                self._fail("malformed packet or not in its place")
+                self._fail("packet malformed or out of place")
             if not k:
                 self._pinging = self._phase = 0
                 self._need = 2
@@ -309,7 +309,7 @@ class Engine(Session):
             self._rx_pid = rx[0] << 8 | rx[1]
             n = self._on_ack(at, self._rx_pid, end) if self._rx_pid else -1
             if n < 0:
-                self._fail("ack of the wrong kind, or its codes")
+                self._fail("ack of the wrong kind or codes")
             if n:
                 self._answer(n, self._rx_pid)
             return at >> 4
@@ -340,7 +340,7 @@ class Engine(Session):
                     self._flags = _DROPPED
                     self._answer(0x50, self._rx_pid)
                 elif _len(self._held) >= _MAX_HELD:
-                    self._fail("too many QoS 2 messages without PUBREL")
+                    self._fail("too many QoS 2 without PUBREL")
         if self._left:
             self._need = _len(rx) if self._left > _len(rx) else self._left
             self._left -= self._need

@@ -20,7 +20,7 @@ def data(x):
         return x.encode()
     # a view of 16-bit items has fewer of them than bytes
     if not isinstance(x, (bytes, bytearray, memoryview)) or isinstance(x, memoryview) and len(bytes(x[:1])) > 1:
-        raise ValueError("bytes or str needed")
+        raise ValueError("no bytes or str")
     return x
 
 
