@@ -143,7 +143,7 @@ def test_ctrl_c_at_any_line_of_a_publish_leaves_no_slot_that_can_never_be_sent()
 
 
 def test_ctrl_c_at_any_line_leaves_a_session_that_the_next_connection_finishes():
-    # deliver: as if the callback had raised; on_ack notes what came without a jump, where a board looks for Ctrl-C
+    # _deliver: as if the callback had raised; _on_ack notes what came without a jump, where a board looks for Ctrl-C
     if sys.implementation.name != "cpython":
         skip("needs CPython's settrace")
     files = ("client.py", "session.py", "engine.py")
@@ -161,7 +161,7 @@ def test_ctrl_c_at_any_line_leaves_a_session_that_the_next_connection_finishes()
                 r.publish(0)
                 r.unsubscribe()
 
-            came = interrupted(exchange, at, files, ("deliver", "_message", "_adopt", "on_ack"))
+            came = interrupted(exchange, at, files, ("_deliver", "_message", "_adopt", "_on_ack"))
             if not r.c.isconnected() or at % 2:
                 r.c.connect()
             r.publish(1)

@@ -36,9 +36,6 @@ class Wire(Engine):
     def _deliver(self, n, start, end):
         self.taken.append((bytes(self._rx[2:n]), bytes(self._rx[start:end])))
 
-    def _again(self, writing):
-        raise AssertionError("nothing raises here")
-
     def _fail(self, words):
         raise ProtocolError(words)
 

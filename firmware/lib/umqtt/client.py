@@ -372,8 +372,20 @@ class MQTTClient(Engine):
             raise transport.error("ENOTCONN", "poll inside a callback" if self._busy else "not connected")
         try:
             return self._work(ms)
-        except BaseException:
+        except OSError:
             if self._busy:  # the callback's
+                self._busy = False
+                self._flags = _DROPPED
+                raise
+            self._idle = False
+            ms = self._up and self._down()
+            if self._redial and self._wanted:
+                return self._redial.lost(self)
+            if ms:
+                raise ms
+            raise
+        except BaseException:
+            if self._busy:
                 self._busy = False
                 self._flags = _DROPPED
             elif self._idle:
@@ -436,27 +448,25 @@ class MQTTClient(Engine):
             self._now = ticks_ms()
             if self.sock:
                 self._transmit()
+        except OSError:
+            if self._up:
+                raise self._down()
+            raise
         except BaseException:
             if self._up:
                 self._close("interrupted")  # as in _step
             raise
+
+    def _down(self):
+        # the stream raised a bare number: what it is to be called
+        self._close("link is down")
+        return transport.error("ECONNRESET", "link is down")
 
     def _sync(self):
         try:
             self._store.sync()
         except OSError as e:
             self._fail(e)
-
-    def _again(self, x):
-        """The engine's, after an exception of write (x) or read: once more, which works now, or tells what that was."""
-        try:
-            if x:
-                return self._write(self._tx_ob, self._tx_off, self._tx_n)
-            return self._read(self._rbuf, self._need)
-        except Exception as e:
-            e = transport.fault(e, self.ssl)
-            if e:
-                self._fail(e)
 
     def _fail(self, e):
         """The engine's: end the connection and raise e, an exception, or what the broker did wrong in words."""

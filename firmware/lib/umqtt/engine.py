@@ -65,8 +65,6 @@ class Engine(Session):
       its first byte's (1 retained, 2 and 4 the QoS, 8 DUP). Of one that is larger than rx it takes the parts: flags
       has 16 when more follows, 32 for a later one; n is 0 when the topic is not in rx (any more). What it raises
       leaves the message unacknowledged.
-    - `_again(writing)`, called when `_write` or `_read` raised while the connection was up: does it once more, returns
-      as they do or raises.
     - `_fail(words)`, which ends the connection and raises a ProtocolError.
     """
 
@@ -168,44 +166,43 @@ class Engine(Session):
         return True
 
     def _transmit(self):
-        """Let `_write` take what is staged and what can be, until it takes no more. Raises what `_again` does."""
+        """Let `_write` take what is staged and what can be, until it takes no more. Raises what it does."""
         while self._tx_n or (self._staged < self.inflight or self._pinging == _WANTED) and self._stage():
-            try:
-                k = self._write(self._tx_ob, self._tx_off, self._tx_n)
-            except Exception:
-                if not self._up:
-                    raise
-                k = self._again(True)
+            tx = self._tx
+            n = self._tx_n
+            off = self._tx_off
+            k = self._write(self._tx_ob, off, n)
             if not k:
                 return
             self._t_tx = self._now
-            self._tx_off += k
-            k = self._tx_n - k
-            if not k:
-                if self._tx_ob is self._tx:
-                    k = _len(self._tx) - self._tx_off  # staged behind the run
-                    if not k:
-                        self._tx[_ALL] = b""
-                        self._tx_off = 0
+            n -= k
+            off += k
+            if not n:
+                if self._tx_ob is tx:
+                    n = _len(tx) - off  # staged behind the run
+                    if not n:
+                        tx[_ALL] = b""
+                        off = 0
                         if self._pinging == _STAGED:
                             self._pinging = _AWAITED
                             self._t_ping = self._now
                     if self._big is not None:
-                        self._tx_cut = self._tx_off
-                        self._tx_off = 0
+                        self._tx_cut = off
+                        off = 0
                         self._tx_ob = self._big
-                        k = self._more() if self._more else _len(self._big)
+                        n = self._more() if self._more else _len(self._big)
                 else:
-                    self._tx_off = 0
+                    off = 0
                     if self._more:
-                        k = self._more()
-                if not k and self._big is not None:
+                        n = self._more()
+                if not n and self._big is not None:
                     self._big = self._more = None
-                    self._tx_ob = self._tx
-                    self._tx_off = self._tx_cut
+                    self._tx_ob = tx
+                    off = self._tx_cut
                     self._tx_cut = 0
-                    k = _len(self._tx) - self._tx_off
-            self._tx_n = k
+                    n = _len(tx) - off
+            self._tx_off = off
+            self._tx_n = n
 
     def _due(self):
         """Milliseconds until the keep-alive wants something; stages a PINGREQ when it is time; 0 or less: the link is
@@ -239,16 +236,12 @@ class Engine(Session):
 
     def _receive(self):
         """Read one packet, or one part of a message that is larger than rx. Returns its type; None: nothing (more) has
-        come; 0: the end. Raises what `_fail`, `_again` and `_deliver` do."""
+        come; 0: the end. Raises what `_read`, `_fail` and `_deliver` do."""
         if self._tx_n and not self._room(4):
             return None  # for its ack
+        rx = self._rx
         while 1:
-            try:
-                k = self._read(self._rbuf, self._need)
-            except Exception:
-                if not self._up:
-                    raise
-                k = self._again(False)
+            k = self._read(self._rbuf, self._need)
             if not k:
                 return k
             if k < self._need:
@@ -256,42 +249,44 @@ class Engine(Session):
                 self._rbuf = memoryview(self._rbuf)[k:]
                 continue
             self._t_rx = self._now
-            if self._rbuf is not self._rx:
-                k += _len(self._rx) - _len(self._rbuf)
-                self._rbuf = self._rx
-            if self._phase > _MOST_SHIFT:
-                k = self._body(k, self._phase)
+            if self._rbuf is not rx:
+                k += _len(rx) - _len(self._rbuf)
+                self._rbuf = rx
+            b0 = self._phase
+            if b0 > _MOST_SHIFT:
+                k = self._body(k, b0)
                 if k:
                     return k
                 continue
-            if self._phase:
-                k = self._rx[0]
+            if b0:
+                k = rx[0]
             else:
-                self._rx_b0 = self._rx[0]
+                self._rx_b0 = rx[0]
                 self._left = 0
-                k = self._rx[1]
-            self._left |= (k & 127) << self._phase
+                k = rx[1]
+            self._left |= (k & 127) << b0
             if k > 127:
-                self._phase += 7
+                self._phase = b0 + 7
                 self._need = 1
-                if self._phase > _MOST_SHIFT:
+                if b0 == _MOST_SHIFT:
                     self._fail("remaining length over 4 bytes")
                 continue
             k = self._left
-            if not self._up and self._rx_b0 != 0x20 or not (
-                self._rx_b0 & 6 != 6 and self._rx_b0 & 14 != 8 and k > 2
-                if self._rx_b0 >> 4 == _PUBLISH
-                else self._rx_b0 in b"\x40\x50\x62\x70\xb0" or self._rx_b0 == 0x20 and not self._up
+            b0 = self._rx_b0
+            if not self._up and b0 != 0x20 or not (
+                b0 & 6 != 6 and b0 & 14 != 8 and k > 2
+                if b0 >> 4 == _PUBLISH
+                else b0 in b"\x40\x50\x62\x70\xb0" or b0 == 0x20 and not self._up
                 if k == 2
-                else self._rx_b0 == 0xD0 and not k or self._rx_b0 == 0x90 and 2 < k <= _len(self._rx)
+                else b0 == 0xD0 and not k or b0 == 0x90 and 2 < k <= _len(rx)
             ):
                 self._fail("packet malformed or out of place")
             if not k:
                 self._pinging = self._phase = 0
                 self._need = 2
                 return _PINGRESP
-            self._left = k - _len(self._rx)
-            self._need = k if self._left < 0 else _len(self._rx)
+            self._left = k - _len(rx)
+            self._need = k if self._left < 0 else _len(rx)
             self._phase = _BODY
 
     def _body(self, n, end):

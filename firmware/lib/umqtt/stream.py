@@ -22,14 +22,20 @@ def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None,
         raise OSError("not inside a callback")
     buf = bytearray(max(piece_b, 1))
 
+    error = None
+
     def more():
         # the next piece into buf: its length, 0 at the end
-        nonlocal left
+        nonlocal left, error
         n = min(left, len(buf))
         if n:
-            n = reader.readinto(buf if n == len(buf) else memoryview(buf)[:n])
-            if not n:
-                raise ValueError("the reader ended %d bytes early" % left)
+            try:
+                n = reader.readinto(buf if n == len(buf) else memoryview(buf)[:n])
+                if not n:
+                    raise ValueError("the reader ended %d bytes early" % left)
+            except Exception as e:
+                error = e  # an OSError of the reader's would be taken for the link's
+                raise
             left -= n
         return n
 
@@ -62,6 +68,10 @@ def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None,
         client._flush()
         while client._more or pid and m[0] == pid:
             client._step(None)
+    except Exception:
+        if error:
+            raise error
+        raise
     finally:
         client._redial = redial
         client._tx_size = size_b
