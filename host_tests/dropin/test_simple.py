@@ -417,3 +417,35 @@ def test_unsubscribe_is_the_native_clients():
         w.broker.reply(UNSUBACK)
         c.unsubscribe("a/b")
         w.broker.done()
+
+
+def test_a_subclass_that_connects_by_itself_is_served_and_what_was_unacknowledged_is_repeated():
+    from fakes.packets import encode
+    from umqtt import simple
+
+    w = World()
+    b = w.broker
+
+    class Own(simple.MQTTClient):
+        def connect(self):
+            self.sock = w.net.socket.socket()
+            self.sock.connect(w.net.socket.getaddrinfo(HOST, 1883)[0][-1])
+            self.sock.write(encode(CONNECT, client_id="cid", clean=0))
+            self.sock.read(4)
+
+    c = Own("cid", HOST)
+    b.expect(CONNECT)
+    b.send(CONNACK)
+    b.expect(PUBLISH, qos=1, pid=1, dup=0)
+    c.connect()
+    raises(OSError, c.publish, b"t", b"one", False, 1)  # no answer in time
+    b.expect(CONNECT)
+    b.send(CONNACK, sp=1)
+    b.expect(PUBLISH, qos=1, pid=1, dup=1)
+    b.expect(PUBLISH, qos=1, pid=2, dup=0)
+    b.send(PUBACK, 1)
+    b.send(PUBACK, 2)
+    c.connect()
+    c.publish(b"t", b"two", False, 1)
+    equal(c.inflight, 0)
+    b.done()

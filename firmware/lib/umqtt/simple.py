@@ -69,6 +69,7 @@ class MQTTClient(client.MQTTClient):
         if sock is not self._own:  # a subclass that connects by itself
             self._adopt(sock)
             self._up = 1
+            self._resume(False)
         sock.setblocking(False)  # the program may have changed it
 
     def publish(self, topic, msg, retain=False, qos=0):
