@@ -251,6 +251,18 @@ def test_a_publish_into_a_link_that_takes_nothing_ends_at_the_deadline():
         equal(c.world.clock.now - t, 2000)
 
 
+def test_a_qos_0_publish_that_waits_to_begin_and_then_to_end_has_one_deadline():
+    b, c = up(timeout_ms=2000)
+    link = c.world.link
+    link.plan.drained = False
+    link.plan.buffer = 10
+    c.publish("t", "x" * 50, qos=1, wait=False)  # 57 bytes, of which 47 wait
+    t = c.world.clock.now
+    c.world.clock.at(1500, lambda: setattr(link.plan, "buffer", 57))
+    raises(OSError, c.publish, "t", "y")
+    equal(c.world.clock.now - t, 2000)
+
+
 def test_ids_wrap_from_65535_to_1_and_skip_those_in_flight():
     b, c = up(inflight=3)
     c.pid = 65533

@@ -206,6 +206,7 @@ class MQTTClient(Engine):
             retain |= qos << 1
         elif self._tx_n or self._staged < self.inflight or not self._up:
             self._ready(msg, timeout_ms)
+            timeout_ms = ticks_diff(self._t_end, ticks_ms())
         topic = self._spare
         topic[0] = 0
         topic[1] = retain
