@@ -5,8 +5,10 @@ import http.server
 import json
 import os
 import stat
+import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 from conftest import config, mpremote, run, tool
@@ -218,3 +220,50 @@ def test_mpremote_installs_at_the_true_heap_of_an_esp8266(flashed, index, broker
     assert mpremote(board, "mip", "install", index + "/package.json").returncode == 0
     used = mpremote(board, "exec", USE % broker.port)
     assert used.returncode == 0 and used.stdout.startswith("/lib/umqtt "), used.stdout
+
+
+class CommandLines(threading.Thread):
+    """Looks at the command lines of all processes until it is stopped: how many of them held `secret`."""
+
+    def __init__(self, secret: str):
+        super().__init__(daemon=True)
+        self.secret = secret.encode()
+        self.found = 0
+        self.running = True
+
+    def run(self):
+        while self.running:
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    self.found += self.secret in path.read_bytes()
+                except OSError:
+                    pass  # it has ended
+
+    def stop(self) -> int:
+        self.running = False
+        self.join()
+        return self.found
+
+
+def test_no_password_is_in_a_list_of_processes(flashed, images, tmp_path):
+    if not Path("/proc/self/cmdline").exists():
+        pytest.skip("no /proc here to read command lines from")
+    secret = "hidden-hidden-hidden"
+    seen = CommandLines(secret)
+    seen.start()
+    subprocess.run([sys.executable, "-c", "import time; time.sleep(1)", secret], check=True)
+    assert seen.stop(), "the watch sees nothing"
+    seen = CommandLines(secret)
+    seen.start()
+    board = flashed("esp32")
+    env = {"UMQTT_WIFI_SSID": "net", "UMQTT_WIFI_PASSWORD": secret, "UMQTT_BROKER": "127.0.0.1", "UMQTT_USER": "u",
+           "UMQTT_PASSWORD": secret}  # fmt: skip
+    for arguments in (
+        ("config", "--port", board.port),
+        ("deploy", "--port", board.port, "--wait", "1"),
+        ("image", "--firmware", str(images["esp32"]), "--output", str(tmp_path / "whole.bin")),
+    ):
+        done = tool(*arguments, env=env)
+        assert secret not in done.stdout, arguments
+    assert on_board(board)["password"] == secret
+    assert seen.stop() == 0

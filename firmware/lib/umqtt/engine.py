@@ -24,7 +24,6 @@ _len = len  # a builtin is found last in a linear table; a module global costs a
 # packet types [2.2.1]: the events
 _CONNACK = const(2)
 _PUBLISH = const(3)
-_PUBREL = const(6)
 _PINGRESP = const(13)
 
 # phase: what `_need` bytes are; 7, 14, 21: more of the remaining length, to be shifted by so much

@@ -1,7 +1,8 @@
 """TCP, and TLS on it: the only file that knows what sockets of the ports do and raise.
 
 Of a stream that does not block the client calls `readinto(buf, n)` and `write(buf, off, n)` itself: n > 0 bytes moved,
-None nothing yet, 0 read closed by the broker; what they raise goes to `fault`. Nothing but `connect` waits.
+None nothing yet, 0 read closed by the broker. What they raise before CONNACK goes to `fault`; later it ends the link.
+Nothing but `connect` waits.
 """
 
 import errno
@@ -48,7 +49,7 @@ def connect(addr, timeout_ms, ssl):
 
 
 def fault(e, ssl):
-    """What an exception that came out of a stream means: None for try again, else the OSError to raise."""
+    """What an exception means that a stream raised before CONNACK: None for try again, else the OSError to raise."""
     err = e.args[0] if e.args else 0
     # EAGAIN, EINPROGRESS, EALREADY: ESP32 says so right after connect instead of None
     if err in (11, 114, 115, 119):
