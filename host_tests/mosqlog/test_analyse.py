@@ -5,6 +5,7 @@ import pytest
 from tools.mosqlog import analyse
 from tools.mosqlog.analyse import Analyser
 from tools.mosqlog.findings import KINDS
+from tools.mosqlog.model import Restart, host
 from tools.mosqlog.parse import Parser
 
 UP = "New client connected from 10.0.0.7:50000 as dev (p2, c1, k60)."
@@ -83,13 +84,13 @@ def test_the_end_line_of_a_session_that_had_ended_ends_nothing(echo):
     a = read(KEPT, "Received DISCONNECT from dev", 20, echo,
              "New client connected from 10.0.0.7:50001 as dev (p2, c0, k60).", RESUMED)
     assert a.clients["dev"].ends == {"clean": 1} and found(a) == {}
-    assert a.clients["dev"].now.start == 1000000020
+    assert a.clients["dev"].session.start == 1000000020
 
 
 def test_an_end_that_names_an_older_connection_does_not_end_the_new_one():
     a = read(UP, "New client connected from 10.0.0.7:50001 as dev (p4, c1, k60).",
              "Client dev [10.0.0.7:50000] disconnected: connection closed by client.")
-    assert a.clients["dev"].now is not None
+    assert a.clients["dev"].session is not None
 
 
 def test_a_log_that_begins_in_the_middle_invents_no_takeover():
@@ -132,7 +133,10 @@ def test_a_device_that_moves_once_is_not_two():
 def test_ipv6_addresses_are_told_apart_without_their_ports():
     a = read(*two("2001:db8::7", "2001:db8::9", 2, 20))
     assert "two-devices" in found(a)
-    assert analyse._host("2001:db8::7:50812") == "2001:db8::7" and analyse._host("::1") == "::1"
+    assert host("2001:db8::7:50812") == "2001:db8::7" and host("::1") == "::1"
+    assert host("fd00:5e:2100::1:1883") == "fd00:5e:2100::1" and host("fd00:5e:2100::1:1883", has_port=False) == \
+        "fd00:5e:2100::1:1883"
+    assert host("fe80::1:80", has_port=True) == "fe80::1" and host("10.0.0.7:80") == "10.0.0.7" == host("10.0.0.7")
 
 
 def test_five_broken_sessions_in_ten_minutes_are_flapping_and_four_are_not():
@@ -148,7 +152,7 @@ def test_a_battery_device_that_says_goodbye_does_not_flap():
 def test_a_heartbeat_is_late_only_beyond_the_keep_alive():
     assert found(read(UP, 61, "Received PINGREQ from dev")) == {}
     a = read(UP, 62, "Received PINGREQ from dev", 60, published(qos=0, pid=0))
-    assert found(a) == {"late-heartbeat": 1} and a.clients["dev"].gap_s == 62
+    assert found(a) == {"late-heartbeat": 1} and a.clients["dev"].longest_silence_s == 62
 
 
 def test_what_the_broker_sends_is_no_heartbeat():
@@ -255,9 +259,9 @@ def test_a_denied_subscription_of_2_1_is_found():
 def test_subscriptions_are_those_in_force():
     lines = [KEPT, OK, "Received SUBSCRIBE from dev", "\ta (QoS 1)", "dev 1 a", "\tb (QoS 0)", "dev 0 b",
              "Sending SUBACK to dev", "Received UNSUBSCRIBE from dev", "\ta", "dev a", "Sending UNSUBACK to dev"]
-    assert read(*lines).clients["dev"].filters == {"b": 0}
-    assert read(*lines, "Received DISCONNECT from dev", KEPT, RESUMED).clients["dev"].filters == {"b": 0}
-    assert read(*lines, "Received DISCONNECT from dev", KEPT, OK).clients["dev"].filters == {}
+    assert read(*lines).clients["dev"].subscriptions == {"b": 0}
+    assert read(*lines, "Received DISCONNECT from dev", KEPT, RESUMED).clients["dev"].subscriptions == {"b": 0}
+    assert read(*lines, "Received DISCONNECT from dev", KEPT, OK).clients["dev"].subscriptions == {}
 
 
 def test_refused_credentials_stand_under_the_address_before_2_1():
@@ -269,7 +273,7 @@ def test_refused_credentials_stand_under_the_address_before_2_1():
 
 def test_refused_credentials_of_2_1_do_not_end_the_session_of_the_same_id():
     a = read(UP, "Sending CONNACK to dev (0, 5)", "Client dev [10.0.0.9:40000] disconnected: not authorised.")
-    assert a.clients["dev"].now is not None and found(a) == {"refused-login": 1}
+    assert a.clients["dev"].session is not None and found(a) == {"refused-login": 1}
 
 
 def test_a_complaint_and_the_end_after_it_are_one_finding():
@@ -293,10 +297,10 @@ def test_a_complaint_about_an_ip_without_a_port_blames_no_client_behind_it():
 def test_a_broker_that_was_killed_is_told_from_one_that_was_stopped():
     start, stop = "mosquitto version 2.0.11 starting", "mosquitto version 2.0.11 terminating"
     killed = read(start, UP, 10, start)
-    assert killed.restarts == [(1000000010, "2.0.11", False)]
+    assert killed.broker.restarts == [Restart(1000000010, "2.0.11", announced=False)]
     assert killed.clients["dev"].ends == {"broker-stopped": 1} and found(killed) == {}
-    assert read(start, UP, stop, 10, start).restarts == [(1000000010, "2.0.11", True)]
-    assert read(start, UP).restarts == []
+    assert read(start, UP, stop, 10, start).broker.restarts == [Restart(1000000010, "2.0.11", announced=True)]
+    assert read(start, UP).broker.restarts == []
 
 
 def test_a_flow_survives_the_broker_when_the_session_does():
@@ -322,7 +326,7 @@ def test_topics_are_counted_with_their_rate():
 
 def test_the_will_belongs_to_its_session():
     a = read(UP, "Will message specified (4 bytes) (r1, q1).", "\twill/dev", OK)
-    assert a.clients["dev"].now.will == "will/dev"
+    assert a.clients["dev"].session.will == "will/dev"
 
 
 def test_without_times_everything_but_durations_works():
@@ -372,7 +376,7 @@ def test_visitors_that_left_cleanly_are_forgotten_when_there_are_too_many(monkey
     for line in lines:
         analyser.feed(parser.parse(line))
     assert len(analyser.clients) <= 20 and analyser.forgotten + len(analyser.clients) == 101
-    assert analyser.clients["dev"].now is not None
+    assert analyser.clients["dev"].session is not None
 
 
 def test_every_finding_says_what_it_means_and_what_to_do():
@@ -389,9 +393,9 @@ def test_a_second_disconnect_ends_nothing():
 
 def test_subscriptions_of_a_clean_session_end_with_it():
     a = read(UP, OK, "Received SUBSCRIBE from dev", "\ta (QoS 1)", "dev 1 a", "Received DISCONNECT from dev")
-    assert a.clients["dev"].filters == {}
+    assert a.clients["dev"].subscriptions == {}
 
 
 def test_lines_a_little_out_of_order_do_not_move_the_end_of_the_log():
     a = read(UP, 10, "Received PINGREQ from dev", -5, "Received PINGREQ from dev")
-    assert (a.first, a.last) == (1000000000, 1000000010)
+    assert (a.account.first, a.account.last) == (1000000000, 1000000010)

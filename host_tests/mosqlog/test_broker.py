@@ -49,7 +49,7 @@ def analysed(b):
 
 
 def findings(analyser):
-    return {c.id: set(c.findings) for c in analyser.worst_first() if c.findings}
+    return {s.id: set(s.findings) for s in [*analyser.worst_first(), *analyser.worst_strangers()] if s.findings}
 
 
 @pytest.mark.parametrize("options", [(), ("log_timestamp_format %Y-%m-%dT%H:%M:%S",), ("log_timestamp false",)],
@@ -78,7 +78,7 @@ def test_every_injected_fault_is_found_and_nothing_else(folder, options):
         {False: 2, True: 2} if options[:1] != ("log_timestamp false",) else {})
     assert a.clients["deaf"].sessions[1].present is True
     assert a.clients["killed"].sessions[0].will == "will/killed"
-    assert a.restarts == []
+    assert a.broker.restarts == []
 
 
 def test_ids_and_topics_that_hold_anything_come_back_whole(folder):
@@ -96,7 +96,7 @@ def test_ids_and_topics_that_hold_anything_come_back_whole(folder):
     assert findings(a) == {}
     for name in names:
         assert a.clients[name].ends == {"clean": 1}
-        assert a.clients[name].filters == {} and a.clients[name].delays[False].n == 1
+        assert a.clients[name].subscriptions == {} and a.clients[name].delays[False].n == 1
     assert set(a.topics) == {f"t/{name}" for name in names}
 
 
@@ -111,7 +111,7 @@ def test_a_broker_that_was_killed_and_one_that_was_stopped_are_told_apart(folder
         b.stop()
         b.start()
     a = analysed(b)
-    assert [announced for *_, announced in a.restarts] == [False, True]
+    assert [restart.announced for restart in a.broker.restarts] == [False, True]
     assert a.clients["there"].ends == {"broker-stopped": 1}
     assert findings(a) == {}
 

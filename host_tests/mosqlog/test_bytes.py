@@ -60,7 +60,7 @@ def test_any_bytes_are_survived(lines):
         analyser.feed(parser.parse(line))
         parse.parse(line)
     analyser.finish()
-    assert analyser.lines == len(lines)
+    assert analyser.account.lines == len(lines)
 
 
 @settings(max_examples=700, deadline=None)
@@ -101,7 +101,7 @@ def test_lines_in_any_order_never_upset_the_analyser(lines):
         analyser.feed(parser.parse(line))
     analyser.finish()
     for client in analyser.worst_first():
-        assert sum(client.ends.values()) + (client.now is not None) == sum(s.merged for s in client.sessions)
+        assert sum(client.ends.values()) + (client.session is not None) == sum(s.merged for s in client.sessions)
         assert client.connected_s >= 0
         for finding in client.findings.values():
             assert finding.count > 0

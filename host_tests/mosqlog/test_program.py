@@ -114,11 +114,12 @@ FIELDS = {
     "log": "type format files lines unknown first last mosquitto clients accepts forgotten_clients forgotten_strangers "
            "topics",
     "restart": "type t version announced",
-    "client": "type client stranger connects refused connected connected_s ends weight last_seen received received_b "
+    "client": "type client connects refused connected connected_s ends weight last_seen received received_b "
               "sent sent_b pings longest_silence_s in_flight subscriptions",
-    "finding": "type client code count first last weight title means do examples",
+    "finding": "type of id code count first last weight title means do examples",
     "session": "type client start end how address user protocol clean keepalive_s session_present will received sent "
                "merged",
+    "stranger": "type address connections refused ports ends ids tls every_s first last sessions weight",
     "delay": "type client direction n mean_s p50_s p95_s worst_s worst_topic worst_t",
     "topic": "type topic received received_b sent sent_b rate_per_s first last",
     "connected_at": "type t clients",

@@ -12,14 +12,30 @@ the limits. Times are those of the events; where a log has none, everything but 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections import deque
 from typing import Callable
 
 from . import parse
 from .findings import Finding
+from .model import (
+    SESSIONS,
+    Account,
+    Audit,
+    Bridge,
+    Broker,
+    Client,
+    Delays,
+    Family,
+    Flow,
+    Refusal,
+    Restart,
+    Session,
+    Storm,
+    Stranger,
+    Topic,
+    host,
+)
 
-SESSIONS = 256          # kept per client; beyond that neighbours among the older are merged
 TOPICS = 20_000         # beyond that the smaller half goes into OTHER_TOPICS
 CLIENTS = 50_000        # beyond that those that came once and left cleanly are only counted
 STRANGERS = 5_000       # addresses that were refused or never sent a CONNECT
@@ -49,119 +65,6 @@ _END_FINDINGS = {
 }
 _FLAPS = ("closed", "timeout", "error", "protocol-error", "malformed", "oversize")
 _ADDRESS = re.compile(r"[0-9a-fA-F.:]+|<unknown>|\(null\)")
-_DELAYS_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
-
-
-class Session:
-    """One connection. `start` None: it was there before the log; `end` None: it is open.
-    `how` is one of parse.HOWS, "broker-stopped", "replaced" (no line said how) or "open".
-    `merged` counts the sessions that this one stands for (its times then span them all)."""
-
-    __slots__ = ("start", "end", "how", "address", "user", "protocol", "clean", "keepalive_s",
-                 "present", "will", "received", "sent", "merged")
-
-    def __init__(self, start: float | None, address: str | None = None):
-        self.start, self.how, self.address = start, "open", address
-        self.end: float | None = None
-        self.user: str | None = None
-        self.protocol: int | None = None
-        self.clean: bool | None = None
-        self.keepalive_s: int | None = None
-        self.present: bool | None = None    # the session, as the CONNACK said
-        self.will: str | None = None        # its topic, "" when that was not logged
-        self.received = self.sent = 0       # PUBLISH packets
-        self.merged = 1
-
-
-class Flow:
-    """A QoS 1 or 2 message on its way; `step` is the last packet seen of it."""
-
-    __slots__ = ("t", "sent", "pid", "qos", "topic", "size_b", "step", "copies")
-
-    def __init__(self, event: parse.Publish):
-        self.t, self.sent, self.pid, self.qos = event.t, event.sent, event.pid, event.qos
-        self.topic, self.size_b = event.topic, event.size_b
-        self.step, self.copies = "PUBLISH", 1
-
-
-class Delays:
-    """Seconds from PUBLISH to the last ack: a histogram and the worst one."""
-
-    __slots__ = ("counts", "n", "total_s", "worst_s", "worst_topic", "worst_t")
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(_DELAYS_S) + 1)
-        self.n, self.total_s, self.worst_s = 0, 0.0, -1.0
-        self.worst_topic, self.worst_t = "", None
-
-    def add(self, s: float, flow: Flow) -> None:
-        self.counts[bisect_left(_DELAYS_S, s)] += 1
-        self.n, self.total_s = self.n + 1, self.total_s + s
-        if s > self.worst_s:
-            self.worst_s, self.worst_topic, self.worst_t = s, flow.topic, flow.t
-
-    def at_most_s(self, part: float) -> float:
-        """The bound that `part` (0..1) of the delays kept, one of _DELAYS_S or the worst."""
-        seen, wanted = 0, part * self.n
-        for i, count in enumerate(self.counts):
-            seen += count
-            if seen >= wanted and i < len(_DELAYS_S):
-                return min(_DELAYS_S[i], self.worst_s)
-        return self.worst_s
-
-
-class Topic:
-    __slots__ = ("received", "received_b", "sent", "sent_b", "first", "last")
-
-    def __init__(self, t: float | None):
-        self.received = self.received_b = self.sent = self.sent_b = 0
-        self.first = self.last = t
-
-    def rate(self) -> float | None:
-        """Messages received a second, None where the log is too short to tell."""
-        if self.received < 2 or self.first is None or not self.last or self.last <= self.first:
-            return None
-        return (self.received - 1) / (self.last - self.first)
-
-
-class Client:
-    """What is known of one id. `now` is the open session or None."""
-
-    __slots__ = ("id", "stranger", "sessions", "connects", "now", "ends", "findings", "flows",
-                 "heard", "gap_s", "received", "received_b", "sent", "sent_b", "pings",
-                 "delays", "filters", "packets", "connected_s", "seen", "asked",
-                 "abnormal", "takeovers", "taken", "refused", "goodbye")
-
-    def __init__(self, client: str, stranger: bool = False):
-        self.id, self.stranger = client, stranger
-        self.sessions: list[Session] = []
-        self.connects = 0
-        self.now: Session | None = None
-        self.ends: dict[str, int] = {}
-        self.findings: dict[str, Finding] = {}
-        self.flows: dict[tuple[bool, int], Flow] = {}
-        self.heard: float | None = None         # last packet from the client
-        self.gap_s = 0.0                        # the longest silence within a session
-        self.received = self.received_b = self.sent = self.sent_b = self.pings = 0
-        self.delays: dict[bool, Delays] = {}    # by `sent`
-        self.filters: dict[str, int] = {}       # subscriptions in force, with their QoS
-        self.packets: deque | None = None
-        self.connected_s = 0.0
-        self.seen: float | None = None          # last line that named it
-        self.asked = 0                          # CONNECTs refused
-        self.abnormal: deque | None = None
-        self.takeovers: deque | None = None
-        self.taken: Session | None = None       # the session the last takeover ended
-        self.refused = False
-        self.goodbye = False                    # DISCONNECT came, the broker's own line did not
-
-    @property
-    def weight(self) -> int:
-        return sum(finding.weight for finding in self.findings.values())
-
-    def worst(self) -> list[Finding]:
-        """The findings, the heaviest first."""
-        return sorted(self.findings.values(), key=lambda f: (-f.weight, f.code))
 
 
 class Analyser:
@@ -174,17 +77,18 @@ class Analyser:
                  watched: frozenset[str] = frozenset(), sequence_watched: int = 2000,
                  tell: Callable[[str, Client, object], None] | None = None):
         self.clients: dict[str, Client] = {}
-        self.strangers: dict[str, Client] = {}
+        self.families: dict[str, Family] = {}
+        self.strangers: dict[str, Stranger] = {}
+        self.bridges: dict[str, Bridge] = {}
+        self.broker = Broker("broker")
+        self.storms: list[Storm] = []
+        self.audits: list[Audit] = []
+        self.refusals: list[Refusal] = []
+        self.account = Account()
         self.topics: dict[str, Topic] = {}
-        self.lines = self.unknown = 0
-        self.first: float | None = None
-        self.last: float | None = None
-        self.versions: list[str] = []
-        self.restarts: list[tuple[float | None, str, bool]] = []    # t, version, announced
         self.accepts = self.forgotten = self.strangers_forgotten = 0
         self.connected_at: dict[float, list[str]] = {}
         self._at = sorted(at or ())
-        self._up: bool | None = None        # None: not known, the log began in the middle
         self._by_address: dict[str, str] = {}
         self._sequence, self._watched, self._sequence_watched = sequence, watched, sequence_watched
         self._tell = tell
@@ -202,21 +106,21 @@ class Analyser:
 
     def feed(self, event: parse.Event) -> None:
         """Takes the next event of the log."""
-        self.lines += 1
+        self.account.lines += 1
         kind = type(event)
         t = event.t
-        if t is not None and t != self.last:
+        if t is not None and t != self.account.last:
             if self._at and t > self._at[0]:
                 self._look(t)
-            if self.first is None or self.last is None:
-                self.first = self.last = t
-            elif t > self.last:     # lines can be a little out of order
-                self.last = t
+            if self.account.first is None or self.account.last is None:
+                self.account.first = self.account.last = t
+            elif t > self.account.last:     # lines can be a little out of order
+                self.account.last = t
         does = self._does.get(kind)
         if does:
             does(event)
         elif kind is parse.Unknown:
-            self.unknown += 1
+            self.account.unknown += 1
 
     def finish(self) -> None:
         """At the end of the log: what is still open is judged. The sessions stay open."""
@@ -224,14 +128,14 @@ class Analyser:
             self._look(float("inf"))
         for client in self.clients.values():
             for flow in list(client.flows.values()):
-                away = client.now is None
-                if away or (self.last or 0) - (flow.t or 0) > WAITING_S:
+                away = client.session is None
+                if away or (self.account.last or 0) - (flow.t or 0) > WAITING_S:
                     self._find(client, "waiting-flow", flow.t, _flow(flow, away=away))
 
     def _look(self, t: float) -> None:
         while self._at and t > self._at[0]:
             self.connected_at[self._at.pop(0)] = sorted(
-                c.id for c in self.clients.values() if c.now)
+                c.id for c in self.clients.values() if c.session)
 
     # -- connections
 
@@ -248,7 +152,7 @@ class Analyser:
 
     def _forget(self) -> None:
         for name in [c.id for c in self.clients.values()
-                     if not (c.now or c.findings or c.flows) and c.connects <= 1]:
+                     if not (c.session or c.findings or c.flows) and c.connects <= 1]:
             del self.clients[name]
             self.forgotten += 1
         self._forget_at = max(CLIENTS, 2 * len(self.clients))
@@ -256,32 +160,32 @@ class Analyser:
     def _present(self, name: str) -> Client:
         """The client that a line shows to be connected, whatever was logged of it before."""
         client = self.clients.get(name)
-        if client is None or (client.now is None and not client.sessions):
+        if client is None or (client.session is None and not client.sessions):
             client = self._client(name)
-            client.now = Session(None)
-            client.sessions.append(client.now)
+            client.session = Session(None)
+            client.sessions.append(client.session)
         return client
 
     def _heard(self, name: str, event: parse.Event) -> Client:
         """A packet came from the client: a sign of life."""
         client = self._present(name)
-        t, session = event.t, client.now
+        t, session = event.t, client.session
         if session is None:         # its CONNECT is missing from the log, a file lost perhaps
-            session = client.now = Session(None)
+            session = client.session = Session(None)
             client.sessions.append(session)
             self._thin(client)
-            client.heard = None
+            client.last_heard = None
         if t is not None:
-            if client.heard is not None:
-                gap_s = t - client.heard
-                if gap_s > client.gap_s:
-                    client.gap_s = gap_s
+            if client.last_heard is not None:
+                gap_s = t - client.last_heard
+                if gap_s > client.longest_silence_s:
+                    client.longest_silence_s = gap_s
                 # Whole seconds: a gap of n can be one of nearly n + 1 or n - 1.
                 if session.keepalive_s and gap_s > session.keepalive_s + 1:
                     self._find(client, "late-heartbeat", t, {
                         "gap_s": gap_s, "keepalive_s": session.keepalive_s})
-            client.heard = t
-        client.seen = t
+            client.last_heard = t
+        client.last_seen = t
         if client.packets is not None:
             client.packets.append(event)
         return client
@@ -291,21 +195,21 @@ class Analyser:
 
     def _connected(self, event: parse.Connected) -> None:
         client, t = self._client(event.client), event.t
-        if client.now is not None:          # no line said how the old one ended
+        if client.session is not None:          # no line said how the old one ended
             self._end(client, t, "replaced")
         session = Session(t, event.address)
         session.user, session.protocol, session.clean = event.user, event.protocol, event.clean
         session.keepalive_s = event.keepalive_s
-        client.now, client.heard, client.seen, client.goodbye = session, t, t, False
+        client.session, client.last_heard, client.last_seen, client.trail.said_goodbye = session, t, t, False
         client.connects += 1
         client.sessions.append(session)
-        if _host(event.address) != event.address:       # an IP alone may be that of many
+        if host(event.address) != event.address:       # an IP alone may be that of many
             self._by_address[event.address] = event.client
         if client.packets is not None:
             client.packets.append(event)
         if event.clean and client.flows:
             self._lose(client, t)
-        if client.taken is not None:
+        if client.trail.taken_over is not None:
             self._taken(client, session)
         if event.keepalive_s == 0 and not event.bridge:
             self._find(client, "no-keepalive", t, {})
@@ -314,14 +218,12 @@ class Analyser:
             self._tell("session", client, session)
 
     def _taken(self, client: Client, session: Session) -> None:
-        old, client.taken = client.taken, None
-        a, b = _host(old.address), _host(session.address)
+        old, client.trail.taken_over = client.trail.taken_over, None
+        a, b = host(old.address), host(session.address)
         t = session.start
         self._find(client, "taken-over", t, {"old": old.address, "new": session.address})
-        if client.takeovers is None:
-            client.takeovers = deque(maxlen=4)
-        client.takeovers.append((t, a, b))
-        last = list(client.takeovers)
+        client.trail.takeovers.append((t, a, b))
+        last = list(client.trail.takeovers)
         back = len(last) >= 2 and last[-2][1] == b != a
         # One address: many in a row, each soon after the other.
         row = len(last) == 4 and len({x for _, *ab in last for x in ab}) == 1
@@ -335,56 +237,56 @@ class Analyser:
             known = self.clients.get(event.client)
             if known or not _ADDRESS.fullmatch(event.client):
                 client = self._client(event.client)
-                client.refused = True
+                client.trail.refused = True
             else:
                 client = self._stranger(event.client)
-            client.asked += 1
-            client.seen = event.t
+            client.refused += 1
+            client.last_seen = event.t
             self._find(client, "refused-login", event.t, {
                 "connack": event.code, "words": self._complaint(client, event.t)
                 or _REFUSALS.get(event.code, "refused")})
             return
         client = self._present(event.client)
-        if client.now is None:
+        if client.session is None:
             return
-        client.now.present = event.session_present
+        client.session.present = event.session_present
         if event.session_present is False and client.flows:
             self._lose(client, event.t)
         if event.session_present is False:
-            client.filters.clear()
+            client.subscriptions.clear()
         if client.packets is not None:
             client.packets.append(event)
 
-    def _stranger(self, address: str) -> Client:
+    def _stranger(self, address: str) -> Stranger:
         client = self.strangers.get(address)
         if client is None:
             if len(self.strangers) >= STRANGERS:
                 del self.strangers[next(iter(self.strangers))]
                 self.strangers_forgotten += 1
-            client = self.strangers[address] = Client(address, stranger=True)
+            client = self.strangers[address] = Stranger(address)
         return client
 
     def _ended(self, event: parse.Ended) -> None:
         client = self.clients.get(event.client)
         if client is None:
             stranger = (_ADDRESS.fullmatch(event.client)
-                        or (event.address and _host(event.address) == event.client))
+                        or (event.address and host(event.address) == event.client))
             # 2.1 writes "session taken over" also when nothing was: who is not known to have
             # been there is not known to have been taken over.
             if not stranger and event.how != "takeover":
                 client = self._present(event.client)
                 self._end(client, event.t, event.how, event.detail)
             return
-        if client.refused:
-            client.refused = False
-            if event.how == "not-authorised" or not client.now:
+        if client.trail.refused:
+            client.trail.refused = False
+            if event.how == "not-authorised" or not client.session:
                 return
-        session = client.now
+        session = client.session
         if session is None:
             last = client.sessions[-1] if client.sessions else None
             # The broker took offence at the DISCONNECT itself.
-            if client.goodbye and last and event.how in ("protocol-error", "malformed", "error"):
-                client.goodbye = False
+            if client.trail.said_goodbye and last and event.how in ("protocol-error", "malformed", "error"):
+                client.trail.said_goodbye = False
                 self._count(client, "clean", -1)
                 self._count(client, event.how, 1)
                 last.how = event.how
@@ -394,23 +296,23 @@ class Analyser:
             return
         self._end(client, event.t, event.how, event.detail)
         if event.how == "takeover":
-            client.taken = session
+            client.trail.taken_over = session
 
     def _end(self, client: Client, t: float | None, how: str, detail: str = "") -> None:
-        session, client.now = client.now, None
+        session, client.session = client.session, None
         assert session is not None
         session.end, session.how = t, how
-        client.seen = t
-        client.taken = None
+        client.last_seen = t
+        client.trail.taken_over = None
         self._count(client, how, 1)
-        start = self.first if session.start is None else session.start
+        start = self.account.first if session.start is None else session.start
         if t is not None and start is not None:
             client.connected_s += max(0, t - start)
         if session.address:
             self._by_address.pop(session.address, None)
         self._ill(client, session, t, how, detail)
         if session.clean and session.protocol != 5:
-            client.filters.clear()
+            client.subscriptions.clear()
             if client.flows and how != "broker-stopped":
                 self._lose(client, t)
         if client.packets is not None and how != "clean":
@@ -426,8 +328,8 @@ class Analyser:
         example: dict[str, object] = {"address": session.address}
         if t is not None and session.start is not None:
             example["after_s"] = t - session.start
-        if t is not None and client.heard is not None:
-            example["silent_s"] = t - client.heard
+        if t is not None and client.last_heard is not None:
+            example["silent_s"] = t - client.last_heard
         if session.keepalive_s:
             example["keepalive_s"] = session.keepalive_s
         words = detail or self._complaint(client, t)
@@ -435,14 +337,12 @@ class Analyser:
             example["words"] = words
         self._find(client, code, t, example)
         if how in _FLAPS:
-            if client.abnormal is None:
-                client.abnormal = deque(maxlen=FLAP_ENDS)
-            client.abnormal.append(t)
-            first = client.abnormal[0]
-            if len(client.abnormal) == FLAP_ENDS and t is not None and first is not None \
+            client.trail.broken.append(t)
+            first = client.trail.broken[0]
+            if len(client.trail.broken) == FLAP_ENDS and t is not None and first is not None \
                     and t - first <= FLAP_WINDOW_S:
                 self._find(client, "flapping", t, {"ends": FLAP_ENDS, "within_s": t - first})
-                client.abnormal.clear()
+                client.trail.broken.clear()
 
     @staticmethod
     def _complaint(client: Client, t: float | None) -> str:
@@ -481,7 +381,7 @@ class Analyser:
         self._find(client, "session-expired", event.t, {})
         if client.flows:
             self._lose(client, event.t)
-        client.filters.clear()
+        client.subscriptions.clear()
 
     # -- packets
 
@@ -493,20 +393,20 @@ class Analyser:
         size_b = size_b or 0
         if sent:
             client = self._present(name)
-            client.seen = t
+            client.last_seen = t
             if client.packets is not None:
                 client.packets.append(event)
             client.sent += 1
             client.sent_b += size_b
             topic.sent += 1
             topic.sent_b += size_b
-            if client.now:
-                client.now.sent += 1
+            if client.session:
+                client.session.sent += 1
         else:
             client = self._heard(name, event)
             client.received += 1
             client.received_b += size_b
-            client.now.received += 1
+            client.session.received += 1
             topic.received += 1
             topic.received_b += size_b
             topic.last = t
@@ -526,13 +426,13 @@ class Analyser:
         elif flow is not None:
             code = "unfinished-flow" if event.sent else "pid-reused"
             self._find(client, code, event.t, _flow(flow))
-        client.flows[key] = Flow(event)
+        client.flows[key] = Flow.begun(event)
 
     def _ack(self, event: parse.Ack) -> None:
         t, sent, name, client_name, pid, code = event
         if sent:
             client = self._present(client_name)
-            client.seen = t
+            client.last_seen = t
             if client.packets is not None:
                 client.packets.append(event)
         else:
@@ -557,7 +457,7 @@ class Analyser:
             delays = client.delays.get(flow.sent)
             if delays is None:
                 delays = client.delays[flow.sent] = Delays()
-            delays.add(s, flow)
+            delays.add(s, flow.topic, flow.t)
             if s >= SLOW_ACK_S:
                 self._find(client, "slow-ack", t, {**_flow(flow), "delay_s": s})
 
@@ -591,11 +491,11 @@ class Analyser:
             return
         if event.name == "DISCONNECT":
             client = self.clients.get(event.client)
-            if client is None or client.now is not None:
+            if client is None or client.session is not None:
                 client = self._heard(event.client, event)
                 # 1.3 writes nothing more; later versions add a line, which then ends nothing.
                 self._end(client, event.t, "clean")
-                client.goodbye = True
+                client.trail.said_goodbye = True
             return
         client = self._heard(event.client, event)
         if event.name == "PINGREQ":
@@ -607,20 +507,20 @@ class Analyser:
                 "packet": "SUBSCRIBE", "topic": event.filter})
 
     def _granted(self, event: parse.Granted) -> None:
-        self._present(event.client).filters[event.filter] = event.qos
+        self._present(event.client).subscriptions[event.filter] = event.qos
 
     def _removed(self, event: parse.Removed) -> None:
-        self._present(event.client).filters.pop(event.filter, None)
+        self._present(event.client).subscriptions.pop(event.filter, None)
 
     def _will(self, event: parse.Will) -> None:
         client = self.clients.get(event.client or "")
-        if client and client.now:
-            client.now.will = ""
+        if client and client.session:
+            client.session.will = ""
 
     def _will_topic(self, event: parse.WillTopic) -> None:
         client = self.clients.get(event.client or "")
-        if client and client.now:
-            client.now.will = event.topic
+        if client and client.session:
+            client.session.will = event.topic
 
     def _refused(self, event: parse.Refused) -> None:
         client = self._present(event.client) if event.sent else self._heard(event.client, event)
@@ -638,30 +538,31 @@ class Analyser:
         name = self._by_address.get(event.who, event.who)
         client = self.clients.get(name)
         if client is None:
-            client = self._stranger(_host(event.who))
-        client.seen = event.t
+            client = self._stranger(host(event.who))
+        client.last_seen = event.t
         self._find(client, "misbehaved", event.t, {"words": event.text})
 
     # -- the broker
 
     def _broker(self, event: parse.Broker) -> None:
-        if event.version not in self.versions:
-            self.versions.append(event.version)
+        if event.version not in self.broker.versions:
+            self.broker.versions.append(event.version)
         if event.state == "starting":
             # Without "terminating" before it, the broker was killed or crashed.
-            if self._up is not None or self.clients or self.accepts:
-                self.restarts.append((event.t, event.version, self._up is False))
+            if self.broker.up is not None or self.clients or self.accepts:
+                self.broker.restarts.append(
+                    Restart(event.t, event.version, self.broker.up is False))
             self._stop(event.t)
-            self._up = True
+            self.broker.up = True
         elif event.state == "terminating":
             self._stop(event.t)
-            self._up = False
+            self.broker.up = False
         else:
-            self._up = True
+            self.broker.up = True
 
     def _stop(self, t: float | None) -> None:
         for client in self.clients.values():
-            if client.now:
+            if client.session:
                 self._end(client, t, "broker-stopped")
 
     def _find(self, client: Client, code: str, t: float | None,
@@ -678,19 +579,14 @@ class Analyser:
         return any(c.received or c.sent or c.pings for c in self.clients.values())
 
     def worst_first(self) -> list[Client]:
-        """All clients and those strangers with findings, the worst first."""
-        everybody = [*self.clients.values(), *(s for s in self.strangers.values() if s.findings)]
-        return sorted(everybody, key=lambda c: (-c.weight, c.stranger, c.id))
+        """All clients, the worst first."""
+        return sorted(self.clients.values(), key=lambda c: (-c.weight, c.id))
+
+    def worst_strangers(self) -> list[Stranger]:
+        """All strangers, the worst first."""
+        return sorted(self.strangers.values(), key=lambda s: (-s.weight, -s.connections, s.id))
 
 
 def _flow(flow: Flow, **more: object) -> dict[str, object]:
     return {"pid": flow.pid, "qos": flow.qos, "topic": flow.topic, "sent": flow.sent,
             "last": flow.step, "copies": flow.copies, "since": flow.t, **more}
-
-
-def _host(address: str | None) -> str:
-    """IP of IP:PORT, and of IP. The port of an IPv6 client is told by its five figures."""
-    host, _, port = (address or "").rpartition(":")
-    if ":" in host and len(port) != 5:
-        return address or ""
-    return host or address or ""

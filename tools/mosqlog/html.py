@@ -9,8 +9,9 @@ from html import escape
 from pathlib import Path
 
 from . import parse, words
-from .analyse import Analyser, Client, Session
+from .analyse import Analyser
 from .findings import KINDS, Finding
+from .model import Client, Session
 
 ROWS = 2000         # clients in the time line and in the table, the worst first
 BARS = 30_000       # sessions in the time line
@@ -87,13 +88,12 @@ def _page(a: Analyser, files: list[str], first: list[str]) -> Iterator[str]:
            f'<meta name="viewport" content="width=device-width">'
            f"<title>Mosquitto log: {_t(files[0])}</title><style>{_STYLE}</style></head><body>\n"
            f"<h1>What happened to each device</h1>\n<p>{_t(', '.join(files))}<br>"
-           f"{a.lines:,} lines, {words.moment(a.first)} to {words.moment(a.last)}; "
-           f"Mosquitto {_t(', '.join(a.versions) or 'of unknown version')}; "
+           f"{a.account.lines:,} lines, {words.moment(a.account.first)} to {words.moment(a.account.last)}; "
+           f"Mosquitto {_t(', '.join(a.broker.versions) or 'of unknown version')}; "
            f"{len(a.clients):,} clients, {ill:,} with findings"
-           f"{f'; {a.unknown:,} lines not understood' if a.unknown else ''}</p>\n")
-    for t, version, announced in a.restarts:
-        said = "restarted" if announced else "restarted without having stopped: killed or crashed"
-        yield f'<p class="warn">{words.moment(t)} broker {_t(version)} {said}</p>\n'
+           f"{f'; {a.account.unknown:,} lines not understood' if a.account.unknown else ''}</p>\n")
+    for restart in a.broker.restarts:
+        yield f'<p class="warn">{_t(words.restart(restart))}</p>\n'
     yield ('<p><input id="find" type="search" placeholder="show clients whose id contains" '
            'aria-label="show clients whose id contains"></p>\n')
     yield from _timeline(a, clients)
@@ -114,7 +114,7 @@ def _page(a: Analyser, files: list[str], first: list[str]) -> Iterator[str]:
 
 def _timeline(a: Analyser, clients: list[Client]) -> Iterator[str]:
     yield "<h2>Time line</h2>\n"
-    if a.first is None or a.last is None:
+    if a.account.first is None or a.account.last is None:
         yield "<p>The log has no times.</p>\n"
         return
     rows, bars = [], 0
@@ -123,12 +123,12 @@ def _timeline(a: Analyser, clients: list[Client]) -> Iterator[str]:
         if client.sessions and len(rows) < ROWS and (bars <= BARS or not rows):
             rows.append((number, client))
     left, width, step = 210, 1150, 18
-    length_s = max(a.last - a.first, 1)
+    length_s = max(a.account.last - a.account.first, 1)
     height = len(rows) * step + 34
 
     def x(t: float | None, otherwise: float) -> float:
         t = otherwise if t is None else t
-        return left + (width - left - 10) * min(max((t - a.first) / length_s, 0), 1)
+        return left + (width - left - 10) * min(max((t - a.account.first) / length_s, 0), 1)
 
     yield ('<p class="key">' + "".join(
         f'<span><i style="background:{colour}"></i>{words.HOWS[how]}</span> '
@@ -139,18 +139,18 @@ def _timeline(a: Analyser, clients: list[Client]) -> Iterator[str]:
            f'font-size="12" role="img" aria-label="sessions of all clients">\n')
     ticks = max(1, min(5, int(length_s)))
     for tick in range(ticks + 1):
-        t = a.first + length_s * tick / ticks
-        at = x(t, a.first)
+        t = a.account.first + length_s * tick / ticks
+        at = x(t, a.account.first)
         anchor = "start" if tick == 0 else "end" if tick == ticks else "middle"
         label = words.moment(int(t), day=length_s > 86400 or tick == 0)
         yield (f'<line x1="{at:.1f}" x2="{at:.1f}" y1="20" y2="{height}" '
                f'stroke="var(--line)"/><text x="{at:.1f}" y="13" '
                f'text-anchor="{anchor}">{label}</text>\n')
-    for t, version, announced in a.restarts:
-        at = x(t, a.first)
+    for restart in a.broker.restarts:
+        at = x(restart.t, a.account.first)
         yield (f'<line x1="{at:.1f}" x2="{at:.1f}" y1="18" y2="{height}" '
-               f'stroke="{"#8a8f98" if announced else _WRONG}" stroke-dasharray="4 3">'
-               f"<title>{words.moment(t)} broker {_t(version)} started</title></line>\n")
+               f'stroke="{"#8a8f98" if restart.announced else _WRONG}" stroke-dasharray="4 3">'
+               f"<title>{_t(words.restart(restart))}</title></line>\n")
     for i, (number, client) in enumerate(rows):
         y = 26 + i * step
         name = words.shown(client.id)
@@ -159,11 +159,11 @@ def _timeline(a: Analyser, clients: list[Client]) -> Iterator[str]:
                f'<text x="{left - 8}" y="{y + 11}" text-anchor="end">{escape(name)}</text>'
                f"</a>")
         for s in client.sessions:
-            x1, x2 = x(s.start, a.first), x(s.end, a.last)
+            x1, x2 = x(s.start, a.account.first), x(s.end, a.account.last)
             faint = ' fill-opacity=".6"' if s.merged > 1 else ""
             tip = (f"{words.shown(client.id)}: {words.moment(s.start)} to "
                    f"{words.moment(s.end) if s.how != 'open' else 'the end of the log'} "
-                   f"({words.span(words.duration_s(s, a.last))}), {words.HOWS[s.how]}"
+                   f"({words.span(words.duration_s(s, a.account.last))}), {words.HOWS[s.how]}"
                    + (f", {s.merged} sessions" if s.merged > 1 else "")
                    + (f", from {words.shown(s.address)}" if s.address else ""))
             yield (f'<rect x="{x1:.1f}" y="{y}" width="{max(x2 - x1, 2):.1f}" '
@@ -182,14 +182,14 @@ def _fleet(a: Analyser, clients: list[Client]) -> Iterator[str]:
            '<th>client</th><th class="n">trouble</th><th class="n">connects</th>'
            '<th class="n">in</th><th class="n">out</th><th>ends</th><th>findings</th></tr>\n')
     for i, c in enumerate(clients[:ROWS]):
-        name = _t(c.id) + (" (address)" if c.stranger else "")
+        name = _t(c.id)
         link = f'<a href="#c{i}">{name}</a>' if i < DETAILS else name
         found = ", ".join(f"{f.count} × {f.code}" for f in c.worst())
         ill = "bad" if c.weight >= 10 else "warn" if c.weight else ""
         yield (f'<tr data-client="{_t(c.id)}"><td>{link}</td><td class="n {ill}">'
                f'{c.weight or ""}</td><td class="n">{c.connects:,}</td>'
                f'<td class="n">{c.received:,}</td><td class="n">{c.sent:,}</td>'
-               f"<td>{words.ends(c)}{' (connected)' if c.now else ''}</td>"
+               f"<td>{words.ends(c)}{' (connected)' if c.session else ''}</td>"
                f'<td class="{ill}">{found}</td></tr>\n')
     yield "</table></div>\n"
     if len(clients) > ROWS:
@@ -219,10 +219,10 @@ def _client(a: Analyser, c: Client, number: int) -> Iterator[str]:
            f'<summary>{_t(c.id)} <span class="dim">{codes}</span></summary>\n'
            f"<p>{c.connects:,} connects; {c.received:,} messages in ({words.size(c.received_b)}), "
            f"{c.sent:,} out ({words.size(c.sent_b)}); {c.pings:,} heartbeats; longest silence "
-           f"{words.span(c.gap_s)}")
-    if c.filters:
+           f"{words.span(c.longest_silence_s)}")
+    if c.subscriptions:
         yield "<br>subscribed: " + ", ".join(
-            f"{_t(f)} (QoS {q})" for f, q in list(c.filters.items())[:50])
+            f"{_t(f)} (QoS {q})" for f, q in list(c.subscriptions.items())[:50])
     for sent, d in sorted(c.delays.items()):
         yield (f"<br>PUBLISH to last ack, {'to' if sent else 'from'} the client: {d.n:,} messages, "
                f"mean {words.span(d.total_s / d.n)}, 95 % within {words.span(d.at_most_s(.95))}, "
@@ -265,7 +265,7 @@ def _session(a: Analyser, s: Session) -> str:
         "resumed" if s.present else "new" if s.present is False else "kept"
     keepalive = "" if s.keepalive_s is None else f"{s.keepalive_s} s"
     ill = "" if s.how in ("clean", "open", "broker-stopped") else "bad"
-    return (f"<tr><td>{start}</td><td>{words.span(words.duration_s(s, a.last))}{merged}</td>"
+    return (f"<tr><td>{start}</td><td>{words.span(words.duration_s(s, a.account.last))}{merged}</td>"
             f'<td class="{ill}">{words.HOWS[s.how]}</td><td>{_t(s.address or "")}</td>'
             f'<td>{_t(s.user or "")}</td><td>{kept}</td><td class="n">{keepalive}</td>'
             f'<td class="n">{s.received:,}</td><td class="n">{s.sent:,}</td></tr>\n')

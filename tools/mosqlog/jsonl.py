@@ -6,8 +6,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from .analyse import Analyser, Client, Session
-from .findings import KINDS
+from .analyse import Analyser
+from .findings import KINDS, Finding
+from .model import Client, Session, Subject
 
 
 def line(thing: dict[str, object]) -> str:
@@ -31,20 +32,17 @@ def objects(analyser: Analyser, files: list[str]) -> Iterator[dict[str, object]]
     """Everything the analyser knows: the log, restarts, then client after client (the worst
     first) with its findings, sessions and delays, then topics and moments asked for."""
     a = analyser
-    yield {"type": "log", "format": 1, "files": files, "lines": a.lines, "unknown": a.unknown,
-           "first": a.first, "last": a.last, "mosquitto": a.versions, "clients": len(a.clients),
+    yield {"type": "log", "format": 2, "files": files, "lines": a.account.lines, "unknown": a.account.unknown,
+           "first": a.account.first, "last": a.account.last, "mosquitto": a.broker.versions, "clients": len(a.clients),
            "accepts": a.accepts, "forgotten_clients": a.forgotten,
            "forgotten_strangers": a.strangers_forgotten, "topics": len(a.topics)}
-    for t, version, announced in a.restarts:
-        yield {"type": "restart", "t": t, "version": version, "announced": announced}
+    for restart in a.broker.restarts:
+        yield {"type": "restart", "t": restart.t, "version": restart.version,
+               "announced": restart.announced}
     for client in a.worst_first():
         yield _client(client)
         for finding in client.worst():
-            kind = KINDS[finding.code]
-            yield {"type": "finding", "client": client.id, "code": finding.code,
-                   "count": finding.count, "first": finding.first, "last": finding.last,
-                   "weight": finding.weight, "title": kind.title, "means": kind.means,
-                   "do": kind.do, "examples": finding.examples}
+            yield _finding("client", client, finding)
         for session in client.sessions:
             yield session_object(client, session)
         for sent, delays in sorted(client.delays.items()):
@@ -53,6 +51,14 @@ def objects(analyser: Analyser, files: list[str]) -> Iterator[dict[str, object]]
                    "mean_s": delays.total_s / delays.n, "p50_s": delays.at_most_s(.5),
                    "p95_s": delays.at_most_s(.95), "worst_s": delays.worst_s,
                    "worst_topic": delays.worst_topic, "worst_t": delays.worst_t}
+    for stranger in a.worst_strangers():
+        yield {"type": "stranger", "address": stranger.id, "connections": stranger.connections,
+               "refused": stranger.refused, "ports": stranger.ports, "ends": stranger.ends,
+               "ids": stranger.ids, "tls": stranger.tls, "every_s": stranger.every_s,
+               "first": stranger.first, "last": stranger.last, "sessions": stranger.sessions,
+               "weight": stranger.weight}
+        for finding in stranger.worst():
+            yield _finding("stranger", stranger, finding)
     for name, topic in sorted(a.topics.items(), key=lambda x: (-x[1].received_b, x[0])):
         yield {"type": "topic", "topic": name, "received": topic.received,
                "received_b": topic.received_b, "sent": topic.sent, "sent_b": topic.sent_b,
@@ -61,14 +67,21 @@ def objects(analyser: Analyser, files: list[str]) -> Iterator[dict[str, object]]
         yield {"type": "connected_at", "t": t, "clients": clients}
 
 
+def _finding(of: str, subject: Subject, finding: Finding) -> dict[str, object]:
+    kind = KINDS[finding.code]
+    return {"type": "finding", "of": of, "id": subject.id, "code": finding.code, "count": finding.count,
+            "first": finding.first, "last": finding.last, "weight": finding.weight,
+            "title": kind.title, "means": kind.means, "do": kind.do, "examples": finding.examples}
+
+
 def _client(client: Client) -> dict[str, object]:
-    return {"type": "client", "client": client.id, "stranger": client.stranger,
-            "connects": client.connects, "refused": client.asked,
-            "connected": client.now is not None, "connected_s": client.connected_s,
-            "ends": dict(client.ends), "weight": client.weight, "last_seen": client.seen,
+    return {"type": "client", "client": client.id,
+            "connects": client.connects, "refused": client.refused,
+            "connected": client.session is not None, "connected_s": client.connected_s,
+            "ends": dict(client.ends), "weight": client.weight, "last_seen": client.last_seen,
             "received": client.received, "received_b": client.received_b, "sent": client.sent,
-            "sent_b": client.sent_b, "pings": client.pings, "longest_silence_s": client.gap_s,
-            "in_flight": len(client.flows), "subscriptions": client.filters}
+            "sent_b": client.sent_b, "pings": client.pings, "longest_silence_s": client.longest_silence_s,
+            "in_flight": len(client.flows), "subscriptions": client.subscriptions}
 
 
 def session_object(client: Client, session: Session) -> dict[str, object]:

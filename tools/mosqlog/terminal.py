@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from . import words
-from .analyse import Analyser, Client
+from .analyse import Analyser
 from .findings import KINDS
+from .model import Client, Subject
 
 WIDE = 110      # columns from which there is room for how the sessions ended
 _TROUBLE = ((40, "bold red"), (10, "red"), (1, "yellow"), (0, "green"))
@@ -24,7 +27,8 @@ def summary(analyser: Analyser, files: list[str], console: Console, top: int) ->
     a = analyser
     _head(a, files, console)
     worst = a.worst_first()
-    if not worst:
+    strangers = [s for s in a.worst_strangers() if s.findings]
+    if not worst and not strangers:
         return
     _fleet(a, worst[:top], console)
     if len(worst) > top:
@@ -32,7 +36,7 @@ def summary(analyser: Analyser, files: list[str], console: Console, top: int) ->
         ill = sum(bool(c.findings) for c in rest)
         console.print(Text(f"... and {len(rest)} more clients, {ill} of them with findings "
                            f"(--top {len(worst)} shows all, --json has all)", "dim"))
-    _found(worst, console)
+    _found([*worst, *strangers], console)
     _topics(a, console, top)
     for t, clients in a.connected_at.items():
         console.print()
@@ -41,27 +45,26 @@ def summary(analyser: Analyser, files: list[str], console: Console, top: int) ->
 
 
 def _head(a: Analyser, files: list[str], console: Console) -> None:
-    span = f"{words.moment(a.first)} to {words.moment(a.last)} ({words.span(a.last - a.first)})" \
-        if a.first is not None and a.last is not None else "no times in this log"
+    first, last = a.account.first, a.account.last
+    span = f"{words.moment(first)} to {words.moment(last)} ({words.span(last - first)})" \
+        if first is not None and last is not None else "no times in this log"
     console.print(Text(", ".join(words.shown(f) for f in files), "bold"))
-    console.print(Text(f"{a.lines:,} lines, {span}"))
-    connected = sum(c.now is not None for c in a.clients.values())
+    console.print(Text(f"{a.account.lines:,} lines, {span}"))
+    connected = sum(c.session is not None for c in a.clients.values())
     more = f", {a.forgotten:,} more that came once and left" if a.forgotten else ""
-    version = f"Mosquitto {', '.join(a.versions)}; " if a.versions else ""
+    version = f"Mosquitto {', '.join(a.broker.versions)}; " if a.broker.versions else ""
     console.print(Text(f"{version}{len(a.clients):,} clients{more}, {connected:,} connected at "
                        f"the end; {len(a.topics):,} topics"))
     if a.accepts:
-        refused = sum(c.asked for c in [*a.clients.values(), *a.strangers.values()])
+        refused = sum(c.refused for c in [*a.clients.values(), *a.strangers.values()])
         console.print(Text(f"{a.accepts:,} TCP connections, "
                            f"{sum(c.connects for c in a.clients.values()) + a.forgotten:,} accepted "
                            f"and {refused:,} refused CONNECTs"))
-    for t, v, announced in a.restarts:
-        said = "restarted" if announced else "restarted without having stopped: killed or crashed"
-        console.print(Text(f"{words.moment(t)} broker {v} {said}",
-                           "yellow" if announced else "red"))
-    if a.unknown:
-        console.print(Text(f"{a.unknown:,} lines not understood (--unknown shows them)", "yellow"))
-    if a.lines and a.lines - a.unknown < a.lines * 0.05:
+    for restart in a.broker.restarts:
+        console.print(Text(words.restart(restart), "yellow" if restart.announced else "red"))
+    if a.account.unknown:
+        console.print(Text(f"{a.account.unknown:,} lines not understood (--unknown shows them)", "yellow"))
+    if a.account.lines and a.account.lines - a.account.unknown < a.account.lines * 0.05:
         console.print(Text("Hardly a line is Mosquitto's: is this its log? --time-format tells how "
                            "its lines begin.", "red"))
     elif a.clients and not a.has_packets():
@@ -78,26 +81,26 @@ def _fleet(a: Analyser, clients: list[Client], console: Console) -> None:
         left = name in ("client", "ends", "findings")
         table.add_column(name, justify="left" if left else "right", overflow="fold",
                          no_wrap=name != "client")
-    length_s = (a.last or 0) - (a.first or 0)
+    length_s = (a.account.last or 0) - (a.account.first or 0)
     for c in clients:
         up_s = c.connected_s
-        if c.now is not None and a.last is not None:
-            start = a.first if c.now.start is None else c.now.start
-            up_s += max(0, a.last - (a.last if start is None else start))
+        if c.session is not None and a.account.last is not None:
+            start = a.account.first if c.session.start is None else c.session.start
+            up_s += max(0, a.account.last - (a.account.last if start is None else start))
         style = colour(c.weight)
-        up = f"{100 * up_s / length_s:.0f} %" if length_s and not c.stranger else ""
-        ends = words.ends(c).split(", ") + ["connected"] * (c.now is not None)
+        up = f"{100 * up_s / length_s:.0f} %" if length_s else ""
+        ends = words.ends(c).split(", ") + ["connected"] * (c.session is not None)
         found = [f"{f.count:,} x {f.code}" for f in c.worst()]
         table.add_row(
-            Text(words.shown(c.id) + (" (address)" if c.stranger else ""), style),
+            Text(words.shown(c.id), style),
             Text(f"{c.weight or ''}", style), f"{c.connects:,}", up, f"{c.received:,}",
             f"{c.sent:,}", *([Text("\n".join(filter(None, ends)))] if wide else []),
             Text("\n".join(found), style))
     console.print(table)
 
 
-def _found(clients: list[Client], console: Console) -> None:
-    by_code: dict[str, list[Client]] = {}
+def _found(clients: Sequence[Subject], console: Console) -> None:
+    by_code: dict[str, list[Subject]] = {}
     for client in clients:
         for code in client.findings:
             by_code.setdefault(code, []).append(client)
@@ -144,10 +147,10 @@ def client(analyser: Analyser, client: Client, console: Console) -> None:
     console.print(Text(f"{client.connects} connects, {words.ends(client) or 'no ends'}; "
                        f"{client.received} messages in ({words.size(client.received_b)}), "
                        f"{client.sent} out ({words.size(client.sent_b)}), {client.pings} "
-                       f"heartbeats, longest silence {words.span(client.gap_s)}"))
-    if client.filters:
+                       f"heartbeats, longest silence {words.span(client.longest_silence_s)}"))
+    if client.subscriptions:
         console.print(Text("Subscribed: " + ", ".join(
-            f"{words.shown(f)} (QoS {q})" for f, q in client.filters.items())))
+            f"{words.shown(f)} (QoS {q})" for f, q in client.subscriptions.items())))
     for sent, d in sorted(client.delays.items()):
         console.print(Text(
             f"PUBLISH to last ack, {'to' if sent else 'from'} the client: {d.n} messages, mean "
@@ -174,7 +177,7 @@ def client(analyser: Analyser, client: Client, console: Console) -> None:
         merged = f" ({s.merged} sessions)" if s.merged > 1 else ""
         table.add_row(
             "before the log" if s.start is None else words.moment(s.start),
-            words.span(words.duration_s(s, a.last)) + merged,
+            words.span(words.duration_s(s, a.account.last)) + merged,
             Text(words.HOWS[s.how], "green" if s.how in ("clean", "open") else "red"),
             Text(words.shown(s.address or "")), Text(words.shown(s.user or "")),
             "" if s.keepalive_s is None else f"{s.keepalive_s} s", kept, str(s.received),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from . import parse
-from .analyse import Client, Session
+from .model import Client, Restart, Session
 
 HOWS = {
     "clean": "DISCONNECT", "closed": "closed without DISCONNECT", "timeout": "keep-alive missed",
@@ -77,6 +77,13 @@ def duration_s(session: Session, last: float | None) -> float | None:
     if session.start is None or end is None:
         return None
     return max(0, end - session.start)
+
+
+def restart(restart: Restart) -> str:
+    """When and how the broker came back."""
+    said = "restarted" if restart.announced else \
+        "restarted without having stopped: killed or crashed"
+    return f"{moment(restart.t)} broker {restart.version} {said}"
 
 
 def ends(client: Client) -> str:
