@@ -28,13 +28,21 @@ from bench_peer import Peer
 
 OPS = Path(__file__).resolve().parent / "bench_ops.py"
 DOCS = size.ROOT / "docs" / "bench.md"
-OPERATIONS = ["publish0", "publish1", "publish2", "receive0", "ping", "idle"]
-ABSENT = {"floor": ["idle"], "prepared": ["publish1", "publish2", "receive0", "ping", "idle"], "peer": ["publish2"]}
+OPERATIONS = ["publish0", "publish1", "publish2", "receive0", "ping", "idle", "route"]
+ABSENT = {
+    "native": ["route"],
+    "umqtt.simple": ["route"],
+    "floor": ["idle", "route"],
+    "prepared": ["publish1", "publish2", "receive0", "ping", "idle", "route"],
+    "routes": ["publish0", "publish1", "publish2", "receive0", "ping", "idle"],
+    "peer": ["publish2", "route"],
+}
 ACK_DELAY_S = (
     0.002  # under valgrind: long enough for the client to be waiting in every round, so that each costs the same
 )
 FEW, MANY = 50, 250
-TIMED = {"publish0": 3000, "publish1": 2000, "publish2": 1000, "receive0": 1500, "ping": 2000, "idle": 3000}
+TIMED = {"publish0": 3000, "publish1": 2000, "publish2": 1000, "receive0": 1500}
+TIMED.update(ping=2000, idle=3000, route=3000)
 REPEATS = 3
 BOARD_ROUNDS = 50  # their QoS 0 messages fit a board's TCP window of 5.7 KB
 
@@ -209,6 +217,7 @@ def main() -> int:
             clients = [Client("native", "native", tmp), Client("umqtt.simple", "simple", tmp)]
             if "publisher" in names:
                 clients.insert(1, Client("prepared", "prepared", tmp))
+            clients.append(Client("routes", "routes", tmp))
             if opts.peers:
                 clients.append(Client("peer umqtt.simple", "simple", opts.peers))
             clients.append(Client("floor", "floor", tmp))

@@ -1,6 +1,7 @@
 """Runs on MicroPython, on a host or a board: CLIENT OPERATION ROUNDS HOST PORT. Prints ms and heap bytes of all rounds.
 
-CLIENT: native, prepared, simple (ours, or a peer's: what the path gives), floor (the same bytes through a bare socket).
+CLIENT: native, prepared, simple (ours, or a peer's: what the path gives), routes (100 filters, one message to route),
+floor (the same bytes through a bare socket).
 """
 
 import gc
@@ -53,6 +54,17 @@ def prepared(host, port):
     c.connect()
     publish = Publisher(c, TOPIC).publish
     return c.publish, {"publish0": lambda: publish(PAYLOAD)}
+
+
+def routes(host, port):
+    from umqtt.routes import Routes
+
+    called = Routes()
+    # exact ones, a + before and behind the name that tells them apart, # behind it
+    kinds = ("home/room/dev%d/set", "home/+/dev%d/set", "home/room/dev%d/#", "+/room/dev%d/+")
+    for i in range(100):
+        called.add(kinds[i % 4] % i, message)
+    return None, {"route": lambda: called(b"home/room/dev50/set", PAYLOAD, False)}
 
 
 def simple(host, port):

@@ -14,7 +14,7 @@ import bench  # noqa: E402
 import size  # noqa: E402
 
 BUDGETS = json.loads(size.BUDGETS.read_text())["operations"]
-KIND = {"native": "native", "prepared": "prepared", "umqtt.simple": "simple"}
+KIND = {"native": "native", "prepared": "prepared", "umqtt.simple": "simple", "routes": "routes"}
 
 
 @pytest.fixture(scope="module")

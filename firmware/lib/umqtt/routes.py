@@ -1,44 +1,87 @@
 """Calls a function per filter: `c.set_callback(routes)`.
 
 routes = Routes(); routes.add("cmd/+/led", f) with f(topic, msg, retained), topic and msg bytes.
+
+Filters are split when they are added: those without wildcards are found by their whole text, the others in a tree with
+a node per level, so that a message costs its own levels, not the number of filters.
 """
+
+from micropython import const
 
 from umqtt.wire import text
 
+# A node of the tree is a list. A route is the index of a function in the order of adding.
+_NAMED = const(0)  # level (bytes): the node below it; None when there is none
+_ANY = const(1)  # the node below +, None when there is none
+_REST = const(2)  # routes whose filter goes on with #
+_HERE = const(3)  # routes whose filter ends here
 
-def match(filter, topic):
-    """Whether `topic` (bytes) is matched by `filter` (bytes) with + and # [4.7]. Wildcards in front do not match $
-    topics."""
-    if topic[:1] == b"$" and filter[:1] in b"+#":
-        return False
-    t = topic.split(b"/")
-    i = 0
-    for level in filter.split(b"/"):
-        if level == b"#":
-            return True
-        if i == len(t) or level != b"+" and level != t[i]:
-            return False
-        i += 1
-    return i == len(t)
+
+def _node():
+    return [None, None, (), ()]
 
 
 class Routes:
-    """default: f(topic, msg, retained) for what no filter matches, None to ignore it."""
+    """default: f(topic, msg, retained) for topics that no filter matches, None to ignore them."""
 
     def __init__(self, default=None):
         self.default = default
-        self.subs = []  # (filter, f)
+        self._functions = []
+        self._exact = {}  # filter without wildcards: its routes
+        self._root = _node()
 
     def add(self, filter, f):
         """Call f for topics that `filter` (str or bytes) matches; every match is called, in the order of adding.
         Raises ValueError."""
-        self.subs.append((text(filter, 1)[2:], f))
+        node = self._exact
+        key = filter = text(filter, 1)[2:]
+        if b"+" in filter or b"#" in filter:
+            node = self._root
+            key = _HERE
+            for level in filter.split(b"/"):
+                if level == b"#":
+                    key = _REST
+                elif level == b"+":
+                    if not node[_ANY]:
+                        node[_ANY] = _node()
+                    node = node[_ANY]
+                else:
+                    if not node[_NAMED]:
+                        node[_NAMED] = {}
+                    node = node[_NAMED].setdefault(level, _node())
+            routes = node[key]
+        else:
+            routes = node.get(key, ())
+        self._functions.append(f)
+        node[key] = routes + (len(self._functions) - 1,)
 
     def __call__(self, topic, msg, retain):
-        rest = self.default
-        for filter, f in self.subs:
-            if match(filter, topic):
-                rest = None
-                f(topic, msg, retain)
-        if rest:
-            rest(topic, msg, retain)
+        routes = list(self._exact.get(topic, ()))
+        root = self._root
+        if topic[:1] == b"$":  # a wildcard in front does not match it [4.7.2]
+            root = [root[_NAMED], None, (), ()]
+        _find(root, topic.split(b"/"), 0, routes)
+        if routes:
+            if len(routes) > 1:
+                routes.sort()
+            while routes:
+                self._functions[routes.pop(0)](topic, msg, retain)
+        elif self.default:
+            self.default(topic, msg, retain)
+
+
+def _find(node, levels, depth, routes):
+    # append to `routes` those below `node`, to which the first `depth` of these levels led. Its frame stays off the
+    # heap: no more than 11 words
+    if node[_REST]:
+        routes.extend(node[_REST])  # a/# matches a, too [4.7.1.2]
+    if depth == len(levels):
+        routes.extend(node[_HERE])
+        return
+    if node[_ANY]:
+        _find(node[_ANY], levels, depth + 1, routes)
+    node = node[_NAMED]
+    if node:
+        node = node.get(levels[depth])
+        if node:
+            _find(node, levels, depth + 1, routes)
