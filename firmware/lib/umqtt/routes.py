@@ -33,27 +33,26 @@ class Routes:
     def add(self, filter, f):
         """Call f for topics that `filter` (str or bytes) matches; every match is called, in the order of adding.
         Raises ValueError."""
-        node = self._exact
-        key = filter = text(filter, 1)[2:]
-        if b"+" in filter or b"#" in filter:
-            node = self._root
-            key = _HERE
-            for level in filter.split(b"/"):
-                if level == b"#":
-                    key = _REST
-                elif level == b"+":
-                    if not node[_ANY]:
-                        node[_ANY] = _node()
-                    node = node[_ANY]
-                else:
-                    if not node[_NAMED]:
-                        node[_NAMED] = {}
-                    node = node[_NAMED].setdefault(level, _node())
-            routes = node[key]
-        else:
-            routes = node.get(key, ())
+        filter = text(filter, 1)[2:]
         self._functions.append(f)
-        node[key] = routes + (len(self._functions) - 1,)
+        routes = (len(self._functions) - 1,)
+        if b"+" not in filter and b"#" not in filter:
+            self._exact[filter] = self._exact.get(filter, ()) + routes
+            return
+        node = self._root
+        ends = _HERE
+        for level in filter.split(b"/"):
+            if level == b"#":
+                ends = _REST
+            elif level == b"+":
+                if not node[_ANY]:
+                    node[_ANY] = _node()
+                node = node[_ANY]
+            else:
+                if not node[_NAMED]:
+                    node[_NAMED] = {}
+                node = node[_NAMED].setdefault(level, _node())
+        node[ends] += routes
 
     def __call__(self, topic, msg, retain):
         routes = list(self._exact.get(topic, ()))
