@@ -1,21 +1,22 @@
 """Faults injected into a real Mosquitto: each is found in its log, and nothing else."""
 
 import contextlib
+import json
 import signal
-import subprocess
-import sys
 import tempfile
+import threading
 from pathlib import Path
 
+import paho.mqtt.client as mqtt
 import pytest
 
 from tools.mosqlog.analyse import Analyser
 from tools.mosqlog.parse import Parser, Unknown
 
 from . import scenes
+from .program import following
 
 pytestmark = pytest.mark.skipif(not scenes.mosquitto(), reason="no Mosquitto: `make setup` gets one")
-ROOT = scenes.ROOT
 
 
 @pytest.fixture
@@ -116,11 +117,10 @@ def test_a_broker_that_was_killed_and_one_that_was_stopped_are_told_apart(folder
     assert findings(a) == {}
 
 
-def test_a_log_is_followed_while_the_broker_writes_it(folder):
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_a_log_is_followed_while_the_broker_writes_it(folder, end):
     with broker(folder) as b:
-        program = subprocess.Popen(
-            [sys.executable, "-m", "tools.mosqlog", "--follow", str(b.log)], cwd=ROOT,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        program = following(b.log)
         try:
             scenes.killed(b)
             lines = []
@@ -128,11 +128,39 @@ def test_a_log_is_followed_while_the_broker_writes_it(folder):
                 lines.append(line)
                 if "closed without DISCONNECT" in line:
                     break
-            assert "killed: connected" in "".join(lines)
-            program.send_signal(signal.SIGINT)
+            assert "killed: connected, from 127.0.0.1" in "".join(lines)
+            program.send_signal(end)
             rest, errors = program.communicate(timeout=30)
         finally:
             program.kill()
             program.communicate()
     assert program.returncode == 0 and errors == ""
     assert "1 x closed-without-disconnect" in rest
+
+
+def test_a_trouble_is_published_to_a_topic_of_the_broker_that_is_watched(folder):
+    with broker(folder) as b:
+        heard, payloads = threading.Event(), []
+        listener = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="listener")
+        listener.username_pw_set("u", "p")
+        listener.on_connect = lambda client, *_: client.subscribe("t/alarm", 1)
+        listener.on_subscribe = lambda *_: heard.set()
+        listener.on_message = lambda client, userdata, message: (payloads.append(message.payload), heard.set())
+        listener.connect("127.0.0.1", b.port)
+        listener.loop_start()
+        assert heard.wait(30)
+        heard.clear()
+        program = following("--publish", f"mqtt://u@127.0.0.1:{b.port}/t/alarm", b.log, env={"MOSQLOG_PASSWORD": "p"})
+        try:
+            scenes.killed(b)
+            assert heard.wait(30)
+            program.send_signal(signal.SIGTERM)
+            _, errors = program.communicate(timeout=30)
+        finally:
+            program.kill()
+            program.communicate()
+        listener.disconnect()
+        listener.loop_stop()
+    assert (program.returncode, errors, program.complaints) == (0, "", [])
+    told = [json.loads(payload) for payload in payloads]
+    assert [(each["id"], each["code"]) for each in told] == [("killed", "closed-without-disconnect")]

@@ -1,4 +1,4 @@
-"""Where the lines come from: plain and gzip files, rotated ones in order, a growing one, damage."""
+"""Where the lines come from: plain and gzip files, rotated ones in order, damage."""
 
 import gzip
 import os
@@ -115,50 +115,6 @@ def test_rotated_files_without_times_come_in_the_order_of_their_numbers(folder):
         (folder / name).write_text("Received PINGREQ from a\n")
     paths = [str(folder / n) for n in ("m.log", "m.log.1", "m.log.10", "m.log.2")]
     assert [Path(p).name for p in read.in_order(paths)] == ["m.log.10", "m.log.2", "m.log.1", "m.log"]
-
-
-def follow(path, steps):
-    """The lines that follow() gives while each of `steps` is done when it has read all."""
-    steps, got = list(steps), []
-
-    def idle():
-        if not steps:
-            return False
-        steps.pop(0)()
-        return True
-
-    for batch in read.follow(str(path), idle, got.append):
-        got += batch
-    return got
-
-
-def append(path, data):
-    with open(path, "ab") as f:
-        f.write(data)
-
-
-def test_a_growing_file_is_followed_and_half_a_line_is_awaited(folder):
-    log = folder / "log"
-    log.write_bytes(b"one\ntw")
-    assert follow(log, [lambda: append(log, b"o\nth"), lambda: append(log, b"ree\n")]) == ["one", "two", "three"]
-
-
-def test_a_renamed_file_is_read_to_its_end_and_the_new_one_from_its_beginning(folder):
-    log = folder / "log"
-    log.write_bytes(b"one\n")
-
-    def rotate():
-        log.rename(folder / "log.1")
-        append(folder / "log.1", b"last of the old\n")
-
-    assert follow(log, [rotate, lambda: log.write_bytes(b"first of the new\n"), lambda: append(log, b"second\n")]) == [
-        "one", "last of the old", "", "first of the new", "second"]
-
-
-def test_a_file_truncated_in_place_is_read_again(folder):
-    log = folder / "log"
-    log.write_bytes(b"a long first line\n")
-    assert follow(log, [lambda: os.truncate(log, 0), lambda: append(log, b"new\n")])[-1] == "new"
 
 
 def test_a_hole_of_nuls_after_a_truncation_is_skipped():

@@ -2,72 +2,57 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import os
+import signal
 import sys
+import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from heapq import merge
 
 from rich.console import Console
 from rich.progress import Progress, TaskID
+from rich.text import Text
 
-from . import html, jsonl, read, terminal, words
-from .analyse import SEQUENCE, Analyser, Client
-from .findings import KINDS
-from .parse import Parser, Unknown
-from .stamp import when
+from . import alarm, follow, html, jsonl, lines, parquet, prometheus, publish, read, terminal, words
+from .analyse import SEQUENCE, Analyser
+from .cluster import STDIN, Log, Source
+from .live import Live, SessionChange, Trouble
+from .model import Subject
+from .options import ANY, Options, arguments
+from .parse import Event, Parser, Unknown
+from .selection import Selection
+from .talkers import Talkers
 
+OK, FOUND, FAILED = 0, 1, 2     # exit status
 PLAIN_WIDTH = 160           # columns when it is no terminal
 PROGRESS_B = 30_000_000     # shorter logs are read before anybody looks
-
-
-def _arguments(argv: list[str] | None) -> argparse.Namespace:
-    p = argparse.ArgumentParser(
-        prog="mosqlog", description="What happened to each device, from the log of a Mosquitto "
-        "broker (1.3 to 2.1). Best with `log_type all` in mosquitto.conf.",
-        epilog="Every finding is explained in docs/mosqlog.md.")
-    p.add_argument("logs", nargs="+", metavar="LOG",
-                   help="log files, also .gz, rotated ones in any order; - is standard input")
-    p.add_argument("--json", action="store_true", help="one JSON object a line")
-    p.add_argument("--html", metavar="FILE", help="write a report that needs nothing but a browser")
-    p.add_argument("--follow", action="store_true",
-                   help="go on with what is appended, through rotation; Ctrl-C ends it")
-    p.add_argument("--client", metavar="ID", action="append", default=[],
-                   help="everything about this client (may be repeated)")
-    p.add_argument("--at", metavar="TIME", action="append", default=[],
-                   help="who was connected then: epoch seconds or 2026-11-22T11:56:02, in the "
-                   "log's own zone (may be repeated)")
-    p.add_argument("--unknown", action="store_true", help="show the lines not understood")
-    p.add_argument("--time-format", metavar="FORMAT",
-                   help="the broker's log_timestamp_format, when it is not recognised")
-    p.add_argument("--top", type=int, default=20, metavar="N",
-                   help="clients in the tables (20), the worst first")
-    args = p.parse_args(argv)
-    if args.logs.count("-") > 1 or ("-" in args.logs and len(args.logs) > 1):
-        p.error("- (standard input) goes alone: cat the files together instead")
-    if args.top < 1:
-        p.error(f"--top {args.top}: give 1 or more")
-    try:
-        args.moments = [when(text) for text in args.at]
-        Parser(args.time_format)
-    except ValueError as e:
-        p.error(str(e))
-    return args
+LOOK_S = 0.25               # between two looks at growing files
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs the program. Returns its exit status: 0, or 2 when a log cannot be read or the report
-    not be written."""
-    args = _arguments(argv)
+    """Runs the program. Returns its exit status: OK, FOUND for --fail-on, or FAILED when a log cannot be read or a
+    file not be written."""
+    for stream in (sys.stdout, sys.stderr):
+        # An id can hold what the terminal's encoding has no letter for.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    options = arguments(argv)
     try:
-        return _run(args)
-    except read.Unreadable as e:
-        print(f"mosqlog: {e}", file=sys.stderr)
-        return 2
+        return _run(options)
+    except (read.Unreadable, parquet.NotWritten) as error:
+        _warn(str(error))
+        return FAILED
     except BrokenPipeError:     # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return OK
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"mosqlog: {words.shown(text)}\n")      # in one piece: threads warn, too
+    sys.stderr.flush()
 
 
 class _Console(Console):
@@ -75,104 +60,132 @@ class _Console(Console):
         raise BrokenPipeError       # rich would end the program with status 1
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(options: Options) -> int:
     console = _Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-    files = read.in_order(args.logs, args.time_format)
-    analyser = Analyser(at=args.moments, sequence=SEQUENCE if args.html else 0,
-                        watched=frozenset(args.client), tell=_teller(args, console))
-    parser = Parser(args.time_format)
-    with contextlib.suppress(KeyboardInterrupt):
-        for batch in _batches(args, files, parser):
-            for line in batch:
-                event = parser.parse(line)
-                analyser.feed(event)
-                if args.unknown and type(event) is Unknown:
-                    _show_unknown(args, event, console)
-    analyser.finish()
-    status = 0
-    if args.html:
-        try:
-            html.write(analyser, files, args.html, args.client)
-            print(f"mosqlog: report in {args.html}", file=sys.stderr)
-        except OSError as e:
-            print(f"mosqlog: {args.html} cannot be written: {e.strerror}", file=sys.stderr)
-            status = 2
-    if args.json:
-        for thing in jsonl.objects(analyser, files):
-            print(jsonl.line(thing))
-    else:
-        _show(args, analyser, files, console)
-    sys.stdout.flush()
+    with contextlib.ExitStack() as closing:
+        teller = _Teller(options, console, closing) if options.follow and not options.lines else None
+        logs = [_log(source, options, teller) for source in options.sources]
+        if options.lines:
+            _show_lines(options, logs, console)
+            return OK
+        unknown = closing.enter_context(_Unknown(options, console)) if options.unknown else None
+        readers = _readers(options, logs, unknown, closing)
+        if options.json and options.follow:
+            _print_json(jsonl.log_object(log, live=True) for log in logs)
+        if teller:
+            _follow(options, logs, readers, teller)
+        else:
+            _read(logs, readers)
+        for log in logs:
+            log.analyser.finish()
+        talkers = {log.name: reader.talkers for log, reader in zip(logs, readers) if reader.talkers}
+        _show(options, logs, talkers, unknown, console)
+    status = _write(options, logs)
+    if status == OK and _found(options, logs):
+        return FOUND
     return status
 
 
-def _show(args: argparse.Namespace, analyser: Analyser, files: list[str],
-          console: Console) -> None:
-    if not args.client:
-        terminal.summary(analyser, files, console, args.top)
-        return
-    for name in args.client:
-        client = analyser.clients.get(name) or analyser.strangers.get(name)
-        if client:
-            terminal.client(analyser, client, console)
-        else:
-            known = sorted(analyser.clients, key=lambda c: (name.lower() not in c.lower(), c))
-            print(f"mosqlog: no client {name!r} in this log; there are "
-                  f"{', '.join(words.shown(c) for c in known[:5]) or 'none'}"
-                  f"{' ...' if len(known) > 5 else ''}", file=sys.stderr)
+def _log(source: Source, options: Options, teller: _Teller | None) -> Log:
+    there = source.paths
+    if options.follow:      # the one that is not there yet will be the newest
+        there = [path for path in there if path == STDIN or os.path.exists(path)]
+    files = read.in_order(there, options.time_format)
+    files += [path for path in source.paths if path not in there]
+    analyser = Analyser(at=options.moments, sequence=SEQUENCE if options.html else 0,
+                        watched=frozenset(options.clients), tell=teller.live.teller(source.name) if teller else None)
+    return Log(source.name, files, Parser(options.time_format), analyser)
 
 
-def _show_unknown(args: argparse.Namespace, event: Unknown, console: Console) -> None:
-    if args.json:
-        print(jsonl.line({"type": "unknown", "t": event.t, "text": event.text}))
-    else:
-        console.out("unknown: " + words.shown(event.text))
+# -- reading
 
+class _Reader:
+    """Takes the lines of one log: to its analyser, and to those who were asked for besides it."""
 
-def _teller(args: argparse.Namespace, console: Console):
-    """What follows a growing log is told as it happens."""
-    if not args.follow:
-        return None
+    def __init__(self, log: Log, selection: Selection | None, unknown: _Unknown | None,
+                 events: parquet.Writer | None, talkers: Talkers | None):
+        self._log, self._selection, self._unknown = log, selection, unknown
+        self._events, self.talkers = events, talkers
+        self._lines = 0
 
-    def tell(what: str, client: Client, thing) -> None:
-        if args.client and client.id not in args.client:
+    def take(self, batch: list[str]) -> None:
+        """The next lines of the log."""
+        parse, feed = self._log.parser.parse, self._log.analyser.feed
+        if not (self._selection or self._unknown or self._events or self.talkers):
+            for line in batch:
+                feed(parse(line))
             return
-        if what == "session":
-            thing_json = jsonl.session_object(client, thing)
-            t = thing.start if thing.end is None else thing.end
-            text, weight = words.HOWS[thing.how], 0 if thing.how in ("open", "clean") else 10
-        else:
-            code, t = thing["code"], thing["t"]
-            thing_json = {"type": "happened", "client": client.id, **thing}
-            text = f"{KINDS[code].title}: {words.example(thing)}"
-            weight = KINDS[code].weight
-        if args.json:
-            print(jsonl.line(thing_json), flush=True)
-        else:
-            console.print(f"{words.moment(t)} {words.shown(client.id)}: {text}",
-                          style=terminal.colour(weight), markup=False)
-    return tell
+        for line in batch:
+            self._lines += 1
+            event = parse(line)
+            if self._selection and not self._selection.in_time(event):
+                continue
+            feed(event)
+            self._tell(event)
+
+    def _tell(self, event: Event) -> None:
+        if self._unknown and type(event) is Unknown:
+            self._unknown.show(event, self._log.name)
+        if self.talkers:
+            self.talkers.feed(event)
+        if self._events:
+            self._events.feed(event, self._log, self._lines)
 
 
-def _batches(args: argparse.Namespace, files: list[str], parser: Parser) -> Iterator[list[str]]:
-    def warn(text: str) -> None:
-        print(f"mosqlog: {text}", file=sys.stderr)
+def _readers(options: Options, logs: list[Log], unknown: _Unknown | None, closing: contextlib.ExitStack
+             ) -> list[_Reader]:
+    events = closing.enter_context(parquet.Writer(options.parquet)) if options.parquet else None
+    return [_Reader(log, _in_time(options, log), unknown, events, Talkers() if options.talkers else None)
+            for log in logs]
 
-    def idle() -> bool:
-        sys.stdout.flush()
-        time.sleep(0.25)
-        return True
 
-    total_b = read.size_b(files)
-    seen = total_b > PROGRESS_B and sys.stderr.isatty() and not args.follow
-    with Progress(console=Console(stderr=True), transient=True) if seen else _NoProgress() as bar:
+def _in_time(options: Options, log: Log) -> Selection | None:
+    if not (options.since or options.until or options.lines):
+        return None
+    last: list[float | None] = []       # looked for once, and only when it is needed
+
+    def end() -> float | None:
+        if not last:
+            last.append(_last_time(options, log))
+        return last[0]
+
+    return Selection(options.clients, options.addresses, options.since and options.since.at(end),
+                     options.until and options.until.at(end))
+
+
+def _last_time(options: Options, log: Log) -> float | None:
+    """The time of the last line of the log as it is now; None when there is none."""
+    for path in reversed(log.files):
+        if path == STDIN:
+            raise read.Unreadable("standard input has no end yet: give --since and --until as times, for example "
+                                  "2026-11-22T11:56:02")
+        if not os.path.exists(path):
+            continue
+        parser, last = Parser(options.time_format, read.written(path)), None
+        for line in read.tail(path):
+            event = parser.parse(line)
+            last = last if event.t is None else event.t
+        if last is not None:
+            return last
+    return None
+
+
+def _read(logs: list[Log], readers: list[_Reader]) -> None:
+    paths = [path for log in logs for path in log.files]
+    total_b = read.size_b(paths)
+    seen = total_b > PROGRESS_B and sys.stderr.isatty()
+    with contextlib.suppress(KeyboardInterrupt), \
+            Progress(console=Console(stderr=True), transient=True) if seen else _NoProgress() as bar:
         task = bar.add_task("reading", total=total_b)
-        for path in files:
-            parser.written(read.written(path))
-            if args.follow and path == files[-1]:
-                yield from read.follow(path, idle, warn)
-            else:
-                yield from read.batches(path, warn, lambda b: bar.advance(task, b))
+        for log, reader in zip(logs, readers):
+            for batch in _batches(log, lambda size_b: bar.advance(task, size_b)):
+                reader.take(batch)
+
+
+def _batches(log: Log, took=lambda size_b: None) -> Iterator[list[str]]:
+    for path in log.files:
+        log.parser.written(read.written(path))
+        yield from read.batches(path, _warn, took)
 
 
 class _NoProgress(contextlib.nullcontext):
@@ -182,8 +195,252 @@ class _NoProgress(contextlib.nullcontext):
     def add_task(self, name: str, total: int) -> TaskID:
         return TaskID(0)
 
-    def advance(self, task: TaskID, b: int) -> None:
+    def advance(self, task: TaskID, size_b: int) -> None:
         pass
+
+
+class _Unknown:
+    """Shows lines that are not understood: at once, in JSON behind the `log` object that comes first."""
+
+    def __init__(self, options: Options, console: Console):
+        self._at_once = not options.json or options.follow
+        self._json, self._console = options.json, console
+        self._kept = tempfile.SpooledTemporaryFile(1_000_000, "w+", encoding="ascii")  # noqa: SIM115 - see __exit__
+
+    def __enter__(self) -> _Unknown:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._kept.close()
+
+    def show(self, event: Unknown, broker: str | None) -> None:
+        """Shows the line, or keeps it until after the `log` object."""
+        if not self._json:
+            self._console.out("unknown: " + words.shown(event.text))
+            return
+        text = jsonl.line(jsonl.unknown_object(event, broker, live=self._at_once))
+        print(text, file=sys.stdout if self._at_once else self._kept)
+
+    def show_kept(self) -> None:
+        """What was kept."""
+        self._kept.seek(0)
+        for line in self._kept:
+            sys.stdout.write(line)
+
+
+# -- following
+
+class _Stop:
+    """Set by Ctrl-C or SIGTERM: the program ends with its summary, at the next line."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+
+    def __enter__(self) -> _Stop:
+        self._before = {number: signal.signal(number, lambda *_: self._asked.set())
+                        for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def __bool__(self) -> bool:
+        return self._asked.is_set()
+
+    def wait(self, wait_s: float) -> None:
+        """Until it is asked for, or so long."""
+        self._asked.wait(wait_s)
+
+
+def _following(logs: list[Log], stop: _Stop) -> Iterator[tuple[int, list[str]]]:
+    """Lines as they come, with the number of their log; an empty list when that log has no more for now."""
+    for i, log in enumerate(logs):
+        for path in log.files[:-1]:
+            log.parser.written(read.written(path))
+            for batch in read.batches(path, _warn):
+                yield i, batch
+                if stop:
+                    return
+    growing: dict[int, Iterator[list[str]]] = {}
+    for i, log in enumerate(logs):
+        log.parser.written(read.written(log.files[-1]))
+        growing[i] = follow.batches(log.files[-1], _warn)
+    while growing and not stop:
+        quiet = True
+        for i, batches in list(growing.items()):
+            batch = next(batches, None)
+            if batch is None:
+                del growing[i]
+                batch = []
+            quiet = quiet and not batch
+            yield i, batch
+            if stop:
+                return
+        if quiet and growing:
+            sys.stdout.flush()
+            stop.wait(LOOK_S)
+
+
+def _follow(options: Options, logs: list[Log], readers: list[_Reader], teller: _Teller) -> None:
+    restarts = [0] * len(logs)
+    written, told = time.monotonic(), set()
+    for log in logs:
+        if log.files[-1] == STDIN:      # what comes down a pipe is news
+            teller.live.caught_up(log.name, [])
+    with _Stop() as stop:
+        for i, batch in _following(logs, stop):
+            readers[i].take(batch)
+            log = logs[i]
+            if batch:
+                new = log.analyser.broker.restarts[restarts[i]:]
+                restarts[i] += len(new)
+                for restart in new:
+                    teller.restarted(log, restart)
+                continue
+            if i not in told:
+                told.add(i)
+                _warn(f"following {log.files[-1]}; Ctrl-C or SIGTERM ends it with the summary")
+            teller.live.caught_up(log.name, [subject for subject in log.subjects() if subject.findings])
+            if options.prometheus and time.monotonic() - written >= prometheus.EVERY_S:
+                _write_prometheus(options, logs)
+                written = time.monotonic()
+
+
+class _Teller:
+    """Tells what happens while a log is followed: to the terminal or as JSON, to a command, to a topic."""
+
+    def __init__(self, options: Options, console: Console, closing: contextlib.ExitStack):
+        self.live = Live(self._trouble, self._session)
+        self._options, self._console = options, console
+        self._command = alarm.Command(options.command, _warn) if options.command else None
+        self._topic = publish.Topic(options.topic, _warn) if options.topic else None
+        for each in (self._command, self._topic):
+            if each:
+                closing.callback(each.close)
+
+    def restarted(self, log: Log, restart) -> None:
+        """The broker of that log came back."""
+        if self._options.json:
+            _print_json([jsonl.restart_object(restart, log.name, live=True)])
+        else:
+            self._print(log.name, words.restart(restart), 0 if restart.announced else 40)
+
+    def _wanted(self, subject: Subject) -> bool:
+        own = self._topic is not None and subject.id == self._topic.client_id
+        asked = self._options.clients
+        return not own and (not asked or subject.id in asked)
+
+    def _session(self, change: SessionChange) -> None:
+        if not self._wanted(change.subject):
+            return
+        if self._options.json:
+            _print_json([jsonl.session_object(change.subject, change.session, change.broker, live=True)])
+        elif not change.is_trouble:
+            self._print(change.broker, f"{words.moment(change.t)} {words.shown(change.subject.id)}: {change.text()}", 0)
+
+    def _trouble(self, trouble: Trouble) -> None:
+        if not self._wanted(trouble.subject):
+            return
+        as_json = jsonl.line(jsonl.trouble_object(trouble))
+        if self._options.json:
+            print(as_json, flush=True)
+        else:
+            self._print(trouble.broker, f"{words.moment(trouble.t)} {words.shown(trouble.subject.id)}: "
+                                        f"{trouble.text()}", trouble.weight)
+        if trouble.standing:
+            return
+        if self._command:
+            self._command.run(trouble, as_json)
+        if self._topic:
+            self._topic.publish(as_json)
+
+    def _print(self, broker: str | None, text: str, weight: int) -> None:
+        named = f"{broker}: {text}" if broker else text
+        self._console.print(Text(named, terminal.colour(weight)), soft_wrap=True)
+        sys.stdout.flush()
+
+
+# -- showing
+
+def _show_lines(options: Options, logs: list[Log], console: Console) -> None:
+    width = max(len(log.name or "") for log in logs)
+
+    def show(log: Log, line: str) -> None:
+        name = f"{log.name:<{width}} " if log.name else ""
+        console.out(name + lines.local(line), highlight=False)
+
+    selections = [_in_time(options, log) for log in logs]
+    if options.follow:
+        with _Stop() as stop:
+            for i, batch in _following(logs, stop):
+                for _, log, line in _wanted_lines(logs[i], selections[i], [batch]):
+                    show(log, line)
+        return
+    wanted = [_wanted_lines(log, selection, _batches(log)) for log, selection in zip(logs, selections)]
+    with contextlib.suppress(KeyboardInterrupt):
+        for _, log, line in (merge(*wanted, key=lambda each: each[0]) if options.several else wanted[0]):
+            show(log, line)
+    sys.stdout.flush()
+
+
+def _wanted_lines(log: Log, selection: Selection, batches: Iterable[list[str]]
+                  ) -> Iterator[tuple[float, Log, str]]:
+    """Each line asked for, with its time (that of the line before, where it has none) and its log."""
+    last = float("-inf")
+    for batch in batches:
+        for line in batch:
+            event = log.parser.parse(line)
+            last = last if event.t is None else event.t
+            if selection.wants(event) and selection.in_time(event):
+                yield last, log, line
+
+
+def _print_json(objects: Iterable[dict[str, object]]) -> None:
+    for each in objects:
+        print(jsonl.line(each))
+    sys.stdout.flush()
+
+
+def _show(options: Options, logs: list[Log], talkers: dict[str | None, Talkers], unknown: _Unknown | None,
+          console: Console) -> None:
+    if options.json:
+        _print_json(jsonl.heads(logs))
+        if unknown:
+            unknown.show_kept()
+        _print_json(jsonl.objects(options, logs, talkers))
+    else:
+        terminal.answer(options, logs, talkers, console, _warn)
+    sys.stdout.flush()
+
+
+def _write(options: Options, logs: list[Log]) -> int:
+    status = OK
+    if options.html:
+        try:
+            html.write(logs[0].analyser, logs[0].files, options.html, options.clients)
+            _warn(f"report in {options.html}")
+        except OSError as error:
+            _warn(f"{options.html} cannot be written: {error.strerror}")
+            status = FAILED
+    if options.prometheus and not _write_prometheus(options, logs):
+        status = FAILED
+    return status
+
+
+def _write_prometheus(options: Options, logs: list[Log]) -> bool:
+    try:
+        prometheus.write(logs, options.prometheus, options.clients)
+    except OSError as error:
+        _warn(f"{options.prometheus} cannot be written: {error.strerror}")
+        return False
+    return True
+
+
+def _found(options: Options, logs: list[Log]) -> bool:
+    """Whether there is a finding that --fail-on names."""
+    found = {code for log in logs for subject in log.subjects() for code in subject.findings}
+    return bool(found and ANY in options.fail_on or found & options.fail_on)
 
 
 if __name__ == "__main__":

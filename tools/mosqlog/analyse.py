@@ -63,6 +63,8 @@ _END_FINDINGS = {
     "not-authorised": "not-authorised", "no-memory": "no-memory",
     "administrative": "administrative", "error": "socket-error",
 }
+# A takeover sends the will of a session that is not kept, a stop of the broker that of all, to nobody: not counted.
+_KEEPS_WILL = ("clean", "takeover", "replaced", "broker-stopped")
 _FLAPS = ("closed", "timeout", "error", "protocol-error", "malformed", "oversize")
 _ADDRESS = re.compile(r"[0-9a-fA-F.:]+|<unknown>|\(null\)")
 
@@ -290,6 +292,7 @@ class Analyser:
                 self._count(client, "clean", -1)
                 self._count(client, event.how, 1)
                 last.how = event.how
+                client.wills_fired += last.will is not None
                 self._ill(client, last, event.t, event.how, event.detail)
             return
         if event.address and session.address and event.address != session.address:
@@ -310,6 +313,8 @@ class Analyser:
             client.connected_s += max(0, t - start)
         if session.address:
             self._by_address.pop(session.address, None)
+        if session.will is not None and how not in _KEEPS_WILL:
+            client.wills_fired += 1
         self._ill(client, session, t, how, detail)
         if session.clean and session.protocol != 5:
             client.subscriptions.clear()

@@ -1,92 +1,228 @@
-"""The result as JSON, one object a line. The fields are described in docs/mosqlog.md; they are
-added to, never renamed or taken away."""
+"""The result as JSON, one object a line. docs/mosqlog.schema.json describes every field; they are added to, never
+renamed or taken away (`format` would then go up).
+
+Every object has `type`, `live` and `broker`. `live` is true for what is told as it happens (--follow), false for what
+is known at the end; `broker` is the name that a log was given, or null."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from . import cluster, presence, words
 from .analyse import Analyser
+from .cluster import Log
 from .findings import KINDS, Finding
-from .model import Client, Session, Subject
+from .live import Trouble
+from .model import Bridge, Client, Family, Restart, Session, Storm, Stranger, Subject
+from .options import Options
+from .parse import Unknown
+from .ranking import ranked
+from .talkers import Talkers
+
+FORMAT = 2
+Object = dict[str, object]
 
 
-def line(thing: dict[str, object]) -> str:
+def line(thing: Object) -> str:
     """One line, ASCII. Bytes that are not UTF-8 stand as \\xNN."""
     return json.dumps(_sound(thing))
 
 
-def _sound(x: object) -> object:
-    if isinstance(x, str):
-        try:
-            x.encode()
-            return x
-        except UnicodeEncodeError:
-            return x.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    if isinstance(x, dict):
-        return {_sound(k): _sound(v) for k, v in x.items()}
-    return [_sound(v) for v in x] if isinstance(x, (list, tuple)) else x
+def _sound(value: object) -> object:
+    if isinstance(value, str):
+        return words.sound(value)
+    if isinstance(value, dict):
+        return {words.sound(str(name)): _sound(part) for name, part in value.items()}
+    return [_sound(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
-def objects(analyser: Analyser, files: list[str]) -> Iterator[dict[str, object]]:
-    """Everything the analyser knows: the log, restarts, then client after client (the worst
-    first) with its findings, sessions and delays, then topics and moments asked for."""
-    a = analyser
-    yield {"type": "log", "format": 2, "files": files, "lines": a.account.lines, "unknown": a.account.unknown,
-           "first": a.account.first, "last": a.account.last, "mosquitto": a.broker.versions, "clients": len(a.clients),
-           "accepts": a.accepts, "forgotten_clients": a.forgotten,
-           "forgotten_strangers": a.strangers_forgotten, "topics": len(a.topics)}
+def _object(kind: str, broker: str | None, live: bool, **fields: object) -> Object:
+    return {"type": kind, "live": live, "broker": broker, **fields}
+
+
+def heads(logs: Iterable[Log]) -> Iterator[Object]:
+    """The `log` object of each log: they come first."""
+    for log in logs:
+        yield log_object(log)
+
+
+def objects(options: Options, logs: list[Log], talkers: dict[str | None, Talkers]) -> Iterator[Object]:
+    """Everything that is known and everything that was asked for; with --client or --address only what is of those
+    clients and addresses."""
+    for log in logs:
+        yield from _of_log(options, log)
+        yield from _answers(options, log, talkers.get(log.name))
+    if options.several:
+        yield from _across(options, logs)
+
+
+def _of_log(options: Options, log: Log) -> Iterator[Object]:
+    a = log.analyser
     for restart in a.broker.restarts:
-        yield {"type": "restart", "t": restart.t, "version": restart.version,
-               "announced": restart.announced}
-    for client in a.worst_first():
-        yield _client(client)
-        for finding in client.worst():
-            yield _finding("client", client, finding)
-        for session in client.sessions:
-            yield session_object(client, session)
-        for sent, delays in sorted(client.delays.items()):
-            yield {"type": "delay", "client": client.id,
-                   "direction": "to-client" if sent else "from-client", "n": delays.n,
-                   "mean_s": delays.total_s / delays.n, "p50_s": delays.at_most_s(.5),
-                   "p95_s": delays.at_most_s(.95), "worst_s": delays.worst_s,
-                   "worst_topic": delays.worst_topic, "worst_t": delays.worst_t}
+        yield restart_object(restart, log.name)
+    yield from _findings("broker", a.broker, log)
+    for storm in a.storms:
+        yield _storm(storm, log)
+    for bridge in a.bridges.values():
+        yield _bridge(bridge, log)
+        yield from _findings("bridge", bridge, log)
+    for client in ranked(a.clients.values(), options.sort):
+        if _wanted(options, client):
+            yield from _of_client(client, log)
+    for family in a.families.values():
+        yield _family(family, log)
+        yield from _findings("family", family, log)
     for stranger in a.worst_strangers():
-        yield {"type": "stranger", "address": stranger.id, "connections": stranger.connections,
-               "refused": stranger.refused, "ports": stranger.ports, "ends": stranger.ends,
-               "ids": stranger.ids, "tls": stranger.tls, "every_s": stranger.every_s,
-               "first": stranger.first, "last": stranger.last, "sessions": stranger.sessions,
-               "weight": stranger.weight}
-        for finding in stranger.worst():
-            yield _finding("stranger", stranger, finding)
-    for name, topic in sorted(a.topics.items(), key=lambda x: (-x[1].received_b, x[0])):
-        yield {"type": "topic", "topic": name, "received": topic.received,
-               "received_b": topic.received_b, "sent": topic.sent, "sent_b": topic.sent_b,
-               "rate_per_s": topic.rate(), "first": topic.first, "last": topic.last}
+        if _wanted_address(options, stranger.id):
+            yield _stranger(stranger, log)
+            yield from _findings("stranger", stranger, log)
+    if not (options.clients or options.addresses):
+        yield from _topics(a, log)
+
+
+def _wanted(options: Options, client: Client) -> bool:
+    if not (options.clients or options.addresses):
+        return True
+    return client.id in options.clients or any(options.addresses.hold(session.address) for session in client.sessions)
+
+
+def _wanted_address(options: Options, address: str) -> bool:
+    if not (options.clients or options.addresses):
+        return True
+    return address in options.clients or options.addresses.hold(address)
+
+
+def _of_client(client: Client, log: Log) -> Iterator[Object]:
+    yield _client(client, log)
+    yield from _findings("client", client, log)
+    for session in client.sessions:
+        yield session_object(client, session, log.name)
+    for sent, delays in sorted(client.delays.items()):
+        yield _object("delay", log.name, False, client=client.id,
+                      direction="to-client" if sent else "from-client", n=delays.n, mean_s=delays.total_s / delays.n,
+                      p50_s=delays.at_most_s(.5), p95_s=delays.at_most_s(.95), worst_s=delays.worst_s,
+                      worst_topic=delays.worst_topic, worst_t=delays.worst_t)
+
+
+def _topics(a: Analyser, log: Log) -> Iterator[Object]:
+    for name, topic in sorted(a.topics.items(), key=lambda item: (-item[1].received_b, item[0])):
+        yield _object("topic", log.name, False, topic=name, received=topic.received, received_b=topic.received_b,
+                      sent=topic.sent, sent_b=topic.sent_b, rate_per_s=topic.rate(), first=topic.first,
+                      last=topic.last)
+
+
+def _answers(options: Options, log: Log, talkers: Talkers | None) -> Iterator[Object]:
+    a = log.analyser
     for t, clients in a.connected_at.items():
-        yield {"type": "connected_at", "t": t, "clients": clients}
+        yield _object("connected_at", log.name, False, t=t, clients=clients)
+    if options.connected:
+        for each in presence.connected(a):
+            yield _object("connected", log.name, False, client=each.client.id, start=each.session.start,
+                          for_s=each.for_s, address=each.session.address, user=each.session.user,
+                          keepalive_s=each.session.keepalive_s, silent_s=each.silent_s)
+    if options.gone_s is not None:
+        for each in presence.gone(a, options.gone_s):
+            yield _object("gone", log.name, False, client=each.client.id, for_s=each.for_s,
+                          last_seen=each.client.last_seen, how=each.how, address=each.address)
+    for talker in talkers.loudest() if talkers else ():
+        yield _object("talker", log.name, False, client=talker.client, topic=talker.topic, messages=talker.messages,
+                      size_b=talker.size_b, rate_per_s=talker.rate_per_s(), first=talker.first, last=talker.last)
 
 
-def _finding(of: str, subject: Subject, finding: Finding) -> dict[str, object]:
+def _across(options: Options, logs: list[Log]) -> Iterator[Object]:
+    for client in cluster.travellers(logs):
+        if options.clients and client not in options.clients:
+            continue
+        for move in cluster.moves(cluster.stays(logs, client)):
+            yield _object("move", None, False, client=client, t=move.t, left=move.left, to=move.to,
+                          overlap_s=move.overlap_s)
+
+
+# -- one object each
+
+def log_object(log: Log, live: bool = False) -> Object:
+    """The log as such; `live` when it has only begun to be read."""
+    a, account = log.analyser, log.analyser.account
+    return _object("log", log.name, live, format=FORMAT, files=log.files, lines=account.lines, foreign=account.foreign,
+                   unknown=account.unknown, timeless=account.timeless, first=account.first, last=account.last,
+                   mosquitto=a.broker.versions, clients=len(a.clients), accepts=a.accepts, topics=len(a.topics),
+                   forgotten_clients=a.forgotten, forgotten_strangers=a.strangers_forgotten)
+
+
+def restart_object(restart: Restart, broker: str | None, live: bool = False) -> Object:
+    """A start of the broker after another run of it."""
+    return _object("restart", broker, live, t=restart.t, version=restart.version, announced=restart.announced,
+                   why=restart.why, away_s=restart.away_s)
+
+
+def unknown_object(event: Unknown, broker: str | None, live: bool) -> Object:
+    """A line that is not understood."""
+    return _object("unknown", broker, live, t=event.t, text=event.text)
+
+
+def session_object(subject: Subject, session: Session, broker: str | None, live: bool = False) -> Object:
+    """One session of a client; live: it began (`how` is `open`) or ended."""
+    return _object("session", broker, live, client=subject.id, start=session.start, end=session.end, how=session.how,
+                   address=session.address, user=session.user, protocol=session.protocol, clean=session.clean,
+                   keepalive_s=session.keepalive_s, session_present=session.present, will=session.will,
+                   received=session.received, sent=session.sent, merged=session.merged)
+
+
+def trouble_object(trouble: Trouble) -> Object:
+    """A trouble, told once while the log is followed."""
+    return _object("trouble", trouble.broker, True, of=_of(trouble.subject), id=trouble.subject.id, code=trouble.code,
+                   t=trouble.t, count=trouble.count, standing=trouble.standing, weight=trouble.weight,
+                   title=KINDS[trouble.code].title, text=trouble.text(), example=trouble.example)
+
+
+def _of(subject: Subject) -> str:
+    return type(subject).__name__.lower()
+
+
+def _findings(of: str, subject: Subject, log: Log) -> Iterator[Object]:
+    for finding in subject.worst():
+        yield _finding(of, subject, finding, log)
+
+
+def _finding(of: str, subject: Subject, finding: Finding, log: Log) -> Object:
     kind = KINDS[finding.code]
-    return {"type": "finding", "of": of, "id": subject.id, "code": finding.code, "count": finding.count,
-            "first": finding.first, "last": finding.last, "weight": finding.weight,
-            "title": kind.title, "means": kind.means, "do": kind.do, "examples": finding.examples}
+    return _object("finding", log.name, False, of=of, id=subject.id, code=finding.code, count=finding.count,
+                   first=finding.first, last=finding.last, weight=finding.weight, title=kind.title, means=kind.means,
+                   do=kind.do, examples=finding.examples)
 
 
-def _client(client: Client) -> dict[str, object]:
-    return {"type": "client", "client": client.id,
-            "connects": client.connects, "refused": client.refused,
-            "connected": client.session is not None, "connected_s": client.connected_s,
-            "ends": dict(client.ends), "weight": client.weight, "last_seen": client.last_seen,
-            "received": client.received, "received_b": client.received_b, "sent": client.sent,
-            "sent_b": client.sent_b, "pings": client.pings, "longest_silence_s": client.longest_silence_s,
-            "in_flight": len(client.flows), "subscriptions": client.subscriptions}
+def _client(client: Client, log: Log) -> Object:
+    return _object("client", log.name, False, client=client.id, bridge=client.bridge, connects=client.connects,
+                   refused=client.refused, connected=client.session is not None, connected_s=client.connected_s,
+                   ends=client.ends, weight=client.weight, last_seen=client.last_seen, received=client.received,
+                   received_b=client.received_b, sent=client.sent, sent_b=client.sent_b, pings=client.pings,
+                   longest_silence_s=client.longest_silence_s, in_flight=len(client.flows),
+                   subscriptions=client.subscriptions, wills_fired=client.wills_fired, family=client.family)
 
 
-def session_object(client: Client, session: Session) -> dict[str, object]:
-    s = session
-    return {"type": "session", "client": client.id, "start": s.start, "end": s.end, "how": s.how,
-            "address": s.address, "user": s.user, "protocol": s.protocol, "clean": s.clean,
-            "keepalive_s": s.keepalive_s, "session_present": s.present, "will": s.will,
-            "received": s.received, "sent": s.sent, "merged": s.merged}
+def _stranger(stranger: Stranger, log: Log) -> Object:
+    return _object("stranger", log.name, False, address=stranger.id, connections=stranger.connections,
+                   refused=stranger.refused, ports=stranger.ports, ends=stranger.ends, ids=stranger.ids,
+                   tls=stranger.tls, every_s=stranger.every_s, first=stranger.first, last=stranger.last,
+                   sessions=stranger.sessions, weight=stranger.weight)
+
+
+def _bridge(bridge: Bridge, log: Log) -> Object:
+    return _object("bridge", log.name, False, bridge=bridge.id, address=bridge.address, addresses=bridge.addresses,
+                   state=bridge.state, attempts=bridge.attempts, connects=bridge.connects, failures=bridge.failures,
+                   local_id=bridge.local_id, remote_id=bridge.remote_id, every_s=bridge.rhythm.every_s(),
+                   first=bridge.first, last=bridge.last, weight=bridge.weight)
+
+
+def _family(family: Family, log: Log) -> Object:
+    return _object("family", log.name, False, family=family.id, ids=family.ids, address=family.address,
+                   user=family.user, open_now=family.open_now, open_at_most=family.open_at_most,
+                   returned=family.returned, ends=family.ends, first=family.first, last=family.last,
+                   last_id=family.last_id, weight=family.weight)
+
+
+def _storm(storm: Storm, log: Log) -> Object:
+    return _object("storm", log.name, False, first=storm.first, last=storm.last, clients=storm.clients,
+                   count=storm.count, connected=storm.connected, ends=storm.ends, cause=storm.cause,
+                   facts=storm.facts)

@@ -200,6 +200,7 @@ class Client(Subject):
     pings: int = 0
     last_heard: Time = None         # the last packet from the client in this session
     longest_silence_s: float = 0.0  # within a session
+    wills_fired: int = 0            # sessions with a will that ended so that the broker sends it
     connected_s: float = 0.0        # in sessions that have ended and whose begin is in the log
     delays: dict[bool, Delays] = field(default_factory=dict)      # by `sent`
     subscriptions: dict[str, int] = field(default_factory=dict)   # in force: filter to QoS

@@ -1,4 +1,4 @@
-"""The lines of log files: plain, gzip, standard input, rotated files in order, a growing one."""
+"""The lines of log files: plain, gzip, standard input, rotated files in order."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import sys
 import time
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Callable
@@ -15,6 +16,7 @@ from .parse import Parser
 
 CHUNK_B = 1 << 18
 LINE_B = 1 << 16        # what is longer is cut: no Mosquitto line is, and memory is bounded
+TAIL_B, TAIL_LINES = 1 << 16, 1000      # where the last time of a log is looked for
 _ROTATED = re.compile(r"\.(\d+)(?:\.gz)?$")
 
 
@@ -37,10 +39,10 @@ def in_order(paths: list[str], time_format: str | None = None) -> list[str]:
 
 
 def _first_time(path: str, time_format: str | None) -> float | None:
-    with _opened(path) as file:
+    with opened(path) as file:
         parser = Parser(time_format, os.fstat(file.fileno()).st_mtime)
-        lines = next(_lines(_bytes(file, path, _silent), path, _silent), [])
-    return next((t for t in (parser.parse(line).t for line in lines[:200]) if t is not None), None)
+        first = next(lines(_bytes(file, path, _silent), path, _silent), [])
+    return next((t for t in (parser.parse(line).t for line in first[:200]) if t is not None), None)
 
 
 def _silent(warning: str) -> None:
@@ -53,23 +55,26 @@ def batches(path: str, warn: Callable[[str], None],
     line without an end is cut in half and left out, with a warning; a damaged gzip file gives what
     can be read, and a warning. took(n) is told of every n bytes of the file read.
     Raises Unreadable."""
-    with _opened(path) as file:
-        yield from _lines(_bytes(file, path, warn, took), path, warn)
+    yield from lines(chunks(path, warn, took), path, warn)
 
 
-def follow(path: str, idle: Callable[[], bool], warn: Callable[[str], None]
-           ) -> Iterator[list[str]]:
-    """As batches(), and then what is appended, through rotation (renamed, or truncated in place),
-    until idle() returns False; that is called whenever there is nothing to read and may wait.
-    Standard input is followed by itself. Raises Unreadable."""
-    if path == "-":
-        yield from batches(path, warn)
-        return
-    file = _opened(path)
-    try:
-        yield from _lines(_growing(file, path, idle, warn), path, warn)
-    finally:
-        file.close()
+def chunks(path: str, warn: Callable[[str], None], took: Callable[[int], object] = lambda b: None
+           ) -> Iterator[bytes]:
+    """The bytes of a file, unpacked where it is gzip. Raises Unreadable."""
+    with opened(path) as file:
+        yield from _bytes(file, path, warn, took)
+
+
+def tail(path: str) -> list[str]:
+    """The lines in the last TAIL_B bytes of a file, unpacked where it is gzip. Raises Unreadable."""
+    with opened(path) as file:
+        if file.read(2) != b"\x1f\x8b":
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_B))
+            return file.read(TAIL_B).decode("utf-8", "surrogateescape").split("\n")
+    last: deque[str] = deque(maxlen=TAIL_LINES)
+    for batch in batches(path, _silent):
+        last.extend(batch)
+    return list(last)
 
 
 def size_b(paths: list[str]) -> int:
@@ -89,7 +94,8 @@ def written(path: str) -> float:
         return time.time()
 
 
-def _opened(path: str) -> BinaryIO:
+def opened(path: str) -> BinaryIO:
+    """The file, or standard input for "-", without a buffer. Raises Unreadable."""
     try:
         if path == "-":
             return open(os.dup(sys.stdin.fileno()), "rb", buffering=0)
@@ -151,41 +157,12 @@ def _gunzipped(file: BinaryIO, path: str, chunk: bytes, warn: Callable[[str], No
         warn(f"{path} is damaged: read as far as it goes")
 
 
-def _growing(file: BinaryIO, path: str, idle: Callable[[], bool], warn: Callable[[str], None]
-             ) -> Iterator[bytes]:
-    yield from _bytes(file, path, warn)
-    while True:
-        chunk = _chunk(file, path)
-        if chunk:
-            yield chunk
-            continue
-        here = os.fstat(file.fileno())
-        if here.st_size < file.tell():      # truncated in place
-            file.seek(0)
-            yield b"\n"
-            continue
-        try:
-            there = os.stat(path)
-        except OSError:
-            there = None                    # renamed, the new one is not there yet
-        if there and (there.st_ino, there.st_dev) != (here.st_ino, here.st_dev):
-            chunk = _chunk(file, path)      # written between the last look and the renaming
-            if not chunk:
-                new = _opened(path)
-                os.dup2(new.fileno(), file.fileno())
-                new.close()
-                chunk = b"\n"
-            yield chunk
-            continue
-        yield b""
-        if not idle():
-            return
-
-
-def _lines(chunks: Iterator[bytes], path: str, warn: Callable[[str], None]
-           ) -> Iterator[list[str]]:
+def lines(chunks_of: Iterator[bytes], path: str, warn: Callable[[str], None]
+          ) -> Iterator[list[str]]:
+    """The lines in chunks of bytes, some at a time, without their ends; an empty list for an empty
+    chunk. A last line without an end is left out, with a warning."""
     tail, skipping = b"", False
-    for chunk in chunks:
+    for chunk in chunks_of:
         data = tail + chunk
         end = data.rfind(b"\n")
         if end < 0:
@@ -197,11 +174,11 @@ def _lines(chunks: Iterator[bytes], path: str, warn: Callable[[str], None]
                 yield []
             continue
         # A cut in the middle of a character can only be in the tail, behind the last line end.
-        lines = data[:end].decode("utf-8", "surrogateescape").split("\n")
+        whole = data[:end].decode("utf-8", "surrogateescape").split("\n")
         if skipping:
-            del lines[0]
+            del whole[0]
         skipping, tail = False, data[end + 1:]
-        yield lines
+        yield whole
     if tail.strip(b"\0"):
         # "Received PINGREQ from sensor-1" may be the half of "... from sensor-17".
         warn(f"{path}: the last line has no end and is left out")

@@ -1,20 +1,26 @@
-"""The summary for people, in a terminal or as plain text."""
+"""The answers for people, in a terminal of any width or as plain text."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from . import words
+from . import cluster, presence, tables, words
 from .analyse import Analyser
-from .findings import KINDS
-from .model import Client, Subject
+from .cluster import Log
+from .findings import KINDS, Finding
+from .model import Client, Session, Subject
+from .options import Options
+from .ranking import TROUBLE, ranked
+from .tables import Column
+from .talkers import Talkers
 
-WIDE = 110      # columns from which there is room for how the sessions ended
+EXAMPLES_OF = 3     # clients named under each kind of finding
+TOPIC_ROWS = 10
 _TROUBLE = ((40, "bold red"), (10, "red"), (1, "yellow"), (0, "green"))
+_GOOD_ENDS = ("clean", "open")
 
 
 def colour(weight: int) -> str:
@@ -22,172 +28,361 @@ def colour(weight: int) -> str:
     return next(style for limit, style in _TROUBLE if weight >= limit)
 
 
-def summary(analyser: Analyser, files: list[str], console: Console, top: int) -> None:
-    """The whole log: head, fleet, what was found, topics, moments asked for."""
-    a = analyser
-    _head(a, files, console)
-    worst = a.worst_first()
-    strangers = [s for s in a.worst_strangers() if s.findings]
-    if not worst and not strangers:
+def answer(options: Options, logs: list[Log], talkers: dict[str | None, Talkers], console: Console,
+           warn: Callable[[str], None]) -> None:
+    """What was asked for: single questions, else single clients and addresses, else the whole of each log."""
+    asked = options.connected or options.gone_s is not None or options.talkers or options.moments
+    for log in logs:
+        if asked or not (options.clients or options.addresses):
+            _head(log, console)
+        if options.connected:
+            _connected(log.analyser, console)
+        if options.gone_s is not None:
+            _gone(log.analyser, options.gone_s, console)
+        if options.talkers:
+            _talkers(talkers[log.name], console, options.top)
+        if options.moments:
+            _moments(log.analyser, console)
+        if not asked and not options.clients and not options.addresses:
+            _summary(log, console, options)
+    if asked:
         return
-    _fleet(a, worst[:top], console)
-    if len(worst) > top:
-        rest = worst[top:]
-        ill = sum(bool(c.findings) for c in rest)
-        console.print(Text(f"... and {len(rest)} more clients, {ill} of them with findings "
-                           f"(--top {len(worst)} shows all, --json has all)", "dim"))
-    _found([*worst, *strangers], console)
-    _topics(a, console, top)
-    for t, clients in a.connected_at.items():
-        console.print()
-        console.print(Text(f"Connected at {words.moment(t)}: {len(clients)}", "bold"))
-        console.print(Text(", ".join(words.shown(c) for c in clients) or "nobody"))
+    for name in options.clients:
+        _named(name, logs, console, warn)
+    if options.addresses:
+        for log in logs:
+            _of_addresses(options, log, console, warn)
+    if options.several:
+        _across(logs, console, options)
 
 
-def _head(a: Analyser, files: list[str], console: Console) -> None:
-    first, last = a.account.first, a.account.last
-    span = f"{words.moment(first)} to {words.moment(last)} ({words.span(last - first)})" \
+# -- the whole log
+
+def _head(log: Log, console: Console) -> None:
+    a, account = log.analyser, log.analyser.account
+    first, last = account.first, account.last
+    length = f"{words.moment(first)} to {words.moment(last)} ({words.span(last - first)})" \
         if first is not None and last is not None else "no times in this log"
-    console.print(Text(", ".join(words.shown(f) for f in files), "bold"))
-    console.print(Text(f"{a.account.lines:,} lines, {span}"))
-    connected = sum(c.session is not None for c in a.clients.values())
+    console.print(Text((f"{log.name}: " if log.name else "") + ", ".join(map(words.shown, log.files)), "bold"))
+    console.print(Text(f"{account.lines:,} lines, {length}"))
+    connected = sum(client.session is not None for client in a.clients.values())
     more = f", {a.forgotten:,} more that came once and left" if a.forgotten else ""
     version = f"Mosquitto {', '.join(a.broker.versions)}; " if a.broker.versions else ""
-    console.print(Text(f"{version}{len(a.clients):,} clients{more}, {connected:,} connected at "
-                       f"the end; {len(a.topics):,} topics"))
+    console.print(Text(f"{version}{len(a.clients):,} clients{more}, {connected:,} connected at the end; "
+                       f"{len(a.topics):,} topics"))
+
+
+def _summary(log: Log, console: Console, options: Options) -> None:
+    a = log.analyser
+    _health(a, console)
+    worst = ranked(a.clients.values(), options.sort)
+    if worst:
+        _clients(a, worst[:options.top], console)
+    if len(worst) > options.top:
+        rest = worst[options.top:]
+        ill = sum(bool(client.findings) for client in rest)
+        console.print(Text(f"... and {len(rest):,} more clients, {ill:,} of them with findings (--top {len(worst)} "
+                           f"shows all, --json has all)", "dim"))
+    _found(ranked([subject for subject in log.subjects() if subject is not a.broker], TROUBLE), console)
+    _topics(a, console, min(options.top, TOPIC_ROWS))
+
+
+def _health(a: Analyser, console: Console) -> None:
+    """The connections, the broker's restarts, and whether the log can tell much at all."""
+    account = a.account
     if a.accepts:
-        refused = sum(c.refused for c in [*a.clients.values(), *a.strangers.values()])
-        console.print(Text(f"{a.accepts:,} TCP connections, "
-                           f"{sum(c.connects for c in a.clients.values()) + a.forgotten:,} accepted "
-                           f"and {refused:,} refused CONNECTs"))
+        refused = sum(each.refused for each in [*a.clients.values(), *a.strangers.values()])
+        accepted = sum(client.connects for client in a.clients.values()) + a.forgotten
+        console.print(Text(f"{a.accepts:,} TCP connections, {accepted:,} accepted and {refused:,} refused CONNECTs"))
     for restart in a.broker.restarts:
         console.print(Text(words.restart(restart), "yellow" if restart.announced else "red"))
-    if a.account.unknown:
-        console.print(Text(f"{a.account.unknown:,} lines not understood (--unknown shows them)", "yellow"))
-    if a.account.lines and a.account.lines - a.account.unknown < a.account.lines * 0.05:
-        console.print(Text("Hardly a line is Mosquitto's: is this its log? --time-format tells how "
-                           "its lines begin.", "red"))
+    if account.unknown:
+        console.print(Text(f"{account.unknown:,} lines not understood (--unknown shows them)", "yellow"))
+    if account.lines and account.lines - account.unknown < account.lines * 0.05:
+        console.print(Text("Hardly a line is Mosquitto's: is this its log? --time-format tells how its lines begin.",
+                           "red"))
     elif a.clients and not a.has_packets():
-        console.print(Text("The log has no packets: `log_type all` in mosquitto.conf shows "
-                           "heartbeats, messages and their acks.", "yellow"))
+        console.print(Text("The log has no packets: `log_type all` in mosquitto.conf shows heartbeats, messages and "
+                           "their acks.", "yellow"))
+    _findings_of(a.broker, console)
 
 
-def _fleet(a: Analyser, clients: list[Client], console: Console) -> None:
+def _clients(a: Analyser, clients: Iterable[Client], console: Console) -> None:
     console.print()
-    table = Table(box=None, pad_edge=False, header_style="bold", title_justify="left")
-    wide = console.width >= WIDE
-    for name in ("client", "trouble", "connects", "up", "in", "out", *(("ends",) if wide else ()),
-                 "findings"):
-        left = name in ("client", "ends", "findings")
-        table.add_column(name, justify="left" if left else "right", overflow="fold",
-                         no_wrap=name != "client")
-    length_s = (a.account.last or 0) - (a.account.first or 0)
-    for c in clients:
-        up_s = c.connected_s
-        if c.session is not None and a.account.last is not None:
-            start = a.account.first if c.session.start is None else c.session.start
-            up_s += max(0, a.account.last - (a.account.last if start is None else start))
-        style = colour(c.weight)
-        up = f"{100 * up_s / length_s:.0f} %" if length_s else ""
-        ends = words.ends(c).split(", ") + ["connected"] * (c.session is not None)
-        found = [f"{f.count:,} x {f.code}" for f in c.worst()]
-        table.add_row(
-            Text(words.shown(c.id), style),
-            Text(f"{c.weight or ''}", style), f"{c.connects:,}", up, f"{c.received:,}",
-            f"{c.sent:,}", *([Text("\n".join(filter(None, ends)))] if wide else []),
-            Text("\n".join(found), style))
-    console.print(table)
-
-
-def _found(clients: Sequence[Subject], console: Console) -> None:
-    by_code: dict[str, list[Subject]] = {}
+    rows = []
     for client in clients:
-        for code in client.findings:
-            by_code.setdefault(code, []).append(client)
+        style = colour(client.weight)
+        ends = words.ends(client).split(", ") + ["connected"] * (client.session is not None)
+        found = [f"{finding.count:,} x {finding.code}" for finding in client.worst()]
+        rows.append([Text(words.shown(client.id), style), Text(f"{client.weight or ''}", style),
+                     f"{client.connects:,}", _up(a, client), f"{client.received:,}", f"{client.sent:,}",
+                     "\n".join(filter(None, ends)), Text("\n".join(found), style)])
+    tables.show(console, [Column("client"), Column("trouble", right=True), Column("connects", right=True),
+                          Column("up", right=True), Column("in", right=True), Column("out", right=True),
+                          Column("ends", wide=True), Column("findings")], rows)
+
+
+def _up(a: Analyser, client: Client) -> str:
+    """The part of the log's time that the client was connected for, where that is known."""
+    first, last = a.account.first, a.account.last
+    if first is None or last is None or last <= first:
+        return ""
+    up_s = client.connected_s
+    if client.session is not None:
+        start = first if client.session.start is None else client.session.start
+        up_s += max(0, last - start)
+    return f"{100 * up_s / (last - first):.0f} %"
+
+
+def _found(subjects: list[Subject], console: Console) -> None:
+    by_code: dict[str, list[Subject]] = {}
+    for subject in subjects:
+        for code in subject.findings:
+            by_code.setdefault(code, []).append(subject)
     for code in sorted(by_code, key=lambda code: -KINDS[code].weight):
         kind, ill = KINDS[code], by_code[code]
         console.print()
         console.print(Text(f"{code}: {kind.title}", colour(kind.weight)))
-        for client in ill[:3]:
-            finding = client.findings[code]
-            console.print(Text(f"  {words.shown(client.id)}: {finding.count} times, "
-                               f"{words.moment(finding.first)} to {words.moment(finding.last)}"
-                               if finding.count > 1 else
-                               f"  {words.shown(client.id)}: {words.moment(finding.first)}"))
+        for subject in ill[:EXAMPLES_OF]:
+            finding = subject.findings[code]
+            times = f"{finding.count:,} times, {words.moment(finding.first)} to {words.moment(finding.last)}" \
+                if finding.count > 1 else words.moment(finding.first)
+            console.print(Text(f"  {words.shown(subject.id)}: {times}"))
             if finding.examples:
                 console.print(Text(f"    {words.example(finding.examples[-1])}", "dim"))
-        if len(ill) > 3:
-            console.print(Text(f"  and {len(ill) - 3} more clients"))
+        if len(ill) > EXAMPLES_OF:
+            console.print(Text(f"  and {len(ill) - EXAMPLES_OF:,} more"))
         console.print(Text(f"  {kind.means}"))
         console.print(Text(f"  To do: {kind.do}", "italic"))
 
 
 def _topics(a: Analyser, console: Console, top: int) -> None:
-    ranked = sorted(a.topics.items(), key=lambda x: (-x[1].received_b - x[1].sent_b, x[0]))
-    if not ranked:
+    ranking = sorted(a.topics.items(), key=lambda item: (-item[1].received_b - item[1].sent_b, item[0]))
+    if not ranking:
         return
     console.print()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, justify in (("topic", "left"), ("published", "right"), ("bytes", "right"),
-                          ("rate", "right"), ("delivered", "right"), ("bytes", "right")):
-        table.add_column(name, justify=justify, overflow="fold")
-    for name, topic in ranked[:min(top, 10)]:
-        table.add_row(Text(words.shown(name)), f"{topic.received:,}", words.size(topic.received_b),
-                      words.rate(topic.rate()), f"{topic.sent:,}", words.size(topic.sent_b))
-    console.print(table)
-    if len(ranked) > min(top, 10):
-        console.print(Text(f"... and {len(ranked) - min(top, 10):,} more topics", "dim"))
+    tables.show(console, [Column("topic"), Column("published", right=True), Column("bytes", right=True),
+                          Column("rate", right=True), Column("delivered", right=True), Column("bytes", right=True)],
+                [[words.shown(name), f"{topic.received:,}", words.size(topic.received_b), words.rate(topic.rate()),
+                  f"{topic.sent:,}", words.size(topic.sent_b)] for name, topic in ranking[:top]])
+    if len(ranking) > top:
+        console.print(Text(f"... and {len(ranking) - top:,} more topics", "dim"))
 
 
-def client(analyser: Analyser, client: Client, console: Console) -> None:
+# -- single questions
+
+def _moments(a: Analyser, console: Console) -> None:
+    for t, clients in a.connected_at.items():
+        console.print()
+        console.print(Text(f"Connected at {words.moment(t)}: {len(clients)}", "bold"))
+        console.print(Text(", ".join(words.shown(client) for client in clients) or "nobody"))
+
+
+def _connected(a: Analyser, console: Console) -> None:
+    present = presence.connected(a)
+    console.print()
+    console.print(Text(f"Connected at the end of the log: {len(present):,}", "bold"))
+    if present:
+        tables.show(console, [Column("client"), Column("since"), Column("for", right=True), Column("address"),
+                              Column("user", wide=True), Column("keep-alive", right=True),
+                              Column("last packet", right=True)],
+                    [[words.shown(each.client.id),
+                      "before the log" if each.session.start is None else words.moment(each.session.start),
+                      "" if each.for_s is None else words.span(each.for_s), words.shown(each.session.address or ""),
+                      words.shown(each.session.user or ""), _seconds(each.session.keepalive_s),
+                      "" if each.silent_s is None else f"{words.span(each.silent_s)} ago"] for each in present])
+
+
+def _gone(a: Analyser, for_s: float, console: Console) -> None:
+    gone = presence.gone(a, for_s)
+    console.print()
+    console.print(Text(f"Gone for {words.span(for_s)} or longer at the end of the log: {len(gone):,}", "bold"))
+    if gone:
+        tables.show(console, [Column("client"), Column("for", right=True), Column("last seen"), Column("went by"),
+                              Column("address")],
+                    [[words.shown(each.client.id), words.span(each.for_s), words.moment(each.client.last_seen),
+                      words.HOWS[each.how] if each.how != "open" else "not logged", words.shown(each.address or "")]
+                     for each in gone])
+
+
+def _talkers(talkers: Talkers, console: Console, top: int) -> None:
+    loudest = talkers.loudest()
+    console.print()
+    if not loudest:
+        console.print(Text("Nothing was published, or the log has no packets: `log_type all` in mosquitto.conf.",
+                           "yellow"))
+        return
+    tables.show(console, [Column("client"), Column("messages", right=True), Column("bytes", right=True),
+                          Column("rate", right=True), Column("topic")],
+                [[words.shown(talker.client), f"{talker.messages:,}", words.size(talker.size_b),
+                  words.rate(talker.rate_per_s()), words.shown(talker.topic)] for talker in loudest[:top]])
+    if len(loudest) > top:
+        console.print(Text(f"... and {len(loudest) - top:,} more (--top {len(loudest)} shows all)", "dim"))
+
+
+# -- one client, one address
+
+def _named(name: str, logs: list[Log], console: Console, warn: Callable[[str], None]) -> None:
+    found = False
+    for log in logs:
+        subject = log.analyser.clients.get(name) or log.analyser.strangers.get(name)
+        if subject is None:
+            continue
+        found = True
+        if log.name:
+            console.print()
+            console.print(Text(f"{log.name}:", "bold"))
+        if isinstance(subject, Client):
+            _client(log.analyser, subject, console)
+        else:
+            console.print()
+            console.print(Text(words.shown(subject.id), "bold " + colour(subject.weight)))
+            _findings_of(subject, console)
+    if not found:
+        known = sorted({client for log in logs for client in log.analyser.clients},
+                       key=lambda client: (name.lower() not in client.lower(), client))
+        warn(f"no client {name!r} in this log; there are "
+             f"{', '.join(words.shown(client) for client in known[:5]) or 'none'}{' ...' if len(known) > 5 else ''}")
+
+
+def _client(a: Analyser, client: Client, console: Console) -> None:
     """All that is known of one client."""
-    a = analyser
     console.print()
     console.print(Text(words.shown(client.id), "bold " + colour(client.weight)))
-    console.print(Text(f"{client.connects} connects, {words.ends(client) or 'no ends'}; "
-                       f"{client.received} messages in ({words.size(client.received_b)}), "
-                       f"{client.sent} out ({words.size(client.sent_b)}), {client.pings} "
-                       f"heartbeats, longest silence {words.span(client.longest_silence_s)}"))
+    wills = f", last will sent {_times(client.wills_fired)}" if client.wills_fired else ""
+    console.print(Text(f"{client.connects:,} connects, {words.ends(client) or 'no ends'}; {client.received:,} messages "
+                       f"in ({words.size(client.received_b)}), {client.sent:,} out ({words.size(client.sent_b)}), "
+                       f"{client.pings:,} heartbeats, longest silence {words.span(client.longest_silence_s)}{wills}"))
     if client.subscriptions:
         console.print(Text("Subscribed: " + ", ".join(
-            f"{words.shown(f)} (QoS {q})" for f, q in client.subscriptions.items())))
-    for sent, d in sorted(client.delays.items()):
+            f"{words.shown(wanted)} (QoS {qos})" for wanted, qos in client.subscriptions.items())))
+    for sent, delays in sorted(client.delays.items()):
         console.print(Text(
-            f"PUBLISH to last ack, {'to' if sent else 'from'} the client: {d.n} messages, mean "
-            f"{words.span(d.total_s / d.n)}, half within {words.span(d.at_most_s(.5))}, 95 % "
-            f"within {words.span(d.at_most_s(.95))}, worst {words.span(d.worst_s)} "
-            f"('{words.shown(d.worst_topic)}', {words.moment(d.worst_t)})"))
-    for finding in client.worst():
-        kind = KINDS[finding.code]
-        console.print()
-        console.print(Text(f"{finding.count} x {finding.code}: {kind.title}",
-                           colour(kind.weight)))
-        for e in finding.examples:
-            console.print(Text(f"  {words.moment(e['t'])} {words.example(e)}"))
-        console.print(Text(f"  {kind.means}", "dim"))
-        console.print(Text(f"  To do: {kind.do}", "italic"))
+            f"PUBLISH to last ack, {'to' if sent else 'from'} the client: {delays.n:,} messages, mean "
+            f"{words.span(delays.total_s / delays.n)}, half within {words.span(delays.at_most_s(.5))}, 95 % within "
+            f"{words.span(delays.at_most_s(.95))}, worst {words.span(delays.worst_s)} "
+            f"('{words.shown(delays.worst_topic)}', {words.moment(delays.worst_t)})"))
+    _findings_of(client, console)
     console.print()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("connected", "for", "ended", "address", "user", "keep-alive", "session", "in",
-                 "out"):
-        table.add_column(name, overflow="fold")
-    for s in client.sessions:
-        kept = "" if s.clean is None else "clean" if s.clean else \
-            "resumed" if s.present else "new" if s.present is False else "kept"
-        merged = f" ({s.merged} sessions)" if s.merged > 1 else ""
-        table.add_row(
-            "before the log" if s.start is None else words.moment(s.start),
-            words.span(words.duration_s(s, a.account.last)) + merged,
-            Text(words.HOWS[s.how], "green" if s.how in ("clean", "open") else "red"),
-            Text(words.shown(s.address or "")), Text(words.shown(s.user or "")),
-            "" if s.keepalive_s is None else f"{s.keepalive_s} s", kept, str(s.received),
-            str(s.sent))
-    console.print(table)
+    _sessions(a, client.sessions, console)
     if client.packets:
         console.print()
         console.print(Text(f"The last {len(client.packets)} packets", "bold"))
         for event in client.packets:
             console.print(Text(f"{words.moment(event.t)} {_arrow(event)} {words.packet(event)}"))
+
+
+def _sessions(a: Analyser, sessions: list[Session], console: Console) -> None:
+    rows = []
+    for session in sessions:
+        merged = f" ({session.merged} sessions)" if session.merged > 1 else ""
+        rows.append([
+            "before the log" if session.start is None else words.moment(session.start),
+            words.span(words.duration_s(session, a.account.last)) + merged,
+            Text(words.HOWS[session.how], "green" if session.how in _GOOD_ENDS else "red"),
+            words.shown(session.address or ""), words.shown(session.user or ""), _seconds(session.keepalive_s),
+            _kept(session), f"{session.received:,}", f"{session.sent:,}"])
+    tables.show(console, [Column("connected"), Column("for"), Column("ended"), Column("address"),
+                          Column("user", wide=True), Column("keep-alive", wide=True), Column("session", wide=True),
+                          Column("in", right=True), Column("out", right=True)], rows)
+
+
+def _kept(session: Session) -> str:
+    if session.clean is None:
+        return ""
+    if session.clean:
+        return "clean"
+    return {True: "resumed", False: "new", None: "kept"}[session.present]
+
+
+def _findings_of(subject: Subject, console: Console) -> None:
+    for finding in subject.worst():
+        console.print()
+        _finding(finding, console)
+
+
+def _finding(finding: Finding, console: Console) -> None:
+    kind = KINDS[finding.code]
+    console.print(Text(f"{finding.count:,} x {finding.code}: {kind.title}", colour(kind.weight)))
+    for example in finding.examples:
+        console.print(Text(f"  {words.moment(example['t'])} {words.example(example)}"))
+    console.print(Text(f"  {kind.means}", "dim"))
+    console.print(Text(f"  To do: {kind.do}", "italic"))
+
+
+def _of_addresses(options: Options, log: Log, console: Console, warn: Callable[[str], None]) -> None:
+    a, hold = log.analyser, options.addresses.hold
+    console.print()
+    if log.name:
+        console.print(Text(f"{log.name}:", "bold"))
+    strangers = [stranger for address, stranger in a.strangers.items() if hold(address)]
+    for stranger in strangers:
+        console.print(Text(words.shown(stranger.id), "bold " + colour(stranger.weight)))
+        _findings_of(stranger, console)
+    theirs = [client for client in a.clients.values() if any(hold(session.address) for session in client.sessions)]
+    for client in ranked(theirs, options.sort)[:options.top]:
+        console.print()
+        console.print(Text(words.shown(client.id), "bold " + colour(client.weight)))
+        found = ", ".join(f"{finding.count:,} x {finding.code}" for finding in client.worst())
+        if found:
+            console.print(Text(f"  {found}", colour(client.weight)))
+        _sessions(a, [session for session in client.sessions if hold(session.address)], console)
+    if len(theirs) > options.top:
+        console.print(Text(f"... and {len(theirs) - options.top:,} more clients (--top)", "dim"))
+    if not theirs and not strangers:
+        warn("nobody came from " + ", ".join(map(str, options.addresses.networks)))
+
+
+# -- several brokers
+
+def _across(logs: list[Log], console: Console, options: Options) -> None:
+    """The clients that were with more than one broker."""
+    travellers = [name for name in cluster.travellers(logs) if not options.clients or name in options.clients]
+    if not travellers:
+        return
+    console.print()
+    console.print(Text("With more than one broker", "bold"))
+    rows = []
+    for name in travellers:
+        way = cluster.stays(logs, name)
+        moves = list(cluster.moves(way))
+        both = [move for move in moves if (move.overlap_s or 0) > 0]
+        longest = f", up to {words.span(max(move.overlap_s or 0 for move in both))}" if both else ""
+        rows.append((len(both), len(moves), [
+            Text(words.shown(name), "red" if both else ""), f"{len(moves):,}", f"{len(both):,}{longest}",
+            ", ".join(dict.fromkeys(stay.broker for stay in way))]))
+    rows.sort(key=lambda row: (-row[0], -row[1]))
+    tables.show(console, [Column("client"), Column("moves", right=True), Column("old session still open", right=True),
+                          Column("brokers")], [row for *_, row in rows[:options.top]])
+    if len(rows) > options.top:
+        console.print(Text(f"... and {len(rows) - options.top:,} more clients (--top {len(rows)} shows all)", "dim"))
+    for name in options.clients:
+        if name in travellers:
+            _way(name, logs, console)
+
+
+def _way(name: str, logs: list[Log], console: Console) -> None:
+    console.print()
+    console.print(Text(f"The way of {words.shown(name)}", "bold"))
+    way = cluster.stays(logs, name)
+    tables.show(console, [Column("connected"), Column("broker"), Column("until"), Column("ended"), Column("address")],
+                [["before the log" if stay.session.start is None else words.moment(stay.session.start), stay.broker,
+                  "" if stay.session.end is None else words.moment(stay.session.end), words.HOWS[stay.session.how],
+                  words.shown(stay.session.address or "")] for stay in way])
+    for move in cluster.moves(way):
+        if (move.overlap_s or 0) > 0:
+            console.print(Text(f"{words.moment(move.t)} came to {move.to} while {move.left} still believed in it, for "
+                               f"{words.span(move.overlap_s)}", "red"))
+
+
+# -- small things
+
+def _seconds(seconds: int | None) -> str:
+    return "" if seconds is None else f"{seconds} s"
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def _arrow(event: object) -> str:

@@ -27,6 +27,15 @@ def shown(text: str) -> str:
                    f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}" for c in raw)
 
 
+def sound(text: str) -> str:
+    """Text that can be written as UTF-8: bytes that are not stand as \\xNN."""
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def moment(t: float | None, day: bool = True) -> str:
     """A time of the log, in the log's own zone (UTC for epoch seconds)."""
     if t is None:
