@@ -10,7 +10,7 @@ export PYTEST_DEBUG_TEMPROOT := $(CURDIR)/.cache
 
 # Each layer of tests is a target test-LAYER whose last line says `N passed, N failed, N skipped` (pytest's does).
 # `make test` runs them in this order and adds them up.
-TEST_LAYERS := unit mpy budget faults broker mosqlog run power board
+TEST_LAYERS := unit mpy shipped budget faults broker mosqlog run power board
 
 GET := $(PYTHON3) tools/setup/get.py
 GET_FROM := tools/setup/get.py tools/setup/debian.py
@@ -56,12 +56,17 @@ test: $(READY)  ## all tests; the last line is the total
 
 .PHONY: test-unit
 test-unit: $(READY)  ## protocol, session, story and drop-in tests on CPython; PEERS=dir runs the drop-in tests on micropython-lib too
-	@PEERS=$(PEERS) $(PY) -m pytest -q $(wildcard host_tests/unit host_tests/story host_tests/dropin host_tests/firmware)
+	@PEERS=$(PEERS) $(PY) -m pytest -q $(wildcard host_tests/unit host_tests/story host_tests/dropin host_tests/firmware host_tests/ship)
 
 .PHONY: test-mpy
 test-mpy: $(READY)  ## the same unit, story and drop-in files, and the cuts, on the 32-bit MicroPython
 	@$(PY) host_tests/run_mpy.py host_tests/unit host_tests/story host_tests/dropin host_tests/faults/test_cuts.py \
 		host_tests/firmware
+
+.PHONY: test-shipped
+test-shipped: $(READY)  ## the same files on the library as a board loads it, but those of the layers beneath the client
+	@$(PY) host_tests/run_mpy.py --shipped host_tests/unit host_tests/story host_tests/dropin \
+		host_tests/faults/test_cuts.py host_tests/firmware
 
 .PHONY: test-budget
 test-budget: $(READY)  ## sizes, heap and frames within tools/budgets.json; steady traffic allocates nothing
@@ -125,6 +130,10 @@ mosqlog: .venv/stamp  ## what happened to each device: LOG=mosquitto.log, ARGS="
 .PHONY: build
 build: .venv/stamp  ## compile the firmware into build/firmware, as it goes onto the board
 	@$(PY) tools/build.py
+
+.PHONY: ship
+ship: .venv/stamp  ## the library alone as a board loads it, as .py to read and as .mpy, in build/ship
+	@$(PY) -m tools.ship
 
 # The board's tools take PORT=, FIRMWARE= and what else they know from the environment; ARGS="--help" tells.
 export PORT BOARD FIRMWARE FIRMWARE_SHA256 CONFIG ROMFS

@@ -11,7 +11,7 @@ from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
 from umqtt.client import MQTTClient
-from umqtt.wire import MQTTException
+from umqtt.client import MQTTException
 
 import clock
 import power

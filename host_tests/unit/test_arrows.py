@@ -3,6 +3,8 @@ outside."""
 
 import re
 
+SOURCE_FORM_ONLY = "it reads the source"
+
 ROOT = __file__.replace("\\", "/").rsplit("/", 1)[0] + "/../../"
 LIB = ROOT + "firmware/lib/umqtt/"
 

@@ -5,6 +5,8 @@ from fakes.check import equal, raises
 from umqtt.engine import Engine
 from umqtt.wire import ProtocolError
 
+SOURCE_FORM_ONLY = "shipped, engine and client are one class"
+
 LENGTHS = (0, 1, 113, 116, 120, 122, 123, 127, 128, 129, 16370, 16377, 16378, 16379, 16380, 16383, 16384)
 
 

@@ -2,6 +2,8 @@
 
 import re
 
+SOURCE_FORM_ONLY = "it reads the documentation"
+
 HOST_TESTS = __file__.replace("\\", "/").rsplit("/", 1)[0] + "/../"
 
 

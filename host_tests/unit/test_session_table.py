@@ -8,6 +8,8 @@ import fakes.shim  # noqa: F401
 from fakes.check import equal
 from umqtt.session import Session
 
+SOURCE_FORM_ONLY = "shipped, session and client are one class"
+
 SOURCE = __file__.replace("\\", "/").rsplit("/", 1)[0] + "/../../firmware/lib/umqtt/session.py"
 
 # the first byte of the packet that a slot sends

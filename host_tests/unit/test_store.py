@@ -11,6 +11,8 @@ from umqtt.client import MQTTClient
 from umqtt.session import Session
 from umqtt.store import FileJournal, Store
 
+SOURCE_FORM_ONLY = "shipped, there is no session without a client"
+
 QOS_1 = 0x32
 QOS_2 = 0x34
 PUBREL = 0x62

@@ -1,0 +1,81 @@
+"""Make of the library's source what a board loads.
+
+    python -m tools.ship [FOLDER]                 the shipped form as .py and .mpy, and its map, in build/ship
+    python -m tools.ship --traceback [FILE]       a board's traceback in the source's names
+
+The source is written for people: modules in layers, a class for each, constants with names, errors in words. A board
+pays for each module, class, name and string, so they are merged:
+ 1. source.py  reads the modules, drops docstrings and annotations, refuses what the next steps could not follow.
+ 2. merge.py   makes one module of CORE; constants become their values everywhere. umqtt.wire and the others stay
+               importable, as files of one line.
+ 3. fold.py    makes one class of a line of classes.
+ 4. texts.py   puts the words of errors into one string.
+ 5. slots.py   lets locals that are never alive together share a slot, where that keeps a frame off the heap.
+ 6. names.py   gives private names, arguments of private functions and globals names that are in the boards' ROM.
+Nothing else is changed, and no public name or signature. names.json tells what was called what; run_mpy.py --shipped
+and tests read it. To try a source of your own: python -m tools.ship --source firmware/lib/umqtt /tmp/out
+"""
+
+import ast
+import json
+from pathlib import Path
+from typing import Dict, List
+
+from tools.ship.fold import fold
+from tools.ship.merge import Library
+from tools.ship.names import rename
+from tools.ship.slots import share_slots
+from tools.ship.source import FUNCTIONS, PACKAGE, ShipError, origin, read
+from tools.ship.texts import gather
+
+ROOT = Path(__file__).resolve().parents[2]
+LIBRARY = ROOT / "firmware" / "lib" / PACKAGE
+
+# Merged into the last, the lowest first. A module of this list that is not there is left out.
+CORE = ("wire", "session", "keepalive", "engine", "transport", "client")
+
+__all__ = ["CORE", "LIBRARY", "ShipError", "ship"]
+
+
+def ship(into: Path, source: Path = LIBRARY) -> List[str]:
+    """Write the shipped form of the library in `source` to `into`: PACKAGE/*.py and names.json. Returns the modules'
+    names. Raises ShipError; then nothing was written."""
+    modules = read(source)
+    library = Library(modules, [name for name in CORE if name in modules])
+    fold(library)
+    for unit in library.units.values():
+        gather(unit.tree, unit.name)
+        share_slots(unit.tree)
+    attributes = rename(library)
+    texts = {name: ast.unparse(unit.tree) + "\n" for name, unit in sorted(library.units.items())}
+    functions = {name: _functions(library.units[name].tree) for name in texts}
+    folder = into / PACKAGE
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / (name + ".py")).write_text(text)
+    map_text = json.dumps({"attributes": attributes, "functions": functions}, indent=1, sort_keys=True)
+    (into / "names.json").write_text(map_text + "\n")
+    return list(texts)
+
+
+def _functions(tree: ast.AST) -> List[List[object]]:
+    """[shipped name, module, source name, first line, last line] of each function and class, in the order in which
+    the compiler writes them."""
+    rows: List[List[object]] = []
+
+    def look(node: ast.AST) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, (*FUNCTIONS, ast.ClassDef, ast.Lambda)):
+                where = origin(child)
+                rows.append([getattr(child, "name", "<lambda>"), *(where or ("", "", 0, 0))])
+            elif isinstance(child, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+                rows.append(["<%s>" % type(child).__name__.lower(), "", "", 0, 0])
+            look(child)
+
+    look(tree)
+    return rows
+
+
+def read_map(folder: Path) -> Dict[str, Dict]:
+    """The names.json that `ship` wrote."""
+    return json.loads((folder / "names.json").read_text())

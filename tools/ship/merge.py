@@ -1,0 +1,398 @@
+"""Make one module of the core's: every use of a global says whose it is, constants become their values, then the
+modules stand one behind the other.
+
+A global is called `module.name` from here on (a dot cannot occur in a name of Python's); `names` gives it the name
+that ships. What the library imports from MicroPython keeps its name.
+"""
+
+import ast
+from typing import Dict, List, NamedTuple, Optional, Set, Union
+
+from tools.ship.source import FUNCTIONS, PACKAGE, Module, ShipError, bound, is_private
+
+Value = Union[int, str, bytes, tuple]
+
+
+class Unit(NamedTuple):
+    """One module that ships. exports: the name that others import -> the global; it must be importable by that."""
+
+    name: str
+    tree: ast.Module
+    imports: List[ast.stmt]  # of MicroPython's modules
+    exports: Dict[str, str]
+
+
+class Library:
+    """All modules, `core` merged into the last of it. units: what ships, by name; aliases: for each other core module
+    the names that a program may still import from it, and their globals."""
+
+    def __init__(self, modules: Dict[str, Module], core: List[str]):
+        for name in core:
+            if name not in modules:
+                raise ShipError("%s.py is in the list of core modules, but not there" % name)
+        self.modules = modules
+        self.core = core
+        self.globals = {name: _own_globals(module) for name, module in modules.items()}
+        self.foreign: Dict[str, Dict[str, ast.stmt]] = {name: {} for name in modules}
+        self.constants: Dict[str, Value] = {}
+        self.public_constants: Dict[str, Dict[str, Value]] = {name: {} for name in modules}
+        self.units: Dict[str, Unit] = {}
+        self.aliases: Dict[str, Dict[str, str]] = {}
+        self._reexported: Dict[str, Dict[str, str]] = {name: {} for name in modules}
+        order = core + [name for name in modules if name not in core]
+        links = {name: _Links(self, modules[name]) for name in modules}
+        for name in order:
+            links[name].read_imports()
+        for name in order:
+            links[name].qualify()
+        for name in order:
+            self._take_constants(modules[name])
+        for name in order:
+            modules[name].tree = _Inline(self.constants).visit(modules[name].tree)
+        self._make_units(order)
+
+    def home(self, module: str) -> str:
+        """The unit that has the globals of `module`."""
+        return self.core[-1] if module in self.core else module
+
+    def symbol(self, module: str, name: str) -> Optional[str]:
+        """The global that `from umqtt.module import name` means; None when there is none."""
+        if name in self.globals[module]:
+            return "%s.%s" % (module, name)
+        return self._reexported[module].get(name)
+
+    def reexport(self, module: str, name: str, symbol: str) -> None:
+        self._reexported[module][name] = symbol
+
+    def _take_constants(self, module: Module) -> None:
+        # NAME = const(...) at the top of a module
+        kept: List[ast.stmt] = []
+        for statement in module.tree.body:
+            name = _const_name(statement)
+            if name is None:
+                kept.append(statement)
+                continue
+            value = self._evaluate(module, statement.value.args[0])  # type: ignore
+            self.constants[name] = value
+            short = name.split(".", 1)[1]
+            if not is_private(short):
+                self.public_constants[module.name][short] = value
+                if module.name not in self.core or module.name == self.core[-1]:
+                    kept.append(ast.Assign([ast.Name(name, ast.Store())], literal(value)))
+        module.tree.body = kept
+
+    def _evaluate(self, module: Module, expression: ast.expr) -> Value:
+        known = ast.Expression(_Inline(self.constants).visit(expression))
+        try:
+            return eval(compile(ast.fix_missing_locations(known), module.name, "eval"), {"__builtins__": {}})
+        except Exception as e:
+            raise module.error(expression, "const() of something that is not known here: %s" % e) from None
+
+    def _make_units(self, order: List[str]) -> None:
+        target = self.core[-1]
+        body: List[ast.stmt] = []
+        imports: Dict[str, ast.stmt] = {}
+        same: Dict[str, str] = {}  # NAME = a builtin, in two modules
+        for name in self.core:
+            for local, statement in self.foreign[name].items():
+                if local in imports and ast.dump(imports[local]) != ast.dump(statement):
+                    raise ShipError("%s.py imports another %s than the core's modules before it" % (name, local))
+                imports[local] = statement
+            for statement in self.modules[name].tree.body:
+                twin = _is_builtin_alias(statement)
+                if twin and twin in same:
+                    _Rename({statement.targets[0].id: same[twin]}).over(self.modules.values())  # type: ignore
+                    continue
+                if twin:
+                    same[twin] = statement.targets[0].id  # type: ignore
+                body.append(statement)
+        exports = {n: "%s.%s" % (target, n) for n in self.globals[target] if not is_private(n)}
+        exports.update(self._errors(target))
+        self.units[target] = Unit(target, ast.Module(body, []), list(imports.values()), exports)
+        for name in order:
+            if name in self.core[:-1]:
+                names = {n: "%s.%s" % (name, n) for n in self.globals[name] if not is_private(n)}
+                names.update(self._errors(name))
+                self.aliases[name] = names
+            elif name != target:
+                exports = {n: "%s.%s" % (name, n) for n in self.globals[name] if not is_private(n)}
+                exports.update(self._errors(name))
+                tree = self.modules[name].tree
+                self.units[name] = Unit(name, tree, list(self.foreign[name].values()), exports)
+
+    def _errors(self, module: str) -> Dict[str, str]:
+        """Exceptions of ours that `module` imports are names of it too: programs catch them by either."""
+        return {
+            name: symbol
+            for name, symbol in self._reexported[module].items()
+            if not is_private(name) and self._is_error(symbol)
+        }
+
+    def _is_error(self, symbol: str) -> bool:
+        module, name = symbol.split(".")
+        for statement in self.modules[module].tree.body:
+            if isinstance(statement, ast.ClassDef) and statement.name == symbol:
+                bases = [b.id for b in statement.bases if isinstance(b, ast.Name)]
+                return any(b.endswith(("Error", "Exception")) or "." in b and self._is_error(b) for b in bases)
+        return False
+
+
+class _Links(ast.NodeTransformer):
+    """Finds what each name of a module means."""
+
+    def __init__(self, library: Library, module: Module):
+        self.library = library
+        self.module = module
+        self.modules: Dict[str, str] = {}  # local name -> module of ours
+        self.symbols: Dict[str, str] = {}  # local name -> global
+        self.local: List[Set[str]] = []  # names of the functions around
+        self.class_names: Set[str] = set()
+        self.pending: List[ast.ImportFrom] = []
+
+    def read_imports(self) -> None:
+        tree = self.module.tree
+        lazy = _Lazy(self.library.core)
+        lazy.visit(tree)
+        kept: List[ast.stmt] = []
+        for statement in [*tree.body, *lazy.found]:
+            if isinstance(statement, ast.ImportFrom) and (statement.module or "").split(".")[0] == PACKAGE:
+                self._ours(statement)
+            elif isinstance(statement, (ast.Import, ast.ImportFrom)):
+                for alias in statement.names:
+                    one = (
+                        ast.Import([alias])
+                        if isinstance(statement, ast.Import)
+                        else ast.ImportFrom(statement.module, [alias], 0)
+                    )
+                    local = alias.asname or alias.name
+                    self.library.foreign[self.module.name][local] = one
+            else:
+                kept.append(statement)
+        tree.body = kept
+        for name in self.library.globals[self.module.name]:
+            self.symbols[name] = "%s.%s" % (self.module.name, name)
+
+    def _ours(self, statement: ast.ImportFrom) -> None:
+        path = (statement.module or "").split(".")
+        for alias in statement.names:
+            local = alias.asname or alias.name
+            there = alias.name if len(path) == 1 else path[1]
+            if there not in self.library.modules:
+                raise self.module.error(statement, "there is no %s.%s" % (PACKAGE, there))
+            if len(path) == 1:
+                self.modules[local] = there
+                continue
+            symbol = self._find(statement, there, alias.name)
+            if "." in symbol:
+                self.symbols[local] = symbol
+                self.library.reexport(self.module.name, local, symbol)
+
+    def _find(self, node: ast.AST, there: str, name: str) -> str:
+        symbol = self.library.symbol(there, name)
+        if symbol:
+            return symbol
+        foreign = self.library.foreign[there].get(name)
+        if not foreign:
+            raise self.module.error(node, "%s.%s has no %s" % (PACKAGE, there, name))
+        self.library.foreign[self.module.name].setdefault(name, foreign)
+        return name
+
+    def qualify(self) -> None:
+        self.module.tree = self.visit(self.module.tree)
+
+    def _is_local(self, name: str) -> bool:
+        return any(name in names for names in self.local) or name in self.class_names
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if not self._is_local(node.id):
+            if node.id in self.symbols:
+                return ast.copy_location(ast.Name(self.symbols[node.id], node.ctx), node)
+            if node.id in self.modules:
+                raise self.module.error(node, "the module %s as a value: name what is used of it" % node.id)
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        base = node.value
+        if isinstance(base, ast.Name) and base.id in self.modules and not self._is_local(base.id):
+            if not isinstance(node.ctx, ast.Load):
+                raise self.module.error(node, "another module's global is set: call a function of it")
+            return ast.copy_location(
+                ast.Name(self._find(node, self.modules[base.id], node.attr), ast.Load()), node
+            )
+        self.generic_visit(node)
+        return node
+
+    def visit_Global(self, node: ast.Global) -> ast.AST:
+        node.names = [self.symbols.get(name, name) for name in node.names]
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.decorator_list = [self.visit(d) for d in node.decorator_list]
+        self._defaults(node.args)
+        if not self._is_local(node.name):
+            node.name = self.symbols.get(node.name, node.name)
+        self._inside(node, set(bound(node)), lambda: [self.visit(s) for s in node.body], "body")
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
+        self._defaults(node.args)
+        self._inside(node, set(bound(node)), lambda: self.visit(node.body), "body")
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        node.bases = [self.visit(b) for b in node.bases]
+        node.decorator_list = [self.visit(d) for d in node.decorator_list]
+        if not self._is_local(node.name):
+            node.name = self.symbols.get(node.name, node.name)
+        was, self.class_names = self.class_names, set(class_level(node))
+        node.body = [self.visit(s) for s in node.body]
+        self.class_names = was
+        return node
+
+    def visit_ListComp(self, node: ast.AST) -> ast.AST:
+        names = {
+            n.id
+            for generator in node.generators  # type: ignore
+            for n in ast.walk(generator.target)
+            if isinstance(n, ast.Name)
+        }
+        self.local.append(names)
+        self.generic_visit(node)
+        self.local.pop()
+        return node
+
+    visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_ListComp
+
+    def visit_Import(self, node: ast.AST) -> ast.AST:
+        # within try or if at the top of a module
+        for alias in node.names:  # type: ignore
+            local = alias.asname or alias.name
+            if not self._is_local(local) and local in self.symbols:
+                alias.asname = self.symbols[local]
+        return node
+
+    visit_ImportFrom = visit_Import
+
+    def _defaults(self, arguments: ast.arguments) -> None:
+        arguments.defaults = [self.visit(d) for d in arguments.defaults]
+        arguments.kw_defaults = [d and self.visit(d) for d in arguments.kw_defaults]
+
+    def _inside(self, node: ast.AST, names: Set[str], visit: object, field: str) -> None:
+        self.local.append(names)
+        was, self.class_names = self.class_names, set()
+        setattr(node, field, visit())  # type: ignore
+        self.class_names = was
+        self.local.pop()
+
+
+class _Lazy(ast.NodeTransformer):
+    """Takes imports of the core's modules out of functions: merged, they are always there."""
+
+    def __init__(self, core: List[str]):
+        self.core = core
+        self.found: List[ast.stmt] = []
+        self.depth = 0
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        self.depth += 1
+        self.generic_visit(node)
+        self.depth -= 1
+        node.body = node.body or [ast.Pass()]
+        return node
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> Optional[ast.AST]:
+        path = (node.module or "").split(".")
+        if not self.depth or path[0] != PACKAGE:
+            return node
+        names = [path[1]] if len(path) > 1 else [alias.name for alias in node.names]
+        if not any(name in self.core for name in names):
+            return node
+        self.found.append(node)
+        return None
+
+
+class _Inline(ast.NodeTransformer):
+    """Constants become their values."""
+
+    def __init__(self, constants: Dict[str, Value]):
+        self.constants = constants
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id in self.constants and isinstance(node.ctx, ast.Load):
+            return ast.copy_location(literal(self.constants[node.id]), node)
+        return node
+
+
+class _Rename(ast.NodeTransformer):
+    def __init__(self, names: Dict[str, str]):
+        self.names = names
+
+    def over(self, modules: object) -> None:
+        for module in modules:  # type: ignore
+            self.visit(module.tree)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        node.id = self.names.get(node.id, node.id)
+        return node
+
+
+def literal(value: Value) -> ast.expr:
+    """The value as it is written; a negative number is an operation, so that it binds as one."""
+    if isinstance(value, tuple):
+        return ast.Tuple([literal(v) for v in value], ast.Load())
+    if isinstance(value, int) and not isinstance(value, bool) and value < 0:
+        return ast.UnaryOp(ast.USub(), ast.Constant(-value))
+    return ast.Constant(value)
+
+
+def class_level(node: ast.ClassDef) -> List[str]:
+    """The names that a class body binds: methods and attributes of the class."""
+    names: List[str] = []
+    for statement in node.body:
+        if isinstance(statement, (*FUNCTIONS, ast.ClassDef)):
+            names.append(statement.name)
+        elif isinstance(statement, ast.Assign):
+            names += [n.id for t in statement.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+    return names
+
+
+def _own_globals(module: Module) -> Set[str]:
+    """What a module binds itself at its top, in `try` and `if` too; not what it imports there without condition."""
+    statements = [s for s in module.tree.body if not isinstance(s, (ast.Import, ast.ImportFrom))]
+    names = set(bound(_as_function(statements)))
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Global):
+            names.update(node.names)
+    return names
+
+
+def _as_function(body: List[ast.stmt]) -> ast.FunctionDef:
+    nothing = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+    return ast.FunctionDef("module", nothing, body or [ast.Pass()], [])
+
+
+def _const_name(statement: ast.stmt) -> Optional[str]:
+    if (
+        isinstance(statement, ast.Assign)
+        and isinstance(statement.targets[0], ast.Name)
+        and isinstance(statement.value, ast.Call)
+        and isinstance(statement.value.func, ast.Name)
+        and statement.value.func.id == "const"
+    ):
+        return statement.targets[0].id
+    return None
+
+
+def _is_builtin_alias(statement: ast.stmt) -> Optional[str]:
+    """`_len = len`: the builtin's name."""
+    if (
+        isinstance(statement, ast.Assign)
+        and isinstance(statement.targets[0], ast.Name)
+        and is_private(statement.targets[0].id.split(".")[-1])
+        and isinstance(statement.value, ast.Name)
+        and "." not in statement.value.id
+    ):
+        return statement.value.id
+    return None

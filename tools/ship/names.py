@@ -1,0 +1,421 @@
+"""Give every private name one that the boards have in their ROM already: a new one would cost its text and 7 bytes of
+a pool that grows in large steps.
+
+Attributes keep a leading underscore. Each private name of the source becomes one and the same over the whole package;
+two may become the same only when no object can have both.
+"""
+
+import ast
+from collections import Counter
+from pathlib import Path
+from typing import Dict, Iterable, List, Set
+
+from tools.ship.merge import Library, Unit, class_level, literal
+from tools.ship.source import FUNCTIONS, PACKAGE, ShipError, all_arguments, bound, is_private, origin
+
+ROM_NAMES = Path(__file__).with_name("rom_names.txt")
+KEPT = ("_send_str", "_recv_len")  # micropython-lib's: its users' subclasses call them
+
+
+def rom_names(*kinds: str) -> List[str]:
+    """The names of these kinds in rom_names.txt, kind after kind."""
+    lines = [line.split() for line in ROM_NAMES.read_text().splitlines() if not line.startswith("#")]
+    return [name for kind in kinds for k, name in lines if k == kind]
+
+
+def rename(library: Library) -> Dict[str, str]:
+    """Rename all over the units, whose trees are then ready to be written out. Returns the attributes' map. Raises
+    ShipError."""
+    attributes = _attributes(library)
+    for unit in library.units.values():
+        _Attributes(attributes).visit(unit.tree)
+    tables = {name: _Table(unit) for name, unit in library.units.items()}
+    finals: Dict[str, str] = {}  # global -> its name in its unit
+    for name, unit in library.units.items():
+        finals.update(_own_globals(library, unit, tables[name]))
+    for name, unit in library.units.items():
+        there = _imported(library, unit, tables[name], finals)
+        mine = {symbol: finals[symbol] for symbol in finals if library.home(symbol.split(".")[0]) == name}
+        local = {**mine, **there}
+        _Globals(local).visit(unit.tree)
+        _rename_arguments(library, unit, tables[name], finals)
+        unit.tree.body[:0] = _import_statements(library, unit, there, finals)
+        used = {n.id for n in ast.walk(unit.tree) if isinstance(n, ast.Name)}
+        unit.tree.body[:0] = _joined(s for s in unit.imports if _bound_name(s) in used)
+    _make_aliases(library, finals)
+    for unit in library.units.values():
+        ast.fix_missing_locations(unit.tree)
+    return attributes
+
+
+def _attributes(library: Library) -> Dict[str, str]:
+    """{private attribute: its ROM name}; what finds none keeps its own."""
+    roots = _roots(library)
+    uses: Counter = Counter()
+    owners: Dict[str, Set[str]] = {}  # attribute -> lines of classes whose objects can have it
+    of_class: Set[str] = set()
+
+    def look(node: ast.AST, line: str, own: str) -> None:
+        # own: what the object itself is called here
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.ClassDef):
+                root = roots.get(child.name, child.name)
+                for name in class_level(child):
+                    if is_private(name):
+                        owners.setdefault(name, set()).add(root)
+                        of_class.add(name)
+                        uses[name] += 1
+                look(child, root, "")
+                continue
+            if isinstance(child, ast.Attribute) and is_private(child.attr):
+                uses[child.attr] += 1
+                if isinstance(child.value, ast.Name) and child.value.id == own and line:
+                    owners.setdefault(child.attr, set()).add(line)
+            inside = own
+            if isinstance(child, FUNCTIONS) and line and not own and child.args.args:
+                inside = child.args.args[0].arg
+            look(child, line, inside)
+
+    for unit in library.units.values():
+        look(unit.tree, "", "")
+    for unit in library.units.values():
+        for node in ast.walk(unit.tree):
+            if isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in owners:
+                raise ShipError("%s: ._%s is an attribute of none of our classes" % (unit.name, node.attr[1:]))
+            if isinstance(node, ast.Constant) and node.value in owners:
+                raise ShipError(
+                    "%s: the private name %r as a string, which is renamed when shipped: write x.%s"
+                    % (unit.name, node.value, node.value)
+                )
+    for_class = rom_names("class", "asyncio")
+    for_instances = rom_names("instance", "class", "asyncio")
+    taken: Dict[str, Set[str]] = {}  # ROM name -> lines of classes that have it
+    to: Dict[str, str] = {}
+    order = sorted(owners, key=lambda name: (name not in of_class, -len(owners[name]), -uses[name], name))
+    for name in order:
+        if name in KEPT:
+            continue
+        for new in for_class if name in of_class else for_instances:
+            if not taken.get(new, set()) & owners[name]:
+                taken.setdefault(new, set()).update(owners[name])
+                to[name] = new
+                break
+    return to
+
+
+def _roots(library: Library) -> Dict[str, str]:
+    """Class -> the class of ours at the root of its line."""
+    bases = {
+        node.name: [b.id for b in node.bases if isinstance(b, ast.Name)]
+        for unit in library.units.values()
+        for node in ast.walk(unit.tree)
+        if isinstance(node, ast.ClassDef)
+    }
+
+    def root(name: str) -> str:
+        for base in bases[name]:
+            if base in bases:
+                return root(base)
+        return name
+
+    return {name: root(name) for name in bases}
+
+
+class _Attributes(ast.NodeTransformer):
+    def __init__(self, to: Dict[str, str]):
+        self.to = to
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        self.generic_visit(node)
+        node.attr = self.to.get(node.attr, node.attr)
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        self.generic_visit(node)
+        names = [n for n in class_level(node) if n in self.to]
+        for statement in node.body:
+            if isinstance(statement, (*FUNCTIONS, ast.ClassDef)):
+                statement.name = self.to.get(statement.name, statement.name)
+        in_body = _NamesOf({n: self.to[n] for n in names})
+        for statement in node.body:
+            if not isinstance(statement, (*FUNCTIONS, ast.ClassDef)):
+                in_body.visit(statement)
+        return node
+
+
+class _NamesOf(ast.NodeTransformer):
+    def __init__(self, to: Dict[str, str]):
+        self.to = to
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        node.id = self.to.get(node.id, node.id)
+        return node
+
+
+class _Table:
+    """The names that a unit's file has anyhow; using one of them again costs nothing at all."""
+
+    def __init__(self, unit: Unit):
+        counts: Counter = Counter()
+        self.words: Set[str] = set()  # what a global must not be called
+        for node in ast.walk(unit.tree):
+            if isinstance(node, ast.Attribute):
+                counts[node.attr] += 1
+            elif isinstance(node, ast.Name):
+                self.words.add(node.id)
+            elif isinstance(node, ast.arg):
+                self.words.add(node.arg)
+            elif isinstance(node, (*FUNCTIONS, ast.ClassDef)) or isinstance(node, ast.ExceptHandler) and node.name:
+                self.words.add(node.name)
+            elif isinstance(node, (ast.Import, ast.ImportFrom)):
+                self.words.update(alias.asname or alias.name for alias in node.names)
+        self.words.update(_bound_name(statement) for statement in unit.imports)
+        self.words.update(unit.exports)
+        present = sorted((n for n in counts if not n.startswith("_")), key=lambda n: (-counts[n], n))
+        self.candidates = present + [n for n in rom_names("any") if n not in counts]
+
+    def take(self, source_name: str) -> str:
+        """A name for a global of this unit; its own when there is no other."""
+        for name in self.candidates:
+            if name not in self.words:
+                self.words.add(name)
+                return name
+        if source_name in self.words:
+            raise ShipError("no name is left for %s" % source_name)
+        self.words.add(source_name)
+        return source_name
+
+
+def _own_globals(library: Library, unit: Unit, table: _Table) -> Dict[str, str]:
+    finals = {symbol: name for name, symbol in unit.exports.items() if library.home(symbol.split(".")[0]) == unit.name}
+    for symbol in _symbols(unit.tree):
+        if symbol not in finals and library.home(symbol.split(".")[0]) == unit.name:
+            finals[symbol] = table.take(symbol.split(".")[1])
+    return finals
+
+
+def _imported(library: Library, unit: Unit, table: _Table, finals: Dict[str, str]) -> Dict[str, str]:
+    """Global of another unit -> its name here."""
+    names = {s: name for name, s in unit.exports.items() if library.home(s.split(".")[0]) != unit.name}
+    for symbol in _symbols(unit.tree):
+        if symbol in names or library.home(symbol.split(".")[0]) == unit.name:
+            continue
+        if symbol not in finals:
+            raise ShipError("%s: nothing defines %s" % (unit.name, symbol))
+        there = finals[symbol]
+        if there in table.words:
+            there = table.take(there)
+        table.words.add(there)
+        names[symbol] = there
+    return names
+
+
+def _symbols(tree: ast.AST) -> List[str]:
+    """The globals that are used in a tree, in the order of their first use."""
+    found: List[str] = []
+    for node in ast.walk(tree):
+        names: List[str] = []
+        if isinstance(node, ast.Name):
+            names = [node.id]
+        elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+            names = [node.name]
+        elif isinstance(node, ast.Global):
+            names = node.names
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = [alias.asname or "" for alias in node.names]
+        found += [n for n in names if "." in n and n not in found]
+    return found
+
+
+class _Globals(ast.NodeTransformer):
+    def __init__(self, to: Dict[str, str]):
+        self.to = to
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        node.id = self.to.get(node.id, node.id)
+        return node
+
+    def _named(self, node: ast.AST) -> ast.AST:
+        node.name = self.to.get(node.name, node.name)  # type: ignore
+        return self.generic_visit(node)
+
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = _named
+
+    def visit_Global(self, node: ast.Global) -> ast.AST:
+        node.names = [self.to.get(name, name) for name in node.names]
+        return node
+
+    def visit_Import(self, node: ast.AST) -> ast.AST:
+        for alias in node.names:  # type: ignore
+            if alias.asname in self.to:
+                alias.asname = self.to[alias.asname]
+                if alias.asname == alias.name:
+                    alias.asname = None
+        return node
+
+    visit_ImportFrom = visit_Import
+
+
+def _rename_arguments(library: Library, unit: Unit, table: _Table, finals: Dict[str, str]) -> None:
+    """The compiler keeps the names of functions and of their arguments, but not those of locals."""
+    by_keyword: Dict[str, Set[str]] = {}
+    for other in library.units.values():
+        for node in ast.walk(other.tree):
+            if isinstance(node, ast.Call):
+                called = getattr(node.func, "attr", None) or getattr(node.func, "id", None)
+                called = finals.get(str(called), str(called))
+                by_keyword.setdefault(called, set()).update(k.arg for k in node.keywords if k.arg)
+
+    def look(node: ast.AST, private: bool, inside: bool) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.ClassDef):
+                look(child, child.name not in unit.exports, False)
+            elif isinstance(child, (*FUNCTIONS, ast.Lambda)):
+                name = getattr(child, "name", "<lambda>")
+                hidden = private or inside or _is_hidden(child, unit)
+                if hidden and not (isinstance(child, ast.Lambda) and by_keyword.get("<lambda>")):
+                    _short_arguments(child, table, by_keyword.get(name, set()))
+                look(child, False, True)
+                _short_names(child, table)
+            else:
+                look(child, private, inside)
+
+    look(unit.tree, False, False)
+
+
+def _is_hidden(function: ast.AST, unit: Unit) -> bool:
+    """Whether no program calls it: a lambda, a private method or a global that is not exported."""
+    source = origin(function)
+    if isinstance(function, ast.Lambda) or source is None:
+        return True
+    last = source.name.split(".")[-1]
+    if "." in source.name:
+        return is_private(last) and last not in KEPT
+    return function.name not in unit.exports  # type: ignore
+
+
+def _short_arguments(function: ast.AST, table: _Table, by_keyword: Set[str]) -> None:
+    arguments = function.args  # type: ignore
+    used = _words_in(function)
+    free = (name for name in table.candidates if name not in used)
+    to: Dict[str, str] = {}
+    for argument in all_arguments(arguments):
+        named = argument.arg in by_keyword or argument in arguments.kwonlyargs
+        if argument.arg == "self" or named or argument.arg in table.candidates:
+            continue
+        new = next(free, None)
+        if new:
+            to[argument.arg] = new
+            argument.arg = new
+    _in_scope(function, to)
+
+
+def _in_scope(function: ast.AST, to: Dict[str, str]) -> None:
+    """Rename locals of a function, within the functions in it too unless they have such a local of their own."""
+    body = function.body if isinstance(function.body, list) else [function.body]  # type: ignore
+    for statement in body:
+        _Locals(to).visit(statement)
+
+
+class _Locals(ast.NodeTransformer):
+    def __init__(self, to: Dict[str, str]):
+        self.to = to
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        node.id = self.to.get(node.id, node.id)
+        return node
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.AST:
+        node.names = [self.to.get(n, n) for n in node.names]
+        return node
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        node.name = self.to.get(node.name, node.name) if node.name else None
+        return self.generic_visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.name = self.to.get(node.name, node.name)
+        return self._within(node)
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
+        return self._within(node)
+
+    def _within(self, node: ast.AST) -> ast.AST:
+        was = self.to
+        self.to = {name: new for name, new in was.items() if name not in bound(node)}
+        self.generic_visit(node)
+        self.to = was
+        return node
+
+
+def _short_names(function: ast.AST, table: _Table) -> None:
+    """The functions nested in a function: locals of it, but the compiler keeps their names."""
+    nested = [n.name for n in bound_functions(function)]
+    free = (name for name in table.candidates if name not in _words_in(function))
+    to = dict(zip((n for n in nested if n not in table.candidates), free))
+    _in_scope(function, to)
+
+
+def bound_functions(function: ast.AST) -> List[ast.FunctionDef]:
+    body = function.body if isinstance(function.body, list) else []  # type: ignore
+    return [n for n in body if isinstance(n, ast.FunctionDef)]
+
+
+def _words_in(function: ast.AST) -> Set[str]:
+    words: Set[str] = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name):
+            words.add(node.id)
+        elif isinstance(node, (ast.Lambda, *FUNCTIONS)):
+            words.update(a.arg for a in all_arguments(node.args))
+        if isinstance(node, (*FUNCTIONS, ast.ClassDef, ast.ExceptHandler)) and node.name:
+            words.add(node.name)
+    return words
+
+
+def _bound_name(statement: ast.stmt) -> str:
+    alias = statement.names[0]  # type: ignore
+    return (alias.asname or alias.name).split(".")[0]
+
+
+def _joined(statements: Iterable[ast.stmt]) -> List[ast.stmt]:
+    """Imports from one module in one statement; plain ones first."""
+    plain: List[ast.alias] = []
+    parts: Dict[str, List[ast.alias]] = {}
+    for s in statements:
+        if isinstance(s, ast.Import):
+            plain += s.names
+        elif isinstance(s, ast.ImportFrom):
+            parts.setdefault(s.module or "", []).extend(s.names)
+    out: List[ast.stmt] = [ast.Import([alias]) for alias in plain]
+    return out + [ast.ImportFrom(module, names, 0) for module, names in parts.items()]
+
+
+def _import_statements(
+    library: Library, unit: Unit, there: Dict[str, str], finals: Dict[str, str]
+) -> List[ast.stmt]:
+    statements = []
+    for symbol, local in sorted(there.items()):
+        name = finals[symbol]
+        alias = ast.alias(name, None if name == local else local)
+        home = library.home(symbol.split(".")[0])
+        statements.append(ast.ImportFrom("%s.%s" % (PACKAGE, home), [alias], 0))
+    return _joined(statements)
+
+
+def _make_aliases(library: Library, finals: Dict[str, str]) -> None:
+    """A small file for each core module that is merged: what a program may import from it. It costs only who does."""
+    for name, names in library.aliases.items():
+        aliases = [
+            ast.alias(finals[symbol], None if finals[symbol] == public else public)
+            for public, symbol in sorted(names.items())
+            if symbol in finals
+        ]
+        values: List[ast.stmt] = [
+            ast.Assign([ast.Name(public, ast.Store())], literal(value))
+            for public, value in sorted(library.public_constants[name].items())
+        ]
+        body: List[ast.stmt] = [ast.ImportFrom("%s.%s" % (PACKAGE, library.core[-1]), aliases, 0)] if aliases else []
+        if body or values:
+            tree = ast.Module(body + values, [])
+            library.units[name] = Unit(name, ast.fix_missing_locations(tree), [], dict.fromkeys(names, ""))

@@ -1,0 +1,73 @@
+"""Put the words of a module into one string: a string object for each would cost 16 bytes and a block or two of heap.
+
+`raise OSError("link is down")` becomes `raise OSError(words(120))`: the words that begin at 120, up to the next "|".
+Only these are copied when they are wanted.
+"""
+
+import ast
+from typing import List, Optional
+
+END = "|"
+LEAST = 11  # MicroPython makes names of shorter strings, which cost little more than the call would
+FEW = 4  # texts in a module below which the function costs more than it saves
+FUNCTION = """
+def %s(n):
+    return %r[n : %r.find("|", n)]
+"""
+
+
+def gather(tree: ast.Module, module: str) -> None:
+    """Change `tree`, all of `module`, when it has texts enough."""
+    finder = _Texts(None)
+    finder.visit(tree)
+    texts = sorted(set(finder.found), key=finder.found.index)
+    if len(texts) < FEW:
+        return
+    name = module + "._words"
+    all_texts = END.join(texts) + END
+    _Texts(all_texts, name).visit(tree)
+    function = ast.parse(FUNCTION % ("words", all_texts, all_texts)).body[0]
+    function.name = name  # type: ignore
+    tree.body.insert(0, function)
+
+
+class _Texts(ast.NodeTransformer):
+    """Texts within functions, that are words: they have a space. all_texts None: `found` is filled, nothing
+    changed."""
+
+    def __init__(self, all_texts: Optional[str], name: str = ""):
+        self.all_texts = all_texts
+        self.name = name
+        self.found: List[str] = []
+        self.inside = 0
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        # not its defaults, which are made once
+        self.inside += 1
+        node.body = [self.visit(s) for s in node.body]
+        self.inside -= 1
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore
+
+    def visit_Tuple(self, node: ast.Tuple) -> ast.AST:
+        if all(isinstance(e, ast.Constant) for e in node.elts):
+            return node  # one constant
+        return self.generic_visit(node)
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        return node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        text = node.value
+        if not self.inside or not isinstance(text, str) or len(text) < LEAST or " " not in text or END in text:
+            return node
+        if self.all_texts is None:
+            self.found.append(text)
+            return node
+        at = (END + self.all_texts).index(END + text + END)
+        return ast.copy_location(
+            ast.Call(ast.Name(self.name, ast.Load()), [ast.Constant(at)], []), node
+        )
+
+
