@@ -9,26 +9,19 @@ from typing import Dict, List, NamedTuple, Set
 
 from tools.ship.source import FUNCTIONS, all_arguments, bound
 
-# Within these the order in which names are used is not that of the text, or others may see them: left as they are.
-NOT_FOLLOWED = (
-    *FUNCTIONS, ast.Lambda, ast.ClassDef, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp, ast.Yield,
-    ast.YieldFrom, ast.Await, ast.Try, ast.With, ast.AsyncWith, ast.AsyncFor, ast.NamedExpr, ast.Import, ast.ImportFrom,
-    ast.Global, ast.Nonlocal, ast.Delete,
-)  # fmt: skip
+# A scope of its own, which may see a local whenever it runs.
+SCOPES = (*FUNCTIONS, ast.Lambda, ast.ClassDef, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 Names = Set[str]
 
 
 def share_slots(tree: ast.AST) -> None:
-    """In every function of `tree` that can be followed."""
+    """In every function of `tree`."""
     for node in ast.walk(tree):
-        if isinstance(node, FUNCTIONS) and not any(
-            isinstance(n, NOT_FOLLOWED) for s in node.body for n in ast.walk(s)
-        ):
+        if isinstance(node, FUNCTIONS):
             to = _Liveness(node).shared()
-            if to:
-                for statement in node.body:
-                    _Renamed(to).visit(statement)
+            for statement in node.body:
+                _Renamed(to).visit(statement)
 
 
 class _Loop(NamedTuple):
@@ -46,16 +39,20 @@ class _Liveness:
         self.locals = bound(function)
         self.arguments = [a.arg for a in all_arguments(function.args)]  # type: ignore
         self.apart: Dict[str, Names] = {name: set() for name in self.locals}
+        # what an exception thrown now would need: within try, the handlers' names
+        self.needed_if_raised: Names = set()
 
     def shared(self) -> Dict[str, str]:
         """{name: the one whose slot it shares}."""
         at_entry = self._block(self.function.body, set(), [])  # type: ignore
         for argument in self.arguments:
             self._keep_apart(argument, at_entry | set(self.arguments))
+        for name in self._seen_elsewhere():
+            self._keep_apart(name, set(self.locals))
         slots: List[Names] = [{argument} for argument in self.arguments]
         owners = list(self.arguments)
         to: Dict[str, str] = {}
-        for name in self._in_order_of_appearance():
+        for name in [n for n in self.locals if n not in self.arguments]:
             for i in range(len(slots)):
                 if not self.apart[name] & slots[i]:
                     slots[i].add(name)
@@ -66,8 +63,22 @@ class _Liveness:
                 owners.append(name)
         return to
 
-    def _in_order_of_appearance(self) -> List[str]:
-        return [name for name in self.locals if name not in self.arguments]
+    def _seen_elsewhere(self) -> Names:
+        """Locals that are not only read and written by this function's own statements."""
+        seen: Names = set()
+        for node in ast.walk(self.function):
+            if isinstance(node, SCOPES) and node is not self.function:
+                seen.update(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
+                seen.add(getattr(node, "name", ""))
+            elif isinstance(node, ast.ExceptHandler):
+                seen.add(node.name or "")  # deleted when the handler ends
+            elif isinstance(node, (ast.Import, ast.ImportFrom)):
+                seen.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
+            elif isinstance(node, ast.Delete):
+                seen.update(n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name))
+            elif isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
+                seen.add(node.target.id)
+        return seen & set(self.locals)
 
     def _keep_apart(self, name: str, others: Names) -> None:
         for other in others - {name}:
@@ -76,8 +87,8 @@ class _Liveness:
 
     def _block(self, body: List[ast.stmt], needed: Names, loops: List[_Loop]) -> Names:
         for statement in reversed(body):
-            needed = self._statement(statement, needed, loops)
-        return needed
+            needed = self._statement(statement, needed | self.needed_if_raised, loops)
+        return needed | self.needed_if_raised
 
     def _statement(self, node: ast.stmt, needed: Names, loops: List[_Loop]) -> Names:
         if isinstance(node, (ast.Return, ast.Raise)):
@@ -86,16 +97,42 @@ class _Liveness:
             return loops[-1].after
         if isinstance(node, ast.Continue):
             return loops[-1].again
+        if isinstance(node, ast.Try):
+            return self._try(node, needed, loops)
+        if isinstance(node, (ast.With, ast.AsyncWith)):
+            was, self.needed_if_raised = self.needed_if_raised, self.needed_if_raised | needed
+            needed = self._block(node.body, needed, loops)  # __exit__ may let it go on behind
+            self.needed_if_raised = was
+            for item in reversed(node.items):
+                if item.optional_vars:
+                    needed = self._write(item.optional_vars, needed)
+                needed = needed | self._read(item)
+            return needed
         if isinstance(node, ast.If):
             return (
                 self._block(node.body, needed, loops)
                 | self._block(node.orelse, needed, loops)
                 | self._read(node.test)
             )
-        if isinstance(node, (ast.While, ast.For)):
+        if isinstance(node, (ast.While, ast.For, ast.AsyncFor)):
             return self._loop(node, needed, loops)
         # a simple statement: reads, then writes
         return self._write(node, needed) | self._read(node)
+
+    def _try(self, node: ast.Try, needed: Names, loops: List[_Loop]) -> Names:
+        was = self.needed_if_raised
+        at_final = self._block(node.finalbody, needed | was, loops)
+        if node.finalbody:
+            self.needed_if_raised = was | at_final  # return, break and continue come by there, too
+        handlers = set(self.needed_if_raised)
+        for handler in node.handlers:
+            body = self._block(handler.body, at_final, loops)
+            handlers |= body | (self._read(handler.type) if handler.type else set())
+        at_else = self._block(node.orelse, at_final, loops)
+        self.needed_if_raised = handlers
+        at_start = self._block(node.body, at_else, loops)
+        self.needed_if_raised = was
+        return at_start
 
     def _loop(self, node: ast.stmt, needed: Names, loops: List[_Loop]) -> Names:
         after = needed
@@ -104,14 +141,14 @@ class _Liveness:
         while True:
             # until a turn needs nothing more than was known
             inside = self._block(node.body, again, [*loops, _Loop(after, again)])  # type: ignore
-            if isinstance(node, ast.For):
+            if isinstance(node, (ast.For, ast.AsyncFor)):
                 head = self._write(node.target, inside | at_end) | at_end | self._read(node.target)
             else:
                 head = inside | at_end | self._read(node.test)  # type: ignore
             if head <= again:
                 break
             again = again | head
-        return again | self._read(node.iter) if isinstance(node, ast.For) else again
+        return again | self._read(node.iter) if isinstance(node, (ast.For, ast.AsyncFor)) else again
 
     def _write(self, node: ast.AST, needed: Names) -> Names:
         """What is needed before the names in `node` are written; they are kept apart from what is needed after."""
