@@ -14,8 +14,8 @@ from mpremote.transport import TransportExecError
 from tools.deploy import Found
 from tools.ports import ToolError, choose, in_words, parser, repl, run_tool
 
-# In an order in which each module's own imports are there before it.
-MODULES = ("umqtt.wire", "umqtt.session", "umqtt.engine", "umqtt.transport", "umqtt.client", "umqtt.simple")
+# In an order in which each module's own imports are there before it. What stands beneath the client is merged into it.
+MODULES = ("umqtt.client", "umqtt.simple", "umqtt.robust")
 
 _MEASURE = """
 import gc

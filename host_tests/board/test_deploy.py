@@ -178,7 +178,7 @@ def test_sizes_are_measured_on_the_board(flashed):
     done = tool("device_size", "--port", board.port)
     assert done.returncode == 0, done.stdout
     taken = {line.split()[0]: int(line.split()[-2]) for line in done.stdout.splitlines()}
-    assert 1000 < taken["umqtt.wire"] < taken["together"] < 40_000
+    assert 1000 < taken["umqtt.client"] < taken["together"] < 40_000
 
 
 def test_why_readings_do_not_arrive_is_told(flashed, broker, tmp_path):

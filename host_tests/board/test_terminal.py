@@ -83,7 +83,7 @@ def test_ctrl_c_while_flashing_is_told_and_the_next_run_mends_it(boards, tmp_pat
 
 
 def test_ctrl_c_while_deploying_is_told_and_the_next_run_mends_it(flashed):
-    for chip, at in (("esp8266", "ROM partition:   0 %"), ("esp32", "[ 3/30] 100 %")):
+    for chip, at in (("esp8266", "ROM partition:   0 %"), ("esp32", "[ 3/")):
         board = flashed(chip, name=chip)
         deploy = [sys.executable, str(ROOT / "tools" / "deploy.py"), "--port", board.port]
         status, said = at_terminal(deploy, ctrl_c_at=at)

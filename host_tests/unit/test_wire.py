@@ -6,6 +6,8 @@ from fakes import packets
 from fakes.check import equal, raises
 from umqtt import wire
 
+SOURCE_FORM_ONLY = "shipped, what is called at one place stands there"
+
 
 def packet(*args):
     """A whole CONNECT; `wire` leaves the fixed header to the engine."""

@@ -9,9 +9,10 @@ pays for each module, class, name and string, so they are merged:
  2. merge.py   makes one module of CORE; constants become their values everywhere. umqtt.wire and the others stay
                importable, as files of one line.
  3. fold.py    makes one class of a line of classes.
- 4. texts.py   puts the words of errors into one string.
- 5. slots.py   lets locals that are never alive together share a slot, where that keeps a frame off the heap.
- 6. names.py   gives private names, arguments of private functions and globals names that are in the boards' ROM.
+ 4. inline.py  writes a private function that is called at one place in that place, while the frame stays small.
+ 5. texts.py   puts the words of errors into one string.
+ 6. slots.py   lets locals that are never needed together share a slot, which keeps frames off the heap.
+ 7. names.py   gives private names, arguments of private functions and globals names that are in the boards' ROM.
 Nothing else is changed, and no public name or signature. names.json tells what was called what; run_mpy.py --shipped
 and tests read it. To try a source of your own: python -m tools.ship --source firmware/lib/umqtt /tmp/out
 """
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Dict, List
 
 from tools.ship.fold import fold
+from tools.ship.frame import frame_of
+from tools.ship.inline import inline
 from tools.ship.merge import Library
 from tools.ship.names import rename
 from tools.ship.slots import share_slots
@@ -43,6 +46,7 @@ def ship(into: Path, source: Path = LIBRARY) -> List[str]:
     modules = read(source)
     library = Library(modules, [name for name in CORE if name in modules])
     fold(library)
+    inline(library, frame_of)
     for unit in library.units.values():
         gather(unit.tree, unit.name)
         share_slots(unit.tree)

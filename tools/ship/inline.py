@@ -1,0 +1,407 @@
+"""Write a function that is called at one place in that place: a small function costs a call and 50 bytes of heap.
+
+This takes module functions that no program can import, and private methods that nothing overrides. Names of the
+function become locals of the caller. Where the caller is a generator, which keeps its locals while it waits, they are
+let go at the end.
+"""
+
+import ast
+import copy
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+
+from tools.ship.merge import Library, Unit
+from tools.ship.source import FUNCTIONS, Function, Origin, bound, is_private, origin
+
+STACK_WORDS = 11  # a larger frame comes from the heap at every call (VM_MAX_STATE_ON_STACK of py/objfun.c)
+SCOPES = (*FUNCTIONS, ast.Lambda, ast.ClassDef, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+DOES = (ast.Call, ast.Yield, ast.YieldFrom, ast.Await, ast.NamedExpr)  # more than read
+NUMBERS = ("len", "ticks_ms", "ticks_add", "ticks_diff", "min", "max")  # functions that return one
+
+FrameOf = Callable[[Function], int]
+Result = Callable[[ast.expr], List[ast.stmt]]
+
+
+class _Site(NamedTuple):
+    """A function and the only place that calls it."""
+
+    function: Function
+    container: List[ast.stmt]  # that the function stands in
+    caller: Function
+    call: ast.Call
+    is_method: bool
+
+
+def inline(library: Library, frame_of: FrameOf) -> List[str]:
+    """Wherever that does not put the caller's frame on the heap. Returns the functions' names."""
+    done: List[str] = []
+    for unit in library.units.values():
+        _inline_in(library, unit, frame_of, done)
+    return done
+
+
+def _inline_in(library: Library, unit: Unit, frame_of: FrameOf, done: List[str]) -> None:
+    refused: Set[str] = set()
+    while True:
+        site = next((s for s in _sites(library, unit) if s.function.name not in refused), None)
+        if site is None:
+            return
+        changed = _in_place(site)
+        if changed and (_is_generator(changed) or _stays_small(site.caller, changed, frame_of)):
+            site.caller.body = changed.body
+            site.container.remove(site.function)
+            within = [*inlined(site.function), *filter(None, [origin(site.function)])]
+            site.caller.inlined = inlined(site.caller) + within  # type: ignore
+            done.append(site.function.name)
+        else:
+            refused.add(site.function.name)
+
+
+def _stays_small(caller: Function, changed: Function, frame_of: FrameOf) -> bool:
+    """One that is on the heap already may grow."""
+    return frame_of(changed) <= STACK_WORDS or frame_of(caller) > STACK_WORDS
+
+
+def inlined(function: Function) -> List[Origin]:
+    """What was written in place within a function."""
+    return getattr(function, "inlined", [])
+
+
+def _sites(library: Library, unit: Unit) -> Iterator[_Site]:
+    exported = set(unit.exports.values())
+    uses: Dict[str, int] = {}
+    bindings: Dict[str, int] = {}
+    for other in library.units.values():
+        for node in ast.walk(other.tree):
+            if isinstance(node, (ast.Name, ast.Attribute)):
+                name = node.id if isinstance(node, ast.Name) else node.attr
+                uses[name] = uses.get(name, 0) + 1
+            elif isinstance(node, FUNCTIONS):
+                bindings[node.name] = bindings.get(node.name, 0) + 1
+    functions = list(_functions(unit.tree))
+    for function, container, owner in functions:
+        name = function.name
+        is_hidden = is_private(name) if owner else name not in exported
+        if not is_hidden or uses.get(name) != 1 or bindings[name] != 1 or not _is_plain(function):
+            continue
+        for caller, _, its_owner in functions:
+            if caller is function or owner and owner is not its_owner:
+                continue
+            for node in _own(caller):
+                if isinstance(node, ast.Call) and _calls(node, name, caller, owner is not None):
+                    yield _Site(function, container, caller, node, owner is not None)
+
+
+def _functions(tree: ast.Module) -> Iterator[Tuple[Function, List[ast.stmt], Optional[ast.ClassDef]]]:
+    """Each function of the module and its classes, the block that it stands in, its class."""
+    for statement in tree.body:
+        if isinstance(statement, ast.FunctionDef):
+            yield statement, tree.body, None
+        elif isinstance(statement, ast.ClassDef):
+            for method in statement.body:
+                if isinstance(method, ast.FunctionDef):
+                    yield method, statement.body, statement
+
+
+def _calls(call: ast.Call, name: str, caller: Function, is_method: bool) -> bool:
+    if not is_method:
+        return isinstance(call.func, ast.Name) and call.func.id == name
+    return (
+        isinstance(call.func, ast.Attribute)
+        and call.func.attr == name
+        and isinstance(call.func.value, ast.Name)
+        and bool(caller.args.args)
+        and call.func.value.id == caller.args.args[0].arg
+    )
+
+
+def _is_plain(function: Function) -> bool:
+    arguments = function.args
+    if arguments.vararg or arguments.kwarg or arguments.kwonlyargs or arguments.posonlyargs:
+        return False
+    not_plain = (*SCOPES, ast.Global, ast.Nonlocal)
+    return not function.decorator_list and not any(isinstance(n, not_plain) for s in function.body for n in ast.walk(s))
+
+
+def _own(function: Function) -> Iterator[ast.AST]:
+    """The nodes of a function without those of the functions in it."""
+    waiting: List[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if not isinstance(node, SCOPES):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+def _is_generator(function: Function) -> bool:
+    return any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in _own(function))
+
+
+def _in_place(site: _Site) -> Optional[Function]:
+    """The caller, changed; None when the function cannot stand there."""
+    values = _arguments(site)
+    if values is None:
+        return None
+    site.call.is_site = True  # type: ignore - copies keep it
+    caller = copy.deepcopy(site.caller)
+    body = copy.deepcopy(site.function.body)
+    del site.call.is_site  # type: ignore
+    is_expression = len(body) == 1 and isinstance(body[0], ast.Return) and body[0].value is not None
+    if is_expression and _may_move(body[0].value, values):  # type: ignore
+        expression = _Values(values).visit(body[0].value)  # type: ignore
+        _Replaced(expression).visit(caller)
+        return caller
+    if _is_generator(site.function) != _is_delegated(site):
+        return None
+    return _Placed(caller, body, values).done()
+
+
+def _arguments(site: _Site) -> Optional[Dict[str, ast.expr]]:
+    """{parameter: what is passed}."""
+    arguments = site.function.args
+    parameters = [a.arg for a in arguments.args]
+    given = list(site.call.args)
+    if site.is_method:
+        given.insert(0, site.call.func.value)  # type: ignore
+    if len(given) > len(parameters) or any(isinstance(a, ast.Starred) for a in given):
+        return None
+    values = dict(zip(parameters, given))
+    for keyword in site.call.keywords:
+        if keyword.arg not in parameters:
+            return None
+        values[keyword.arg] = keyword.value  # type: ignore
+    defaults = arguments.defaults
+    for parameter, default in zip(parameters[len(parameters) - len(defaults) :], defaults):
+        values.setdefault(parameter, default)
+    return values if len(values) == len(parameters) else None
+
+
+def _only_reads(value: ast.AST) -> bool:
+    return not any(isinstance(n, DOES) for n in ast.walk(value))
+
+
+def _may_move(expression: ast.expr, values: Dict[str, ast.expr]) -> bool:
+    """Whether the values may be read where the parameters stand."""
+    for parameter, value in values.items():
+        if isinstance(value, (ast.Constant, ast.Name)):
+            continue
+        times = sum(isinstance(n, ast.Name) and n.id == parameter for n in ast.walk(expression))
+        if times > 1 or not _only_reads(value) or not _only_reads(expression):
+            return False
+    return True
+
+
+def _is_delegated(site: _Site) -> bool:
+    return any(isinstance(n, ast.YieldFrom) and n.value is site.call for n in _own(site.caller))
+
+
+class _Values(ast.NodeTransformer):
+    """Names become other names or, where they are only read, expressions."""
+
+    def __init__(self, values: Dict[str, ast.expr]):
+        self.values = values
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id not in self.values:
+            return node
+        value = copy.deepcopy(self.values[node.id])
+        if isinstance(value, ast.Name):
+            value.ctx = node.ctx
+        return value
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
+        if node.name in self.values:
+            node.name = self.values[node.name].id  # type: ignore
+        return self.generic_visit(node)
+
+
+class _Replaced(ast.NodeTransformer):
+    """The call, or `yield from` it, becomes an expression."""
+
+    def __init__(self, expression: ast.expr):
+        self.expression = expression
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        return self.expression if _is_site(node) else self.generic_visit(node)
+
+    def visit_YieldFrom(self, node: ast.YieldFrom) -> ast.AST:
+        return self.expression if _is_site(node.value) else self.generic_visit(node)
+
+
+def _is_site(node: Optional[ast.AST]) -> bool:
+    return hasattr(node, "is_site")
+
+
+class _Placed:
+    """The statement with the call becomes the function's statements, `return x` an assignment."""
+
+    def __init__(self, caller: Function, body: List[ast.stmt], values: Dict[str, ast.expr]):
+        self.caller = caller
+        self.locals = bound(caller)
+        self.taken = set(self.locals) | {n.id for n in ast.walk(caller) if isinstance(n, ast.Name)}
+        self.made: List[str] = []
+        self.is_placed = False
+        function = ast.FunctionDef("", copy.deepcopy(caller.args), body, [])
+        function.args.args = [ast.arg(p) for p in values]
+        function.args.defaults = []
+        names = [n for s in body for n in ast.walk(s) if isinstance(n, ast.Name)]
+        stored = {n.id for n in names if not isinstance(n.ctx, ast.Load)}
+        self.before: List[ast.stmt] = []
+        new: Dict[str, ast.expr] = {}
+        for name in bound(function):
+            value = values.get(name)
+            if name not in stored and self._stays(value):
+                new[name] = value  # type: ignore
+                continue
+            new[name] = ast.Name(self._fresh(name), ast.Load())
+            if value is not None:
+                self.before.append(ast.Assign([ast.Name(self.made[-1], ast.Store())], value))
+        self.body = [_Values(new).visit(s) for s in body]
+
+    def done(self) -> Optional[Function]:
+        for node in [self.caller, *_own(self.caller)]:
+            for field in ("body", "orelse", "finalbody"):
+                block = getattr(node, field, None)
+                if not isinstance(block, list):
+                    continue
+                for i, statement in enumerate(block):
+                    placed = self._statements(statement)
+                    if placed is not None:
+                        block[i : i + 1] = placed
+                        return self.caller
+        return None
+
+    def _stays(self, value: Optional[ast.expr]) -> bool:
+        """A constant, or a local that the caller does not change meanwhile: it cannot, the function runs."""
+        return isinstance(value, ast.Constant) or isinstance(value, ast.Name) and value.id in self.locals
+
+    def _fresh(self, name: str) -> str:
+        while name in self.taken:
+            name += "_"
+        self.taken.add(name)
+        self.made.append(name)
+        return name
+
+    def _statements(self, statement: ast.stmt) -> Optional[List[ast.stmt]]:
+        """What stands for `statement` when that begins with the call; else None."""
+        field = "test" if isinstance(statement, ast.If) else "value"
+        if not isinstance(statement, (ast.If, ast.Expr, ast.Assign, ast.Return)):
+            return None
+        value = getattr(statement, field)
+        if not _begins_with_site(value):
+            return None
+        is_all = _is_site(value) or isinstance(value, ast.YieldFrom)
+        after: List[ast.stmt] = []
+        result: Result
+        if is_all and isinstance(statement, ast.Expr):
+            result = _dropped
+        elif is_all and isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            result = _assigned(statement.targets[0])
+        else:
+            answer = self._fresh("answer")
+            result = _assigned(ast.Name(answer, ast.Store()))
+            setattr(statement, field, _Replaced(ast.Name(answer, ast.Load())).visit(value))
+            after = [statement]
+        body = _without_returns(self.body, result)
+        if body is None:
+            return None
+        if _is_generator(self.caller):
+            body += self._let_go()
+        return self.before + body + after
+
+    def _let_go(self) -> List[ast.stmt]:
+        """An object in a local of a generator lives until the next one takes its place."""
+        held = [name for name in self.made if name != "answer" and _may_hold(name, self.before + self.body)]
+        return [ast.Assign([ast.Name(n, ast.Store()) for n in held], ast.Constant(None))] if held else []
+
+
+def _begins_with_site(value: Optional[ast.expr]) -> bool:
+    """Whether nothing is done before the call."""
+    while value is not None:
+        if _is_site(value):
+            return True
+        if isinstance(value, ast.UnaryOp):
+            value = value.operand
+        elif isinstance(value, (ast.Compare, ast.BinOp)):
+            value = value.left
+        elif isinstance(value, ast.BoolOp):
+            value = value.values[0]
+        elif isinstance(value, ast.YieldFrom):
+            value = value.value
+        else:
+            return False
+    return False
+
+
+def _dropped(value: ast.expr) -> List[ast.stmt]:
+    return [] if _only_reads(value) else [ast.Expr(value)]
+
+
+def _assigned(target: ast.expr) -> Result:
+    def result(value: ast.expr) -> List[ast.stmt]:
+        return [ast.Assign([copy.deepcopy(target)], value)]
+
+    return result
+
+
+def _without_returns(body: List[ast.stmt], result: Result) -> Optional[List[ast.stmt]]:
+    """The statements with `return` only where the end follows; None when one stands in a loop, try or with."""
+    out: List[ast.stmt] = []
+    for i, statement in enumerate(body):
+        rest = body[i + 1 :]
+        if isinstance(statement, ast.Return):
+            return out + result(statement.value or ast.Constant(None))
+        if not any(isinstance(n, ast.Return) for n in ast.walk(statement)):
+            out.append(statement)
+            if isinstance(statement, ast.Raise):
+                return out
+            continue
+        if not isinstance(statement, ast.If):
+            return None
+        then, other = statement.body, statement.orelse
+        if rest and _always_leaves(then):
+            other = other + rest
+        elif rest and _always_leaves(other):
+            then = then + rest
+        elif rest:
+            return None
+        then_out, other_out = _without_returns(then, result), _without_returns(other, result)
+        if then_out is None or other_out is None:
+            return None
+        return [*out, ast.If(statement.test, then_out or [ast.Pass()], other_out)]
+    return out + result(ast.Constant(None))
+
+
+def _always_leaves(body: List[ast.stmt]) -> bool:
+    if not body:
+        return False
+    last = body[-1]
+    if isinstance(last, ast.If):
+        return _always_leaves(last.body) and _always_leaves(last.orelse)
+    return isinstance(last, (ast.Return, ast.Raise))
+
+
+def _may_hold(name: str, statements: List[ast.stmt]) -> bool:
+    """Whether the local may be more than a number."""
+    for statement in statements:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Assign) and not _is_number(node.value):
+                targets = [n for t in node.targets for n in ast.walk(t)]
+            elif isinstance(node, (ast.For, ast.AsyncFor)):
+                targets = list(ast.walk(node.target))
+            else:
+                continue
+            if any(isinstance(n, ast.Name) and n.id == name for n in targets):
+                return True
+    return False
+
+
+def _is_number(value: ast.expr) -> bool:
+    if isinstance(value, ast.Constant):
+        return not isinstance(value.value, (str, bytes))
+    if isinstance(value, ast.BinOp):
+        if isinstance(value.op, (ast.Add, ast.Mult, ast.Mod)):  # of texts, too
+            return _is_number(value.left) and _is_number(value.right)
+        return True
+    if isinstance(value, ast.Call):
+        return isinstance(value.func, ast.Name) and value.func.id.split(".")[-1].lstrip("_") in NUMBERS
+    return isinstance(value, (ast.Compare, ast.UnaryOp))
