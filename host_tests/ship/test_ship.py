@@ -129,7 +129,7 @@ LINE = {
         "class Engine:\n"
         "    def __init__(self, size):\n        self._size = size\n        x = 2\n        self._x = x\n"
         "    def _more(self):\n        return 'engine'\n"
-        "    def _less(self):\n        return kind(wire.PUBLISH)\n"
+        "    def _less(self):\n        return kind(wire.PUBLISH) + kind(-5)\n"
     ),
     "client": (
         "from umqtt.engine import Engine\n_A = 7\n"
