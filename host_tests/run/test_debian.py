@@ -36,6 +36,7 @@ def mirror(tmp_path, monkeypatch):
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
     monkeypatch.setenv("BAD", "")
     monkeypatch.setattr(debian, "KEYRING", os.devnull)
+    monkeypatch.setattr(debian.network, "why_not", lambda uri: "")
     (tmp_path / "got").mkdir()
     return tmp_path / "got"
 
@@ -75,6 +76,13 @@ def test_a_mirror_that_cannot_be_reached_is_not_asked_for_other_suites(mirror, m
     with pytest.raises(debian.NotAvailable, match="cannot be reached: Could not connect to 127.0.0.1:9"):
         debian.unpack(["mosquitto"], ("trixie", "forky"), "i386", mirror / "root")
     assert len((tmp_path / "calls").read_text().splitlines()) == 1
+
+
+def test_a_mirror_out_of_reach_is_told_before_apt_tries_for_minutes(mirror, monkeypatch, tmp_path):
+    monkeypatch.setattr(debian.network, "why_not", lambda uri: "mirror.example: no answer within 4 s")
+    with pytest.raises(debian.NoMirror, match="no network: .*mirror.example: no answer within 4 s"):
+        debian.unpack(["mosquitto"], ("trixie",), "i386", mirror / "root")
+    assert not (tmp_path / "calls").exists()
 
 
 def test_where_there_is_no_apt_it_says_so(mirror, monkeypatch):

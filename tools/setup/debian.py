@@ -13,6 +13,8 @@ import tempfile
 from pathlib import Path
 from typing import Sequence
 
+import network  # beside this file
+
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 KEYRING_PACKAGE = "debian-archive-keyring"
 TEMPLATE = Path("/usr/share/python-apt/templates/Debian.info")  # python-apt-common: where Ubuntu knows Debian from
@@ -68,6 +70,17 @@ def mirror() -> str:
         raise NoMirror("no Debian mirror is known here: name one with DEBIAN_MIRROR=http://.../debian, or"
                        " `apt install python-apt-common`, which knows one")  # fmt: skip
     return uri
+
+
+def reach(uri: str) -> None:
+    """Raises NoMirror at once when the mirror is out of reach; apt itself would try for minutes. With a proxy of apt's
+    own, apt tells."""
+    asked = subprocess.run(["apt-config", "dump"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    if re.search(r'^Acquire::https?::Proxy\S* "\S', asked.stdout, re.M | re.I):
+        return
+    why = network.why_not(uri)
+    if why:
+        raise NoMirror("no network: the Debian mirror cannot be reached (%s)" % why)
 
 
 class _Apt:
@@ -127,6 +140,7 @@ def unpack(packages: Sequence[str], suites: Sequence[str], arch: str, dest: Path
     machine_arch()
     refusals: list[str] = []
     uri = mirror()
+    reach(uri)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=str(dest.parent)) as made:
         tmp = Path(made).resolve()
         keyring = _keyring(tmp)
@@ -158,6 +172,7 @@ def source(package: str, suite: str, dest: Path) -> None:
     """Unpack the original source of `package` into `dest`, which must not exist. Raises NotAvailable."""
     machine_arch()
     uri = mirror()
+    reach(uri)
     with tempfile.TemporaryDirectory(prefix=".new-", dir=str(dest.parent)) as made:
         tmp = Path(made).resolve()
         sources = tmp / "sources.list"

@@ -11,26 +11,36 @@ Needs only Python's standard library. Ends with 1, and says why, when the projec
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Iterator
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import debian  # noqa: E402
+import network  # noqa: E402
+
+try:
+    import fcntl
+except ImportError:  # Windows: `py tools/setup/get.py venv` gets the board's tools
+    fcntl = None  # type: ignore[assignment]
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 CACHE = ROOT / ".cache"
 STAMP_VERSION = "1"
 MICROPYTHON_SUITES = ("trixie", "forky", "sid")  # bookworm has none
 MICROPYTHON_OLDEST = (1, 22)
 MOSQUITTO_SUITES = ("bookworm", "trixie", "forky", "sid")
 SYSTEM_PATH = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
+# Which Python this is, and which one .venv is of: the same version may be another build, with another ABI.
+ASK = "import sys; print(sys.version.replace(chr(10), ' '), sys.prefix != sys.base_prefix)"
+HERE = sys.version.replace("\n", " ") + " True"
 # An unpacked root is only ever run: documents and character sets of 30 MB are not.
 NOT_NEEDED = (
     "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/perl*", "usr/lib/*/perl*", "usr/lib/*/gconv",
@@ -46,6 +56,15 @@ def runs(*command: str) -> bool:
         return subprocess.run(command, capture_output=True, timeout=30).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
+
+
+def told(*command: str) -> str:
+    """What a program prints; "" when it cannot be run or fails."""
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=30)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return "" if done.returncode else done.stdout.strip()
 
 
 def must_run(what: str, *command: str) -> None:
@@ -66,9 +85,9 @@ def bare_venv() -> None:
     Debian keeps ensurepip in a package of its own (python3-venv). Where that is not installed, pip comes from
     the package python3-pip-whl, unpacked into the cache.
     """
-    python = str(VENV / "bin" / "python")
-    if VENV.exists() and not runs(python, "-c", "pass"):
-        shutil.rmtree(VENV)  # made by an interpreter that is gone, or half made
+    # of another Python, of one that is gone or was replaced under it, or half made: what is in it would not be found
+    if VENV.exists() and told(str(PYTHON), "-c", ASK) != HERE:
+        shutil.rmtree(VENV)
     if runs(sys.executable, "-c", "import ensurepip, venv"):
         return must_run("make .venv", sys.executable, "-m", "venv", str(VENV))
     must_run(
@@ -82,21 +101,26 @@ def bare_venv() -> None:
         wheel = next(root.glob("usr/share/python-wheels/pip-*.whl"))
     except (debian.NotAvailable, StopIteration) as e:
         raise SystemExit("setup: no pip (%s). Get it with `apt install python3-venv`." % e) from None
-    must_run("install pip", python, str(wheel / "pip"), "install", "-q", "pip")
+    must_run("install pip", str(PYTHON), str(wheel / "pip"), "install", "-q", "pip")
     shutil.rmtree(root)
 
 
 def get_venv(stamp: Path) -> str:
     wanted = (ROOT / "requirements.txt").read_bytes() + sys.version.encode()
     text = "venv %s %s" % (STAMP_VERSION, hashlib.sha256(wanted).hexdigest())
-    python = str(VENV / "bin" / "python")
-    if stamp.exists() and stamp.read_text() == text and runs(python, "-m", "pytest", "--version"):
+    whole = stamp.exists() and stamp.read_text() == text and told(str(PYTHON), "-c", ASK) == HERE
+    if whole and runs(str(PYTHON), "-m", "pytest", "--version"):
         return text
-    say(".venv: getting the host tools of requirements.txt (about a minute)")
+    why = network.why_not(network.pip_index())
+    if why:
+        raise SystemExit("setup: no network: the Python packages cannot be got (%s). The first set-up needs one, and"
+                         " nothing after it does. `make setup` tries again." % why)  # fmt: skip
+    say(".venv: getting the host tools of requirements.txt for Python %d.%d (about a minute)" % sys.version_info[:2])
     bare_venv()
-    must_run("install the host tools", python, "-m", "pip", "install", "-q", "-r", str(ROOT / "requirements.txt"))
+    must_run("install the host tools", str(PYTHON), "-m", "pip", "install", "-q", "-r", str(ROOT / "requirements.txt"))
     for stub in VENV.glob("lib/python3*/site-packages/umqtt"):
         shutil.rmtree(stub)  # stubs of the frozen umqtt: they hide ours from pyright, as the frozen one does on a board
+    (VENV / "version").write_text(told(str(PYTHON), "-V") + "\n")  # the Makefile compares it
     return text
 
 
@@ -191,7 +215,7 @@ def get_mosquitto(stamp: Path) -> str:
     say("Mosquitto: " + reason)
     say("no Mosquitto can be had here: `make run` uses amqtt, which is not the reference broker. Get Mosquitto with"
         " `apt install mosquitto` or `brew install mosquitto`, or name it: make run MOSQUITTO=/path/to/it")  # fmt: skip
-    must_run("install amqtt", str(VENV / "bin" / "python"), "-m", "pip", "install", "-q", "-r",
+    must_run("install amqtt", str(PYTHON), "-m", "pip", "install", "-q", "-r",
              str(ROOT / "requirements-broker.txt"))  # fmt: skip
     return "missing Mosquitto: " + reason
 
@@ -199,6 +223,19 @@ def get_mosquitto(stamp: Path) -> str:
 PARTS: dict[str, Callable[[Path], str]] = {
     "venv": get_venv, "micropython": get_micropython, "mosquitto": get_mosquitto,
 }  # fmt: skip
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other set-up of this project runs, and let none begin."""
+    with open(CACHE / "lock", "w") as lock:
+        if fcntl:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("another set-up of this project is running; waiting for it")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def main(args: list[str]) -> int:
@@ -209,12 +246,7 @@ def main(args: list[str]) -> int:
         raise SystemExit("setup: Python 3.9 or newer is needed, %s is %d.%d; name a newer one: make setup PYTHON3=..."
                          % (sys.executable, *sys.version_info[:2]))  # fmt: skip
     CACHE.mkdir(exist_ok=True)
-    with open(CACHE / "lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another set-up of this project is running; waiting for it")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone():
         for part in args:
             stamp = (VENV if part == "venv" else CACHE / part) / "stamp"
             stamp.parent.mkdir(parents=True, exist_ok=True)
