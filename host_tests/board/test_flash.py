@@ -5,6 +5,8 @@ import functools
 import hashlib
 import http.server
 import os
+import re
+import ssl
 import subprocess
 import sys
 import threading
@@ -15,7 +17,7 @@ from conftest import ROOT, mpremote, run, tool
 
 from tools.board import standin
 from tools.chips import CHIPS, MIB, with_esp8266_flash
-from tools.flash import RELEASES, check_image, fetch, image_chip, variant
+from tools.flash import DIGESTS, NEWEST, RELEASES, check_image, fetch, image_chip, variant
 from tools.ports import ToolError
 
 
@@ -239,20 +241,92 @@ def test_an_image_that_the_firmware_does_not_fit_is_flashed_but_told(boards, ima
     assert done.returncode == 0 and "note: this MicroPython has no ROM partition" in done.stdout, done.stdout
 
 
-def test_a_release_is_fetched_checked_and_kept(site, images, tmp_path):
+def test_a_release_is_fetched_checked_and_kept(site, images, tmp_path, capsys):
     chip = CHIPS["esp32"]
+    assert "ESP32_GENERIC-%s-v1.26.1.bin" % RELEASES["1.26.1"] not in DIGESTS  # else this site could not serve it
+    fetch(chip, "1.26.1", 0, site, "", tmp_path / "unknown")
+    assert "no SHA-256 of ESP32_GENERIC-20250911-v1.26.1.bin is known here" in capsys.readouterr().out
     digest = hashlib.sha256(images["esp32"].read_bytes()).hexdigest()
     path = fetch(chip, "1.26.1", 0, site, digest, tmp_path / "cache")
     assert path.read_bytes() == images["esp32"].read_bytes()
     assert fetch(chip, "1.26.1", 0, "http://127.0.0.1:9", "", tmp_path / "cache") == path  # no second time
-    with pytest.raises(ToolError, match="has the SHA-256"):
+    with pytest.raises(ToolError, match="has the SHA-256.*removed it"):
         fetch(chip, "1.26.1", 0, site, "0" * 64, tmp_path / "cache")
     assert not path.exists()
+    with pytest.raises(ToolError, match="has the SHA-256"):
+        fetch(chip, "1.26.1", 0, site, "0" * 64, tmp_path / "cache")
+    path.write_bytes(images["esp32"].read_bytes()[:-1])  # of a disk that failed
+    with pytest.raises(ToolError, match="not whole.*removed it"):
+        fetch(chip, "1.26.1", 0, site, "", tmp_path / "cache")
     with pytest.raises(ToolError, match="not whole"):
         fetch(chip, "1.25.0", 0, site, "", tmp_path / "cache")
     with pytest.raises(ToolError, match="cannot fetch"):
         fetch(chip, "1.24.1", 0, site, "", tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_an_image_whose_digest_is_pinned_is_known_by_it(site, images, tmp_path, monkeypatch, capsys):
+    chip, name = CHIPS["esp32"], "ESP32_GENERIC-%s-v1.26.1.bin" % RELEASES["1.26.1"]
+    monkeypatch.setitem(DIGESTS, name, "f" * 64)
+    with pytest.raises(ToolError, match="not f{64}: this is not the image that it should be"):
+        fetch(chip, "1.26.1", 0, site, "", tmp_path / "cache")
+    monkeypatch.setitem(DIGESTS, name, hashlib.sha256(images["esp32"].read_bytes()).hexdigest())
+    assert fetch(chip, "1.26.1", 0, site, "", tmp_path / "cache").exists()
+    assert "as it must be" in capsys.readouterr().out
+
+
+def test_every_pinned_digest_is_of_a_release_that_is_fetched():
+    names = {"%s-%s-v%s.bin" % (variant(chip, version, 4 * MIB), date, version)
+             for chip in CHIPS.values() for version, date in RELEASES.items()}  # fmt: skip
+    assert set(DIGESTS) <= names and all(re.fullmatch("[0-9a-f]{64}", digest) for digest in DIGESTS.values())
+    assert list(RELEASES)[0].startswith("1.22.") and list(RELEASES)[-1] == NEWEST
+
+
+@pytest.fixture
+def secure_site(site, tmp_path, monkeypatch):
+    """An https server, trusted here, that redirects what it is asked for to the address in `target`."""
+    from test_config_tls import HERE, Authority
+
+    authority = Authority("the site's CA")
+    authority.issue(tmp_path, HERE)
+    (tmp_path / "ca.pem").write_bytes(authority.pem())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    target = [site]
+
+    class Redirects(Site):
+        def do_GET(self):  # noqa: N802 - http.server's name
+            if target[0]:
+                self.send_response(302)
+                self.send_header("Location", target[0] + self.path)
+                self.end_headers()
+            else:
+                super().do_GET()
+
+    folder = str(tmp_path / "site")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Redirects, directory=folder))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "broker.pem", tmp_path / "broker.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield "https://127.0.0.1:%d" % server.server_port, target
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_redirect_from_https_to_plain_http_is_not_followed(secure_site, tmp_path):
+    url, target = secure_site
+    with pytest.raises(ToolError, match="sends us on to http://127.0.0.1.*which is not https"):
+        fetch(CHIPS["esp32"], "1.26.1", 0, url, "", tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+    target[0] = ""
+    assert fetch(CHIPS["esp32"], "1.26.1", 0, url, "", tmp_path / "cache").exists()
+
+
+def test_plain_http_is_asked_for_nothing_that_could_not_be_known_again(tmp_path):
+    with pytest.raises(ToolError, match="plain http, and no SHA-256"):
+        fetch(CHIPS["esp32"], "1.26.1", 0, "http://mirror.example", "", tmp_path / "cache")
 
 
 def test_the_port_is_found_when_there_is_one_board(monkeypatch):
