@@ -13,7 +13,7 @@ export PYTEST_DEBUG_TEMPROOT := $(CURDIR)/.cache
 TEST_LAYERS := unit mpy shipped budget faults broker mosqlog run power board
 
 GET := $(PYTHON3) tools/setup/get.py
-GET_FROM := tools/setup/get.py tools/setup/debian.py
+GET_FROM := tools/setup/get.py tools/setup/debian.py tools/setup/network.py
 READY := .venv/stamp
 export MICROPYTHON MOSQUITTO
 ifeq ($(MICROPYTHON),)
@@ -23,6 +23,18 @@ endif
 ifeq ($(MOSQUITTO),)
 MOSQUITTO := $(CURDIR)/.cache/mosquitto/mosquitto
 READY += .cache/mosquitto/stamp
+endif
+
+# A .venv of another Python than the one that is named, or of one that is gone or was replaced, is made anew.
+ifneq ($(wildcard .venv/stamp),)
+IS := $(shell cat .venv/version 2>&1)
+ifneq ($(IS),$(shell .venv/bin/python -V 2>&1))
+$(shell rm -f .venv/stamp)
+else ifneq ($(origin PYTHON3),file)
+ifneq ($(IS),$(shell $(PYTHON3) -V 2>&1))
+$(shell rm -f .venv/stamp)
+endif
+endif
 endif
 
 .PHONY: help
@@ -120,7 +132,7 @@ test-mosqlog: $(READY)  ## the reader of Mosquitto's logs
 
 .PHONY: test-run
 test-run: $(READY)  ## make run and the set-up as a user meets them
-	@$(PY) -m pytest -q host_tests/run
+	@$(PY) -m pytest -q -n 4 host_tests/run
 
 .PHONY: mosqlog
 mosqlog: .venv/stamp  ## what happened to each device: LOG=mosquitto.log, ARGS="--html report.html"
@@ -172,7 +184,7 @@ mip: .venv/stamp  ## build the library alone as `mip install` takes it, in build
 
 .PHONY: test-board
 test-board: $(READY)  ## blank virtual boards to readings, with stock esptool and mpremote
-	@$(PY) -m pytest -q host_tests/board
+	@$(PY) -m pytest -q -n 4 host_tests/board
 
 .PHONY: lint
 lint: .venv/stamp  ## ruff over all, pyright with the board's stubs over firmware/

@@ -71,7 +71,7 @@ class Broker:
             self.port = free_port()
             conf = MOSQUITTO_CONF.format(port=self.port)
             # as root Mosquitto changes to a user who may not exist, or may not read the project
-            self.conf.write_text(conf + ("user root\n" if os.geteuid() == 0 else ""))
+            self.conf.write_text(conf + ("user root\n" if hasattr(os, "geteuid") and os.geteuid() == 0 else ""))
             command = [program, "-c", str(self.conf)] if program else [sys.executable, __file__, str(self.port)]
             if self._started(command):
                 self._find_name()

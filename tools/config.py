@@ -1,6 +1,7 @@
 """`make config`: ask what the firmware must know, check it as the firmware does, write it to the board.
 
-Exit status: 0 written, 1 something is wrong, in words, and nothing was changed; 2 wrong arguments, no board.
+Exit status: 0 written, and not refused by the firmware that is on the board; 1 something is wrong, in words; 2 wrong
+arguments, no board. The board's program goes on in each case.
 """
 
 import argparse
@@ -11,19 +12,26 @@ import json
 import os
 import re
 import ssl
+import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mpremote.transport import TransportError
 from mpremote.transport_serial import SerialTransport
 
-from tools.ports import GONE, ToolError, choose, in_words, parser, repl, run_tool
+from tools.deploy import Found, check_version
+from tools.ports import LOST, WAIT_S, ToolError, Transport, add_wait, choose, in_words, parser, repl, run_tool
+from tools.printable import let_any_text_out, printable
 
 ROOT = Path(__file__).resolve().parents[1]
+EXAMPLE = json.loads((ROOT / "firmware" / "config.example.json").read_text(encoding="utf-8"))
+START_S = 8.0  # by then a board has read its configuration, or has ended because of it
+# What the firmware says once it has taken its configuration.
+TAKEN = ("wifi:", "broker:", "sensor ", "clock:", "wake ", "storage:", "stop button")
 SECRETS = ("wifi_password", "password")
 ASKED = (
     ("wifi_ssid", "WiFi network"),
@@ -143,7 +151,7 @@ def ask(config: Dict[str, Any]) -> Optional[bytes]:
 
 def _answer(words: str, now: Any, check: Callable[[str], Any], secret: bool = False) -> str:
     """One answer; asked again until check() does not object. "" for Enter alone, "-" for the default."""
-    prompt = "%s%s: " % (words, "" if now in (None, "") else " [%s]" % now)
+    prompt = "%s%s: " % (words, "" if now in (None, "") else " [%s]" % printable(str(now)))
     while True:
         text = getpass.getpass(prompt) if secret else input(prompt).strip()
         try:
@@ -151,7 +159,7 @@ def _answer(words: str, now: Any, check: Callable[[str], Any], secret: bool = Fa
                 check(text)
             return text
         except ToolError as e:
-            print(e)
+            print(printable(str(e)))
 
 
 def as_words(entries: Any) -> str:
@@ -162,12 +170,25 @@ def as_words(entries: Any) -> str:
     return " ".join(":".join(str(entry[k]) for k in ("type", "name", "pin") if k in entry) for entry in entries)
 
 
-def check(config: Dict[str, Any]) -> Dict[str, Any]:
-    """The configuration with its defaults. Raises ToolError with a line for each thing that is wrong."""
+def check(config: Dict[str, Any], chip: str = "esp32") -> Dict[str, Any]:
+    """The configuration with its defaults. `chip`: the board's sys.platform. Raises ToolError with a line for each
+    thing that the firmware would refuse."""
+    wrong = ['config.json: %s is "%s", as in the example; needed is your own network\'s' % (key, EXAMPLE[key])
+             for key in ("wifi_ssid", "wifi_password") if config.get(key) == EXAMPLE[key]]  # fmt: skip
+    checked: Dict[str, Any] = {}
     try:
-        return _firmware_config().check(config)
+        checked = _firmware_config().check(config)
+        asked = subprocess.run([sys.executable, str(ROOT / "tools" / "sensor_check.py"), chip], text=True,
+                               input=json.dumps(checked), stdout=subprocess.PIPE, check=True)  # fmt: skip
+        wrong += ["config.json: " + line for line in asked.stdout.splitlines()]
     except ValueError as e:
-        raise ToolError("nothing was written:\n  " + str(e).replace("\n", "\n  ")) from None
+        wrong += str(e).splitlines()
+    if chip == "esp8266" and config.get("tls_ca"):
+        wrong.append("config.json: tls_ca is given; needed is none on an ESP8266, whose TLS (axTLS) checks no"
+                     " certificate")  # fmt: skip
+    if wrong:
+        raise ToolError("nothing was written:\n  " + "\n  ".join(wrong))
+    return checked
 
 
 def read_ca(path: str) -> bytes:
@@ -176,15 +197,22 @@ def read_ca(path: str) -> bytes:
         data = Path(path).read_bytes()
     except OSError as e:
         raise ToolError("cannot read %s: %s" % (path, e.strerror), 2) from None
+    return der(data, path)
+
+
+def der(data: bytes, path: str, pem: bool = True) -> bytes:
+    """The certificate in `data` in DER; `pem`: PEM is taken, too. Raises ToolError, which calls the data `path`."""
     found = re.findall(b"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", data, re.S)
+    if found and not pem:
+        raise ToolError("%s is PEM; the board takes DER: give the certificate with --ca, which converts it" % path)
     if len(found) > 1:
         raise ToolError("%s holds %d certificates. The board takes one: the CA's alone" % (path, len(found)))
     try:
-        der = base64.b64decode(found[0]) if found else data
-        ssl.create_default_context(cadata=der)
+        one = base64.b64decode(found[0]) if found else data
+        ssl.create_default_context(cadata=one)
     except (ValueError, ssl.SSLError):
         raise ToolError("%s is no certificate: neither PEM nor DER" % path) from None
-    return der
+    return one
 
 
 def why_no_tls(e: OSError, where: str) -> str:
@@ -266,10 +294,10 @@ def write_to_file(path: Path, config: Dict[str, Any]) -> None:
     """For `make image`: readable by its owner only."""
     part = path.with_name(path.name + ".new")
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.fchmod(fd, 0o600)  # also when the file was there with other rights
+    os.chmod(part, 0o600)  # also when the file was there with other rights
     with os.fdopen(fd, "w", encoding="utf-8") as f:
         json.dump(config, f, indent=1)
-    part.rename(path)
+    part.replace(path)
 
 
 def read_from_board(transport: SerialTransport) -> Dict[str, Any]:
@@ -284,21 +312,39 @@ def read_from_board(transport: SerialTransport) -> Dict[str, Any]:
 def ca_on_board(transport: SerialTransport, config: Dict[str, Any]) -> Optional[bytes]:
     """The certificate that an earlier run wrote there; None when the configuration names none. Raises ToolError."""
     name = config.get("tls_ca")
+    if not name:
+        return None
     try:
-        return transport.fs_readfile("/" + name) if name else None
+        found = transport.fs_readfile("/" + name.lstrip("/"))
     except OSError:
         raise ToolError("tls_ca is %s, but that file is not on the board: give it with --ca" % name) from None
+    return der(found, "tls_ca: the file %s on the board" % name, pem=False)
 
 
-def check_for(port_name: str, config: Dict[str, Any]) -> None:
-    """What this board cannot do. `port_name`: its sys.platform. Raises ToolError."""
-    if port_name != "esp8266":
-        return
-    wrong = []
-    if config.get("tls_ca"):
-        wrong.append("tls_ca is given; needed is none on an ESP8266, whose TLS (axTLS) checks no certificate")
-    if wrong:
-        raise ToolError("nothing was written:\n  config.json: " + "\n  config.json: ".join(wrong))
+def watch_start(transport: Transport) -> None:
+    """Start the board's program and see whether it takes its configuration. Raises ToolError when it refuses."""
+    transport.leave()
+    end = time.monotonic() + START_S
+    text, refused = b"", []
+    while time.monotonic() < end:
+        data = transport.serial.read(transport.serial.in_waiting)
+        if not data:
+            time.sleep(0.02)
+            continue
+        text += data
+        *lines, text = text.split(b"\n")
+        for line in (printable(raw.decode("utf-8", "replace")).strip() for raw in lines):
+            if line.startswith("config.json"):
+                refused.append(line)
+            if line.startswith(TAKEN):
+                return
+        if text.endswith(b">>> "):  # the program has ended, or there is none
+            break
+    if refused:
+        raise ToolError(
+            "config.json is on the board, but the firmware there refuses it:\n  %s\nThe firmware of this clone takes"
+            " it: `make deploy` puts that there" % "\n  ".join(refused)
+        )
 
 
 def shown(config: Dict[str, Any]) -> List[str]:
@@ -311,25 +357,29 @@ def shown(config: Dict[str, Any]) -> List[str]:
     return lines
 
 
-def collect(a: argparse.Namespace, before: Dict[str, Any]) -> Tuple[Dict[str, Any], Optional[bytes]]:
+def collect(a: argparse.Namespace, before: Dict[str, Any], chip: str) -> Tuple[Dict[str, Any], Optional[bytes]]:
     """The checked configuration and the CA's certificate. Raises ToolError."""
     config = {**before, **given(a.file, dict(os.environ))}
     ca = read_ca(a.ca) if a.ca else None
     if ca:
         config["tls"], config["tls_ca"] = True, CA_NAME
-    asks = sys.stdin.isatty() and not a.file and not a.no_questions
     while True:
-        if asks:
+        if asks(a):
             ca = ask(config) or ca
             if ca:
                 config["tls_ca"] = CA_NAME
         try:
-            check(config)
+            check(config, chip)
             return config, ca
         except ToolError as e:
-            if not asks or not any(key in str(e) for key, _ in ASKED):
+            if not asks(a) or not any(key in str(e) for key, _ in ASKED):
                 raise
-            print("%s\nOnce more:" % e)
+            print(printable("%s\nOnce more:" % e))
+
+
+def asks(a: argparse.Namespace) -> bool:
+    """Whether questions are asked."""
+    return sys.stdin.isatty() and not a.file and not a.no_questions
 
 
 def main(argv: Optional[List[str]] = None) -> int:
@@ -346,30 +396,57 @@ def main(argv: Optional[List[str]] = None) -> int:
                    help="write to this file (mode 600) instead of to a board, for `make image`")  # fmt: skip
     p.add_argument("--test-broker", action="store_true", help="log in to the broker from this computer first")
     p.add_argument("--no-questions", action="store_true", help="do not ask, also at a terminal")
+    add_wait(p)
     a = p.parse_args(argv)
-
+    let_any_text_out()
     if a.output:
-        config, ca = collect(a, {})
-        if a.test_broker:
-            try_broker(check(config), ca)
-        write_to_file(Path(a.output), config)
-        if ca:
-            Path(a.output).with_name(config["tls_ca"]).write_bytes(ca)
-        print("\n".join(shown(config)))
+        to_file(a)
         return 0
-    port = choose(a.port)
+    port = choose(a.port, a.wait)
     try:
-        with repl(port) as transport:
-            config, ca = collect(a, read_from_board(transport))
-            check_for(transport.eval("__import__('sys').platform"), config)
-            if a.test_broker:
-                try_broker(check(config), ca or ca_on_board(transport, config))
-            write_to_board(transport, config, ca)
-    except (TransportError, *GONE) as e:
+        with repl(port, wait_s=a.wait) as transport:
+            found = Found(transport)
+            check_version(found)
+            before = read_from_board(transport)
+            if not asks(a):
+                config, ca = collect(a, before, found.port_name)
+                to_board(a, transport, config, ca, found.port_name)
+        if asks(a):  # while they are answered the program runs: its watchdog would reset the board
+            config, ca = collect(a, before, found.port_name)
+            sleeps_s = 2 * float(before.get("interval_s", 60)) if before.get("deep_sleep") else 0
+            with repl(port, wait_s=max(WAIT_S, sleeps_s) if a.wait is None else a.wait) as transport:
+                to_board(a, transport, config, ca, found.port_name)
+    except LOST as e:
         raise ToolError(in_words(port, e)) from None
-    print("\n".join(shown(config)))
     print("config.json is on the board. Next: make deploy")
     return 0
+
+
+def to_file(a: argparse.Namespace) -> None:
+    """--output. Raises ToolError."""
+    path = Path(a.output)
+    config, ca = collect(a, {}, "esp32")
+    if config.get("tls_ca") and not ca:
+        ca = read_ca(str(path.with_name(config["tls_ca"])))
+    if a.test_broker:
+        try_broker(check(config), ca)
+    write_to_file(path, config)
+    if ca:
+        path.with_name(config["tls_ca"]).write_bytes(ca)
+    print(printable("\n".join(shown(config))))
+
+
+def to_board(
+    a: argparse.Namespace, transport: Transport, config: Dict[str, Any], ca: Optional[bytes], chip: str
+) -> None:
+    """Write it, and see whether the firmware there takes it. Raises ToolError."""
+    on_board = ca or ca_on_board(transport, config)
+    if a.test_broker:
+        try_broker(check(config, chip), on_board)
+    write_to_board(transport, config, ca)
+    print(printable("\n".join(shown(config))), flush=True)
+    if any(transport.fs_exists(folder + "/app.mpy") for folder in ("", "/rom")):
+        watch_start(transport)
 
 
 if __name__ == "__main__":

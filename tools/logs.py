@@ -1,8 +1,10 @@
 """`make logs`: what the board's program says on its serial port, until Ctrl-C. The program goes on running.
 
-Exit status: 0 after Ctrl-C or --seconds, 1 when the board went away, 2 no board.
+Exit status: 0 after Ctrl-C or --seconds, 1 when something is wrong, in words; 2 no board.
 """
 
+import codecs
+import re
 import sys
 import time
 from pathlib import Path
@@ -12,53 +14,154 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import serial
 
-from tools.ports import GONE, ToolError, choose, in_words, parser, repl, run_tool
+from tools.foreground import own_foreground
+from tools.ports import GONE, ToolError, add_wait, boards, choose, in_words, parser, repl, run_tool, seconds
+from tools.printable import printable
+
+QUIET_S = 5.0  # after so long it is said what may be wrong
+IDLE_S = 0.3  # a line that has not ended by then is shown as far as it is: a prompt
+# ESP-IDF's log, with its level or (from its WiFi library) without, and what the ROM says of a start. The firmware has
+# a space after its colons.
+_CHIP = re.compile(
+    r"(\\x1b\[[\d;]*m)?([EWIDV] \(\d+\) |wifi:\S|phy_init:|ets [A-Z]|rst:0x|configsip:|clk_drv:|mode:|load:0x|entry 0x"
+    r"|ho \d|invalid header)"
+)
+CHIP_WORDS = "lines marked [chip] are the chip's own system's (ESP-IDF), not the firmware's"
 
 
-def follow(port: str, seconds: float) -> None:
-    """Print every line as it comes. Raises ToolError."""
+def marked(line: str) -> str:
+    """A printable line of a board's log: [chip] stands before one that is not the firmware's."""
+    return "[chip] " + line if _CHIP.match(line) else line
+
+
+class Lines:
+    """Bytes of a board in, lines on the terminal out."""
+
+    def __init__(self) -> None:
+        self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self.text = ""
+        self.begun = False  # a part of the line is on the terminal
+        self.told = False
+
+    def feed(self, data: bytes) -> None:
+        """Show the lines that are whole."""
+        *lines, self.text = (self.text + self.decoder.decode(data)).replace("\r\n", "\n").split("\n")
+        for line in lines:
+            self._show(line.rstrip("\r"), "\n")
+
+    def idle(self) -> None:
+        """Show a line that has not ended."""
+        if self.text and not self.text.endswith("\r"):
+            text, self.text = self.text, ""
+            self._show(text, "")
+
+    def _show(self, line: str, end: str) -> None:
+        line = printable(line)
+        if not self.begun:
+            line = marked(line)
+        if line.startswith("[chip] ") and not self.told:
+            self.told = True
+            note(CHIP_WORDS)
+        self.begun = not end
+        print(line, end=end, flush=True)
+
+
+def note(text: str) -> None:
+    """Our own word beside the board's."""
+    print("logs: " + text, file=sys.stderr, flush=True)
+
+
+def opened(port: str):
+    """The port, open; opening it does not reset the board. Raises SerialException, OSError, ToolError."""
     try:
-        device = serial.serial_for_url(port, baudrate=115200, timeout=0.2, exclusive=True, do_not_open=True)
-        device.dtr = device.rts = False  # opening the port must not reset the board
+        device = serial.serial_for_url(port, baudrate=115200, timeout=0.1, exclusive=True, do_not_open=True)
+        device.dtr = device.rts = False
         device.open()
     except GONE as e:
-        busy = "lock" in str(e) or "busy" in str(e)
-        raise ToolError(in_words(port, OSError("port in use") if busy else e)) from None
-    end = time.monotonic() + seconds if seconds else float("inf")
-    with device:
+        if "lock" in str(e) or "busy" in str(e) or isinstance(e, PermissionError):
+            raise ToolError(in_words(port, OSError("port in use"))) from None
+        raise
+    return device
+
+
+def follow(port: str, limit_s: float) -> None:
+    """Print every line as it comes; a port that goes away is followed back. Raises ToolError."""
+    end = time.monotonic() + limit_s if limit_s else float("inf")
+    lines = Lines()
+    try:
+        device = opened(port)
+    except GONE as e:
+        raise ToolError(in_words(port, e)) from None
+    heard = time.monotonic()
+    told = False
+    while time.monotonic() < end:
         try:
-            while time.monotonic() < end:
-                data = device.read(device.in_waiting or 1)
-                sys.stdout.write(data.decode("utf-8", "replace").replace("\r\n", "\n"))
-                sys.stdout.flush()
-        except GONE as e:
-            raise ToolError(in_words(port, e)) from None
+            data = device.read(device.in_waiting or 1)
+        except GONE:
+            device.close()
+            lines.idle()
+            note("%s went away: unplugged, or a board with a USB of its own that sleeps. Waiting for it" % port)
+            device = _back(port, end)
+            if not device:
+                return
+            note("%s is back" % port)
+            heard = time.monotonic()
+            continue
+        if data:
+            lines.feed(data)
+            heard, told = time.monotonic(), False
+        quiet_s = time.monotonic() - heard
+        if quiet_s > IDLE_S:
+            lines.idle()
+        if quiet_s > QUIET_S and not told:
+            told = True
+            note(_why_quiet(port))
+    device.close()
 
 
-def crash_log(port: str) -> None:
+def _back(port: str, end: float):
+    """The port, open again; None when it is not back by `end`."""
+    while time.monotonic() < end:
+        try:
+            return opened(port)
+        except GONE:
+            time.sleep(0.05)
+    return None
+
+
+def _why_quiet(port: str) -> str:
+    others = [name for name in boards() if name != port]
+    return (
+        "nothing for %d s. A board that sleeps, or measures seldom (interval_s), says something only then. Else:"
+        " is %s the right port%s? Does the program run? RESET starts it, `make deploy` proves that it works"
+        % (QUIET_S, port, " (there is also %s)" % ", ".join(others) if others else "")
+    )
+
+
+def crash_log(port: str, wait_s: Optional[float]) -> None:
     """Print what the program noted of its crashes; it is stopped for that, and started again. Raises ToolError."""
-    with repl(port, soft_reset=False) as transport:
+    with repl(port, soft_reset=False, wait_s=wait_s) as transport:
         try:
-            print(transport.fs_readfile("/crash.log").decode("utf-8", "replace").strip())
+            print(printable(transport.fs_readfile("/crash.log").decode("utf-8", "replace")).strip())
         except OSError:
             print("no crash was noted")
-        transport.serial.write(b"\x02\x04")
-        transport.in_raw_repl = False
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    p = parser("logs", "Show what the board's program says, until Ctrl-C.", "PORT")
+    p = parser("logs", "Show what the board's program says, until Ctrl-C. %s." % CHIP_WORDS.capitalize(), "PORT")
     p.add_argument("--crashes", action="store_true", help="show the crash log instead; restarts the program")
-    p.add_argument("--seconds", type=float, default=0, help="stop after so long")
+    p.add_argument("--seconds", type=seconds, default=0, help="stop after so long")
+    add_wait(p)
     a = p.parse_args(argv)
-    port = choose(a.port)
-    try:
-        if a.crashes:
-            crash_log(port)
-        else:
+    port = choose(a.port, a.wait)
+    if a.crashes:
+        crash_log(port, a.wait)
+        return 0
+    with own_foreground():
+        try:
             follow(port, a.seconds)
-    except KeyboardInterrupt:
-        print()
+        except KeyboardInterrupt:
+            print()
     return 0
 
 

@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.build import BuildError, compile_one
 from tools.ports import ToolError, parser, run_tool
+from tools.printable import quoted
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "firmware" / "lib" / "umqtt"
@@ -81,7 +82,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     a = p.parse_args(argv)
     names = build_package(Path(a.output), a.url)
     print("%d files in %s" % (len(names), a.output))
-    print("mpremote mip install %s/package.json" % a.output)
+    print("mpremote mip install %s" % quoted(Path(a.output) / "package.json"))
     return 0
 
 

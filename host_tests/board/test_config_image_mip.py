@@ -163,6 +163,9 @@ def test_an_image_that_cannot_be_is_refused(images, tmp_path):
     assert done.returncode == 1 and "wifi_ssid is missing" in done.stdout
     done = tool("image", env=env)
     assert done.returncode == 2 and "FIRMWARE=" in done.stdout
+    out = tmp_path / "my images" / "whole.bin"
+    done = tool("image", "--firmware", str(images["esp32"]), "--output", str(out), env=env)
+    assert done.returncode == 0 and done.stdout.strip().endswith(" 0x0 '%s'" % out), done.stdout
     with pytest.raises(ToolError, match="do not fit|leave less"):
         filesystem_image({"/big": b"x" * MIB}, MIB)
     assert CHIPS["esp32"].image_offset == 0x1000
@@ -260,7 +263,7 @@ def test_no_password_is_in_a_list_of_processes(flashed, images, tmp_path):
            "UMQTT_PASSWORD": secret}  # fmt: skip
     for arguments in (
         ("config", "--port", board.port),
-        ("deploy", "--port", board.port, "--wait", "1"),
+        ("deploy", "--port", board.port, "--first-readings", "1"),
         ("image", "--firmware", str(images["esp32"]), "--output", str(tmp_path / "whole.bin")),
     ):
         done = tool(*arguments, env=env)

@@ -134,7 +134,7 @@ def test_a_board_publishes_over_tls_and_its_certificate_is_used_again(flashed, t
     ask = ("config", "--port", board.port, "--test-broker")
     done = tool(*ask, "--file", str(tmp_path / "c.json"), "--ca", ca_file(tmp_path, authority))
     assert done.returncode == 0 and "lets us in" in done.stdout, done.stdout
-    done = tool("deploy", "--port", board.port, "--wait", "30")
+    done = tool("deploy", "--port", board.port, "--first-readings", "30")
     assert done.returncode == 0 and "the first readings reached the broker" in done.stdout, done.stdout
     again = tool(*ask)  # with the certificate that is on the board
     assert again.returncode == 0 and "note:" not in again.stdout, again.stdout

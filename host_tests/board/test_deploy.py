@@ -21,7 +21,7 @@ from tools.watch import Watcher
 
 
 def deploy(board, *arguments):
-    return tool("deploy", "--port", board.port, "--wait", "30", *arguments)
+    return tool("deploy", "--port", board.port, "--first-readings", "30", *arguments)
 
 
 def configure(board, broker, tmp_path, **more):
@@ -184,7 +184,7 @@ def test_sizes_are_measured_on_the_board(flashed):
 def test_why_readings_do_not_arrive_is_told(flashed, broker, tmp_path):
     board = flashed("esp32")
     configure(board, broker, tmp_path, port=1)
-    done = tool("deploy", "--port", board.port, "--wait", "3")
+    done = tool("deploy", "--port", board.port, "--first-readings", "3")
     assert done.returncode == 1
     assert "the readings do not arrive: broker: " in done.stdout, done.stdout
     mpremote(board, "exec", "with open('config.json', 'w') as f: f.write('{\"brokr\": 1}')")

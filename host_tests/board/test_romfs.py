@@ -28,7 +28,7 @@ def put(path, text=''):
 
 
 def deploy(board, *arguments, **more):
-    return tool("deploy", "--port", board.port, "--wait", "30", *arguments, **more)
+    return tool("deploy", "--port", board.port, "--first-readings", "30", *arguments, **more)
 
 
 def put(board, *lines):
@@ -160,7 +160,7 @@ def test_a_firmware_that_is_too_large_is_told_before_anything_is_changed(flashed
     put(board, "put('/main.py', 'print(1)')")
     monkeypatch.setattr(program, "build_firmware", lambda in_rom: Firmware({}, bytes(327681), []))
     with pytest.raises(ToolError, match="the firmware has 327681 B, the board's ROM partition 327680 B"):
-        program.look(board.port, "")
+        program.deploy(board.port, "", None, None, 30)
     assert "main.py" in names(board)
 
 

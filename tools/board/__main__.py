@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Tuple
 
@@ -17,6 +18,7 @@ from tools.board.board import Board, Fit, serve
 from tools.board.nor import NorFlash
 from tools.board.rom import SILICON
 from tools.board.serial_ports import PtyPort, Rfc2217Port
+from tools.printable import quoted
 
 ROOT = Path(__file__).resolve().parents[2]
 FROZEN = Path(__file__).with_name("frozen")
@@ -61,6 +63,10 @@ def main() -> int:
                    help="JSON: what the sensors show; see host_tests/fakes/board/fake_board.py")  # fmt: skip
     p.add_argument("--unplug-after", type=int, default=0, metavar="B",
                    help="pull the cable and the power after B bytes from the host")  # fmt: skip
+    p.add_argument("--stall", type=int, nargs=2, default=(0, 0), metavar=("B", "S"),
+                   help="once, after B bytes from the host, be busy and silent for S seconds")  # fmt: skip
+    p.add_argument("--says-version", type=version, default=(), metavar="1.20.0",
+                   help="the version that MicroPython says it has; default: its own")  # fmt: skip
     p.add_argument("--raw-output", action="store_true",
                    help="do not turn \\n into \\r\\n; `mpremote mount` needs that")  # fmt: skip
     p.add_argument("-v", "--verbose", action="store_true", help="tell of resets on stderr")
@@ -107,6 +113,7 @@ def main() -> int:
             script={"values": VALUES, **script},
             free_heap_b=a.free_heap,
             cook=not a.raw_output,
+            version=a.says_version,
         )
         board = Board(fit, flash, lambda data: port.write(data), log)
         try:
@@ -118,9 +125,15 @@ def main() -> int:
             print("board: no port: %s" % e, file=sys.stderr)
             return 2
         left = a.unplug_after  # bytes
+        stall_b, stall_s = a.stall
 
         def feed(data):
-            nonlocal left
+            nonlocal left, stall_b
+            if stall_b:
+                stall_b = max(0, stall_b - len(data))
+                if not stall_b:
+                    log("busy")
+                    time.sleep(stall_s)
             if a.unplug_after:
                 left -= len(data)
                 if left <= 0:
@@ -140,6 +153,11 @@ def main() -> int:
             port.close()
             flash.close()
     return 0
+
+
+def version(text: str) -> Tuple[int, ...]:
+    """(1, 20, 0) of "1.20.0". Raises ValueError."""
+    return tuple(int(number) for number in text.split("."))
 
 
 def take_flash(path: str, folder: Path, chip: str, size_b: int) -> Tuple[NorFlash, str]:
@@ -166,7 +184,7 @@ def next_steps(chip: str, port: str, flash: NorFlash) -> str:
         "  .cache/mosquitto/mosquitto &   # a broker, at 127.0.0.1\n"
         "  make config; make deploy; make logs\n  .venv/bin/mpremote connect $PORT\n"
         "Ctrl-C ends the board; its flash stays in %s"
-        % (port, os.path.relpath(image), os.path.relpath(flash.path))
+        % (quoted(port), quoted(os.path.relpath(image)), quoted(os.path.relpath(flash.path)))
     )
 
 

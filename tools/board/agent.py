@@ -138,7 +138,8 @@ def disguise(board, rom):
     chip = board["chip"]
     real_sys, real_os = sys, os
     machine = board["machine"]
-    version = ".".join(str(n) for n in sys.implementation[1][:3])
+    numbers = tuple(board["version"]) or sys.implementation[1]
+    version = ".".join(str(n) for n in numbers[:3])
     uname = (chip, chip, version + ".0", "v%s on 2025-01-01" % version, machine)
 
     def ilistdir(path=""):
@@ -158,7 +159,7 @@ def disguise(board, rom):
 
     names = namedtuple("uname", ("sysname", "nodename", "release", "version", "machine"))
     implementation = namedtuple("implementation", ("name", "version", "_machine", "_mpy"))(
-        "micropython", sys.implementation[1], machine, board["mpy"]
+        "micropython", numbers, machine, board["mpy"]
     )
     real_sys.modules["sys"] = Like(sys, platform=chip, implementation=implementation)
     real_sys.modules["vfs"] = Like(vfs, mount=mount, **({"rom_ioctl": rom.ioctl} if rom else {}))

@@ -18,6 +18,7 @@ FREE_HEAP_B = {"esp32": 148_368, "esp8266": 28_000}
 POWER_ON = {"esp32": 1, "esp8266": 0}
 EN_PIN = {"esp32": 2, "esp8266": 6}
 SOFT = {"esp32": 5, "esp8266": 4}
+BLANK_S = 0.3  # after so long a chip without a program starts again
 MPY = {"esp32": 6 | 3 << 8 | 10 << 10, "esp8266": 6 | 3 << 8 | 9 << 10}  # sys.implementation._mpy
 
 
@@ -37,6 +38,7 @@ class Fit:
     script: Dict[str, object] = field(default_factory=dict)
     free_heap_b: int = 0
     cook: bool = True  # "\n" printed becomes "\r\n"
+    version: Tuple[int, ...] = ()  # that MicroPython says it has; empty: its own
 
 
 class Board:
@@ -59,6 +61,7 @@ class Board:
         self._files: List[bytes] = []
         self._starts = 0.0  # monotonic time of a start that is due; 0 when none is
         self._deaths = 0  # in a row
+        self._blank = False
         self._cause = POWER_ON[fit.chip]
         self._rtc = b""
 
@@ -84,10 +87,14 @@ class Board:
         self._rom = None
         head = self._flash.read(CHIPS[self._fit.chip].image_offset, 4)
         if head[:1] != b"\xe9":
-            self._log("reset; there is no program in the flash")
+            if not self._blank:
+                self._log("reset; there is no program in the flash")
+            self._blank = True
+            self._starts = time.monotonic() + BLANK_S  # its watchdog starts it again and again
             self._send(b"rst:0x10 (RTCWDT_RTC_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\n")
             self._send(b"invalid header: 0x%08x\r\n" % int.from_bytes(head, "little"))
             return
+        self._blank = False
         self._log("reset; MicroPython starts")
         self._boot(run_main=True)
 
@@ -120,6 +127,7 @@ class Board:
                 "unique_id": list(self._fit.mac if chip == "esp32" else self._fit.mac[2:]),
                 "cause": self._cause,
                 "rtc": list(self._rtc),
+                "version": self._fit.version,
                 "free_heap": self._fit.free_heap_b or FREE_HEAP_B[chip],
             }
             self._interpreter = Interpreter(self._fit.micropython, description, self)
