@@ -51,6 +51,10 @@ ifneq ($(filter setup,$(MAKECMDGOALS)),)
 $(shell for stamp in .cache/*/stamp; do grep -qs '^missing' $$stamp && rm $$stamp; done)
 endif
 
+.PHONY: extras
+extras: .venv/stamp  ## get what only some tests of the log analyser want: Chromium, pyarrow and DuckDB (1 GB); they are skipped without
+	@$(GET) chromium parquet
+
 .venv/stamp: requirements.txt $(GET_FROM)
 	@$(GET) venv
 .cache/micropython/stamp: $(GET_FROM)
@@ -138,6 +142,10 @@ test-run: $(READY)  ## make run and the set-up as a user meets them
 mosqlog: .venv/stamp  ## what happened to each device: LOG=mosquitto.log, ARGS="--html report.html"
 	@$(if $(LOG),,echo 'which log? make mosqlog LOG=/var/log/mosquitto/mosquitto.log' >&2; exit 2)
 	@$(PY) -m tools.mosqlog $(LOG) $(ARGS)
+
+.PHONY: mosqlog-report
+mosqlog-report: $(READY)  ## a real Mosquitto with a small fleet in trouble on it, its report in build/mosqlog; DOCS=1 makes docs/mosqlog.png (3 min)
+	@$(PY) -m host_tests.mosqlog.fleet build/mosqlog $(if $(DOCS),--picture docs/mosqlog.png)
 
 .PHONY: build
 build: .venv/stamp  ## compile the firmware into build/firmware, as it goes onto the board

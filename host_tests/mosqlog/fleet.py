@@ -1,19 +1,25 @@
-"""The run behind docs/mosqlog-report.html: a real Mosquitto with a small fleet on it for about
-two and a half minutes, some of it in trouble on purpose.
+"""The run behind docs/mosqlog.png: a real Mosquitto with a small fleet on it for about two and a half minutes, some
+of it in trouble on purpose.
 
-    python -m host_tests.mosqlog.fleet FOLDER       leaves mosquitto.log in FOLDER
+    python -m host_tests.mosqlog.fleet FOLDER       leaves mosquitto.log and report.html in FOLDER
+        --log LOG           no run: the report of this log
+        --picture FILE.png  how the report looks at 1280 pixels
 """
 
 from __future__ import annotations
 
+import argparse
 import random
 import socket
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
-from . import scenes
+from tools.mosqlog import __main__ as mosqlog
+
+from . import browser, scenes
 from .scenes import PINGREQ, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Broker, Wire
 
 LENGTH_S = 150
@@ -169,5 +175,34 @@ def run(folder: Path) -> Path:
     return broker.log
 
 
+def picture(report: Path, path: Path) -> None:
+    """The time lines of a report as they look at 1280 pixels, in the colours of daylight."""
+    with tempfile.TemporaryDirectory(prefix="mosqlog-") as folder, browser.Browser(Path(folder), 1280) as page:
+        page.open(report)
+        page.run("document.querySelectorAll('.totals, .panel, #findings, .tools, h1 + p, h1').forEach(x => x.remove())")
+        page.run("[...document.querySelectorAll('h2')].forEach(x => x.nextElementSibling?.id || x.remove())")
+        last = page.run("document.getElementById('clients').getBoundingClientRect().bottom")
+        page.resize(1280, round(last) + 12)
+        page.screenshot(path)
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(prog="fleet")
+    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--log", type=Path)
+    arguments.add_argument("--picture", type=Path)
+    given = arguments.parse_args()
+    if given.picture and not browser.chromium():
+        arguments.error("no Chromium to take a picture with: make extras")
+    given.folder.mkdir(parents=True, exist_ok=True)
+    given.folder.chmod(0o755)       # run as root, Mosquitto reads its files as somebody else
+    log = given.log or run(given.folder)
+    report = given.folder / "report.html"
+    status = mosqlog.main([str(log), "--html", str(report), "--top", "5"])
+    if given.picture:
+        picture(report, given.picture)
+    return status
+
+
 if __name__ == "__main__":
-    print(run(Path(sys.argv[1])))
+    sys.exit(main())

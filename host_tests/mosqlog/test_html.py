@@ -2,39 +2,57 @@
 
 import json
 import re
-import shutil
-import subprocess
-import tempfile
+import struct
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
-from tools.mosqlog import html
+from tools.mosqlog import html, strips
 from tools.mosqlog.analyse import SEQUENCE, Analyser
+from tools.mosqlog.cluster import Log
+from tools.mosqlog.model import Client, Session
 from tools.mosqlog.parse import Parser
 
-LOGS = Path(__file__).parent / "logs"
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+from .browser import Browser, chromium
+from .program import LOG, run
+
+WITH_BROWSER = pytest.mark.skipif(not chromium(), reason="no Chromium to look at the report with: make extras")
+T = 1795348560
 
 
-@pytest.fixture
-def folder():
-    with tempfile.TemporaryDirectory(prefix="mosqlog-") as name:
-        yield Path(name)
-
-
-def report(folder, lines):
-    analyser, parser = Analyser(sequence=SEQUENCE), Parser()
+def analysed(lines, name=None, files=("mosquitto.log",)):
+    log = Log(name, list(files), Parser(), Analyser(sequence=SEQUENCE))
     for line in lines:
-        analyser.feed(parser.parse(line))
-    analyser.finish()
-    html.write(analyser, ["mosquitto.log"], str(folder / "report.html"))
-    return (folder / "report.html").read_text(encoding="utf-8")
+        log.analyser.feed(log.parser.parse(line))
+    log.analyser.finish()
+    return log
 
 
-def real(folder):
-    return report(folder, (LOGS / "mosquitto-2.0.21.log").open("rb"))
+def report(tmp_path, *logs):
+    html.write(list(logs), str(tmp_path / "report.html"))
+    return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def real(tmp_path):
+    with open(LOG, "rb") as lines:
+        return report(tmp_path, analysed(lines))
+
+
+def fleet(clients):
+    """A day of a fleet: a tenth of it falls out again and again, the others now and then."""
+    story = []
+    for i in range(clients):
+        name, t = f"sensor-{i * 7919 % 1000003:08d}-in-building-{i % 40}", T + i % 600
+        for j in range(60 if i % 10 == 0 else 3):
+            story.append((t, f"{t}: New client connected from 10.1.{i // 250}.{i % 250}:{20000 + j} as {name} "
+                             f"(p2, c1, k60, u'fleet')."))
+            if i % 100 == 0:
+                story.append((t, f"{t}: Received PUBLISH from {name} (d0, q1, r0, m{j + 1}, 'building/{i % 40}/sensor/"
+                                 f"{i}/temperature', ... (54 bytes))"))
+            t += 20 + (i * 31 + j * 17) % (40 if i % 10 == 0 else 20000)
+            story.append((t, f"{t}: Client {name} {'closed its connection' if i % 10 == 0 else 'disconnected'}."))
+            t += 5
+    return [line for _, line in sorted(story, key=lambda each: each[0])]
 
 
 class Nesting(HTMLParser):
@@ -67,85 +85,242 @@ def parsed(page):
     return parser
 
 
-def test_every_tag_is_closed_and_nothing_is_loaded(folder):
-    page = real(folder)
-    seen = parsed(page)
-    for tag, attributes in seen.seen:
+def test_every_tag_is_closed_and_nothing_is_loaded(tmp_path):
+    page = real(tmp_path)
+    for tag, attributes in parsed(page).seen:
         assert tag not in ("link", "img", "iframe", "object", "base"), tag
-        assert "src" not in attributes
-        assert not attributes.get("href", "#").startswith(("http", "//"))
-    assert "url(" not in page and "@import" not in page
+        assert "src" not in attributes and "style" not in attributes
+        assert attributes.get("href", "#").startswith("#")
+    assert not re.search(r"url\((?!#)|@import", page)
 
 
-def test_ids_and_topics_are_text_and_never_code(folder):
-    evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
-    page = report(folder, [
-        f"1795348562: New client connected from 10.0.0.7:5 as {evil} (p2, c1, k60, u'{evil}').",
-        f"1795348563: Received PUBLISH from {evil} (d1, q1, r0, m1, '{evil}', ... (5 bytes))",
-        f"1795348564: Client {evil} disconnected: {evil}."])
-    seen = parsed(page)
-    assert sum(tag == "script" for tag, _ in seen.seen) == 1
-    assert not any(tag == "img" or any(name.startswith("on") for name in attributes)
-                   for tag, attributes in seen.seen)
-    assert evil in seen.text
+def test_only_the_reports_own_script_and_style_may_run(tmp_path):
+    page = real(tmp_path)
+    policy = next(attributes["content"] for tag, attributes in parsed(page).seen
+                  if attributes.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; ") and "unsafe" not in policy
+    assert page.count("<script>") == 1 and page.count("<style>") == 1
 
 
-def test_a_log_without_times_or_clients_has_a_report_too(folder):
-    assert "The log has no times" in report(folder, ["Received PINGREQ from a"])
-    parsed(report(folder, []))
+EVIL = "</script><script>window.owned = 1</script>\"'><img src=x onerror=\"window.owned = 2\">"
+EVIL_STORY = [
+    f"{T}: mosquitto version 2.0.{EVIL} starting",
+    f"{T}: New connection from {EVIL} on port 1883.",
+    f"{T + 2}: New client connected from 10.0.0.7:5 as {EVIL} (p2, c1, k60, u'{EVIL}').",
+    f"{T + 2}: Will message specified (4 bytes) (r0, q1).", f"{T + 2}: \t{EVIL}",
+    f"{T + 2}: Received SUBSCRIBE from {EVIL}", f"{T + 2}: \t{EVIL} (QoS 1)", f"{T + 2}: {EVIL} 1 {EVIL}",
+    f"{T + 3}: Received PUBLISH from {EVIL} (d1, q1, r0, m1, '{EVIL}', ... (5 bytes))",
+    f"{T + 3}: Denied PUBLISH from {EVIL} (d0, q0, r0, m0, '{EVIL}', ... (5 bytes))",
+    f"{T + 4}: Client {EVIL} disconnected: {EVIL}.",
+    f"{T + 4}: Protocol error from {EVIL}: {EVIL}", f"{T + 5}: Client {EVIL}x disconnected, not authorised."]
 
 
-_LOOK = """{
+def test_ids_and_topics_are_text_and_never_code(tmp_path, monkeypatch):
+    for in_page in (html.IN_PAGE, 0):       # in the page itself, and in the data of its script
+        monkeypatch.setattr(html, "IN_PAGE", in_page)
+        page = report(tmp_path, analysed(EVIL_STORY, name=EVIL, files=[EVIL]))
+        seen = parsed(page)
+        assert sum(tag == "script" for tag, _ in seen.seen) == 2
+        assert not any(tag == "img" or any(name.startswith("on") for name in attributes)
+                       for tag, attributes in seen.seen)
+        assert page.count("</script>") == 2
+        assert EVIL in seen.text
+
+
+def test_a_log_without_times_or_clients_has_a_report_too(tmp_path):
+    assert "The log has no times" in report(tmp_path, analysed(["Received PINGREQ from a"]))
+    parsed(report(tmp_path, analysed([])))
+
+
+def test_a_long_id_is_cut_and_the_whole_is_in_its_title(tmp_path):
+    name = "n" * 200
+    seen = parsed(report(tmp_path, analysed([f"{T}: Received PINGREQ from {name}"])))
+    assert name not in seen.text
+    assert any(attributes.get("title") == name for _, attributes in seen.seen)
+
+
+def test_figures_that_are_not_in_the_log_are_not_in_the_totals(tmp_path):
+    page = report(tmp_path, analysed([f"{T}: New client connected from 1.1.1.1 as a (c1, k60)."]))
+    assert "messages in" not in page and "0 in, 0 out" not in page
+    page = real(tmp_path)
+    assert "messages in" in page and "2 in, 0 out" in page
+
+
+def test_several_brokers_are_in_one_report_and_told_apart(tmp_path):
+    north = analysed([f"{T}: Received PINGREQ from lamp"], "north", ["n.log"])
+    south = analysed([f"{T}: Received PINGREQ from lamp"], "south", ["s.log"])
+    text = parsed(report(tmp_path, north, south)).text
+    assert "north: lamp" in text and "south: lamp" in text and "n.log" in text
+
+
+def test_the_report_of_5000_clients_is_under_3_mb(tmp_path):
+    page = report(tmp_path, analysed(fleet(5000)))
+    assert len(page.encode()) < 3_000_000
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page)[1])
+    assert len(data["clients"]) == 4950 and page.count('class="client"') == 50
+
+
+def test_a_client_asked_for_comes_first(tmp_path):
+    log = analysed(fleet(200))
+    wanted = min(log.analyser.clients.values(), key=lambda client: client.weight).id
+    html.write([log], str(tmp_path / "report.html"), [wanted])
+    page = (tmp_path / "report.html").read_text()
+    assert re.search(r'id="c0" data-client="([^"]*)"', page)[1] == wanted
+
+
+# -- the bars
+
+def client(*sessions):
+    made = Client("a")
+    made.sessions = [Session(start=start, end=end, how=how) for start, end, how in sessions]
+    return made
+
+
+SPAN = strips.Span(0, 1000)
+
+
+def test_sessions_that_can_be_drawn_apart_are_not_merged():
+    bars = strips.bars(client((0, 10, "clean"), (20, 500, "timeout"), (600, None, "open")), SPAN, 10)
+    assert [(bar.start, bar.end, bar.how, bar.count) for bar in bars] == [
+        (0, 10, "clean", 1), (20, 500, "timeout", 1), (600, 1000, "open", 1)]
+
+
+def test_sessions_too_close_are_one_bar_with_their_worst_end_and_all_are_counted():
+    short = [(i / 10, i / 10 + 0.05, "clean" if i % 2 else "timeout") for i in range(20)]
+    flapping = client(*short, (500, 900, "clean"))
+    bars = strips.bars(flapping, SPAN, 10)
+    assert sum(bar.count for bar in bars) == 21 and len(bars) < 10
+    assert bars[0].how == "timeout" and bars[-1].count == 1 and bars[-1].start == 500
+
+
+@pytest.mark.parametrize("at_most", [4, 50])
+def test_there_are_never_more_bars_than_asked_for(at_most):
+    many = client(*[(i * 4, i * 4 + 3, "closed") for i in range(250)])
+    bars = strips.bars(many, SPAN, at_most)
+    assert len(bars) <= at_most and sum(bar.count for bar in bars) == 250
+    assert all(before.end <= after.start for before, after in zip(bars, bars[1:]))
+
+
+def test_a_session_whose_begin_is_not_known_begins_at_the_earliest_where_the_last_ended():
+    bars = strips.bars(client((100, 200, "clean"), (None, 300, "timeout")), SPAN, 10)
+    assert [(bar.start, bar.end, bar.begun) for bar in bars] == [(100, 200, True), (200, 300, False)]
+
+
+@pytest.mark.parametrize("length_s, labels", [
+    (3, ["11-22 11:56:00", "11:56:01", "11:56:02", "11:56:03"]),
+    (90000, ["11-22 12:00", "18:00", "11-23 00:00", "06:00", "12:00"]),
+    (20 * 86400, ["2026-11-26", "2026-12-03", "2026-12-10"])])
+def test_the_axis_has_round_times(length_s, labels):
+    assert [label for _, label in strips.ticks(strips.Span(T, T + length_s))] == labels
+
+
+# -- in a browser
+
+_LOOK = """(() => {
 const box = x => x.getBoundingClientRect();
-const rows = [...document.querySelectorAll('#timeline g[data-client]')];
-const svg = box(document.querySelector('#timeline'));
+const rows = [...document.querySelectorAll('.client')];
+const strips = rows.map(row => row.querySelector('.strip'));
+const bars = strips.map(strip => [...strip.querySelectorAll('.bar, .several, .unbegun')]);
+const ends = new Set([...document.querySelectorAll('.strip rect:not(.bar):not(.several):not(.unbegun)')].map(
+  x => x.getAttribute('class')));
+const key = new Set([...document.querySelectorAll('.key rect:not(.bar):not(.several):not(.unbegun)')].map(
+  x => x.getAttribute('class')));
+const neutral = new Set(bars.flat().map(x => getComputedStyle(x).fill));
+return {rows: rows.length, bars: bars.flat().length,
+  outside: bars.flat().filter((x, i) => box(x).left < -1 || box(x).right > innerWidth + 1).length,
+  overlap: rows.filter((row, i) => i && box(row).top < box(rows[i - 1]).bottom - 1).length,
+  narrow: strips.filter(x => box(x).width < Math.min(250, innerWidth * .8)).length,
+  ends: [...ends].sort(), key: [...key].sort(), neutral: neutral.size,
+  overflow: document.documentElement.scrollWidth - innerWidth,
+  load_ms: performance.timing.loadEventEnd - performance.timing.navigationStart};
+})()"""
+_FIND = """(wanted => {
 const find = document.getElementById('find');
-find.value = 'TWIN'; find.dispatchEvent(new Event('input'));
-const visible = rows.filter(x => x.style.display !== 'none').map(x => x.dataset.client);
-const table = [...document.querySelectorAll('#fleet tr[data-client]')].filter(x => x.style.display !== 'none').length;
-find.value = ''; find.dispatchEvent(new Event('input'));
-const third = document.querySelectorAll('details')[2];
-const before = third.open;
-document.querySelector('#timeline a[href="#c2"]').dispatchEvent(new MouseEvent('click', {bubbles: true}));
-const sequences = [...document.querySelectorAll('details[open] svg.sequence')];
-const tops = rows.map(x => box(x.querySelector('text')).top);
-const out = {errors: window.errors, rows: rows.length, bars: document.querySelectorAll('#timeline rect').length,
-  outside: [...document.querySelectorAll('#timeline rect')].filter(
-    x => box(x).left < svg.left || box(x).right > svg.right + 1 || box(x).width < 1).length,
-  names_outside: rows.filter(x => box(x.querySelector('text')).left < svg.left - 1).length,
-  rows_apart: tops.every((y, i) => !i || y > tops[i - 1]),
-  visible, table, opened: [before, third.open], sequences: sequences.length,
-  arrows: sequences.length ? sequences[0].querySelectorAll('path').length : 0,
-  overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-  height: svg.height};
-document.title = JSON.stringify(out);
-}"""
+find.value = wanted; find.dispatchEvent(new Event('input'));
+const rows = [...document.querySelectorAll('.client')];
+return rows.filter(x => x.getBoundingClientRect().height).map(x => x.dataset.client);
+})"""
 
 
-def looked_at(folder, width):
-    page = (folder / "report.html").read_text(encoding="utf-8")
-    page = page.replace("<head>", "<head><script>window.errors = []; "
-                        "addEventListener('error', e => errors.push(e.message));</script>")
-    page = page.replace("</body>", f"<script>{_LOOK}</script></body>")
-    (folder / "looked.html").write_text(page, encoding="utf-8")
-    done = subprocess.run(
-        [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-         f"--user-data-dir={folder}/profile", f"--window-size={width},1000", "--virtual-time-budget=5000", "--dump-dom",
-         (folder / "looked.html").as_uri()], capture_output=True, timeout=120)
-    title = re.search(r"<title>(.*?)</title>", done.stdout.decode(), re.DOTALL)
-    assert title and title[1].startswith("{"), done.stderr.decode()[-2000:]
-    return json.loads(title[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
+def size_of(png):
+    return struct.unpack(">II", png.read_bytes()[16:24])
 
 
-@pytest.mark.skipif(not BROWSER, reason="no Chromium on PATH to look at the report with: apt-get install chromium")
-@pytest.mark.parametrize("width", [1280, 500])
-def test_the_report_is_drawn_and_works_in_a_browser(folder, width):
-    real(folder)
-    seen = looked_at(folder, width)
-    assert seen["errors"] == []
-    assert (seen["rows"], seen["bars"]) == (17, 23)      # clients and CONNECTs in the log
-    assert (seen["outside"], seen["names_outside"], seen["overflow"]) == (0, 0, 0)
-    assert seen["rows_apart"] and seen["height"] > 100
-    assert seen["visible"] == ["twin"] and seen["table"] == 1
-    assert seen["opened"] == [False, True]
-    assert seen["sequences"] >= 2 and seen["arrows"] == 9
+@WITH_BROWSER
+@pytest.mark.parametrize("width", [1280, 420])
+def test_the_report_is_drawn_and_works_in_a_browser(tmp_path, width):
+    real(tmp_path)
+    with Browser(tmp_path, width) as page:
+        page.open(tmp_path / "report.html")
+        seen = page.run(_LOOK)
+        assert seen["rows"] == 18
+        assert (seen["outside"], seen["overlap"], seen["narrow"], seen["overflow"]) == (0, 0, 0, 0)
+        assert seen["ends"] == seen["key"] == ["clean", "closed", "malformed", "protocol-error", "takeover", "timeout"]
+        assert seen["neutral"] <= 2         # a bar is neutral, its end has the colour
+        assert page.run(f"{_FIND}('TWI')") == ["twin", "twice"]
+        assert len(page.run(f"{_FIND}('')")) == 18
+        page.run("document.querySelector('.client summary').click()")
+        opened = page.run("(x => [x.open, x.innerText])(document.querySelector('.client'))")
+        assert opened[0] and "Give every device an id of its own" in opened[1] and "127.0.0.2" in opened[1]
+        page.run("document.querySelectorAll('details').forEach(x => x.open = true)")
+        assert page.run("document.documentElement.scrollWidth - innerWidth") == 0
+        page.screenshot(tmp_path / "seen.png", whole=True)
+        assert size_of(tmp_path / "seen.png")[0] == width
+        assert page.errors == []
+
+
+@WITH_BROWSER
+def test_5000_clients_open_at_once_and_the_rest_is_one_click_away(tmp_path):
+    report(tmp_path, analysed(fleet(5000)))
+    with Browser(tmp_path, 1280) as page:
+        page.open(tmp_path / "report.html")
+        seen = page.run(_LOOK)
+        assert seen["rows"] == 50 and seen["load_ms"] < 2000
+        page.run("document.getElementById('more').click()")
+        assert page.run("document.querySelectorAll('.client').length") == 250
+        found = page.run(f"{_FIND}('-building-39')")
+        assert 100 < len(found) <= 250 and all(name.endswith("-39") for name in found)
+        page.run(f"{_FIND}('')")
+        page.run("document.getElementById('all').click()")
+        seen = page.run(_LOOK)
+        assert seen["rows"] == 5000
+        assert (seen["outside"], seen["overlap"], seen["overflow"]) == (0, 0, 0)
+        weights = page.run("[...document.querySelectorAll('.badge')].map(x => +x.textContent)")
+        assert weights == sorted(weights, reverse=True)
+        page.run("document.querySelectorAll('.client')[400].querySelector('summary').click()")
+        page.run("new Promise(done => setTimeout(done))")
+        assert "flapping" in page.run("document.querySelectorAll('.client')[400].innerText")
+        assert page.errors == []
+
+
+@WITH_BROWSER
+@pytest.mark.parametrize("in_page", [50, 0])
+def test_hostile_names_in_every_field_do_nothing(tmp_path, monkeypatch, in_page):
+    monkeypatch.setattr(html, "IN_PAGE", in_page)
+    report(tmp_path, analysed(EVIL_STORY, name=EVIL, files=[EVIL]))
+    with Browser(tmp_path, 420) as page:
+        page.open(tmp_path / "report.html")
+        page.run("document.getElementById('all').click()")
+        page.run("document.querySelectorAll('details').forEach(x => x.open = true)")
+        page.run("new Promise(done => setTimeout(done))")
+        assert page.run("window.owned") is None
+        assert page.run("document.documentElement.scrollWidth - innerWidth") == 0
+        assert page.errors == []
+
+
+@WITH_BROWSER
+def test_a_foreign_script_is_refused_by_the_page_itself(tmp_path):
+    real(tmp_path)
+    foreign = "<script>window.owned = 1</script>"
+    path = tmp_path / "report.html"
+    path.write_text(path.read_text().replace("</body>", foreign + "</body>"))
+    with Browser(tmp_path, 1280) as page:
+        page.open(path)
+        assert page.run("window.owned") is None
+        assert any("Content Security Policy" in error for error in page.errors)
+
+
+def test_the_program_writes_the_report(tmp_path):
+    status, _, err = run("--html", tmp_path / "r.html", f"north={LOG}", f"south={LOG}")
+    assert status == 0 and "report in" in err
+    parsed((tmp_path / "r.html").read_text(encoding="utf-8"))

@@ -418,7 +418,7 @@ def _write(options: Options, logs: list[Log]) -> int:
     status = OK
     if options.html:
         try:
-            html.write(logs[0].analyser, logs[0].files, options.html, options.clients)
+            html.write(logs, options.html, options.clients)
             _warn(f"report in {options.html}")
         except OSError as error:
             _warn(f"{options.html} cannot be written: {error.strerror}")

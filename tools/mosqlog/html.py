@@ -1,71 +1,49 @@
-"""The report as one HTML file: nothing is loaded from anywhere, all text is escaped."""
+"""The report as one HTML file that loads nothing: totals, the worst clients with their time lines and details, and
+the rest of the fleet one click away.
+
+All text of the log is escaped, and a Content-Security-Policy lets nothing run but the report's own script."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 
-from . import parse, words
-from .analyse import Analyser
+from . import parse, strips, words
+from .cluster import Log
 from .findings import KINDS, Finding
-from .model import Client, Session
+from .model import Client, Session, Subject
+from .ranking import ranked
+from .strips import Bar, Span
 
-ROWS = 2000         # clients in the time line and in the table, the worst first
-BARS = 30_000       # sessions in the time line
-DETAILS = 100       # clients with a section of their own
-SESSION_ROWS = 60
+IN_PAGE = 50            # clients with all their details, the worst first
+CLIENTS = 6000          # drawn at all; the rest is counted
+BARS = 40_000           # sessions drawn of all clients together
+BARS_IN_PAGE = 120      # of one client in the page
+LEAST_BARS = 4
+SESSION_ROWS = 30       # the latest of a client
+NAME = 60               # letters of an id that are shown
+TOPICS = 100
+STRANGERS = 50
 
-_COLOURS = {
-    "clean": "#4c9f70", "open": "#3b7dd8", "broker-stopped": "#8a8f98", "replaced": "#8a8f98",
-    "closed": "#e0a030", "administrative": "#e0a030", "takeover": "#b04fc4",
-    "timeout": "#d9433f", "error": "#d9433f",
-}
-_WRONG = "#a3142e"      # of the ends that a client brought on itself
-
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1d2430; --paper: #fff; --line: #d5d9e0; --dim: #667; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e7ec; --paper: #171a20; --line: #3a404b; --dim: #9aa3b2; } }
-body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper);
-  max-width: 1180px; margin: 0 auto; padding: 1em; }
-h1 { font-size: 1.5em; margin: .2em 0; } h2 { font-size: 1.2em; margin: 1.6em 0 .4em; }
-table { border-collapse: collapse; width: 100%; } .wide { overflow-x: auto; }
-th, td { text-align: left; padding: .2em .6em .2em 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; overflow-wrap: anywhere; }
-th { white-space: nowrap; } td.n, th.n { text-align: right; white-space: nowrap; }
-.dim { color: var(--dim); } .bad { color: #c8322e; font-weight: 600; } .warn { color: #b7791f; }
-svg { display: block; width: 100%; min-width: 700px; height: auto; } svg text { fill: var(--ink); }
-details { border: 1px solid var(--line); border-radius: 6px; margin: .5em 0; padding: .3em .8em; }
-summary { cursor: pointer; font-weight: 600; overflow-wrap: anywhere; }
-.key span { white-space: nowrap; margin-right: 1em; }
-.key i { display: inline-block; width: .9em; height: .9em; border-radius: 2px; margin-right: .3em;
-  vertical-align: -1px; }
-input { font: inherit; padding: .2em .5em; width: 20em; max-width: 100%; }
-"""
-_SCRIPT = """
-const find = document.getElementById('find');
-find.addEventListener('input', () => {
-  const wanted = find.value.toLowerCase();
-  for (const x of document.querySelectorAll('[data-client]'))
-    x.style.display = x.dataset.client.toLowerCase().includes(wanted) ? '' : 'none';
-});
-for (const a of document.querySelectorAll('a[href^="#c"]'))
-  a.addEventListener('click', () => {
-    const x = document.getElementById(a.getAttribute('href').slice(1)); if (x) x.open = true; });
-"""
+_STYLE = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+_SCRIPT = Path(__file__).with_name("report.js").read_text(encoding="utf-8")
+_GOOD_ENDS = ("clean", "open", "broker-stopped")
 
 
-def write(analyser: Analyser, files: list[str], path: str, first: list[str] | None = None) -> None:
-    """The report of a finished analysis, replacing `path` at once or not at all. The clients
-    named in `first` come before the others. Raises OSError."""
+def write(logs: list[Log], path: str, first: Iterable[str] = ()) -> None:
+    """The report of finished analyses, replacing `path` at once or not at all. The clients named in `first` come
+    before the others. Raises OSError."""
     folder = Path(path).resolve().parent
     descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".mosqlog-")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.writelines(_page(analyser, files, first or []))
+            file.writelines(_page(logs, frozenset(first)))
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)
@@ -79,249 +57,432 @@ def _t(text: object) -> str:
     return escape(words.shown(str(text)))
 
 
-def _page(a: Analyser, files: list[str], first: list[str]) -> Iterator[str]:
-    clients = a.worst_first()
-    if first:
-        clients.sort(key=lambda c: c.id not in first)
-    ill = sum(bool(c.findings) for c in clients)
+def _cut(text: str) -> str:
+    """An id, cut where it is long; the whole stands in the title of what it is in."""
+    shown = words.shown(text)
+    return escape(shown if len(shown) <= NAME else shown[:NAME - 12] + "…" + shown[-10:])
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _page(logs: list[Log], first: frozenset[str]) -> Iterator[str]:
+    policy = (f"default-src 'none'; style-src '{_hash(_STYLE)}'; script-src '{_hash(_SCRIPT)}'; base-uri 'none'; "
+              f"form-action 'none'")
     yield (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-           f'<meta name="viewport" content="width=device-width">'
-           f"<title>Mosquitto log: {_t(files[0])}</title><style>{_STYLE}</style></head><body>\n"
-           f"<h1>What happened to each device</h1>\n<p>{_t(', '.join(files))}<br>"
-           f"{a.account.lines:,} lines, {words.moment(a.account.first)} to {words.moment(a.account.last)}; "
-           f"Mosquitto {_t(', '.join(a.broker.versions) or 'of unknown version')}; "
-           f"{len(a.clients):,} clients, {ill:,} with findings"
-           f"{f'; {a.account.unknown:,} lines not understood' if a.account.unknown else ''}</p>\n")
-    for restart in a.broker.restarts:
-        yield f'<p class="warn">{_t(words.restart(restart))}</p>\n'
-    yield ('<p><input id="find" type="search" placeholder="show clients whose id contains" '
-           'aria-label="show clients whose id contains"></p>\n')
-    yield from _timeline(a, clients)
-    yield from _fleet(a, clients)
-    yield from _found(clients)
-    yield '<h2 id="clients">Client by client</h2>\n'
-    for i, client in enumerate(clients[:DETAILS]):
-        yield from _client(a, client, i)
-    if len(clients) > DETAILS:
-        yield (f'<p class="dim">{len(clients) - DETAILS:,} more clients: name one with '
-               f"--client ID to have it here.</p>\n")
-    yield from _topics(a)
-    for t, names in a.connected_at.items():
-        yield (f"<h2>Connected at {words.moment(t)}: {len(names)}</h2>\n"
-               f"<p>{_t(', '.join(names) or 'nobody')}</p>\n")
+           f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+           f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+           f"<title>Mosquitto log: {_t(_title(logs))}</title><style>{_STYLE}</style></head><body>\n"
+           f"<h1>What happened to each device</h1>\n")
+    for log in logs:
+        yield from _head(log)
+    yield from _totals(logs)
+    for log in logs:
+        yield from _of_broker(log)
+    yield from _found(logs)
+    yield from _Fleet(logs, first).written()
+    for log in logs:
+        yield from _storms(log)
+        yield from _bridges(log)
+        yield from _families(log)
+        yield from _strangers(log)
+        yield from _topics(log)
+        yield from _moments(log)
     yield f"<script>{_SCRIPT}</script></body></html>\n"
 
 
-def _timeline(a: Analyser, clients: list[Client]) -> Iterator[str]:
-    yield "<h2>Time line</h2>\n"
-    if a.account.first is None or a.account.last is None:
-        yield "<p>The log has no times.</p>\n"
+def _title(logs: list[Log]) -> str:
+    return ", ".join(log.name or Path(log.files[0]).name for log in logs)
+
+
+def _of(log: Log) -> str:
+    """Which broker a heading is about, when there are several."""
+    return f" of {_t(log.name)}" if log.name else ""
+
+
+# -- totals
+
+def _head(log: Log) -> Iterator[str]:
+    account = log.analyser.account
+    name = f"<b>{_t(log.name)}</b>: " if log.name else ""
+    versions = ", ".join(log.analyser.broker.versions) or "of unknown version"
+    yield (f'<p>{name}{_t(", ".join(log.files))}<br><span class="dim">{account.lines:,} lines, '
+           f"{words.moment(account.first)} to {words.moment(account.last)}; Mosquitto {_t(versions)}"
+           f"{f'; {account.unknown:,} lines not understood' if account.unknown else ''}</span></p>\n")
+
+
+def _totals(logs: list[Log]) -> Iterator[str]:
+    clients = [client for log in logs for client in log.analyser.clients.values()]
+    strangers = [stranger for log in logs for stranger in log.analyser.strangers.values()]
+    ill = sum(bool(client.findings) for client in clients)
+    connects = sum(client.connects for client in clients) + sum(log.analyser.forgotten for log in logs)
+    figures = [
+        (f"{len(clients) + sum(log.analyser.forgotten for log in logs):,}", "clients", ""),
+        (f"{ill:,}", "clients with findings", "bad" if ill else ""),
+        (f"{sum(client.session is not None for client in clients):,}", "connected at the end", ""),
+        (f"{connects:,}", "CONNECTs accepted", ""),
+        (f"{sum(each.refused for each in [*clients, *strangers]):,}", "CONNECTs refused", ""),
+        (f"{sum(len(log.analyser.broker.restarts) for log in logs):,}", "restarts of the broker", ""),
+    ]
+    if any(log.analyser.has_packets() for log in logs):     # else nothing is known of them
+        figures += [(f"{sum(client.received for client in clients):,}", "messages in", ""),
+                    (f"{sum(client.sent for client in clients):,}", "messages out", ""),
+                    (f"{sum(client.wills_fired for client in clients):,}", "last wills sent", "")]
+    yield '<div class="totals" id="totals">'
+    for number, text, style in figures:
+        yield f'<div><b class="{style}">{number}</b><span>{text}</span></div>'
+    yield "</div>\n"
+
+
+def _of_broker(log: Log) -> Iterator[str]:
+    broker = log.analyser.broker
+    if not (broker.restarts or broker.findings):
         return
-    rows, bars = [], 0
-    for number, client in enumerate(clients):
-        bars += len(client.sessions)
-        if client.sessions and len(rows) < ROWS and (bars <= BARS or not rows):
-            rows.append((number, client))
-    left, width, step = 210, 1150, 18
-    length_s = max(a.account.last - a.account.first, 1)
-    height = len(rows) * step + 34
-
-    def x(t: float | None, otherwise: float) -> float:
-        t = otherwise if t is None else t
-        return left + (width - left - 10) * min(max((t - a.account.first) / length_s, 0), 1)
-
-    yield ('<p class="key">' + "".join(
-        f'<span><i style="background:{colour}"></i>{words.HOWS[how]}</span> '
-        for how, colour in [*((h, _COLOURS[h]) for h in (
-            "open", "clean", "closed", "timeout", "takeover", "broker-stopped")),
-            ("protocol-error", _WRONG)]) + "</p>\n")
-    yield (f'<div class="wide"><svg id="timeline" viewBox="0 0 {width} {height}" '
-           f'font-size="12" role="img" aria-label="sessions of all clients">\n')
-    ticks = max(1, min(5, int(length_s)))
-    for tick in range(ticks + 1):
-        t = a.account.first + length_s * tick / ticks
-        at = x(t, a.account.first)
-        anchor = "start" if tick == 0 else "end" if tick == ticks else "middle"
-        label = words.moment(int(t), day=length_s > 86400 or tick == 0)
-        yield (f'<line x1="{at:.1f}" x2="{at:.1f}" y1="20" y2="{height}" '
-               f'stroke="var(--line)"/><text x="{at:.1f}" y="13" '
-               f'text-anchor="{anchor}">{label}</text>\n')
-    for restart in a.broker.restarts:
-        at = x(restart.t, a.account.first)
-        yield (f'<line x1="{at:.1f}" x2="{at:.1f}" y1="18" y2="{height}" '
-               f'stroke="{"#8a8f98" if restart.announced else _WRONG}" stroke-dasharray="4 3">'
-               f"<title>{_t(words.restart(restart))}</title></line>\n")
-    for i, (number, client) in enumerate(rows):
-        y = 26 + i * step
-        name = words.shown(client.id)
-        name = name if len(name) < 30 else name[:28] + "…"
-        yield (f'<g data-client="{_t(client.id)}"><a href="#c{number}">'
-               f'<text x="{left - 8}" y="{y + 11}" text-anchor="end">{escape(name)}</text>'
-               f"</a>")
-        for s in client.sessions:
-            x1, x2 = x(s.start, a.account.first), x(s.end, a.account.last)
-            faint = ' fill-opacity=".6"' if s.merged > 1 else ""
-            tip = (f"{words.shown(client.id)}: {words.moment(s.start)} to "
-                   f"{words.moment(s.end) if s.how != 'open' else 'the end of the log'} "
-                   f"({words.span(words.duration_s(s, a.account.last))}), {words.HOWS[s.how]}"
-                   + (f", {s.merged} sessions" if s.merged > 1 else "")
-                   + (f", from {words.shown(s.address)}" if s.address else ""))
-            yield (f'<rect x="{x1:.1f}" y="{y}" width="{max(x2 - x1, 2):.1f}" '
-                   f'height="13" rx="2" fill="{_COLOURS.get(s.how, _WRONG)}"'
-                   f"{faint}>"
-                   f"<title>{escape(tip)}</title></rect>")
-        yield "</g>\n"
-    yield "</svg></div>\n"
-    shown = sum(bool(c.sessions) for c in clients)
-    if shown > len(rows):
-        yield f'<p class="dim">{shown - len(rows):,} more clients are not drawn.</p>\n'
-
-
-def _fleet(a: Analyser, clients: list[Client]) -> Iterator[str]:
-    yield ('<h2>The fleet, the worst first</h2>\n<div class="wide"><table id="fleet"><tr>'
-           '<th>client</th><th class="n">trouble</th><th class="n">connects</th>'
-           '<th class="n">in</th><th class="n">out</th><th>ends</th><th>findings</th></tr>\n')
-    for i, c in enumerate(clients[:ROWS]):
-        name = _t(c.id)
-        link = f'<a href="#c{i}">{name}</a>' if i < DETAILS else name
-        found = ", ".join(f"{f.count} × {f.code}" for f in c.worst())
-        ill = "bad" if c.weight >= 10 else "warn" if c.weight else ""
-        yield (f'<tr data-client="{_t(c.id)}"><td>{link}</td><td class="n {ill}">'
-               f'{c.weight or ""}</td><td class="n">{c.connects:,}</td>'
-               f'<td class="n">{c.received:,}</td><td class="n">{c.sent:,}</td>'
-               f"<td>{words.ends(c)}{' (connected)' if c.session else ''}</td>"
-               f'<td class="{ill}">{found}</td></tr>\n')
-    yield "</table></div>\n"
-    if len(clients) > ROWS:
-        yield f'<p class="dim">{len(clients) - ROWS:,} more clients; --json has all.</p>\n'
-
-
-def _found(clients: list[Client]) -> Iterator[str]:
-    codes: dict[str, int] = {}
-    for client in clients:
-        for code in client.findings:
-            codes[code] = codes.get(code, 0) + 1
-    if not codes:
-        yield "<h2>Findings</h2>\n<p>None.</p>\n"
-        return
-    yield ('<h2>Findings</h2>\n<div class="wide"><table id="findings"><tr><th>finding</th>'
-           '<th class="n">clients</th><th>what it usually means</th><th>what to do</th></tr>\n')
-    for code in sorted(codes, key=lambda code: -KINDS[code].weight):
-        kind = KINDS[code]
-        yield (f'<tr><td><b>{code}</b><br>{escape(kind.title)}</td><td class="n">{codes[code]:,}'
-               f"</td><td>{escape(kind.means)}</td><td>{escape(kind.do)}</td></tr>\n")
-    yield "</table></div>\n"
-
-
-def _client(a: Analyser, c: Client, number: int) -> Iterator[str]:
-    codes = ", ".join(f.code for f in c.worst()) or "no findings"
-    yield (f'<details id="c{number}" data-client="{_t(c.id)}"{" open" if number == 0 else ""}>'
-           f'<summary>{_t(c.id)} <span class="dim">{codes}</span></summary>\n'
-           f"<p>{c.connects:,} connects; {c.received:,} messages in ({words.size(c.received_b)}), "
-           f"{c.sent:,} out ({words.size(c.sent_b)}); {c.pings:,} heartbeats; longest silence "
-           f"{words.span(c.longest_silence_s)}")
-    if c.subscriptions:
-        yield "<br>subscribed: " + ", ".join(
-            f"{_t(f)} (QoS {q})" for f, q in list(c.subscriptions.items())[:50])
-    for sent, d in sorted(c.delays.items()):
-        yield (f"<br>PUBLISH to last ack, {'to' if sent else 'from'} the client: {d.n:,} messages, "
-               f"mean {words.span(d.total_s / d.n)}, 95 % within {words.span(d.at_most_s(.95))}, "
-               f"worst {words.span(d.worst_s)} ({_t(d.worst_topic)})")
-    yield "</p>\n"
-    for finding in c.worst():
+    yield f'<div class="panel" id="broker"><h3>The broker{_of(log)}</h3>\n'
+    for restart in broker.restarts:
+        yield f'<p class="{"dim" if restart.announced else "bad"}">{_t(words.restart(restart))}</p>\n'
+    for finding in broker.worst():
         yield from _finding(finding)
-    yield from _sessions(a, c)
-    if c.packets:
-        yield from _sequence(c)
-    yield "</details>\n"
+    yield "</div>\n"
+
+
+def _found(logs: list[Log]) -> Iterator[str]:
+    """The totals of the findings: of each kind how often and with how many."""
+    times: dict[str, int] = {}
+    ill: dict[str, int] = {}
+    for subject in (subject for log in logs for subject in log.subjects()):
+        for code, finding in subject.findings.items():
+            times[code] = times.get(code, 0) + finding.count
+            ill[code] = ill.get(code, 0) + 1
+    if not times:
+        yield '<h2>Findings</h2>\n<p id="findings">None.</p>\n'
+        return
+    yield '<h2>Findings</h2>\n<div id="findings">\n'
+    for code in sorted(times, key=lambda code: (-KINDS[code].weight, code)):
+        kind, of = KINDS[code], "client" if ill[code] == 1 else "clients"
+        yield (f'<details class="finding"><summary><span class="{_style(kind.weight)}">{escape(kind.title)}</span> '
+               f'<span class="dim">{code}</span><span class="figures"><b>{times[code]:,}</b> '
+               f"{'time' if times[code] == 1 else 'times'}, <b>{ill[code]:,}</b> {of}</span></summary>"
+               f"<p>{escape(kind.means)}</p><p>To do: {escape(kind.do)}</p></details>\n")
+    yield "</div>\n"
+
+
+def _style(weight: int) -> str:
+    return "bad" if weight >= 10 else "warn" if weight else ""
+
+
+# -- the clients and their time lines
+
+class _Fleet:
+    """The list of the clients: the first in the page, the others as data for its script."""
+
+    def __init__(self, logs: list[Log], first: frozenset[str]):
+        everybody = {id(client): log for log in logs for client in log.analyser.clients.values()}
+        clients = ranked(client for log in logs for client in log.analyser.clients.values())
+        if first:
+            clients.sort(key=lambda client: client.id not in first)
+        self._log_of = everybody
+        self._several = len(logs) > 1
+        self._with_packets = {id(log) for log in logs if log.analyser.has_packets()}
+        self._in_page, self._waiting = clients[:IN_PAGE], clients[IN_PAGE:CLIENTS]
+        self._left_out = len(clients) - len(self._in_page) - len(self._waiting)
+        times = [t for log in logs for t in (log.analyser.account.first, log.analyser.account.last) if t is not None]
+        self._span = Span(min(times), max(times)) if times else None
+        self._restarts = [restart for log in logs for restart in log.analyser.broker.restarts if restart.t is not None]
+        at_most = max(LEAST_BARS, BARS // max(len(clients[:CLIENTS]), 1))
+        self._bars = {id(client): self._bars_of(client, BARS_IN_PAGE if i < IN_PAGE else at_most)
+                      for i, client in enumerate(clients[:CLIENTS])}
+
+    def _bars_of(self, client: Client, at_most: int) -> list[Bar]:
+        return strips.bars(client, self._span, at_most) if self._span else []
+
+    def written(self) -> Iterator[str]:
+        """The heading, the legend, the axis, the rows and the data."""
+        total = len(self._in_page) + len(self._waiting)
+        yield (f'<h2>The clients, the worst first</h2>\n<div class="tools"><input id="find" type="search" '
+               f'placeholder="find a client by its id" aria-label="find a client by its id">'
+               f'<button id="more" hidden>Show more</button><button id="all" hidden>Show all</button>'
+               f'<span id="count" class="dim"></span></div>\n'
+               f'<noscript><p class="dim">Without its script this page shows {len(self._in_page)} of {total:,} clients.'
+               f"</p></noscript>\n")
+        yield from self._legend()
+        yield from self._axis()
+        yield '<div id="clients">\n'
+        for i, client in enumerate(self._in_page):
+            yield from self._row(client, i)
+        yield "</div>\n"
+        if self._left_out:
+            yield f'<p class="dim">{self._left_out:,} more clients are left out here; --json has all.</p>\n'
+        yield f'<script type="application/json" id="data">{self._data()}</script>\n'
+
+    def _legend(self) -> Iterator[str]:
+        """Only what is in the picture."""
+        drawn = [bar for bars in self._bars.values() for bar in bars]
+        if not drawn:
+            return
+        ends = {bar.how for bar in drawn} - {"open"}
+        key = '<svg><rect width="22" height="12" class="{0}"/>{1}</svg>'
+        parts = [(key.format("bar", ""), "connected")]
+        if any(bar.count > 1 for bar in drawn):
+            parts.append((key.format("several", ""), "several sessions in one, with their worst end"))
+        if not all(bar.begun for bar in drawn):
+            parts.append(('<svg><rect y="3" width="22" height="6" class="unbegun"/></svg>', "begin not logged"))
+        for how in sorted(ends, key=list(words.HOWS).index):
+            parts.append((key.format("bar", f'<rect x="17" width="5" height="12" class="{how}"/>'),
+                          f"end: {words.HOWS[how]}"))
+        for style, text, there in (("restart", "broker restarted", any(r.announced for r in self._restarts)),
+                                   ("crash", "broker came back without having stopped",
+                                    not all(r.announced for r in self._restarts))):
+            if there:
+                parts.append((f'<svg><line x1="11" x2="11" y2="12" class="{style}"/></svg>', text))
+        yield '<p class="key" id="key">' + "".join(f"<span>{svg}{text}</span>" for svg, text in parts) + "</p>\n"
+
+    def _axis(self) -> Iterator[str]:
+        if self._span is None:
+            yield '<p class="dim">The log has no times: there is no time line.</p>\n'
+            return
+        yield ('<svg width="0" height="0" aria-hidden="true"><defs><pattern id="several" width="5" height="5" '
+               'patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><line y2="5" class="stripe"/></pattern>'
+               '<symbol id="marks">')
+        labels = []
+        for i, (t, label) in enumerate(strips.ticks(self._span)):
+            part = self._span.part(t)
+            yield f'<line x1="{part:.2%}" x2="{part:.2%}" y2="100%" class="marks"/>'
+            anchor = "start" if part < 0.04 else "end" if part > 0.96 else "middle"
+            style = ' class="odd"' if i % 2 else ""
+            labels.append(f'<text x="{part:.2%}" y="14" text-anchor="{anchor}"{style}>{label}</text>')
+        for restart in self._restarts:
+            part, style = self._span.part(restart.t), "restart" if restart.announced else "crash"
+            yield (f'<line x1="{part:.2%}" x2="{part:.2%}" y2="100%" class="{style}">'
+                   f"<title>{_t(words.restart(restart))}</title></line>")
+        yield f'</symbol></defs></svg>\n<div class="axis"><svg aria-hidden="true">{"".join(labels)}</svg></div>\n'
+
+    def _row(self, client: Client, number: int) -> Iterator[str]:
+        broker = f'<span class="dim">{_t(self._log_of[id(client)].name)}: </span>' if self._several else ""
+        found = ", ".join(f"{finding.count:,} × {finding.code}" for finding in client.worst())
+        yield (f'<details class="client" id="c{number}" data-client="{_t(client.id)}"><summary>'
+               f'<div class="name" title="{_t(client.id)}"><span class="badge {_style(client.weight)}">'
+               f"{client.weight or ''}</span>{broker}{_cut(client.id)}</div>{self._strip(client)}"
+               f'<div class="facts" title="{escape(found)}">{escape(found)}</div>'
+               f'<div class="facts">{_t(self._facts(client))}</div></summary>\n')
+        yield from _details(self._log_of[id(client)], client)
+        yield "</details>\n"
+
+    def _facts(self, client: Client) -> str:
+        now = "connected" if client.session is not None else ""
+        ends = ", ".join(filter(None, [words.ends(client), now]))
+        connects = "1 connect" if client.connects == 1 else f"{client.connects:,} connects"
+        messages = f"; {client.received:,} in, {client.sent:,} out" \
+            if id(self._log_of[id(client)]) in self._with_packets else ""
+        return f"{connects}; {ends or 'no ends'}{messages}"
+
+    def _strip(self, client: Client) -> str:
+        if self._span is None:
+            return "<div></div>"
+        parts = [f'<svg class="strip" role="img" aria-label="sessions of {_t(client.id)}">'
+                 f'<use href="#marks" width="100%" height="100%"/>']
+        for bar in self._bars[id(client)]:
+            left, right = self._span.part(bar.start), self._span.part(bar.end)
+            y, height, style = (2, 14, "several" if bar.count > 1 else "bar") if bar.begun else (6, 6, "unbegun")
+            parts.append(f'<g><title>{escape(_tip(bar))}</title><rect x="{left:.2%}" '
+                         f'width="{right - left:.2%}" y="{y}" height="{height}" class="{style}"/>'
+                         f"{_cap(bar, right)}</g>")
+        return "".join(parts) + "</svg>"
+
+    def _data(self) -> str:
+        """What the script draws: JSON in which no tag can end."""
+        hows, codes = list(words.HOWS), sorted({code for client in self._waiting for code in client.findings})
+        clients = []
+        for client in self._waiting:
+            name = self._log_of[id(client)].name
+            clients.append({
+                "id": words.shown(f"{name}: {client.id}" if self._several else client.id), "weight": client.weight,
+                "facts": words.shown(self._facts(client)),
+                "found": [[codes.index(finding.code), finding.count, self._when(finding)]
+                          for finding in client.worst()],
+                "bars": [[round(bar.start - self._span.first), round(bar.end - bar.start), hows.index(bar.how),
+                          bar.count, int(bar.begun)] for bar in self._bars[id(client)]]})
+        data = {"length": self._span.length_s if self._span else 1,
+                "hows": [[how, words.HOWS[how]] for how in hows],
+                "codes": [[code, KINDS[code].title, f"{KINDS[code].means} {KINDS[code].do}"] for code in codes],
+                "clients": clients}
+        return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+
+    @staticmethod
+    def _when(finding: Finding) -> str:
+        return words.moment(finding.first) + ("" if finding.count == 1 else f" to {words.moment(finding.last)}")
+
+
+def _cap(bar: Bar, right: float) -> str:
+    """The end of a bar, in the colour of how it came; two where it stands for several sessions."""
+    if bar.how == "open":
+        return ""
+    cap = f'<rect x="{right:.2%}" width="4" y="1" height="16" transform="translate(-4 0)" class="{bar.how}"/>'
+    if bar.count > 1:
+        cap += f'<rect x="{right:.2%}" width="2" y="1" height="16" transform="translate(-7 0)" class="{bar.how}"/>'
+    return cap
+
+
+def _tip(bar: Bar) -> str:
+    if bar.count > 1:
+        how = ", ".join(f"{count:,} {words.HOWS[how]}" for how, count in bar.ends.most_common())
+        how = f"{bar.count:,} sessions: {how}"
+    else:
+        how = words.HOWS[bar.how]
+    begin = words.moment(bar.start) if bar.begun else "begin not logged"
+    end = "the end of the log" if bar.how == "open" else words.moment(bar.end)
+    return f"{begin} to {end}, {how}" + (f", from {words.shown(bar.address)}" if bar.address else "")
+
+
+# -- one client
+
+def _details(log: Log, client: Client) -> Iterator[str]:
+    yield f'<div class="body"><p>{client.connects:,} connects'
+    if client.received or client.sent or client.pings:
+        yield (f"; {client.received:,} messages in ({words.size(client.received_b)}), {client.sent:,} out "
+               f"({words.size(client.sent_b)}); {client.pings:,} heartbeats; longest silence "
+               f"{words.span(client.longest_silence_s)}")
+    if client.wills_fired:
+        yield f"; last will sent {client.wills_fired:,} times"
+    if client.subscriptions:
+        wanted = list(client.subscriptions.items())
+        yield "<br>subscribed: " + ", ".join(f"{_t(text)} (QoS {qos})" for text, qos in wanted[:30])
+        yield f" and {len(wanted) - 30:,} more" if len(wanted) > 30 else ""
+    for sent, delays in sorted(client.delays.items()):
+        yield (f"<br>PUBLISH to last ack, {'to' if sent else 'from'} the client: {delays.n:,} messages, mean "
+               f"{words.span(delays.total_s / delays.n)}, 95 % within {words.span(delays.at_most_s(.95))}, worst "
+               f"{words.span(delays.worst_s)} ({_t(delays.worst_topic)})")
+    yield "</p>\n"
+    for finding in client.worst():
+        yield from _finding(finding)
+    yield from _sessions(log, client.sessions)
+    if client.packets:
+        yield from _packets(client)
+    yield "</div>"
 
 
 def _finding(finding: Finding) -> Iterator[str]:
     kind = KINDS[finding.code]
-    yield (f'<p><span class="{"bad" if kind.weight >= 10 else "warn"}">{finding.count:,} × '
-           f"{escape(kind.title)}</span>")
-    for e in finding.examples:
-        yield f"<br>{words.moment(e['t'])} {escape(words.example(e))}"
+    yield f'<p><span class="{_style(kind.weight)}">{finding.count:,} × {escape(kind.title)}</span>'
+    for example in finding.examples:
+        yield f"<br>{words.moment(example['t'])} {escape(words.example(example))}"
     yield f'<br><span class="dim">{escape(kind.means)} {escape(kind.do)}</span></p>\n'
 
 
-def _sessions(a: Analyser, c: Client) -> Iterator[str]:
-    if not c.sessions:
+def _sessions(log: Log, sessions: list[Session]) -> Iterator[str]:
+    if not sessions:
         return
-    yield ('<div class="wide"><table><tr><th>connected</th><th>for</th><th>ended</th>'
-           '<th>address</th><th>user</th><th>session</th><th class="n">keep-alive</th>'
-           '<th class="n">in</th><th class="n">out</th></tr>\n')
-    if len(c.sessions) > SESSION_ROWS:
-        yield f'<tr><td colspan="9" class="dim">the last {SESSION_ROWS}</td></tr>\n'
-    for s in c.sessions[-SESSION_ROWS:]:
-        yield _session(a, s)
+    yield ('<div class="wide"><table class="sessions"><tr><th>connected</th><th>for</th><th>ended</th><th>address</th>'
+           '<th>user</th><th>session</th><th class="n">keep-alive</th><th class="n">in</th><th class="n">out</th></tr>'
+           "\n")
+    last = log.analyser.account.last
+    if len(sessions) > SESSION_ROWS:
+        yield f'<tr><td colspan="9" class="dim">the last {SESSION_ROWS} of {len(sessions):,}</td></tr>\n'
+    for session in sessions[-SESSION_ROWS:]:
+        merged = f" ({session.merged:,} sessions)" if session.merged > 1 else ""
+        kept = "" if session.clean is None else "clean" if session.clean else \
+            {True: "resumed", False: "new", None: "kept"}[session.present]
+        keepalive = "" if session.keepalive_s is None else f"{session.keepalive_s} s"
+        begin = "not logged" if session.start is None else words.moment(session.start)
+        yield (f"<tr><td>{begin}</td><td>{words.span(words.duration_s(session, last))}{merged}</td>"
+               f'<td class="{"" if session.how in _GOOD_ENDS else "bad"}">{words.HOWS[session.how]}</td>'
+               f'<td>{_t(session.address or "")}</td><td>{_t(session.user or "")}</td><td>{kept}</td>'
+               f'<td class="n">{keepalive}</td><td class="n">{session.received:,}</td>'
+               f'<td class="n">{session.sent:,}</td></tr>\n')
     yield "</table></div>\n"
 
 
-def _session(a: Analyser, s: Session) -> str:
-    start = "before the log" if s.start is None else words.moment(s.start)
-    merged = f" ({s.merged} sessions)" if s.merged > 1 else ""
-    kept = "" if s.clean is None else "clean" if s.clean else \
-        "resumed" if s.present else "new" if s.present is False else "kept"
-    keepalive = "" if s.keepalive_s is None else f"{s.keepalive_s} s"
-    ill = "" if s.how in ("clean", "open", "broker-stopped") else "bad"
-    return (f"<tr><td>{start}</td><td>{words.span(words.duration_s(s, a.account.last))}{merged}</td>"
-            f'<td class="{ill}">{words.HOWS[s.how]}</td><td>{_t(s.address or "")}</td>'
-            f'<td>{_t(s.user or "")}</td><td>{kept}</td><td class="n">{keepalive}</td>'
-            f'<td class="n">{s.received:,}</td><td class="n">{s.sent:,}</td></tr>\n')
-
-
-def _sequence(c: Client) -> Iterator[str]:
-    """The packets as arrows between two life lines; a red cross where a connection ended badly."""
-    packets = list(c.packets or ())
-    step, width, a, b = 22, 900, 190, 860
-    height = len(packets) * step + 34
-    yield (f'<p class="dim">The last {len(packets)} packets</p>\n'
-           f'<div class="wide"><svg class="sequence" viewBox="0 0 {width} {height}" '
-           f'font-size="12" role="img" aria-label="sequence of packets">'
-           f'<text x="{a}" y="14" text-anchor="middle">device</text>'
-           f'<text x="{b}" y="14" text-anchor="middle">broker</text>'
-           f'<line x1="{a}" x2="{a}" y1="20" y2="{height}" stroke="var(--dim)"/>'
-           f'<line x1="{b}" x2="{b}" y1="20" y2="{height}" stroke="var(--dim)"/>\n')
-    before = None
-    for i, event in enumerate(packets):
-        y = 38 + i * step
-        label = words.packet(event)
-        full, label = escape(label), escape(label if len(label) < 90 else label[:88] + "…")
-        when = words.moment(event.t) if event.t != before else ""
-        before = event.t
-        yield f'<text x="4" y="{y + 4}" class="dim">{when}</text>'
-        if isinstance(event, parse.Ended):
-            colour = _COLOURS.get(event.how, _WRONG)
-            yield (f'<line x1="{a}" x2="{b}" y1="{y}" y2="{y}" stroke="{colour}" '
-                   f'stroke-width="3"/><text x="{(a + b) // 2}" y="{y - 5}" '
-                   f'text-anchor="middle" font-weight="600">{label}<title>{full}</title>'
-                   f"</text>\n")
-            continue
+def _packets(client: Client) -> Iterator[str]:
+    """The last packets one under the other; those of the broker are set in."""
+    packets = list(client.packets or ())
+    yield f'<h3>The last {len(packets)} packets</h3>\n<ul class="packets">\n'
+    for event in packets:
         sent = isinstance(event, parse.Connack) or getattr(event, "sent", False)
-        x1, x2 = (b, a) if sent else (a, b)
-        tip = 8 if sent else -8
         again = getattr(event, "dup", False) or isinstance(event, (parse.Refused, parse.UnknownPid))
-        colour = "#d9433f" if again else "#3b7dd8" if sent else "#4c9f70"
-        yield (f'<g stroke="{colour}" fill="{colour}"><line x1="{x1}" x2="{x2}" '
-               f'y1="{y}" y2="{y}"/><path d="M{x2} {y}l{tip} -4v8z"/></g>'
-               f'<text x="{(a + b) // 2}" y="{y - 4}" text-anchor="middle">{label}'
-               f"<title>{full}</title></text>\n")
-    yield "</svg></div>\n"
+        style = "end" if isinstance(event, parse.Ended) else "to" if sent else "from"
+        arrow = {"end": "✕", "to": "◀", "from": "▶"}[style]
+        yield (f'<li><time>{words.moment(event.t)}</time><span class="{style}{" again" if again else ""}">{arrow} '
+               f"{escape(words.packet(event))}</span></li>\n")
+    yield "</ul>\n"
 
 
-def _topics(a: Analyser) -> Iterator[str]:
-    ranked = sorted(a.topics.items(), key=lambda x: (-x[1].received_b - x[1].sent_b, x[0]))
-    if not ranked:
-        return
-    yield ('<h2>Topics</h2>\n<div class="wide"><table id="topics"><tr><th>topic</th>'
-           '<th class="n">published</th><th class="n">bytes</th><th class="n">rate</th>'
-           '<th class="n">delivered</th><th class="n">bytes</th></tr>\n')
-    for name, topic in ranked[:100]:
-        yield (f'<tr><td>{_t(name)}</td><td class="n">{topic.received:,}</td>'
-               f'<td class="n">{words.size(topic.received_b)}</td>'
-               f'<td class="n">{words.rate(topic.rate())}</td><td class="n">{topic.sent:,}</td>'
-               f'<td class="n">{words.size(topic.sent_b)}</td></tr>\n')
-    yield "</table></div>\n"
-    if len(ranked) > 100:
-        yield f'<p class="dim">{len(ranked) - 100:,} more topics; --json has all.</p>\n'
+# -- the other subjects
+
+def _table(title: str, name: str, columns: list[str], rows: Iterable[list[str]], more: int = 0) -> Iterator[str]:
+    """Cells are HTML; a column whose title begins with # has figures."""
+    titles = [column.lstrip("#") for column in columns]
+    right = [' class="n"' if column.startswith("#") else "" for column in columns]
+    yield f'<h2>{title}</h2>\n<table id="{name}" class="cards"><thead><tr>' + "".join(
+        f"<th{side}>{text}</th>" for side, text in zip(right, titles)) + "</tr></thead><tbody>\n"
+    for row in rows:
+        yield "<tr>" + "".join(f'<td{side} data-label="{text}">{cell}</td>'
+                               for side, text, cell in zip(right, titles, row)) + "</tr>\n"
+    yield "</tbody></table>\n"
+    if more > 0:
+        yield f'<p class="dim">{more:,} more; --json has all.</p>\n'
+
+
+def _counts(counts: dict, names: dict[str, str] | None = None) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
+    return ", ".join(f"{count:,} × {_t((names or {}).get(what, what))}" for what, count in ordered)
+
+
+def _trouble(subject: Subject) -> str:
+    return "<br>".join(f'<span class="{_style(finding.weight)}">{finding.count:,} × {escape(KINDS[finding.code].title)}'
+                       f"</span>" for finding in subject.worst())
+
+
+def _storms(log: Log) -> Iterator[str]:
+    storms = log.analyser.storms
+    if storms:
+        yield from _table(f"Many at once{_of(log)}", "storms", ["when", "#clients", "how they ended", "likely cause"],
+                          ([f"{words.moment(storm.first)} to {words.moment(storm.last)}",
+                            f"{storm.count:,}" + ("" if storm.connected is None else f" of {storm.connected:,}"),
+                            _counts(storm.ends, words.HOWS), _t(storm.cause)] for storm in storms))
+
+
+def _bridges(log: Log) -> Iterator[str]:
+    bridges = list(log.analyser.bridges.values())
+    if bridges:
+        yield from _table(f"Bridges{_of(log)}", "bridges",
+                          ["bridge", "to", "state", "#attempts", "why it failed", "findings"],
+                          ([_cut(bridge.id), _t(bridge.address), _t(bridge.state), f"{bridge.attempts:,}",
+                            _counts(bridge.failures), _trouble(bridge)] for bridge in bridges))
+
+
+def _families(log: Log) -> Iterator[str]:
+    families = list(log.analyser.families.values())
+    if families:
+        yield from _table(f"Devices that forget their id{_of(log)}", "families",
+                          ["ids", "#how many", "from", "user", "ends", "findings"],
+                          ([_cut(family.id), f"{family.ids:,}", _t(family.address or "several addresses"),
+                            _t(family.user or ""), _counts(family.ends, words.HOWS), _trouble(family)]
+                           for family in families))
+
+
+def _strangers(log: Log) -> Iterator[str]:
+    strangers = log.analyser.worst_strangers()
+    if strangers:
+        yield from _table(f"Addresses that never became a client{_of(log)}", "strangers",
+                          ["address", "#connections", "#refused", "every", "ports", "ids", "findings"],
+                          ([_t(stranger.id) or "not logged", f"{stranger.connections:,}", f"{stranger.refused:,}",
+                            words.span(stranger.every_s) if stranger.every_s else "", _counts(stranger.ports),
+                            _counts(stranger.ids), _trouble(stranger)] for stranger in strangers[:STRANGERS]),
+                          len(strangers) - STRANGERS)
+
+
+def _topics(log: Log) -> Iterator[str]:
+    topics = sorted(log.analyser.topics.items(), key=lambda item: (-item[1].received_b - item[1].sent_b, item[0]))
+    if topics:
+        yield from _table(f"Topics{_of(log)}", "topics",
+                          ["topic", "#published", "#bytes in", "#rate", "#delivered", "#bytes out"],
+                          ([_t(name), f"{topic.received:,}", words.size(topic.received_b), words.rate(topic.rate()),
+                            f"{topic.sent:,}", words.size(topic.sent_b)] for name, topic in topics[:TOPICS]),
+                          len(topics) - TOPICS)
+
+
+def _moments(log: Log) -> Iterator[str]:
+    for t, names in log.analyser.connected_at.items():
+        yield (f"<h2>Connected{_of(log)} at {words.moment(t)}: {len(names):,}</h2>\n"
+               f"<p>{_t(', '.join(names) or 'nobody')}</p>\n")

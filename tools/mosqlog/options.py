@@ -176,8 +176,6 @@ def arguments(argv: list[str] | None) -> Options:
         Parser(given.time_format)
     except ValueError as error:
         described.error(str(error))
-    if given.html and len(sources) > 1:
-        described.error("--html is about one broker: name its logs alone")
     if given.follow and given.until:
         described.error("--until ends, --follow does not: leave one of them out")
     for option, value in (("--exec", given.command), ("--publish", given.topic)):

@@ -57,6 +57,15 @@ def machine_arch() -> str:
     ).stdout.strip()
 
 
+def codename() -> str:
+    """The suite that this system is of. Raises NotAvailable where it is not Debian's."""
+    release = Path("/etc/os-release")
+    fields = dict(re.findall(r'^(\w+)="?([^"\n]*)', release.read_text() if release.exists() else "", re.M))
+    if fields.get("ID") != "debian" or not fields.get("VERSION_CODENAME"):
+        raise NotAvailable("this is not Debian: install it with the system's own packages")
+    return fields["VERSION_CODENAME"]
+
+
 def mirror() -> str:
     """DEBIAN_MIRROR, the mirror that apt already uses here for Debian, or the one python-apt knows. Raises NoMirror."""
     shown = subprocess.run(

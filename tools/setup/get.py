@@ -1,8 +1,12 @@
-"""Get what the project needs into the project itself: `python3 tools/setup/get.py venv|micropython|mosquitto ...`
+"""Get what the project needs into the project itself: `python3 tools/setup/get.py venv|micropython|mosquitto|... ...`
 
 venv         .venv with the host tools of requirements.txt
 micropython  .cache/micropython/: micropython32, micropython64 and micropython (the best of them)
 mosquitto    .cache/mosquitto/: mosquitto and mosquitto_passwd
+
+Not part of `make setup`, because only some tests want them (`make extras`):
+chromium     .cache/chromium/: chromium, to look at the log analyser's report with (800 MB)
+parquet      the packages of requirements-parquet.txt in .venv (200 MB)
 
 Each writes a stamp last, so that an interrupted set-up is mended by running it again. A stamp that begins with
 "missing" records what cannot be had here and why; `make setup` removes it first.
@@ -42,6 +46,17 @@ SYSTEM_PATH = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin:/opt/home
 ASK = "import sys; print(sys.version.replace(chr(10), ' '), sys.prefix != sys.base_prefix)"
 HERE = sys.version.replace("\n", " ") + " True"
 # An unpacked root is only ever run: documents and character sets of 30 MB are not.
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+C_LIBRARY = ("ld-linux*", "libc.so.6", "libm.so.6", "libpthread.so.0", "libdl.so.2", "librt.so.1", "libresolv.so.2")
+CHROMIUM = """\
+#!/bin/sh
+# Chromium of Debian's %s, with its own libraries and fonts
+R=$(dirname "$(readlink -f "$0")")/root
+LD_LIBRARY_PATH=$(ls -d "$R"/usr/lib/*-linux-gnu* "$R"/lib/*-linux-gnu* 2>/dev/null | tr '\\n' ':')
+FONTCONFIG_SYSROOT=$R
+export LD_LIBRARY_PATH FONTCONFIG_SYSROOT
+exec "$R/usr/lib/chromium/chromium" "$@"
+"""
 NOT_NEEDED = (
     "usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/perl*", "usr/lib/*/perl*", "usr/lib/*/gconv",
 )  # fmt: skip
@@ -220,8 +235,62 @@ def get_mosquitto(stamp: Path) -> str:
     return "missing Mosquitto: " + reason
 
 
+def get_chromium(stamp: Path) -> str:
+    here = stamp.parent
+    program = here / "chromium"
+    on_path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if on_path:
+        link(program, on_path)
+        return "chromium %s on PATH: %s" % (STAMP_VERSION, on_path)
+    if not browser_works(program):
+        say(".cache/chromium: getting Chromium from Debian's packages (a minute)")
+        try:
+            root = here / "root"
+            # Chromium starts itself again without our loader, so it runs on the system's C library: of the same suite.
+            suite = debian.unpack(["chromium"], (debian.codename(),), debian.machine_arch(), root)
+            slim(root)
+            for name in C_LIBRARY:
+                for found in root.glob("**/" + name):
+                    found.unlink()
+            program.write_text(CHROMIUM % suite)
+            program.chmod(0o755)
+        except debian.NotAvailable as e:
+            return missing("Chromium", str(e))
+        if not browser_works(program):
+            program.unlink()
+            return missing("Chromium", "the one of Debian's %s does not run here" % suite)
+    return "chromium %s" % STAMP_VERSION
+
+
+def browser_works(program: Path) -> bool:
+    profile = "--user-data-dir=%s" % (CACHE / "chromium" / "profile")
+    look = ("--headless", "--no-sandbox", "--disable-gpu", profile, "--dump-dom", "about:blank")
+    return program.exists() and runs(str(program), *look)
+
+
+def missing(what: str, reason: str) -> str:
+    say("%s: %s; the tests that want it are skipped" % (what, reason))
+    return "missing %s: %s" % (what, reason)
+
+
+def get_parquet(stamp: Path) -> str:
+    wanted = ROOT / "requirements-parquet.txt"
+    text = "parquet %s %s" % (STAMP_VERSION, hashlib.sha256(wanted.read_bytes() + sys.version.encode()).hexdigest())
+    python = str(VENV / "bin" / "python")
+    if stamp.exists() and stamp.read_text() == text and runs(python, "-c", "import duckdb, pyarrow"):
+        return text
+    say(".venv: getting the packages of requirements-parquet.txt")
+    env = dict(os.environ, PIP_CACHE_DIR=str(CACHE / "pip"), PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1")
+    done = subprocess.run([python, "-m", "pip", "install", "-q", "-r", str(wanted)], env=env, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+    if done.returncode:
+        return missing("pyarrow and duckdb", done.stdout.strip().splitlines()[-1])
+    return text
+
+
 PARTS: dict[str, Callable[[Path], str]] = {
     "venv": get_venv, "micropython": get_micropython, "mosquitto": get_mosquitto,
+    "chromium": get_chromium, "parquet": get_parquet,
 }  # fmt: skip
 
 
