@@ -21,28 +21,29 @@ from tools.flash import DIGESTS, NEWEST, RELEASES, check_image, fetch, image_chi
 from tools.ports import ToolError
 
 
+OLDER = "esptool==4.12.0"  # the last line for Python 3.9, where it is the pinned one
+
+
 @pytest.fixture(scope="session")
-def esptool5():
-    """A Python that has esptool 5 (which no longer runs on Python 3.9), in .cache."""
-    if sys.version_info < (3, 10):
-        pytest.skip("esptool 5 needs Python 3.10")
-    folder = ROOT / ".cache" / "esptool5"
+def esptool4():
+    """A Python that has esptool 4, in .cache."""
+    folder = ROOT / ".cache" / "esptool4"
     python = folder / "bin" / "python"
     folder.parent.mkdir(exist_ok=True)
-    with open(folder.parent / "esptool5.lock", "w") as lock:
+    with open(folder.parent / "esptool4.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if run(str(python) if python.exists() else "false", "-m", "esptool", "version").returncode:
-            made = run(sys.executable, "-m", "venv", str(folder))
+            made = run(sys.executable, "-m", "venv", "--clear", str(folder))
             if made.returncode == 0:
-                made = run(str(python), "-m", "pip", "-q", "install", "esptool>=5,<6", timeout_s=300)
+                made = run(str(python), "-m", "pip", "-q", "install", OLDER, timeout_s=300)
             if made.returncode:
-                pytest.skip("esptool 5 cannot be installed: " + made.stdout.strip()[-200:])
+                pytest.skip("esptool 4 cannot be installed: " + made.stdout.strip()[-200:])
     return str(python)
 
 
-@pytest.fixture(params=["esptool 4", "esptool 5"])
+@pytest.fixture(params=["the pinned esptool", "esptool 4"])
 def python(request):
-    return sys.executable if request.param == "esptool 4" else request.getfixturevalue("esptool5")
+    return sys.executable if request.param == "the pinned esptool" else request.getfixturevalue("esptool4")
 
 
 @pytest.mark.parametrize("chip", ["esp32", "esp8266"])
@@ -69,13 +70,13 @@ def test_stock_esptool_reads_verifies_and_erases_without_the_stub_too(boards, im
     done = esptool("--no-stub", "write_flash", "0x1000", image)
     assert "Hash of data verified" in done.stdout, done.stdout
     done = esptool("verify_flash", "0x1000", image)
-    assert "verify OK" in done.stdout, done.stdout
+    assert done.returncode == 0 and re.search("verify OK|Verification successful", done.stdout), done.stdout
     done = esptool("read_flash", "0x1000", "8192", str(tmp_path / "back"))
     assert (tmp_path / "back").read_bytes() == images["esp32"].read_bytes()[:8192], done.stdout
     done = esptool("erase_region", "0x1000", "0x1000")
     assert board.flash.read_bytes()[0x1000:0x2000] == b"\xff" * 4096, done.stdout
     done = esptool("verify_flash", "0x1000", image)
-    assert done.returncode and "FAILED" in done.stdout
+    assert done.returncode and "failed" in done.stdout.lower()
 
 
 def test_over_rfc2217_esptool_resets_the_board_itself(boards, images):
