@@ -20,7 +20,6 @@ from tools.chips import CHIPS, MIB, with_esp8266_flash
 from tools.flash import DIGESTS, NEWEST, RELEASES, check_image, fetch, image_chip, variant
 from tools.ports import ToolError
 
-
 OLDER = "esptool==4.12.0"  # the last line for Python 3.9, where it is the pinned one
 
 
