@@ -10,10 +10,11 @@ export PYTEST_DEBUG_TEMPROOT := $(CURDIR)/.cache
 
 # Each layer of tests is a target test-LAYER whose last line says `N passed, N failed, N skipped` (pytest's does).
 # `make test` runs them in this order and adds them up.
-TEST_LAYERS := unit mpy shipped budget faults broker mosqlog run power board
+TEST_LAYERS := unit mpy shipped budget faults broker interop mosqlog run power board
 
 GET := $(PYTHON3) tools/setup/get.py
 GET_FROM := tools/setup/get.py tools/setup/debian.py tools/setup/network.py
+BROKERS_FROM := $(GET_FROM) tools/setup/brokers.py
 READY := .venv/stamp
 export MICROPYTHON MOSQUITTO
 ifeq ($(MICROPYTHON),)
@@ -61,6 +62,10 @@ extras: .venv/stamp  ## get what only some tests of the log analyser want: Chrom
 	@$(GET) micropython
 .cache/mosquitto/stamp: $(GET_FROM) requirements-broker.txt | .venv/stamp
 	@$(GET) mosquitto
+.cache/brokers/stamp: $(BROKERS_FROM) | .venv/stamp
+	@$(GET) brokers
+.cache/brokers-few/stamp: $(BROKERS_FROM) | .venv/stamp
+	@$(GET) brokers-few
 
 .PHONY: run
 run: $(READY)  ## publish readings from the real firmware to a real Mosquitto and watch them arrive
@@ -113,6 +118,14 @@ soak: $(READY)  ## MINUTES=2 real Mosquitto behind a proxy that cuts, resets, st
 .PHONY: test-broker
 test-broker: $(READY)  ## against a real Mosquitto, with its log as the oracle
 	@$(PY) -m pytest -q host_tests/broker
+
+.PHONY: test-interop
+test-interop: $(READY) .cache/brokers-few/stamp  ## the checks of make interop, the short ones, on Mosquitto, NATS and amqtt
+	@$(PY) -m pytest -q host_tests/interop
+
+.PHONY: interop
+interop: $(READY) .cache/brokers/stamp  ## 32 checks of the client on every broker that can be had; DOCS=1 writes docs/brokers.md, ARGS="--brokers nats-sid"
+	@$(PY) -m tools.prove.interop $(if $(DOCS),--docs) $(ARGS)
 
 .PHONY: test-power
 test-power: $(READY)  ## power cuts at a part of the flash operations, and that they see what a careless store loses

@@ -4,7 +4,8 @@ venv         .venv with the host tools of requirements.txt
 micropython  .cache/micropython/: micropython32, micropython64 and micropython (the best of them)
 mosquitto    .cache/mosquitto/: mosquitto and mosquitto_passwd
 
-Not part of `make setup`, because only some tests want them (`make extras`):
+Not part of `make setup`, because only some tests want them (`make extras`, `make test-interop`, `make interop`):
+brokers-few  .cache/brokers/: those that `make test` compares with Mosquitto; brokers: all of `make interop`
 chromium     .cache/chromium/: chromium, to look at the log analyser's report with (800 MB)
 parquet      the packages of requirements-parquet.txt in .venv (200 MB)
 
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Callable, Iterator
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import brokers  # noqa: E402
 import debian  # noqa: E402
 import network  # noqa: E402
 
@@ -288,9 +290,23 @@ def get_parquet(stamp: Path) -> str:
     return text
 
 
+def get_brokers(stamp: Path) -> str:
+    return stamp_of_brokers(list(brokers.SOURCES))
+
+
+def get_brokers_few(stamp: Path) -> str:
+    return stamp_of_brokers(list(brokers.FEW))
+
+
+def stamp_of_brokers(names: list[str]) -> str:
+    lacking = brokers.get(names, say)
+    return "missing brokers: " + "; ".join(lacking) if lacking else "brokers %s" % STAMP_VERSION
+
+
 PARTS: dict[str, Callable[[Path], str]] = {
     "venv": get_venv, "micropython": get_micropython, "mosquitto": get_mosquitto,
     "chromium": get_chromium, "parquet": get_parquet,
+    "brokers": get_brokers, "brokers-few": get_brokers_few,
 }  # fmt: skip
 
 

@@ -1,0 +1,61 @@
+"""The checks of `make interop` on three brokers, the short ones: what the table of docs/brokers.md says stays true."""
+
+import pytest
+
+from tools.broker import BrokerError
+from tools.host_board import micropython
+from tools.prove import broker_makes, interop
+from tools.prove.deviations import deviation
+
+NO_MICROPYTHON = "no MicroPython: run `make setup`, or name one with MICROPYTHON=/path"
+# without those that wait for a keep-alive, or until a client gives up what is never acknowledged
+SHORT = [
+    "connect_311", "connect_31", "empty_id", "refused", "will_kill", "retain", "qos0", "qos1", "qos2", "downgrade",
+    "refused_filter", "filters", "wildcards", "unsubscribe", "takeover", "large", "empty", "utf8", "row_out", "simple",
+    "restart_kept", "restart_forgot",
+]  # fmt: skip
+LONGER = ["session", "resume_out", "resume_in"]
+BROKERS = {"mosquitto": SHORT + LONGER, "nats-trixie": SHORT, "amqtt": SHORT}
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    return interop.library(tmp_path_factory.mktemp("library"))
+
+
+@pytest.mark.parametrize("name", BROKERS)
+def test_every_check_that_fails_is_known_as_the_brokers_fault(name, library, tmp_path):
+    interpreter = micropython()
+    if not interpreter:
+        pytest.skip(NO_MICROPYTHON)
+    try:
+        broker_makes.server(name, tmp_path / "asked")
+    except BrokerError as e:
+        pytest.skip("%s: %s" % (name, e))
+    result = interop.run_broker(name, BROKERS[name], interpreter, library, tmp_path / name)
+    assert not result.skipped
+    assert [(v.check, v.words) for v in result.red()] == []
+    untrue = [v.check for v in result.verdicts if v.kind == "pass" and (d := deviation(name, v.check)) and d.always]
+    assert untrue == [], "they pass, and docs/brokers.md says that they do not"
+    assert len(result.verdicts) == len(BROKERS[name])
+
+
+def test_a_broker_that_forgets_is_not_taken_for_one_that_keeps_sessions(library, tmp_path):
+    class Forgetful(broker_makes.Mosquitto):
+        def stop(self, hard=False):
+            super().stop(hard)
+            self.forget()
+
+    interpreter = micropython()
+    if not interpreter:
+        pytest.skip(NO_MICROPYTHON)
+    try:
+        server = Forgetful("mosquitto", tmp_path / "broker")
+        server.start()
+    except BrokerError as e:
+        pytest.skip(str(e))
+    try:
+        verdict = interop.run_check(server, interpreter, library, "restart_kept")
+    finally:
+        server.stop()
+    assert verdict.kind == interop.RED and "session present [0]" in verdict.words

@@ -1,0 +1,76 @@
+"""The part of docs/brokers.md that `make interop` makes: who was run, the matrix, what each broker does not do."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Dict, List
+
+from tools.prove.checks import CHECKS
+from tools.prove.deviations import Deviation, deviation
+
+if TYPE_CHECKING:
+    from tools.prove.interop import Result, Verdict
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "brokers.md"
+SIGNS = {"pass": "✓", "broker": "**b**", "not offered": "–", "FAILED": "**FAILED**"}
+
+
+def between(page: str, mark: str, lines: List[str]) -> str:
+    """The page with the lines in the place of what stands between its marks. Raises ValueError where it has none."""
+    begin, end = "<!-- made by %s: begin -->\n" % mark, "<!-- made by %s: end -->" % mark
+    if begin not in page or end not in page:
+        raise ValueError("%s has no marks of %s" % (PAGE, mark))
+    head, _, rest = page.partition(begin)
+    return head + begin + "\n".join(lines) + "\n" + end + rest.partition(end)[2]
+
+
+def write(results: List[Result]) -> None:
+    """Put the results of a whole run into the page."""
+    PAGE.write_text(between(PAGE.read_text(), "make interop", page_lines(results)))
+
+
+def page_lines(results: List[Result]) -> List[str]:
+    """The Markdown of the made part."""
+    ran = [r for r in results if not r.skipped]
+    skipped = [r for r in results if r.skipped]
+    lines = ["| | broker | from | pass | the broker's fault | not offered | refuses with |",
+             "|--|---|---|--:|--:|--:|---|"]  # fmt: skip
+    for number, r in enumerate(ran, 1):
+        codes = [m.split()[-1] for v in r.verdicts for m in v.remarks if m.startswith("refuses with code")]
+        lines.append("| %d | %s | %s | %d | %d | %d | %s |" % (
+            number, r.title, r.origin, r.count("pass"), r.count("broker"), r.count("not offered"),
+            "code " + codes[0] if codes else "–"))  # fmt: skip
+    lines += ["", "Not run: " + "; ".join("%s (%s)" % (r.title, r.skipped) for r in skipped) + "."] if skipped else []
+    lines += ["", "✓ passes; **b** the broker does not do it (below); – the broker has no such thing, or not as it is"
+              " configured here.", ""]  # fmt: skip
+    lines += ["| check | " + " | ".join(str(i + 1) for i in range(len(ran))) + " |", "|---|" + ":-:|" * len(ran)]
+    for name, (words, _) in CHECKS.items():
+        row = [SIGNS[v.kind] if v else " " for v in (_verdict(r, name) for r in ran)]
+        lines.append("| %s | %s |" % (words, " | ".join(row)))
+    lines += ["", "### What each does not do, and what the client does about it", ""]
+    for r in ran:
+        lines += _deviations(r)
+    return lines
+
+
+def _verdict(result: Result, name: str) -> Verdict | None:
+    return next((v for v in result.verdicts if v.check == name), None)
+
+
+def _deviations(result: Result) -> List[str]:
+    told: Dict[Deviation, List[str]] = {}
+    for v in result.verdicts:
+        known = deviation(result.broker, v.check)
+        if v.kind == "broker" and known:
+            told.setdefault(known, []).append(CHECKS[v.check][0])
+    lines = ["**%s**" % result.title + (": all that was asked." if not told else "")]
+    if told:
+        lines += ["", "| checks | the broker | the client |", "|---|---|---|"]
+    for known, checks in told.items():
+        lines.append("| %s | %s | %s |" % ("; ".join(checks), known.broker_does, known.client_does))
+    remarks = sorted({m for v in result.verdicts for m in v.remarks
+                      if not m.startswith(("refuses", "failed at first"))})  # fmt: skip
+    if remarks:
+        lines += ["", *textwrap.wrap("Also: " + "; ".join(remarks) + ".", 140)]
+    return [*lines, ""]
