@@ -53,7 +53,12 @@ def connect_311(w: World) -> None:
 @check("connect, MQTT 3.1")
 def connect_31(w: World) -> None:
     board, observer = w.board(protocol=3), w.observer("t/31")
-    board.do("c.connect()")
+    try:
+        board.do("c.connect()")
+    except DeviceError as e:
+        if e.kind == "MQTTException" and e.given[0] == 1:
+            raise NotOffered("it refuses MQTT 3.1 with code 1") from None
+        raise
     board.do("c.publish('t/31', 'x', qos=1)")
     must(observer.take()[:2] == ("t/31", b"x"), "another message came")
     board.do("c.disconnect()")
@@ -229,16 +234,17 @@ def wildcards(w: World) -> None:
         try:
             board.do("c.isconnected() or c.connect()")
             board.do("c.subscribe(%r, 1)" % wanted)
+            observer.publish(topic, "x", 1)
+            came = board.serve(600 if matches else 300, "inbox")
         except DeviceError as e:
-            wrong.append("%s gives %s" % (wanted, e))
+            wrong.append("%s and a message to %s: %s" % (wanted, topic, e))
             continue
-        observer.publish(topic, "x", 1)
-        came = board.serve(600 if matches else 300, "inbox")
         if came != matches:
             wrong.append("%s %s %s%s" % (wanted, "does not match" if matches else "matches", topic,
                                          ", %r came" % board.inbox() if came else ""))  # fmt: skip
         board.do("inbox.clear()")
         board.do("c.unsubscribe(%r)" % wanted)
+    observer.publish("w/end", "x", 1)
     must(not wrong, "; ".join(wrong))
 
 
@@ -351,7 +357,7 @@ def resume_in(w: World) -> None:
     w.link.plan = None
     board.serve(1500)
     got = board.inbox()
-    must(len(w.link.connections) > 3, "no link was cut")
+    must(len(w.link.connections) > 3 or len(got) < 2 * RESUMED, "no link was cut")
     _judge_resume({q: [int(p) for t, p, _ in got if t == b"r/in/%d" % q] for q in (1, 2)}, "in")
 
 

@@ -127,8 +127,10 @@ class RabbitCluster:
             self.names[i].others = [n for n in self.names if n is not self.names[i]]
             node = broker_makes.RabbitMQ(name, folder / label, label, self.names[i])
             node.ticktime_s = TICK_S
-            node.extra = ("mqtt.durable_queue_type = quorum\ncluster_formation.peer_discovery_backend = classic_config\n"
-                          + listed)  # fmt: skip
+            node.extra = (
+                "mqtt.durable_queue_type = quorum\n"
+                "cluster_formation.peer_discovery_backend = classic_config\n" + listed
+            )
             self.nodes.append(node)
         for i in range(size):
             self.links.append({})
