@@ -1,4 +1,4 @@
-"""What an operation costs: this client, peers, and the floor (the same bytes through a bare socket), as ratios.
+"""What an operation costs: this client as a board loads it, peers, and the floor (a bare socket), as ratios.
 
     python3 tools/bench.py [--peers DIR] [--check] [--docs] [--port DEVICE --host ADDRESS]
 
@@ -213,9 +213,9 @@ def main() -> int:
     failed: list = []
     try:
         with tempfile.TemporaryDirectory() as tmp:
-            names = size.compile_library(Path(tmp))
+            form = size.compile_library(Path(tmp))
             clients = [Client("native", "native", tmp), Client("umqtt.simple", "simple", tmp)]
-            if "publisher" in names:
+            if "publisher" in form.modules:
                 clients.insert(1, Client("prepared", "prepared", tmp))
             clients.append(Client("routes", "routes", tmp))
             if opts.peers:

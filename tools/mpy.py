@@ -4,6 +4,7 @@ them."""
 from typing import List, NamedTuple, Optional, Tuple
 
 HANDLER_WORDS = 3  # one entry of the exception stack, mp_exc_stack_t
+GENERATOR = 1  # MP_SCOPE_FLAG_GENERATOR
 BYTE_CODE = 0  # MP_CODE_BYTECODE less 2, as the file has it
 STR, BYTES, TUPLE = 5, 6, 10  # kinds of constants; up to NO_DATA they have no bytes of their own
 NO_DATA = 4
@@ -18,9 +19,10 @@ class Code(NamedTuple):
     size_b: int
     prelude_b: int
     lines_b: int
-    name: int  # index in Mpy.names
+    name: str
     defaults: int
     arguments: int
+    is_generator: bool
 
 
 class Mpy:
@@ -91,13 +93,14 @@ class Mpy:
         at = start
         z = data[at]
         at += 1
-        states, handlers, positional, keyword, defaults = z >> 3 & 15, z >> 2 & 1, z & 3, 0, 0
+        states, handlers, flags, positional, keyword, defaults = z >> 3 & 15, z >> 2 & 1, 0, z & 3, 0, 0
         n = 0
         while z & 128:
             z = data[at]
             at += 1
             states |= (z & 0x30) << 2 * n
             handlers |= (z & 2) << n
+            flags |= (z & 0x40) >> 6 << n
             positional |= (z & 4) << n
             keyword |= (z & 8) >> 3 << n
             defaults |= (z & 1) << n
@@ -120,7 +123,8 @@ class Mpy:
             size_b,
             names_end - start,
             at + info_b - names_end,
-            name,
+            self.names[name][0],
             defaults,
             positional + keyword,
+            bool(flags & GENERATOR),
         )

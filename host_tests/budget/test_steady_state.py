@@ -13,12 +13,12 @@ import size  # noqa: E402
 from bench_peer import Peer  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=size.FORMS)
+def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         size.micropython()
-        folder = tmp_path_factory.mktemp("mpy")
-        size.compile_library(folder)
+        folder = tmp_path_factory.mktemp(request.param)
+        size.compile_library(folder, request.param)
     except FileNotFoundError as e:
         pytest.skip(str(e))
     return folder

@@ -24,11 +24,11 @@ from typing import Dict, List
 
 from tools.ship.fold import fold
 from tools.ship.frame import frame_of
-from tools.ship.inline import inline
+from tools.ship.inline import SCOPES, inline, inlined
 from tools.ship.merge import Library
 from tools.ship.names import rename
 from tools.ship.slots import share_slots
-from tools.ship.source import FUNCTIONS, PACKAGE, ShipError, origin, read
+from tools.ship.source import PACKAGE, Origin, ShipError, origin, read
 from tools.ship.texts import gather
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,31 +53,41 @@ def ship(into: Path, source: Path = LIBRARY) -> List[str]:
     attributes = rename(library)
     texts = {name: ast.unparse(unit.tree) + "\n" for name, unit in sorted(library.units.items())}
     functions = {name: _functions(library.units[name].tree) for name in texts}
+    names = {"attributes": attributes, "functions": functions, "inlined": _inlined(library)}
     folder = into / PACKAGE
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         (folder / (name + ".py")).write_text(text)
-    map_text = json.dumps({"attributes": attributes, "functions": functions}, indent=1, sort_keys=True)
-    (into / "names.json").write_text(map_text + "\n")
+    (into / "names.json").write_text(json.dumps(names, indent=1, sort_keys=True) + "\n")
     return list(texts)
 
 
-def _functions(tree: ast.AST) -> List[List[object]]:
-    """[shipped name, module, source name, first line, last line] of each function and class, in the order in which
-    the compiler writes them."""
-    rows: List[List[object]] = []
+def _functions(tree: ast.AST) -> List[Dict[str, object]]:
+    """The functions and classes in the order in which the compiler writes them: what each is called, and where it
+    stands in the source; one that was made here stands nowhere."""
+    rows: List[Dict[str, object]] = []
 
     def look(node: ast.AST) -> None:
         for child in ast.iter_child_nodes(node):
-            if isinstance(child, (*FUNCTIONS, ast.ClassDef, ast.Lambda)):
-                where = origin(child)
-                rows.append([getattr(child, "name", "<lambda>"), *(where or ("", "", 0, 0))])
-            elif isinstance(child, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
-                rows.append(["<%s>" % type(child).__name__.lower(), "", "", 0, 0])
+            if isinstance(child, SCOPES):
+                source = origin(child) or Origin("", "", 0, 0)
+                shipped = getattr(child, "name", "<%s>" % type(child).__name__.lower())
+                rows.append({"shipped": shipped, "is_class": isinstance(child, ast.ClassDef), **source._asdict()})
             look(child)
 
     look(tree)
     return rows
+
+
+def _inlined(library: Library) -> Dict[str, str]:
+    """{function that was written in place: the one that it went into}, as module.name of the source."""
+    found: Dict[str, str] = {}
+    for unit in library.units.values():
+        for node in ast.walk(unit.tree):
+            caller = origin(node)
+            for source in inlined(node) if caller else ():  # type: ignore
+                found["%s.%s" % (source.module, source.name)] = "%s.%s" % (caller.module, caller.name)  # type: ignore
+    return found
 
 
 def read_map(folder: Path) -> Dict[str, Dict]:

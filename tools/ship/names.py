@@ -87,8 +87,8 @@ def _attributes(library: Library) -> Dict[str, str]:
                     "%s: the private name %r as a string, which is renamed when shipped: write x.%s"
                     % (unit.name, node.value, node.value)
                 )
-    for_class = rom_names("class", "asyncio")
-    for_instances = rom_names("instance", "class", "asyncio")
+    for_class = rom_names("class", "asyncio", "mip")
+    for_instances = rom_names("instance", "class", "asyncio", "mip")
     taken: Dict[str, Set[str]] = {}  # ROM name -> lines of classes that have it
     to: Dict[str, str] = {}
     order = sorted(owners, key=lambda name: (name not in of_class, -len(owners[name]), -uses[name], name))

@@ -1,18 +1,18 @@
 """Put the words of a module into one string: a string object for each would cost 16 bytes and a block or two of heap.
 
-`raise OSError("link is down")` becomes `raise OSError(words(120))`: the words that begin at 120, up to the next "|".
-Only these are copied when they are wanted.
+`raise OSError("link is down")` becomes `raise OSError(words(120))`: the line that begins at 120. Only these words are
+copied when they are wanted.
 """
 
 import ast
 from typing import List, Optional
 
-END = "|"
+END = "\n"  # a name that every MicroPython has
 LEAST = 11  # MicroPython makes names of shorter strings, which cost little more than the call would
 FEW = 4  # texts in a module below which the function costs more than it saves
 FUNCTION = """
 def %s(n):
-    return %r[n : %r.find("|", n)]
+    return %r[n : %r.find("\\n", n)]
 """
 
 
