@@ -31,8 +31,7 @@ class BuildError(Exception):
 def build(dest: Path, firmware: Path = FIRMWARE, optimize: int = 3) -> list[str]:
     """Fill `dest` with the compiled firmware; returns the names of its files, "/" between folders.
 
-    `dest` is replaced as a whole, or stays as it was when BuildError is raised. What the library's names became stands
-    in `dest`.json then.
+    `dest` is replaced as a whole, or stays as it was when BuildError is raised.
     """
     dest.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=str(dest.parent)) as tmp:
@@ -58,7 +57,6 @@ def build(dest: Path, firmware: Path = FIRMWARE, optimize: int = 3) -> list[str]
             names.append(target.relative_to(new).as_posix())
         shutil.rmtree(dest, ignore_errors=True)
         new.rename(dest)
-        (shipped / "names.json").replace(dest.with_suffix(".json"))
     return names
 
 

@@ -1,5 +1,6 @@
 """`make logs`: what the board's program says on its serial port, until Ctrl-C. The program goes on running.
 
+Tracebacks are told in the names of the source at hand (tools/ship/translate.py).
 Exit status: 0 after Ctrl-C or --seconds, 1 when something is wrong, in words; 2 no board.
 """
 
@@ -8,7 +9,7 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import List, Optional
+from typing import Callable, List, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -17,6 +18,8 @@ import serial
 from tools.foreground import own_foreground
 from tools.ports import GONE, ToolError, add_wait, boards, choose, in_words, parser, repl, run_tool, seconds
 from tools.printable import printable
+from tools.ship import ShipError
+from tools.ship.translate import Translator
 
 QUIET_S = 5.0  # after so long it is said what may be wrong
 IDLE_S = 0.3  # a line that has not ended by then is shown as far as it is: a prompt
@@ -35,9 +38,10 @@ def marked(line: str) -> str:
 
 
 class Lines:
-    """Bytes of a board in, lines on the terminal out."""
+    """Bytes of a board in, lines on the terminal out, each as `translated` has it."""
 
-    def __init__(self) -> None:
+    def __init__(self, translated: Callable[[str], str] = str) -> None:
+        self.translated = translated
         self.decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.text = ""
         self.begun = False  # a part of the line is on the terminal
@@ -58,7 +62,7 @@ class Lines:
     def _show(self, line: str, end: str) -> None:
         line = printable(line)
         if not self.begun:
-            line = marked(line)
+            line = marked(self.translated(line))
         if line.startswith("[chip] ") and not self.told:
             self.told = True
             note(CHIP_WORDS)
@@ -84,10 +88,19 @@ def opened(port: str):
     return device
 
 
+def source_names() -> Translator:
+    """Of the source at hand, or one that changes nothing when that cannot be shipped."""
+    try:
+        return Translator()
+    except ShipError as e:
+        note("tracebacks are shown as the board has them, for the source here cannot be shipped: %s" % e)
+        return Translator({"functions": {}, "inlined": {}, "attributes": {}})
+
+
 def follow(port: str, limit_s: float) -> None:
     """Print every line as it comes; a port that goes away is followed back. Raises ToolError."""
     end = time.monotonic() + limit_s if limit_s else float("inf")
-    lines = Lines()
+    lines = Lines(source_names().line)
     try:
         device = opened(port)
     except GONE as e:
@@ -142,7 +155,8 @@ def crash_log(port: str, wait_s: Optional[float]) -> None:
     """Print what the program noted of its crashes; it is stopped for that, and started again. Raises ToolError."""
     with repl(port, soft_reset=False, wait_s=wait_s) as transport:
         try:
-            print(printable(transport.fs_readfile("/crash.log").decode("utf-8", "replace")).strip())
+            text = printable(transport.fs_readfile("/crash.log").decode("utf-8", "replace")).strip()
+            print("\n".join(map(source_names().line, text.split("\n"))))
         except OSError:
             print("no crash was noted")
 
