@@ -19,7 +19,7 @@ from tools.foreground import own_foreground
 from tools.ports import GONE, ToolError, add_wait, boards, choose, in_words, parser, repl, run_tool, seconds
 from tools.printable import printable
 from tools.ship import ShipError
-from tools.ship.translate import Translator
+from tools.ship.translate import Translator, is_told
 
 QUIET_S = 5.0  # after so long it is said what may be wrong
 IDLE_S = 0.3  # a line that has not ended by then is shown as far as it is: a prompt
@@ -88,19 +88,28 @@ def opened(port: str):
     return device
 
 
-def source_names() -> Translator:
-    """Of the source at hand, or one that changes nothing when that cannot be shipped."""
-    try:
-        return Translator()
-    except ShipError as e:
-        note("tracebacks are shown as the board has them, for the source here cannot be shipped: %s" % e)
-        return Translator({"functions": {}, "inlined": {}, "attributes": {}})
+class SourceNames:
+    """The lines of a traceback in the names of the source at hand, which is read when the first one comes."""
+
+    def __init__(self) -> None:
+        self.translator: Optional[Translator] = None
+
+    def line(self, text: str) -> str:
+        if not is_told(text):
+            return text
+        if not self.translator:
+            try:
+                self.translator = Translator()
+            except ShipError as e:
+                note("tracebacks are shown as the board has them, for the source here cannot be shipped: %s" % e)
+                self.translator = Translator({"functions": {}, "inlined": {}, "attributes": {}})
+        return self.translator.line(text)
 
 
 def follow(port: str, limit_s: float) -> None:
     """Print every line as it comes; a port that goes away is followed back. Raises ToolError."""
     end = time.monotonic() + limit_s if limit_s else float("inf")
-    lines = Lines(source_names().line)
+    lines = Lines(SourceNames().line)
     try:
         device = opened(port)
     except GONE as e:
@@ -156,7 +165,7 @@ def crash_log(port: str, wait_s: Optional[float]) -> None:
     with repl(port, soft_reset=False, wait_s=wait_s) as transport:
         try:
             text = printable(transport.fs_readfile("/crash.log").decode("utf-8", "replace")).strip()
-            print("\n".join(map(source_names().line, text.split("\n"))))
+            print("\n".join(map(SourceNames().line, text.split("\n"))))
         except OSError:
             print("no crash was noted")
 

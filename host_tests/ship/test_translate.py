@@ -12,6 +12,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "host_tests")]
 from run_mpy import interpreter  # noqa: E402
 
 from tools.build import build_library  # noqa: E402
+from tools.logs import Lines, SourceNames  # noqa: E402
 from tools.ship import read_map  # noqa: E402
 from tools.ship.translate import Translator  # noqa: E402
 
@@ -92,3 +93,12 @@ def test_the_tool_reads_a_file_and_refuses_one_that_is_not_there(built, tmp_path
         assert done.stdout.rstrip().endswith("in MQTTClient.publish"), done.stdout
     done = subprocess.run([*tool, str(tmp_path / "none")], cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1 and done.stderr.startswith("ship: "), done.stderr
+
+
+def test_make_logs_tells_a_traceback_and_leaves_the_rest(capsys):
+    lines = Lines(SourceNames().line)
+    lines.feed(b'broker: not connected\r\n  File "umqtt.client", line 1, in pub')
+    lines.feed(b'lish\r\n')
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "broker: not connected"
+    assert out[1].endswith("in MQTTClient.publish")

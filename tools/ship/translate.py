@@ -21,6 +21,11 @@ MISSING = re.compile(r"^(AttributeError: .* attribute )'(\w+)'")
 FOLDER = "firmware/lib/%s" % PACKAGE
 
 
+def is_told(text: str) -> bool:
+    """Whether the line may be one that a Translator changes. Making one takes a second."""
+    return bool(PLACE.match(text) or MISSING.match(text))
+
+
 class Translator:
     """names: what `ship` wrote; None: that of the source at hand. Raises ShipError when that cannot be shipped."""
 
