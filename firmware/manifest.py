@@ -1,11 +1,17 @@
 """The firmware frozen into a MicroPython of one's own; docs/board.md says how. boot.py and main.py stay files.
 
-Not together with a manifest that requires umqtt.simple: two modules of one name do not compile.
+`make ship` comes first: the library is frozen as it is shipped, from build/ship. Not together with a manifest that
+requires umqtt.simple: two modules of one name do not compile.
 """
 # ruff: noqa: F821 - the names are those of MicroPython's manifest language
 # pyright: reportUndefinedVariable=false
 
-package("umqtt", base_path="lib", opt=3)
+import os
+
+SHIPPED = "../build/ship/py"
+if not os.path.isdir(SHIPPED):  # a manifest is run in its own folder
+    raise SystemExit("umqtt-node: run `make ship` first, which builds the library that is frozen")
+package("umqtt", base_path=SHIPPED, opt=3)
 package("sensors", opt=3)
 for name in ("app", "clock", "config", "discovery", "durable", "health", "power", "tls_context", "wifi"):
     module(name + ".py", opt=3)

