@@ -180,8 +180,8 @@ class _Table:
             if name not in self.words:
                 self.words.add(name)
                 return name
-        if source_name in self.words:
-            raise ShipError("no name is left for %s" % source_name)
+        while source_name in self.words:
+            source_name += "_"
         self.words.add(source_name)
         return source_name
 
