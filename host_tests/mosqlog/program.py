@@ -11,11 +11,17 @@ LOGS = Path(__file__).parent / "logs"
 LOG = str(LOGS / "mosquitto-2.0.21.log")
 
 
-def run(*arguments, stdin=None, env=None):
-    """-> (exit status, standard output, standard error)"""
+def raw(*arguments, stdin=None, env=None):
+    """-> (exit status, standard output, standard error), as bytes"""
     done = subprocess.run([sys.executable, "-m", "tools.mosqlog", *map(str, arguments)], cwd=ROOT, input=stdin,
                           capture_output=True, timeout=60, env={**os.environ, **(env or {})})
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
+    return done.returncode, done.stdout, done.stderr
+
+
+def run(*arguments, stdin=None, env=None, encoding="utf-8"):
+    """-> (exit status, standard output, standard error)"""
+    status, out, err = raw(*arguments, stdin=stdin, env=env)
+    return status, out.decode(encoding), err.decode(encoding)
 
 
 def objects(*arguments, stdin=None):

@@ -214,6 +214,13 @@ def test_the_axis_has_round_times(length_s, labels):
     assert [label for _, label in strips.ticks(strips.Span(T, T + length_s))] == labels
 
 
+def test_every_way_to_end_has_a_rank_and_a_colour_of_its_own():
+    from tools.mosqlog import words
+    assert set(words.HOWS) <= set(strips._WORST_FIRST)
+    coloured = set(re.findall(r"\.([a-z-]+)(?=[^{}]*\{ fill: #|[^{}]*\{ fill: var\(--dim\))", html._STYLE))
+    assert set(words.HOWS) <= coloured
+
+
 # -- in a browser
 
 _LOOK = """(() => {

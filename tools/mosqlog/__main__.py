@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.text import Text
 
-from . import alarm, follow, html, jsonl, lines, parquet, prometheus, publish, read, terminal, words
+from . import alarm, follow, html, jsonl, lines, parquet, publish, read, terminal, words
 from .analyse import SEQUENCE, Analyser
 from .cluster import STDIN, Log, Source
 from .live import Live, SessionChange, Trouble
@@ -29,6 +29,7 @@ from .talkers import Talkers
 OK, FOUND, FAILED = 0, 1, 2     # exit status
 PLAIN_WIDTH = 160           # columns when it is no terminal
 PROGRESS_B = 30_000_000     # shorter logs are read before anybody looks
+METRICS_S = 15              # between two writings of the metrics while following
 LOOK_S = 0.25               # between two looks at growing files
 
 
@@ -302,7 +303,7 @@ def _follow(options: Options, logs: list[Log], readers: list[_Reader], teller: _
                 told.add(i)
                 _warn(f"following {log.files[-1]}; Ctrl-C or SIGTERM ends it with the summary")
             teller.live.caught_up(log.name, [subject for subject in log.subjects() if subject.findings])
-            if options.prometheus and time.monotonic() - written >= prometheus.EVERY_S:
+            if options.prometheus and time.monotonic() - written >= METRICS_S:
                 _write_prometheus(options, logs)
                 written = time.monotonic()
 
@@ -429,6 +430,8 @@ def _write(options: Options, logs: list[Log]) -> int:
 
 
 def _write_prometheus(options: Options, logs: list[Log]) -> bool:
+    from . import prometheus  # its library is 3 MB, which only --prometheus should cost
+
     try:
         prometheus.write(logs, options.prometheus, options.clients)
     except OSError as error:

@@ -78,6 +78,12 @@ def _of_log(options: Options, log: Log) -> Iterator[Object]:
             yield _stranger(stranger, log)
             yield from _findings("stranger", stranger, log)
     if not (options.clients or options.addresses):
+        for refusal in a.refusals:
+            yield _object("refusal", log.name, False, t=refusal.t, client=refusal.client, address=refusal.address,
+                          user=refusal.user, why=refusal.why)
+        for audit in a.audits:
+            yield _object("audit", log.name, False, t=audit.t, client=audit.client, user=audit.user,
+                          command=audit.command, arguments=audit.arguments)
         yield from _topics(a, log)
 
 

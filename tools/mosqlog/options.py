@@ -86,10 +86,18 @@ def _typed(convert):
     return converted
 
 
+class _WithExamples(argparse.RawDescriptionHelpFormatter):
+    """The example of an option stands on a line of its own, to be copied."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        told, _, example = text.partition("Example: ")
+        return super()._split_lines(told, width) + ([f"Example: {example}"] if example else [])
+
+
 def parser() -> argparse.ArgumentParser:
     """The description of the command line; `--help` is made from it."""
     made = argparse.ArgumentParser(
-        prog="mosqlog", formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="mosqlog", formatter_class=_WithExamples,
         usage="mosqlog LOG... [options]",
         description="What happened to each device, from the log of a Mosquitto broker (1.3 to 2.1).\n"
                     "Best with `log_type all` in mosquitto.conf.",

@@ -12,8 +12,6 @@ from . import words
 from .cluster import Log
 from .findings import KINDS
 
-EVERY_S = 15        # while following
-
 
 def write(logs: list[Log], path: str, watched: Iterable[str] = ()) -> None:
     """Replaces the file at once or not at all. Clients that are `watched` have series of their own; all others are

@@ -6,9 +6,11 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-import paho.mqtt.client as mqtt
+if TYPE_CHECKING:       # 5 MB and a tenth of the start-up time, which only --publish should cost
+    import paho.mqtt.client as mqtt
 
 PASSWORD = "MOSQLOG_PASSWORD"       # an environment variable: a command line can be read by everybody on the machine
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -52,9 +54,12 @@ class Topic:
     def __init__(self, address: Address, warn: Callable[[str], None]):
         """Begins to connect; warn(text) is called, from another thread too, when it does not work, once until it
         does again."""
+        import paho.mqtt.client as mqtt
+
         self.client_id = f"mosqlog-{os.getpid()}"
         self._address, self._warn, self._warned = address, warn, threading.Event()
         self._link = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=self.client_id)
+        self._queue_full = mqtt.MQTT_ERR_QUEUE_SIZE
         self._link.max_queued_messages_set(WAITING)
         self._link.connect_timeout = CONNECT_S
         if address.user is not None or PASSWORD in os.environ:
@@ -70,7 +75,7 @@ class Topic:
     def publish(self, payload: str) -> None:
         """Hands a message over, QoS 1; it waits while there is no connection."""
         info = self._link.publish(self._address.topic, payload, qos=1)
-        if info.rc == mqtt.MQTT_ERR_QUEUE_SIZE:
+        if info.rc == self._queue_full:
             self._complain(f"does not take messages: {WAITING} wait, one is dropped")
         else:
             self._last = info

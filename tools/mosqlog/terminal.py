@@ -83,6 +83,9 @@ def _summary(log: Log, console: Console, options: Options) -> None:
         ill = sum(bool(client.findings) for client in rest)
         console.print(Text(f"... and {len(rest):,} more clients, {ill:,} of them with findings (--top {len(worst)} "
                            f"shows all, --json has all)", "dim"))
+    _bridges(a, console)
+    _families(a, console, options.top)
+    _strangers(a, console, options.top)
     _found(ranked([subject for subject in log.subjects() if subject is not a.broker], TROUBLE), console)
     _topics(a, console, min(options.top, TOPIC_ROWS))
 
@@ -132,6 +135,55 @@ def _up(a: Analyser, client: Client) -> str:
         start = first if client.session.start is None else client.session.start
         up_s += max(0, last - start)
     return f"{100 * up_s / (last - first):.0f} %"
+
+
+def _bridges(a: Analyser, console: Console) -> None:
+    if not a.bridges:
+        return
+    console.print()
+    tables.show(console, [Column("bridge"), Column("to"), Column("state"), Column("attempts", right=True),
+                          Column("why it failed")],
+                [[Text(words.shown(bridge.id), colour(bridge.weight)), words.shown(bridge.address), bridge.state,
+                  f"{bridge.attempts:,}", _counts(bridge.failures)] for bridge in a.bridges.values()])
+
+
+def _families(a: Analyser, console: Console, top: int) -> None:
+    families = sorted(a.families.values(), key=lambda family: (-family.ids, family.id))
+    if not families:
+        return
+    console.print()
+    tables.show(console, [Column("device that forgets its id"), Column("ids", right=True), Column("from"),
+                          Column("user"), Column("open", right=True), Column("ends", wide=True)],
+                [[Text(words.shown(family.id), colour(family.weight)), f"{family.ids:,}",
+                  words.shown(family.address or "several addresses"), words.shown(family.user or ""),
+                  f"{family.open_now:,}", _counts(family.ends, words.HOWS)] for family in families[:top]])
+    _and_more(len(families), top, console)
+
+
+def _strangers(a: Analyser, console: Console, top: int) -> None:
+    strangers = a.worst_strangers()
+    if not strangers:
+        return
+    console.print()
+    tables.show(console, [Column("never became a client"), Column("connections", right=True),
+                          Column("refused", right=True), Column("every", right=True), Column("port"), Column("ended"),
+                          Column("as", wide=True)],
+                [[Text(words.shown(stranger.id) or "address not logged", colour(stranger.weight)),
+                  f"{stranger.connections:,}", f"{stranger.refused:,}",
+                  words.span(stranger.every_s) if stranger.every_s else "", ", ".join(map(str, stranger.ports)),
+                  _counts(stranger.ends, words.HOWS), words.shown(", ".join(stranger.ids))]
+                 for stranger in strangers[:top]])
+    _and_more(len(strangers), top, console)
+
+
+def _counts(counts: dict[str, int], names: dict[str, str] | None = None) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return "\n".join(f"{count:,} {words.shown((names or {}).get(what, what))}" for what, count in ordered)
+
+
+def _and_more(count: int, top: int, console: Console) -> None:
+    if count > top:
+        console.print(Text(f"... and {count - top:,} more (--top {count} shows all, --json has all)", "dim"))
 
 
 def _found(subjects: list[Subject], console: Console) -> None:
@@ -216,8 +268,7 @@ def _talkers(talkers: Talkers, console: Console, top: int) -> None:
                           Column("rate", right=True), Column("topic")],
                 [[words.shown(talker.client), f"{talker.messages:,}", words.size(talker.size_b),
                   words.rate(talker.rate_per_s()), words.shown(talker.topic)] for talker in loudest[:top]])
-    if len(loudest) > top:
-        console.print(Text(f"... and {len(loudest) - top:,} more (--top {len(loudest)} shows all)", "dim"))
+    _and_more(len(loudest), top, console)
 
 
 # -- one client, one address
