@@ -13,7 +13,7 @@ UPSTREAM = [
 ]
 OURS = [
     "clean_session", "protocol", "timeout_ms", "inflight", "set_view", "isconnected", "unsubscribe", "poll",
-    "diag",
+    "diag", "free_slots",
 ]
 # what subclasses in the field have of their own
 FREE = [

@@ -38,8 +38,8 @@ def late_put():
     # a message leaves before it is on flash
     put = Store.put
 
-    def f(self, m, later=False):
-        put(self, m, True)
+    def f(self, slot, later=False):
+        put(self, slot, True)
         self.must = False
 
     Store.put = f
@@ -49,10 +49,12 @@ def no_place():
     # what the outbox handed over is not noted in the record that makes it the client's
     put = Store.put
 
-    def f(self, m, later=False):
-        place, self.cork = self.cork, self.place
-        put(self, m, True)
-        self.place = self.cork = place
+    def f(self, slot, later=False):
+        place, self.next_place = self.next_place, self.place
+        put(self, slot, True)
+        self.next_place = place
+        if self.cork:
+            self.place = place
 
     Store.put = f
 

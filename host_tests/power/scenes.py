@@ -12,6 +12,7 @@ from fakes.bench import World
 from fakes.model import Model
 from fakes.net import Plan
 from power.flash import Flash, Power, PowerCut, Rtc, formatted
+from umqtt import wire
 from umqtt.client import MQTTClient
 from umqtt.outbox import LATEST, Outbox
 from umqtt.rtc import Region, RtcJournal
@@ -34,6 +35,7 @@ class Scene:
     compact_b = 96
     limit_b = 4096
     segment_b = 512
+    reserve_b = 4000
     inflight = 2
     power_is_lost = True  # False: a reset, RTC memory survives
     padding = b""
@@ -77,8 +79,11 @@ class Scene:
             self.rtc_writes += self.rtc.writes
         return power.ops, ended
 
+    def journal(self):
+        return FileJournal(ROOT + "/journal", self.compact_b, reserve_b=self.reserve_b)
+
     def store(self):
-        return Store(FileJournal(ROOT + "/journal", self.compact_b))
+        return Store(self.journal())
 
     def outbox(self, store):
         return Outbox(ROOT + "/queue", store, None, self.limit_b, self.segment_b)
@@ -213,7 +218,7 @@ class Receive(Scene):
         self.st = store = self.store()
         c = self.client(store)
         c.connect()
-        if IN not in store.subs:
+        if wire.text(IN) not in c._subscriptions():
             c.subscribe(IN, 2)
         while self.sent < self.messages:
             self.sent += 1
@@ -372,7 +377,7 @@ class RtcReset(Scene):
     readings = 6
 
     def store(self):
-        return Store(RtcJournal(Region(self.rtc.memory, 64, 320), FileJournal(ROOT + "/journal", self.compact_b)))
+        return Store(RtcJournal(Region(self.rtc.memory, 64, 320), self.journal()))
 
     def outbox(self, store):
         return Outbox(ROOT + "/queue", store, Region(self.rtc.memory, 384, 512), self.limit_b, self.segment_b)
@@ -384,7 +389,7 @@ class RtcFull(RtcReset):
     readings = 12
 
     def store(self):
-        return Store(RtcJournal(Region(self.rtc.memory, 64, 80), FileJournal(ROOT + "/journal", self.compact_b)))
+        return Store(RtcJournal(Region(self.rtc.memory, 64, 80), self.journal()))
 
     def outbox(self, store):
         return Outbox(ROOT + "/queue", store, Region(self.rtc.memory, 144, 128), self.limit_b, self.segment_b)
@@ -430,7 +435,7 @@ class LinkIn(Receive, LinkOut):
     messages = 1
 
     def first(self, c):
-        if IN not in c._subs:
+        if wire.text(IN) not in c._subscriptions():
             c.subscribe(IN, 2)
         while self.sent < self.messages:
             self.sent += 1
@@ -462,7 +467,7 @@ class Mixed(Receive):
     def turn(self, c, outbox):
         if not c.isconnected():
             c.connect()
-        if IN not in c._subs:
+        if wire.text(IN) not in c._subscriptions():
             c.subscribe(IN, 2)
         what = self.any(10)
         if what < 3 and len(self.taken) < self.readings:

@@ -17,7 +17,7 @@ WORLD = {
     "network": (),
     "machine": (),
     "random": ("client", "reconnect", "robust", "simple"),
-    "os": ("store", "outbox", "rtc"),
+    "os": ("store", "outbox", "wanted", "recall", "rtc"),
     "app": (),
     "config": (),
     "wifi": (),

@@ -66,28 +66,28 @@ def test_what_power_on_left_is_nothing():
 def test_a_journal_lives_in_rtc_memory_without_a_file():
     with Folder() as d:
         m = Memory()
-        j = RtcJournal(Region(m, 0, 100), FileJournal(d + "/j"))
+        j = RtcJournal(Region(m, 0, 100), FileJournal(d + "/j", reserve_b=0))
         equal(content(j), None)
         j.rewrite(header(1))
         equal(j.append(b"more"), True)
         equal(files(d), [])
-        equal(content(RtcJournal(Region(m, 0, 100), FileJournal(d + "/j"))), header(1, b"more"))
+        equal(content(RtcJournal(Region(m, 0, 100), FileJournal(d + "/j", reserve_b=0))), header(1, b"more"))
 
 
 def test_what_does_not_fit_goes_to_the_file_and_comes_back():
     with Folder() as d:
         m = Memory()
-        j = RtcJournal(Region(m, 0, 40), FileJournal(d + "/j"))
+        j = RtcJournal(Region(m, 0, 40), FileJournal(d + "/j", reserve_b=0))
         j.rewrite(header(1))
         equal(j.append(b"y" * 40), False)
         j.rewrite(header(2, b"y" * 40))
         equal(files(d), ["j"])
         equal(j.append(b"z"), True)
-        again = RtcJournal(Region(m, 0, 40), FileJournal(d + "/j"))
+        again = RtcJournal(Region(m, 0, 40), FileJournal(d + "/j", reserve_b=0))
         equal(content(again), header(2, b"y" * 40 + b"z"))
         again.rewrite(header(3))
         equal(files(d), [])
-        equal(content(RtcJournal(Region(m, 0, 40), FileJournal(d + "/j"))), header(3))
+        equal(content(RtcJournal(Region(m, 0, 40), FileJournal(d + "/j", reserve_b=0))), header(3))
 
 
 def test_the_newer_of_two_counts():
@@ -97,8 +97,8 @@ def test_the_newer_of_two_counts():
             m = Memory()
             region = Region(m, 0, 60)
             region.write(header(region_gen))
-            FileJournal(d + "/j").rewrite(header(file_gen))
-            j = RtcJournal(region, FileJournal(d + "/j"))
+            FileJournal(d + "/j", reserve_b=0).rewrite(header(file_gen))
+            j = RtcJournal(region, FileJournal(d + "/j", reserve_b=0))
             equal(content(j), header(2))
             j.rewrite(header(3))
             equal((files(d), region.read()), ([], header(3)))
@@ -107,6 +107,6 @@ def test_the_newer_of_two_counts():
 def test_a_power_cut_leaves_what_the_file_says():
     with Folder() as d:
         m = Memory()
-        j = RtcJournal(Region(m, 0, 40), FileJournal(d + "/j"))
+        j = RtcJournal(Region(m, 0, 40), FileJournal(d + "/j", reserve_b=0))
         j.rewrite(header(2, b"y" * 40))
-        equal(content(RtcJournal(Region(Memory(), 0, 40), FileJournal(d + "/j"))), header(2, b"y" * 40))
+        equal(content(RtcJournal(Region(Memory(), 0, 40), FileJournal(d + "/j", reserve_b=0))), header(2, b"y" * 40))

@@ -524,6 +524,10 @@ class MQTTClient(Engine):
             except OSError:
                 pass  # a TLS stream says goodbye on a dead link
 
+    def free_slots(self):
+        """How many further messages of QoS 1 and 2 can be taken now."""
+        return len(self._slots) - self.inflight
+
     def diag(self):
         """Counters since the start and the last error in words: {connects, inflight, oversize, resends, error}."""
         return {

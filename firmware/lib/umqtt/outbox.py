@@ -4,11 +4,12 @@
     outbox.add("node/temperature", b"21.5", qos=2)            # at any time, with or without a link
     outbox.drain(client)                                      # when connected, then client.poll(), and again
 
-A message has a number, one higher than the one before, kept across resets; the store's `place` is the first number
-that was not handed over, and moves in the same record that makes a message of QoS 1 or 2 the client's: never lost,
-never handed over twice. Files in the folder are named by the number of their first message (8 hex digits) and hold
-records (umqtt.store) of type 15: number (4), time taken (4), expiry in seconds (4), first byte of the PUBLISH (1),
-policy (1), length of the topic (2), topic, payload.
+A message has a number, higher than the one before, kept across resets; the store's `place` is the first number that was
+not handed over, and moves in the same record that makes a message of QoS 1 or 2 the client's: never lost, never handed
+over twice. Files in the folder are named by a number (8 hex digits): none of their messages has a lower one, and what a
+lower number names was handed over or passed over. They hold records (umqtt.store) of type 15: number (4), time taken
+(4), expiry in seconds (4), first byte of the PUBLISH (1), policy (1), length of the topic (2), topic, payload. This is
+version 1; another one must take another type: records that make no sense here are told and set aside with their file.
 
 Policies: MUST is handed over; an add() that finds no room is refused. LATEST, and any n up to 254: only the last n of
 that topic are handed over. DROP: handed to the client at once, or dropped when it is not connected.
@@ -22,18 +23,28 @@ from time import time
 from micropython import const
 
 from umqtt import wire
-from umqtt.store import record, records
+from umqtt.store import NO_MESSAGE, record, records
 
 MUST = 0
 LATEST = 1
 DROP = 255
 
 _MESSAGE = const(15)
-_FORMAT = const(">IIIBBH")
+_FORMAT = const(">IIIBBH")  # number, taken_s, expire_s, first byte, policy, length of the topic
+_TOPIC = const(16)  # where it begins
+_NUMBER = const(7)  # where the number of a message is in its record
 _INLINE_B = const(128)  # a file of up to so many bytes costs littlefs2 no block of its own
 _FEW = const(8)
-# a clock that is behind this was never set: 2019 where time begins in 2000, 1989 where it begins in 1970
-_SET_S = const(600000000)
+
+_STAGED = const(-1)  # among the numbers of files: the stage
+_NO_FILE = const(-2)
+_CLOSED = const(-1)  # in place of the size of the last file: nothing is appended to it
+
+_ENOENT = const(2)
+_EBUSY = const(16)
+_ENOSPC = const(28)
+
+_FULL = "storage full: remove files, or connect, so that messages can leave"
 
 _len = len
 
@@ -44,67 +55,46 @@ class Outbox:
 
     stage: a umqtt.rtc.Region (survives deep sleep and reset, not a power cut), or a number of bytes of RAM (survives
     nothing), where messages gather until one write brings them all to flash; None: add() returns when it is on flash.
-    client: for messages of policy DROP. clock: seconds that go on during sleep. Raises OSError. Attributes: dropped,
-    expired: counts; report: what was found amiss, in words, else "".
+    client: for messages of policy DROP. clock: seconds that go on during sleep. Where the file system has less room
+    than limit_b needs, `report` says so and the outbox takes as much as there is room for. Raises ValueError, OSError.
+
+    Attributes: next: the number that the next message gets; waiting; dropped, expired: counts; report: the faults that
+    were found, in words, else "".
     """
 
     def __init__(self, path, store, stage=None, limit_b=65536, segment_b=2048, client=None, clock=time):
+        from umqtt import recall
+
         self.path = path
         self.store = store
         self.client = client
         self.clock = clock
         self.segment_b = segment_b
-        self.most = max(1, limit_b // segment_b)
         self.dropped = self.expired = 0
-        self.report = ""
-        self.bad = -1  # a damaged file: set aside as "bad" when it is used up
-        self.counts = None  # topic: messages of a last-n policy that wait; known while it is needed
-        self.staged = bytearray()
-        self.stage = None if isinstance(stage, int) else stage
-        self.stage_b = self.stage.size_b if self.stage else stage or 0
-        if self.stage_b > segment_b:
+        self._stage = None if isinstance(stage, int) else stage
+        self._stage_b = self._stage.size_b if self._stage else stage or 0
+        if self._stage_b > segment_b:
             raise ValueError("stage: at most segment_b")
-        try:
-            os.mkdir(path)
-        except OSError as e:
-            if e.errno != 17:
-                raise
-        self.segs = []
-        for name in os.listdir(path):
-            try:
-                if _len(name) == 8:  # not "new", "bad"
-                    self.segs.append(int(name, 16))
-            except ValueError:
-                self.report = "outbox: %s/%s is not ours" % (path, name)
-        self.segs.sort()
-        self.tail = segment_b  # bytes in the last file; segment_b: nothing is appended to it
-        self.next = 0
-        if self.segs:
-            self.next = seg = self.segs[-1]
-            for b in self._waiting([seg]):
-                self.next = unpack_from(">I", b)[0] + 1
-            if self.bad < 0:
-                self.tail = os.stat(self._name(seg))[6]
-        self.next = max(self.next, store.place)
-        if self.stage:
-            for kind, b in records(BytesIO(self.stage.read())):
-                n = unpack_from(">I", b)[0]
-                if n >= self.next:  # not yet on flash: a reset can come between the write there and the clearing here
-                    self._stage(b, n)
+        self._chooser = None  # of umqtt.wanted, once a message has a policy or an expiry
+        found = recall.Folder(path, records)
+        self.report = found.report
+        self._files = found.files  # the numbers that name them, in order
+        self._tail_b = found.tail_b  # bytes in the last one, or CLOSED
+        self._damaged = found.damaged  # one that is set aside when it is used up
+        self._torn = _NO_FILE  # one whose first write failed: it goes before the next one
+        if self._files:
+            store.place = max(store.place, self._files[0])
+        self.next = max(found.last + 1, store.place)
+        self._staged = bytearray()
+        if self._stage:
+            for number, body in recall.staged(self._stage.read(), records, self.next - 1):
+                record(self._staged, _MESSAGE, body)
+                self.next = number + 1
+        self.most, words = recall.most_files(path, _len(self._files), limit_b, segment_b)
+        self.report = self.report or words
 
-    def _name(self, seg):
-        return "%s/%08x" % (self.path, seg)
-
-    def _stage(self, b, n):
-        if not self.staged:
-            self.first = n  # the number of the first one staged
-        record(self.staged, _MESSAGE, b)
-        self.next = n + 1
-
-    def _unstage(self):
-        self.staged = bytearray()
-        if self.stage:
-            self.stage.write(b"")
+    def _name(self, file):
+        return "%s/%08x" % (self.path, file)
 
     @property
     def waiting(self):
@@ -120,182 +110,212 @@ class Outbox:
         """
         topic = wire.text(topic)[2:]
         payload = wire.data(payload)
-        b0 = wire.number(qos, 2) << 1 | (0x31 if retain else 0x30)
-        n = None
+        first_byte = wire.number(qos, 2) << 1 | (0x31 if retain else 0x30)
         if wire.number(keep, 255) == DROP:
-            c = self.client
-            if c and c.isconnected():
-                n = c.publish(topic, payload, retain, qos, False)
-            if n is None:
-                self.dropped += 1
-            return n
-        n = self.next
-        taken = self.clock() if taken is None else taken
-        b = bytearray(pack(_FORMAT, n, int(taken), expire_s, b0, keep, _len(topic)))
-        b.extend(topic)
-        b.extend(payload)
-        if _len(b) + 7 > self.segment_b:
-            raise ValueError("message of %d B, segment_b is less" % _len(b))
-        at = _len(self.staged)
-        self._stage(b, n)
-        if _len(self.staged) > self.stage_b:
-            try:
-                self.flush()
-            except OSError:
-                self.staged = self.staged[:at]
-                self.next = n
-                raise
-        elif self.stage:
-            self.stage.write(self.staged)
-        if keep:
-            self.counts = None
-        return n
+            packet_id = None
+            if self.client and self.client.isconnected():
+                packet_id = self.client.publish(topic, payload, retain, qos, False)
+            self.dropped += packet_id is None
+            return packet_id
+        if keep or expire_s:
+            self._choose()
+        number = self.next
+        taken_s = max(0, int(self.clock() if taken is None else taken)) & 0xFFFFFFFF
+        head = pack(_FORMAT, number, taken_s, wire.number(expire_s, 0x3FFFFFFF), first_byte, keep, _len(topic))
+        staged = bytearray(self._staged)
+        record(staged, _MESSAGE, head + topic + payload)
+        message_b = _len(staged) - _len(self._staged)
+        most_b = min(self.segment_b, self.store.journal.limit_b // 2)
+        if message_b > most_b:
+            raise ValueError("message of %d B, at most %d" % (message_b, most_b))
+        if _len(staged) > self._stage_b:
+            self._write(staged)
+        else:
+            if self._stage:
+                self._stage.write(staged)
+            self._staged = staged
+        self.next = number + 1
+        if self._chooser:
+            self._chooser.counts = None
+        return number
 
     def flush(self):
         """Bring what is staged to flash. Raises OSError: no room."""
-        data = self.staged
-        if not data:
-            return
-        segs = self.segs
-        n = self.tail + _len(data)
+        if self._staged:
+            self._write(self._staged)
+
+    def _write(self, data):
+        # the staged messages, and perhaps one more, to flash. Raises OSError: then they are where they were
+        if self._torn != _NO_FILE:
+            self._remove(self._torn)
+            self._torn = _NO_FILE
+        first = unpack_from(">I", data, _NUMBER)[0]
+        end_b = self._tail_b + _len(data)
+        few = _len(self._files) < min(_FEW, self.most // 2)
         # while few wait each file stays small enough to cost no block
-        if n > self.segment_b or n > _INLINE_B and _len(segs) < min(_FEW, self.most // 2):
-            n = _len(data)
-            if _len(segs) >= self.most:
-                self._squeeze()
-                segs = self.segs
-                if _len(segs) >= self.most:
-                    k = self.first - self.store.place
-                    raise OSError(28, "outbox full: %d messages in %d B" % (k, self.most * self.segment_b))
-            if self.first not in segs:
-                segs.append(self.first)
-        self.tail = self.segment_b  # a write that fails leaves an end that is not known
-        with open(self._name(segs[-1]), "ab") as f:
-            f.write(data)
-        self.tail = n
-        self._unstage()
+        new = not self._files or self._tail_b == _CLOSED or end_b > (_INLINE_B if few else self.segment_b)
+        if new and _len(self._files) >= self.most:
+            self._choose().squeeze(self)
+            if _len(self._files) >= self.most:
+                found = first - self.store.place, self.most * self.segment_b
+                raise OSError(_ENOSPC, "outbox full: %d messages in %d B" % found)
+        self._check(new and first)
+        files = self._files
+        if new:
+            files = files + [first]
+            end_b = _len(data)
+        nothing = bytearray()
+        try:
+            with open(self._name(files[-1]), "ab") as f:
+                f.write(data)
+        except BaseException as e:
+            if new:
+                self._torn = first
+            else:
+                self._tail_b = _CLOSED  # its end is not known,
+                self.next += 1  # and a message that is refused may stand in it: its number is used up
+            if isinstance(e, OSError) and e.errno == _ENOSPC:
+                raise OSError(_ENOSPC, _FULL)
+            raise
+        self._files = files
+        self._tail_b = end_b
+        self._staged = nothing
+        self._clear_stage()
+
+    def _check(self, new):
+        # that there is room, and no other program in this folder, which would give the same numbers. new: the number
+        # of the file that will be made, or False
+        if not self.store.journal.reserve():
+            raise OSError(_ENOSPC, _FULL)
+        strange = new is not False and self._size_b(new)
+        if not self._files:
+            self.store.journal.check()
+        elif self._tail_b != _CLOSED and self._size_b(self._files[-1]) != self._tail_b:
+            strange = True
+        if strange:
+            raise OSError(_EBUSY, "storage: another program writes %s: stop one of them" % self.path)
+
+    def _size_b(self, file):
+        try:
+            return os.stat(self._name(file))[6]
+        except OSError:
+            return 0
+
+    def _clear_stage(self):
+        if self._stage:
+            try:
+                self._stage.write(b"")
+            except MemoryError:
+                pass  # the numbers in it tell that they are on flash
 
     def drain(self, client):
         """Hand what waits to `client`, if it is connected and as far as it has free slots. Returns how many messages.
 
         They are staged, and leave with the client's next poll(), after one write to flash for all of them. Blocks for
-        flash. Raises OSError; a message whose number the store's place has passed is the client's.
+        flash. Raises OSError; a message whose number the store's place has passed is the client's. A message that the
+        client refuses for good (ValueError) is dropped, and told in `report`.
         """
-        if not self.waiting or client.inflight == _len(client._slots) or not client.isconnected():
+        if not client.inflight:
+            self._note_place()
+        if not self.waiting or not client.free_slots() or not client.isconnected():
             return 0
-        st = self.store
-        place = st.place
-        done = 0
-        waiting = self._waiting(self.segs + [-1])
+        store = self.store
+        place = store.place
+        handed_over = 0
+        waiting = self._waiting(self._files + [_STAGED])
+        store.cork = True
         try:
-            for b in waiting:
-                n, taken, expire_s, b0, keep, k = unpack_from(_FORMAT, b)
-                topic = b[16 : 16 + k]
-                if not self._useless(b):
-                    st.cork = n + 1  # noted in the record that makes the message the client's
-                    if client.publish(topic, b[16 + k :], b0 & 1 == 1, b0 >> 1 & 3, False) is None:
-                        break
-                    done += 1
-                    if keep and self.counts:
-                        self.counts[topic] -= 1
-                place = n + 1
+            for body in waiting:
+                number, _, expire_s, first_byte, keep, topic_b = unpack_from(_FORMAT, body)
+                if not (keep or expire_s) or self._choose().is_wanted(self, body):
+                    store.next_place = number + 1  # noted in the record that makes the message the client's
+                    topic = body[_TOPIC : _TOPIC + topic_b]
+                    try:
+                        payload = body[_TOPIC + topic_b :]
+                        if client.publish(topic, payload, first_byte & 1 == 1, first_byte >> 1 & 3, False) is None:
+                            break
+                        handed_over += 1
+                    except ValueError as e:
+                        self.dropped += 1
+                        self.report = "outbox: a message of %s was dropped: %s" % (topic, e)
+                    if keep:
+                        self._chooser.counts[topic] -= 1
+                place = number + 1
+            else:
+                place = self.next  # the numbers that no message has are passed over, too
         finally:
             waiting.close()
-            st.cork = 0
-            if place > st.place:  # passed over, or sent in QoS 0
-                st.note([0, 0, b"", b""], place)
+            store.cork = False
+            if place > store.place:  # passed over, or sent in QoS 0
+                store.note(NO_MESSAGE, place)
         self._tidy()
-        return done
+        return handed_over
+
+    def _note_place(self):
+        # nothing is in flight: where a power cut would take the store's place, the name of the first file tells it
+        place = self.store.place
+        files = self._files
+        if self.store.journal.volatile and files and files[0] < place < self._end(0):
+            os.rename(self._name(files[0]), self._name(place))
+            if files[0] == self._damaged:
+                self._damaged = place
+            files[0] = place
+
+    def _end(self, at):
+        # the number that follows the messages of the file files[at]
+        if at + 1 < _len(self._files):
+            return self._files[at + 1]
+        return unpack_from(">I", self._staged, _NUMBER)[0] if self._staged else self.next
 
     def _tidy(self):
         # files whose messages were all handed over go, once flash knows that they were
-        st = self.store
-        while self.segs and (self.segs + [self.first if self.staged else self.next])[1] <= st.place:
-            st.sync()
-            seg = self.segs.pop(0)
-            if seg == self.bad:
-                os.rename(self._name(seg), self.path + "/bad")
+        store = self.store
+        while self._files and self._end(0) <= store.place:
+            store.sync()
+            self._remove(self._files[0])
+            self._files.pop(0)
+        if self._staged and not self.waiting:
+            store.sync()
+            self._staged = bytearray()
+            self._clear_stage()
+
+    def _remove(self, file):
+        try:
+            if file == self._damaged:
+                os.rename(self._name(file), self.path + "/bad")
             else:
-                os.remove(self._name(seg))
-            if not self.segs:
-                self.tail = self.segment_b
-        if self.staged and not self.waiting:
-            st.sync()
-            self._unstage()
+                os.remove(self._name(file))
+        except OSError as e:
+            if e.errno != _ENOENT:
+                raise
 
-    def _waiting(self, segs):
-        # records' bodies of what waits in these files; -1: in the stage
+    def _waiting(self, files):
+        # the bodies of the records of those messages in these files that wait
         last = self.store.place - 1
-        for seg in segs:
-            with BytesIO(self.staged) if seg < 0 else open(self._name(seg), "rb") as f:  # pyright: ignore[reportArgumentType, reportCallIssue]
-                for kind, b in records(f):
-                    if not kind:
-                        self.bad = seg
-                        self.report = "outbox: records damaged in " + self._name(seg)
+        for file in files:
+            with BytesIO(self._staged) if file == _STAGED else open(self._name(file), "rb") as f:  # pyright: ignore[reportArgumentType, reportCallIssue]
+                for kind, body in records(f):
+                    if not _makes_sense(kind, body):
+                        self._damaged = file
+                        self.report = "outbox: records damaged in " + self._name(file)
                         continue
-                    n = unpack_from(">I", b)[0]
-                    if n > last:  # an interrupted squeeze leaves some twice
-                        last = n
-                        yield b
+                    number = unpack_from(">I", body)[0]
+                    if number > last:  # an interrupted squeeze leaves some twice
+                        last = number
+                        yield body
 
-    def _useless(self, b):
-        # whether the message expired, or enough newer ones of its topic wait: then it is passed over, and counted so
-        n, taken, expire_s, b0, keep, k = unpack_from(_FORMAT, b)
-        topic = b[16 : 16 + k]
-        now = self.clock()
-        if keep and self.counts is None:
-            self.counts = counts = {}
-            for m in self._waiting(self.segs + [-1]):
-                if m[13]:
-                    m = m[16 : 16 + (m[14] << 8 | m[15])]
-                    counts[m] = counts.get(m, 0) + 1
-        if expire_s and (taken < _SET_S) == (now < _SET_S) and now - taken > expire_s:
-            self.expired += 1
-        elif keep and self.counts[topic] > keep:
-            self.dropped += 1
-        else:
-            return False
-        if keep:
-            self.counts[topic] -= 1
-        return True
+    def _choose(self):
+        # policies and expiry: who does not use them does not pay for them
+        if not self._chooser:
+            from umqtt.wanted import Chooser
 
-    def _squeeze(self):
-        # write the files anew without what is useless; but first see whether that frees one
-        self._tidy()
-        new = self.path + "/new"
-        for dry in (True, False):
-            was = self.dropped, self.expired
-            self.counts = None
-            segs = []
-            f = None
-            n = self.segment_b
-            for b in self._waiting(self.segs):
-                if self._useless(b):
-                    continue
-                n += _len(b) + 7
-                if n > self.segment_b:
-                    n = _len(b) + 7
-                    if f:
-                        f.close()
-                        os.rename(new, self._name(segs[-1]))
-                    f = None if dry else open(new, "wb")
-                    segs.append(unpack_from(">I", b)[0])
-                if f:
-                    r = bytearray()
-                    record(r, _MESSAGE, b)
-                    f.write(r)
-            self.counts = None
-            if dry:
-                self.dropped, self.expired = was
-                if _len(segs) >= _len(self.segs):
-                    return
-                continue
-            if f:
-                f.close()
-                os.rename(new, self._name(segs[-1]))
-            old = self.segs
-            self.segs = segs
-            self.tail = self.segment_b
-            for seg in old:
-                if seg not in segs:
-                    os.remove(self._name(seg))
+            self._chooser = Chooser()
+        return self._chooser
+
+
+def _makes_sense(kind, body):
+    # whether this version writes such a record
+    if kind != _MESSAGE or _len(body) < _TOPIC:
+        return False
+    _, _, _, first_byte, _, topic_b = unpack_from(_FORMAT, body)
+    return 0 < topic_b <= _len(body) - _TOPIC and first_byte & 0xF8 == 0x30 and first_byte & 6 != 6

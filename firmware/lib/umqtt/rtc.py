@@ -10,7 +10,18 @@ import os
 from io import BytesIO
 from struct import pack, unpack_from
 
+from micropython import const
+
 from umqtt.store import crc32
+
+_FRAME = const(">HI")  # before the content of a region: its length, its CRC-32
+_FRAME_B = const(6)
+
+_HEAD_B = const(7)  # what every record begins with (umqtt.store)
+_HEADER = const(1)  # the type of the record that begins a journal; its body begins with the generation
+
+_ENOENT = const(2)
+_EBUSY = const(16)
 
 
 class Region:
@@ -23,71 +34,101 @@ class Region:
     def __init__(self, memory, at, size_b):
         self.memory = memory
         self.at = at
-        self.size_b = size_b - 6
+        self.size_b = size_b - _FRAME_B
 
     def read(self):
-        """What was written last, b"" when there is nothing or it is damaged."""
-        m = self.memory()[self.at : self.at + self.size_b + 6]
-        if len(m) > 6:
-            n, crc = unpack_from(">HI", m)
-            m = m[6 : 6 + n]
-            if len(m) == n and crc32(m) == crc:
-                return bytes(m)
+        """The bytes that were written last, b"" when there are none or they are damaged."""
+        framed = self.memory()[self.at : self.at + self.size_b + _FRAME_B]
+        if len(framed) > _FRAME_B:
+            content_b, crc = unpack_from(_FRAME, framed)
+            content = framed[_FRAME_B : _FRAME_B + content_b]
+            if len(content) == content_b and crc32(content) == crc:
+                return bytes(content)
         return b""
 
     def write(self, data):
-        """Replace it by `data`, at most size_b bytes. Raises ValueError."""
+        """Replace them by `data`, at most size_b bytes. Raises ValueError."""
         if len(data) > self.size_b:
             raise ValueError("%d B in a region of %d B" % (len(data), self.size_b))
-        m = bytearray(self.memory())
-        m.extend(bytes(max(0, self.at + self.size_b + 6 - len(m))))
-        data = pack(">HI", len(data), crc32(data)) + data
-        m[self.at : self.at + len(data)] = data
-        self.memory(m)
+        memory = bytearray(self.memory())
+        memory.extend(bytes(max(0, self.at + self.size_b + _FRAME_B - len(memory))))
+        framed = pack(_FRAME, len(data), crc32(data)) + data
+        memory[self.at : self.at + len(framed)] = framed
+        self.memory(memory)
 
 
 class RtcJournal:
-    """A journal in Region `region`; while what is live does not fit, in FileJournal `file`. The newer one counts."""
+    """A journal in Region `region`; while the live data does not fit, in FileJournal `file`. The newer one counts."""
+
+    volatile = True  # a power cut may take it, and leave files that are older
 
     def __init__(self, region, file):
         self.region = region  # empty: the file counts, if there is one
         self.file = file
-        self.path = file.path  # a region is whole or empty: what is damaged is the file
-        self.left = False  # there is a file
+        self.path = file.path  # a region is whole or empty: only the file can be damaged
+        self.limit_b = file.limit_b
+        self.reserve = file.reserve
+        self._in_file = False
+        self._head = b""  # of the region as this program left it
 
     def load(self):
         """The journal as something to read from, None when there is none. Raises OSError."""
-        f = self.file.load()
-        m = self.region.read()
-        self.left = f is not None
-        if f and m:
-            # both begin with a header of 7 bytes, then the generation
-            f.seek(0)
-            h = f.read(11)
-            if len(h) == 11 and unpack_from(">I", h, 7) > unpack_from(">I", m, 7):
-                m = b""
-                self.region.write(m)
+        file = self.file.load()
+        content = self.region.read()
+        if file and content:
+            file.seek(0)
+            if _generation(file.read(_HEAD_B + 4)) > _generation(content):
+                content = b""
+                self.region.write(content)
             else:
-                f.close()
-        return BytesIO(m) if m else f
+                # a reset came before it went: after a power cut it would bring back what was done long ago
+                file.close()
+                self._remove_file()
+                file = None
+        self._in_file = file is not None
+        self._head = content[:_HEAD_B]
+        return BytesIO(content) if content else file
+
+    def _remove_file(self):
+        try:
+            os.remove(self.path)
+        except OSError as e:
+            if e.errno != _ENOENT:
+                raise
+        self._in_file = False
+
+    def check(self):
+        """As FileJournal's."""
+        head = self.region.read()[:_HEAD_B]
+        if head and head != self._head:
+            raise OSError(_EBUSY, "storage: another program writes this RTC memory, too: stop one")
+        self.file.check()
 
     def append(self, data):
         """As FileJournal's; blocks for flash only while that is in use."""
-        m = self.region.read()
-        if not m:
+        if not self._head:
             return self.file.append(data)
-        if len(m) + len(data) > self.region.size_b:
+        self.check()
+        content = self.region.read()
+        if not content or len(content) + len(data) > self.region.size_b:
             return False
-        self.region.write(m + data)
+        self.region.write(content + data)
         return True
 
     def rewrite(self, data):
         """As FileJournal's: into the region when it fits, then the file goes."""
+        self.check()
         if len(data) > self.region.size_b:
             self.file.rewrite(data)
-            self.left = True
+            self._in_file = True
             data = b""
         self.region.write(data)
-        if data and self.left:  # else the next power cut would bring back what it says
-            os.remove(self.path)
-            self.left = False
+        self._head = bytes(data[:_HEAD_B])
+        if data and self._in_file:  # else the next power cut would bring back what it says
+            self._remove_file()
+
+
+def _generation(journal):
+    if len(journal) < _HEAD_B + 4 or journal[0] != _HEADER:
+        return 0  # of another version
+    return unpack_from(">I", journal, _HEAD_B)[0]

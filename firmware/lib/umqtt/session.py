@@ -165,3 +165,32 @@ class Session:
                     self._free(i)
                 elif m[_B0] < 0x40:
                     m[_B0] &= 0x37
+
+    # for store, outbox and takeback: nobody else touches a slot
+
+    def _in_flight(self):
+        """The slots in use, the oldest first: [packet id, first byte, topic with its length before it, payload or
+        None for a stream that nobody can repeat]. Allocates."""
+        return self._slots[: self.inflight]
+
+    def _held_ids(self):
+        """Ids of incoming QoS 2 messages from delivery to PUBREL."""
+        return list(self._held)
+
+    def _subscriptions(self):
+        """The live dict {filter with its length before it: QoS}."""
+        return self._subs
+
+    def _restore(self, pid, b0, topic, payload):
+        """Take a slot for a message of an earlier life (pid 0: with a new id). Returns it."""
+        m = self._reserve(b0, pid)
+        m[_TOPIC] = topic
+        m[_BODY] = payload
+        return m
+
+    def _hold(self, pid):
+        self._held.add(pid)
+
+    def _release(self, slot):
+        """Give a slot back."""
+        self._free(self._slot(slot[_PID]))

@@ -4,22 +4,24 @@ far the outbox was handed over, and a few bytes of the application's.
     store = Store(FileJournal("/journal"))
     client = MQTTClient(client_id, server, store=store)   # what the journal holds is in flight again, ids included
 
-A record is type (1 byte), length of the body (2), CRC-32 of all that (4), body; big-endian. A journal is a snapshot of
-what was live, begun by its header, then changes; the types are those of the MQTT packets they stand for:
+A record is type (1 byte), length of the body (2), CRC-32 of type, length and body (4), body; big-endian. A journal is a
+snapshot, begun by its header, then changes; the types are those of the MQTT packets they stand for:
    1  header        generation (4), CRC-32 of client id and server (4), outbox place (4), last id (2), state bytes
    2  seen          id (2), nothing or 1 and the state bytes: an incoming QoS 2 message was taken
    3  put           id (2), outbox place (4), first byte of the PUBLISH (1), topic with its length before it, payload;
                     with id 0 nothing but the place counts
    4, 7             PUBACK, PUBCOMP: id (2) is done
-   5                PUBREC: id (2) is the broker's
+   5                PUBREC: the broker has the message of id (2)
    6                PUBREL: incoming id (2) is free
    8  subscribed    QoS (1), 128 for not any more, filter with its length before it
-What must be on flash before bytes leave is `must`: the client calls sync() before it sends. Acks whose loss only costs
-a repeated packet wait for the next sync.
+This is version 1. A version that another reader would misread must take other types, 9 to 14: a whole record that makes
+no sense here is told, set aside with its file, and passed over.
+
+`must` says that notes have to be on flash before another byte leaves: the client calls sync() before it sends. Acks
+whose loss only costs a repeated packet wait for the next sync.
 """
 
 import os
-from collections import OrderedDict
 from struct import pack, unpack_from
 
 from micropython import const
@@ -34,6 +36,11 @@ except ImportError:  # an ESP8266: nobody else reads these files, so another che
     def crc32(data, value=0):
         return unpack_from(">I", sha256(pack(">I", value) + data).digest())[0]
 
+
+NO_MESSAGE = (0, 0, b"", b"")  # in place of a slot
+
+_HEAD_B = const(7)
+
 _HEADER = const(1)
 _SEEN = const(2)
 _PUT = const(3)
@@ -42,33 +49,46 @@ _PUBREL = const(6)
 _SUBSCRIBED = const(8)
 _GONE = const(128)
 
-_LAZY_B = const(256)  # acks that may wait: so many bytes of them
+# a slot of the session, [packet id, first byte, topic with its length, payload]
+_ID = const(0)
+_FIRST_BYTE = const(1)
+_TOPIC = const(2)
+_PAYLOAD = const(3)
+_UNSENT = const(0x37)  # a mask: a PUBLISH's first byte without DUP
+
+_NOTES_B = const(1024)  # so many bytes of notes may wait, a snapshot says more in less
+
+_NOT_KNOWN = b"", -1  # a file whose last write failed
+
+_ENOENT = const(2)
+_EBUSY = const(16)
+_ENOSPC = const(28)
 
 _len = len
 
 
 def record(out, kind, body):
-    """Append a record of `kind` (1..15) with `body` to bytearray `out`. Raises ValueError: over 65535 bytes."""
-    n = wire.number(_len(body), 65535)
-    h = pack(">BHI", kind, n, 0)
-    out.extend(pack(">BHI", kind, n, crc32(body, crc32(h[:3]))))
-    out.extend(body)
+    """Append a record of `kind` (1..15) with `body` to bytearray `out`, the whole of it or nothing. Raises ValueError:
+    over 65535 bytes."""
+    head = pack(">BH", kind, wire.number(_len(body), 65535))
+    out.extend(head + pack(">I", crc32(body, crc32(head))) + body)
 
 
-def records(f):
-    """Yield (kind, body) of each whole record in the open file `f`, and (0, b"") for each byte that belongs to none."""
-    n = f.seek(0, 2)
+def records(file):
+    """Yield (kind, body) of each whole record in the open `file`, and (0, b"") for each byte that belongs to none."""
+    end = file.seek(0, 2)
     at = 0
-    while at < n:
-        f.seek(at)
-        h = f.read(7)
+    while at < end:
+        file.seek(at)
+        head = file.read(_HEAD_B)
         at += 1
-        if _len(h) == 7:
-            kind, body_b, crc = unpack_from(">BHI", h)
-            if kind < 16 and at + 6 + body_b <= n:
-                body = f.read(body_b)
-                if crc32(body, crc32(h[:3])) == crc:
-                    at += 6 + body_b
+        if _len(head) == _HEAD_B:
+            kind, body_b, crc = unpack_from(">BHI", head)
+            behind = at + _HEAD_B - 1 + body_b
+            if 0 < kind < 16 and behind <= end:
+                body = file.read(body_b)
+                if crc32(body, crc32(head[:3])) == crc:
+                    at = behind
                     yield kind, body
                     continue
         yield 0, b""
@@ -76,236 +96,260 @@ def records(f):
 
 class FileJournal:
     """A journal in file `path` of a littlefs2 (on a host: POSIX) file system, where a rename replaces its target at
-    once.
+    once. Also uses `path`.new, `path`.bad and `path`.reserve.
 
-    `path`.new and `path`.bad are its as well. compact_b: it is rewritten when it would grow beyond this, or, when more
-    than that is live, beyond twice of it; up to 128 bytes littlefs2 keeps a file within its directory and erases next
-    to nothing. limit_b: what it may never exceed.
+    compact_b: the file is rewritten when it would exceed this, or twice the live data if that is more; up to 128 bytes
+    littlefs2 keeps a file within its directory and erases next to nothing. limit_b: what it may never exceed.
+    reserve_b: so much room is kept in `path`.reserve, and given up when the file system has no room for the journal:
+    then messages can still end, and their files go. 0: none.
+
+    Before each write it is checked that nobody else has written the file.
     """
 
-    def __init__(self, path, compact_b=128, limit_b=16384):
+    volatile = False
+
+    def __init__(self, path, compact_b=128, limit_b=16384, reserve_b=8000):
         self.path = path
-        self.full = self.compact_b = compact_b
         self.limit_b = limit_b
+        self.compact_b = self._full_b = compact_b
+        self.reserve_b = reserve_b
+        self._reserved = not reserve_b
+        # the file as this program left it: its first bytes, the CRC in them differs from snapshot to snapshot, and its
+        # size
+        self._left = b"", 0
 
     def load(self):
-        """The journal as an open file; None when there is none. Raises OSError."""
+        """The journal as an open file, this program's from now on; None when there is none. Raises OSError."""
         try:
-            return open(self.path, "rb")
+            file = open(self.path, "rb")
         except OSError as e:
-            if e.errno != 2:
+            if e.errno != _ENOENT:
                 raise
+            return None
+        self._left = file.read(_HEAD_B), file.seek(0, 2)
+        return file
+
+    def check(self):
+        """Raises OSError when another program has written the journal since this one did."""
+        left = self._left
+        file = self.load()
+        if file:
+            file.close()
+            if left != self._left and left != _NOT_KNOWN:
+                self._left = left
+                raise OSError(_EBUSY, "storage: another program writes %s: stop one of them" % self.path)
 
     def append(self, data):
         """Write `data` behind the rest; it is on flash when this returns. Returns False when it is time to rewrite.
         Raises OSError; then its end is not known, and it must be rewritten."""
-        # not f.seek(0, 2): opening it to write is a write
-        if os.stat(self.path)[6] + _len(data) > self.full:
+        self.check()
+        head, size_b = self._left
+        size_b += _len(data)
+        if size_b == _len(data) or size_b > self._full_b:
             return False
-        with open(self.path, "ab") as f:
-            f.write(data)
+        self._left = _NOT_KNOWN
+        try:
+            # not f.seek(0, 2): opening it to write is a write
+            with open(self.path, "ab") as file:
+                file.write(data)
+        except OSError as e:
+            if e.errno != _ENOSPC:
+                raise
+            return False  # rewrite has the reserve
+        self._left = head, size_b
         return True
 
     def rewrite(self, data):
         """Replace all by `data`, at once: a power cut leaves the old or the new. Raises OSError; then the old stays."""
-        n = _len(data)
-        if n > self.limit_b:
-            raise OSError(28, "store full: %d B, limit %d B" % (n, self.limit_b))
-        new = self.path + ".new"
-        with open(new, "wb") as f:
-            f.write(data)
-        os.rename(new, self.path)
-        self.full = min(self.limit_b, self.compact_b if n < self.compact_b else 2 * n)
+        self.check()
+        data_b = _len(data)
+        if data_b > self.limit_b:
+            raise OSError(_ENOSPC, "store full: %d B, limit %d B" % (data_b, self.limit_b))
+        for can_go in (".reserve", ".bad", ""):
+            try:
+                with open(self.path + ".new", "wb") as file:
+                    file.write(data)
+                os.rename(self.path + ".new", self.path)
+                break
+            except OSError as e:
+                if e.errno != _ENOSPC:
+                    raise
+                if not can_go:
+                    raise OSError(_ENOSPC, "storage full: remove files, %s has no room" % self.path)
+            self._reserved = False
+            try:
+                os.remove(self.path + can_go)
+            except OSError:
+                pass
+        self._left = bytes(data[:_HEAD_B]), data_b
+        self._full_b = min(self.limit_b, self.compact_b if data_b < self.compact_b else 2 * data_b)
+        self.reserve()
+
+    def reserve(self):
+        """Whether the reserve is there; it is made (again) when there is room for it. Blocks for flash then."""
+        if not self._reserved:
+            from umqtt import recall
+
+            self._reserved = recall.reserve(self.path, self.reserve_b)
+        return self._reserved
 
 
 class Store:
     """What a session must remember, kept in `journal` (FileJournal, or umqtt.rtc.RtcJournal). One client at a time.
 
-    A journal that is damaged, or not ours: what is whole is used, the file is copied aside, `report` says so. Raises
-    OSError when the flash cannot be read. Attributes: state: the application's bytes, b"" at first; report: what was
-    found amiss, in words, else "".
+    A journal that is damaged, or not ours: each whole record counts, the file is copied aside, `report` says so. Raises
+    OSError when the flash cannot be read. Attributes: state: the application's bytes, b"" at first; report: the faults
+    that were found, in words, else ""; window: slots that replay needs; pid: the packet id given out last, -1 when
+    nothing of an earlier life was found.
     """
 
     def __init__(self, journal):
+        from umqtt import recall
+
         self.journal = journal
+        self.cork = False  # the outbox hands over: one sync for all, and
+        self.next_place = 0  # `place` as the next put() makes it
         self.out = bytearray()  # records that wait for sync
-        self.must = False  # they are to be on flash before a byte leaves
-        self.anew = True  # a snapshot must replace the journal: its end, or what it says, is not to be relied on
-        self.place = 0  # the outbox's next number
-        self.cork = 0  # while the outbox hands over, one sync for all: `place` as the next put() makes it
-        self.state = b""
-        self.report = ""
-        self.s = None
-        self.gen = self.who = 0
-        self.pid = -1
-        self.subs = {}
-        self.held = set()
-        self.slots = slots = OrderedDict()  # id: slot as a session's, oldest first
-        f = journal.load()
-        if f:
-            with f:
-                bad = 0
-                for kind, b in records(f):
-                    if not kind:
-                        bad += 1
-                    elif kind == _HEADER:
-                        self.gen, self.who, self.place, self.pid = unpack_from(">IIIH", b)
-                        self.state = b[14:]
-                    elif kind == _SUBSCRIBED:
-                        self.subs[b[1:]] = b[0]
-                        if b[0] == _GONE:
-                            del self.subs[b[1:]]
-                    else:
-                        pid = unpack_from(">H", b)[0]
-                        if kind == _PUBREL:
-                            self.held.discard(pid)
-                        elif kind == _SEEN:
-                            if pid:
-                                self.held.add(pid)
-                            if _len(b) > 2:
-                                self.state = b[3:]
-                        elif kind == _PUBREC:
-                            slots[pid] = pid, 0x6A, b"", b""
-                        else:
-                            slots.pop(pid, None)
-                            if kind == _PUT:
-                                self.place = unpack_from(">HIB", b)[1]
-                                if pid:
-                                    self.pid = pid
-                                    n = 9 + (b[7] << 8 | b[8])
-                                    slots[pid] = pid, b[6] | 8, b[7:n], b[n:]
-                if bad:
-                    self.must = True
-                    n = f.seek(0, 2)
-                    f.seek(0)
-                    name = journal.path + ".bad"
-                    try:
-                        with open(name, "wb") as g:
-                            b = f.read(64)
-                            while b:
-                                g.write(b)
-                                b = f.read(64)
-                    except OSError as e:  # no room: what is whole counts all the same
-                        name = e
-                    self.report = "journal: %d B of %d B damaged, copy: %s" % (bad, n, name)
-                elif self.gen:
-                    self.anew = False
-        self.window = _len(slots)  # slots that replay needs
+        self._session = None
+        self._found = found = recall.Journal(journal, records)
+        self._generation = found.generation
+        self._written_b = found.size_b
+        # a snapshot must replace the journal: its end, or its content, is not to be relied on
+        self._stale = not found.generation or found.report != ""
+        self.must = found.report != ""
+        self.place = found.place
+        self.pid = found.pid
+        self.state = found.state
+        self.window = _len(found.slots)
+        self.report = found.report
+        # RTC memory needs one only when it is full: the outbox asks then
+        if not (journal.volatile or journal.reserve() or self.report):
+            self.report = "storage: remove files, there is no room for the journal's reserve"
 
     # the client's side
 
-    def replay(self, s, client_id, server):
-        """Put what was found into session `s`. Returns whether the subscriptions must be made again.
+    def replay(self, session, client_id, server):
+        """Put what was found into the session. Returns whether the subscriptions must be made again.
 
         Another client id or server than before: what the broker has not acknowledged goes out as new messages, with
         new ids, on flash before the first byte; ids that the other session knew are forgotten. `report` says so.
         """
-        self.s = s
-        who = crc32(wire.data(server), crc32(wire.data(client_id)))
-        changed = self.gen and who != self.who
-        self.who = who
-        n = 0
-        for pid, b0, topic, payload in self.slots.values():
-            if changed:
-                if b0 & 0x40:
-                    continue
-                b0 &= 0x37
-                pid = 0
-                n += 1
-            m = s._reserve(b0, pid)
-            m[2] = topic
-            m[3] = payload
-        s._subs.update(self.subs)
-        self.subs = s._subs
-        if changed:
-            self.report += "%sanother client id or server: %d messages go out as new" % (self.report and "; ", n)
-            self.rewrite()
-        else:
-            s._held.update(self.held)
-            if self.pid >= 0:
-                s.pid = self.pid
-        self.slots = self.held = None
-        return changed and _len(self.subs) > 0
+        from umqtt import recall
+
+        self._who = crc32(wire.data(server), crc32(wire.data(client_id)))
+        renewed = self._found.replay(session, self._who)
+        self._session = session
+        self._found = None
+        recall.forget()
+        if renewed is None:
+            return False
+        self.report += "%sanother client id or server: %d messages go out as new" % (self.report and "; ", renewed)
+        self.rewrite()
+        return _len(session._subscriptions()) > 0
 
     def rewrite(self):
-        """What stands in the journal is no longer true, as when the broker forgot the session: a snapshot replaces it
-        at the next sync."""
-        self.anew = self.must = True
+        """The journal is no longer true, as when the broker forgot the session: a snapshot replaces it at the next
+        sync."""
+        self._stale = self.must = True
 
-    def put(self, m, later=False):
-        """The message of slot m (umqtt.session) is the client's; on flash when this returns, unless `later` or corked:
-        then with the next sync. Refused, and the slot given back, with OSError: store full, flash broken; ValueError:
-        over 65 kB."""
+    def put(self, slot, later=False):
+        """The message of this slot of the session is the client's; on flash when this returns, unless `later` or
+        corked: then with the next sync. Refused, and the slot given back, with OSError: store full, flash broken or
+        full; ValueError: over 65 kB."""
+        place = self.place
         try:
-            self.note(m, self.cork or self.place)
-            if later or self.cork:
-                self.must = True
-            else:
+            self.note(slot, self.next_place if self.cork else place)
+            self.must = True
+            # a message that has no room is refused now: later it would be in flight, and every sync would fail
+            fits = not self._stale and self._written_b + _len(self.out) <= self.journal.limit_b
+            if not fits or not (later or self.cork):
                 self.sync()
-        except Exception:
-            # its record may stand in out, but after an error the journal takes no more but a snapshot
-            self.s._free(self.s._slot(m[0]))
+        except BaseException:
+            # its record may stand in the journal, but after an error that takes no more but a snapshot
+            self.place = place
+            self._session._release(slot)
             raise
 
-    def note(self, m, place):
-        """Let a record of slot m wait for sync(); with id 0 it says no more than that the outbox was handed over up to
-        `place`."""
-        b = bytearray(pack(">HIB", m[0], place, m[1] & 0x37))
-        b.extend(m[2])
-        b.extend(m[3])
-        record(self.out, _PUT, b)
+    def note(self, slot, place):
+        """Let a record of this slot wait for sync(); that of NO_MESSAGE says no more than that the outbox was handed
+        over up to `place`."""
+        _record_put(self.out, slot, place)
         self.place = place
 
-    def acked(self, kind, pid):
-        """PUBACK (4), PUBREC (5), PUBREL (6) or PUBCOMP (7) came for `pid`; to be called before the answer leaves."""
-        if not _PUT < kind < _SUBSCRIBED or kind == _PUBREC and self.s._slot(pid) < 0:
+    def acked(self, packet_type, packet_id):
+        """PUBACK (4), PUBREC (5), PUBREL (6) or PUBCOMP (7) came for packet_id; to be called before the answer leaves.
+        Another type is ignored."""
+        if packet_type == _PUBREC:
+            if packet_id not in [slot[_ID] for slot in self._session._in_flight()]:
+                return
+        elif not _PUT < packet_type < _SUBSCRIBED:
             return
-        record(self.out, kind, pack(">H", pid))
+        self._note(packet_type, pack(">H", packet_id))
         # PUBACK or PUBCOMP lost: the broker gets a repetition and answers it again
-        if kind == _PUBREC or kind == _PUBREL or _len(self.out) > _LAZY_B:
+        if packet_type == _PUBREC or packet_type == _PUBREL:
             self.must = True
 
-    def seen(self, pid, state=None):
-        """Incoming QoS 2 message `pid` was taken (0: one of QoS 0 or 1); `state`: None, or bytes that the application
-        wants remembered in the same record."""
-        b = pack(">H", pid)
+    def seen(self, packet_id, state=None):
+        """Incoming QoS 2 message `packet_id` was taken (0: one of QoS 0 or 1); `state`: None, or bytes that the
+        application wants remembered in the same record."""
+        body = pack(">H", packet_id)
         if isinstance(state, (bytes, bytearray)):
-            self.state = bytes(state)
-            b += b"\1" + self.state
-        elif not pid:
+            state = bytes(state)
+            body += b"\1" + state
+        elif not packet_id:
             return
-        record(self.out, _SEEN, b)
+        else:
+            state = self.state
+        self._note(_SEEN, body)
+        self.state = state
         self.must = True
 
-    def subscribed(self, topic, qos):
-        """The broker granted filter `topic` (with its length before it) with `qos`, or, None, forgot it."""
-        record(self.out, _SUBSCRIBED, bytes((_GONE if qos is None else qos,)) + topic)
+    def subscribed(self, filter, qos):
+        """The broker granted `filter` (with its length before it) with `qos`, or, None, forgot it."""
+        self._note(_SUBSCRIBED, bytes((_GONE if qos is None else qos,)) + filter)
+
+    def _note(self, kind, body):
+        record(self.out, kind, body)
+        if _len(self.out) > _NOTES_B:
+            self._stale = True
+            self.out = bytearray()
 
     # flash
 
     def sync(self):
-        """Bring what waits to flash. Blocks for a flash write. Raises OSError; then it still waits."""
-        s = self.s
-        if s and (self.out or self.must):
-            anew = self.anew
-            self.anew = True  # should it fail
-            if anew or not self.journal.append(self.out):
-                must = self.must
-                self.out = bytearray()
-                self.gen += 1
-                record(self.out, _HEADER, pack(">IIIH", self.gen, self.who, self.place, s.pid) + self.state)
-                for f in self.subs:
-                    self.subscribed(f, self.subs[f])
-                for pid in s._held:
-                    self.seen(pid)
-                for m in s._slots[: s.inflight]:
-                    if m[1] & 0x40:
-                        self.acked(_PUBREC, m[0])
-                    elif m[1] < 0x40 and m[3] is not None:  # None: a stream, which nobody can repeat
-                        self.note(m, self.place)
-                self.must = must
-                self.journal.rewrite(self.out)
+        """Bring the notes that wait to flash. Blocks for a flash write. Raises OSError; then they still wait."""
+        session = self._session
+        if session and (self.out or self.must or self._stale):
+            stale = self._stale
+            data = self.out
+            self._stale = True  # should it fail, a snapshot will say all
             self.out = bytearray()
-            self.anew = self.must = False
+            if stale or not self.journal.append(data):
+                data = bytearray()
+                self._snapshot(data, session)
+                self.journal.rewrite(data)
+                self._written_b = 0
+            self._written_b += _len(data)
+            self._stale = self.must = False
 
     close = sync
+
+    def _snapshot(self, out, session):
+        self._generation += 1
+        record(out, _HEADER, pack(">IIIH", self._generation, self._who, self.place, session.pid) + self.state)
+        subscriptions = session._subscriptions()
+        for filter in subscriptions:
+            record(out, _SUBSCRIBED, bytes((subscriptions[filter],)) + filter)
+        for packet_id in session._held_ids():
+            record(out, _SEEN, pack(">H", packet_id))
+        for slot in session._in_flight():
+            packet_type = slot[_FIRST_BYTE] >> 4
+            if packet_type == _PUBREL:
+                record(out, _PUBREC, pack(">H", slot[_ID]))
+            elif packet_type == _PUT and slot[_PAYLOAD] is not None:  # else a stream, which nobody can repeat
+                _record_put(out, slot, self.place)
+
+
+def _record_put(out, slot, place):
+    head = pack(">HIB", slot[_ID], place, slot[_FIRST_BYTE] & _UNSENT)
+    record(out, _PUT, head + slot[_TOPIC] + slot[_PAYLOAD])

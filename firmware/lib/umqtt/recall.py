@@ -1,0 +1,269 @@
+"""What an earlier life left: reads a journal for a Store, and a folder for an Outbox; the formats stand there. Needed
+at a start only: imported then, and forgotten when the store was replayed."""
+
+import os
+import sys
+from io import BytesIO
+from struct import unpack_from
+
+from micropython import const
+
+NO_ID = -1  # no packet id of an earlier life was found
+
+_DAMAGED = const(0)  # in place of a record's type
+_HEADER = const(1)
+_SEEN = const(2)
+_PUT = const(3)
+_PUBREC = const(5)
+_PUBREL = const(6)
+_SUBSCRIBED = const(8)
+_GONE = const(128)
+_LEAST_B = b"\0\x0e\2\7\2\2\2\2\3"  # of a record's body, by type
+_FIRST_BYTE = const(6)  # in the body of a put
+_TOPIC = const(7)
+
+_SENT_PUBREL = const(0x6A)  # first bytes of slots
+_SENT = const(8)
+_UNSENT = const(0x37)  # a mask: a PUBLISH without DUP
+
+_MESSAGE = const(15)
+_NO_FILE = const(-2)  # of umqtt.outbox, as
+_CLOSED = const(-1)
+_EEXIST = const(17)
+
+_PIECE_B = const(64)
+
+
+class Journal:
+    """What `journal` says, read by `records` of umqtt.store. Raises OSError when the flash cannot be read.
+
+    generation: 0 when there is no header; who; place; pid; state: as the header says and later records changed it;
+    slots: [(packet id, first byte, topic, payload)], oldest first; held: incoming ids; subscriptions: {filter: QoS};
+    size_b; report: the faults in words, else "".
+    """
+
+    def __init__(self, journal, records):
+        self.generation = self.who = self.place = self.size_b = 0
+        self.pid = NO_ID
+        self.state = b""
+        self.slots = []
+        self.held = []
+        self.subscriptions = {}
+        self.report = ""
+        file = journal.load()
+        if file:
+            with file:
+                self._read(records(file), file, journal.path + ".bad")
+
+    def _read(self, found, file, copy):
+        damaged_b = strange = 0
+        for kind, body in found:
+            if kind == _DAMAGED:
+                damaged_b += 1
+            elif _makes_sense(kind, body):
+                self._apply(kind, body)
+            else:
+                strange += 1
+        self.size_b = file.seek(0, 2)
+        if damaged_b:
+            found = "%d B of %d B damaged" % (damaged_b, self.size_b)
+        elif strange:
+            found = "%d records of another version" % strange
+        elif not self.size_b:
+            found = "empty"
+        elif not self.generation:
+            found = "no header"
+        else:
+            return
+        try:
+            _copy(file, copy)
+        except OSError as e:  # no room: each whole record counts all the same
+            copy = e
+        self.report = "journal: %s, copy: %s" % (found, copy)
+
+    def _apply(self, kind, body):
+        if kind == _HEADER:
+            self.generation, self.who, self.place, self.pid = unpack_from(">IIIH", body)
+            self.state = body[14:]
+            return
+        if kind == _SUBSCRIBED:
+            self.subscriptions[body[1:]] = body[0]
+            if body[0] == _GONE:
+                del self.subscriptions[body[1:]]
+            return
+        packet_id = unpack_from(">H", body)[0]
+        if kind == _SEEN and len(body) > 2:
+            self.state = body[3:]
+        if kind == _SEEN or kind == _PUBREL:
+            if packet_id in self.held:
+                self.held.remove(packet_id)
+            if kind == _SEEN and packet_id:
+                self.held.append(packet_id)
+            return
+        if kind == _PUT:
+            self.place = unpack_from(">HI", body)[1]
+        if not packet_id:
+            return
+        at = 0
+        while at < len(self.slots) and self.slots[at][0] != packet_id:
+            at += 1
+        if kind == _PUBREC:
+            self.slots[at : at + 1] = [(packet_id, _SENT_PUBREL, b"", b"")]
+            return
+        self.slots[at : at + 1] = []  # PUBACK, PUBCOMP: done
+        if kind == _PUT:
+            topic_end = _topic_end(body)
+            self.slots.append((packet_id, body[_FIRST_BYTE] | _SENT, body[_TOPIC:topic_end], body[topic_end:]))
+            self.pid = packet_id
+
+    def replay(self, session, who):
+        """Put it into the session of `who` (CRC-32 of client id and server). Returns how many messages go out as new,
+        because the journal is another one's; None when it is not."""
+        session._subscriptions().update(self.subscriptions)
+        if self.generation and who != self.who:
+            renewed = 0
+            for _, first_byte, topic, payload in self.slots:
+                if first_byte != _SENT_PUBREL:
+                    session._restore(0, first_byte & _UNSENT, topic, payload)
+                    renewed += 1
+            return renewed
+        for slot in self.slots:
+            session._restore(*slot)
+        for packet_id in self.held:
+            session._hold(packet_id)
+        if self.pid != NO_ID:
+            session.pid = self.pid
+
+
+def _topic_end(body):
+    return _TOPIC + 2 + (body[_TOPIC] << 8 | body[_TOPIC + 1])
+
+
+def _makes_sense(kind, body):
+    # whether this version writes such a record
+    if kind > _SUBSCRIBED or len(body) < _LEAST_B[kind]:
+        return False
+    if kind != _PUT or body[:2] == b"\0\0":
+        return True
+    return len(body) > 9 and _topic_end(body) <= len(body) and body[_FIRST_BYTE] & 0xF6 in (0x32, 0x34)
+
+
+def _copy(file, name):
+    file.seek(0)
+    with open(name, "wb") as to:
+        piece = file.read(_PIECE_B)
+        while piece:
+            to.write(piece)
+            piece = file.read(_PIECE_B)
+
+
+def room_b(path):
+    """(bytes free, bytes of a block) in the file system of folder `path`."""
+    found = os.statvfs(path or ".")
+    return found[1] * found[4], found[1]
+
+
+def reserve(path, size_b):
+    """Whether there are size_b bytes in file `path`.reserve; it is made when there is room for it."""
+    name = path + ".reserve"
+    try:
+        if os.stat(name)[6] >= size_b:
+            return True
+    except OSError:
+        pass
+    if room_b(path[: path.rfind("/") + 1])[0] <= size_b:
+        return False
+    try:
+        piece = bytes(_PIECE_B)
+        with open(name, "wb") as file:
+            for _ in range(0, size_b, _PIECE_B):
+                file.write(piece)
+        return True
+    except OSError:
+        return False
+
+
+class Folder:
+    """What folder `path` of an outbox holds, read by `records` of umqtt.store; it is made when it is not there. Raises
+    OSError.
+
+    files: the numbers that name the files, in order; tail_b: bytes in the last one, or CLOSED: nothing is to be
+    appended to it; last: the highest number that is used up, else -1; damaged: the file that is, or NO_FILE; report.
+    """
+
+    def __init__(self, path, records):
+        self.report = ""
+        self.files = []
+        self.tail_b = 0
+        self.last = -1
+        self.damaged = _NO_FILE
+        try:
+            os.mkdir(path)
+        except OSError as e:
+            if e.errno != _EEXIST:
+                raise
+        for name in os.listdir(path):
+            self._list(path, name)
+        self.files.sort()
+        while self.files:
+            name = "%s/%08x" % (path, self.files[-1])
+            self.tail_b = os.stat(name)[6]
+            if self.tail_b:
+                self._find_last(name, records)
+                break
+            os.remove(name)  # a power cut came between its making and its first byte
+            self.files.pop()
+
+    def _list(self, path, name):
+        if name == "new":
+            os.remove(path + "/new")  # of a squeeze that was interrupted
+        elif name != "bad":
+            try:
+                self.files.append(int(name, 16))
+                if "%08x" % self.files[-1] == name:
+                    return
+                self.files.pop()
+            except ValueError:
+                pass
+            self.report = "outbox: %s/%s is not ours" % (path, name)
+
+    def _find_last(self, name, records):
+        self.last = self.files[-1]
+        with open(name, "rb") as file:
+            for kind, body in records(file):
+                if kind == _MESSAGE and len(body) > 3:
+                    self.last = max(self.last, unpack_from(">I", body)[0])
+                else:
+                    self.damaged = self.files[-1]
+                    self.tail_b = _CLOSED
+
+
+def staged(content, records, last):
+    """[(number, body)] of the messages in `content` of a stage that follow number `last`: the others are on flash, for
+    a reset can come between the write there and the clearing here."""
+    found = []
+    for kind, body in records(BytesIO(content)):
+        if kind == _MESSAGE and len(body) > 3:
+            number = unpack_from(">I", body)[0]
+            if number > last:
+                last = number
+                found.append((number, body))
+    return found
+
+
+def most_files(path, files, limit_b, segment_b):
+    """(how many files of segment_b there may be in folder `path` where `files` are now, report): as many as limit_b
+    allows, and no more than there is room for while one more is written."""
+    free_b, block_b = room_b(path)
+    most = max(1, limit_b // segment_b)
+    room = max(1, files + free_b // (-(-segment_b // block_b) * block_b) - 1)
+    if room >= most:
+        return most, ""
+    words = "storage: remove files, the outbox may take %d B and there is room for %d B"
+    return room, words % (limit_b, room * segment_b)
+
+
+def forget():
+    """Let the heap have this module back."""
+    del sys.modules["umqtt.recall"]
+    del sys.modules["umqtt"].recall  # pyright: ignore[reportAttributeAccessIssue]

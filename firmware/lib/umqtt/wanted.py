@@ -1,0 +1,125 @@
+"""Which of the messages that wait in an Outbox are still wanted: not those that are too old, and of a topic only the
+last n. Imported for the first message that has such a policy, or when the outbox is full."""
+
+import os
+from struct import unpack_from
+
+from micropython import const
+
+from umqtt.store import record
+
+_MESSAGE = const(15)
+_KEEP = const(13)  # in the body of a message (umqtt.outbox)
+_STAGED = const(-1)
+_CLOSED = const(-1)
+
+# a clock that is behind this was never set: 2019 where time begins in 2000, 1989 where it begins in 1970
+_SET_S = const(600000000)
+
+_WANTED = const(0)
+_EXPIRED = const(1)
+_SUPERSEDED = const(2)
+
+
+class Chooser:
+    """counts: {topic: messages of a last-n policy that wait}; None when it must be counted again."""
+
+    def __init__(self):
+        self.counts = None
+
+    def is_wanted(self, outbox, body):
+        """Whether the message that is next, `body` (umqtt.outbox), is to be handed over; else it is counted in
+        outbox.expired or dropped."""
+        if self.counts is None:
+            self.counts = _count(outbox)
+        fate = _fate(outbox, body, self.counts)
+        outbox.expired += fate == _EXPIRED
+        outbox.dropped += fate == _SUPERSEDED
+        return fate == _WANTED
+
+    def squeeze(self, outbox):
+        """Write the files anew without the messages that nobody wants, if that frees one. Takes the room of one file
+        more. Raises OSError: then the files are as they were, or some of them are written anew."""
+        outbox._tidy()
+        plan = _plan(outbox)
+        if len(plan) >= len(outbox._files):
+            return
+        self.counts = None
+        files = []
+        f = None
+        try:
+            for body in outbox._waiting(outbox._files):
+                if self.is_wanted(outbox, body):
+                    number = unpack_from(">I", body)[0]
+                    if f is None or number in plan:
+                        if f:
+                            f.close()
+                            _put_in_place(outbox, files, number)
+                        f = open(outbox.path + "/new", "wb")
+                        files.append(number)
+                    message = bytearray()
+                    record(message, _MESSAGE, body)
+                    f.write(message)
+        finally:
+            self.counts = None
+            if f:
+                f.close()
+        outbox._tail_b = _CLOSED
+        _put_in_place(outbox, files, outbox._end(len(outbox._files) - 1))
+
+
+def _count(outbox):
+    counts = {}
+    for body in outbox._waiting(outbox._files + [_STAGED]):
+        if body[_KEEP]:
+            topic = _topic(body)
+            counts[topic] = counts.get(topic, 0) + 1
+    return counts
+
+
+def _topic(body):
+    return body[16 : 16 + (body[14] << 8 | body[15])]
+
+
+def _fate(outbox, body, counts):
+    # in `counts` it stays only when it is wanted
+    _, taken_s, expire_s, _, keep = unpack_from(">IIIBB", body)
+    now_s = outbox.clock()
+    fate = _WANTED
+    if expire_s and taken_s >= _SET_S and now_s >= _SET_S and now_s - taken_s > expire_s:
+        fate = _EXPIRED
+    elif keep and counts[_topic(body)] > keep:
+        fate = _SUPERSEDED
+    if keep and fate != _WANTED:
+        counts[_topic(body)] -= 1
+    return fate
+
+
+def _plan(outbox):
+    # the first numbers of the files that the wanted messages fill
+    counts = _count(outbox)
+    plan = []
+    end_b = outbox.segment_b
+    for body in outbox._waiting(outbox._files):
+        if _fate(outbox, body, counts) == _WANTED:
+            message_b = len(body) + 7
+            end_b += message_b
+            if end_b > outbox.segment_b:
+                end_b = message_b
+                plan.append(unpack_from(">I", body)[0])
+    return plan
+
+
+def _put_in_place(outbox, files, number):
+    # "new" becomes the last of `files`, which hold all that is wanted up to `number`: the old ones before that go
+    if files:
+        os.rename(outbox.path + "/new", outbox._name(files[-1]))
+    old = outbox._files
+    left = []
+    gone = []
+    for at in range(len(old)):
+        if old[at] not in files:
+            (left if outbox._end(at) > number else gone).append(old[at])
+    outbox._files = files + left
+    for file in gone:
+        outbox._remove(file)
