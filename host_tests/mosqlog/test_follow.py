@@ -123,6 +123,39 @@ def test_lines_written_just_before_a_copy_and_truncation_are_read_from_the_copy(
         ["one", "two", "three", "four", "five", "six"], [])
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_copied_and_truncated_twice_between_two_looks_is_read_from_both_copies(folder, packed):
+    log = folder / "log"
+    log.write_bytes(b"one\n")
+
+    def rotate_twice():
+        append(log, b"two\n")
+        truncate_like_logrotate(log, folder / "log.2", packed)
+        append(log, b"three\n")
+        truncate_like_logrotate(log, folder / "log.1", packed)
+        append(log, b"four\n")
+
+    assert followed(log, rotate_twice, lambda: append(log, b"five\n")) == (
+        ["one", "two", "three", "four", "five"], [])
+
+
+@pytest.mark.parametrize("names", [["log-20261126", "log-20261127"], ["log.2026-11-26.gz", "log.2026-11-27.gz"],
+                                   ["log-20261127-1795000000", "log-20261127-1795003600"], ["log.10", "log.9"]])
+def test_rotated_files_are_known_by_number_and_by_date(folder, names):
+    log = folder / "log"
+    log.write_bytes(b"one\n")
+    (folder / "log.swp").write_bytes(b"an editor's\n")
+    (folder / "log.1.txt").write_bytes(b"somebody's\n")
+
+    def rotate_twice():
+        log.rename(folder / names[0])
+        data = b"two\n"
+        (folder / names[1]).write_bytes(gzip.compress(data) if names[1].endswith("gz") else data)
+        log.write_bytes(b"three\n")
+
+    assert followed(log, rotate_twice) == (["one", "two", "three"], [])
+
+
 def test_a_truncated_file_that_has_outgrown_its_old_length_is_read_from_its_beginning(folder):
     log = folder / "log"
     log.write_bytes(b"one\n")

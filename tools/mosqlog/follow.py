@@ -9,12 +9,14 @@ Three ways in which a log begins anew:
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import re
 import select
 import stat
 import sys
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -24,7 +26,10 @@ from . import read
 HEAD_B = 1024       # by which a file is known again
 MARK_B = 512        # by which the copy of a file is known: what was read last of it
 NOTHING_YET = b""
-_NUMBER = re.compile(r"\.(\d+)(?:\.gz)?")
+# How rotated logs are called: LOG.1, LOG.2.gz, LOG-20261127, LOG-20261127-1764201600, LOG.2026-11-27.gz
+_ROTATED = re.compile(r"[.-](\d{1,4}|\d{4}-?\d\d-?\d\d(?:[-_.T]?\d+)?)(?:\.gz)?")
+DATE_FIGURES = 8
+TRIES = 5           # to see files that are being rotated at rest
 
 
 def batches(path: str, warn: Callable[[str], None]) -> Iterator[list[str]]:
@@ -68,24 +73,23 @@ class _Growing:
             self._open()
             self._read_b = os.fstat(self._file.fileno()).st_size
         while True:
-            if self._begun_anew():
+            chunk = self._next()
+            if self._begun_anew():      # asked after reading: what was read may be of the file's new life
                 yield from self._rest_of_copy()
                 yield b"\n"     # half a line that the cut left behind is one by itself
                 self._read_b, self._head, self._mark = 0, b"", b""
-            chunk = self._next()
+                continue
             if chunk:
+                self._note(chunk)
                 yield chunk
             elif self._renamed():
                 # Once more: it was perhaps written to between the last look and the renaming.
                 chunk = self._next()
                 if chunk:
+                    self._note(chunk)
                     yield chunk
                     continue
-                for between in self._rotated_since():
-                    yield b"\n"
-                    yield from read.chunks(between, self._warn)
-                yield b"\n"     # half a line at the end of a file is one by itself
-                self._open()
+                yield from self._change_over()
             else:
                 yield NOTHING_YET
 
@@ -106,13 +110,14 @@ class _Growing:
             old.close()
 
     def _next(self) -> bytes:
-        chunk = os.pread(self._file.fileno(), read.CHUNK_B, self._read_b)
-        if chunk:
-            if len(self._head) < HEAD_B and self._read_b == len(self._head):
-                self._head += chunk[:HEAD_B - len(self._head)]
-            self._read_b += len(chunk)
-            self._mark = (self._mark + chunk)[-MARK_B:]
-        return chunk
+        return os.pread(self._file.fileno(), read.CHUNK_B, self._read_b)
+
+    def _note(self, chunk: bytes) -> None:
+        """These bytes have been read, and the file is still the same."""
+        if len(self._head) < HEAD_B and self._read_b == len(self._head):
+            self._head += chunk[:HEAD_B - len(self._head)]
+        self._read_b += len(chunk)
+        self._mark = (self._mark + chunk)[-MARK_B:]
 
     def _begun_anew(self) -> bool:
         """Whether the open file was truncated since it was read last."""
@@ -130,41 +135,95 @@ class _Growing:
             return False        # the new one is not there yet
         return there.st_size > 0 and not os.path.samestat(there, os.fstat(self._file.fileno()))
 
-    def _rotated_since(self) -> list[str]:
-        """The files that were the log after the open one and before the present one, the oldest first: rotated
-        twice between two looks, LOG is now LOG.2, and LOG.1 was never open."""
-        path, here = Path(self._path), os.fstat(self._file.fileno())
-        numbered = {}
-        for each in path.parent.glob(_literal(path.name) + ".*"):
-            number = _NUMBER.fullmatch(each.name[len(path.name):])
-            if number and each.is_file():
-                numbered[int(number[1])] = each
-        ours = [number for number, each in numbered.items() if os.path.samestat(each.stat(), here)]
-        return [str(numbered[number]) for number in sorted(numbered, reverse=True) if ours and number < ours[0]]
+    def _change_over(self) -> Iterator[bytes]:
+        """The open file was renamed and is read: gives those that were the log after it, and opens the present one."""
+        for _ in range(TRIES):
+            with contextlib.ExitStack() as closing:
+                try:
+                    new = closing.enter_context(read.opened(self._path))
+                    between = [closing.enter_context(open(path, "rb", buffering=0))
+                               for path in self._rotated_after(self._is_open)]
+                    # Renamed once more meanwhile? Then something is missing in between.
+                    if not os.path.samestat(os.stat(self._path), os.fstat(new.fileno())):
+                        continue
+                except (OSError, read.Unreadable):
+                    continue
+                for file in between:
+                    yield b"\n"
+                    yield from read.unpacked(file, self._path, self._warn)
+                yield b"\n"     # half a line at the end of a file is one by itself
+                os.dup2(new.fileno(), self._file.fileno())
+                self._read_b, self._head, self._mark = 0, b"", b""
+                return
+        yield NOTHING_YET       # it is being rotated right now: at the next look
+
+    def _is_open(self, path: Path) -> bool:
+        return os.path.samestat(path.stat(), os.fstat(self._file.fileno()))
+
+    def _rotated_after(self, is_it: Callable[[Path], bool]) -> list[Path]:
+        """The rotated files that were the log after the one that is_it() knows, the oldest first: rotated twice
+        between two looks, LOG is now LOG.2, and LOG.1 was never read. Raises OSError when they are just moving."""
+        log = Path(self._path)
+        rotated = []
+        for path in log.parent.glob(_literal(log.name) + "?*"):
+            match = _ROTATED.fullmatch(path.name[len(log.name):])
+            if match:
+                figures = int(re.sub(r"\D", "", match[1]))
+                # LOG.2 is older than LOG.1, LOG-20261126 than LOG-20261127.
+                rotated.append((-figures if len(match[1]) < DATE_FIGURES else figures, path))
+        newer: list[Path] = []
+        for _, path in sorted(rotated, reverse=True):
+            if is_it(path):
+                return newer[::-1]
+            newer.append(path)
+        return []
 
     def _rest_of_copy(self) -> Iterator[bytes]:
-        """What the copy of the truncated file has behind the bytes that were read. The copy is the newest file
-        beside the log, whose name begins with the log's, that has these bytes where they were."""
-        path = Path(self._path)
+        """The open file was truncated: gives what its copy has behind the bytes that were read, and the copies made
+        after that one. The copy is a file beside the log, whose name begins with the log's, that has these bytes
+        where they were."""
         if not self._mark:
             return
-        beside = [each for each in path.parent.glob(_literal(path.name) + "?*") if each.is_file()]
-        # Plain ones first: a .gz may be in the making, and its original is there until it is whole.
-        for copy in sorted(beside, key=lambda each: (each.suffix != ".gz", _written(each)), reverse=True):
-            try:
-                with (gzip.open if copy.suffix == ".gz" else open)(copy, "rb") as file:
-                    file.seek(self._read_b - len(self._mark))
-                    if file.read(len(self._mark)) != self._mark:
+        for _ in range(TRIES):      # they may be moved or packed between our looking for them and opening them
+            with contextlib.ExitStack() as closing:
+                try:
+                    copy = self._copy()
+                    if copy is None:
                         continue
-                    while True:
-                        chunk = file.read(read.CHUNK_B)
-                        if not chunk:
-                            return
-                        yield chunk
-            except (OSError, EOFError):
-                continue        # gone, or not ours
+                    file = closing.enter_context(_unpacked(copy))
+                    newer = [closing.enter_context(open(path, "rb", buffering=0))
+                             for path in self._rotated_after(copy.__eq__)]
+                    if copy != self._copy():
+                        continue
+                    file.seek(self._read_b)
+                except (OSError, EOFError):
+                    continue
+                yield from iter(lambda: file.read(read.CHUNK_B), b"")  # noqa: B023 - used at once
+                for later in newer:
+                    yield b"\n"
+                    yield from read.unpacked(later, self._path, self._warn)
+                return
         self._warn(f"{self._path} was truncated; lines written shortly before are lost, as there is no copy of it "
                    f"beside it")
+
+    def _copy(self) -> Path | None:
+        """Raises OSError when the files are just moving."""
+        log = Path(self._path)
+        beside = [path for path in log.parent.glob(_literal(log.name) + "?*") if path.is_file()]
+        # The newest first; plain ones before, because a .gz may be in the making while its original is still there.
+        for path in sorted(beside, key=lambda path: (path.suffix != ".gz", _written(path)), reverse=True):
+            try:
+                with _unpacked(path) as file:
+                    file.seek(self._read_b - len(self._mark))
+                    if file.read(len(self._mark)) == self._mark:
+                        return path
+            except (PermissionError, EOFError, gzip.BadGzipFile, zlib.error):
+                continue        # not ours
+        return None
+
+
+def _unpacked(path: Path) -> BinaryIO:
+    return gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb")  # type: ignore[return-value]
 
 
 def _literal(name: str) -> str:

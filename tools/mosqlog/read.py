@@ -41,7 +41,7 @@ def in_order(paths: list[str], time_format: str | None = None) -> list[str]:
 def _first_time(path: str, time_format: str | None) -> float | None:
     with opened(path) as file:
         parser = Parser(time_format, os.fstat(file.fileno()).st_mtime)
-        first = next(lines(_bytes(file, path, _silent), path, _silent), [])
+        first = next(lines(unpacked(file, path, _silent), path, _silent), [])
     return next((t for t in (parser.parse(line).t for line in first[:200]) if t is not None), None)
 
 
@@ -62,7 +62,7 @@ def chunks(path: str, warn: Callable[[str], None], took: Callable[[int], object]
            ) -> Iterator[bytes]:
     """The bytes of a file, unpacked where it is gzip. Raises Unreadable."""
     with opened(path) as file:
-        yield from _bytes(file, path, warn, took)
+        yield from unpacked(file, path, warn, took)
 
 
 def tail(path: str) -> list[str]:
@@ -119,8 +119,9 @@ def _chunk(file: BinaryIO, path: str) -> bytes:
         raise Unreadable(f"{path} cannot be read: {e.strerror}") from None
 
 
-def _bytes(file: BinaryIO, path: str, warn: Callable[[str], None],
-           took: Callable[[int], object] = lambda b: None) -> Iterator[bytes]:
+def unpacked(file: BinaryIO, path: str, warn: Callable[[str], None],
+             took: Callable[[int], object] = lambda b: None) -> Iterator[bytes]:
+    """The bytes of an open file from where it stands, unpacked where they are gzip. Raises Unreadable."""
     chunk = _chunk(file, path)
     if chunk[:2] == b"\x1f\x8b":
         yield from _gunzipped(file, path, chunk, warn, took)
