@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "firmware" / "lib" / PACKAGE
 
 # Merged into the last, the lowest first. A module of this list that is not there is left out.
-CORE = ("wire", "session", "keepalive", "engine", "transport", "client")
+CORE = ("errors", "wire", "session", "keepalive", "engine", "transport", "client")
 
 __all__ = ["CORE", "LIBRARY", "ShipError", "ship"]
 

@@ -258,13 +258,14 @@ class _Placed:
         self.body = [_Values(new).visit(s) for s in body]
 
     def done(self) -> Optional[Function]:
+        last = _last_statements(self.caller.body)
         for node in [self.caller, *_own(self.caller)]:
             for field in ("body", "orelse", "finalbody"):
                 block = getattr(node, field, None)
                 if not isinstance(block, list):
                     continue
                 for i, statement in enumerate(block):
-                    placed = self._statements(statement)
+                    placed = self._statements(statement, any(statement is s for s in last))
                     if placed is not None:
                         block[i : i + 1] = placed
                         return self.caller
@@ -281,8 +282,9 @@ class _Placed:
         self.made.append(name)
         return name
 
-    def _statements(self, statement: ast.stmt) -> Optional[List[ast.stmt]]:
-        """What stands for `statement` when that begins with the call; else None."""
+    def _statements(self, statement: ast.stmt, is_last: bool) -> Optional[List[ast.stmt]]:
+        """What stands for `statement` when that begins with the call; else None. is_last: the caller ends behind
+        it."""
         field = "test" if isinstance(statement, ast.If) else "value"
         if not isinstance(statement, (ast.If, ast.Expr, ast.Assign, ast.Return)):
             return None
@@ -290,6 +292,11 @@ class _Placed:
         if not _begins_with_site(value):
             return None
         is_all = _is_site(value) or isinstance(value, ast.YieldFrom)
+        if is_all and isinstance(statement, ast.Return) and statement.value is not None:
+            ends = [] if _always_leaves(self.body) else [ast.Return(ast.Constant(None))]
+            return self.before + self.body + ends
+        if is_all and is_last and isinstance(statement, ast.Expr):
+            return self.before + [_BareReturns().visit(s) for s in self.body]
         after: List[ast.stmt] = []
         result: Result
         if is_all and isinstance(statement, ast.Expr):
@@ -312,6 +319,21 @@ class _Placed:
         """An object in a local of a generator lives until the next one takes its place."""
         held = [name for name in self.made if name != "answer" and _may_hold(name, self.before + self.body)]
         return [ast.Assign([ast.Name(n, ast.Store()) for n in held], ast.Constant(None))] if held else []
+
+
+class _BareReturns(ast.NodeTransformer):
+    """A function whose value nobody takes returns none."""
+
+    def visit_Return(self, node: ast.Return) -> List[ast.stmt]:
+        return [*_dropped(node.value or ast.Constant(None)), ast.Return()]
+
+
+def _last_statements(body: List[ast.stmt]) -> List[ast.stmt]:
+    """Behind which the function ends, in the branches of an `if` too."""
+    last = body[-1:]
+    if last and isinstance(last[0], ast.If):
+        return _last_statements(last[0].body) + _last_statements(last[0].orelse)
+    return last
 
 
 def _begins_with_site(value: Optional[ast.expr]) -> bool:

@@ -168,11 +168,10 @@ class _Liveness:
         return needed - written
 
     def _read(self, node: ast.AST) -> Names:
-        return {
-            n.id
-            for n in ast.walk(node)
-            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and n.id in self.apart
-        }
+        names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        if "super" in names:
+            names.update(self.arguments[:1])  # super() reads self
+        return names & self.apart.keys()
 
 
 class _Renamed(ast.NodeTransformer):
