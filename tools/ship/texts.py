@@ -7,6 +7,8 @@ copied when they are wanted.
 import ast
 from typing import List, Optional
 
+from tools.ship.source import FUNCTIONS
+
 END = "\n"  # a name that every MicroPython has
 LEAST = 11  # MicroPython makes names of shorter strings, which cost little more than the call would
 FEW = 4  # texts in a module below which the function costs more than it saves
@@ -24,6 +26,8 @@ def gather(tree: ast.Module, module: str) -> None:
     if len(texts) < FEW:
         return
     name = module + "._words"
+    # one that another ends with is there already
+    texts = [text for text in texts if not any(t != text and t.endswith(text) for t in texts)]
     all_texts = END.join(texts) + END
     _Texts(all_texts, name).visit(tree)
     function = ast.parse(FUNCTION % ("words", all_texts, all_texts)).body[0]
@@ -32,21 +36,25 @@ def gather(tree: ast.Module, module: str) -> None:
 
 
 class _Texts(ast.NodeTransformer):
-    """Texts within functions, that are words: they have a space. all_texts None: `found` is filled, nothing
-    changed."""
+    """Texts that are words: they have a space. all_texts None: `found` is filled, nothing changed."""
 
     def __init__(self, all_texts: Optional[str], name: str = ""):
         self.all_texts = all_texts
         self.name = name
         self.found: List[str] = []
-        self.inside = 0
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         # not its defaults, which are made once
-        self.inside += 1
         node.body = [self.visit(s) for s in node.body]
-        self.inside -= 1
         return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        node.body = [self.visit(s) if isinstance(s, FUNCTIONS) else s for s in node.body]
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        is_global = isinstance(node.targets[0], ast.Name) and "." in node.targets[0].id
+        return node if is_global else self.generic_visit(node)  # a value that stays
 
     visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore
 
@@ -60,12 +68,12 @@ class _Texts(ast.NodeTransformer):
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         text = node.value
-        if not self.inside or not isinstance(text, str) or len(text) < LEAST or " " not in text or END in text:
+        if not isinstance(text, str) or len(text) < LEAST or " " not in text or END in text:
             return node
         if self.all_texts is None:
             self.found.append(text)
             return node
-        at = (END + self.all_texts).index(END + text + END)
+        at = self.all_texts.index(text + END)
         return ast.copy_location(
             ast.Call(ast.Name(self.name, ast.Load()), [ast.Constant(at)], []), node
         )

@@ -1,0 +1,59 @@
+"""Let the names that a module uses most have the lowest numbers.
+
+Byte-code names a name by its number in the module's table: one byte below 128, two from there on. The compiler gives
+numbers in the order in which it meets the names, those of attributes first, so a module of more than that begins with
+the most used ones as attributes, in an expression that is never run. It belongs to the module's body, which the board
+forgets after the import.
+"""
+
+import ast
+from collections import Counter
+from typing import Set
+
+from tools.ship.source import FUNCTIONS, all_arguments, bound
+
+SHORT = 128
+ALWAYS = "__name__"  # a module's is never empty; of a constant the compiler would know
+
+
+def number(tree: ast.Module) -> None:
+    """Put such statements in front of a module that is otherwise ready."""
+    counts = _counts(tree)
+    everything = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} | set(counts)
+    if len(everything) <= SHORT:
+        return
+    often = sorted(counts, key=lambda name: (-counts[name], name))[: SHORT - 1]
+    chain: ast.expr = ast.Name(ALWAYS, ast.Load())
+    for name in often:
+        chain = ast.Attribute(chain, name, ast.Load())
+    tree.body.insert(0, ast.Expr(ast.BoolOp(ast.Or(), [ast.Name(ALWAYS, ast.Load()), chain])))
+
+
+def _counts(tree: ast.Module) -> Counter:
+    """How often the code that stays, that of the functions, uses each name."""
+    counts: Counter = Counter()
+
+    def look(node: ast.AST, local: Set[str]) -> None:
+        for child in ast.iter_child_nodes(node):
+            inside = local
+            if isinstance(child, (*FUNCTIONS, ast.Lambda)):
+                inside = local | set(bound(child))
+                counts.update(a.arg for a in all_arguments(child.args))
+                counts[getattr(child, "name", "<lambda>")] += 1
+            elif isinstance(child, ast.Attribute):
+                counts[child.attr] += 1
+            elif isinstance(child, ast.Name) and child.id not in local:
+                counts[child.id] += 1
+            elif isinstance(child, ast.keyword) and child.arg:
+                counts[child.arg] += 1
+            elif isinstance(child, (ast.Import, ast.ImportFrom)):
+                counts.update(alias.name for alias in child.names)
+            look(child, inside)
+
+    for statement in tree.body:
+        functions = [statement] if isinstance(statement, FUNCTIONS) else []
+        if isinstance(statement, ast.ClassDef):
+            functions = [s for s in statement.body if isinstance(s, FUNCTIONS)]
+        for function in functions:
+            look(ast.Module([function], []), set())
+    return counts
