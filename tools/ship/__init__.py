@@ -13,7 +13,7 @@ pays for each module, class, name and string, so they are merged:
  5. texts.py   puts the words of errors into one string.
  6. slots.py   lets locals that are never needed together share a slot, which keeps frames off the heap.
  7. names.py   gives private names, arguments of private functions and globals names that are in the boards' ROM.
- 8. numbers.py lets the names that are used most have numbers of one byte.
+ 8. numbers.py lets the names and locals that are used most have numbers of one byte.
 Nothing else is changed, and no public name or signature. names.json tells what was called what; run_mpy.py --shipped
 and tests read it. To try a source of your own: python -m tools.ship --source firmware/lib/umqtt /tmp/out
 """
@@ -28,7 +28,7 @@ from tools.ship.frame import frame_of
 from tools.ship.inline import SCOPES, inline, inlined
 from tools.ship.merge import Library
 from tools.ship.names import rename
-from tools.ship.numbers import number
+from tools.ship.numbers import number, number_locals
 from tools.ship.slots import share_slots
 from tools.ship.source import PACKAGE, Origin, ShipError, origin, read
 from tools.ship.texts import gather
@@ -55,6 +55,7 @@ def ship(into: Path, source: Path = LIBRARY) -> List[str]:
     attributes = rename(library)
     for unit in library.units.values():
         number(unit.tree)
+        number_locals(unit.tree)
         ast.fix_missing_locations(unit.tree)
     texts = {name: ast.unparse(unit.tree) + "\n" for name, unit in sorted(library.units.items())}
     functions = {name: _functions(library.units[name].tree) for name in texts}

@@ -5,7 +5,7 @@ heap at every call. With one name for each meaning a readable function has more 
 """
 
 import ast
-from typing import Dict, List, NamedTuple, Set
+from typing import Dict, List, NamedTuple, Optional, Set
 
 from tools.ship.source import FUNCTIONS, all_arguments, bound
 
@@ -22,6 +22,7 @@ def share_slots(tree: ast.AST) -> None:
             to = _Liveness(node).shared()
             for statement in node.body:
                 _Renamed(to).visit(statement)
+            node.body = _WithoutMoves().visit(ast.Module(node.body, [])).body or [ast.Pass()]
 
 
 class _Loop(NamedTuple):
@@ -181,3 +182,19 @@ class _Renamed(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.AST:
         node.id = self.to.get(node.id, node.id)
         return node
+
+
+class _WithoutMoves(ast.NodeTransformer):
+    """Takes away `x = x`, which two names of one slot leave."""
+
+    def visit_Assign(self, node: ast.Assign) -> Optional[ast.AST]:
+        target = node.targets[0]
+        is_move = isinstance(target, ast.Name) and isinstance(node.value, ast.Name) and target.id == node.value.id
+        return None if is_move and len(node.targets) == 1 else node
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        self.generic_visit(node)
+        node.body = node.body or [ast.Pass()]
+        return node
+
+    visit_For = visit_While = visit_Try = visit_With = visit_ExceptHandler = visit_If  # type: ignore

@@ -10,6 +10,8 @@ from typing import List, Optional
 from tools.ship.source import FUNCTIONS
 
 END = "\n"  # a name that every MicroPython has
+BETWEEN = "/"  # another
+WORTH = 40  # letters in a list of texts
 LEAST = 11  # MicroPython makes names of shorter strings, which cost little more than the call would
 FEW = 4  # texts in a module below which the function costs more than it saves
 FUNCTION = """
@@ -20,6 +22,9 @@ def %s(n):
 
 def gather(tree: ast.Module, module: str) -> None:
     """Change `tree`, all of `module`, when it has texts enough."""
+    for function in ast.walk(tree):
+        if isinstance(function, FUNCTIONS):
+            _join_lists(function)
     finder = _Texts(None)
     finder.visit(tree)
     texts = sorted(set(finder.found), key=finder.found.index)
@@ -33,6 +38,27 @@ def gather(tree: ast.Module, module: str) -> None:
     function = ast.parse(FUNCTION % ("words", all_texts, all_texts)).body[0]
     function.name = name  # type: ignore
     tree.body.insert(0, function)
+
+
+def _join_lists(function: ast.AST) -> None:
+    """`reasons = ("no such", "not so")`, which is only indexed or gone through, becomes one text that is split."""
+    for statement in ast.walk(function):
+        if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.Tuple):
+            continue
+        target, values = statement.targets[0], [e.value for e in statement.value.elts if isinstance(e, ast.Constant)]
+        texts = [v for v in values if isinstance(v, str) and BETWEEN not in v and END not in v]
+        if len(texts) != len(statement.value.elts) or sum(map(len, texts)) < WORTH or " " not in "".join(texts):
+            continue
+        if isinstance(target, ast.Name) and len(statement.targets) == 1 and _is_only_indexed(function, target):
+            split = ast.Attribute(ast.Constant(BETWEEN.join(texts)), "split", ast.Load())
+            statement.value = ast.Call(split, [ast.Constant(BETWEEN)], [])
+
+
+def _is_only_indexed(function: ast.AST, target: ast.Name) -> bool:
+    indexed = [n.value for n in ast.walk(function) if isinstance(n, ast.Subscript)]
+    indexed += [n.iter for n in ast.walk(function) if isinstance(n, ast.For)]
+    uses = [n for n in ast.walk(function) if isinstance(n, ast.Name) and n.id == target.id and n is not target]
+    return all(any(n is use for n in indexed) for use in uses)
 
 
 class _Texts(ast.NodeTransformer):
