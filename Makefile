@@ -1,7 +1,7 @@
 # The only interface: people and CI call the same targets. `make help` lists them.
 PYTHON3 ?= python3
 PY := .venv/bin/python
-READINGS ?= 20
+READINGS ?= $(if $(WEB),0,20)
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
@@ -40,9 +40,7 @@ endif
 
 .PHONY: help
 help:  ## list the targets
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | expand -t 16
-	@echo
-	@echo 'Variables: READINGS=5 SLEEP=1 (make run: 0 for endless; deep sleep), MICROPYTHON=/path, MOSQUITTO=/path, PYTHON3=python3.11'
+	@awk -f tools/help.awk $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
 setup: $(READY)  ## get the host tools, MicroPython and Mosquitto into .venv and .cache; tries again what was missing
@@ -68,8 +66,8 @@ extras: .venv/stamp  ## get what only some tests of the log analyser want: Chrom
 	@$(GET) brokers-few
 
 .PHONY: run
-run: $(READY)  ## publish readings from the real firmware to a real Mosquitto and watch them arrive
-	@exec $(PY) tools/run.py --readings $(READINGS) $(if $(SLEEP),--sleep)
+run: $(READY)  ## [try it] publish readings from the real firmware to a real Mosquitto and watch them arrive
+	@exec $(PY) tools/run.py --readings $(READINGS) $(if $(SLEEP),--sleep) $(if $(WEB),--web $(if $(filter-out 1,$(WEB)),$(WEB)))
 
 .PHONY: test
 test: $(READY)  ## all tests; the last line is the total
@@ -152,12 +150,12 @@ test-run: $(READY)  ## make run and the set-up as a user meets them
 	@$(PY) -m pytest -q -n 4 host_tests/run
 
 .PHONY: mosqlog
-mosqlog: .venv/stamp  ## what happened to each device: LOG=mosquitto.log, ARGS="--html report.html"
+mosqlog: .venv/stamp  ## [the broker's log] what happened to each device: LOG=mosquitto.log, ARGS="--html report.html"
 	@$(if $(LOG),,echo 'which log? make mosqlog LOG=/var/log/mosquitto/mosquitto.log' >&2; exit 2)
 	@$(PY) -m tools.mosqlog $(LOG) $(ARGS)
 
 .PHONY: mosqlog-report
-mosqlog-report: $(READY)  ## a real Mosquitto with a small fleet in trouble on it, its report in build/mosqlog; DOCS=1 makes docs/mosqlog.png (3 min)
+mosqlog-report: $(READY)  ## [the broker's log] a real Mosquitto with a small fleet in trouble on it, its report in build/mosqlog; DOCS=1 makes docs/mosqlog.png (3 min)
 	@$(PY) -m host_tests.mosqlog.fleet build/mosqlog $(if $(DOCS),--picture docs/mosqlog.png)
 
 .PHONY: build
@@ -172,35 +170,35 @@ ship: .venv/stamp  ## the library alone as a board loads it, as .py to read and 
 export PORT BOARD FIRMWARE FIRMWARE_SHA256 CONFIG ROMFS
 
 .PHONY: board
-board: $(READY)  ## a virtual board on a serial port for stock esptool and mpremote; CHIP=esp32|esp8266 ARGS="--help"
+board: $(READY)  ## [try it] a virtual board on a serial port for stock esptool and mpremote; CHIP=esp32|esp8266 ARGS="--help"
 	@exec $(PY) -m tools.board --chip $(or $(CHIP),esp32) $(ARGS)
 
 .PHONY: flash
-flash: .venv/stamp  ## put MicroPython onto the board: PORT=/dev/ttyUSB0 FIRMWARE=file.bin (or a release); erases it
+flash: .venv/stamp  ## [your board] put MicroPython onto the board: PORT=/dev/ttyUSB0 FIRMWARE=file.bin (or a release); erases it
 	@exec $(PY) tools/flash.py $(ARGS)
 
 .PHONY: config
-config: .venv/stamp  ## ask for WiFi, broker and sensors and write config.json to the board at PORT
+config: .venv/stamp  ## [your board] ask for WiFi, broker and sensors and write config.json to the board at PORT
 	@exec $(PY) tools/config.py $(ARGS)
 
 .PHONY: deploy
-deploy: .venv/stamp  ## put the firmware onto the board at PORT and prove there that readings arrive; ROMFS=0 as files, ROMFS=1 into its ROM
+deploy: .venv/stamp  ## [your board] put the firmware onto the board at PORT and prove there that readings arrive; ROMFS=0 as files, ROMFS=1 into its ROM
 	@exec $(PY) tools/deploy.py $(ARGS)
 
 .PHONY: image
-image: .venv/stamp  ## FIRMWARE=file.bin CONFIG=config.json: one file with all, for a production line
+image: .venv/stamp  ## [your board] FIRMWARE=file.bin CONFIG=config.json: one file with all, for a production line
 	@exec $(PY) tools/image.py $(ARGS)
 
 .PHONY: logs
-logs: .venv/stamp  ## what the board at PORT says, until Ctrl-C; ARGS=--crashes shows its crash log
+logs: .venv/stamp  ## [your board] what the board at PORT says, until Ctrl-C; ARGS=--crashes shows its crash log
 	@exec $(PY) tools/logs.py $(ARGS)
 
 .PHONY: repl
-repl: .venv/stamp  ## MicroPython's prompt on the board at PORT; Ctrl-] ends
+repl: .venv/stamp  ## [your board] MicroPython's prompt on the board at PORT; Ctrl-] ends
 	@exec $(PY) -m mpremote $(if $(PORT),connect $(PORT)) repl
 
 .PHONY: mip
-mip: .venv/stamp  ## build the library alone as `mip install` takes it, in build/mip
+mip: .venv/stamp  ## [your board] build the library alone as `mip install` takes it, in build/mip
 	@exec $(PY) tools/mip.py $(ARGS)
 
 .PHONY: test-board

@@ -11,6 +11,10 @@ import time
 from pathlib import Path
 from typing import Optional
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tools import children
+
 START_TIMEOUT_S = 20
 STOP_TIMEOUT_S = 10
 PORTS_TRIED = 5
@@ -18,11 +22,14 @@ PORTS_TRIED = 5
 MOSQUITTO_CONF = """\
 listener {port} 127.0.0.1
 allow_anonymous true
-persistence false
+{kept}
 set_tcp_nodelay true
 log_type all
 connection_messages true
 """
+
+NOT_KEPT = "persistence false"
+KEPT = "persistence true\npersistence_location {}/\nautosave_interval 1\nmax_queued_messages 0"
 
 
 class BrokerError(Exception):
@@ -53,10 +60,12 @@ def free_port() -> int:
 class Broker:
     """`with Broker(folder) as broker:` runs one; its log is folder/broker.log.
 
-    `port`; `name` with its version; `is_reference`: Mosquitto, not amqtt. Raises BrokerError when it does not start.
+    `port`; `name` with its version; `is_reference`: Mosquitto, not amqtt. keeps: what it has is on disk when it is
+    stopped, and there when it starts again. Raises BrokerError when it does not start.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, keeps: bool = False):
+        self.folder, self.keeps = folder, keeps
         self.log = folder / "broker.log"
         self.conf = folder / "mosquitto.conf"
         self.port = 0
@@ -69,11 +78,11 @@ class Broker:
         self.is_reference = program is not None
         for _ in range(PORTS_TRIED):  # somebody may take the free port before the broker does
             self.port = free_port()
-            conf = MOSQUITTO_CONF.format(port=self.port)
+            conf = MOSQUITTO_CONF.format(port=self.port, kept=KEPT.format(self.folder) if self.keeps else NOT_KEPT)
             # as root Mosquitto changes to a user who may not exist, or may not read the project
             self.conf.write_text(conf + ("user root\n" if hasattr(os, "geteuid") and os.geteuid() == 0 else ""))
-            command = [program, "-c", str(self.conf)] if program else [sys.executable, __file__, str(self.port)]
-            if self._started(command):
+            self.command = [program, "-c", str(self.conf)] if program else [sys.executable, __file__, str(self.port)]
+            if self._started():
                 self._find_name()
                 return self
             if "in use" not in self.log.read_text(errors="replace"):
@@ -81,12 +90,18 @@ class Broker:
         words = self.log.read_text(errors="replace").strip().splitlines()[-3:]
         raise BrokerError("the broker does not start: %s" % (" / ".join(words) or "it says nothing"))
 
-    def _started(self, command: list[str]) -> bool:
-        with open(self.log, "w") as log:
-            # a session of its own: Ctrl-C in the terminal is for the program that uses the broker, which ends it last
-            self.running = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+    def stop(self) -> None:
+        """End it; start_again() has it back on the same port."""
+        self.__exit__()
+
+    def start_again(self) -> None:
+        """Raises BrokerError."""
+        if not self.running and not self._started("a"):
+            raise BrokerError("the broker does not start again; its log is %s" % self.log)
+
+    def _started(self, mode: str = "w") -> bool:
+        with open(self.log, mode) as log:
+            self.running = children.start(self.command, stdout=log, stderr=log)
         deadline_s = time.monotonic() + START_TIMEOUT_S
         try:
             while self.running.poll() is None and time.monotonic() < deadline_s:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Optional
 
+from tools import children
 from tools.build import compile_one, romfs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -129,10 +130,7 @@ class HostBoard:
 
     def _start(self) -> None:
         with open(self.log, "ab") as log:
-            # a session of its own: Ctrl-C is for make run, which then presses the stop button
-            self.running = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env, start_new_session=True
-            )
+            self.running = children.start(self.command, stdout=log, stderr=log, env=self.env)
 
     def is_running(self) -> bool:
         """Whether the board is on; it starts again after a reset, or when its deep sleep is over."""
@@ -147,6 +145,10 @@ class HostBoard:
                 self._start()
             return True
         return self.running.poll() is None
+
+    def has_woken(self) -> bool:
+        """Whether it has slept, or was reset, and runs again."""
+        return self.starts > 1 and not self.wakes_at_s
 
     def end_in_words(self) -> str:
         return "the firmware ended by itself"

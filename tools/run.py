@@ -1,12 +1,14 @@
 """`make run`: the real firmware on a real MicroPython publishes to a real broker, and an independent client watches.
 
-    python tools/run.py [--readings N] [--interval S] [--qos 0|1|2] [--heap-kb 38] [--sleep]
+    python tools/run.py [--readings N] [--interval S] [--qos 0|1|2] [--heap-kb 38] [--sleep] [--web [TCP_PORT]]
 
-Ends with 0 when every reading that the firmware published was received once, 1 when one was lost or came twice or
-nothing could be run, 130 after Ctrl-C before all N were there. Ctrl-C ends everything cleanly, whenever it comes.
+Ends with 0 when every reading that the firmware published was received once (after Ctrl-C as well, when the run was
+endless), 1 when one was lost or came twice or nothing could be run, 130 after Ctrl-C before all N were there. Ctrl-C
+ends everything cleanly, whenever it comes; a SIGKILL of this program ends the others, too (on Linux).
 """
 
 import argparse
+import contextlib
 import os
 import queue
 import shutil
@@ -16,54 +18,138 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Iterator, List, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tools.broker import Broker, BrokerError
 from tools.build import BuildError, build
+from tools.foreground import own_foreground
 from tools.host_board import BoardError, HostBoard
+from tools.link import Link
+from tools.printable import let_any_text_out, printable
 from tools.watch import Reading, Tally, Watcher, plain, screen
+from tools.web import Page
 
 FIRST_READING_TIMEOUT_S = 60
 SILENCE_TIMEOUT_S = 60
 LAST_READINGS_TIMEOUT_S = 10
+CATCH_UP_TIMEOUT_S = 90  # the firmware's pause between two attempts is 60 s at most
+FRESH_S = 2.0  # its time is in whole seconds
 SENSORS = [
     {"type": "internal", "name": "chip"},
     {"type": "dht22", "name": "room", "pin": 4},
     {"type": "ds18b20", "name": "water", "pin": 5},
     {"type": "adc", "name": "battery", "pin": 34, "ratio": 2.0},
 ]
+ROOM = SENSORS[1:2]  # two readings a wake: a few of them already take several wakes
+SLEEPER = {"keep_in": "rtc", "deep_sleep": True, "connect_every": 3, "awake_ms": 10000, "sensors": ROOM}
+# What the buttons of the page do costs no reading when these wait on flash. The short times are for who watches.
+TROUBLED = {"keep_in": "flash", "queue_kb": 1024, "timeout_s": 2, "keepalive_s": 5}
+ESP32_HEAP_KB = 56  # the code that keeps readings over a sleep or a cut needs an ESP32
+ESP8266_HEAP_KB = 38
 
 
 # Set by Ctrl-C and other signals that ask to end. A flag, no exception: one that comes between the start of a process
 # and the note of it would leave that process behind.
 asked_to_end = threading.Event()
+asked_twice = threading.Event()
 
 
-def config(port: int, interval_s: float, qos: int, sleep: bool) -> dict:
-    """What config.json holds on this board; `sleep`: it sleeps between readings, and connects at every third wake."""
-    sleeper = {"keep_in": "rtc", "deep_sleep": True, "connect_every": 3, "awake_ms": 10000} if sleep else {}
+def ask_to_end(*_: object) -> None:
+    """The signals' handler."""
+    (asked_twice if asked_to_end.is_set() else asked_to_end).set()
+
+
+def config(port: int, opts: argparse.Namespace) -> dict:
+    """What config.json holds on this board. --sleep: it sleeps between readings, and connects at every third wake."""
     return {
-        **sleeper,
         "wifi_ssid": "host", "wifi_password": "password", "broker": "127.0.0.1", "port": port, "client_id": "host",
-        "qos": qos, "interval_s": interval_s, "ntp_host": "", "stop_pin": HostBoard.STOP_PIN, "sensors": SENSORS,
+        "qos": opts.qos, "interval_s": opts.interval, "ntp_host": "", "stop_pin": HostBoard.STOP_PIN,
+        "sensors": SENSORS, **(TROUBLED if opts.web is not None else {}), **(SLEEPER if opts.sleep else {}),
     }  # fmt: skip
 
 
-def watch(watcher: Watcher, board: HostBoard, tally: Tally, show: Any, count: int) -> None:
-    """Show readings as they come until `count` are there (0: for ever), or until asked to end. Raises BoardError."""
+class Several:
+    """Shows everything on each of several displays."""
+
+    def __init__(self, displays: List[Any]):
+        self.displays = displays
+
+    def reading(self, r: Reading, tally: Tally) -> None:
+        for display in self.displays:
+            display.reading(r, tally)
+
+    def line(self, text: str) -> None:
+        for display in self.displays:
+            display.line(text)
+
+
+class Trouble:
+    """What the page's buttons do. They are pressed in the page's threads and done by turn(), in ours: a broker that a
+    thread started would end with it."""
+
+    def __init__(self, broker: Broker, link: Link):
+        self.broker, self.link = broker, link
+        self.page: Optional[Page] = None
+        self.pressed: queue.Queue[str] = queue.Queue()
+        self.does = {
+            "stop-broker": broker.stop, "start-broker": broker.start_again,
+            "cut-link": link.cut, "mend-link": link.mend,
+        }  # fmt: skip
+
+    def is_there(self) -> bool:
+        """Whether somebody made trouble: then silence is no failure."""
+        return self.broker.running is None or self.link.is_cut
+
+    def turn(self) -> None:
+        """Do what the buttons ask for."""
+        while not self.pressed.empty():
+            self._do(self.pressed.get())
+
+    def _do(self, name: str) -> None:
+        try:
+            self.does[name]()
+        except BrokerError as e:
+            if self.page:
+                self.page.line("run: %s" % e)
+        self.tell()
+
+    def tell(self) -> None:
+        """Send the page how it is."""
+        if self.page:
+            self.page.send("state", broker_runs=self.broker.running is not None, link_is_whole=not self.link.is_cut)
+
+    def end(self) -> None:
+        """All is well again, for the last readings."""
+        for name in ("mend-link", "start-broker"):
+            self._do(name)
+
+
+def watch(
+    watcher: Watcher, board: HostBoard, tally: Tally, show: Any, opts: argparse.Namespace, trouble: Optional[Trouble]
+) -> None:
+    """Show readings as they come until so many as asked for are there (0: for ever), or until asked to end; a board
+    that sleeps has slept by then. Raises BoardError."""
     quiet_since_s, patience_s = time.monotonic(), FIRST_READING_TIMEOUT_S
-    while not asked_to_end.is_set() and (not count or len(tally.received) < count):
+    while not asked_to_end.is_set():
+        enough = opts.readings and len(tally.received) >= opts.readings
+        if enough and (board.has_woken() or not opts.sleep):
+            return
         for line in board.new_lines():
             show.line("board: " + line)
         if not board.is_running():
             raise BoardError(board.end_in_words())
+        if trouble:
+            trouble.turn()
         reading = next_reading(watcher, 0.1)
         if reading:
             quiet_since_s, patience_s = time.monotonic(), SILENCE_TIMEOUT_S
             tally.add(reading)
-            show.reading(reading, tally)
+            if not enough:
+                show.reading(reading, tally)
+        elif trouble and trouble.is_there():
+            quiet_since_s = time.monotonic()
         elif time.monotonic() - quiet_since_s > patience_s:
             raise BoardError("no reading for %d s" % patience_s)
 
@@ -75,8 +161,34 @@ def next_reading(watcher: Watcher, timeout_s: float) -> Optional[Reading]:
         return None
 
 
-def finish(watcher: Watcher, board: HostBoard, tally: Tally, show: Any) -> Optional[dict]:
-    """Stop the firmware and take the readings that are still on their way; returns the firmware's own figures."""
+def catch_up(watcher: Watcher, board: HostBoard, tally: Tally, show: Any, interval_s: float) -> None:
+    """Let the board send what it kept while there was trouble: until a reading comes at once, or Ctrl-C comes again."""
+    deadline_s = time.monotonic() + CATCH_UP_TIMEOUT_S
+    told = False
+    while time.monotonic() < deadline_s and board.is_running() and not asked_twice.is_set():
+        for line in board.new_lines():
+            show.line("board: " + line)
+        reading = next_reading(watcher, 0.1)
+        if reading:
+            tally.add(reading)
+            show.reading(reading, tally)
+            if reading.taken_s is None or reading.received_s - reading.taken_s < interval_s + FRESH_S:
+                return
+        elif not told and time.monotonic() > deadline_s - CATCH_UP_TIMEOUT_S + interval_s + FRESH_S:
+            told = True
+            show.line("run: waiting for what the board keeps; Ctrl-C again leaves it there")
+
+
+def finish(watcher: Watcher, board: HostBoard, tally: Tally, show: Any, count: int) -> Optional[dict]:
+    """Stop the firmware and take the readings that are still on their way; returns the firmware's own figures. More
+    than `count` (0: endless) are counted, and not shown."""
+
+    def take(reading: Reading) -> None:
+        enough = count and len(tally.received) >= count
+        tally.add(reading)
+        if not enough:
+            show.reading(reading, tally)
+
     board.stop()
     for line in board.new_lines():
         show.line("board: " + line)
@@ -85,46 +197,86 @@ def finish(watcher: Watcher, board: HostBoard, tally: Tally, show: Any) -> Optio
     while said and len(tally.received) < said["published"] and time.monotonic() < deadline_s:
         reading = next_reading(watcher, 0.1)
         if reading:
-            tally.add(reading)
-            show.reading(reading, tally)
+            take(reading)
     watcher.settle()  # what comes twice comes now
     while not watcher.readings.empty():
-        reading = watcher.readings.get()
-        tally.add(reading)
-        show.reading(reading, tally)
+        take(watcher.readings.get())
     return said
 
 
-def summary(said: Optional[dict], tally: Tally, board: HostBoard, broker: Broker) -> list[str]:
+def summary(said: Optional[dict], tally: Tally, board: HostBoard, broker: Broker, count: int) -> List[str]:
+    """The last lines. When all is well and so many as asked for came, they are of those; what the firmware published
+    while it was being stopped has a line of its own."""
     published = said["published"] if said else 0
+    received, lost = len(tally.received), tally.lost(published)
     heap = "%d B of %d KiB" % (said["heap_low_b"], board.heap_kb) if said and board.heap_kb else "not told"
-    return [
-        "%d published, %d received, %d lost, %d repeated" % (
-            published, len(tally.received), tally.lost(published), tally.repeated),
-        "lowest free heap: " + heap + (", %d wakes" % board.starts if board.starts > 1 else ""),
-        "%s, %s" % (board.name, broker.name),
-    ]  # fmt: skip
+    lines, more = [], 0
+    if count and received >= count and not lost and not tally.repeated:
+        published, more = count, published - count
+        received = count
+    lines.append("%d published, %d received, %d lost, %d repeated" % (published, received, lost, tally.repeated))
+    if more:
+        lines.append("%d more were published before the firmware had stopped, and received" % more)
+    lines.append("lowest free heap: " + heap + (", %d wakes" % board.starts if board.starts > 1 else ""))
+    lines.append("%s, %s" % (board.name, broker.name))
+    return lines
+
+
+@contextlib.contextmanager
+def page_of(trouble: Optional[Trouble], tcp_port: int) -> Iterator[List[Page]]:
+    """The page in a list; an empty list when there is no `trouble` to make, and so no page. Raises BoardError."""
+    if not trouble:
+        yield []
+        return
+    try:
+        page = Page(sorted(trouble.does), trouble.pressed.put, tcp_port)
+    except OSError as e:
+        raise BoardError("no page on port %d: %s" % (tcp_port, e.strerror)) from None
+    with page:
+        trouble.page = page
+        print("The page is %s (Ctrl-C ends it)" % page.url, flush=True)
+        yield [page]
 
 
 def run(opts: argparse.Namespace, folder: Path) -> int:
-    tally, trouble = Tally(), ""
-    with Broker(folder) as broker, Watcher(broker.port) as watcher:
-        board = HostBoard(folder / "board", config(broker.port, opts.interval, opts.qos, opts.sleep), opts.heap_kb)
+    tally, why = Tally(), ""
+    with contextlib.ExitStack() as stack:
+        broker = stack.enter_context(Broker(folder, keeps=opts.web is not None))
+        watcher = stack.enter_context(Watcher(broker.port, keeps_session=opts.web is not None))
+        link = trouble = None
+        if opts.web is not None:
+            if not broker.is_reference:
+                raise BrokerError("WEB=1 stops and starts the broker, and wants Mosquitto for that")
+            link = stack.enter_context(Link(broker.port))
+            trouble = Trouble(broker, link)
+        board = HostBoard(folder / "board", config(link.port if link else broker.port, opts), opts.heap_kb)
         for note in board.notes + ([] if broker.is_reference else ["The broker is " + broker.name + "."]):
             print("note: " + note, flush=True)
-        with (screen if sys.stdout.isatty() else plain)() as show, board:
-            try:
-                watch(watcher, board, tally, show, opts.readings)
-            except BoardError as e:
-                trouble = str(e)
-            said = finish(watcher, board, tally, show)
-        for line in summary(said, tally, board, broker):
-            print(line)
-        if not said:
-            trouble = trouble or "the firmware did not say its figures"
+        pages = stack.enter_context(page_of(trouble, opts.web or 0))
+        for page in pages:
+            page.send("about", text="%s publishes to %s; paho-mqtt, an independent client, receives." % (
+                board.name, broker.name))  # fmt: skip
         if trouble:
-            print("run: %s. It said last:" % trouble, file=sys.stderr)
-            print("\n".join("  " + line for line in board.last_lines()), file=sys.stderr)
+            trouble.tell()
+        with (screen if sys.stdout.isatty() else plain)() as display, board:
+            show = Several([display, *pages])
+            try:
+                watch(watcher, board, tally, show, opts, trouble)
+            except BoardError as e:
+                why = str(e)
+            if trouble:
+                trouble.end()
+                catch_up(watcher, board, tally, show, opts.interval)
+            said = finish(watcher, board, tally, show, opts.readings)
+        lines = summary(said, tally, board, broker, opts.readings)
+        print("\n".join(lines))
+        for page in pages:
+            page.send("end", text=lines[0])
+        if not said:
+            why = why or "the firmware did not say its figures"
+        if why:
+            print("run: %s. It said last:" % why, file=sys.stderr)
+            print("\n".join("  " + printable(line) for line in board.last_lines()), file=sys.stderr)
             return 1
         if tally.lost(said["published"] if said else 0) or tally.repeated:
             return 1
@@ -137,19 +289,22 @@ def main() -> int:
     args.add_argument("--interval", type=float, default=1.0, help="seconds between two measurements")
     args.add_argument("--qos", type=int, default=2, choices=(0, 1, 2))
     args.add_argument("--sleep", action="store_true", help="a board that sleeps between its readings")
+    args.add_argument("--web", type=int, nargs="?", const=0, metavar="TCP_PORT",
+                      help="a page on this computer, too: a line per sensor, buttons that make trouble")  # fmt: skip
     args.add_argument("--heap-kb", type=int, help="heap of the board in KiB; an ESP8266 has 38, an ESP32 56 or more")
     opts = args.parse_args()
-    # the code that keeps readings over a sleep needs an ESP32
-    opts.heap_kb = opts.heap_kb or (56 if opts.sleep else 38)
+    is_esp32 = opts.sleep or opts.web is not None
+    opts.heap_kb = opts.heap_kb or (ESP32_HEAP_KB if is_esp32 else ESP8266_HEAP_KB)
     if opts.readings < 0:
         args.error("READINGS is a count; 0 is for endless")
-
+    let_any_text_out()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: asked_to_end.set())
+        signal.signal(number, ask_to_end)
     folder = Path(tempfile.mkdtemp(prefix="umqtt-run-"))
     try:
-        build(folder / "board")
-        return run(opts, folder)
+        with own_foreground():
+            build(folder / "board")
+            return run(opts, folder)
     except (BrokerError, BoardError, BuildError) as e:
         print("run: %s" % e, file=sys.stderr)
         return 1

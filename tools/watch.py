@@ -14,8 +14,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from tools.printable import fits, printable
+
 CONNECT_TIMEOUT_S = 20
 SETTLE_S = 0.3
+GAP_S = 10.0  # a reading may overtake another one, for so long
 COLUMNS = "%-12s  %-22s %12s %-4s  QoS %d  %s"
 
 
@@ -44,6 +47,10 @@ class Reading:
     def shown(self) -> str:
         return "-" if self.value is None else str(self.value)
 
+    def shown_unit(self) -> str:
+        """The unit as the terminal can show it: on an ASCII one °C is C."""
+        return self.unit if fits(self.unit) else self.unit.replace("°", "")
+
 
 def parse(message: paho.MQTTMessage) -> Optional[Reading]:
     """The reading in a message; None when it is something else (the board's status)."""
@@ -61,10 +68,19 @@ class Tally:
     def __init__(self) -> None:
         self.received: set[int] = set()
         self.repeated = 0
+        self.gaps: dict[int, float] = {}  # a number that did not come in its turn, and when a later one came
 
     def add(self, reading: Reading) -> None:
         self.repeated += reading.seq in self.received
+        for seq in range(max(self.received, default=0) + 1, reading.seq):
+            self.gaps[seq] = reading.received_s
         self.received.add(reading.seq)
+        self.gaps.pop(reading.seq, None)
+
+    def lost_so_far(self, now_s: Optional[float] = None) -> int:
+        """How many are missing though later ones came more than GAP_S ago."""
+        now_s = time.time() if now_s is None else now_s
+        return sum(now_s - since_s > GAP_S for since_s in self.gaps.values())
 
     def lost(self, published: int) -> int:
         return max(0, published - len(self.received))
@@ -73,11 +89,13 @@ class Tally:
 class Watcher:
     """`with Watcher(port) as w:` is subscribed to everything with QoS 2; `w.readings` is a queue of what comes."""
 
-    def __init__(self, port: int):
+    def __init__(self, port: int, keeps_session: bool = False):
+        """keeps_session: the broker may be stopped and started meanwhile, and keeps what comes for it."""
         self.readings: queue.Queue[Reading] = queue.Queue()
         self.port = port
         self.subscribed = threading.Event()
-        self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id="watcher")
+        self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, "watcher", clean_session=not keeps_session)
+        self.client.reconnect_delay_set(1, 1)
         self.client.on_connect = lambda c, *_: c.subscribe("#", 2)
         self.client.on_subscribe = lambda *_: self.subscribed.set()
         self.client.on_message = self._received
@@ -108,10 +126,10 @@ class Plain:
     """A line for each reading, for pipes and files."""
 
     def reading(self, r: Reading, _tally: Tally) -> None:
-        print(COLUMNS % (r.clock(), r.sensor, r.shown(), r.unit, r.qos, r.delay()), flush=True)
+        print(COLUMNS % (r.clock(), r.sensor, r.shown(), r.shown_unit(), r.qos, r.delay()), flush=True)
 
     def line(self, text: str) -> None:
-        print(text, flush=True)
+        print(printable(text), flush=True)
 
 
 @contextlib.contextmanager
@@ -136,11 +154,11 @@ class Screen:
                            ("QoS", "right"), ("delay", "right")):  # fmt: skip
             table.add_column(name, justify=side)  # type: ignore[arg-type]
         for r in list(self.rows)[-max(5, self.console.height - 6):]:
-            table.add_row(r.clock(), r.sensor, r.shown(), r.unit, str(r.qos), r.delay())
+            table.add_row(r.clock(), r.sensor, r.shown(), r.shown_unit(), str(r.qos), r.delay())
         return table
 
     def line(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False)
+        self.console.print(printable(text), markup=False, highlight=False)
 
 
 @contextlib.contextmanager

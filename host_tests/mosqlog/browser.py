@@ -65,9 +65,9 @@ class Browser:
         os.close(self._out)
         os.close(self._in)
 
-    def open(self, path: Path) -> None:
-        """Loads a file; returns when it is loaded and drawn."""
-        self._call("Page.navigate", url=path.resolve().as_uri())
+    def open(self, page: Path | str) -> None:
+        """Loads a file or an address; returns when it is loaded and drawn."""
+        self._call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         while not any(each.get("method") == "Page.loadEventFired" for each in self._came):
             self._take()
         self.run("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(0))))")

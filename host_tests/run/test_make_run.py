@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,6 +56,31 @@ def until_a_row(started):
     return text
 
 
+def at_terminal(env, command, ctrl_c_at=""):
+    """(exit status, what was on the screen) of a command at a terminal of its own; Ctrl-C is pressed there when
+    `ctrl_c_at` is on the screen."""
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(ROOT)
+        os.execvpe(command[0], command, env)
+    text, deadline_s = b"", time.monotonic() + END_TIMEOUT_S
+    while time.monotonic() < deadline_s:
+        if not select.select([terminal], [], [], 0.1)[0]:
+            continue
+        try:
+            text += os.read(terminal, 65536)
+        except OSError:  # Linux: the other side is closed
+            break
+        if ctrl_c_at and ctrl_c_at.encode() in text:
+            os.write(terminal, b"\x03")
+            ctrl_c_at = ""
+    else:
+        os.kill(pid, signal.SIGKILL)
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(status), text.decode()
+
+
 def start(env, *args):
     return subprocess.Popen(
         [*RUN, *args], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -69,10 +95,58 @@ def test_each_reading_is_a_line_and_the_end_says_that_none_was_lost(mark):
     done = finished(mark, "--readings", "5")
     assert done.returncode == 0, done.stdout + done.stderr
     published, received, lost, repeated = map(int, TOTAL.search(done.stdout).groups())
-    assert received == published == len(ROW.findall(done.stdout)) >= 5
+    assert received == published == len(ROW.findall(done.stdout)) == 5
     assert lost == repeated == 0
+    # what the firmware measured at the same time, and published while it was being stopped, is counted too
+    assert re.search(r"^2 more were published before the firmware had stopped, and received$", done.stdout, re.M)
     assert re.search(r"^lowest free heap: \d+ B of \d+ KiB$", done.stdout, re.M)
     assert re.search(r"^(MicroPython|CPython) \d.*, (Mosquitto|amqtt) \d", done.stdout, re.M)
+
+
+def test_a_board_that_sleeps_has_slept_however_few_readings_are_asked_for(mark):
+    for count in ("1", "5"):
+        done = finished(mark, "--readings", count, "--sleep")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert TOTAL.search(done.stdout).groups() == (count, count, "0", "0"), done.stdout
+        assert len(ROW.findall(done.stdout)) == int(count) and "woke from deep sleep" in done.stdout
+        assert int(re.search(r", (\d+) wakes$", done.stdout, re.M).group(1)) > 1
+
+
+def test_a_terminal_that_knows_only_ascii_is_given_that(mark):
+    for terminal in (False, True):
+        env = dict(mark, PYTHONIOENCODING="ascii", LC_ALL="C", TERM="xterm", COLUMNS="100", LINES="30")
+        if terminal:
+            status, said = at_terminal(env, [*RUN, "--readings", "5"])
+        else:
+            done = finished(env, "--readings", "5")
+            status, said = done.returncode, done.stdout + done.stderr
+        assert status == 0 and "0 lost, 0 repeated" in said and said.isascii(), said
+        assert re.search(r"chip/temperature .* C ", said), said
+
+
+def test_ctrl_c_at_make_run_ends_an_endless_run_with_0(mark):
+    if not shutil.which("make"):
+        pytest.skip("there is no make here")
+    env = {k: v for k, v in mark.items() if k not in ("MAKEFLAGS", "MFLAGS")}
+    status, said = at_terminal(env, ["make", "run", "READINGS=0"], ctrl_c_at="chip/heap")
+    assert status == 0 and "0 lost, 0 repeated" in said, (status, said)
+    assert "***" not in said and "Interrupt" not in said, said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+@pytest.mark.parametrize("more", [[], ["--sleep"], ["--web"]])
+def test_a_runner_that_is_killed_outright_leaves_no_process(mark, tmp_path, more):
+    with start(mark, "--readings", "0", *more) as started:
+        until_a_row(started)
+        assert len(processes_of(mark)) >= 2 + (not more)  # the runner, the broker, the firmware unless it sleeps
+        os.kill(started.pid, signal.SIGKILL)
+        started.stdout.read()  # their end, too: they have the pipe
+    deadline_s = time.monotonic() + END_TIMEOUT_S
+    while processes_of(mark):
+        assert time.monotonic() < deadline_s, processes_of(mark)
+        time.sleep(0.02)
+    for left in (tmp_path / "tmp").iterdir():  # files nobody could remove any more
+        shutil.rmtree(left)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -112,23 +186,9 @@ def test_a_reader_that_goes_away_ends_it(mark):
 
 
 def test_in_a_terminal_it_is_a_table(mark):
-    terminal, side = pty.openpty()
     env = dict(mark, TERM="xterm", COLUMNS="100", LINES="30")
-    with subprocess.Popen([*RUN, "--readings", "5"], env=env, stdin=side, stdout=side, stderr=side) as started:
-        os.close(side)
-        text = b""
-        while True:
-            try:
-                got = os.read(terminal, 65536)
-            except OSError:  # Linux: the other side is closed
-                break
-            if not got:
-                break
-            text += got
-    os.close(terminal)
-    assert started.returncode == 0, text.decode()
-    assert "delay" in text.decode() and "│" in text.decode()
-    assert "0 lost, 0 repeated" in text.decode()
+    status, said = at_terminal(env, [*RUN, "--readings", "5"])
+    assert status == 0 and "delay" in said and "│" in said and "0 lost, 0 repeated" in said, said
 
 
 def test_a_reading_that_does_not_arrive_ends_it_with_1(mark, tmp_path):

@@ -1,6 +1,7 @@
 """What the README says is so: its program runs, its targets and files exist."""
 
 import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -24,6 +25,19 @@ def test_every_target_that_is_named_exists(page):
     named = set(re.findall(r"`?make ([a-z][a-z-]*)", (ROOT / page).read_text()))
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M))
     assert named and named <= targets
+
+
+def test_make_help_lists_every_target_in_its_group():
+    if not shutil.which("make"):
+        pytest.skip("there is no make here")
+    done = subprocess.run(["make", "help"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    parts = dict(re.findall(r"^(\w[^\n]*)\n((?:  make .*\n)+)", done.stdout, re.M))
+    assert list(parts) == ["Try it", "Your board", "The broker's log", "Develop"], done.stdout
+    told = re.findall(r"^  make (\S+)", done.stdout, re.M)
+    targets = re.findall(r"^([a-z][a-z-]*):.*## ", (ROOT / "Makefile").read_text(), re.M)
+    assert sorted(told) == sorted(targets) and "[" not in done.stdout.replace("[chip]", "")
+    for group, target in (("Try it", "run"), ("Your board", "deploy"), ("Develop", "test")):
+        assert " make %s " % target in parts[group], group
 
 
 @pytest.mark.parametrize("page", PAGES)

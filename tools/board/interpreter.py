@@ -1,6 +1,5 @@
 """The real MicroPython behind a virtual board: one process from one reset to the next."""
 
-import ctypes
 import json
 import os
 import select
@@ -12,18 +11,13 @@ import time
 from pathlib import Path
 from typing import List, Optional, Protocol
 
+from tools.children import end_with_parent
+
 AGENT = Path(__file__).with_name("agent.py")
 _HEAD = struct.Struct("<BII")
 SIGINT_APART_S = 0.05  # MicroPython ends on a second one that comes before it has seen the first
 BUSY_S = 0.25  # a program that computes for so long is interrupted wherever it is
 _HOST_HEAP_B = 600_000  # what the agent itself may take on top of the board's heap
-
-
-_LIBC = ctypes.CDLL(None)
-
-
-def _end_with_parent() -> None:
-    _LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: a board killed outright leaves no program running
 
 
 class Died(Exception):
@@ -70,7 +64,7 @@ class Interpreter:
                 pass_fds=[theirs.fileno()],
                 env={"MICROPYPATH": ""},
                 bufsize=0,
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,
             )
         finally:
             theirs.close()
