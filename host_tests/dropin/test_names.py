@@ -13,7 +13,7 @@ UPSTREAM = [
 ]
 OURS = [
     "clean_session", "protocol", "timeout_ms", "inflight", "set_view", "isconnected", "unsubscribe", "poll",
-    "diag", "free_slots",
+    "diag", "pending", "free_slots", "on_ended", "on_oversize",
 ]
 # what subclasses in the field have of their own
 FREE = [

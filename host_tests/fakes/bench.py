@@ -17,11 +17,13 @@ PORT = 1883
 
 def wire_up(net, clock):
     """The library's modules look at this network and this clock from now on."""
+    import umqtt.addons
     import umqtt.client
     import umqtt.publisher
     import umqtt.reconnect
     import umqtt.robust
     import umqtt.simple
+    import umqtt.stream
     import umqtt.tls
 
     umqtt.tls.collect = int  # on CPython it takes 50 ms, at each connection

@@ -489,7 +489,7 @@ class Poll:
         return list(ready)
 
     def ipoll(self, ms=-1, flags=0):
-        yield from self.poll(ms)
+        return iter(self.poll(ms))  # it waits in the call, as MicroPython's
 
 
 class Tls:

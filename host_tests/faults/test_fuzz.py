@@ -54,12 +54,13 @@ damage = st.none() | st.tuples(st.integers(0, 200), st.integers(0, 255))
 )
 @given(st.lists(packet, max_size=8), damage, st.sampled_from([0, 1, 2, 5]), st.booleans(), st.booleans())
 def test_any_bytes(packets, damage, read_max, together, view):
-    from umqtt.wire import MQTTException
+    from umqtt.errors import MQTTException
 
     w = World(Script)
     b = w.broker
     b.accept()
     c = w.client(rx_size=32, tx_size=32, keepalive=0, inflight=4)
+    c.on_oversize = lambda topic, size_b: None
     c.connect()
     if view:
         c.set_view(lambda buf, topic_end, start, end, flags: w.inbox.append(bytes(buf[start:end])))
@@ -85,9 +86,9 @@ def test_any_bytes(packets, damage, read_max, together, view):
     assert ended is None or len(str(ended)) > 5, ended
     assert bool(w.net.open_sockets()) == (ended is None)
     assert c.isconnected() == (ended is None)
-    assert len(c._rx) == 32 and len(c._tx) <= 32
-    taken = [m[0] for m in c._slots if m[0]]
-    assert len(taken) == len(set(taken)) == c.inflight >= c._staged
+    assert len(c._receive_buf) == 32 and len(c._send_buf) <= 32
+    taken = [m[0] for m in c._packet_slots if m[0]]
+    assert len(taken) == len(set(taken)) == c.inflight >= c._slots_sent
     # and the session is sound: the next connection works
     sent = []
 

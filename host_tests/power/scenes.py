@@ -218,7 +218,7 @@ class Receive(Scene):
         self.st = store = self.store()
         c = self.client(store)
         c.connect()
-        if wire.text(IN) not in c._subscriptions():
+        if wire.text(IN) not in c._granted_qos:
             c.subscribe(IN, 2)
         while self.sent < self.messages:
             self.sent += 1
@@ -435,7 +435,7 @@ class LinkIn(Receive, LinkOut):
     messages = 1
 
     def first(self, c):
-        if wire.text(IN) not in c._subscriptions():
+        if wire.text(IN) not in c._granted_qos:
             c.subscribe(IN, 2)
         while self.sent < self.messages:
             self.sent += 1
@@ -467,7 +467,7 @@ class Mixed(Receive):
     def turn(self, c, outbox):
         if not c.isconnected():
             c.connect()
-        if wire.text(IN) not in c._subscriptions():
+        if wire.text(IN) not in c._granted_qos:
             c.subscribe(IN, 2)
         what = self.any(10)
         if what < 3 and len(self.taken) < self.readings:

@@ -11,13 +11,18 @@ def up(**named):
     return b, c
 
 
+def picture(c):
+    slots = [list(m) for m in c._packet_slots]
+    return slots, c.pid, c.inflight, c._slots_sent, dict(c._granted_qos), c._send_blocked, bytes(c._send_buf)
+
+
 def refused(b, c, f, *args, **named):
     writes = len(c.world.link.writes)
-    before = ([list(m) for m in c._slots], c.pid, c.inflight, c._staged, dict(c._subs), c._tx_n, bytes(c._tx))
+    before = picture(c)
     e = raises(ValueError, f, *args, **named)
     assert str(e), e
     equal(
-        ([list(m) for m in c._slots], c.pid, c.inflight, c._staged, dict(c._subs), c._tx_n, bytes(c._tx)),
+        picture(c),
         before,
         "%r" % (args,),
     )
@@ -162,5 +167,5 @@ def test_a_list_of_filters_is_for_subscribe_or_for_unsubscribe():
         refused(b, c, c.subscribe, *args)
     for filters in ([("a", 1)], [5], [None]):
         refused(b, c, c.unsubscribe, filters)
-    equal((c.inflight, c._tx_n), (0, 0))
+    equal((c.inflight, c._send_blocked), (0, False))
     b.done()

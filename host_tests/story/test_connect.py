@@ -50,7 +50,7 @@ def test_session_present_is_returned_and_never_raises():
 
 
 def test_each_refusal_has_a_reason_in_words():
-    from umqtt.wire import MQTTException, ProtocolError
+    from umqtt.errors import MQTTException, ProtocolError
 
     words = ("protocol", "client id", "unavailable", "password", "authori", "unknown")
     for code in range(1, 7):

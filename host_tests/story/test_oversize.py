@@ -1,9 +1,11 @@
 """A message larger than the receive buffer: drained, acknowledged as its QoS demands, counted, and the stream stays
 in step."""
 
-from fakes.bench import pair
-from fakes.check import equal
+from fakes.bench import World, pair
+from fakes.check import equal, raises
 from fakes.packets import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, encode
+from umqtt.errors import MQTTException
+from umqtt.reconnect import Reconnect
 
 RX = 64
 
@@ -11,6 +13,8 @@ RX = 64
 def up(**named):
     named["rx_size"] = RX
     b, c = pair(**named)
+    c.told = []
+    c.on_oversize = lambda topic, size_b: c.told.append((topic, size_b))
     b.accept()
     c.connect()
     return b, c, c.world.inbox
@@ -32,6 +36,7 @@ def test_every_size_around_the_buffer_is_drained_and_counted():
             b.done()
             big = 2 + 1 + (2 if qos else 0) + n > RX
             equal(c.diag()["oversize"], 1 if big else 0, (qos, n))
+            equal(c.told, [(b"t", 3 + (2 if qos else 0) + n)] if big else [], (qos, n))
             equal(len(inbox), 0 if big else 1, (qos, n))
 
 
@@ -117,8 +122,35 @@ def test_a_length_of_four_bytes_is_the_longest_and_is_drained():
     c.world.link.push(b"\x30\x80\x80\x80\x01\0\1t" + b"x" * 5000)  # 2097152 bytes are to come
     c.world.serve(c, 100)
     assert c.isconnected()
-    equal(c.diag()["oversize"], 1)
+    equal((c.diag()["oversize"], c.told), (0, []), "it is told when it is over")
     equal(inbox, [])
+
+
+def test_a_program_that_did_not_ask_for_it_is_told_by_an_exception_and_the_message_is_acknowledged():
+    b, c = pair(rx_size=RX)
+    b.accept()
+    c.connect()
+    b.send(PUBLISH, 9, qos=1, topic="a/b", payload=b"x" * 100)
+    b.expect(PUBACK, pid=9)
+    error = raises(MQTTException, c.world.serve, c, 50)
+    assert "107 B" in str(error) and "rx_size" in str(error) and "a/b" in str(error), error
+    assert c.isconnected()
+    b.send(PUBLISH, topic="next", payload="y")
+    c.world.serve(c, 50)
+    equal(c.world.inbox, [(b"next", b"y", False)])
+    b.done()
+
+
+def test_with_reconnect_it_is_told_to_on_state_and_nothing_is_raised():
+    states = []
+    w = World()
+    c = w.client(reconnect=Reconnect(on_state=lambda up, error: states.append((up, error))), rx_size=RX)
+    w.broker.accept()
+    w.serve(c, 10)
+    w.broker.send(PUBLISH, topic="t", payload=b"x" * 100)
+    w.serve(c, 50)
+    equal([up for up, _ in states], [True, True])
+    assert "rx_size" in states[1][1], states
 
 
 def test_a_view_is_told_when_the_topic_itself_did_not_fit():

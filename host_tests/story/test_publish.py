@@ -3,7 +3,6 @@
 from fakes.bench import World, pair
 from fakes.check import equal, raises
 from fakes.packets import PINGREQ, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE, encode
-from umqtt import wire
 
 
 def up(**named):
@@ -304,46 +303,6 @@ def test_who_waits_for_room_does_not_wait_for_a_packet():
         b.expect(PUBLISH, qos=0)
         c.publish("t", "x" * 50)
     equal(c.world.clock.now - t, 0, "nothing was coming, so nothing ended the wait but its deadline")
-    b.done()
-
-
-def test_an_allocation_that_fails_while_staging_leaves_no_half_packet():
-    class Full:
-        """A send buffer that cannot grow."""
-
-        def __init__(self):
-            self.b = bytearray()
-
-        def __len__(self):
-            return len(self.b)
-
-        def __setitem__(self, at, x):
-            self.b = bytearray(x)
-
-        def append(self, x):
-            self.extend(bytes((x,)))
-
-        def extend(self, x):
-            if len(self.b) + len(x) > 64:
-                raise MemoryError
-            self.b.extend(x)
-
-    b, c = up(tx_size=64)
-    tx = c._tx
-    for topic in range(50, 80):
-        c._tx = Full()
-        c._start()
-        try:
-            c._packet([0, 0x30, wire.text("t" * topic), b"x" * 100])
-        except MemoryError:
-            equal((len(c._tx), c._tx_n), (0, 0), topic)
-        else:
-            assert topic < 60
-    c._tx = tx
-    c._start()
-    c._up = 1
-    b.expect(PUBLISH, topic="t")
-    c.publish("t", "x")
     b.done()
 
 

@@ -90,4 +90,4 @@ def test_a_publish_counts_as_a_sign_of_life():
     c.world.serve(c, 30000)
     b.expect(PUBLISH, topic="t")
     p.publish(b"x")
-    equal(c._t_tx, c.world.clock.ticks_ms())
+    equal(c._wrote_ms, c.world.clock.ticks_ms())

@@ -45,7 +45,7 @@ def test_any_length_in_any_piece_arrives_whole():
             b.expect(PUBLISH, qos=0, topic="t", payload=pattern(n))
             equal(stream.publish(c, "t", Reader(pattern(n), most), n, piece_b=piece_b), 0)
             b.done()
-            equal(c._tx_n, 0)
+            equal(c._send_blocked, False)
 
 
 def test_qos_1_waits_for_its_puback_and_frees_its_slot():
@@ -88,7 +88,7 @@ def test_wrong_arguments_change_nothing():
         (("t", Reader(b""), 0), {"qos": 2}),
     ):
         raises(ValueError, stream.publish, c, *args, **named)
-    equal((c._tx_n, c.inflight, c.isconnected()), (0, 0, True))
+    equal((c._send_blocked, c.inflight, c.isconnected()), (False, 0, True))
     b.done()
 
 

@@ -29,7 +29,7 @@ def test_several_filters_in_one_packet():
 
 
 def test_a_refused_filter_is_an_exception_with_its_name_and_the_link_stays():
-    from umqtt.wire import MQTTException, ProtocolError
+    from umqtt.errors import MQTTException, ProtocolError
 
     b, c = up()
     b.expect(SUBSCRIBE, pid=1)
@@ -51,7 +51,7 @@ def test_a_suback_that_never_comes_ends_at_the_deadline():
 
 
 def test_a_suback_with_a_wrong_number_of_codes_is_a_protocol_error():
-    from umqtt.wire import ProtocolError
+    from umqtt.errors import ProtocolError
 
     for codes in ((1,), (1, 1, 1)):
         b, c = up()

@@ -1,187 +1,261 @@
-"""The engine alone: bytes in, bytes out, no socket and no clock."""
+"""The two generators of a connection alone: bytes in, bytes out, no socket and no clock."""
 
+import fakes.shim  # noqa: F401 - before the library
 from fakes import packets
-from fakes.check import equal, raises
-from umqtt.engine import Engine
-from umqtt.wire import ProtocolError
+from fakes.check import equal
+from umqtt import engine, wire
+from umqtt.engine import ALL_SENT, BLOCKED, HALF_A_PACKET, LOST, NOTHING_YET, RAISED
+from umqtt.errors import ProtocolError
 
 SOURCE_FORM_ONLY = "shipped, engine and client are one class"
 
+SOURCE_FORM_ONLY = "shipped, engine and client are one module"
+
 LENGTHS = (0, 1, 113, 116, 120, 122, 123, 127, 128, 129, 16370, 16377, 16378, 16379, 16380, 16383, 16384)
+NEVER_MS = 1 << 28
 
 
-class Wire(Engine):
-    """An engine whose stream is two lists of bytes: `data` to read, `out` written; no clock."""
+class End:
+    """One end of a connection, as the generators need it: `data` is to be read, `out` was written."""
 
-    keepalive = 0
+    _any_size = False
+    _link_up = True
+    _send_blocked = _ping_sent = False
+    _view = _message = _taken = _stream = _fault = _news = None
+    _wrote_ms = _heard_ms = _oversize_count = 0
+    _ping_after_ms = NEVER_MS
 
     def __init__(self, rx=64, tx=64):
-        Engine.__init__(self, 2, rx, tx)
         self.data = b""
         self.out = b""
         self.most = 1 << 20  # bytes that one write takes
+        self.writes = 1 << 20  # that are left before the network takes no more
+        self.at_once = 1 << 20  # bytes that one read gives
+        self.closed = False
         self.taken = []
-        self._start()
-        self._up = True
+        self.acks = []
+        self._held_packet_ids = [0] * 20
+        self.tx = bytearray(tx)
+        self._send_packet = engine.writer(self, self.tx, self.write).send
+        self._send_packet(None)
+        self._next_packet = engine.reader(self, bytearray(rx), self.read, self._send_packet).send
 
-    def _read(self, buf, n):
-        k = min(n, len(self.data))
-        buf[:k] = self.data[:k]
-        self.data = self.data[k:]
-        return k or None
+    def cb(self, topic, payload, retained):
+        self.taken.append((topic, payload))
 
-    def _write(self, buf, off, n):
-        k = min(n, self.most)
-        self.out += bytes(buf[off : off + k])
-        return k
+    def read(self, buf, n):
+        n = min(n, len(self.data), self.at_once)
+        buf[:n] = self.data[:n]
+        self.data = self.data[n:]
+        return n or (0 if self.closed else None)
 
-    def _deliver(self, n, start, end):
-        self.taken.append((bytes(self._rx[2:n]), bytes(self._rx[start:end])))
+    def write(self, buf, offset, n):
+        self.writes -= 1
+        if self.writes < 0:
+            return None
+        n = min(n, self.most)
+        self.out += bytes(buf[offset : offset + n])
+        return n
 
-    def _fail(self, words):
-        raise ProtocolError(words)
+    def _on_ack(self, first_byte, packet_id, codes):
+        self.acks.append((first_byte, packet_id, codes))
+        return 0
+
+    def _on_fault(self, fault):
+        self._fault = fault
+
+    def feed(self, data):
+        """All of `data`; returns the events."""
+        self.data += data
+        events = [self._next_packet(None)]
+        while events[-1] > 0:
+            events.append(self._next_packet(None))
+        return events
 
 
-def feed(e, data):
-    """All of `data`; each message is taken, and its ack sent. Returns the events."""
-    e.data = data
-    events = []
-    ev = e._receive()
-    while ev:
-        events.append(ev)
-        e._transmit()
-        ev = e._receive()
-    return events
+def message(payload=b"x", qos=0, packet_id=9, topic="t"):
+    return packets.encode(packets.PUBLISH, packet_id if qos else None, topic=topic, payload=payload, qos=qos)
 
 
-def qos2(pid, payload=b"x"):
-    return bytes([0x34, 5 + len(payload), 0, 1, 116, pid >> 8, pid & 255]) + payload
+def test_a_packet_is_one_event_and_then_there_is_nothing_yet():
+    e = End()
+    equal(e.feed(message()), [0x30, NOTHING_YET])
+    equal(e.feed(message(qos=1) + b"\xd0\0"), [0x32, 0xD0, NOTHING_YET])
+    equal(e.taken, [(b"t", b"x"), (b"t", b"x")])
+    equal(e.out, b"\x40\2\0\x09")
+
+
+def test_a_packet_in_single_bytes_is_half_a_packet_until_its_last_one():
+    for n in (0, 1, 130):
+        e = End(rx=200)
+        whole = message(b"y" * n, qos=1)
+        for i in range(len(whole) - 1):
+            equal(e.feed(whole[i : i + 1]), [HALF_A_PACKET], (n, i))
+        equal(e.feed(whole[-1:]), [0x32, NOTHING_YET])
+        equal(e.taken, [(b"t", b"y" * n)])
+
+
+def test_short_reads_leave_the_stream_in_step_wherever_they_fall():
+    stream = message(b"a" * 200, qos=2) + message(b"b" * 10, qos=1) + b"\xd0\0" + message()
+    for at_once in (1, 2, 3, 7, 64):
+        e = End(rx=32)
+        e.at_once = at_once
+        parts = []
+        e._view = lambda buf, topic_end, start, end, flags: parts.append(bytes(buf[start:end]))  # noqa: B023
+        equal(e.feed(stream), [0x34, 0x32, 0xD0, 0x30, NOTHING_YET], at_once)
+        equal(b"".join(parts), b"a" * 200 + b"b" * 10 + b"x")
+
+
+def test_the_end_of_the_stream_is_told_in_words_and_a_dead_reader_says_so():
+    e = End()
+    e.closed = True
+    equal(e.feed(b""), [LOST])
+    assert "closed by the broker" in str(e._fault), e._fault
+
+
+def test_a_callback_that_raises_leaves_its_message_unacknowledged_and_the_reader_alive():
+    for qos in (0, 1, 2):
+        e = End()
+
+        def fail(topic, payload, retained):
+            raise ValueError("mine")
+
+        e.cb, good = fail, e.cb
+        equal(e.feed(message(qos=qos)), [RAISED])
+        equal((str(e._fault), e.out, max(e._held_packet_ids)), ("mine", b"", 0))
+        e.cb = good
+        equal(e.feed(message(qos=qos)), [message(qos=qos)[0], NOTHING_YET])
+        equal(len(e.taken), 1)
+
+
+def test_an_incoming_qos_2_id_is_held_before_its_callback_runs():
+    e = End()
+    seen = []
+    e.cb = lambda topic, payload, retained: seen.append(9 in e._held_packet_ids)
+    e.feed(message(qos=2))
+    equal(seen, [True])
+
+
+def test_an_id_that_was_delivered_is_answered_and_not_delivered_again():
+    e = End()
+    e.feed(message(qos=2) + message(qos=2))
+    equal((len(e.taken), e.out), (1, b"\x50\2\0\x09" * 2))
 
 
 def test_memory_for_incoming_ids_is_bounded_and_refused_before_the_message_is_delivered():
-    e = Wire()
-    for pid in range(1, 1025):
-        equal(feed(e, qos2(pid)), [3])
-    x = raises(ProtocolError, feed, e, qos2(1025))
-    assert "PUBREL" in str(x), x
-    equal((len(e._held), len(e.taken)), (1024, 1024))
+    e = End()
+    for packet_id in range(1, 1025):
+        equal(e.feed(message(qos=2, packet_id=packet_id)), [0x34, NOTHING_YET])
+    equal(e.feed(message(qos=2, packet_id=1025)), [LOST])
+    assert isinstance(e._fault, ProtocolError) and "PUBREL" in str(e._fault), e._fault
+    equal((len(e._held_packet_ids), len(e.taken)), (1024, 1024))
+
+
+def test_a_topic_that_the_standard_forbids_ends_the_link():
+    # [MQTT-1.5.3-1, 1.5.3-2, 3.3.2-2]
+    ill_formed = b"a/\xff", b"\xc3", b"\xed\xa0\x80", b"\xc1\x81", b"\xf8\x88\x80\x80\x80"
+    for topic in ill_formed + (b"a\0b", b"a/+", b"#", b"a/#/b"):
+        for qos in (0, 1, 2):
+            e = End()
+            e.feed(message())
+            body = bytes((0, len(topic))) + topic + (b"\0\x05" if qos else b"") + b"x"
+            equal(e.feed(bytes((0x30 | qos << 1, len(body))) + body), [LOST], topic)
+            assert isinstance(e._fault, ProtocolError), e._fault
+            equal((len(e.taken), e.out), (1, b""))
+
+
+def test_topics_that_come_in_turn_are_told_apart():
+    e = End()
+    topics = ("a", "b", "aa", "a/b", "a", "a", "\u00fc", "u\u0308", "b", "aa")
+    for topic in topics:
+        e.feed(message(topic=topic))
+    equal([str(t, "utf-8") for t, _ in e.taken], list(topics))
+
+
+def test_a_message_of_any_size_is_delivered_whole_where_the_client_wants_it():
+    for qos in (0, 1, 2):
+        e = End(rx=32)
+        e._any_size = True
+        big = bytes(range(256)) * 20
+        e.feed(message(big, qos) + message(b"small", qos, 10) + message(topic="t" * 100))
+        equal([payload for _, payload in e.taken], [big, b"small", b"x"])
+        equal(e.taken[2][0], b"t" * 100)
+
+
+def test_what_is_written_is_what_another_codec_writes():
+    for n in LENGTHS:
+        for qos in (0, 1, 2):
+            e = End(tx=40000)
+            packet = [7 if qos else 0, 0x30 | qos << 1, b"\0\1t", b"z" * n]
+            equal(e._send_packet(packet), ALL_SENT)
+            equal(e.out, message(b"z" * n, qos, 7), (n, qos))
+            equal(packet[1] & 8, 8 if qos else 0, "noted as sent")
 
 
 def test_a_run_under_way_never_grows():
     # TLS repeats a write that would block, with the same arguments
-    e = Wire()
-    e._packet([0, 0x30, b"\0\1t", b"abc"])
-    n = e._tx_n
-    e._answer(0x40, 1)
-    equal(e._tx_n, n)
-    e.most = 2
-    e._write = stop_after(e, 1)
-    e._transmit()
-    e._answer(0x40, 2)
-    equal(e._tx_n, n - 2)
-    del e._write
-    e._transmit()
-    equal((e._tx_n, e.out[-8:]), (0, b"\x40\2\0\1\x40\2\0\2"))
+    e = End()
+    asked = []
+    write = e.write
 
+    def watched(buf, offset, n):
+        asked.append((offset, n))
+        return write(buf, offset, n)
 
-def stop_after(e, writes):
-    """A write that takes no more after so many."""
-    write = e._write
-    left = [writes]
-
-    def f(buf, off, n):
-        left[0] -= 1
-        return write(buf, off, n) if left[0] >= 0 else None
-
-    return f
+    e._send_packet = engine.writer(e, e.tx, watched).send
+    e._send_packet(None)
+    e.writes = 0
+    equal(e._send_packet([0, 0x30, b"\0\1t", b"abc"]), BLOCKED)
+    equal(e._send_packet([1, 0x40, b"", b""]), BLOCKED)
+    equal(asked[0], asked[1])
+    e.writes = 1 << 20
+    equal(e._send_packet(None), ALL_SENT)
+    equal(e.out, b"\x30\6\0\1tabc\x40\2\0\1")
 
 
 def test_what_is_staged_behind_a_large_payload_follows_it():
     big = b"0123456789" * 20
     want = b"\x30\xcb\x01\0\1t" + big
     for writes in range(40):
-        e = Wire()
+        e = End()
         e.most = 7
-        e._packet([0, 0x30, b"\0\1t", big])
-        e._write = stop_after(e, writes)
-        e._transmit()
-        del e._write
-        if e._tx_n and e._room(4):
-            e._answer(0x40, 1)
-            want_now = want + b"\x40\2\0\1"
-        else:
-            want_now = want
-        e._transmit()
-        equal((e.out, e._tx_n, len(e._tx)), (want_now, 0, 0), writes)
+        e.writes = writes
+        events = [e._send_packet([0, 0x30, b"\0\1t", big]), e._send_packet([1, 0x40, b"", b""])]
+        e.writes = 1 << 20
+        events.append(e._send_packet(None))
+        equal(e.out, want + b"\x40\2\0\1", writes)
+        equal(events[-1], ALL_SENT)
+        equal((len(e.tx), e._send_packet(None)), (0, ALL_SENT))
 
 
-def test_an_id_behind_a_topic_larger_than_the_buffer_is_found_wherever_it_is_cut():
-    for rx in range(16, 40):
-        for topic in range(10, 60):
-            e = Wire(rx)
-            body = bytes([0, topic]) + b"t" * topic + b"\x12\x34" + b"payload"
-            equal(feed(e, bytes([0x32, len(body)]) + body)[-1], 3)
-            equal((e._rx_pid, e._phase, e.out), (0x1234, 0, b"\x40\2\x12\x34"))
-            equal(b"".join(p for _, p in e.taken), b"payload")
+def test_a_large_payload_is_not_copied_into_the_buffer():
+    e = End()
+    e.writes = 0
+    e._send_packet([0, 0x30, b"\0\1t", b"x" * 5000])
+    equal(len(e.tx), 6)
 
 
-def test_every_packet_is_what_the_codec_says_for_every_length_of_the_length():
-    for n in LENGTHS:
-        for qos in (0, 1, 2):
-            payload = bytes(n)
-            got = staged(0x30 | qos << 1, b"\0\3a/b", 0x1234 if qos else 0, payload)
-            equal(got, packets.encode(packets.PUBLISH, 0x1234, topic="a/b", payload=payload, qos=qos), (n, qos))
+def test_a_write_that_raises_ends_the_writer():
+    e = End()
+
+    def broken(buf, offset, n):
+        raise OSError(104)
+
+    send = engine.writer(e, e.tx, broken).send
+    send(None)
+    equal(send([0, 0x30, b"\0\1t", b"abc"]), LOST)
+    equal(e._fault.args[0], 104)
 
 
-def test_the_largest_lengths_need_three_and_four_bytes():
-    class Long:
-        def __init__(self, n):
-            self.n = n
-
-        def __len__(self):
-            return self.n
-
-    for n, want in (
-        (2097151, b"\xff\xff\x7f"),
-        (2097152, b"\x80\x80\x80\x01"),
-        (268435455, b"\xff\xff\xff\x7f"),
-    ):
-        e = Wire()
-        e._packet([0, 0x30, b"\0\3abc", Long(n - 5)])
-        equal(bytes(e._tx), b"\x30" + want + b"\0\3abc")
-
-
-def test_a_packet_goes_behind_what_is_there():
-    e = Wire()
-    e._answer(0xC0, 0)
-    e._packet([0, 0x31, b"\0\1t", b"xy"])
-    equal(bytes(e._tx), b"\xc0\0\x31\5\0\1txy")
-
-
-def staged(b0, topic, pid, body):
-    """The bytes of one packet as they leave."""
-    e = Wire()
-    e._packet([pid, b0, topic, body])
-    e._transmit()
-    return e.out
-
-
-def test_a_large_payload_that_makes_progress_is_life_though_acks_leave_no_room_to_read_the_pingresp():
-    e = Wire()
-    e.keepalive = 60
-    e._pinging = 1
-    e._transmit()
-    e._packet([0, 0x30, b"\0\1t", bytes(1000)])
-    e.most = 10
-    e._write = stop_after(e, 1)
-    e._transmit()
-    while e._room(4):
-        e._answer(0x40, 1)
-    for _ in range(10):
-        e._now += 5000
-        del e._write
-        e._write = stop_after(e, 1)
-        e._transmit()
-        assert e._due() > 0
-    e._now += 30000
-    assert e._due() <= 0
+def test_which_packets_a_broker_may_send():
+    # [2.2.1, 2.2.2]: (first byte, remaining length) that are legal once connected, of all there are
+    legal = []
+    for first_byte in range(256):
+        for length in range(6):
+            if wire.is_legal(first_byte >> 4, first_byte & 15, length, True, 4):
+                legal.append((first_byte, length))
+    acks = [(b, 2) for b in (0x40, 0x50, 0x62, 0x70, 0xB0)]
+    publishes = [(0x30 | f, n) for f in range(16) if f & 6 != 6 and f not in (8, 9) for n in (3, 4, 5)]
+    equal(sorted(legal), sorted(acks + publishes + [(0x90, 3), (0x90, 4), (0xD0, 0)]))
+    before = [b for b in range(256) for n in range(6) if wire.is_legal(b >> 4, b & 15, n, False, 4)]
+    equal(before, [0x20])

@@ -5,7 +5,8 @@ The table is parsed out of the module's comment, so that it cannot say one thing
 """
 
 import fakes.shim  # noqa: F401
-from fakes.check import equal
+from fakes.check import equal, raises
+from umqtt.errors import ProtocolError
 from umqtt.session import Session
 
 SOURCE_FORM_ONLY = "shipped, session and client are one class"
@@ -15,7 +16,7 @@ SOURCE = __file__.replace("\\", "/").rsplit("/", 1)[0] + "/../../firmware/lib/um
 # the first byte of the packet that a slot sends
 STATE = {"FREE": 0, "W_PUBACK": 0x32, "W_PUBREC": 0x34, "W_PUBCOMP": 0x62, "W_SUBACK": 0x82, "W_UNSUBACK": 0xA2}
 ACKS = {"PUBACK": 0x40, "PUBREC": 0x50, "PUBCOMP": 0x70, "SUBACK": 0x90, "UNSUBACK": 0xB0}
-ACTION = {"VIOLATION": -1, "IGNORE": 0, "PUBREL": 0x62, "PUBCOMP": 0x70, "DONE": 0}  # the answer's first byte
+ACTION = {"IGNORE": 0, "PUBREL": 0x62, "PUBCOMP": 0x70, "DONE": 0}  # the answer's first byte
 SENT = 8
 PID = 41
 
@@ -40,9 +41,9 @@ def slot(state, staged=True):
     if state == "FREE":
         return s
     b0 = STATE["W_PUBREC" if state == "W_PUBCOMP" else state]
-    topic, body = (b"topic", b"payload") if b0 < 0x40 else ([(b"f", 1)], b"f1")
+    topic, body = (b"topic", b"payload") if b0 < 0x40 else (b"", b"\0\1f\1" if b0 == 0x82 else b"\0\1f")
     m = reserve(s, b0, topic, body, PID)
-    assert m is s._slots[0]
+    assert m is s._packet_slots[0]
     if staged:
         send(s)
     if state == "W_PUBCOMP":
@@ -52,29 +53,27 @@ def slot(state, staged=True):
 
 
 def reserve(s, b0, topic=b"t", body=b"x", pid=0):
-    m = s._reserve(b0, pid)
-    if m:
-        m[2] = topic
-        m[3] = body
-    return m
+    if pid:
+        s.pid = pid - 1
+    return s._take_slot(b0, topic, body)
 
 
 def send(s):
     """What is next in turn leaves, as engine.stage has it; its id."""
-    m = s._slots[s._staged]
+    m = s._packet_slots[s._slots_sent]
     m[1] |= SENT
-    s._staged += 1
+    s._slots_sent += 1
     return m[0]
 
 
 def state_of(s):
     """The state of slot 0."""
-    pid, b0, _, _ = s._slots[0]
+    pid, b0, _, _ = s._packet_slots[0]
     return [name for name in STATE if STATE[name] == (b0 & ~SENT if pid else 0)][0]
 
 
 def picture(s):
-    return [list(m) for m in s._slots], sorted(s._held), s.inflight, s._staged
+    return [list(m) for m in s._packet_slots], sorted(s._held_packet_ids), s.inflight, s._slots_sent
 
 
 def test_the_table_is_there_and_names_known_things():
@@ -91,18 +90,21 @@ def test_every_state_with_every_ack():
             before = picture(s)
             nxt, action = CELLS.get(("out", state, ack), (state, "VIOLATION"))
             note = "%s + %s" % (state, ack)
-            equal(s._on_ack(ACKS[ack], PID), ACTION[action], note)
+            codes = b"\1" if ack == "SUBACK" else b""
+            if action == "VIOLATION":
+                raises(ProtocolError, s._on_ack, ACKS[ack], PID, codes)
+                equal(picture(s), before, note)
+                continue
+            equal(s._on_ack(ACKS[ack], PID, codes), ACTION[action], note)
             if state == "FREE":
                 equal(picture(s), before, note)
                 continue
             equal(state_of(s), nxt, note)
             if nxt == "FREE":
-                equal((s.inflight, s._staged), (0, 0), note)
-                equal(s._slots[0][2:], [None, None], note + " keeps nothing alive")
-            elif action == "VIOLATION":
-                equal(picture(s), before, note)
+                equal((s.inflight, s._slots_sent), (0, 0), note)
+                equal(s._packet_slots[0][2:], [b"", b""], note + " keeps nothing alive")
             if nxt == "W_PUBCOMP":
-                equal(s._slots[0][2:], [b"", b""], note + ": the message is the broker's now")
+                equal(s._packet_slots[0][2:], [b"", b""], note + ": the message is the broker's now")
 
 
 def test_an_ack_for_what_was_never_sent_is_answered_as_for_a_free_slot():
@@ -128,57 +130,46 @@ def test_reservations_begin_in_the_states_of_the_table():
 
 
 def test_every_state_resumed_by_a_broker_that_remembers_and_by_one_that_forgot():
-    for present in (1, 0):
+    for present in (True, False):
         for state in ("W_PUBACK", "W_PUBREC", "W_PUBCOMP"):
             s = slot(state)
-            equal(s._staged, 1)
-            s._resume(not present)
+            equal(s._slots_sent, 1)
+            s._resume(present)
             nxt, action = CELLS[("out", state, "resume%d" % present)]
             note = "%s + resume%d" % (state, present)
             equal(state_of(s), nxt, note)
             if nxt == "FREE":
-                equal((s.inflight, s._staged), (0, 0), note)
+                equal((s.inflight, s._slots_sent), (0, 0), note)
                 continue
-            equal((s.inflight, s._staged, s._slots[0][0]), (1, 0, PID), note)
-            equal(bool(s._slots[0][1] & SENT), action != "PUBLISH", note + ": DUP")
+            equal((s.inflight, s._slots_sent, s._packet_slots[0][0]), (1, 0, PID), note)
+            equal(bool(s._packet_slots[0][1] & SENT), action != "PUBLISH", note + ": DUP")
 
 
 def test_subscriptions_under_way_are_sent_again_on_either_resume():
     for present in (True, False):
         for state in ("W_SUBACK", "W_UNSUBACK"):
             s = slot(state)
-            s._resume(not present)
-            equal((s.inflight, s._staged, state_of(s)), (1, 0, state))
+            s._resume(present)
+            equal((s.inflight, s._slots_sent, state_of(s)), (1, 0, state))
 
 
 def test_incoming_qos_2():
     equal(CELLS[("in", "ABSENT", "hold")][0], "HELD")
     for present, event in ((True, "resume1"), (False, "resume0")):
         s = Session(1)
-        equal(len(s._held), 0)
-        s._held.add(7)
-        s._resume(not present)
-        equal(7 in s._held, CELLS[("in", "HELD", event)][0] == "HELD")
+        equal(max(s._held_packet_ids), 0)
+        s._held_packet_ids[3] = 7
+        s._resume(present)
+        equal(7 in s._held_packet_ids, CELLS[("in", "HELD", event)][0] == "HELD")
     for state in ("HELD", "ABSENT"):
         s = Session(1)
         if state == "HELD":
-            s._held.add(7)
+            s._held_packet_ids[3] = 7
         equal(s._on_ack(0x62, 7), ACTION[CELLS[("in", state, "PUBREL")][1]])
-        equal(7 in s._held, False)
+        equal(7 in s._held_packet_ids, False)
 
 
-def test_a_full_window_refuses_and_changes_nothing():
-    s = Session(2)
-    assert reserve(s, 0x32, body=b"1") is s._slots[0]
-    assert reserve(s, 0x32, body=b"2") is s._slots[1]
-    before = picture(s)
-    pid = s.pid
-    equal(reserve(s, 0x32, body=b"3"), None)
-    equal(picture(s), before)
-    equal(s.pid, pid)
-
-
-def test_what_is_to_be_sent_comes_in_the_order_of_reservation_even_when_slots_are_reused():
+def test_what_is_to_be_sent_comes_in_the_order_of_reservation_even_when_packet_slots_are_reused():
     s = Session(3)
     for pid in (11, 12, 13):
         reserve(s, 0x32, pid=pid)
@@ -186,9 +177,9 @@ def test_what_is_to_be_sent_comes_in_the_order_of_reservation_even_when_slots_ar
     equal(s._on_ack(0x40, 12), ACTION["DONE"])
     reserve(s, 0x34, body=b"x", pid=14)
     equal(send(s), 14)
-    s._resume(False)
+    s._resume(True)
     equal([send(s), send(s), send(s)], [11, 13, 14])
-    equal(s._staged, s.inflight)
+    equal(s._slots_sent, s.inflight)
 
 
 def test_a_waiting_message_keeps_its_place_when_one_before_it_is_acknowledged():
@@ -197,7 +188,7 @@ def test_a_waiting_message_keeps_its_place_when_one_before_it_is_acknowledged():
         reserve(s, 0x32, pid=pid)
     send(s), send(s)
     equal(s._on_ack(0x40, 11), ACTION["DONE"])
-    equal((s._staged, s.inflight), (1, 2))
+    equal((s._slots_sent, s.inflight), (1, 2))
     equal(send(s), 13)
 
 
@@ -213,16 +204,16 @@ def test_ids_run_from_1_to_65535_and_skip_those_in_flight():
 def test_a_slot_given_back_before_it_was_sent_is_not_counted_as_to_be_sent():
     for state in ("W_PUBACK", "W_PUBREC", "W_SUBACK", "W_UNSUBACK"):
         s = slot(state, staged=False)
-        equal((s.inflight, s._staged), (1, 0))
-        s._free(0)
-        equal((s.inflight, s._staged), (0, 0), state)
+        equal((s.inflight, s._slots_sent), (1, 0))
+        s._free_slot(0)
+        equal((s.inflight, s._slots_sent), (0, 0), state)
         reserve(s, 0x32, body=b"x")
-        equal((s.inflight, s._staged), (1, 0), state)
+        equal((s.inflight, s._slots_sent), (1, 0), state)
 
 
 def test_a_pubrec_for_a_message_about_to_be_repeated_turns_the_repetition_into_its_pubrel():
     s = slot("W_PUBREC")
-    s._resume(False)
-    equal((s.inflight, s._staged), (1, 0))
+    s._resume(True)
+    equal((s.inflight, s._slots_sent), (1, 0))
     equal(s._on_ack(0x50, PID), ACTION["PUBREL"])
-    equal((state_of(s), s._slots[0][0]), ("W_PUBCOMP", PID))
+    equal((state_of(s), s._packet_slots[0][0]), ("W_PUBCOMP", PID))

@@ -6,8 +6,9 @@ from fakes.bench import World
 from fakes.check import equal, raises, skip
 from fakes.folder import Folder, read, write
 from fakes.model import Model
-from umqtt import stream, wire
+from umqtt import addons, stream, wire
 from umqtt.client import MQTTClient
+from umqtt.journaling import KeptSession
 from umqtt.session import Session
 from umqtt.store import FileJournal, Store
 
@@ -22,22 +23,20 @@ SENT = 8
 def new(path, client_id="c1", server="s", window=4):
     """(store, session, subscriptions) as after a start; the journal grows without a snapshot."""
     st = Store(FileJournal(path, 4096))
-    s = Session(max(window, st.window))
+    s = KeptSession(Session(max(window, st.window)), st)
     st.resub = st.replay(s, client_id, server)
-    return st, s, s._subs
+    return st, s, s._subscriptions()
 
 
 def put(st, s, qos, topic, payload):
-    m = s._reserve(0x30 | qos << 1)
-    m[2] = wire.text(topic)
-    m[3] = payload
+    m = s.client._take_slot(0x30 | qos << 1, wire.text(topic), payload)
     st.put(m)
     return m[0]
 
 
 def slots(s):
     """[(id, first byte, topic, payload)] in the order of their coming."""
-    return [(m[0], m[1] & ~SENT, bytes(m[2][2:]), m[3]) for m in s._slots if m[0]]
+    return [(m[0], m[1] & ~SENT, bytes(m[2][2:]), m[3]) for m in s._in_flight()]
 
 
 def filled(path):
@@ -46,8 +45,8 @@ def filled(path):
     a = put(st, s, 2, b"t/a", b"one")
     b = put(st, s, 1, b"t/b", b"two")
     c = put(st, s, 2, b"t/c", b"three")
-    s._slots[0][1] |= SENT
-    s._on_ack(0x50, a)
+    s.client._packet_slots[0][1] |= SENT
+    s.client._on_ack(0x50, a)
     st.acked(5, a)
     st.seen(77, b"effect")
     subs[wire.text("in/#", 1)] = 2
@@ -61,7 +60,7 @@ def test_what_was_in_flight_is_in_flight_again():
         a, b, c = filled(d + "/j")
         st, s, subs = new(d + "/j")
         equal(slots(s), [(a, PUBREL, b"", b""), (b, QOS_1, b"t/b", b"two"), (c, QOS_2, b"t/c", b"three")])
-        equal(sorted(s._held), [77])
+        equal(sorted(s._held_ids()), [77])
         equal(subs, {wire.text("in/#", 1): 2})
         equal(st.state, b"effect")
         equal(st.report, "")
@@ -72,7 +71,7 @@ def test_a_message_from_before_a_reset_is_repeated_with_dup():
     with Folder() as d:
         filled(d + "/j")
         st, s, subs = new(d + "/j")
-        equal([m[1] & SENT for m in s._slots if m[0]], [8, 8, 8])
+        equal([m[1] & SENT for m in s.client._packet_slots if m[0]], [8, 8, 8])
 
 
 def test_a_snapshot_holds_the_same():
@@ -84,7 +83,7 @@ def test_a_snapshot_holds_the_same():
         st.close()
         st, s, subs = new(d + "/j")
         equal(slots(s), was)
-        equal((sorted(s._held), subs, st.state, st.report), ([77], {wire.text("in/#", 1): 2}, b"effect", ""))
+        equal((sorted(s._held_ids()), subs, st.state, st.report), ([77], {wire.text("in/#", 1): 2}, b"effect", ""))
 
 
 def test_what_is_done_does_not_come_back():
@@ -92,16 +91,16 @@ def test_what_is_done_does_not_come_back():
         a, b, c = filled(d + "/j")
         st, s, subs = new(d + "/j")
         for kind, pid in ((7, a), (4, b)):
-            s._on_ack(kind << 4, pid)
+            s.client._on_ack(kind << 4, pid)
             st.acked(kind, pid)
-        s._held.discard(77)
+        s.client._on_ack(PUBREL, 77)
         st.acked(6, 77)
         del subs[wire.text("in/#", 1)]
         st.subscribed(wire.text("in/#", 1), None)
         st.close()
         st, s, subs = new(d + "/j")
         equal([m[0] for m in slots(s)], [c])
-        equal((sorted(s._held), subs), ([], {}))
+        equal((sorted(s._held_ids()), subs), ([], {}))
 
 
 def test_a_torn_tail_is_set_aside():
@@ -123,7 +122,7 @@ def test_a_torn_tail_is_set_aside():
             st.close()
             st, s, subs = new(d + "/k")
             equal(([m[0] for m in slots(s)], st.report), (got, ""))
-        equal(len(seen), 7)  # the beginning, and behind each of six records
+        equal(len(seen), 7)  # nothing, and behind each of six records
 
 
 def test_a_flipped_byte_costs_its_record_only():
@@ -184,8 +183,8 @@ def test_another_client_id_or_server_sends_as_new():
             filled(d + "/j")
             st, s, subs = new(d + "/j", *who)
             equal([m[1:] for m in slots(s)], [(QOS_1, b"t/b", b"two"), (QOS_2, b"t/c", b"three")])
-            equal([m[1] & SENT for m in s._slots if m[0]], [0, 0])
-            equal(sorted(s._held), [])
+            equal([m[1] & SENT for m in s.client._packet_slots if m[0]], [0, 0])
+            equal(sorted(s._held_ids()), [])
             equal((st.resub, subs), (True, {wire.text("in/#", 1): 2}))
             equal(st.report, "another client id or server: 2 messages go out as new")
             assert st.must  # the new ids are to be on flash before a byte leaves
@@ -243,7 +242,7 @@ def test_more_in_flight_than_slots_makes_slots():
         st, s, subs = new(d + "/j", window=6)
         pids = [put(st, s, 2, b"t", b"%d" % i) for i in range(6)]
         c = MQTTClient("c1", "s", inflight=2, store=Store(FileJournal(d + "/j")))
-        equal([m[0] for m in slots(c)], pids)
+        equal([m[0] for m in addons.in_flight(c)], pids)
 
 
 def test_the_journal_stays_bounded():
@@ -272,7 +271,7 @@ def test_session_present_0_is_noted_before_anything_leaves():
         equal(w.broker.sessions["c1"].subs, {"in/#": 2})
         client.disconnect()
         st, s, subs = new(d + "/j", "c1", "broker.test")
-        equal((slots(s), sorted(s._held)), ([], []))
+        equal((slots(s), sorted(s._held_ids())), ([], []))
 
 
 def test_a_flash_that_fails_closes_the_link_and_nothing_leaves():
@@ -391,7 +390,7 @@ def test_acks_that_may_wait_still_may_when_a_snapshot_fails():
         st, s, subs = new(d + "/j")
         pid = put(st, s, 1, b"t", b"one")
         put(st, s, 2, b"t", b"two")
-        s._slots[1][1] = PUBREL | SENT
+        s.client._packet_slots[1][1] = PUBREL | SENT
         st.acked(4, pid)
 
         def full(data):
@@ -402,7 +401,7 @@ def test_acks_that_may_wait_still_may_when_a_snapshot_fails():
         raises(OSError, st.sync)
         equal(st.must, False)
         st.journal.rewrite = rewrite
-        s._free(0)
+        s._release(s._in_flight()[0])
         st.sync()
         st, s, subs = new(d + "/j")
         equal([m[1] for m in slots(s)], [PUBREL])
@@ -426,7 +425,7 @@ def test_a_micropython_without_crc32_checks_its_journal_all_the_same():
         binascii.crc32 = real
     with Folder() as d:
         st = other["Store"](other["FileJournal"](d + "/j"))
-        s = Session(4)
+        s = KeptSession(Session(4), st)
         st.replay(s, "c1", "s")
         put(st, s, 2, b"t", b"one")
         st.close()

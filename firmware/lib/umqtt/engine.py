@@ -1,354 +1,295 @@
-"""A session and its connection without I/O: bytes in, bytes out, `_now` (ticks_ms) passed in, packet types as event
-codes.
+"""A connection as two generators: bytes in, bytes out. Everything that one connection must remember are their locals.
 
-In: `_receive()` calls read(buf, n), which puts up to n bytes into the start of buf and returns how many, None when
-there are none yet, 0 at the end. Packets are asked for exactly (2 bytes, the rest of the length, the body), so nothing
-is copied and a short read leaves the stream in step. Out: `_transmit()` calls write(buf, off, n), which returns how
-many of those bytes it took, or None. A run that it did not take whole never grows, for TLS must repeat a write that
-would block with the same arguments. Imports neither time, socket nor anything that waits; `ticks_diff` only subtracts.
+Neither waits and neither does I/O of its own: `read(buf, n)` and `write(buf, offset, n)` are passed in. They move n > 0
+bytes; None: nothing now; 0 from `read`: the broker has closed. A new connection is two new generators; a dead one
+cannot be resumed by mistake. Packets are asked for exactly (2 bytes, the rest of the length, the body), so nothing is
+copied and a short read leaves the stream in step.
 
-A frame of more than 11 words (locals, evaluation stack, 3 for each handler) would come from the heap at every call:
-what runs for each packet has few locals, and finds its arguments in attributes.
+`client` is the session that they serve (umqtt.client). They use of it: `_on_ack`, `_held_packet_ids`; `_link_up`,
+`_send_blocked`, `_wrote_ms`, `_heard_ms`, `_ping_sent`, `_ping_after_ms`, `_send_ping`; `_on_connack`, `_on_fault`,
+`_fault`, `_stream`; and, for a message, `_next_packet`, `_send_packet`, `_view`, `cb`, `_message`, `_taken`,
+`_any_size`, `_oversize_count`, `_news`.
 """
-# What a subclass has is not declared, for that would cost.
-# pyright: reportAttributeAccessIssue=false
 
-from time import ticks_diff
+from time import ticks_diff, ticks_ms
 
 from micropython import const
 
-from umqtt.session import Session
+from umqtt import wire
+from umqtt.errors import ProtocolError, link_error
+from umqtt.wire import CONNACK, FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBLISH, PUBREC_BYTE, QOS, QOS_2, RETAIN
+
+# Events that the reader yields; any other is the first byte of the packet that it took.
+NOTHING_YET = const(0)
+HALF_A_PACKET = const(-1)  # the rest has not come yet
+RAISED = const(-2)  # the callback has raised client._fault; the link is up
+LOST = const(-3)  # the link is down, for client._fault
+
+# Events that the writer yields, or LOST.
+ALL_SENT = const(0)
+BLOCKED = const(1)  # the network takes no more now
+
+# Flags of a message beside those of its first byte.
+MORE = const(16)  # of this message follows: it is larger than the buffer
+LATER = const(32)  # a later part of it
+_UNWANTED = const(64)  # not delivered: it was before, or its callback has raised
+_NOT_TAKEN = const(128)  # and so not acknowledged
+
+_HEADER_B = const(2)  # of the shortest packet
+_MOST_SHIFT = const(21)  # a remaining length has 4 bytes of 7 bits
+_NO_PLACE = const(-1)
+_NO_HEADER = const(-1)
+_UNKNOWN = const(-1)
+MOST_HELD = const(1024)  # QoS 2 ids: a backlog that Mosquitto sends with max_inflight_messages 0
 
 _len = len  # a builtin is found last in a linear table; a module global costs a third of it
 
-# packet types [2.2.1]: the events
-_CONNACK = const(2)
-_PUBLISH = const(3)
-_PINGRESP = const(13)
-
-# phase: what `_need` bytes are; 7, 14, 21: more of the remaining length, to be shifted by so much
-_HEADER = const(0)
-_MOST_SHIFT = const(21)
-_BODY = const(22)
-_BITE = const(23)
-
-# pinging: whether a PINGREQ is to go out, or its PINGRESP to come
-_WANTED = const(1)
-_STAGED = const(2)
-_AWAITED = const(3)
-
-# flags, beside the first byte's: of a message that is larger than rx
-_MORE = const(16)
-_LATER = const(32)
-_DROPPED = const(64)  # neither delivered nor acknowledged
-
-_NEVER_MS = const(1 << 28)
-_MAX_HELD = const(1024)  # QoS 2 messages that a broker may leave without PUBREL: a backlog of Mosquitto's, 4 B each
-
 
 class _Slice:
-    def __getitem__(self, s):
-        return s
+    def __getitem__(self, item):
+        return item
 
 
-_ALL = _Slice()[0:]  # a slice object that is kept: emptying tx allocates nothing
+_ALL = _Slice()[0:]  # a slice object that is kept: emptying a bytearray with it allocates nothing
 del _Slice
 
 
-class Engine(Session):
-    """`inflight`: the session's. rx_size, tx_size: bytes of the fixed buffers, 16 or more; a packet that does not fit
-    is streamed or drained.
+def writer(client, tx, write):
+    """Sends packets: `send(packet)` writes it, or what of it the network takes; `send(None)` goes on with the rest.
 
-    A subclass has `_read`, `_write`, `_now`; `keepalive`, in seconds, 0 for none; and
-    - `_deliver(n, start, end)`, which takes a message: its topic is rx[2:n], its payload rx[start:end], `_flags` are
-      its first byte's (1 retained, 2 and 4 the QoS, 8 DUP). Of one that is larger than rx it takes the parts: flags
-      has 16 when more follows, 32 for a later one; n is 0 when the topic is not in rx (any more). What it raises
-      leaves the message unacknowledged.
-    - `_fail(words)`, which ends the connection and raises a ProtocolError.
+    tx: a bytearray; its length is its size. A payload that does not fit into it behind its head is sent from where it
+    is, and must stay as it is until then. Yields ALL_SENT, BLOCKED or LOST.
     """
-
-    def __init__(self, inflight, rx_size, tx_size):
-        if inflight < 1 or rx_size < 16 or tx_size < 16:
-            raise ValueError("inflight: 1, rx_size, tx_size: 16 at least")
-        Session.__init__(self, inflight)
-        self._rx = bytearray(rx_size)
-        self._tx = bytearray(tx_size)
-        self._tx_size = tx_size
-        self._oversize = 0  # messages larger than rx so far
-        self._spare = [0, 0, b"", b""]  # a slot for packets that wait for no ack
-        self._now = 0
-        self._start()
-
-    def _start(self):
-        """Begin a connection: nothing staged, nothing read, no CONNACK yet."""
-        self._up = False
-        self._pinging = self._phase = self._tx_off = self._tx_n = self._tx_cut = 0
-        self._rx_b0 = self._left = self._skip = self._flags = self._rx_pid = 0
-        self._t_tx = self._t_rx = self._t_ping = self._now
-        self._tx[_ALL] = b""
-        self._tx_ob = self._tx  # what the run of tx_n bytes at tx_off is in
-        # a payload that goes out from the caller's object behind the run, a packet's head: tx[:tx_cut]; refills it
-        self._big = self._more = None
-        self._rbuf = self._rx
-        self._need = 2
-
-    # bytes out
-
-    def _room(self, n):
-        """Whether a packet of n bytes can be staged behind what waits."""
-        return _len(self._tx) + n <= self._tx_size
-
-    def _packet(self, slot):
-        """Stage the packet of a slot: its first byte, the remaining length [2.2.3], topic (with its length before it),
-        packet id unless 0, payload. A payload that does not fit behind that in tx_size is not copied: it must stay as
-        it is until sent."""
-        tx = self._tx
-        topic = slot[2]
-        body = slot[3]
-        n = slot[1]
-        if n > 0x80:
-            topic = b""  # that of a SUBSCRIBE is a list
-        k = _len(topic) + 7
-        if k > self._tx_size:  # tx grows now or never: half a packet in it would be sent
-            tx.extend(bytes(k))
-            tx[_ALL] = b""
-        tx.append(n if n < 0x40 else n & 0xF7)  # 8 is DUP in a PUBLISH, and a note of ours in the others
-        n = _len(topic) + _len(body)
-        if slot[0]:
-            n += 2
-        k = n + 2
-        while n > 127:
-            tx.append(n & 127 | 128)
-            n >>= 7
-            k += 1
-        tx.append(n)
-        tx.extend(topic)
-        n = slot[0]
-        if n:
-            tx.append(n >> 8)
-            tx.append(n & 255)
-        if k > self._tx_size:
-            self._big = body
-            k -= _len(body)
-        else:
-            tx.extend(body)
-        if not self._tx_n:
-            self._tx_n = k
-
-    def _answer(self, b0, pid):
-        """Stage a packet that holds nothing but an id, or (0) not even that."""
-        slot = self._spare
-        slot[0] = pid
-        slot[1] = b0
-        slot[2] = slot[3] = b""
-        self._packet(slot)
-
-    def _stage(self):
-        """Stage what is to be sent next, if there is any, and room for it: a PINGREQ [3.12] that is due, or the
-        session's. Returns whether it did."""
-        if not self._up:
-            return False
-        if self._pinging == _WANTED and not self._tx_n:
-            self._pinging = _STAGED
-            self._answer(0xC0, 0)
-            return True
-        if self._staged == self.inflight:
-            return False
-        slot = self._slots[self._staged]
-        if self._tx_n and (slot[1] > 0x80 or not self._room(_len(slot[2]) + _len(slot[3]) + 7)):
-            return False
-        self._packet(slot)
-        if slot[1] & 8:
-            self._resends += 1
-        slot[1] |= 8
-        self._staged += 1
-        return True
-
-    def _transmit(self):
-        """Let `_write` take what is staged and what can be, until it takes no more. Raises what it does."""
-        while self._tx_n or (self._staged < self.inflight or self._pinging == _WANTED) and self._stage():
-            tx = self._tx
-            n = self._tx_n
-            off = self._tx_off
-            k = self._write(self._tx_ob, off, n)
-            if not k:
-                return
-            self._t_tx = self._now
-            n -= k
-            off += k
-            if not n:
-                if self._tx_ob is tx:
-                    n = _len(tx) - off  # staged behind the run
-                    if not n:
-                        tx[_ALL] = b""
-                        off = 0
-                        if self._pinging == _STAGED:
-                            self._pinging = _AWAITED
-                            self._t_ping = self._now
-                    if self._big is not None:
-                        self._tx_cut = off
-                        off = 0
-                        self._tx_ob = self._big
-                        n = self._more() if self._more else _len(self._big)
+    size_b = _len(tx)
+    tx[_ALL] = b""  # keeps its memory
+    append = tx.append
+    extend = tx.extend
+    run = tx  # run[offset:end] is being written. It does not grow: TLS must repeat a write as it was
+    offset = end = 0
+    large = None  # the payload that follows tx[:large_at]
+    large_at = 0
+    event = ALL_SENT
+    try:
+        while True:
+            packet = yield event
+            if packet is not None:
+                wire.encode_head(append, extend, packet)
+                payload = packet[PAYLOAD]
+                if large is None and _len(tx) + _len(payload) > size_b:
+                    large = payload if client._stream is None else client._stream.piece
+                    large_at = _len(tx)
                 else:
-                    off = 0
-                    if self._more:
-                        n = self._more()
-                if not n and self._big is not None:
-                    self._big = self._more = None
-                    self._tx_ob = tx
-                    off = self._tx_cut
-                    self._tx_cut = 0
-                    n = _len(tx) - off
-            self._tx_off = off
-            self._tx_n = n
+                    extend(payload)
+            while True:
+                if offset == end:  # a run has left: which is the next?
+                    if run is tx:
+                        end = _len(tx) if large is None else large_at
+                        if offset == end and large is not None:
+                            run = large
+                            offset = 0
+                            end = _len(run)
+                    elif client._stream is not None and client._stream.fill():
+                        run = client._stream.piece
+                        offset = 0
+                        end = _len(run)
+                    else:
+                        run = tx
+                        offset = large_at
+                        end = _len(tx)
+                        large = client._stream = None
+                    if offset == end:
+                        if run is tx and large is None:
+                            tx[_ALL] = b""
+                            offset = end = 0
+                            event = ALL_SENT
+                            break
+                        continue
+                count = write(run, offset, end - offset)
+                if not count:
+                    client._send_blocked = True
+                    event = BLOCKED
+                    break
+                client._wrote_ms = ticks_ms()
+                offset += count
+    except (Exception, KeyboardInterrupt) as fault:
+        client._on_fault(fault)
+    yield LOST
 
-    def _due(self):
-        """Milliseconds until the keep-alive wants something; stages a PINGREQ when it is time; 0 or less: the link is
-        dead.
 
-        To be asked only when nothing is left to read. PINGREQ after 3/4 of the interval without a byte sent (or
-        without a packet received: a busy sender would never notice a dead link), dead half an interval later: before
-        1.5 intervals [3.1.2.10].
-        """
-        half = self.keepalive * 500
-        if not half or not self._up:
-            return _NEVER_MS
-        quiet = ticks_diff(self._now, self._t_tx)
-        if self._pinging:
-            idle = ticks_diff(self._now, self._t_ping)
-            # PINGREQ stands behind a large payload, or acks leave no room to read PINGRESP: progress of that is life
-            if quiet < idle and (self._pinging != _AWAITED or self._tx_n and not self._room(4)):
-                idle = quiet
-            return half - idle
-        idle = ticks_diff(self._now, self._t_rx)
-        if quiet > idle:
-            idle = quiet
-        idle = half + (half >> 1) - idle
-        if idle > 0:
-            return idle
-        self._pinging = _WANTED
-        self._t_ping = self._now
-        return half
+def reader(client, rx, read, send):
+    """Takes one packet at each `next`: acts on it, calls back, answers through `send`. Yields its first byte, or
+    NOTHING_YET, HALF_A_PACKET, RAISED, LOST.
 
-    # bytes in
+    rx: a bytearray, the place for one packet. A message larger than it goes to a view in parts; else it has a buffer of
+    its own where client._any_size says so, or is drained and acknowledged, and left in client._news.
+    """
+    size_b = _len(rx)
+    rx_view = memoryview(rx)
+    held_ids = client._held_packet_ids
+    on_ack = client._on_ack
+    taken = client._taken
+    ack = [0, 0, b"", b""]
+    topic = b""  # of the last message: most topics come again and again
+    buf = rx
+    view = rx_view
+    part_b = size_b
+    need_b = _HEADER_B
+    remaining_b = _NO_HEADER
+    first_byte = packet_type = flags = length = shift = start = topic_end = packet_id = 0
+    place = _NO_PLACE
+    try:
+        while True:
+            got_b = 0
+            stalled = False
+            while got_b < need_b:
+                count = read(memoryview(buf)[got_b:] if got_b else buf, need_b - got_b)
+                if count:
+                    got_b += count
+                    stalled = False
+                elif count is not None:
+                    raise link_error("ECONNRESET", "closed by the broker")
+                elif not got_b and need_b == _HEADER_B and remaining_b == _NO_HEADER:
+                    yield NOTHING_YET
+                else:
+                    if not stalled:
+                        client._heard_ms = ticks_ms()  # the deadline of half a packet counts from here
+                        stalled = True
+                    yield HALF_A_PACKET
 
-    def _receive(self):
-        """Read one packet, or one part of a message that is larger than rx. Returns its type; None: nothing (more) has
-        come; 0: the end. Raises what `_read`, `_fail` and `_deliver` do."""
-        if self._tx_n and not self._room(4):
-            return None  # for its ack
-        rx = self._rx
-        while 1:
-            k = self._read(self._rbuf, self._need)
-            if not k:
-                return k
-            if k < self._need:
-                self._need -= k
-                self._rbuf = memoryview(self._rbuf)[k:]
+            if remaining_b == _NO_HEADER:
+                # The fixed header [2.2]: 2 bytes, then the rest of the remaining length one by one.
+                length_byte = rx[need_b - 1]
+                if need_b == _HEADER_B:
+                    first_byte = rx[0]
+                    length = shift = 0
+                length |= (length_byte & 127) << shift
+                shift += 7
+                if length_byte > 127:
+                    if shift > _MOST_SHIFT:
+                        raise ProtocolError("remaining length over 4 bytes")
+                    need_b = 1
+                    continue
+                packet_type = first_byte >> 4
+                flags = first_byte & 15
+                if not wire.is_legal(packet_type, flags, length, client._link_up, size_b):
+                    raise ProtocolError("packet malformed or out of place")
+                # The body comes in parts of at most the buffer's size: only a PUBLISH has more than one.
+                part_b = size_b
+                view = rx_view
+                if length > size_b and client._any_size:
+                    try:
+                        buf = bytearray(length)
+                        view = memoryview(buf)
+                        part_b = length
+                    except MemoryError:
+                        buf = rx
+                remaining_b = length
+                need_b = part_b if remaining_b > part_b else remaining_b
+                remaining_b -= need_b
+                start = _UNKNOWN  # of the payload in buf
+                topic_end = packet_id = 0
+                place = _NO_PLACE
+                if need_b:
+                    continue
+
+            if packet_type == PUBLISH:
+                if start == _UNKNOWN:
+                    topic_end = start = (buf[0] << 8 | buf[1]) + 2
+                    if flags & QOS:
+                        start += 2
+                    if topic_end == 2 or start > length:
+                        raise ProtocolError("PUBLISH: topic length")
+                if start <= need_b:
+                    if not flags & LATER:
+                        if topic_end != _len(topic) + 2 or not buf.startswith(topic, 2):
+                            topic = bytes(view[2:topic_end]) if topic_end else b""
+                            try:
+                                if topic_end:
+                                    wire.text(topic)  # [1.5.3-1, 1.5.3-2, 3.3.2-2]
+                            except ValueError as wrong:
+                                raise ProtocolError("topic of a message: %s" % wrong)
+                        if flags & QOS:
+                            packet_id = (buf[start - 2] if start > 1 else packet_id) << 8 | buf[start - 1]
+                            if not packet_id:
+                                raise ProtocolError("packet id 0")
+                            if flags & QOS_2:
+                                if packet_id in held_ids:
+                                    flags |= _UNWANTED
+                                else:
+                                    if 0 not in held_ids:
+                                        if _len(held_ids) >= MOST_HELD:
+                                            raise ProtocolError("too many QoS 2 messages without PUBREL")
+                                        held_ids.append(0)
+                                    place = held_ids.index(0)
+                    if remaining_b:
+                        flags |= MORE
+                    if not flags & _UNWANTED:
+                        next_packet = client._next_packet
+                        client._next_packet = None  # inside a callback nothing waits
+                        outcome = None
+                        try:
+                            if place != _NO_PLACE:
+                                # first: the effect must not come twice, whatever interrupts
+                                held_ids[place] = packet_id
+                            if client._view is not None:
+                                outcome = client._view(buf, topic_end, start, need_b, flags)
+                            elif not flags & (MORE | LATER) and topic_end:
+                                message = client._message or client.cb
+                                if message is not None:
+                                    outcome = message(topic, bytes(view[start:need_b]), flags & RETAIN == RETAIN)
+                            elif not remaining_b:
+                                client._oversize_count += 1
+                                client._news = topic, length
+                        except BaseException as raised:
+                            flags |= _UNWANTED | _NOT_TAKEN
+                            client._fault = raised
+                            if place != _NO_PLACE:
+                                held_ids[place] = 0
+                        if taken is not None and not remaining_b and not flags & _NOT_TAKEN:
+                            taken(packet_id if flags & QOS_2 else 0, outcome)
+                        if client._send_packet is not send:  # the callback has ended this connection
+                            yield RAISED if flags & _NOT_TAKEN else first_byte
+                        client._next_packet = next_packet
+                        if flags & _NOT_TAKEN:
+                            yield RAISED
+                    flags = flags & ~MORE | LATER
+                    start = topic_end = 0
+                else:  # topic or packet id go on in the next part
+                    topic_end = 0
+                    packet_id = buf[need_b - 1]
+                    start -= need_b
+                if remaining_b:
+                    need_b = part_b if remaining_b > part_b else remaining_b
+                    remaining_b -= need_b
+                    continue
+
+            client._heard_ms = ticks_ms()
+            remaining_b = _NO_HEADER
+            need_b = _HEADER_B
+            buf = rx
+            if flags & _NOT_TAKEN:
                 continue
-            self._t_rx = self._now
-            if self._rbuf is not rx:
-                k += _len(rx) - _len(self._rbuf)
-                self._rbuf = rx
-            b0 = self._phase
-            if b0 > _MOST_SHIFT:
-                k = self._body(k, b0)
-                if k:
-                    return k
-                continue
-            if b0:
-                k = rx[0]
+            answer = 0
+            if packet_type == PUBLISH:
+                if flags & QOS:
+                    answer = PUBREC_BYTE if flags & QOS_2 else PUBACK_BYTE
+            elif packet_type == CONNACK:
+                client._on_connack(rx[0], rx[1])
+            elif length:
+                packet_id = rx[0] << 8 | rx[1]
+                if not packet_id:
+                    raise ProtocolError("packet id 0")
+                answer = on_ack(first_byte, packet_id, bytes(rx_view[2:length]) if length > 2 else b"")
             else:
-                self._rx_b0 = rx[0]
-                self._left = 0
-                k = rx[1]
-            self._left |= (k & 127) << b0
-            if k > 127:
-                self._phase = b0 + 7
-                self._need = 1
-                if b0 == _MOST_SHIFT:
-                    self._fail("remaining length over 4 bytes")
-                continue
-            k = self._left
-            b0 = self._rx_b0
-            if not self._up and b0 != 0x20 or not (
-                b0 & 6 != 6 and b0 & 14 != 8 and k > 2
-                if b0 >> 4 == _PUBLISH
-                else b0 in b"\x40\x50\x62\x70\xb0" or b0 == 0x20 and not self._up
-                if k == 2
-                else b0 == 0xD0 and not k or b0 == 0x90 and 2 < k <= _len(rx)
-            ):
-                self._fail("packet malformed or out of place")
-            if not k:
-                self._pinging = self._phase = 0
-                self._need = 2
-                return _PINGRESP
-            self._left = k - _len(rx)
-            self._need = k if self._left < 0 else _len(rx)
-            self._phase = _BODY
-
-    def _body(self, n, end):
-        # n bytes of a packet stand in rx, its beginning when `end`, the phase, is _BODY. Returns the event, 0 for a
-        # piece of a topic, or of what is dropped
-        self._phase = _HEADER
-        self._need = 2
-        rx = self._rx
-        at = self._rx_b0
-        if at == 0x20:
-            self._up = not rx[1]
-            return _CONNACK
-        if at >> 4 != _PUBLISH:
-            end = bytes(rx[2:n]) if n > 2 else b""
-            self._rx_pid = rx[0] << 8 | rx[1]
-            n = self._on_ack(at, self._rx_pid, end) if self._rx_pid else -1
-            if n < 0:
-                self._fail("ack of the wrong kind or codes")
-            if n:
-                self._answer(n, self._rx_pid)
-            return at >> 4
-        if end == _BODY:
-            end = at = (rx[0] << 8 | rx[1]) + 2
-            self._flags = self._rx_b0 & 15
-            if self._flags & 6:
-                at += 2
-            if self._left < 0:
-                self._left = 0
-            elif self._left:
-                self._oversize += 1
-            if at > n + self._left or end == 2:
-                self._fail("PUBLISH: topic length")
-        else:
-            end = 0
-            at = self._skip
-        self._skip = 0
-        if at > n:  # topic or id go on behind rx: drain to the payload
-            self._skip = at - n
-            self._rx_pid = rx[n - 1]  # the id's first byte, should it be cut in two
-        elif at and self._rx_b0 & 6:
-            self._rx_pid = (rx[at - 2] if at > 1 else self._rx_pid) << 8 | rx[at - 1]
-            if not self._rx_pid:
-                self._fail("packet id 0")
-            if self._rx_b0 & 4:
-                if self._rx_pid in self._held:
-                    self._flags = _DROPPED
-                    self._answer(0x50, self._rx_pid)
-                elif _len(self._held) >= _MAX_HELD:
-                    self._fail("too many QoS 2 without PUBREL")
-        if self._left:
-            self._need = _len(rx) if self._left > _len(rx) else self._left
-            self._left -= self._need
-            self._phase = _BITE
-            if self._skip or self._flags & _DROPPED:
-                return 0
-            self._flags |= _MORE
-            self._deliver(end, at, n)
-            self._flags = self._rx_b0 & 15 | _LATER
-        elif not self._flags & _DROPPED:
-            self._deliver(end, at, n)
-            if self._rx_b0 & 4:
-                self._held.add(self._rx_pid)
-                self._answer(0x50, self._rx_pid)
-            elif self._rx_b0 & 2:
-                self._answer(0x40, self._rx_pid)
-        return _PUBLISH
+                client._ping_sent = False
+            if answer:
+                ack[PACKET_ID] = packet_id
+                ack[FIRST_BYTE] = answer
+                if send(ack) == LOST:
+                    break
+            elif ticks_diff(client._heard_ms, client._wrote_ms) >= client._ping_after_ms:
+                client._send_ping()  # of a busy receiver, which is never idle
+            yield first_byte
+    except (Exception, KeyboardInterrupt) as fault:
+        client._on_fault(fault)
+    yield LOST

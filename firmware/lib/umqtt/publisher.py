@@ -1,87 +1,88 @@
-"""A prepared topic: QoS 0 messages under it leave in one write from a buffer of their own, and nothing is allocated.
+"""A prepared topic: messages under it leave in one write from a buffer of their own, and nothing is allocated.
 
-Layout of the buffer: room for the header, topic length, topic, payload. The header ends where the topic's length
-begins, so a payload of another length moves nothing but the header's start.
+Layout of the buffer: room for the fixed header, topic with its length, packet id (QoS 1), payload. The header ends
+where the topic's length begins, so a payload of another length moves nothing but the header's start.
 """
 
-from time import ticks_ms
-
 from umqtt import wire
+from umqtt.addons import exchange, finish_sending, send_prepared
+from umqtt.engine import ALL_SENT
+from umqtt.wire import FIRST_BYTE, PACKET_ID, SENT
 
 _len = len
 _bytes = bytes
+_HEADER_B = 5
 
 
 class _Slice:
-    def __getitem__(self, s):
-        return s
+    def __getitem__(self, item):
+        return item
 
 
 class Publisher:
-    """`publish(msg)` is `client.publish(topic, msg, retain)`. size: bytes of the longest payload that is prepared for.
+    """`publish(msg)` is `client.publish(topic, msg, retain, qos)`. size: bytes of the longest payload that is prepared
+    for. qos: 0 or 1.
 
-    Takes size + the topic + 100 bytes of heap. Raises ValueError, as `publish` does.
+    Takes size + the topic + 130 bytes of heap. Raises ValueError, as `publish` does.
     """
 
-    def __init__(self, client, topic, retain=False, size=128):
-        self.c = client
+    def __init__(self, client, topic, retain: bool = False, size: int = 128, qos: int = 0) -> None:
+        self.client = client
         self.topic = topic
         self.retain = retain
         self.size = wire.number(size, 65535)
-        self.buf = bytearray(5)
-        self.buf.extend(wire.text(topic))
-        self.rest_b = _len(self.buf) - 5  # of the packet behind its header, but for the payload
+        self.qos = wire.number(qos, 1)
+        self.topic_bytes = wire.text(topic)
+        self.first_byte = wire.PUBLISH_BYTE | (wire.RETAIN if retain else 0) | qos << 1
+        self.buf = bytearray(_HEADER_B) + self.topic_bytes + bytes(2 * qos)
+        self.id_at = _len(self.buf) - 2
+        self.rest_b = _len(self.buf) - _HEADER_B  # of the packet behind its header, but for the payload
         self.tail = _Slice()[_len(self.buf) :]  # kept: writing through it allocates nothing
         self.buf[self.tail] = bytes(size)  # the buffer keeps this room
         self.payload_b = -1
-        self.off = self.n = self.k = 0
+        self.start = self.packet_b = 0
 
-    def publish(self, msg):
-        """Publish in QoS 0; returns 0 once the bytes are with the network. msg: bytes; anything else, what is longer
-        than `size`, and what must wait for older bytes goes the client's way. Raises OSError, ValueError."""
-        if (
-            self.c._tx_n
-            or msg.__class__ is not _bytes
-            or _len(msg) != self.payload_b
-            and not self._fits(_len(msg))
-            or self.c._staged < self.c.inflight
-            or not self.c._up
-        ):
-            return self.c.publish(self.topic, msg, self.retain)
+    def publish(self, msg, timeout_ms=None):
+        """Publish; returns 0 once the bytes are with the network, in QoS 1 the packet id once it is acknowledged. msg:
+        bytes; any other type, a payload longer than `size`, and a message that must wait for older bytes go the
+        client's way. Raises OSError, ValueError."""
+        if msg.__class__ is not _bytes or _len(msg) != self.payload_b and not self._fits(_len(msg)):
+            return self.client.publish(self.topic, msg, self.retain, self.qos, True, timeout_ms)
         self.buf[self.tail] = msg
-        try:
-            self.k = self.c._write(self.buf, self.off, self.n)  # a local more and the frame is on the heap
-        except Exception:
-            self.k = 0  # sending it again tells why
-        if self.k != self.n:
-            return self._rest(self.k or 0)
-        self.c._t_tx = ticks_ms()
-        return 0
+        if self.qos:
+            packet_id = exchange(self.client, self.first_byte, self.topic_bytes, msg, timeout_ms, self)
+            if packet_id:
+                return packet_id
+        else:
+            event = send_prepared(self.client, self)
+            if event == ALL_SENT:
+                return 0
+            if event is not None:
+                finish_sending(self.client, event, timeout_ms)
+                return 0
+        return self.client.publish(self.topic, msg, self.retain, self.qos, True, timeout_ms)
 
-    def _fits(self, n):
-        if n > self.size:
+    def send(self, slot):
+        """The client's: send the prepared packet with the id of `slot`. Returns the writer's event."""
+        packet_id = slot[PACKET_ID]
+        self.buf[self.id_at] = packet_id >> 8
+        self.buf[self.id_at + 1] = packet_id & 255
+        slot[FIRST_BYTE] |= SENT
+        return send_prepared(self.client, self)
+
+    def _fits(self, payload_b):
+        if payload_b > self.size:
             return False
         buf = self.buf
-        left = n + self.rest_b
-        off = 4 if left < 128 else 3 if left < 16384 else 2
-        self.off = off - 1
-        self.n = 6 - off + left
-        buf[off - 1] = 0x31 if self.retain else 0x30
-        while off < 4:
-            buf[off] = left & 127 | 128
-            left >>= 7
-            off += 1
-        buf[4] = left
-        self.payload_b = n
+        remaining_b = payload_b + self.rest_b
+        at = 4 if remaining_b < 128 else 3 if remaining_b < 16384 else 2
+        self.start = at - 1
+        self.packet_b = _HEADER_B + 1 - at + remaining_b
+        buf[at - 1] = self.first_byte
+        while at < 4:
+            buf[at] = remaining_b & 127 | 128
+            remaining_b >>= 7
+            at += 1
+        buf[4] = remaining_b
+        self.payload_b = payload_b
         return True
-
-    def _rest(self, k):
-        # the rest stands in the engine as a large payload does, and the buffer is left alone until it is out
-        c = self.c
-        c._tx_ob = c._big = self.buf
-        c._tx_off = self.off + k
-        c._tx_n = self.n - k
-        c._flush()
-        if c._tx_n and not c._busy:
-            c._drain(None)
-        return 0

@@ -1,8 +1,7 @@
-"""Keeps a native client connected: full-jitter exponential back-off, brokers in a list taken in turn, refusals not
-hammered.
+"""Keeps a native client connected: full-jitter exponential back-off, brokers in a list, refusals not hammered.
 
-Passed in: `MQTTClient(..., reconnect=Reconnect())`. Then `poll` connects by itself, also for the first time, and
-raises none of OSError, MQTTException, ProtocolError: `diag` tells the last error, and `on_state` is called.
+Passed in: `MQTTClient(..., reconnect=Reconnect())`. Then `poll` connects by itself, also for the first time, and raises
+none of OSError, MQTTException, ProtocolError: `diag` tells the last error, and `on_state` is called.
 """
 
 from random import getrandbits
@@ -10,76 +9,78 @@ from time import sleep_ms, ticks_diff, ticks_ms
 
 from micropython import const
 
-from umqtt.wire import MQTTException
+from umqtt.addons import note_error
+from umqtt.errors import MQTTException
 
 _STABLE_MS = const(10000)
 _UP = const(-1)
-_NEVER_MS = const(1 << 28)
+_MOST_MS = const(1 << 28)
+_ASKING_AGAIN_IS_USELESS = (1, 2, 4, 5)  # codes of a CONNACK
 
 
 class Reconnect:
     """first_ms: the first pause is 0..first_ms at random, the next 0..2 * first_ms, to at most cap_ms (also the pause
-    after a refusal).
+    after a refusal), and never longer than the outage has lasted, or first_ms.
 
-    brokers: None (the client's own) or a list of (host, port): when one fails the next is tried, a pause comes after
-    the last. on_state: f(connected, error) when the link came up or an attempt failed.
+    brokers: None (the client's own) or a list of (host, port), the preferred one first: when one fails the next is
+    tried, a pause comes after the last; after a connection that lasted the search begins with the first again.
+    on_state: f(connected, error) when the link came up, went down, or an attempt failed.
     """
 
-    def __init__(self, first_ms=1000, cap_ms=120000, brokers=None, on_state=None):
-        if not 0 < first_ms <= cap_ms < _NEVER_MS:
+    def __init__(self, first_ms: int = 1000, cap_ms: int = 120000, brokers=None, on_state=None) -> None:
+        if not 0 < first_ms <= cap_ms < _MOST_MS:
             raise ValueError("0 < first_ms <= cap_ms < 2**28 needed")
         self.first_ms = first_ms
         self.cap_ms = cap_ms
         self.brokers = brokers
         self.on_state = on_state
-        self.turns = 0  # failures since a connection that lasted
-        self.short = 0  # connections in a row that did not last
-        self.ms = 0  # the pause, or _UP
-        self.since = ticks_ms()  # when the pause, or the connection, began
+        self.failures = 0  # since a connection that lasted
+        self.short_lives = 0  # connections in a row that did not last
+        self.pause_ms = 0  # or _UP
+        self.since_ms = ticks_ms()  # when the pause, or the connection, began
 
-    def turn(self, client, ms, timeout_ms=_NEVER_MS):
-        """client's poll(ms) while it is not connected: connects when it is time to, which takes up to the client's
-        timeout_ms, and up to the one given."""
-        left = self.ms - ticks_diff(ticks_ms(), self.since)
-        if 0 < left <= self.ms:  # more: ticks have wrapped
-            sleep_ms(min(left, ms))
+    def turn(self, client, ms: int, timeout_ms: int) -> int:
+        """client's poll(ms) while it is not connected: connects when it is time to, which takes up to timeout_ms.
+        Returns 0."""
+        left_ms = self.pause_ms - ticks_diff(ticks_ms(), self.since_ms)
+        if 0 < left_ms <= self.pause_ms:  # more: ticks have wrapped
+            sleep_ms(min(left_ms, ms))
             return 0
         if self.brokers:
-            client.server, client.port = self.brokers[self.turns % len(self.brokers)]
+            client.server, client.port = self.brokers[self.failures % len(self.brokers)]
         try:
             client.connect(min(client.timeout_ms, timeout_ms))
-        except (OSError, MQTTException) as e:
-            if client._up:
+        except (OSError, MQTTException) as fault:
+            if client.isconnected():
                 raise  # of a callback
-            # asking again will not help
-            return self.lost(client, isinstance(e, MQTTException) and e.args[0] in (1, 2, 4, 5))
-        self.ms = _UP
-        self.since = ticks_ms()
+            return self.lost(client, isinstance(fault, MQTTException) and fault.args[0] in _ASKING_AGAIN_IS_USELESS)
+        self.pause_ms = _UP
+        self.since_ms = ticks_ms()
         return self.tell(client, "")
 
-    def lost(self, client, refused=False):
-        """client's link went down, or an attempt failed: the pause before the next."""
+    def lost(self, client, refused: bool = False) -> int:
+        """client's link went down, or an attempt failed: begins the pause before the next. Returns 0."""
         now = ticks_ms()
-        if self.ms == _UP:
-            self.short += 1
-            if not 0 <= ticks_diff(now, self.since) < _STABLE_MS:  # negative after six days
-                self.short = self.turns = 0
-            elif self.short > 2:
-                client._error += "; closed again and again: has another device this client id?"
-        self.turns += 1
-        n = len(self.brokers or (None,))
-        self.ms = 0
+        error = client.diag()["error"]
+        if self.pause_ms == _UP:
+            self.short_lives += 1
+            if not 0 <= ticks_diff(now, self.since_ms) < _STABLE_MS:  # negative after six days
+                self.short_lives = self.failures = 0
+            elif self.short_lives > 2:
+                error += "; closed again and again: has another device this client id?"
+                note_error(client, error)
+        self.failures += 1
+        rounds, rest = divmod(self.failures, len(self.brokers or (None,)))
+        self.pause_ms = 0
         if refused:
-            self.ms = self.cap_ms
-        elif self.turns % n == 0:
-            self.ms = getrandbits(30) % (min(self.cap_ms, self.first_ms << min(self.turns // n - 1, 20)) + 1)
-        self.since = now
-        return self.tell(client, client._error)
+            self.pause_ms = self.cap_ms
+        elif not rest:
+            self.pause_ms = getrandbits(30) % (min(self.cap_ms, self.first_ms << min(rounds - 1, 20)) + 1)
+        self.since_ms = now
+        return self.tell(client, error)
 
-    def tell(self, client, error):
-        """on_state, which may itself wait: the call that waits around it keeps its deadline."""
+    def tell(self, client, error: str) -> int:
+        """Call on_state. Returns 0."""
         if self.on_state:
-            end = client._t_end
-            self.on_state(client._up > 0, error)
-            client._t_end = end
+            self.on_state(client.isconnected(), error)
         return 0

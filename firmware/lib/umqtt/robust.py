@@ -37,7 +37,7 @@ class MQTTClient(simple.MQTTClient):
             try:
                 return self.connect(False)
             except OSError as e:
-                if self._busy:
+                if self._in_callback():
                     raise  # no attempt could work
                 self.log(True, e)
                 i += 1
@@ -46,26 +46,27 @@ class MQTTClient(simple.MQTTClient):
     def publish(self, topic, msg, retain=False, qos=0):
         """Publish, over as many connections as it takes; inside a callback once, raising OSError when it can't be
         staged."""
-        if not qos or self._busy:
+        if not qos or self._in_callback():
             while 1:
                 try:
                     return super().publish(topic, msg, retain, qos)
                 except OSError as e:
-                    if self._busy:
+                    if self._in_callback():
                         raise
                     self.log(False, e)
                 self.reconnect()
-        pid = None
-        while 1:
+        packet_id = None
+        while True:
             try:
-                self._link()
-                self._t_end = self._end(None)
-                while pid is None:  # all slots are taken
-                    pid = client.MQTTClient.publish(self, topic, msg, retain, qos, False)
-                    if pid is None:
-                        self._step(None)
-                while self._slot(pid) >= 0:
-                    self._step(None)
+                self._use_link()
+                if packet_id is None:
+                    # Without waiting: once it has its slot it is finished on whichever connection, never begun again.
+                    packet_id = client.MQTTClient.publish(self, topic, msg, retain, qos, False)
+                end = self._end(None)
+                while packet_id is None or self.pending(packet_id):
+                    self._wait(end)
+                    if packet_id is None:  # all slots were taken
+                        packet_id = client.MQTTClient.publish(self, topic, msg, retain, qos, False)
                 return None
             except OSError as e:
                 self.log(False, e)
@@ -77,7 +78,7 @@ class MQTTClient(simple.MQTTClient):
             try:
                 return super().subscribe(topic, qos)
             except OSError as e:
-                if self._busy:
+                if self._in_callback():
                     raise
                 self.log(False, e)
             self.reconnect()

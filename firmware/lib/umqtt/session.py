@@ -1,13 +1,13 @@
-"""Packet ids, outgoing QoS 1 and 2 messages and subscriptions in flight, incoming QoS 2 ids: what may happen, in fixed
-slots.
+"""The session [4.1]: packet ids, outgoing QoS 1 and 2 messages and subscriptions in flight, incoming QoS 2 ids.
 
-No I/O, no clock. A slot is a list: packet id (0: free), first byte of the packet that it sends, topic, payload. That
-byte is its state: 0x32 is a PUBLISH of QoS 1, which waits for PUBACK; 0x34 one of QoS 2, for PUBREC; 0x62 a PUBREL,
-for PUBCOMP; 0x82 a SUBSCRIBE; 0xA2 an UNSUBSCRIBE. With 8 in it, it was sent: DUP [3.3.1.1]. Slots in use stand first,
-the oldest in front; the first `_staged` of them were sent on this connection, the others are to be.
+No I/O, no clock. Each exchange under way has a slot, an outgoing packet as `wire` describes it; its first byte is the
+state: 0x32 is a PUBLISH of QoS 1, which waits for PUBACK; 0x34 one of QoS 2, for PUBREC; 0x62 a PUBREL, for PUBCOMP;
+0x82 a SUBSCRIBE; 0xA2 an UNSUBSCRIBE. Slots in use stand first, the oldest in front; the first `_slots_sent` of them
+were sent on this connection.
 
-The test host_tests/unit/test_session_table.py reads this table and drives every state with every event; what is not
-listed is a VIOLATION and changes nothing. A slot that was never sent answers as FREE: no ack can be meant for it.
+The test host_tests/unit/test_session_table.py reads this table and drives every state with every event; an event that
+is not listed is a VIOLATION and changes nothing. A slot that was never sent is treated as FREE: no ack can be meant for
+it.
 
   side  state     event     next      action
   out   FREE      reserve1  W_PUBACK  -             4.3.2
@@ -21,6 +21,7 @@ listed is a VIOLATION and changes nothing. A slot that was never sent answers as
   out   FREE      UNSUBACK  FREE      IGNORE
   out   W_PUBACK  PUBACK    FREE      DONE          4.3.2
   out   W_PUBREC  PUBREC    W_PUBCOMP PUBREL        4.3.3; from here the message is the broker's, its payload is let go
+  out   W_PUBREC  PUBACK    FREE      DONE          against 4.3.3, RabbitMQ: it has the message; QoS 1 from now on
   out   W_PUBCOMP PUBREC    W_PUBCOMP PUBREL        PUBREC came twice
   out   W_PUBCOMP PUBCOMP   FREE      DONE          4.3.3
   out   W_SUBACK  SUBACK    FREE      DONE
@@ -31,7 +32,7 @@ listed is a VIOLATION and changes nothing. A slot that was never sent answers as
   out   W_PUBACK  resume0   W_PUBACK  PUBLISH       the broker forgot: the same message as a new one
   out   W_PUBREC  resume0   W_PUBREC  PUBLISH
   out   W_PUBCOMP resume0   FREE      -             it was the broker's since its PUBREC
-  in    ABSENT    PUBLISH2  ABSENT    DELIVER       HELD when the application took it, before the PUBREC leaves
+  in    ABSENT    PUBLISH2  ABSENT    DELIVER       HELD while and after the application takes it
   in    ABSENT    hold      HELD      PUBREC        4.3.3
   in    HELD      PUBLISH2  HELD      PUBREC        delivered already: never twice
   in    HELD      PUBREL    ABSENT    PUBCOMP       4.3.3
@@ -42,155 +43,147 @@ listed is a VIOLATION and changes nothing. A slot that was never sent answers as
 
 from micropython import const
 
+from umqtt.errors import ProtocolError
+from umqtt.wire import FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBCOMP_BYTE, PUBREC_BYTE, PUBREL_BYTE
+from umqtt.wire import QOS_2, REFUSED, SENT, SUBSCRIBE_BYTE, TOPIC
 
-_HELD = const(20)  # what Mosquitto leaves unacknowledged; more are taken too, but that allocates
-
-_PID = const(0)
-_B0 = const(1)
-_TOPIC = const(2)
-_BODY = const(3)
-
-_PUBREC = const(0x50)
-_PUBCOMP = const(0x70)
-_VIOLATION = const(-1)
-_SENT = const(8)
-
-_PUBLISH_2 = const(0x34)
-_PUBREL = const(0x62)
-_SUBSCRIBE = const(0x82)
+_HELD = const(20)  # ids that Mosquitto leaves unreleased; room for more is taken from the heap
+_FREE = const(0)  # a packet id that is none
 
 
 class Session:
-    """What both ends must remember between connections [4.1]. `inflight`: slots for messages and subscriptions in
-    flight, 1..65535, then: how many are in use."""
+    """What both ends must remember between connections. `inflight`: slots, 1..65535; then: how many are in use."""
 
-    def __init__(self, inflight):
-        self.pid = 0  # the id given out last
-        self._slots = []
-        while inflight:
-            self._slots.append([0, 0, None, None])
-            inflight -= 1
-        self._subs = {}  # filter with its length before it: QoS
+    on_ended = None  # of the program: told of each exchange that ended
+
+    def __init__(self, inflight: int) -> None:
+        self.pid = 0  # the packet id given out last
         self.inflight = 0
-        self._staged = 0
-        self._resends = 0
-        self._acked = None
-        self._held = set(range(_HELD))  # incoming QoS 2 ids from delivery to PUBREL: room for so many, then emptied
-        self._resume(True)
+        self._packet_slots = [[_FREE, 0, b"", b""] for _ in range(inflight)]
+        self._slots_sent = 0
+        self._resent_count = 0
+        self._news: "tuple | None" = None  # (packet id, return codes) of an exchange that ended, until it is told
+        self._awaited_id = _FREE  # of the SUBSCRIBE that a call waits for
+        self._awaited_codes = b""  # its return codes
+        self._most_qos = 2  # that the broker is known to do
+        self._held_packet_ids = [_FREE] * _HELD  # incoming QoS 2 ids, from their delivery to PUBREL
+        self._granted_qos = {}  # filter with its length before it: QoS
 
-    def _slot(self, pid):
-        """The index of the slot with `pid` (0: the first free one), -1 when there is none."""
+    def pending(self, packet_id):
+        """Whether the exchange of `packet_id`, which `publish` returned, has not ended yet."""
+        return packet_id > 0 and self._slot_index(packet_id) >= 0
+
+    def free_slots(self):
+        """How many further messages of QoS 1 and 2 can be taken now."""
+        return len(self._packet_slots) - self.inflight
+
+    def _slot_index(self, packet_id):
+        """The index of the slot of `packet_id`, -1 when there is none."""
         i = 0
-        for m in self._slots:
-            if m[_PID] == pid:
+        for slot in self._packet_slots:
+            if slot[PACKET_ID] == packet_id:
                 return i
             i += 1
         return -1
 
-    def _reserve(self, b0, pid=0):
-        """Take a slot for a packet that begins with b0; its id is new unless given (replay from a store), its topic
-        and payload are up to the caller. Returns the slot, None when all are taken."""
-        i = self.inflight
-        if i == len(self._slots):
-            return None
-        if not pid:
-            pid = self.pid % 65535 + 1
-            while i and self._slot(pid) >= 0:
-                pid = pid % 65535 + 1
-            self.pid = pid
-        m = self._slots[i]
-        m[_PID] = pid
-        m[_B0] = b0
-        self.inflight = i + 1
-        return m
+    def _take_slot(self, first_byte, topic, payload):
+        """Take a slot, there must be a free one, with a new packet id. Returns it."""
+        packet_id = self.pid % 65535 + 1
+        while self.inflight and self._slot_index(packet_id) >= 0:
+            packet_id = packet_id % 65535 + 1
+        slot = self._packet_slots[self.inflight]
+        slot[FIRST_BYTE] = first_byte
+        slot[TOPIC] = topic
+        slot[PAYLOAD] = payload
+        slot[PACKET_ID] = self.pid = packet_id  # last: a slot that has an id is whole, whenever Ctrl-C comes
+        self.inflight += 1
+        return slot
 
-    def _free(self, n):
-        """Give slot n back."""
-        m = self._slots[n]
-        m[_PID] = 0
-        m[_TOPIC] = m[_BODY] = None
-        if n < self.inflight - 1:
-            self._slots.append(self._slots.pop(n))
+    def _free_slot(self, index):
+        """Give the slot at `index` back."""
+        slot = self._packet_slots[index]
+        slot[PACKET_ID] = _FREE
+        slot[TOPIC] = slot[PAYLOAD] = b""
         self.inflight -= 1
-        if n < self._staged:
-            self._staged -= 1
+        if index < self._slots_sent:
+            self._slots_sent -= 1
+        if index < self.inflight:
+            self._packet_slots.append(self._packet_slots.pop(index))
 
-    def _on_ack(self, b0, pid, x=b""):
-        """A packet that begins with b0 came for `pid`; of a SUBACK x are the return codes.
+    def _on_ack(self, first_byte, packet_id, codes=b""):
+        """An ack that begins with first_byte came for packet_id, with the return codes of a SUBACK.
 
-        Returns the first byte of the answer, 0 for none, -1 for a VIOLATION. `_acked` is then what a SUBSCRIBE or
-        UNSUBSCRIBE asked for, the codes behind it.
+        Returns the first byte of the answer, 0 for none. Raises ProtocolError: a VIOLATION; nothing has changed.
         """
-        if b0 == _PUBREL:
-            self._held.discard(pid)
-            return _PUBCOMP
-        i = 0 if self._slots[0][_PID] == pid else self._slot(pid)  # one at a time is the rule
-        m = self._slots[i]
-        was = m[_B0]
-        if i < 0 or not was & _SENT:
-            return _PUBREL if b0 == _PUBREC else 0
-        if b0 == _PUBREC and (was & _PUBLISH_2 == _PUBLISH_2 or was & 0x40):
-            m[_B0] = _PUBREL | _SENT
-            m[_TOPIC] = m[_BODY] = b""
-            return _PUBREL
-        # the type of a packet's ack is one higher, that of a PUBLISH of QoS 2 is two
-        if b0 >> 4 != (was >> 4) + 1 + (was >> 2 & 1):
-            return _VIOLATION
-        m = m[_TOPIC]
-        if x and (len(x) != len(m) or x.strip(b"\0\1\2\x80")):
-            return _VIOLATION
-        self._free(i)
-        if was >= _SUBSCRIBE:
-            m.append(x)
-            self._acked = m
+        if first_byte == PUBREL_BYTE:
+            if packet_id in self._held_packet_ids:
+                self._held_packet_ids[self._held_packet_ids.index(packet_id)] = _FREE
+            return PUBCOMP_BYTE
+        index = 0
+        slot = self._packet_slots[0]  # one message at a time is the rule
+        if slot[PACKET_ID] != packet_id:
+            index = self._slot_index(packet_id)
+            slot = self._packet_slots[index]
+        sent = slot[FIRST_BYTE]
+        if index < 0 or not sent & SENT:
+            return PUBREL_BYTE if first_byte == PUBREC_BYTE else 0
+        waits_for_pubrec = sent < PUBACK_BYTE and sent & QOS_2
+        if first_byte == PUBREC_BYTE and (waits_for_pubrec or sent & ~SENT == PUBREL_BYTE):
+            slot[FIRST_BYTE] = PUBREL_BYTE | SENT
+            slot[TOPIC] = slot[PAYLOAD] = b""
+            return PUBREL_BYTE
+        # The type of an ack is that of the packet it answers, and 1.
+        if first_byte >> 4 != (sent >> 4) + 1:
+            raise ProtocolError("ack of the wrong kind")
+        if waits_for_pubrec:
+            self._most_qos = 1
+        if sent >= SUBSCRIBE_BYTE:
+            self._on_filters(slot[PAYLOAD], codes)
+            if packet_id == self._awaited_id:
+                self._awaited_codes = codes
+        self._free_slot(index)
+        if self.on_ended is not None:
+            self._news = packet_id, codes
         return 0
 
-    def _resume(self, clean_session):
-        """A connection is up; clean_session: the broker has nothing of an earlier one. All is to be sent (again), in
-        the old order."""
-        self._staged = 0
-        i = self.inflight
-        while i:
-            i -= 1
-            if not self._slots[i][_PID]:
-                self._free(i)  # Ctrl-C came amidst this
-        if clean_session:
-            while self._held:
-                self._held.pop()
-            i = self.inflight
-            while i:
-                i -= 1
-                m = self._slots[i]
-                if m[_B0] & 0x40:
-                    self._free(i)
-                elif m[_B0] < 0x40:
-                    m[_B0] &= 0x37
+    def _on_filters(self, filters, codes):
+        # SUBACK or UNSUBACK came; filters: the payload of the packet that it answers, codes: b"" of an UNSUBACK
+        at = count = 0
+        while at < len(filters):
+            end = at + 2 + (filters[at] << 8 | filters[at + 1])
+            qos = None
+            if codes and codes[count:] and codes[count] < REFUSED:
+                qos = filters[end]
+            self._subscribed(filters[at:end], qos)
+            at = end + 1 if codes else end
+            count += 1
+        if codes and (len(codes) != count or codes.strip(b"\0\1\2\x80")):
+            raise ProtocolError("SUBACK: return codes")
 
-    # for store, outbox and takeback: nobody else touches a slot
+    def _subscribed(self, topic_filter, qos):
+        """The broker has granted `topic_filter` with `qos`, or, None, has it no more."""
+        self._granted_qos[topic_filter] = qos
+        if qos is None:
+            del self._granted_qos[topic_filter]
 
-    def _in_flight(self):
-        """The slots in use, the oldest first: [packet id, first byte, topic with its length before it, payload or
-        None for a stream that nobody can repeat]. Allocates."""
-        return self._slots[: self.inflight]
-
-    def _held_ids(self):
-        """Ids of incoming QoS 2 messages from delivery to PUBREL."""
-        return list(self._held)
-
-    def _subscriptions(self):
-        """The live dict {filter with its length before it: QoS}."""
-        return self._subs
-
-    def _restore(self, pid, b0, topic, payload):
-        """Take a slot for a message of an earlier life (pid 0: with a new id). Returns it."""
-        m = self._reserve(b0, pid)
-        m[_TOPIC] = topic
-        m[_BODY] = payload
-        return m
-
-    def _hold(self, pid):
-        self._held.add(pid)
-
-    def _release(self, slot):
-        """Give a slot back."""
-        self._free(self._slot(slot[_PID]))
+    def _resume(self, present):
+        """A connection is up; present: the broker kept the session [4.4]. All in flight is to be sent (again), in its
+        old order."""
+        used = []
+        free = []
+        for slot in self._packet_slots:  # not the first so many: Ctrl-C may have come while one was given back
+            if not slot[PACKET_ID] or not present and slot[FIRST_BYTE] & ~SENT == PUBREL_BYTE:
+                slot[PACKET_ID] = _FREE
+                free.append(slot)
+                continue
+            if not present:
+                slot[FIRST_BYTE] &= ~SENT
+            elif slot[FIRST_BYTE] & SENT:
+                self._resent_count += 1
+            used.append(slot)
+        self.inflight = len(used)
+        self._packet_slots = used + free
+        self._slots_sent = 0
+        if not present:
+            for i in range(len(self._held_packet_ids)):
+                self._held_packet_ids[i] = _FREE

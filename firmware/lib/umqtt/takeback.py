@@ -2,25 +2,30 @@
 message, or to let the others pass it. Imported by who asks for it."""
 
 
-def unacknowledged(client):
+from umqtt import addons
+from umqtt.wire import FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK, PUBREL_BYTE, QOS, RETAIN, SENT, SUBSCRIBE_BYTE, TOPIC
+
+
+def unacknowledged(client) -> list:
     """Messages in flight, the oldest first: [(packet id, topic, QoS), ...]. The topic is b"" once the broker has the
     message (its PUBREC came). Allocates."""
-    return [(m[0], (m[2] or b"")[2:], m[1] >> 1 & 3) for m in client._slots[: client.inflight] if m[1] < 0x80]
+    return [
+        (slot[PACKET_ID], slot[TOPIC][2:], (slot[FIRST_BYTE] & QOS) >> 1)
+        for slot in addons.in_flight(client)
+        if slot[FIRST_BYTE] < SUBSCRIBE_BYTE
+    ]
 
 
-def take_back(client, pid):
-    """Give up message `pid`: its slot is free, and an ack that comes late is answered and changes nothing.
+def take_back(client, packet_id: int):
+    """Give up message `packet_id`: its slot is free, and an ack that comes late is answered and changes nothing.
 
     Returns (topic, payload, retain, QoS); None when there is no such message, or the broker has it already. With a
     store that is noted in the same write as the next message: neither is lost, and not both are there.
     """
-    i = client._slot(pid)
-    if not pid or i < 0:
-        return None
-    _, b0, topic, payload = client._slots[i]
-    if b0 >= 0x80:
-        return None  # a subscription
-    client._free(i)
-    if client._store:
-        client._store.acked(4, pid)
-    return None if b0 & 0x40 else (topic[2:], payload, b0 & 1 == 1, b0 >> 1 & 3)
+    for slot in addons.in_flight(client):
+        first_byte = slot[FIRST_BYTE]
+        if slot[PACKET_ID] == packet_id and first_byte < SUBSCRIBE_BYTE:
+            message = slot[TOPIC][2:], slot[PAYLOAD], first_byte & RETAIN == RETAIN, (first_byte & QOS) >> 1
+            addons.give_up(client, slot, PUBACK)
+            return None if first_byte & ~SENT == PUBREL_BYTE else message
+    return None

@@ -6,8 +6,60 @@ about 20 KB, come from outside the MicroPython heap on ESP32: ENOMEM with a free
 collected first.
 """
 
+from errno import ECONNABORTED
 from gc import collect
 from time import gmtime
+
+
+_NOT_YET = (11, 114, 115, 119)  # EAGAIN, EALREADY, EINPROGRESS: an ESP32's TLS raises them instead of returning None
+
+
+class Handshaking:
+    """`readinto` and `write` of the TLS stream `sock`, which return None where it raises that it is not ready."""
+
+    def __init__(self, sock):
+        self.sock = sock
+
+    def readinto(self, buf, n):
+        """As a stream's. Raises OSError, ValueError."""
+        try:
+            return self.sock.readinto(buf, n)
+        except OSError as e:
+            if e.args[0] not in _NOT_YET:
+                raise
+
+    def write(self, buf, offset, n):
+        """As a stream's. Raises OSError, ValueError."""
+        try:
+            return self.sock.write(buf, offset, n)
+        except OSError as e:
+            if e.args[0] not in _NOT_YET:
+                raise
+
+
+class OldStyle:
+    """What umqtt.simple's `ssl=True` stands for: the port's `ssl.wrap_socket` with `params`. Its handshake blocks."""
+
+    def __init__(self, params):
+        self.params = params
+
+    def wrap_socket(self, sock, server_hostname=None):
+        """The TLS stream on `sock`. Raises OSError, ValueError."""
+        import ssl
+
+        if hasattr(ssl, "wrap_socket"):
+            return ssl.wrap_socket(sock, **self.params)
+        # MicroPython 1.24 has the function no more: the same in a context.
+        params = dict(self.params)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.verify_mode = params.pop("cert_reqs", ssl.CERT_NONE)
+        key, cert = params.pop("key", None), params.pop("cert", None)
+        if cert:
+            context.load_cert_chain(cert, key)
+        cadata = params.pop("cadata", None)
+        if cadata:
+            context.load_verify_locations(cadata=cadata)
+        return context.wrap_socket(sock, **params)
 
 
 def wrap(ssl, sock, host):
@@ -21,6 +73,16 @@ def wrap(ssl, sock, host):
         sock = ssl.wrap_socket(sock, server_hostname=host)
         sock.setblocking(False)
         return sock
+
+
+def in_words(fault):
+    """The OSError to raise for an exception of a TLS stream: what went wrong, and what to check."""
+    number = fault.args[0] if fault.args else 0
+    if not isinstance(number, int):  # mbedtls on a certificate: ValueError
+        number = ECONNABORTED
+    if -200 < number < 0:
+        number = -number  # a socket's error that came through mbedtls
+    return OSError(number, words(fault))
 
 
 def words(e):

@@ -1,37 +1,31 @@
-"""TCP, and TLS on it: the only file that knows what sockets of the ports do and raise.
+"""TCP, and TLS on it: the only file that knows how the ports' sockets behave and fail.
 
-Of a stream that does not block the client calls `readinto(buf, n)` and `write(buf, off, n)` itself: n > 0 bytes moved,
-None nothing yet, 0 read closed by the broker. What they raise before CONNACK goes to `fault`; later it ends the link.
-Nothing but `connect` waits.
+Of a stream that does not block the client calls `readinto(buf, n)` and `write(buf, offset, n)` itself: n > 0 bytes
+moved, None nothing now, 0 read: closed by the broker. Nothing but `resolve` and `connect` waits.
 """
 
-import errno
 import select  # noqa: F401 - the client's
 import socket
 
-
-def error(name, words):
-    """An OSError with this port's number for errno `name`: ETIMEDOUT is 110, 116 or absent."""
-    return OSError(getattr(errno, name, 5), words)
+from umqtt.errors import link_error
 
 
-def resolve(server, port, addr):
-    """What `connect` is to be given: addr, the last one, when it is of that place, else the name is looked up.
-    Blocks for as long as the port does. Raises OSError."""
-    if addr and addr[0] == (server, port):
-        return addr
-    return (server, port), socket.getaddrinfo(server, port, 0, socket.SOCK_STREAM)[0]
+def resolve(server: str, port: int, last):
+    """The address for `connect`: `last`, the one that it was given before, when it is of that place; else the name is
+    looked up. Blocks for as long as the port does. Raises OSError."""
+    if not last or last[0] != (server, port):
+        last = (server, port), socket.getaddrinfo(server, port, 0, socket.SOCK_STREAM)[0]
+    return last
 
 
-def connect(addr, timeout_ms, ssl):
+def connect(address, timeout_ms: int, ssl):
     """A connected stream that does not block, within timeout_ms: with `ssl`, an SSLContext, the TLS stream; its
     handshake is done by the first writes and reads. Raises OSError; then nothing is left open."""
-    host = addr[0][0]
-    addr = addr[1]
-    sock = socket.socket(addr[0])
+    (host, _), (family, _, _, _, sockaddr) = address
+    sock = socket.socket(family)
     try:
         sock.settimeout(timeout_ms / 1000)  # for connect alone: a read that times out loses what it had
-        sock.connect(addr[-1])
+        sock.connect(sockaddr)
         sock.setblocking(False)
         try:
             # TCP_NODELAY: else a small packet behind an unacknowledged one waits for a delayed ACK
@@ -48,20 +42,14 @@ def connect(addr, timeout_ms, ssl):
         raise
 
 
-def fault(e, ssl):
-    """What an exception means that a stream raised before CONNACK: None for try again, else the OSError to raise."""
-    err = e.args[0] if e.args else 0
-    # EAGAIN, EINPROGRESS, EALREADY: ESP32 says so right after connect instead of None
-    if err in (11, 114, 115, 119):
-        return None
-    if len(e.args) > 1 and not ssl:  # it has words
-        return e
-    if not isinstance(err, int):  # mbedtls on a certificate: ValueError
-        err = errno.ECONNABORTED
-    if -200 < err < 0:
-        err = -err  # a socket's error that came through mbedtls
-    if not ssl:
-        return OSError(err, "link is down")
-    from umqtt import tls
+def in_words(fault, ssl, link_up: bool):
+    """The exception to raise for `fault`, which a generator has raised: an OSError of a stream says in words what it
+    means."""
+    if isinstance(fault, (OSError, ValueError)):
+        if ssl and not link_up:
+            from umqtt import tls
 
-    return OSError(err, tls.words(e))
+            fault = tls.in_words(fault)
+        elif len(fault.args) < 2:
+            fault = link_error("ECONNRESET", "link is down")
+    return fault

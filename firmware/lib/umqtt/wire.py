@@ -1,86 +1,188 @@
-"""MQTT 3.1 and 3.1.1 on the wire: strings, arguments and CONNECT as bytes; the exception classes.
+"""Every byte of MQTT 3.1 and 3.1.1: arguments as bytes, packets to bytes, and which packets from a broker are legal.
 
-Imports nothing of ours.
+Imports nothing of ours but the exceptions. Functions that are called once for each packet have one caller, and the
+build puts them there (tools/ship.py).
 """
 
+from micropython import const
 
-class MQTTException(Exception):
-    """The broker said no: args are (code, reason in words). CONNACK codes 1 to 5 [3.2.2.3], 0x80 from a SUBACK
-    [3.9.3]."""
+from umqtt.errors import MQTTException
+
+# Packet types [2.2.1].
+CONNACK = const(2)
+PUBLISH = const(3)
+PUBACK = const(4)
+PUBREC = const(5)
+PUBREL = const(6)
+PUBCOMP = const(7)
+SUBACK = const(9)
+UNSUBACK = const(11)
+PINGRESP = const(13)
+
+# A bit for each type whose remaining length is 2: a packet id, or the two bytes of a CONNACK.
+_TWO_BYTES = const(1 << 2 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 11)
+
+# First bytes of packets: the type, and the flags that [2.2.2] asks for.
+CONNECT_BYTE = const(0x10)
+PUBLISH_BYTE = const(0x30)
+PUBLISH_QOS1_BYTE = const(0x32)
+PUBLISH_QOS2_BYTE = const(0x34)
+PUBACK_BYTE = const(0x40)
+PUBREC_BYTE = const(0x50)
+PUBREL_BYTE = const(0x62)
+PUBCOMP_BYTE = const(0x70)
+SUBSCRIBE_BYTE = const(0x82)
+UNSUBSCRIBE_BYTE = const(0xA2)
+PINGREQ_BYTE = const(0xC0)
+DISCONNECT_BYTE = const(0xE0)
+
+# Flags in the first byte of a PUBLISH [3.3.1].
+RETAIN = const(1)
+QOS_1 = const(2)
+QOS_2 = const(4)
+QOS = const(6)
+DUP = const(8)
+
+REFUSED = const(0x80)  # a return code of a SUBACK [3.9.3]
+
+# An outgoing packet is a list, [packet id, first byte, topic with its length before it, payload]:
+PACKET_ID = const(0)  # 0: it has none
+FIRST_BYTE = const(1)  # with SENT in it once it was sent
+TOPIC = const(2)  # any bytes that stand before the packet id
+PAYLOAD = const(3)  # any bytes behind it
+SENT = const(8)  # DUP in a PUBLISH; the other packets are sent without it
+
+# Texts that `text` accepts.
+TOPIC_NAME = const(0)
+FILTER = const(1)
+ANY_TEXT = const(2)  # empty, too: ids, names
+ANY_BYTES = const(3)
 
 
-class ProtocolError(MQTTException):
-    """The broker broke the protocol: args are (what it did,). The connection is closed, the session is sound."""
+def data(value):
+    """`value` as something to copy bytes from: str becomes UTF-8; bytes and bytearray stay; other buffers become bytes.
+    Raises ValueError."""
+    if isinstance(value, str):
+        return value.encode()
+    try:
+        view = memoryview(value)
+    except TypeError:
+        raise ValueError("str or bytes needed, not %s: use str(x) or json.dumps(x)" % type(value).__name__)
+    return value if isinstance(value, (bytes, bytearray)) else bytes(view)
 
 
-def data(x):
-    """`x` as something to copy bytes from: str becomes UTF-8, bytes, bytearray and memoryview stay. Raises
-    ValueError."""
-    if isinstance(x, str):
-        return x.encode()
-    # a view of 16-bit items has fewer of them than bytes
-    if not isinstance(x, (bytes, bytearray, memoryview)) or isinstance(x, memoryview) and len(bytes(x[:1])) > 1:
-        raise ValueError("no bytes or str")
-    return x
+def text(value, kind: int = TOPIC_NAME) -> bytes:
+    """`value` (as for `data`) with its 16-bit length before it [1.5.3].
 
-
-def text(x, n=0):
-    """`x` (as for `data`) with its 16-bit length before it [1.5.3], as bytes.
-
-    n says what it is: 0 a topic name, without + and #; 1 a filter, which has them where they may stand [4.7.1]; 2 any
-    text, empty too (ids, names); 3 any bytes. But for 3 it must be UTF-8 without U+0000. Raises ValueError.
+    kind: TOPIC_NAME, without + and #; FILTER, which has them where they may stand [4.7.1]; ANY_TEXT; ANY_BYTES. But for
+    ANY_BYTES it must be UTF-8 without U+0000. Raises ValueError.
     """
-    x = data(x)
-    if len(x) > 65535:
+    value = bytes(data(value))
+    length = len(value)
+    if length > 65535:
         raise ValueError("over 65535 B")
-    if n < 3:
+    if kind < ANY_BYTES:
         try:
-            s = str(x, "utf-8")
-        except UnicodeError:  # a ValueError, but without words
+            letters = str(value, "utf-8")
+            # MicroPython takes surrogates, and letters in more bytes than they need.
+            for letter in letters if len(letters) < length else "":
+                if letter != chr(ord(letter)) or 0xD7FF < ord(letter) < 0xE000:
+                    raise UnicodeError
+        except ValueError:  # UnicodeError, but without words
             raise ValueError("no UTF-8 text")
-        if "\0" in s or not (s or n > 1):
-            raise ValueError("empty or U+0000")
-        last = ""
-        for level in s.split("/"):
-            # nothing may follow #, and a wildcard is a level of its own
-            if n < 2 and (last == "#" or ("+" in level or "#" in level) and (not n or len(level) > 1)):
+        if b"\0" in value or not value and kind < ANY_TEXT:
+            raise ValueError("empty, or U+0000 in it")
+        last = b""
+        for level in value.split(b"/") if kind < ANY_TEXT else ():
+            # Nothing may follow #, and a wildcard is a level of its own.
+            if last == b"#" or (b"+" in level or b"#" in level) and (kind == TOPIC_NAME or len(level) > 1):
                 raise ValueError("wrong wildcard")
             last = level
-    n = len(x)
-    return bytes((n >> 8, n & 255)) + x
+    return bytes((length >> 8, length & 255)) + value
 
 
-def number(x, n):
-    """`x` when it is an int or bool in 0..n. Raises ValueError."""
-    if not isinstance(x, int) or not 0 <= x <= n:
-        raise ValueError("0 to %d needed" % n)
-    return x
+def number(value, most: int) -> int:
+    """`value` when it is an int or bool in 0..most. Raises ValueError."""
+    if not isinstance(value, int) or not 0 <= value <= most:
+        raise ValueError("0 to %d needed" % most)
+    return value
 
 
-def connect(client_id, user, password, keepalive, clean_session, protocol, will):
-    """What follows the fixed header of a CONNECT [3.1], as bytes.
+def connect(client_id, user, password, keepalive_s, clean_session, protocol, will) -> bytes:
+    """The variable header and payload of a CONNECT [3.1].
 
-    user and password: str or bytes, None or empty for none. keepalive: seconds, 0..65535. protocol: 3 (MQTT 3.1) or 4
-    (3.1.1). will: None or (topic, payload, retain, qos). Raises ValueError for what either version of the protocol
-    does not allow.
+    user and password: str or bytes, None or empty for none. keepalive_s: 0..65535. protocol: 3 (MQTT 3.1) or 4 (3.1.1).
+    will: None or (topic, payload, retain, qos). Raises ValueError for anything that this version of the protocol does
+    not allow.
     """
     if protocol not in (3, 4):
         raise ValueError("protocol: 3, 4")
-    out = text(client_id, 2)
-    n = len(str(out[2:], "utf-8"))
-    if protocol < 4 and not 0 < n < 24 or not n and not clean_session:
+    payload = text(client_id, ANY_TEXT)
+    letters = len(str(payload[2:], "utf-8"))
+    if protocol == 3 and not 0 < letters < 24 or not letters and not clean_session:
         raise ValueError("client id: empty needs clean_session, MQTT 3.1 takes 1 to 23 letters")
     if password and not user:
         raise ValueError("password without a user")
     flags = 2 if clean_session else 0
     if will:
-        flags |= 4 | number(will[3], 2) << 3 | (32 if will[2] else 0)
-        out += text(will[0]) + text(will[1], 3)
+        topic, message, retain, qos = will
+        flags |= 4 | number(qos, 2) << 3 | (32 if retain else 0)
+        payload += text(topic) + text(message, ANY_BYTES)
     if user:
         flags |= 128
-        out += text(user, 2)
+        payload += text(user, ANY_TEXT)
         if password is not None:
             flags |= 64
-            out += text(password, 3)
-    n = bytes((flags, number(keepalive, 65535) >> 8, keepalive & 255))
-    return (b"\0\4MQTT\4" if protocol > 3 else b"\0\6MQIsdp\3") + n + out
+            payload += text(password, ANY_BYTES)
+    name = b"\0\4MQTT\4" if protocol == 4 else b"\0\6MQIsdp\3"
+    return name + bytes((flags, number(keepalive_s, 65535) >> 8, keepalive_s & 255)) + payload
+
+
+def refusal(code: int) -> MQTTException:
+    """The exception for a CONNACK with return code `code` [3.2.2.3]."""
+    reasons = (
+        "protocol level refused",
+        "client id refused",
+        "broker unavailable",
+        "bad user or password",
+        "not authorised: check user and password",
+    )
+    return MQTTException(code, reasons[code - 1] if code < 6 else "unknown return code")
+
+
+def encode_head(append, extend, packet) -> None:
+    """Write a packet up to its payload: first byte, remaining length [2.2.3], topic, packet id. append, extend: of the
+    bytearray."""
+    first_byte = packet[FIRST_BYTE]
+    topic = packet[TOPIC]
+    remaining_b = len(topic) + len(packet[PAYLOAD])
+    append(first_byte if first_byte < PUBACK_BYTE else first_byte & ~SENT)
+    if packet[PACKET_ID]:
+        packet[FIRST_BYTE] = first_byte | SENT
+        remaining_b += 2
+    while remaining_b > 127:
+        append(remaining_b & 127 | 128)
+        remaining_b >>= 7
+    append(remaining_b)
+    extend(topic)
+    if packet[PACKET_ID]:
+        append(packet[PACKET_ID] >> 8)
+        append(packet[PACKET_ID] & 255)
+
+
+def is_legal(packet_type, flags, remaining_b, connected, most_b):
+    """Whether a broker may send a packet that begins so [2.2.1, 2.2.2]. flags: the first byte's lower half. connected:
+    its CONNACK has come. most_b: the longest SUBACK that we can have asked for."""
+    return (
+        connected and flags & QOS != QOS and flags & (QOS | DUP) != DUP and remaining_b > 2
+        if packet_type == PUBLISH
+        else flags == (2 if packet_type == PUBREL else 0)
+        and connected == (packet_type != CONNACK)
+        and (
+            remaining_b == 2
+            if _TWO_BYTES >> packet_type & 1
+            else not remaining_b
+            if packet_type == PINGRESP
+            else packet_type == SUBACK and 2 < remaining_b <= most_b
+        )
+    )

@@ -1,0 +1,136 @@
+"""How a client keeps its session in a store (umqtt.store): imported by the client that is given one.
+
+The store's work hangs in front of the verbs of one client's session, so that a client without a store pays nothing. The
+store in turn sees of the session only the verbs of `KeptSession`.
+"""
+
+from umqtt.wire import FIRST_BYTE, PACKET_ID, PUBACK_BYTE, PUBREC, PUBREL, PUBREL_BYTE, SENT
+
+
+class KeptSession:
+    """The session of `client` as `store` sees it."""
+
+    def __init__(self, client, store):
+        self.client = client
+        self.store = store
+        self.plain_take_slot = client._take_slot
+        self.plain_on_ack = client._on_ack
+        self.plain_subscribed = client._subscribed
+        self.plain_resume = client._resume
+        self.plain_unblock = None
+
+    # The store's side
+
+    @property
+    def pid(self):
+        """The packet id given out last."""
+        return self.client.pid
+
+    @pid.setter
+    def pid(self, packet_id):
+        self.client.pid = packet_id
+
+    def _in_flight(self) -> list:
+        """The slots in use, oldest first: [packet id, first byte, topic with its length before it, payload, None where
+        nobody can repeat it (a stream)]. Allocates."""
+        return self.client._packet_slots[: self.client.inflight]
+
+    def _held_ids(self) -> list:
+        """The incoming QoS 2 ids that were delivered and not released. Allocates."""
+        return [packet_id for packet_id in self.client._held_packet_ids if packet_id]
+
+    def _subscriptions(self) -> dict:
+        """The granted subscriptions, {filter with its length before it: QoS}: the session's own dict."""
+        return self.client._granted_qos
+
+    def _restore(self, packet_id: int, first_byte: int, topic: bytes, payload: bytes) -> list:
+        """Take a slot for an exchange that began before a reset; packet_id 0: it gets a new one. Returns the slot."""
+        last = self.client.pid
+        slot = self.plain_take_slot(first_byte, topic, payload)
+        if packet_id:
+            slot[PACKET_ID] = packet_id
+            self.client.pid = last
+        return slot
+
+    def _hold(self, packet_id: int) -> None:
+        """Remember that incoming QoS 2 message `packet_id` was delivered before a reset."""
+        held = self.client._held_packet_ids
+        if 0 not in held:
+            held.append(0)
+        held[held.index(0)] = packet_id
+
+    def _release(self, slot: list) -> None:
+        """Give a slot back: the store has refused its message."""
+        self.client._free_slot(self.client._slot_index(slot[PACKET_ID]))
+
+    def _pending(self, packet_id: int) -> bool:
+        """Whether a slot has this id."""
+        return self.client.pending(packet_id)
+
+    # The client's side
+
+    def take_slot(self, first_byte, topic_bytes, payload):
+        slot = self.plain_take_slot(first_byte, topic_bytes, payload)
+        if first_byte < PUBACK_BYTE:
+            # Inside a callback one write to flash covers the note that it ran as well.
+            self.store.put(slot, self.client._in_callback())
+        return slot
+
+    def on_ack(self, first_byte, packet_id, codes=b""):
+        client = self.client
+        kind = first_byte >> 4
+        index = client._slot_index(packet_id)
+        # An ack of an unknown id must not grow the journal.
+        known = packet_id in client._held_packet_ids if kind == PUBREL else index >= 0
+        answer = self.plain_on_ack(first_byte, packet_id, codes)
+        if kind == PUBREC:
+            known = known and client._packet_slots[index][FIRST_BYTE] & ~SENT == PUBREL_BYTE
+        elif kind != PUBREL:
+            known = known and not codes and not client.pending(packet_id)
+        if known:
+            self.store.acked(kind, packet_id)
+        return answer
+
+    def subscribed(self, topic_filter, qos):
+        changed = self.client._granted_qos.get(topic_filter) != qos
+        self.plain_subscribed(topic_filter, qos)
+        if changed:
+            self.store.subscribed(topic_filter, qos)
+
+    def resume(self, present):
+        self.plain_resume(present)
+        if not present:
+            self.store.rewrite()
+
+    def unblock(self, ms):
+        client = self.client
+        if self.store.must:
+            if len(client._send_buf) + 4 <= client._send_buf_b:
+                for _ in client._poller.ipoll(0):
+                    return True  # a packet has come: one write to flash serves many acks
+            try:
+                self.store.sync()
+            except OSError as fault:
+                client._on_fault(fault)
+                return client._link_lost()
+        return self.plain_unblock(ms)
+
+
+def keep(client, store) -> bool:
+    """Put what `store` holds in flight again, and let it follow the session of `client` from now on. Returns whether
+    the subscriptions must be made again."""
+    session = KeptSession(client, store)
+    again = store.replay(session, client.client_id, client.server)
+    client._take_slot = session.take_slot
+    client._on_ack = session.on_ack
+    client._subscribed = session.subscribed
+    client._resume = session.resume
+    session.plain_unblock = client._unblock
+    client._unblock = session.unblock
+    client._taken = store.seen
+    return again
+
+
+def gate(store, write):
+    """The `write` of a connection through which no byte leaves before what must be on flash is there."""
+    return lambda buf, offset, n: None if store.must else write(buf, offset, n)

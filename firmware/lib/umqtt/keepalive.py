@@ -1,0 +1,58 @@
+"""Keep-alive: when a PINGREQ is due, and when a link is dead [3.1.2.10, 3.12]. No I/O; the clock only subtracts.
+
+PINGREQ is due when for 3/4 of the interval nothing was sent, or no packet came: a busy sender would never notice a dead
+link. The link is dead half an interval after PINGREQ left, so before the broker's 1.5 intervals, when no PINGRESP came
+and nothing is left to read. While bytes wait for the network, its progress is life: PINGREQ could only stand behind
+them.
+"""
+
+from time import ticks_diff, ticks_ms
+
+from micropython import const
+
+from umqtt.session import Session
+
+NEVER_MS = const(1 << 28)
+QUARTER_MS = const(250)  # of an interval of one second
+
+
+class KeepAlive(Session):
+    """A session and the times of its link.
+
+    `keepalive`: the interval in seconds that CONNECT tells, 0 for none. `_watched_s`: the one that this end keeps.
+    A subclass has the three below.
+    """
+
+    _link_up: bool  # CONNACK came
+    _send_blocked: bool  # bytes wait for the network
+
+    def _send_ping(self) -> None:
+        """Send a PINGREQ, unless one is under way."""
+        raise NotImplementedError
+
+    keepalive = 0
+    _watched_s = 0
+
+    def _start_watch(self):
+        """A connection begins."""
+        self._wrote_ms = self._heard_ms = self._pinged_ms = ticks_ms()
+        self._ping_sent = False
+        self._ping_after_ms = self._watched_s * 3 * QUARTER_MS or NEVER_MS  # of silence
+
+    def _watch(self):
+        """Nothing is left to read: send a PINGREQ if it is time. Returns the milliseconds until the next look is due,
+        0 when the link is dead."""
+        quarter_ms = self._watched_s * QUARTER_MS
+        if not quarter_ms or not self._link_up:
+            return NEVER_MS
+        now = ticks_ms()
+        quiet_ms = ticks_diff(now, self._wrote_ms)
+        if self._send_blocked:
+            return max(5 * quarter_ms - quiet_ms, 0)
+        if self._ping_sent:
+            return max(2 * quarter_ms - ticks_diff(now, self._pinged_ms), 0)
+        left_ms = 3 * quarter_ms - max(quiet_ms, ticks_diff(now, self._heard_ms))
+        if left_ms > 0:
+            return left_ms
+        self._send_ping()
+        return 2 * quarter_ms
