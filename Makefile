@@ -69,6 +69,10 @@ extras: .venv/stamp  ## get what only some tests of the log analyser want: Chrom
 run: $(READY)  ## [try it] publish readings from the real firmware to a real Mosquitto and watch them arrive
 	@exec $(PY) tools/run.py --readings $(READINGS) $(if $(SLEEP),--sleep) $(if $(WEB),--web $(if $(filter-out 1,$(WEB)),$(WEB)))
 
+.PHONY: pictures
+pictures: $(READY)  ## the pictures of make run in README, made anew from real runs; wants a Chromium (make extras)
+	@$(PY) tools/pictures.py
+
 .PHONY: test
 test: $(READY)  ## all tests; the last line is the total
 	@$(PY) tools/total.py $(TEST_LAYERS:%=test-%)

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import Any, Iterator, List, Optional
+from typing import Any, Callable, Iterator, List, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -238,7 +238,9 @@ def page_of(trouble: Optional[Trouble], tcp_port: int) -> Iterator[List[Page]]:
         yield [page]
 
 
-def run(opts: argparse.Namespace, folder: Path) -> int:
+def run(opts: argparse.Namespace, folder: Path, show_on: Any = None, say: Callable[[str], object] = print) -> int:
+    """The exit status. `folder`/board holds the firmware. show_on: a display in the terminal's place; `say` takes the
+    last lines. Raises BrokerError, BoardError."""
     tally, why = Tally(), ""
     with contextlib.ExitStack() as stack:
         broker = stack.enter_context(Broker(folder, keeps=opts.web is not None))
@@ -259,7 +261,7 @@ def run(opts: argparse.Namespace, folder: Path) -> int:
         if trouble:
             trouble.tell()
         with (screen if sys.stdout.isatty() else plain)() as display, board:
-            show = Several([display, *pages])
+            show = Several([show_on or display, *pages])
             try:
                 watch(watcher, board, tally, show, opts, trouble)
             except BoardError as e:
@@ -269,7 +271,8 @@ def run(opts: argparse.Namespace, folder: Path) -> int:
                 catch_up(watcher, board, tally, show, opts.interval)
             said = finish(watcher, board, tally, show, opts.readings)
         lines = summary(said, tally, board, broker, opts.readings)
-        print("\n".join(lines))
+        for line in lines:
+            say(line)
         for page in pages:
             page.send("end", text=lines[0])
         if not said:

@@ -1,13 +1,27 @@
 """What the watcher counts and what it takes for a reading."""
 
+import xml.etree.ElementTree as ET
 from types import SimpleNamespace
 
 import pytest
 
+from tools import pictures
 from tools.total import figures
 from tools.watch import Reading, Tally, parse
 
 GOOD = b'{"value":21.5,"unit":"\xc2\xb0C","time":1795466220,"seq":17}'
+
+
+def test_the_picture_of_a_run_shows_it_and_takes_nothing_from_elsewhere():
+    kept, tally = pictures.Kept(), Tally()
+    kept.line("board: <wifi> & more")
+    tally.add(reading(1))
+    kept.reading(reading(1), tally)
+    made = pictures.svg(kept, ["1 published, 1 received, 0 lost, 0 repeated"])
+    root = ET.fromstring(made)  # it is XML
+    words = "".join(root.itertext()).replace("\xa0", " ")
+    assert "board: <wifi> & more" in words and "room/temperature" in words and "0 lost, 0 repeated" in words
+    assert "url(http" not in made and "@import" not in made and not [e for e in root.iter() if "script" in e.tag]
 
 
 def reading(seq, taken_s=100, received_s=100.0):
