@@ -203,9 +203,22 @@ class Server:
         self.stop()
 
 
+def password_line(user: str, password: str) -> str:
+    """A line of a Mosquitto password file: PBKDF2 with SHA-512."""
+    salt = os.urandom(12)
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, 101)
+    return "%s:$7$101$%s$%s\n" % (user, base64.b64encode(salt).decode(), base64.b64encode(digest).decode())
+
+
 class Mosquitto(Server):
     make = "Mosquitto"
     extra = ""  # further lines of its configuration
+    refuses_filter = False  # its ACL leaves the SUBSCRIBE granted and hands out nothing
+
+    def __init__(self, name: str, folder: Path) -> None:
+        Server.__init__(self, name, folder)
+        self.users = {USER: PASSWORD}
+        self.passwords = folder / "passwords"
 
     def program(self) -> str:
         """The one of its folder; of the name `mosquitto` the project's own (MOSQUITTO names another)."""
@@ -219,26 +232,19 @@ class Mosquitto(Server):
     def command(self) -> List[str]:
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
-        salt = os.urandom(12)
-        digest = hashlib.pbkdf2_hmac("sha512", PASSWORD.encode(), salt, 101)
-        passwords, acl = self.folder / "passwords", self.folder / "acl"
-        passwords.write_text("%s:$7$101$%s$%s\n" % (
-            USER, base64.b64encode(salt).decode(), base64.b64encode(digest).decode()))  # fmt: skip
-        passwords.chmod(0o600)
-        rules = "topic readwrite #\ntopic read $SYS/#\n"
-        rules += "topic deny forbidden\n" if self.version() >= "2.1" else ""
-        acl.write_text("user %s\n%s" % (USER, rules))
-        acl.chmod(0o600)
+        self.write_passwords()
         conf = self.folder / "mosquitto.conf"
         conf.write_text(
             "listener %d 127.0.0.1\nallow_anonymous false\npassword_file %s\nsys_interval 1\nlog_type all\n"
             "persistence true\npersistence_location %s/\nautosave_interval 1\nmax_queued_messages 0\n%s%s"
-            % (self.port, passwords, data, "user root\n" if os.geteuid() == 0 else "", self.extra)
+            % (self.port, self.passwords, data, "user root\n" if os.geteuid() == 0 else "", self.extra)
         )
         return [self.program(), "-c", str(conf)]
 
-    # 2.0 and 2.1 grant a filter that no message of could be read, so the ACL is left aside
-    refuses_filter = False
+    def write_passwords(self) -> None:
+        """Write the file of the users; a running broker reads it at SIGHUP."""
+        self.passwords.write_text("".join(password_line(*item) for item in self.users.items()))
+        self.passwords.chmod(0o600)
 
 
 class RabbitMQ(Server):

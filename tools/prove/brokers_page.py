@@ -10,6 +10,7 @@ from tools.prove.checks import CHECKS
 from tools.prove.deviations import Deviation, deviation
 
 if TYPE_CHECKING:
+    from tools.prove.cluster import Story
     from tools.prove.interop import Result, Verdict
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "brokers.md"
@@ -74,3 +75,21 @@ def _deviations(result: Result) -> List[str]:
     if remarks:
         lines += ["", *textwrap.wrap("Also: " + "; ".join(remarks) + ".", 140)]
     return [*lines, ""]
+
+
+def write_cluster(stories: List[Story]) -> None:
+    """Put the account of the clusters into the page."""
+    lines = []
+    for story in stories:
+        lines += ["**%s**" % story.place.title, "", "| fault, in turn | whom it hit | publisher goes on after |"
+                  " subscriber goes on after |", "|---|---|--:|--:|"]  # fmt: skip
+        for row in story.rows:
+            lines.append("| %s node %d | %s | %s | %s |" % (
+                row["fault"], row["node"], " and ".join(row["hit"]) or "nobody", shown(row["pub"]), shown(row["sub"])))
+        lines += ["", *[line[0].upper() + line[1:] + ".  " for line in story.account], ""]
+    PAGE.write_text(between(PAGE.read_text(), "make cluster", lines))
+
+
+def shown(time_s: float | None) -> str:
+    """A time as a reader wants it."""
+    return "–" if time_s is None else "%.1f s" % time_s if time_s >= 1 else "%d ms" % (time_s * 1000)

@@ -27,6 +27,7 @@ from typing import Callable, Dict, List, Optional
 from tools.broker import BrokerError
 from tools.host_board import micropython
 from tools.prove import broker_makes, brokers_page
+from tools.prove.brokers_page import shown
 from tools.prove.epmd import NameServer
 from tools.prove.interop import library
 from tools.prove.link import Link
@@ -259,6 +260,7 @@ class Story:
         self.rows: List[Dict] = []
         self.excused: List[tuple] = []  # (from, to): what was acknowledged then may be lost by the broker
         self.wrong: List[str] = []
+        self.account: List[str] = []
 
     def fault(self, kind: str, at: int, lasts_s: float) -> None:
         """One fault at a node, until both clients go on and it lasted."""
@@ -283,7 +285,7 @@ class Story:
         row = {"fault": kind, "node": at + 1, "hit": hit, **waits, "now": self._where()}
         self.rows.append(row)
         print("  %-8s node %d, hit %-9s goes on after: publisher %s, subscriber %s; then at nodes %s" % (
-            kind, at + 1, "+".join(hit) or "nobody", _ms(waits["pub"]), _ms(waits["sub"]), row["now"]), flush=True)
+            kind, at + 1, "+".join(hit) or "nobody", shown(waits["pub"]), shown(waits["sub"]), row["now"]), flush=True)
 
     def _recovered(self, client: Client, since_s: float, kind: str, was_hit: bool) -> Optional[float]:
         """Seconds from the fault to the first progress after it, of a client that was on the node on its new link."""
@@ -325,20 +327,16 @@ class Story:
                 " (and %d that a killed broker had not saved)" % len(excused) if self.place.excuses else "",
                 len(got) - len(set(got)), len(self.rows)),
             "a publisher that was hit goes on after %s, a subscriber after %s; longest silence at the subscriber %s" % (
-                _spread(waits["pub"]), _spread(waits["sub"]), _ms(max(gaps, default=None))),
+                _spread(waits["pub"]), _spread(waits["sub"]), shown(max(gaps, default=None))),
             "at the end the publisher is at node %d, the subscriber at node %d" % (
                 self.publisher.node() + 1, self.subscriber.node() + 1),
         ]  # fmt: skip
 
 
-def _ms(time_s: Optional[float]) -> str:
-    return "-" if time_s is None else "%.1f s" % time_s if time_s >= 1 else "%d ms" % (time_s * 1000)
-
-
 def _spread(times: List[float]) -> str:
     if not times:
         return "-"
-    return "%s (median of %d; most %s)" % (_ms(statistics.median(times)), len(times), _ms(max(times)))
+    return "%s (median of %d; most %s)" % (shown(statistics.median(times)), len(times), shown(max(times)))
 
 
 def plan(faults: tuple, count: int, rng: random.Random) -> List[tuple]:
@@ -374,7 +372,8 @@ def tell(make: Callable, opts: argparse.Namespace, interpreter: str, lib: Path) 
             story.fault(place.faults[0] if place.faults[0] != "kill" else "kill", publisher.node(), 4)
             if publisher.node() != 0:
                 story.wrong.append("the publisher is not back at the first node, which is well again")
-        for line in story.finish():
+        story.account = story.finish()
+        for line in story.account:
             print("  " + line)
         for line in story.wrong:
             print("  WRONG: " + line)

@@ -82,6 +82,8 @@ DEVIATIONS: List[Deviation] = [
               " [MQTT-3.8.4-6]", AS_SENT),
     Deviation("iotcore", "resume_out", "closes on a repeated PUBREL, for ever [MQTT-4.4.0-1]",
               "connects again with growing pauses; the slot stays taken", always=False),
+    Deviation("iotcore", "resume_in", "does not send again all that was cut on its way [MQTT-4.4.0-1]",
+              "cannot know of it", always=False),
     Deviation("iotcore", "keepalive_0", "closes on keep-alive 0 [3.1.2.10]", "tells it; its default is 60 s"),
 ]
 

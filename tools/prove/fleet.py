@@ -1,0 +1,457 @@
+"""`make fleet N=200`: so many boards of the whole firmware against one Mosquitto that is restarted, killed, cut off.
+
+    python -m tools.prove.fleet [N] [--events restart,network,password,kill] [--interval S] [--away S] [--docs]
+
+Each board is a process of the 32-bit MicroPython with a board's heap and the firmware as it is deployed; all talk to
+the broker over one link. An independent client with a kept session counts every reading by the number that the
+firmware gave it, and notes when each board says that it is back. tools/mosqlog must read the same story in the
+broker's log.
+Exit status: 0 when every reading arrived once or was counted as dropped by its board, nothing came twice, every board
+came back and the log agrees; 1 else; 2 when it cannot be run. --docs writes docs/fleet.svg and the figures of
+docs/operators.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable, Dict, List, Tuple
+
+import paho.mqtt.client as paho
+
+from tools.broker import BrokerError
+from tools.build import build
+from tools.host_board import SUMMARY, BoardError, HostBoard, micropython
+from tools.prove import broker_makes, operators_page
+from tools.prove.link import Link
+
+HEAP_KB = 38
+COUNTER = "counter"  # the independent client, and its user
+SENSORS = [
+    {"type": "internal", "name": "chip"}, {"type": "dht22", "name": "room", "pin": 4},
+    {"type": "ds18b20", "name": "water", "pin": 5}, {"type": "adc", "name": "battery", "pin": 34, "ratio": 2.0},
+]  # fmt: skip
+KEEP_ALIVE_S = 15
+START_GAP_S = 0.02
+ALL_BACK_S = 90
+STEADY_S = 6
+END_S = 40
+EVENTS = ("restart", "network", "password", "kill")
+
+
+@dataclass
+class Event:
+    """Something that happened to all boards at once; `back_s`: seconds from its end until each board was back."""
+
+    kind: str
+    away_s: float
+    back_s: List[float] = field(default_factory=list)
+    untouched: int = 0  # boards whose connection went on
+    connects: int = 0  # while it lasted and until all were back
+
+
+class Counter:
+    """The independent client. Its session is kept, so that what comes while it is away waits for it."""
+
+    def __init__(self, port: int) -> None:
+        self.seqs: Dict[str, List[int]] = {}
+        self.online: Dict[str, List[float]] = {}
+        self.lock = threading.Lock()
+        ready = threading.Event()
+        c = self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, COUNTER, clean_session=False)
+        c.username_pw_set(COUNTER, broker_makes.PASSWORD)
+        c.reconnect_delay_set(1, 1)
+        c.max_queued_messages_set(0)
+        c.on_connect = lambda client, *_: client.subscribe("fleet/#", 2)
+        c.on_subscribe = lambda *_: ready.set()
+        c.on_message = self._message
+        c.connect("127.0.0.1", port)
+        c.loop_start()
+        if not ready.wait(20):
+            raise BrokerError("the counting client is not let in")
+
+    def _message(self, _client: object, _data: object, m: paho.MQTTMessage) -> None:
+        name = m.topic.split("/")[1]
+        with self.lock:
+            if m.payload.startswith(b"{"):
+                self.seqs.setdefault(name, []).append(json.loads(m.payload)["seq"])
+            elif m.payload == b"online" and not m.retain:
+                self.online.setdefault(name, []).append(time.monotonic())
+
+    def back_since(self, since_s: float) -> Dict[str, float]:
+        """Board -> when it last said `online` after that."""
+        with self.lock:
+            return {name: times[-1] for name, times in self.online.items() if times[-1] > since_s}
+
+    def count(self) -> int:
+        with self.lock:
+            return sum(len(s) for s in self.seqs.values())
+
+    def close(self) -> None:
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+class FleetBroker(broker_makes.Mosquitto):
+    """The project's Mosquitto with persistence; the boards' password can be changed while it runs."""
+
+    extra = "max_inflight_messages 200\n"
+
+    def __init__(self, name: str, folder: Path) -> None:
+        super().__init__(name, folder)
+        self.users[COUNTER] = broker_makes.PASSWORD
+
+    def set_password(self, password: str) -> None:
+        """Of the boards: the broker reads it anew, and throws out who came in with another."""
+        self.users[broker_makes.USER] = password
+        self.write_passwords()
+        self.signal(signal.SIGHUP)
+
+
+class Boards:
+    """N boards that share what is the same on all: the image in flash and the modules that stand in for hardware."""
+
+    def __init__(self, folder: Path, count: int, config: Callable[[str], dict]) -> None:
+        self.folder = folder
+        self.processes: Dict[str, subprocess.Popen] = {}
+        self.names = ["dev-%03d" % i for i in range(count)]
+        build(folder / "template" / "board")
+        self.template = HostBoard(folder / "template" / "board", config("template"), HEAP_KB)
+        own = str(self.template.root)
+        for name in self.names:
+            shutil.copytree(self.template.root, folder / name)
+            (folder / name / "config.json").write_text(json.dumps(config(name)))
+        self.commands = {n: [str(folder / n) if part == own else part for part in self.template.command]
+                         for n in self.names}  # fmt: skip
+
+    def start(self) -> None:
+        for name in self.names:
+            with open(self.folder / (name + ".log"), "ab") as log:
+                self.processes[name] = subprocess.Popen(
+                    self.commands[name], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.template.env,
+                    start_new_session=True,
+                )  # fmt: skip
+            time.sleep(START_GAP_S)
+
+    def running(self) -> int:
+        return sum(p.poll() is None for p in self.processes.values())
+
+    def memory_b(self) -> Tuple[float, float]:
+        """Means of a process: its own dirty pages, and its share of all."""
+        own, share = [], []
+        for p in self.processes.values():
+            try:
+                text = Path("/proc/%d/smaps_rollup" % p.pid).read_text()
+            except OSError:
+                continue
+            own.append(1024 * sum(int(n) for n in re.findall(r"Private_Dirty: *(\d+)", text)))
+            share.append(1024 * sum(int(n) for n in re.findall(r"^Pss: *(\d+)", text, re.M)))
+        return (statistics.mean(own), statistics.mean(share)) if own else (0, 0)
+
+    def cpu_s(self) -> float:
+        """Of all together since their start."""
+        ticks = 0
+        for p in self.processes.values():
+            try:
+                parts = Path("/proc/%d/stat" % p.pid).read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            ticks += int(parts[11]) + int(parts[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def stop(self) -> None:
+        """Press all stop buttons, and wait."""
+        for name in self.names:
+            (self.folder / name / "stop").touch()
+        end_s = time.monotonic() + END_S
+        while self.running() and time.monotonic() < end_s:
+            time.sleep(0.1)
+
+    def figures(self) -> Dict[str, Dict[str, int]]:
+        """What each board says of itself at its end."""
+        out = {}
+        for name in self.names:
+            said = SUMMARY.findall((self.folder / (name + ".log")).read_text(errors="replace"))
+            if said:
+                out[name] = {key: int(value) for key, value in (pair.split("=") for pair in said[-1].split())}
+        return out
+
+    def words(self) -> Dict[str, int]:
+        """The lines that the boards printed, without numbers, and how many boards printed each."""
+        lines: Dict[str, int] = {}
+        for name in self.names:
+            text = (self.folder / (name + ".log")).read_text(errors="replace")
+            for line in {re.sub(r"\d+", "N", x.replace(name, "NAME")) for x in text.splitlines()}:
+                lines[line] = lines.get(line, 0) + 1
+        return lines
+
+    def close(self) -> None:
+        for p in self.processes.values():
+            if p.poll() is None:
+                p.kill()
+            p.wait()
+
+
+@dataclass
+class Account:
+    """What became of the readings."""
+
+    boards: int
+    taken: int = 0
+    received: int = 0
+    dropped: int = 0
+    lost: int = 0
+    repeated: int = 0
+    silent: List[str] = field(default_factory=list)  # boards that did not end by themselves
+    heap_low_b: int = 0
+    own_b: float = 0
+    share_b: float = 0
+    cpu_percent: float = 0
+    events: List[Event] = field(default_factory=list)
+    wrong: List[str] = field(default_factory=list)
+    log_says: List[str] = field(default_factory=list)
+    dropped_by: Dict[str, int] = field(default_factory=dict)
+
+
+class Run:
+    """One run of `make fleet`."""
+
+    def __init__(self, opts: argparse.Namespace, folder: Path) -> None:
+        self.opts = opts
+        self.broker = FleetBroker("mosquitto", folder / "broker")
+        self.broker.start()
+        self.link = Link(self.broker.port, keep_bytes=False)
+        self.counter = Counter(self.broker.port)
+        self.boards = Boards(folder / "boards", opts.n, self._config)
+        self.account = Account(opts.n)
+
+    def _config(self, name: str) -> dict:
+        return {
+            "wifi_ssid": "host", "wifi_password": "password", "broker": "127.0.0.1", "port": self.link.port,
+            "user": broker_makes.USER, "password": broker_makes.PASSWORD, "client_id": name, "topic": "fleet",
+            "keepalive_s": KEEP_ALIVE_S, "timeout_s": 5, "interval_s": self.opts.interval, "ntp_host": "",
+            "stop_pin": HostBoard.STOP_PIN, "sensors": SENSORS,
+        }  # fmt: skip
+
+    def event(self, kind: str) -> None:
+        """Let something happen for `away` seconds, and wait until all boards are back."""
+        away_s = 2 * KEEP_ALIVE_S if kind == "network" else self.opts.away  # so long that all notice
+        event = Event(kind, away_s)
+        before = len(self.link.connections)
+        began_s = time.monotonic()
+        does = {"restart": self._restart, "kill": self._kill, "network": self._network, "password": self._password}
+        does[kind](away_s)
+        ended_s = time.monotonic()
+        end_s = ended_s + ALL_BACK_S
+        steady_s = ended_s + STEADY_S  # so long nobody may be missed who was not thrown out
+        while time.monotonic() < end_s:
+            back = self.counter.back_since(began_s)
+            all_open = self.link.open_count() >= self.opts.n
+            if all_open and len(back) + self._never_away(before) >= self.opts.n and time.monotonic() > steady_s:
+                break
+            time.sleep(0.1)
+        back = self.counter.back_since(ended_s)
+        event.back_s = sorted(t - ended_s for t in back.values())
+        event.untouched = self.opts.n - len(back)
+        event.connects = len(self.link.connections) - before
+        self.account.events.append(event)
+        print("  %-8s away %4.1f s; back after it: %s; %d untouched, %d connections made" % (
+            kind, away_s, self._spread(event.back_s), event.untouched, event.connects), flush=True)
+        if self.link.open_count() < self.opts.n:
+            self.account.wrong.append("%d boards are not back %d s after the %s" % (
+                self.opts.n - self.link.open_count(), ALL_BACK_S, kind))  # fmt: skip
+
+    def _never_away(self, before: int) -> int:
+        """Boards whose connection from before the event is still open."""
+        return sum(1 for c in self.link.connections[:before] if not c.ended_s)
+
+    def _restart(self, away_s: float) -> None:
+        self.broker.stop()
+        time.sleep(away_s)
+        self.broker.start()
+
+    def _kill(self, away_s: float) -> None:
+        self.broker.stop(hard=True)
+        time.sleep(away_s)
+        self.broker.start()
+
+    def _network(self, away_s: float) -> None:
+        self.link.silence()
+        time.sleep(away_s)
+        self.link.accept()
+
+    def _password(self, away_s: float) -> None:
+        self.broker.set_password("another")
+        time.sleep(away_s)
+        self.broker.set_password(broker_makes.PASSWORD)
+
+    @staticmethod
+    def _spread(times: List[float]) -> str:
+        if not times:
+            return "nobody was away"
+        return "first %.1f s, median %.1f, 90 %% %.1f, last %.1f" % (
+            times[0], statistics.median(times), times[int(len(times) * 0.9)], times[-1])  # fmt: skip
+
+    def go(self) -> Account:
+        """Run it. Raises BrokerError, BoardError."""
+        a = self.account
+        self.boards.start()
+        end_s = time.monotonic() + ALL_BACK_S
+        while len(self.counter.back_since(0)) < self.opts.n:
+            if time.monotonic() > end_s:
+                raise BoardError("only %d of %d boards came" % (len(self.counter.back_since(0)), self.opts.n))
+            time.sleep(0.1)
+        print("  %d boards are connected" % self.opts.n, flush=True)
+        cpu_s, from_s = self.boards.cpu_s(), time.monotonic()
+        time.sleep(2 * STEADY_S)
+        a.cpu_percent = 100 * (self.boards.cpu_s() - cpu_s) / (time.monotonic() - from_s) / self.opts.n
+        a.own_b, a.share_b = self.boards.memory_b()
+        for kind in self.opts.events:
+            self.event(kind)
+            time.sleep(STEADY_S)
+        self.boards.stop()
+        self._settle()
+        self._count()
+        self._read_log()
+        return a
+
+    def _settle(self) -> None:
+        count, quiet_s = -1, 0.0
+        while quiet_s < 2:
+            time.sleep(0.5)
+            quiet_s = quiet_s + 0.5 if self.counter.count() == count else 0.0
+            count = self.counter.count()
+
+    def _count(self) -> None:
+        a = self.account
+        figures = self.boards.figures()
+        a.silent = sorted(set(self.boards.names) - set(figures))
+        for name, f in figures.items():
+            seqs = self.counter.seqs.get(name, [])
+            missing = f["taken"] - len(set(seqs))
+            a.taken += f["taken"]
+            a.received += len(set(seqs))
+            a.repeated += len(seqs) - len(set(seqs))
+            a.dropped += f["dropped"]
+            a.lost += missing - f["dropped"]
+            if f["dropped"]:
+                a.dropped_by[name] = f["dropped"]
+            if missing < f["dropped"]:
+                a.wrong.append("%s says that it dropped %d, and only %d are missing" % (name, f["dropped"], missing))
+        a.heap_low_b = min((f["heap_low_b"] for f in figures.values()), default=0)
+        if a.silent:
+            a.wrong.append("%d boards did not end by their button: %s" % (len(a.silent), a.silent[:5]))
+        if a.lost:
+            a.wrong.append("%d readings were neither received nor counted as dropped" % a.lost)
+        if a.repeated:
+            a.wrong.append("%d readings came twice" % a.repeated)
+        if a.dropped:
+            a.wrong.append("%d readings were dropped by %d boards whose queue was full" % (
+                a.dropped, len(a.dropped_by)))  # fmt: skip
+
+    def _read_log(self) -> None:
+        """mosqlog's story of the broker's log, held against what was done."""
+        a = self.account
+        done = subprocess.run(
+            [sys.executable, "-m", "tools.mosqlog", "--json", "--top", "100000", str(self.broker.log)],
+            cwd=broker_makes.ROOT, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        told = [json.loads(line) for line in done.stdout.splitlines()]
+        head = next(o for o in told if o["type"] == "log")
+        restarts = [o["announced"] for o in told if o["type"] == "restart"]
+        clients = {o["client"]: o for o in told if o["type"] == "client"}
+        wanted = [e.kind == "restart" for e in a.events if e.kind in ("restart", "kill")]
+        seen = len(set(self.boards.names) & set(clients))
+        order = [name for name in clients if name in self.boards.names]
+        said = {name: len(times) for name, times in self.counter.online.items()}
+        fewer = [n for n in self.boards.names if clients.get(n, {"connects": 0})["connects"] < said.get(n, 0)]
+        a.log_says = [
+            "%d of %d boards, %d restarts (%s), %d lines, %d of them not understood" % (
+                seen, self.opts.n, len(restarts), ", ".join("stopped" if r else "killed" for r in restarts) or "-",
+                head["lines"], head["unknown"]),
+            "%d connects of boards, %d times a board said that it is back" % (
+                sum(clients[n]["connects"] for n in order), sum(said.values())),
+            "named first: " + ", ".join(order[:3]),
+        ]  # fmt: skip
+        if restarts != wanted:
+            a.wrong.append("mosqlog tells restarts %r, they were %r" % (restarts, wanted))
+        if seen != self.opts.n:
+            a.wrong.append("mosqlog tells of %d boards" % seen)
+        if fewer:
+            a.wrong.append("mosqlog tells of fewer connects than %d boards had: %s" % (len(fewer), fewer[:5]))
+        if head["unknown"]:
+            a.wrong.append("mosqlog does not understand %d lines" % head["unknown"])
+
+    def close(self) -> None:
+        self.boards.close()
+        self.counter.close()
+        self.link.close()
+        self.broker.stop()
+
+
+def report(a: Account) -> List[str]:
+    """The account in lines."""
+    return [
+        "%d readings taken, %d received, %d dropped by full queues, %d lost, %d repeated" % (
+            a.taken, a.received, a.dropped, a.lost, a.repeated),
+        "a board takes %.0f kB of memory of its own and %.2f %% of a core; lowest free heap %d B of %d KiB" % (
+            a.own_b / 1000, a.cpu_percent, a.heap_low_b, HEAP_KB),
+        *["mosqlog: " + line for line in a.log_says],
+        *["WRONG: " + line for line in a.wrong],
+    ]  # fmt: skip
+
+
+def main() -> int:
+    args = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    args.add_argument("n", nargs="?", type=int, default=200, help="boards")
+    args.add_argument("--events", default=",".join(EVENTS), type=lambda text: [e for e in text.split(",") if e])
+    args.add_argument("--interval", type=float, default=10, help="seconds between two measurements of a board")
+    args.add_argument("--away", type=float, default=8, help="seconds that the broker is away")
+    args.add_argument("--docs", action="store_true", help="write docs/fleet.svg and the figures of docs/operators.md")
+    args.add_argument("--keep", type=Path, help="leave the boards' and the broker's logs here")
+    opts = args.parse_args()
+    unknown = set(opts.events) - set(EVENTS)
+    if unknown or opts.n < 1:
+        args.error("events are %s; N is from 1" % ", ".join(EVENTS))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder = opts.keep or Path(tempfile.mkdtemp(prefix="fleet-"))
+    run = None
+    try:
+        if not micropython():
+            raise BoardError("there is no MicroPython: `make setup` tries to get one")
+        run = Run(opts, folder)
+        print("%d boards, %s, %s" % (opts.n, run.boards.template.name, run.broker.title), flush=True)
+        account = run.go()
+        for line in report(account):
+            print(line)
+        for line, boards in sorted(run.boards.words().items(), key=lambda item: -item[1])[:12]:
+            print("  %4d boards said: %s" % (boards, line))
+    except (BrokerError, BoardError) as e:
+        print("fleet: %s" % e, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        if run:
+            run.close()
+        if not opts.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+    if opts.docs:
+        operators_page.write_fleet(account)
+    return 1 if account.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
