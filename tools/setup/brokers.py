@@ -48,7 +48,6 @@ SOURCES: Dict[str, Source] = {
     "nats-trixie": Source("debian", "nats-server", "trixie"),  # 2.10: what it does on a resume, 2.15 mended
     "nats-sid": Source("debian", "nats-server", "sid"),
     "ejabberd-trixie": Source("debian", "ejabberd", "trixie"),  # the XMPP server that speaks MQTT
-    "activemq-bookworm": Source("debian", "activemq", "bookworm"),  # the only one on the JVM that Debian has
     "amqtt": Source("pypi", "amqtt", "0.12.1"),    # Home Assistant's tests use it
     "hbmqtt": Source("pypi", "hbmqtt", "0.9.6"),   # the last release; still in many installations
     "iotcore": Source("pypi", "iotcore", "0.4.0"),  # rumqttd as a wheel
