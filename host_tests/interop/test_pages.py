@@ -1,4 +1,4 @@
-"""What `make fleet` and `make interop` write: a picture that is an SVG with every board in it, a page with its marks."""
+"""What the targets write: a picture that is an SVG with every board in it, pages with their marks."""
 
 import xml.dom.minidom
 
