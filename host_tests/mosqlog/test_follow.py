@@ -182,6 +182,20 @@ def test_the_copy_is_known_among_older_ones_by_its_bytes(folder):
     assert followed(log, rotate, lambda: append(log, b"three\n"))[0] == ["one", "two", "three"]
 
 
+def test_a_copy_that_is_just_being_packed_is_read_from_the_plain_one(folder):
+    log = folder / "log"
+    log.write_bytes(b"one\n" * 50_000)
+
+    def rotate():
+        append(log, b"two\n" * 50_000)
+        truncate_like_logrotate(log, folder / "log.1")
+        packed = gzip.compress((folder / "log.1").read_bytes())
+        (folder / "log.1.gz").write_bytes(packed[:len(packed) * 9 // 10])
+
+    lines, warnings = followed(log, rotate, lambda: append(log, b"three\n"))
+    assert (lines.count("one"), lines.count("two"), lines.count("three"), warnings) == (50_000, 50_000, 1, [])
+
+
 def test_a_truncation_without_a_copy_is_told_and_the_file_read_again(folder):
     log = folder / "log"
     log.write_bytes(b"a long first line\n")

@@ -1,16 +1,19 @@
 """The questions that operators ask of a log, one option each."""
 
+import os
 import re
 import shlex
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 
 from tools.mosqlog import lines, options, selection
 from tools.mosqlog.parse import parse
 
-from .program import LOG, following, objects, run
+from .program import LOG, ROOT, following, objects, run
 
 T = 1795348560
 STORY = [
@@ -51,7 +54,6 @@ def test_every_option_has_an_example_in_its_help_that_works():
 
 
 def test_every_option_is_in_the_manual():
-    from .program import ROOT
     page = (ROOT / "docs" / "mosqlog.md").read_text()
     for action in options.parser()._actions:
         assert not action.option_strings or action.dest == "help" or f"`{action.option_strings[-1]}" in page, \
@@ -77,11 +79,13 @@ def test_lines_are_told_in_local_time_and_cannot_move_the_cursor(line, shown, mo
     import time
     monkeypatch.setenv("TZ", "XXX-03:30")
     time.tzset()
+    lines._of_second.cache_clear()
     try:
         assert lines.local(line) == shown
     finally:
         monkeypatch.undo()
         time.tzset()
+        lines._of_second.cache_clear()
 
 
 def test_lines_of_one_client_come_alone(log):
@@ -312,3 +316,113 @@ def test_a_broker_that_cannot_be_reached_is_told_once_and_the_log_read_on(tmp_pa
             program.kill()
             program.communicate()
     assert (program.returncode, err) == (0, "")
+
+
+# -- following
+
+def told_until(program, words):
+    """The lines that a following program writes, up to one with these words."""
+    lines = []
+    while not lines or words not in lines[-1]:
+        lines.append(program.stdout.readline())
+        assert lines[-1], "the program ended"
+    return "".join(lines)
+
+
+def ended(program):
+    """-> what it still writes after SIGTERM"""
+    program.send_signal(signal.SIGTERM)
+    out, err = program.communicate(timeout=30)
+    assert (program.returncode, err) == (0, "")
+    return out
+
+
+def missed(client, t, address="10.0.0.7"):
+    return (f"{t}: New client connected from {address}:5 as {client} (p2, c1, k60).\n"
+            f"{t + 90}: Client {client} has exceeded timeout, disconnecting.\n{t + 300}: Received PINGREQ from other\n")
+
+
+def test_a_trouble_is_told_once_and_again_when_it_comes_back_after_an_hour(tmp_path):
+    log = tmp_path / "log"
+    log.write_text(missed("lamp", T))
+    program = following(log)
+    try:
+        with log.open("a") as file:
+            file.write(missed("lamp", T + 600) + missed("lamp", T + 1200) + missed("lamp", T + 9000)
+                       + missed("last", T + 12000))
+        out = told_until(program, "last: fell silent")
+        rest = ended(program)
+    finally:
+        program.kill()
+        program.communicate()
+    assert out.count("lamp: fell silent") == 1 and out.count("lamp: 4 times: fell silent") == 1
+    assert out.index("lamp: fell silent") < out.index("lamp: 4 times")
+    assert "4 x keepalive-missed" in rest
+
+
+def test_several_logs_are_followed_at_once_also_one_that_is_not_there_yet(tmp_path):
+    north, south = tmp_path / "north.log", tmp_path / "south.log"
+    north.write_text("")
+    program = following(f"north={north}", f"south={south}")
+    try:
+        assert any("waiting for it" in complaint for complaint in [*program.complaints, program.stderr.readline()])
+        south.write_text(missed("lamp", T))
+        assert "south: 2026-11-22 11:57:30 lamp: fell silent" in told_until(program, "fell silent")
+        with north.open("a") as file:
+            file.write(missed("meter", T))
+        assert "north: 2026-11-22 11:57:30 meter: fell silent" in told_until(program, "fell silent")
+        program.stderr.readline()       # "following" of the second
+        assert "south" in ended(program)
+    finally:
+        program.kill()
+        program.communicate()
+
+
+def test_only_those_asked_for_are_told_of_while_following(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("")
+    program = following(log, "--address", "10.0.9.0/24", "--client", "named")
+    try:
+        with log.open("a") as file:
+            file.write(missed("lamp", T) + missed("named", T + 500) + missed("there", T + 1000, "10.0.9.7"))
+        out = told_until(program, "there: fell silent")
+        ended(program)
+    finally:
+        program.kill()
+        program.communicate()
+    assert "named: fell silent" in out and "lamp" not in out
+
+
+def test_a_pipe_is_followed_and_all_of_it_is_news(tmp_path):
+    program = subprocess.Popen([sys.executable, "-m", "tools.mosqlog", "--follow", "-"], cwd=ROOT, text=True,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        program.stdin.write(missed("lamp", T))
+        program.stdin.flush()
+        assert "lamp: connected, from 10.0.0.7:5" in told_until(program, "lamp: fell silent")
+        program.stdin.write(missed("meter", T + 500))
+        program.stdin.flush()
+        told_until(program, "meter: fell silent")
+        program.send_signal(signal.SIGTERM)
+        rest, _ = program.communicate(timeout=30)
+    finally:
+        program.kill()
+        program.communicate()
+    assert program.returncode == 0 and "3 clients" in rest
+
+
+def test_the_log_itself_is_followed_in_local_time(tmp_path):
+    log = tmp_path / "log"
+    log.write_text(f"{T}: Received PINGREQ from old\n")
+    arguments = ["--follow", "--lines", "--client", "new", str(log)]
+    program = subprocess.Popen([sys.executable, "-m", "tools.mosqlog", *arguments], cwd=ROOT, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               env={**os.environ, "TZ": "UTC"})
+    try:
+        with log.open("a") as file:
+            file.write(f"{T + 1}: Received PINGREQ from new\n")
+        assert program.stdout.readline() == "2026-11-22 11:56:01+0000: Received PINGREQ from new\n"
+        ended(program)
+    finally:
+        program.kill()
+        program.communicate()

@@ -20,7 +20,7 @@ from . import alarm, follow, html, jsonl, lines, parquet, publish, read, termina
 from .analyse import SEQUENCE, Analyser
 from .cluster import STDIN, Log, Source
 from .live import Live, SessionChange, Trouble
-from .model import Subject
+from .model import Client, Subject
 from .options import ANY, Options, arguments
 from .parse import Event, Parser, Unknown
 from .selection import Selection
@@ -67,7 +67,7 @@ def _run(options: Options) -> int:
         teller = _Teller(options, console, closing) if options.follow and not options.lines else None
         logs = [_log(source, options, teller) for source in options.sources]
         if options.lines:
-            _show_lines(options, logs, console)
+            _show_lines(options, logs)
             return OK
         unknown = closing.enter_context(_Unknown(options, console)) if options.unknown else None
         readers = _readers(options, logs, unknown, closing)
@@ -328,9 +328,13 @@ class _Teller:
             self._print(log.name, words.restart(restart), 0 if restart.announced else 40)
 
     def _wanted(self, subject: Subject) -> bool:
-        own = self._topic is not None and subject.id == self._topic.client_id
-        asked = self._options.clients
-        return not own and (not asked or subject.id in asked)
+        if self._topic is not None and subject.id == self._topic.client_id:
+            return False        # or each alarm would be the cause of the next
+        clients, hold = self._options.clients, self._options.addresses.hold
+        if not clients and not self._options.addresses:
+            return True
+        sessions = subject.sessions[-1:] if isinstance(subject, Client) else []
+        return subject.id in clients or hold(subject.id) or any(hold(session.address) for session in sessions)
 
     def _session(self, change: SessionChange) -> None:
         if not self._wanted(change.subject):
@@ -364,12 +368,12 @@ class _Teller:
 
 # -- showing
 
-def _show_lines(options: Options, logs: list[Log], console: Console) -> None:
+def _show_lines(options: Options, logs: list[Log]) -> None:
     width = max(len(log.name or "") for log in logs)
 
     def show(log: Log, line: str) -> None:
         name = f"{log.name:<{width}} " if log.name else ""
-        console.out(name + lines.local(line), highlight=False)
+        sys.stdout.write(f"{name}{lines.local(line)}\n")
 
     selections = [_in_time(options, log) for log in logs]
     if options.follow:

@@ -164,15 +164,17 @@ class _Growing:
         """The rotated files that were the log after the one that is_it() knows, the oldest first: rotated twice
         between two looks, LOG is now LOG.2, and LOG.1 was never read. Raises OSError when they are just moving."""
         log = Path(self._path)
-        rotated = []
+        rotated: dict[int, Path] = {}
         for path in log.parent.glob(_literal(log.name) + "?*"):
             match = _ROTATED.fullmatch(path.name[len(log.name):])
             if match:
                 figures = int(re.sub(r"\D", "", match[1]))
                 # LOG.2 is older than LOG.1, LOG-20261126 than LOG-20261127.
-                rotated.append((-figures if len(match[1]) < DATE_FIGURES else figures, path))
+                age = -figures if len(match[1]) < DATE_FIGURES else figures
+                if age not in rotated or path.suffix != ".gz":      # both are there while one is being packed
+                    rotated[age] = path
         newer: list[Path] = []
-        for _, path in sorted(rotated, reverse=True):
+        for _, path in sorted(rotated.items(), reverse=True):
             if is_it(path):
                 return newer[::-1]
             newer.append(path)

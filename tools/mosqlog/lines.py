@@ -6,6 +6,7 @@ as the log has it, and stays. The rest of a line is left as it is, but for what 
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 
 from . import words
@@ -26,7 +27,14 @@ def local(line: str) -> str:
 
 
 def _of_epoch(match: re.Match[str]) -> str:
-    return _told(datetime.datetime.fromtimestamp(int(match[1])).astimezone(), match[2] or "")
+    return _of_second(match[1])[0] + (match[2] or "") + _of_second(match[1])[1]
+
+
+@functools.lru_cache(maxsize=16)        # most lines are of the same second as the one before
+def _of_second(figures: str) -> tuple[str, str]:
+    """Date and time of an epoch second, and their zone."""
+    when = datetime.datetime.fromtimestamp(int(figures)).astimezone()
+    return f"{when:%Y-%m-%d %H:%M:%S}", f"{when:%z}"
 
 
 def _of_zoned(match: re.Match[str]) -> str:
