@@ -30,7 +30,7 @@ def test_every_answer_fits_its_terminal(columns, arguments):
 
 
 def test_at_40_columns_nothing_that_80_tell_is_missing():
-    told = {columns: " ".join(plain(in_a_terminal([PROGRAM, "-m", "tools.mosqlog", LOG], columns)))
+    told = {columns: " ".join(" ".join(plain(in_a_terminal([PROGRAM, "-m", "tools.mosqlog", LOG], columns))).split())
             for columns in (40, 80)}
     for words in ("twin", "2 x two-devices", "3 x taken-over", "steady", "1 x keepalive-missed"):
         assert all(words in text for text in told.values()), words

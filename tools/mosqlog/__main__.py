@@ -30,6 +30,7 @@ OK, FOUND, FAILED = 0, 1, 2     # exit status
 PLAIN_WIDTH = 160           # columns when it is no terminal
 PROGRESS_B = 30_000_000     # shorter logs are read before anybody looks
 METRICS_S = 15              # between two writings of the metrics while following
+SETTLED_S = 2               # of silence, after which what could belong together has come together
 LOOK_S = 0.25               # between two looks at growing files
 
 
@@ -108,17 +109,20 @@ class _Reader:
         self._log, self._selection, self._unknown = log, selection, unknown
         self._events, self.talkers = events, talkers
         self._lines = 0
+        self._learned = False
 
     def take(self, batch: list[str]) -> None:
         """The next lines of the log."""
-        parse, feed = self._log.parser.parse, self._log.analyser.feed
+        if not self._learned:
+            self._learned = bool(batch)
+            self._log.parser.learn(batch)
+        events, feed = self._log.parser.events, self._log.analyser.feed
         if not (self._selection or self._unknown or self._events or self.talkers):
-            for line in batch:
-                feed(parse(line))
+            for event in events(batch):
+                feed(event)
             return
-        for line in batch:
+        for event in events(batch):
             self._lines += 1
-            event = parse(line)
             if self._selection and not self._selection.in_time(event):
                 continue
             feed(event)
@@ -286,6 +290,7 @@ def _following(logs: list[Log], stop: _Stop) -> Iterator[tuple[int, list[str]]]:
 def _follow(options: Options, logs: list[Log], readers: list[_Reader], teller: _Teller) -> None:
     restarts = [0] * len(logs)
     written, told = time.monotonic(), set()
+    quiet_since = [written] * len(logs)
     for log in logs:
         if log.files[-1] == STDIN:      # what comes down a pipe is news
             teller.live.caught_up(log.name, [])
@@ -294,11 +299,14 @@ def _follow(options: Options, logs: list[Log], readers: list[_Reader], teller: _
             readers[i].take(batch)
             log = logs[i]
             if batch:
+                quiet_since[i] = time.monotonic()
                 new = log.analyser.broker.restarts[restarts[i]:]
                 restarts[i] += len(new)
                 for restart in new:
                     teller.restarted(log, restart)
                 continue
+            if i not in told or time.monotonic() - quiet_since[i] >= SETTLED_S:
+                log.analyser.settle()
             if i not in told:
                 told.add(i)
                 _warn(f"following {log.files[-1]}; Ctrl-C or SIGTERM ends it with the summary")

@@ -3,19 +3,49 @@
     analyser = Analyser()
     for event in events: analyser.feed(event)
     analyser.finish()
-    analyser.clients["dev17"].sessions, .findings, ...
+    analyser.broker, analyser.storms, analyser.strangers, analyser.bridges, analyser.clients["dev17"].findings, ...
 
-One pass. Memory grows with clients and open flows, not with lines: long lists are thinned, see
-the limits. Times are those of the events; where a log has none, everything but durations works.
+A client id is in one of these states, and these lines move it:
+
+    state       line                                          moves it to, and means
+    ----------  --------------------------------------------  -----------------------------------------------------
+    away        New client connected from A as ID             connected: a session begins
+    (no open    a packet of ID                                connected: a session that began before the log
+    session)    ID disconnected, not authorised (and others)  away: a login of ID was refused, there is no session
+                an end of ID, which ended just now            away: the echo of that end (ECHOES), dropped
+                "disconnected." or "session taken over" of    away: an echo too, where the log has the begins (1.4
+                ID, which ended long ago                      and 2.1 write it when a kept session comes back)
+                any other end of ID                           away: a session whose begin is not in the log
+    connected   an end of ID                                  away: the session ended so
+    (a session  DISCONNECT from ID                            away: ended clean; the line to come is its echo
+    is open)    ID ... not authorised, when somebody who      connected: another's login with this id was refused
+                just came stands at the door
+                New client connected from A as ID             connected: the old session was replaced (no line said
+                                                              how it ended)
+                ID already connected, closing old connection  away, until the CONNECT that did it
+                a line that names another address than the    connected: it is about an older connection
+                session's (2.1)
+    any         mosquitto version ... starting, terminating   away: the broker stopped
+
+Ends are judged a little later (storms.py): many within seconds are one event. A connection that has not said who it is
+stands at the door (door.py); an end of the id of a bridge is the bridge's (bridges.py).
+
+One pass. Memory grows with clients and open flows, not with lines: long lists are thinned, see the limits. Times are
+those of the events; where a log has none, everything but durations works.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections import deque
 from typing import Callable
 
-from . import parse
+from . import flows, parse, troubles
+from .bridges import Bridges
+from .broker_log import BrokerLog
+from .door import Departure, Door
+from .families import Families
 from .findings import Finding
 from .model import (
     SESSIONS,
@@ -24,29 +54,47 @@ from .model import (
     Bridge,
     Broker,
     Client,
-    Delays,
     Family,
-    Flow,
     Refusal,
-    Restart,
+    Rhythm,
     Session,
     Storm,
     Stranger,
+    Subject,
+    Time,
     Topic,
     host,
 )
+from .storms import NOT_STORMS, End, Storms
 
 TOPICS = 20_000         # beyond that the smaller half goes into OTHER_TOPICS
-CLIENTS = 50_000        # beyond that those that came once and left cleanly are only counted
+CLIENTS = 50_000        # beyond that those that came once and left without trouble are only counted
 STRANGERS = 5_000       # addresses that were refused or never sent a CONNECT
 OTHER_TOPICS = "(other topics)"
+REFUSALS = 10_000       # the latest
+AUDITS = 2_000
+NAMES = 20              # ids and TLS errors kept of a stranger
 SEQUENCE = 40           # packets kept per client, for its sequence chart
 FLAP_ENDS, FLAP_WINDOW_S = 5, 600
 TWIN_WINDOW_S = 600     # of takeovers back and forth between two addresses
 ROW_WINDOW_S = 120      # of four takeovers in a row from one address
-WAITING_S = 30          # a flow open for longer at the end of the log is a finding
-SLOW_ACK_S = 10
+ECHO_S = 1              # between the two lines of one end
+SLOW_CONNECT_S = 5      # from accept to CONNECT: of one client its own doing, of several within TOGETHER_S the broker's
+TOGETHER_S = 60
+SLOW_CLIENTS, EARLY_CLIENTS = 3, 2
+MUTE = 2                # connections without a word of MQTT that are worth a word
+CLOCKWORK = 4           # sessions of one length
+STEP_BACK_S = 2         # a clock that goes back by more is told
 
+# Further lines that versions write for an end that was told already.
+ECHOES = {
+    "timeout": ("closed", "error"),                     # up to 1.5: Socket error behind it
+    "takeover": ("closed", "clean", "error", "takeover"),
+    "clean": ("closed", "clean", "error"),
+    "error": ("closed", "error"), "protocol-error": ("closed", "protocol-error"), "malformed": ("closed",),
+    "oversize": ("closed",), "no-memory": ("closed",), "administrative": ("closed", "clean"),
+    "not-authorised": ("closed", "not-authorised"), "broker-stopped": ("closed", "error", "clean"),
+}
 _REFUSALS = {
     1: "unacceptable protocol version", 2: "id rejected", 3: "server unavailable",
     4: "bad user name or password", 5: "not authorised", 128: "unspecified error",
@@ -63,83 +111,167 @@ _END_FINDINGS = {
     "not-authorised": "not-authorised", "no-memory": "no-memory",
     "administrative": "administrative", "error": "socket-error",
 }
-# A takeover sends the will of a session that is not kept, a stop of the broker that of all, to nobody: not counted.
-_KEEPS_WILL = ("clean", "takeover", "replaced", "broker-stopped")
-_FLAPS = ("closed", "timeout", "error", "protocol-error", "malformed", "oversize")
-_ADDRESS = re.compile(r"[0-9a-fA-F.:]+|<unknown>|\(null\)")
+_BROKE_OFF = ("closed", "timeout", "error", "protocol-error", "malformed", "oversize")
+_WILL_NOT_SENT = ("clean", "open", "broker-stopped", "takeover", "replaced")
+_NOBODY = ("<unknown>", "(null)", "")
+_TLS_FAILED = re.compile(r"Client connection from \S+ failed: (.*?)\.?")
+_ADDRESS_IN = re.compile(r"Client connection from (\S+?) (?:denied|failed)")
 
 
 class Analyser:
     """at: moments (seconds since 1970) to note who was connected, see `.connected_at`.
     sequence: packets kept per client for a chart; watched: ids of which `sequence_watched` are.
-    tell: called as tell(what, client, thing) when it happens, what is "session" (thing: the
-    Session that began or ended) or "finding" (thing: code and example)."""
+    tell: called as tell(what, subject, thing) when it happens: "session" (of a Client; thing: the Session that began or
+    ended), "finding" (of any Subject; thing: a dict with `code`, `t` and the example), "refusal" (of the Client or
+    Stranger; thing: Refusal), "storm" (of the Broker; thing: Storm)."""
 
     def __init__(self, at: list[float] | None = None, sequence: int = 0,
                  watched: frozenset[str] = frozenset(), sequence_watched: int = 2000,
-                 tell: Callable[[str, Client, object], None] | None = None):
-        self.clients: dict[str, Client] = {}
-        self.families: dict[str, Family] = {}
-        self.strangers: dict[str, Stranger] = {}
-        self.bridges: dict[str, Bridge] = {}
+                 tell: Callable[[str, Subject, object], None] | None = None):
+        self.account = Account()
         self.broker = Broker("broker")
         self.storms: list[Storm] = []
-        self.audits: list[Audit] = []
-        self.refusals: list[Refusal] = []
-        self.account = Account()
+        self.strangers: dict[str, Stranger] = {}
+        self.clients: dict[str, Client] = {}
         self.topics: dict[str, Topic] = {}
-        self.accepts = self.forgotten = self.strangers_forgotten = 0
+        self.audits: deque[Audit] = deque(maxlen=AUDITS)
+        self.refusals: deque[Refusal] = deque(maxlen=REFUSALS)
+        self.refused = self.accepts = self.forgotten = self.strangers_forgotten = 0
+        self.begins = 0                         # CONNECTs in the log: where there are none, up times are not known
         self.connected_at: dict[float, list[str]] = {}
         self._at = sorted(at or ())
+        self._families, self._door = Families(), Door()
+        self._bridges = Bridges(self._find)
+        self._log = BrokerLog(self.broker, lambda code, t, example: self._find(self.broker, code, t, example, True),
+                              self._stop)
+        self._storms = Storms(self.broker, self._stormed)
+        self._connected_now = 0
+        self._whole = False                     # the log has the broker's start, or everybody's begin
+        self._lull_s = 0.0                      # between the latest two times
+        self._refusing: tuple[Time, str, Refusal, Client | None] | None = None      # a CONNACK said no; its end follows
+        self._slow: list[tuple[float, str]] = []        # CONNECTs that were answered late, and whose
+        self._early: list[tuple[float, str]] = []       # keep-alives that "missed" too early, and whose
+        self._nobody_end: tuple[Time, str] = (None, "") # when and how somebody without an id ended last
         self._by_address: dict[str, str] = {}
         self._sequence, self._watched, self._sequence_watched = sequence, watched, sequence_watched
         self._tell = tell
         self._forget_at = CLIENTS
-        self._does = {
+        self._does: dict[type, Callable] = {
             parse.Publish: self._publish, parse.Ack: self._ack, parse.Control: self._control,
             parse.Connected: self._connected, parse.Connack: self._connack,
             parse.Ended: self._ended, parse.Accept: self._accept, parse.Will: self._will,
             parse.WillTopic: self._will_topic, parse.Filter: self._filter,
             parse.Granted: self._granted, parse.Removed: self._removed,
-            parse.Refused: self._refused, parse.Dropping: self._dropping,
+            parse.Refused: self._refused_message, parse.Dropping: self._dropping,
             parse.UnknownPid: self._unknown_pid, parse.Expired: self._expired,
-            parse.Violation: self._violation, parse.Broker: self._broker,
+            parse.Violation: self._violation, parse.Broker: self._broker, parse.Trouble: self._trouble,
+            parse.Host: self._host, parse.Tls: self._tls, parse.Bridging: self._bridges.said,
+            parse.Command: self._command, parse.Saving: self._saving, parse.Listening: self._log.listening,
+            parse.Plugin: self._plugin,
         }
+
+    @property
+    def bridges(self) -> dict[str, Bridge]:
+        """The bridges of this broker, by name."""
+        return self._bridges.all
+
+    @property
+    def families(self) -> dict[str, Family]:
+        """Devices that make themselves a new id each time, by stem and place."""
+        return self._families.found
 
     def feed(self, event: parse.Event) -> None:
         """Takes the next event of the log."""
-        self.account.lines += 1
+        account = self.account
+        account.lines += 1
         kind = type(event)
+        if kind is parse.Foreign:
+            account.foreign += 1
+            return
         t = event.t
-        if t is not None and t != self.account.last:
-            if self._at and t > self._at[0]:
-                self._look(t)
-            if self.account.first is None or self.account.last is None:
-                self.account.first = self.account.last = t
-            elif t > self.account.last:     # lines can be a little out of order
-                self.account.last = t
+        if t is None:
+            account.timeless += 1
+        elif t != account.last:
+            self._time(t)
         does = self._does.get(kind)
         if does:
             does(event)
         elif kind is parse.Unknown:
-            self.account.unknown += 1
+            account.unknown += 1
+
+    def settle(self) -> None:
+        """Nothing more comes for now (in a log that is followed): what was held back is judged."""
+        self._door.settle(None)
+        self._storms.settle(None)
 
     def finish(self) -> None:
         """At the end of the log: what is still open is judged. The sessions stay open."""
         if self._at:
             self._look(float("inf"))
+        self.settle()
+        self._tell = None       # from here on it is judged as a whole, which is no news
         for client in self.clients.values():
-            for flow in list(client.flows.values()):
-                away = client.session is None
-                if away or (self.account.last or 0) - (flow.t or 0) > WAITING_S:
-                    self._find(client, "waiting-flow", flow.t, _flow(flow, away=away))
+            for found in flows.waiting(client, self.account.last):
+                self._find(client, *found)
+            self._judge_rhythm(client)
+        for stranger in self.strangers.values():
+            self._judge_stranger(stranger)
+        for family in self.families.values():
+            if not family.findings:
+                self._find(family, "new-id-each-time", family.last, {
+                    "ids": family.ids, "stem": family.id, "address": family.address, "user": family.user})
+        self._judge_refusals()
+
+    def up_s(self, client: Client) -> float | None:
+        """How long it was connected within the log, None where the log does not say: its begins are not in it."""
+        if client.beginless > 1 or (client.beginless and not self.begins) or self.account.last is None:
+            return None
+        up_s = client.connected_s
+        if client.session is not None:
+            start = self.account.first if client.session.start is None else client.session.start
+            up_s += max(0, self.account.last - start) if start is not None else 0
+        return up_s
+
+    def worst_first(self) -> list[Client]:
+        """All clients, the worst first."""
+        return sorted(self.clients.values(), key=lambda c: (-c.weight, c.id))
+
+    def worst_strangers(self) -> list[Stranger]:
+        """All strangers, the worst first."""
+        return sorted(self.strangers.values(), key=lambda s: (-s.weight, -s.connections, s.id))
+
+    def has_packets(self) -> bool:
+        """False when the broker logged connections only."""
+        return any(c.received or c.sent or c.pings for c in self.clients.values())
+
+    # -- time
+
+    def _time(self, t: float) -> None:
+        account = self.account
+        if self._at and t > self._at[0]:
+            self._look(t)
+        last = account.now
+        account.now = t
+        if account.first is None or account.last is None:
+            account.first = account.last = t
+        elif t > account.last:
+            account.last = t
+        if last is not None:
+            self._lull_s = t - last
+            if self._lull_s < -STEP_BACK_S and len(account.steps_back) < 100:
+                account.steps_back.append((t, -self._lull_s))
+                account.first = min(t, account.first if account.first is not None else t)
+        if self._door.waiting:
+            self._door.settle(t)
+        if self._storms.holding:
+            self._storms.settle(t)
 
     def _look(self, t: float) -> None:
         while self._at and t > self._at[0]:
             self.connected_at[self._at.pop(0)] = sorted(
                 c.id for c in self.clients.values() if c.session)
 
-    # -- connections
+    # -- who there is
 
     def _client(self, name: str) -> Client:
         client = self.clients.get(name)
@@ -153,58 +285,95 @@ class Analyser:
         return client
 
     def _forget(self) -> None:
-        for name in [c.id for c in self.clients.values()
-                     if not (c.session or c.findings or c.flows) and c.connects <= 1]:
+        """Only counts those that came once and had no trouble, and those that never got in."""
+        for name in [c.id for c in self.clients.values() if c.session is None and not c.flows
+                     and (c.connects <= 1 and not c.findings or not c.sessions)]:
             del self.clients[name]
             self.forgotten += 1
         self._forget_at = max(CLIENTS, 2 * len(self.clients))
 
+    def _subject(self, name: str) -> Client:
+        """The client of this id, or what the bridge of this id does as one."""
+        client = self.clients.get(name)
+        if client is None:
+            bridge = self._bridges.owner(name)
+            return self._bridges.as_client(bridge) if bridge else self._client(name)
+        return client
+
     def _present(self, name: str) -> Client:
         """The client that a line shows to be connected, whatever was logged of it before."""
         client = self.clients.get(name)
-        if client is None or (client.session is None and not client.sessions):
-            client = self._client(name)
-            client.session = Session(None)
-            client.sessions.append(client.session)
+        if client is None:
+            client = self._subject(name)
+        if client.session is None and not client.sessions:
+            self._open(client, Session())
         return client
+
+    def _open(self, client: Client, session: Session) -> None:
+        client.session = session
+        client.sessions.append(session)
+        self._connected_now += not client.bridge
+        self._thin(client)
 
     def _heard(self, name: str, event: parse.Event) -> Client:
         """A packet came from the client: a sign of life."""
         client = self._present(name)
-        t, session = event.t, client.session
-        if session is None:         # its CONNECT is missing from the log, a file lost perhaps
-            session = client.session = Session(None)
-            client.sessions.append(session)
-            self._thin(client)
+        t = event.t
+        if client.session is None:         # its CONNECT is missing from the log, a file lost perhaps
+            self._open(client, Session())
             client.last_heard = None
         if t is not None:
             if client.last_heard is not None:
-                gap_s = t - client.last_heard
-                if gap_s > client.longest_silence_s:
-                    client.longest_silence_s = gap_s
-                # Whole seconds: a gap of n can be one of nearly n + 1 or n - 1.
-                if session.keepalive_s and gap_s > session.keepalive_s + 1:
-                    self._find(client, "late-heartbeat", t, {
-                        "gap_s": gap_s, "keepalive_s": session.keepalive_s})
+                self._silence(client, t, t - client.last_heard)
             client.last_heard = t
         client.last_seen = t
         if client.packets is not None:
             client.packets.append(event)
         return client
 
+    def _silence(self, client: Client, t: float, silence_s: float) -> None:
+        if silence_s > client.longest_silence_s:
+            client.longest_silence_s = silence_s
+        keepalive_s = client.session.keepalive_s if client.session else None
+        # Whole seconds: a gap of n can be one of nearly n + 1 or n - 1.
+        if keepalive_s and silence_s > keepalive_s + 1:
+            self._find(client, "late-heartbeat", t, {"gap_s": silence_s, "keepalive_s": keepalive_s})
+
+    def _stranger(self, address: str, t: Time) -> Stranger:
+        stranger = self.strangers.get(address)
+        if stranger is None:
+            if len(self.strangers) >= STRANGERS:
+                del self.strangers[next(iter(self.strangers))]
+                self.strangers_forgotten += 1
+            stranger = self.strangers[address] = Stranger(address, first=t)
+        stranger.last_seen = t
+        return stranger
+
+    # -- connections
+
     def _accept(self, event: parse.Accept) -> None:
         self.accepts += 1
+        self._door.accept(event.t, event.address, event.port)
 
     def _connected(self, event: parse.Connected) -> None:
-        client, t = self._client(event.client), event.t
+        t = event.t
+        client = self._client(event.client)
+        caller = self._door.enter(event.address)
+        if caller is not None and caller.t is not None and t is not None and t - caller.t >= SLOW_CONNECT_S:
+            self._slow_connect(client, t, t - caller.t)
+        known = self.strangers.get(host(event.address))
+        if known is not None:
+            known.sessions += 1
         if client.session is not None:          # no line said how the old one ended
             self._end(client, t, "replaced")
-        session = Session(t, event.address)
-        session.user, session.protocol, session.clean = event.user, event.protocol, event.clean
-        session.keepalive_s = event.keepalive_s
-        client.session, client.last_heard, client.last_seen, client.trail.said_goodbye = session, t, t, False
+        session = Session(t, event.address, user=event.user, protocol=event.protocol, clean=event.clean,
+                          keepalive_s=event.keepalive_s)
+        client.bridge = event.bridge
+        client.last_heard = client.last_seen = t
+        client.trail.said_goodbye = False
         client.connects += 1
-        client.sessions.append(session)
+        self.begins += 1
+        self._open(client, session)
         if host(event.address) != event.address:       # an IP alone may be that of many
             self._by_address[event.address] = event.client
         if client.packets is not None:
@@ -212,41 +381,52 @@ class Analyser:
         if event.clean and client.flows:
             self._lose(client, t)
         if client.trail.taken_over is not None:
-            self._taken(client, session)
+            self._taken_over(client, session)
         if event.keepalive_s == 0 and not event.bridge:
             self._find(client, "no-keepalive", t, {})
-        self._thin(client)
+        self._families.connected(client, session)
         if self._tell:
             self._tell("session", client, session)
 
-    def _taken(self, client: Client, session: Session) -> None:
-        old, client.trail.taken_over = client.trail.taken_over, None
-        a, b = host(old.address), host(session.address)
+    def _slow_connect(self, client: Client, t: float, waited_s: float) -> None:
+        """One that waits is a slow client; the broker is slow when several wait together."""
+        if self._several(self._slow, t, client.id) >= SLOW_CLIENTS:
+            self._storms.slow(t, waited_s)
+            self._find(self.broker, "broker-slow", t, {"client": client.id, "connect_waited_s": waited_s})
+
+    @staticmethod
+    def _several(latest: list[tuple[float, str]], t: float, client: str) -> int:
+        """How many clients the same happened to within TOGETHER_S."""
+        latest[:] = [(since, who) for since, who in latest if 0 <= t - since <= TOGETHER_S]
+        latest.append((t, client))
+        return len({who for _, who in latest})
+
+    def _taken_over(self, client: Client, session: Session) -> None:
+        trail = client.trail
+        old, trail.taken_over = trail.taken_over, None
+        if old is None:
+            return
+        before, after = host(old.address), host(session.address)
         t = session.start
         self._find(client, "taken-over", t, {"old": old.address, "new": session.address})
-        client.trail.takeovers.append((t, a, b))
-        last = list(client.trail.takeovers)
-        back = len(last) >= 2 and last[-2][1] == b != a
-        # One address: many in a row, each soon after the other.
-        row = len(last) == 4 and len({x for _, *ab in last for x in ab}) == 1
-        since = last[-2][0] if back else last[0][0]
-        if (back or row) and (t is None or since is None or t - since <= (
-                TWIN_WINDOW_S if back else ROW_WINDOW_S)):
+        trail.takeovers.append((t, before, after))
+        del trail.takeovers[:-4]
+        row = trail.takeovers
+        back = len(row) >= 2 and row[-2][1] == after != before
+        same = len(row) == 4 and len({address for _, *both in row for address in both}) == 1 and after
+        since = row[-2][0] if back else row[0][0]
+        if t is not None and since is not None and t - since > (TWIN_WINDOW_S if back else ROW_WINDOW_S):
+            return
+        if back:
             self._find(client, "two-devices", t, {"a": old.address, "b": session.address})
+        elif same:
+            self._find(client, "never-closes", t, {"a": old.address, "b": session.address})
 
     def _connack(self, event: parse.Connack) -> None:
         if event.code:
-            known = self.clients.get(event.client)
-            if known or not _ADDRESS.fullmatch(event.client):
-                client = self._client(event.client)
-                client.trail.refused = True
-            else:
-                client = self._stranger(event.client)
-            client.refused += 1
-            client.last_seen = event.t
-            self._find(client, "refused-login", event.t, {
-                "connack": event.code, "words": self._complaint(client, event.t)
-                or _REFUSALS.get(event.code, "refused")})
+            self._connack_refused(event)
+            return
+        if self._bridges.owner(event.client) and event.client not in self.clients:
             return
         client = self._present(event.client)
         if client.session is None:
@@ -259,98 +439,285 @@ class Analyser:
         if client.packets is not None:
             client.packets.append(event)
 
-    def _stranger(self, address: str) -> Stranger:
-        client = self.strangers.get(address)
-        if client is None:
-            if len(self.strangers) >= STRANGERS:
-                del self.strangers[next(iter(self.strangers))]
-                self.strangers_forgotten += 1
-            client = self.strangers[address] = Stranger(address)
-        return client
+    def _connack_refused(self, event: parse.Connack) -> None:
+        """The end of this connection follows and is no other refusal. Before 2.1 the name may be an address."""
+        why = _REFUSALS.get(event.code, "refused")
+        is_address = event.client not in self.clients and (
+            self._door.knows(event.client) or _is_ip(host(event.client)))
+        name = None if is_address or event.client in _NOBODY else event.client
+        client, refusal = self._refuse(event.t, name, event.client if is_address else None, why, event.code)
+        self._refusing = (event.t, event.client, refusal, client)
+
+    def _refuse(self, t: Time, name: str | None, address: str | None, why: str, code: int | None
+                ) -> tuple[Client | None, Refusal]:
+        """A login was refused: counted for the client, where its id is known, and for the address, where that is."""
+        client = self._client(name) if name is not None else None
+        user = client.sessions[-1].user if client and client.sessions else None
+        refusal = Refusal(t, name, address, user, why)
+        self.refused += 1
+        self.refusals.append(refusal)
+        example: dict[str, object] = {"words": why, "address": address, "id": name}
+        if code:
+            example["connack"] = code
+        if client is not None:
+            complaint = self._complaint(client, t)
+            client.refused += 1
+            client.last_seen = t
+            self._find(client, "refused-login", t, {**example, "words": complaint} if complaint else example)
+        if address is not None:
+            self._refused_from(refusal, address, example)
+        if self._tell and client is not None:
+            self._tell("refusal", client, refusal)
+        return client, refusal
+
+    def _refused_from(self, refusal: Refusal, address: str, example: dict[str, object]) -> None:
+        stranger = self._stranger(host(address), refusal.t)
+        stranger.refused += 1
+        refusal.address = example["address"] = address
+        if refusal.client and (refusal.client in stranger.ids or len(stranger.ids) < NAMES):
+            stranger.ids[refusal.client] = stranger.ids.get(refusal.client, 0) + 1
+        self._find(stranger, "refused-login", refusal.t, example)
+        if self._tell and refusal.client is None:
+            self._tell("refusal", stranger, refusal)
 
     def _ended(self, event: parse.Ended) -> None:
+        if event.client in _NOBODY:
+            self._nobody_ended(event)
+            return
         client = self.clients.get(event.client)
         if client is None:
-            stranger = (_ADDRESS.fullmatch(event.client)
-                        or (event.address and host(event.address) == event.client))
-            # 2.1 writes "session taken over" also when nothing was: who is not known to have
-            # been there is not known to have been taken over.
-            if not stranger and event.how != "takeover":
-                client = self._present(event.client)
-                self._end(client, event.t, event.how, event.detail)
-            return
-        if client.trail.refused:
-            client.trail.refused = False
-            if event.how == "not-authorised" or not client.session:
+            bridge = self._bridges.owner(event.client)
+            if bridge:
+                self._bridges.ended(bridge, event)
+                if bridge.client and bridge.client.session:
+                    bridge.client.session = None
                 return
+        if self._is_echo_of_connack(event):
+            return
+        if event.how in ("not-authorised", "refused") and self._is_refused_login(client, event):
+            self._login_refused(event)
+            return
+        if client is None:
+            if event.how == "takeover" and not event.detail:
+                return      # 2.1 says so of kept sessions too: who was not there was not taken over
+            client = self._client(event.client)
         session = client.session
         if session is None:
-            last = client.sessions[-1] if client.sessions else None
-            # The broker took offence at the DISCONNECT itself.
-            if client.trail.said_goodbye and last and event.how in ("protocol-error", "malformed", "error"):
-                client.trail.said_goodbye = False
-                self._count(client, "clean", -1)
-                self._count(client, event.how, 1)
-                last.how = event.how
-                client.wills_fired += last.will is not None
-                self._ill(client, last, event.t, event.how, event.detail)
-            return
-        if event.address and session.address and event.address != session.address:
-            return
-        self._end(client, event.t, event.how, event.detail)
-        if event.how == "takeover":
-            client.trail.taken_over = session
+            self._ended_while_away(client, event)
+        elif not (event.address and session.address and event.address != session.address):
+            self._end(client, event.t, event.how, event.detail if event.how != "takeover" else "")
+            if event.how == "takeover":
+                client.trail.taken_over = session
 
-    def _end(self, client: Client, t: float | None, how: str, detail: str = "") -> None:
+    def _is_echo_of_connack(self, event: parse.Ended) -> bool:
+        """The end of the connection whose CONNACK just said no: it adds the address or the id to that."""
+        refusing, self._refusing = self._refusing, None
+        if refusing is None or event.how in ("timeout", "takeover") or not _within(refusing[0], event.t, ECHO_S):
+            return False
+        _, name, refusal, client = refusing
+        is_it = (event.client in _NOBODY or refusal.client is None or event.client == name)
+        if not is_it:
+            return False
+        if refusal.client is None and event.client not in _NOBODY:
+            refusal.client = event.client
+            known = self._client(event.client)
+            known.refused += 1
+            known.last_seen = event.t
+            self._find(known, "refused-login", event.t, {"words": refusal.why, "address": refusal.address})
+
+        def told(departure: Departure) -> None:
+            if refusal.address is None and departure.who is not None and departure.certain:
+                self._refused_from(refusal, departure.who.address, {"words": refusal.why, "id": refusal.client})
+            if departure.who is not None:
+                self._left(departure, "not-authorised")
+
+        self._door.leave(event.t, event.address or (refusal.address if ":" in str(refusal.address) else None), told)
+        return True
+
+    def _is_refused_login(self, client: Client | None, event: parse.Ended) -> bool:
+        if event.detail == "no longer authorised":
+            return False
+        if client is None or client.session is None:
+            return not (client and _within(client.trail.ended_t, event.t, ECHO_S)
+                        and client.trail.ended_how == "not-authorised")
+        if event.address and client.session.address:
+            return event.address != client.session.address
+        return self._door.standing_at(event.t)
+
+    def _login_refused(self, event: parse.Ended) -> None:
+        why = event.detail or "not authorised"
+        name = None if event.client in _NOBODY else event.client
+
+        def told(departure: Departure) -> None:
+            address = departure.who.address if departure.who and departure.certain else None
+            _, refusal = self._refuse(departure.t, name, address, why, None)
+            if departure.who is not None:
+                self._left(departure, "not-authorised")
+            elif name is None:
+                self._refused_from(refusal, "", {"words": why, "id": None})
+                refusal.address = None
+
+        self._door.leave(event.t, event.address, told)
+
+    def _nobody_ended(self, event: parse.Ended) -> None:
+        """A connection ended that never said who it was."""
+        if self._is_echo_of_connack(event):
+            return
+        if event.how in ("not-authorised", "refused"):
+            self._login_refused(event)
+            return
+        if self._is_second_line(event):
+            return
+
+        def told(departure: Departure) -> None:
+            self._left(departure, event.how)
+
+        self._door.leave(event.t, event.address, told)
+
+    def _is_second_line(self, event: parse.Ended) -> bool:
+        before, self._nobody_end = self._nobody_end, (event.t, event.how)
+        return (before[1] == "timeout" and event.how in ECHOES["timeout"] and before[0] is not None
+                and _within(before[0], event.t, ECHO_S))
+
+    def _left(self, departure: Departure, how: str) -> None:
+        """Counts a connection that was none of MQTT, for its address."""
+        caller, t = departure.who, departure.t
+        stranger = self._stranger(caller.host if caller else "", t)
+        stranger.connections += 1
+        stranger.last = t
+        stranger.rhythm.add(caller.t if caller else t)
+        if caller and caller.port:
+            stranger.ports[caller.port] = stranger.ports.get(caller.port, 0) + 1
+        words = [*departure.tls, *(caller.tls if caller else [])]
+        how = "tls" if words else how
+        stranger.ends[how] = stranger.ends.get(how, 0) + 1
+        if words:
+            self._tls_failed(stranger, t, words)
+
+    def _tls_failed(self, stranger: Stranger, t: Time, words: list[str]) -> None:
+        for openssl in words:
+            if openssl in stranger.tls or len(stranger.tls) < NAMES:
+                stranger.tls[openssl] = stranger.tls.get(openssl, 0) + 1
+        # Of several errors of one handshake the first that says more than that it failed.
+        telling = next((x for x in words if "handshake failure" not in x), words[0])
+        tls = troubles.of_tls(telling)
+        if tls.side != "nobody":
+            self._find(stranger, "tls-failed", t, {
+                "words": telling, "plain": tls.words, "side": tls.side, "do": tls.do}, True)
+
+    def _ended_while_away(self, client: Client, event: parse.Ended) -> None:
+        trail, how = client.trail, event.how
+        last = client.sessions[-1] if client.sessions else None
+        # The broker took offence at the DISCONNECT itself.
+        if trail.said_goodbye and last and how in ("protocol-error", "malformed", "error"):
+            trail.said_goodbye = False
+            self._count(client, "clean", -1)
+            self._count(client, how, 1)
+            last.how = how
+            self._judge(client, last, event.t, how, event.detail or self._complaint(client, event.t), client.last_heard)
+            return
+        if last and _within(trail.ended_t, event.t, ECHO_S) and how in ECHOES.get(trail.ended_how, ()):
+            return
+        if last and (trail.said_goodbye or trail.ended_how == "broker-stopped") and how in ("clean", "closed"):
+            trail.said_goodbye = False      # 1.3 has only "Socket error" for it, whenever it comes
+            return
+        if how == "takeover" and not event.detail or (how == "clean" and last and last.start is not None):
+            return
+        client.beginless += 1
+        self._open(client, Session(address=event.address))
+        self._end(client, event.t, how, event.detail if how != "takeover" else "")
+
+    def _end(self, client: Client, t: Time, how: str, detail: str = "") -> None:
         session, client.session = client.session, None
         assert session is not None
+        connected, self._connected_now = self._connected_now, max(0, self._connected_now - (not client.bridge))
         session.end, session.how = t, how
         client.last_seen = t
-        client.trail.taken_over = None
+        trail = client.trail
+        trail.taken_over = None
+        trail.ended_t, trail.ended_how = t, how
         self._count(client, how, 1)
-        start = self.account.first if session.start is None else session.start
-        if t is not None and start is not None:
-            client.connected_s += max(0, t - start)
+        if t is not None and session.start is not None:
+            client.connected_s += max(0, t - session.start)
+        elif t is not None and not client.beginless and self.account.first is not None:
+            client.connected_s += max(0, t - self.account.first)
+        if session.will is not None and how not in _WILL_NOT_SENT:
+            client.wills_fired += 1
         if session.address:
             self._by_address.pop(session.address, None)
-        if session.will is not None and how not in _KEEPS_WILL:
-            client.wills_fired += 1
-        self._ill(client, session, t, how, detail)
         if session.clean and session.protocol != 5:
             client.subscriptions.clear()
             if client.flows and how != "broker-stopped":
                 self._lose(client, t)
         if client.packets is not None and how != "clean":
             client.packets.append(parse.Ended(t, client.id, how, session.address, detail))
+        heard = client.last_heard
+        words = detail or self._complaint(client, t)
+        if t is None or how in NOT_STORMS:
+            self._judge(client, session, t, how, words, heard)
+        else:
+            self._storms.hold(
+                End(t, client, session, lambda: self._judge(client, session, t, how, words, heard),
+                    _early_s(session, how, t, heard)),
+                connected if self._whole else None, self._lull_s)
+        for name in self._families.ended(client, session):
+            self.clients.pop(name, None)
         if self._tell:
             self._tell("session", client, session)
 
-    def _ill(self, client: Client, session: Session, t: float | None, how: str,
-             detail: str) -> None:
+    def _judge(self, client: Client, session: Session, t: Time, how: str, words: str, heard: Time) -> None:
+        """The finding of an end that was nobody else's."""
         code = _END_FINDINGS.get(how)
         if code is None:
             return
         example: dict[str, object] = {"address": session.address}
         if t is not None and session.start is not None:
-            example["after_s"] = t - session.start
-        if t is not None and client.last_heard is not None:
-            example["silent_s"] = t - client.last_heard
+            example["after_s"] = max(0, t - session.start)
+        if t is not None and heard is not None and (session.start is None or heard > session.start):
+            example["silent_s"] = max(0, t - heard)
         if session.keepalive_s:
             example["keepalive_s"] = session.keepalive_s
-        words = detail or self._complaint(client, t)
+        if session.will is not None:
+            example["will"] = session.will
         if words:
             example["words"] = words
+        early_s = _early_s(session, how, t, heard)
+        if early_s and t is not None and self._several(self._early, t, client.id) >= EARLY_CLIENTS:
+            self._find(self.broker, "broker-slow", t, {
+                "client": client.id, "early_s": early_s, "keepalive_s": session.keepalive_s})
         self._find(client, code, t, example)
-        if how in _FLAPS:
-            client.trail.broken.append(t)
-            first = client.trail.broken[0]
-            if len(client.trail.broken) == FLAP_ENDS and t is not None and first is not None \
-                    and t - first <= FLAP_WINDOW_S:
-                self._find(client, "flapping", t, {"ends": FLAP_ENDS, "within_s": t - first})
-                client.trail.broken.clear()
+        if how in _BROKE_OFF and t is not None:
+            self._flap(client, t)
+
+    def _flap(self, client: Client, t: float) -> None:
+        trail = client.trail
+        trail.broken.append(t)
+        del trail.broken[:-FLAP_ENDS]
+        within_s = t - (trail.broken[0] or 0)
+        if len(trail.broken) < FLAP_ENDS or not 0 <= within_s <= FLAP_WINDOW_S:
+            trail.flapping = False
+        elif not trail.flapping:
+            trail.flapping = True
+            self._find(client, "flapping", t, {
+                "ends": FLAP_ENDS, "since": trail.broken[0], "within_s": within_s,
+                "every_s": within_s / (FLAP_ENDS - 1)})
+        else:       # it goes on: the same occurrence
+            finding = client.findings["flapping"]
+            finding.last = t
+            example = finding.examples[-1]
+            ends, since = int(str(example["ends"])) + 1, float(str(example["since"]))
+            example.update(ends=ends, within_s=t - since, every_s=(t - since) / (ends - 1))
+
+    def _stormed(self, storm: Storm) -> None:
+        self.storms.append(storm)
+        self._find(self.broker, "many-at-once", storm.first, {
+            "clients": storm.count, "connected": storm.connected, "hows": dict(storm.ends), "cause": storm.cause,
+            "within_s": (storm.last or 0) - (storm.first or 0), **storm.facts})
+        if self._tell:
+            self._tell("storm", self.broker, storm)
 
     @staticmethod
-    def _complaint(client: Client, t: float | None) -> str:
+    def _complaint(client: Client, t: Time) -> str:
         """Takes the broker's complaint back that just came: it belongs to what follows it."""
         complaint = client.findings.get("misbehaved")
         if complaint is None or complaint.last != t or not complaint.examples:
@@ -391,7 +758,7 @@ class Analyser:
     # -- packets
 
     def _publish(self, event: parse.Publish) -> None:
-        t, sent, name, dup, qos, _, pid, topic_name, size_b = event
+        t, sent, name, _, qos, _, _, topic_name, size_b = event
         topic = self.topics.get(topic_name)
         if topic is None:
             topic = self._topic(topic_name, t)
@@ -411,71 +778,34 @@ class Analyser:
             client = self._heard(name, event)
             client.received += 1
             client.received_b += size_b
-            client.session.received += 1
+            if client.session:
+                client.session.received += 1
             topic.received += 1
             topic.received_b += size_b
             topic.last = t
         if qos:
-            self._begin(client, event)
-
-    def _begin(self, client: Client, event: parse.Publish) -> None:
-        key = (event.sent, event.pid)
-        flow = client.flows.get(key)
-        if event.dup:
-            example = {"pid": event.pid, "qos": event.qos, "topic": event.topic}
-            code = "resent-by-broker" if event.sent else "sent-twice"
-            self._find(client, code, event.t, example)
-            if flow is not None:
-                flow.copies += 1
-                return
-        elif flow is not None:
-            code = "unfinished-flow" if event.sent else "pid-reused"
-            self._find(client, code, event.t, _flow(flow))
-        client.flows[key] = Flow.begun(event)
+            for found in flows.published(client, event):
+                self._find(client, *found)
 
     def _ack(self, event: parse.Ack) -> None:
-        t, sent, name, client_name, pid, code = event
-        if sent:
-            client = self._present(client_name)
-            client.last_seen = t
+        if event.sent:
+            client = self._present(event.client)
+            client.last_seen = event.t
             if client.packets is not None:
                 client.packets.append(event)
         else:
-            client = self._heard(client_name, event)
-        # PUBREL goes the way of its PUBLISH, the others against it.
-        key = (sent, pid) if name == "PUBREL" else (not sent, pid)
-        flow = client.flows.get(key)
-        if flow is None:
-            return
-        if name == "PUBREL" and flow.step == "PUBREL":
-            flow.copies += 1
-            if sent:
-                self._find(client, "resent-by-broker", t, {
-                    "pid": pid, "qos": 2, "topic": flow.topic, "packet": "PUBREL"})
-        last = "PUBACK" if flow.qos == 1 else "PUBCOMP"
-        if name != last and not (code and code >= 128):
-            flow.step = name
-            return
-        del client.flows[key]
-        if t is not None and flow.t is not None:
-            s = t - flow.t
-            delays = client.delays.get(flow.sent)
-            if delays is None:
-                delays = client.delays[flow.sent] = Delays()
-            delays.add(s, flow.topic, flow.t)
-            if s >= SLOW_ACK_S:
-                self._find(client, "slow-ack", t, {**_flow(flow), "delay_s": s})
+            client = self._heard(event.client, event)
+        for found in flows.acked(client, event):
+            self._find(client, *found)
 
-    def _lose(self, client: Client, t: float | None) -> None:
-        for flow in client.flows.values():
-            self._find(client, "unfinished-flow", t, _flow(flow))
-        client.flows.clear()
+    def _lose(self, client: Client, t: Time) -> None:
+        for found in flows.lost(client, t):
+            self._find(client, *found)
 
-    def _topic(self, name: str, t: float | None) -> Topic:
+    def _topic(self, name: str, t: Time) -> Topic:
         if len(self.topics) >= TOPICS:
-            by_size = sorted(self.topics, key=lambda x: self.topics[x].received_b
-                             + self.topics[x].sent_b)
-            other = self.topics.get(OTHER_TOPICS) or Topic(t)
+            by_size = sorted(self.topics, key=lambda x: self.topics[x].received_b + self.topics[x].sent_b)
+            other = self.topics.get(OTHER_TOPICS) or Topic(t, t)
             for small in by_size[:TOPICS // 2]:
                 topic = self.topics.pop(small)
                 if topic is other:
@@ -485,7 +815,7 @@ class Analyser:
                 other.sent += topic.sent
                 other.sent_b += topic.sent_b
             self.topics[OTHER_TOPICS] = other
-        topic = self.topics[name] = Topic(t)
+        topic = self.topics[name] = Topic(t, t)
         return topic
 
     def _control(self, event: parse.Control) -> None:
@@ -527,13 +857,13 @@ class Analyser:
         if client and client.session:
             client.session.will = event.topic
 
-    def _refused(self, event: parse.Refused) -> None:
+    def _refused_message(self, event: parse.Refused) -> None:
         client = self._present(event.client) if event.sent else self._heard(event.client, event)
         self._find(client, "denied" if event.why == "denied" else "dropped", event.t, {
             "packet": "PUBLISH", "sent": event.sent, "why": event.why, "topic": event.topic})
 
     def _dropping(self, event: parse.Dropping) -> None:
-        self._find(self._client(event.client), "dropped", event.t, {"why": "queue full"})
+        self._find(self._subject(event.client), "dropped", event.t, {"why": "queue full"})
 
     def _unknown_pid(self, event: parse.UnknownPid) -> None:
         self._find(self._heard(event.client, event), "unknown-packet-id", event.t, {
@@ -541,57 +871,156 @@ class Analyser:
 
     def _violation(self, event: parse.Violation) -> None:
         name = self._by_address.get(event.who, event.who)
-        client = self.clients.get(name)
+        client: Subject | None = self.clients.get(name)
         if client is None:
-            client = self._stranger(host(event.who))
+            # Who is not connected is named by his address, if he was not yet asked for his id.
+            address = host(event.who)
+            if not (_is_ip(address) or self._door.knows(event.who)):
+                address = ""
+            client = self._stranger(address, event.t)
         client.last_seen = event.t
+        failed = _TLS_FAILED.fullmatch(event.text)
+        if failed and isinstance(client, Stranger):
+            client.connections += 1
+            client.ends["tls"] = client.ends.get("tls", 0) + 1
+            self._tls_failed(client, event.t, [failed[1]])
+            return
         self._find(client, "misbehaved", event.t, {"words": event.text})
 
     # -- the broker
 
     def _broker(self, event: parse.Broker) -> None:
-        if event.version not in self.broker.versions:
-            self.broker.versions.append(event.version)
+        if self.clients or self.accepts:
+            self._log.alive()
         if event.state == "starting":
-            # Without "terminating" before it, the broker was killed or crashed.
-            if self.broker.up is not None or self.clients or self.accepts:
-                self.broker.restarts.append(
-                    Restart(event.t, event.version, self.broker.up is False))
-            self._stop(event.t)
-            self.broker.up = True
-        elif event.state == "terminating":
-            self._stop(event.t)
-            self.broker.up = False
-        else:
-            self.broker.up = True
+            self._whole = True
+        self._log.said(event)
 
-    def _stop(self, t: float | None) -> None:
-        for client in self.clients.values():
+    def _stop(self, t: Time) -> None:
+        self._door.clear()
+        self._storms.settle(None)
+        for client in list(self.clients.values()):
             if client.session:
                 self._end(client, t, "broker-stopped")
+        self._connected_now = 0
 
-    def _find(self, client: Client, code: str, t: float | None,
-              example: dict[str, object]) -> None:
-        finding = client.findings.get(code)
+    def _trouble(self, event: parse.Trouble) -> None:
+        if event.code == "broker-limit" or event.code == "broker-tcpd":
+            m = _ADDRESS_IN.match(event.text)
+            if m:
+                stranger = self._stranger(host(m[1]), event.t)
+                stranger.connections += 1
+                stranger.ends["denied"] = stranger.ends.get("denied", 0) + 1
+        self._log.trouble(event)
+
+    def _host(self, event: parse.Host) -> None:
+        self._log.host(event)
+
+    def _tls(self, event: parse.Tls) -> None:
+        bridge = self._bridges.connecting(event.t)
+        if bridge is not None and not self._door.standing_at(event.t):
+            self._bridges.tls(bridge, event.t, event.text)
+        else:
+            self._door.tls(event.t, event.text)
+
+    def _command(self, event: parse.Command) -> None:
+        self.audits.append(Audit(event.t, event.client, event.user, event.command, event.arguments))
+
+    def _saving(self, event: parse.Saving) -> None:
+        self.broker.last_saved = event.t
+
+    def _plugin(self, event: parse.Plugin) -> None:
+        if event.refused:
+            self._find(self.broker, "plugin-refuses", event.t, {"words": event.text}, True)
+
+    # -- judgement
+
+    def _judge_rhythm(self, client: Client) -> None:
+        """Sessions that all last equally long, or end in one rhythm, are a timer's work."""
+        broken = [s for s in client.sessions if s.how in _BROKE_OFF and s.merged == 1 and not s.together
+                  and s.end is not None]
+        lengths = sorted(s.end - s.start for s in broken if s.start is not None and s.end is not None)
+        silent = [s for s in broken if s.how == "timeout" and s.keepalive_s
+                  and s.start is not None and s.end is not None
+                  and s.keepalive_s * 1.5 - 2 <= s.end - s.start <= s.keepalive_s * 1.5 + max(15, s.keepalive_s)]
+        if len(silent) >= CLOCKWORK - 1 and len(silent) * 4 >= len(broken) * 3 and not client.received + client.pings:
+            last = silent[-1]
+            self._find(client, "silent-after-connect", last.end, {
+                "times": len(silent), "after_s": (last.end or 0) - (last.start or 0), "keepalive_s": last.keepalive_s})
+            return
+        every_s = _equal(lengths)
+        if every_s is not None:
+            self._find(client, "like-clockwork", broken[-1].end, {"sessions": len(lengths), "each_s": every_s})
+            return
+        if not lengths:
+            rhythm = Rhythm()
+            for session in broken:
+                rhythm.add(session.end)
+            every_s = rhythm.every_s()
+            if every_s is not None:
+                self._find(client, "like-clockwork", broken[-1].end, {"ends": len(broken), "every_s": every_s})
+
+    def _judge_stranger(self, stranger: Stranger) -> None:
+        mute = stranger.connections - stranger.refused - sum(
+            stranger.ends.get(how, 0) for how in ("tls", "denied", "not-authorised"))
+        if mute < MUTE:
+            return
+        every_s = stranger.every_s
+        regular = every_s is not None and set(stranger.ends) <= {"closed"} and not stranger.findings
+        example = {"connections": mute, "every_s": every_s, "ports": dict(stranger.ports), "hows": dict(stranger.ends)}
+        code = "port-check" if regular else "no-connect"
+        self._find(stranger, code, stranger.last, example)
+        stranger.findings[code].count, stranger.findings[code].first = mute, stranger.first
+
+    def _judge_refusals(self) -> None:
+        """Nobody gets in: that is not the fault of each."""
+        whose = {refusal.client or refusal.address for refusal in self.refusals if refusal.client or refusal.address}
+        if self.refused >= 3 and len(whose) >= 2 and not self.begins:
+            self._find(self.broker, "everybody-refused", self.refusals[-1].t, {
+                "refused": self.refused, "clients": len(whose), "version": (self.broker.versions or [""])[-1],
+                "since": self.broker.started})
+
+    def _find(self, subject: Subject, code: str, t: Time, example: dict[str, object], distinct: bool = False
+              ) -> dict[str, object]:
+        finding = subject.findings.get(code)
         if finding is None:
-            finding = client.findings[code] = Finding(code)
-        finding.add(t, example)
+            finding = subject.findings[code] = Finding(code)
+        kept = finding.add(t, example, distinct)
         if self._tell:
-            self._tell("finding", client, {"code": code, "t": t, **example})
-
-    def has_packets(self) -> bool:
-        """False when the broker logged connections only."""
-        return any(c.received or c.sent or c.pings for c in self.clients.values())
-
-    def worst_first(self) -> list[Client]:
-        """All clients, the worst first."""
-        return sorted(self.clients.values(), key=lambda c: (-c.weight, c.id))
-
-    def worst_strangers(self) -> list[Stranger]:
-        """All strangers, the worst first."""
-        return sorted(self.strangers.values(), key=lambda s: (-s.weight, -s.connections, s.id))
+            self._tell("finding", subject, {"code": code, **kept, "t": t})
+        return kept
 
 
-def _flow(flow: Flow, **more: object) -> dict[str, object]:
-    return {"pid": flow.pid, "qos": flow.qos, "topic": flow.topic, "sent": flow.sent,
-            "last": flow.step, "copies": flow.copies, "since": flow.t, **more}
+def _early_s(session: Session, how: str, t: Time, heard: Time) -> float | None:
+    """How long before its time a keep-alive "missed": it cannot, within one and a half of it after the last sign of
+    life."""
+    if how != "timeout" or not session.keepalive_s or t is None:
+        return None
+    since = heard if heard is not None else session.start
+    if since is None or t < since:
+        return None
+    early_s = session.keepalive_s * 1.5 - 2 - (t - since)
+    return early_s if early_s > 0 else None
+
+
+def _equal(lengths: list[float]) -> float | None:
+    """The length that three quarters of at least CLOCKWORK keep within 2 % (or 1.5 s)."""
+    if len(lengths) < CLOCKWORK:
+        return None
+    middle = lengths[len(lengths) // 2]
+    near = [length for length in lengths if abs(length - middle) <= max(1.5, middle / 50)]
+    if middle < 5 or len(near) * 4 < len(lengths) * 3:
+        return None
+    return sum(near) / len(near)
+
+
+def _within(before: Time, after: Time, within_s: float) -> bool:
+    return before is None or after is None or abs(after - before) <= within_s
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+        return True
+    except ValueError:
+        return False

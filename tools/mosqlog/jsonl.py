@@ -61,7 +61,8 @@ def _of_log(options: Options, log: Log) -> Iterator[Object]:
     a = log.analyser
     for restart in a.broker.restarts:
         yield restart_object(restart, log.name)
-    yield from _findings("broker", a.broker, log)
+    if not (options.clients or options.addresses):
+        yield from _findings("broker", a.broker, log)
     for storm in a.storms:
         yield _storm(storm, log)
     for bridge in a.bridges.values():

@@ -81,7 +81,7 @@ class Live:
                 return
             if kind == "session":
                 self._on_session(SessionChange(broker, subject, thing))
-            else:
+            elif kind == "finding":
                 example = {name: value for name, value in thing.items() if name not in ("code", "t")}
                 self._found(Trouble(broker, subject, thing["code"], thing["t"], 1, example))
         return tell

@@ -157,7 +157,7 @@ class Rhythm:
         return sum(steady) / len(steady)
 
 
-@dataclass
+@dataclass(**_SLOTS)
 class Subject:
     """Whoever can be in trouble."""
     id: str
@@ -176,14 +176,16 @@ class Subject:
 @dataclass(**_SLOTS)
 class Trail:
     """What the lines to come are judged by; the analyser's own."""
-    refused: bool = False           # its login was refused: the end line to come belongs to that
+    ended_t: Time = None            # the latest end, and how: the next line may be its echo
+    ended_how: str = ""
     said_goodbye: bool = False      # DISCONNECT came; the broker's own line, if any, ends nothing more
-    taken_over: Session | None = None       # the session that the takeover ended which a CONNECT must follow
-    takeovers: deque[tuple[Time, str, str]] = field(default_factory=lambda: deque(maxlen=4))    # time, old IP, new IP
-    broken: deque[Time] = field(default_factory=lambda: deque(maxlen=5))      # when sessions broke off
+    taken_over: Session | None = None       # the session that a takeover ended, until the CONNECT that did it
+    takeovers: list[tuple[Time, str, str]] = field(default_factory=list)      # time, old IP, new IP: the last four
+    broken: list[Time] = field(default_factory=list)      # when sessions broke off, the last five
+    flapping: bool = False          # it was at the latest end
 
 
-@dataclass
+@dataclass(**_SLOTS)
 class Client(Subject):
     """All that is known of one client id."""
     sessions: list[Session] = field(default_factory=list)         # the oldest first; see SESSIONS
@@ -202,6 +204,7 @@ class Client(Subject):
     longest_silence_s: float = 0.0  # within a session
     wills_fired: int = 0            # sessions with a will that ended so that the broker sends it
     connected_s: float = 0.0        # in sessions that have ended and whose begin is in the log
+    beginless: int = 0              # ends whose begin is not in the log: how long those sessions were is not known
     delays: dict[bool, Delays] = field(default_factory=dict)      # by `sent`
     subscriptions: dict[str, int] = field(default_factory=dict)   # in force: filter to QoS
     packets: deque[Event] | None = None     # the last ones, when they were asked for
@@ -315,6 +318,11 @@ class Audit:
     command: str                    # createClient, setClientPassword, ...
     arguments: dict[str, str]       # username, rolename, ...
 
+    @property
+    def changes(self) -> bool:
+        """Whether it changes anything, or only asks."""
+        return not self.command.startswith(("get", "list"))
+
 
 @dataclass
 class Account:
@@ -324,5 +332,6 @@ class Account:
     unknown: int = 0                # lines of the broker that are not understood
     first: Time = None              # of the broker's own lines
     last: Time = None
+    now: Time = None                # of the latest line; it can be before `last`
     steps_back: list[tuple[float, float]] = field(default_factory=list)   # (time, seconds) the clock went back
-    timeless: int = 0               # the broker's lines whose time could not be read
+    timeless: int = 0               # the broker's lines that have no time, or one that could not be read

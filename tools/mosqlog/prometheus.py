@@ -94,7 +94,7 @@ _METRICS = (
     ("mosqlog_connects", "counter", "CONNECTs accepted", [],
      _one(lambda a: sum(client.connects for client in a.clients.values()) + a.forgotten)),
     ("mosqlog_connects_refused", "counter", "CONNECTs refused", [],
-     _one(lambda a: sum(each.refused for each in [*a.clients.values(), *a.strangers.values()]))),
+     _one(lambda a: a.refused)),
     ("mosqlog_session_ends", "counter", "Sessions that ended, by how", ["how"], _ends),
     ("mosqlog_wills_fired", "counter", "Last wills that the broker had to send", [],
      _one(lambda a: sum(client.wills_fired for client in a.clients.values()))),

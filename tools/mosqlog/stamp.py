@@ -1,13 +1,40 @@
-"""What stands before the message of a log line: syslog, journald or docker headers and the time."""
+"""Times as they stand in logs: recognised anywhere in a text, or given as strftime(3) spells them."""
 
 from __future__ import annotations
 
 import calendar
 import re
 import time
+from typing import NamedTuple
 
-_MONTHS = {name: n for n, name in enumerate(
-    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], 1)}
+_ENGLISH = "jan feb mar apr may jun jul aug sep oct nov dec"
+# Syslog writes the months of the system's language; the first that has a word keeps it.
+_LANGUAGES = (
+    _ENGLISH,
+    "jan feb m\u00e4r apr mai jun jul aug sep okt nov dez",            # German
+    "jan feb mrt apr mei jun jul aug sep okt nov dec",                  # Dutch
+    "janv f\u00e9vr mars avr mai juin juil ao\u00fbt sept oct nov d\u00e9c",   # French
+    "ene feb mar abr may jun jul ago sep oct nov dic",                  # Spanish
+    "gen feb mar apr mag giu lug ago set ott nov dic",                  # Italian
+    "jan fev mar abr mai jun jul ago set out nov dez",                  # Portuguese
+    "sty lut mar kwi maj cze lip sie wrz pa\u017a lis gru",            # Polish
+    "jan feb mar apr maj jun jul aug sep okt nov dec",                  # Danish, Swedish
+    "jan feb mar apr mai jun jul aug sep okt nov des",                  # Norwegian
+    "led \u00fano b\u0159e dub kv\u011b \u010den \u010dvc srp z\u00e1\u0159 \u0159\u00edj lis pro",      # Czech
+    "jan febr m\u00e1rc \u00e1pr m\u00e1j j\u00fan j\u00fal aug szept okt nov dec",        # Hungarian
+    "tammi helmi maalis huhti touko kes\u00e4 hein\u00e4 elo syys loka marras joulu",   # Finnish
+    "\u044f\u043d\u0432 \u0444\u0435\u0432 \u043c\u0430\u0440 \u0430\u043f\u0440 \u043c\u0430\u0439 "
+    "\u0438\u044e\u043d \u0438\u044e\u043b \u0430\u0432\u0433 \u0441\u0435\u043d \u043e\u043a\u0442 "
+    "\u043d\u043e\u044f \u0434\u0435\u043a",                              # Russian
+    "oca \u015fub mar nis may haz tem a\u011fu eyl eki kas ara",            # Turkish
+    "ian feb mar apr mai iun iul aug sep oct noi dec",                  # Romanian
+)
+_MONTHS: dict[str, int] = {}
+for _language in _LANGUAGES:
+    for _number, _name in enumerate(_language.split(), 1):
+        _MONTHS.setdefault(_name, _number)
+        _MONTHS.setdefault(_name[:3], _number)
+_MONTHS.update({"\u043c\u0430\u044f": 5, "mrz": 3, "jui": 6})
 _WORD = r"[^\W\d_]+\.?"
 _DIRECTIVES = {
     "Y": r"(?P<Y>\d{4})", "y": r"(?P<y>\d\d)", "m": r"(?P<m>\d\d)", "d": r"(?P<d>\d\d)",
@@ -21,30 +48,6 @@ _DIRECTIVES = {
 }
 _COMPOSED = {"T": "%H:%M:%S", "R": "%H:%M", "F": "%Y-%m-%d", "D": "%m/%d/%y", "x": "%m/%d/%y",
              "X": "%H:%M:%S", "r": "%I:%M:%S %p", "c": "%a %b %e %H:%M:%S %Y"}
-
-# Tried in this order; the one that fitted last is tried first. Day before month where a log
-# leaves it open: `--time-format` says it exactly.
-_USUAL = (
-    "%s", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S %z",
-    "%Y-%m-%d %H:%M:%S %Z", "%Y/%m/%d %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%m/%d/%Y %H:%M:%S",
-    "%d/%m/%y %H:%M:%S", "%m/%d/%y %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%d-%m-%Y %H:%M:%S",
-    "%d-%b-%Y %H:%M:%S", "%d/%b/%Y:%H:%M:%S", "%d/%b/%Y:%H:%M:%S %z", "%b %e %H:%M:%S",
-    "%b %e %Y %H:%M:%S", "%b %e, %Y %H:%M:%S", "%d %b %Y %H:%M:%S", "%a %b %e %H:%M:%S %Y",
-    "%a %d %b %Y %H:%M:%S", "%a, %d %b %Y %H:%M:%S %z", "%a %d %b %Y %H:%M:%S %p %Z",
-    "%Y%m%d-%H%M%S", "%Y%m%dT%H%M%S", "%Y%m%d %H:%M:%S", "%Y-%m-%dT%H%M%S", "%H:%M:%S",
-    "%I:%M:%S %p",
-)
-_ISO = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?"
-_SYSLOG = r"[^\W\d_]{3,5}\.? [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,9})?"
-_HEADERS = (
-    # RFC 3164 and journalctl -o short, short-precise; -o short-iso, short-unix, rsyslog's own
-    re.compile(rf"(?:<\d+>)?({_SYSLOG}) \S+ [^\s:\[\]]+(?:\[\d+\])?: "),
-    re.compile(rf"(?:<\d+>)?({_ISO}|\d{{10}}\.\d+) \S+ "
-               r"(?:[^\s:\[\]]+\[\d+\]|[^\s:\[\]]*mosquitto[^\s:\[\]]*): "),
-    re.compile(rf"<\d+>1 ({_ISO}) \S+ \S+ \S+ \S+ (?:-|\[.*?\]) \ufeff?"),      # RFC 5424
-    re.compile(rf"((?:{_ISO})?) ?[\w.-]*mosquitto[\w.-]* *\| "),                # docker compose
-    re.compile(rf"({_ISO}) (?=\d|[A-Z]|\t|mosquitto)"),                         # docker logs -t
-)
 
 
 def compiled(time_format: str) -> re.Pattern[str]:
@@ -70,54 +73,142 @@ def compiled(time_format: str) -> re.Pattern[str]:
     return re.compile("".join(out))
 
 
-def _usual(time_format: str) -> re.Pattern[str]:
-    return re.compile(r"[\[(<]?" + compiled(time_format).pattern + r"[\])>]?: ")
+# The kinds of time that are looked for, the longer before those that they contain. Groups are named by their strftime
+# letters, f is a fraction of a second.
+_DAY_NAME = r"(?:[^\W\d_]{2,4}\.?,? )?"
+_CLOCK = (r"(?P<H>\d\d?)(?P<colon>[:.h]?)(?P<M>\d\d)(?P=colon)(?P<S>\d\d)(?P<f>[.,]\d{1,9})?(?!\d)"
+          r"(?:\s?(?P<p>[AaPp]\.?[Mm]\b\.?))?")
+_ZONE = r"(?:\s?(?P<z>Z|[+-]\d\d:?\d\d)(?![\w-])|\s(?P<Z>[A-Z]{3,5}|[+-]\d\d)(?=[\s:\])]|$))?"
+_BETWEEN = r"[T \t_|,;@/-]{1,3}"
+_YMD = r"(?P<Y>\d{4})(?P<dash>[-/._]?)(?P<m>\d\d)(?P=dash)(?P<d>\d\d)"
+_DMY = r"(?P<d>\d\d?)(?P<dash>[-/.])(?P<m>\d\d?)(?P=dash)(?P<Y>\d{4})"
+_DMY2 = r"(?P<d>\d\d)(?P<dash>[-/.])(?P<m>\d\d)(?P=dash)(?P<y>\d\d)"
+_BDY = r"(?P<b>[^\W\d_]{3,9})\.?[ ]+(?P<d>\d\d?)(?:,? (?P<Y>\d{4}))?"
+_DBY = r"(?P<d>\d\d?)(?P<dash>[-/. ])[ ]?(?P<b>[^\W\d_]{3,9})\.?(?:(?P=dash)(?P<Y>\d{4}))?"
+_DBY2 = r"(?P<d>\d\d)(?P<dash>[-/])(?P<b>[^\W\d_]{3,9})(?P=dash)(?P<y>\d\d)"
+_KINDS = {name: re.compile(r"(?<![\w.:])" + pattern) for name, pattern in {
+    "epoch": r"(?P<s>[12]\d{9}(?:\.\d{1,9})?)(?!\d)(?![.]\d)",
+    "epoch ms": r"(?P<ms>1\d{12})(?!\d)",
+    "epoch us": r"(?P<us>1\d{15})(?!\d)",
+    "ctime": rf"{_DAY_NAME}(?P<b>[^\W\d_]{{3,9}})\.? +(?P<d>\d\d?) {_CLOCK}(?: [A-Z]{{3,5}})? (?P<Y>\d{{4}})(?!\d)",
+    "iso": rf"{_DAY_NAME}{_YMD}{_BETWEEN}{_CLOCK}{_ZONE}",
+    "dmy": rf"{_DAY_NAME}{_DMY}{_BETWEEN}{_CLOCK}{_ZONE}",
+    "dmy2": rf"{_DMY2}{_BETWEEN}{_CLOCK}{_ZONE}",
+    "bdy": rf"{_DAY_NAME}{_BDY}{_BETWEEN}{_CLOCK}{_ZONE}",
+    "dby": rf"{_DAY_NAME}{_DBY}[: ,T]{{1,2}}{_CLOCK}{_ZONE}",
+    "dby2": rf"{_DBY2}[: ,T]{{1,2}}{_CLOCK}{_ZONE}",
+    "clock ymd": rf"{_CLOCK}[ ,]{{1,2}}{_YMD}(?!\d)",
+    "clock dmy": rf"{_CLOCK}[ ,]{{1,2}}{_DMY}(?!\d)",
+    "cjk": rf"(?P<m>\d\d?)[\u6708\uc6d4] ?(?P<d>\d\d?)[\u65e5\uc77c]? {_CLOCK}",
+    "md": rf"(?P<m>\d\d)[-/](?P<d>\d\d) {_CLOCK}",
+    "julian": rf"(?P<Y>\d{{4}})[-.]?(?P<j>\d{{3}}){_BETWEEN}{_CLOCK}",
+    "clock": r"(?P<H>\d\d?):(?P<M>\d\d):(?P<S>\d\d)(?P<f>[.,]\d{1,9})?(?!\d|:\d)(?:\s?(?P<p>[AaPp]\.?[Mm]\b\.?))?",
+}.items()}
+YEARLESS = ("bdy", "dby", "md", "cjk")         # kinds that may have no year
+DAY_OR_MONTH = ("dmy", "dmy2", "clock dmy")     # kinds that leave open which comes first
 
 
-_USUAL_PATTERNS = [_usual(text) for text in _USUAL]
-_HEADER_PATTERNS = [compiled(text) for text in (
-    "%s", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S%z",
-    "%b %e %H:%M:%S")]
-# A text of no usual form that could still be a time: figures, and words as in names of days.
-_STRANGE = re.compile(
-    r"(?=[^:]*\d)(?=.{1,60}?: )([^\W_]{1,9}(?:[ ,./:+|\[\]()-]{1,3}[^\W_]{1,9})*[\].)]?): "
-    r"(?=New c|New b|Received [A-Z]+ f|Sending [A-Z]+ t|Client .*\.$|mosquitto version "
-    r"|Config loaded|Opening |\t|Will m|No will m)")
-_NO_STAMP = ("Received ", "Sending ", "Client ", "New ", "\t", "No will ")     # to save the search
-_LETTERS = re.compile(r"[^\W\d_]+")
+class Span(NamedTuple):
+    """Where a time stands in a text, and of which kind it is."""
+    start: int
+    end: int
+    kind: str
 
 
-def seconds(m: re.Match[str], now: float) -> float | None:
+def spans(text: str) -> list[Span]:
+    """The times in a text, from left to right."""
+    for kind, pattern in _KINDS.items():
+        m = pattern.search(text)
+        while m:
+            if _plausible(m):
+                left = spans(text[:m.start()])
+                right = spans(text[m.end():])
+                return [*left, Span(m.start(), m.end(), kind),
+                        *(Span(s.start + m.end(), s.end + m.end(), s.kind) for s in right)]
+            m = pattern.search(text, m.start() + 1)
+    return []
+
+
+def _plausible(m: re.Match[str]) -> bool:
+    word = m.groupdict().get("b")
+    return word is None or month(word) != 0
+
+
+def leading(text: str) -> Span | None:
+    """The time that a text begins with, behind brackets or a syslog priority; None: there is none."""
+    start = _BEFORE.match(text).end()       # type: ignore[union-attr]
+    for kind, pattern in _KINDS.items():
+        m = pattern.match(text, start)
+        if m and _plausible(m):
+            return Span(m.start(), m.end(), kind)
+    return None
+
+
+_BEFORE = re.compile(r"(?:<\d{1,3}>\d?\s?|[\[(\"'>]|\s)*")
+
+
+def month(word: str) -> int:
+    """1 to 12 of a month's name or its short form in one of many languages, 0: it is none."""
+    word = word.rstrip(".").lower()
+    return _MONTHS.get(word) or _MONTHS.get(word[:3], 0)
+
+
+def pattern_of(kind: str) -> str:
+    """The pattern of a kind of time, without names for its groups."""
+    return re.sub(r"\(\?P=colon\)|\(\?P=dash\)", r"[-/._ :h]?",
+                  re.sub(r"\(\?P<\w+>", "(?:", _KINDS[kind].pattern))
+
+
+def value(kind: str, text: str, now: float, month_first: bool = False) -> float | None:
+    """Seconds since 1970 of a time of this kind; see seconds()."""
+    m = _KINDS[kind].fullmatch(text)
+    if m is None:
+        return None
+    t = seconds(m, now, month_first)
+    return seconds(m, now, not month_first) if t is None and kind in DAY_OR_MONTH else t
+
+
+def seconds(m: re.Match[str], now: float, month_first: bool = False) -> float | None:
     """Seconds since 1970 of a match of compiled(); None when it is no time. Without a zone it is
     taken as written, without a year it is the latest before `now`, without a date 1970-01-01."""
     g = m.groupdict()
     if g.get("s"):
         return float(g["s"]) if "." in g["s"] else int(g["s"])
+    if g.get("ms"):
+        return int(g["ms"]) / 1000
+    if g.get("us"):
+        return int(g["us"]) / 1_000_000
     year = int(g.get("Y") or 0) or (2000 + int(g["y"]) if g.get("y") else 0)
-    month, day = int(g.get("m") or 0), int(g.get("d") or 0)
+    month_of_year, day = int(g.get("m") or 0), int(g.get("d") or 0)
     if g.get("b"):
-        month = _MONTHS.get(g["b"].rstrip(".")[:3].lower(), 0)
-        if not month:
+        month_of_year = month(g["b"])
+        if not month_of_year:
             return None
+    elif month_first:
+        month_of_year, day = day, month_of_year
     if g.get("j"):
-        month, day = 1, int(g["j"])
+        month_of_year, day = 1, int(g["j"])
         if not 1 <= day <= 366:
             return None
-    elif not month and not day and not year:
-        year, month, day = 1970, 1, 1
-    elif not (1 <= month <= 12 and 1 <= day <= 31):
+    elif not month_of_year and not day and not year:
+        year, month_of_year, day = 1970, 1, 1
+    elif not (1 <= month_of_year <= 12 and 1 <= day <= 31):
         return None
     hour, minute = int(g.get("H") or 0), int(g.get("M") or 0)
     if g.get("I"):
         hour = int(g["I"]) % 12 + (12 if (g.get("p") or "a")[0] in "pP" else 0)
-    second = float((g.get("S") or "0").replace(",", "."))
+    elif (g.get("p") or "a")[0] in "pP" and hour < 12:
+        hour += 12
+    elif (g.get("p") or "p")[0] in "aA" and hour == 12:
+        hour = 0
+    second = float((g.get("S") or "0").replace(",", ".")) + float((g.get("f") or ".0").replace(",", "."))
     if hour > 23 or minute > 59 or second >= 61:
         return None
     yearless = not year
     year = year or time.gmtime(now).tm_year
-    t = calendar.timegm((year, month, day, hour, minute, 0)) + second
+    t = calendar.timegm((year, month_of_year, day, hour, minute, 0)) + second
     if yearless and t > now + 86400:
-        t = calendar.timegm((year - 1, month, day, hour, minute, 0)) + second
+        t = calendar.timegm((year - 1, month_of_year, day, hour, minute, 0)) + second
     zone = g.get("z")
     if zone and zone != "Z":
         offset_s = int(zone[1:3]) * 3600 + int(zone[-2:]) * 60
@@ -128,103 +219,8 @@ def seconds(m: re.Match[str], now: float) -> float | None:
 def when(text: str) -> float:
     """A time as a person gives it: epoch seconds, or a date and time as 2026-11-22T11:56:02.
     Raises ValueError with an example."""
-    for pattern in _HEADER_PATTERNS:
-        m = pattern.fullmatch(text)
-        t = m and seconds(m, time.time())
+    for kind in ("epoch", "iso", "bdy"):
+        t = value(kind, text, time.time())
         if t is not None:
             return t
     raise ValueError(f"{text!r} is not a time; give it as 2026-11-22T11:56:02 or 1795348562")
-
-
-class Splitter:
-    """Takes the prefix off the lines of one log. See parse.Parser for the arguments."""
-
-    def __init__(self, time_format: str | None = None, now: float | None = None):
-        self.now = time.time() if now is None else now
-        self._patterns = _USUAL_PATTERNS
-        if time_format is not None:
-            self._patterns = [re.compile(compiled(time_format).pattern + ": "), *_USUAL_PATTERNS]
-        self._fitted = 0                # index of the pattern that fitted last
-        self._shape: re.Pattern[str] | None = None      # of a strange prefix seen
-        self._cached = ("", None)       # prefix of the last line and its time
-        self._header = ("", None)       # and its header
-        self._dateless = None           # last time of a log that has hours only
-        self._days_s = 0
-
-    def split(self, line: str) -> tuple[float | None, str]:
-        """-> (seconds since 1970 or None, the message)."""
-        if line[10:12] == ": " and line[:10].isdecimal():
-            return int(line[:10]), line[12:]
-        if line.startswith(_NO_STAMP):
-            return None, line
-        header, outer = self._header
-        if not header or not line.startswith(header):
-            t, text = self._stamped(line)
-            if t is not None or text is not line:
-                return t, text
-            header, outer = self._headed(line)
-            if not header:
-                return self._strange(line)
-        rest = line[len(header):]
-        if rest[10:12] == ": " and rest[:10].isdecimal():
-            inner, text = int(rest[:10]), rest[12:]
-        else:
-            inner, text = self._stamped(rest)
-        # Mosquitto's own time is the true one, the header's the finer one.
-        if inner is None or (outer is not None and 0 <= outer - inner < 1):
-            inner = outer
-        return inner, text
-
-    def _headed(self, line: str) -> tuple[str, float | None]:
-        """The header of the line and its time; remembered, for the next line often has the same."""
-        for pattern in _HEADERS:
-            m = pattern.match(line)
-            if m:
-                self._header = m[0], self._time(m[1], _HEADER_PATTERNS)
-                return self._header
-        return "", None
-
-    def _stamped(self, line: str) -> tuple[float | None, str]:
-        cached, t = self._cached
-        if cached and line.startswith(cached):
-            return t, line[len(cached):]
-        patterns = self._patterns
-        order = [self._fitted, *range(len(patterns))] if self._fitted else range(len(patterns))
-        for i in order:
-            m = patterns[i].match(line)
-            if m:
-                t = seconds(m, self.now)
-                if t is None:
-                    continue
-                self._fitted = i
-                t = self._dated(t)
-                self._cached = (m[0], t)
-                return t, line[m.end():]
-        return None, line
-
-    def _strange(self, line: str) -> tuple[float | None, str]:
-        if self._shape is None:
-            m = _STRANGE.match(line)
-            if m:
-                # The same figures and words in other lines, whatever they say.
-                shape = re.sub(r"\d", "0", _LETTERS.sub("a", m[0]))
-                self._shape = re.compile("".join(
-                    r"\d" if c == "0" else r"[^\W\d_]+" if c == "a" else re.escape(c)
-                    for c in shape))
-        m = self._shape and self._shape.match(line)
-        return (None, line[m.end():]) if m else (None, line)
-
-    def _dated(self, t: float) -> float:
-        if t >= 86400 or t < 0:
-            return t
-        if self._dateless is not None and t < self._dateless - 43200:
-            self._days_s += 86400
-        self._dateless = t
-        return t + self._days_s
-
-    def _time(self, text: str, patterns: list[re.Pattern[str]]) -> float | None:
-        for pattern in patterns:
-            m = pattern.fullmatch(text)
-            if m:
-                return seconds(m, self.now)
-        return None

@@ -19,6 +19,7 @@ from .talkers import Talkers
 
 EXAMPLES_OF = 3     # clients named under each kind of finding
 TOPIC_ROWS = 10
+AUDITS = 20         # the latest
 _TROUBLE = ((40, "bold red"), (10, "red"), (1, "yellow"), (0, "green"))
 _GOOD_ENDS = ("clean", "open")
 
@@ -94,7 +95,7 @@ def _health(a: Analyser, console: Console) -> None:
     """The connections, the broker's restarts, and whether the log can tell much at all."""
     account = a.account
     if a.accepts:
-        refused = sum(each.refused for each in [*a.clients.values(), *a.strangers.values()])
+        refused = a.refused
         accepted = sum(client.connects for client in a.clients.values()) + a.forgotten
         console.print(Text(f"{a.accepts:,} TCP connections, {accepted:,} accepted and {refused:,} refused CONNECTs"))
     for restart in a.broker.restarts:
@@ -107,7 +108,23 @@ def _health(a: Analyser, console: Console) -> None:
     elif a.clients and not a.has_packets():
         console.print(Text("The log has no packets: `log_type all` in mosquitto.conf shows heartbeats, messages and "
                            "their acks.", "yellow"))
+    for note in words.clock(account):
+        console.print(Text(note, "yellow"))
     _findings_of(a.broker, console)
+    _audits(a, console)
+
+
+def _audits(a: Analyser, console: Console) -> None:
+    """What administrators told the dynamic security plugin to change."""
+    changes = [audit for audit in a.audits if audit.changes]
+    if not changes:
+        return
+    console.print()
+    tables.show(console, [Column("administrator"), Column("when"), Column("command"), Column("on")],
+                [[words.shown(audit.user or audit.client), words.moment(audit.t), words.shown(audit.command),
+                  words.shown(", ".join(f"{name} {value}" for name, value in audit.arguments.items()
+                                        if name != "password"))] for audit in changes[-AUDITS:]])
+    _and_more(len(changes), AUDITS, console)
 
 
 def _clients(a: Analyser, clients: Iterable[Client], console: Console) -> None:
@@ -130,11 +147,8 @@ def _up(a: Analyser, client: Client) -> str:
     first, last = a.account.first, a.account.last
     if first is None or last is None or last <= first:
         return ""
-    up_s = client.connected_s
-    if client.session is not None:
-        start = first if client.session.start is None else client.session.start
-        up_s += max(0, last - start)
-    return f"{100 * up_s / (last - first):.0f} %"
+    up_s = a.up_s(client)
+    return f"{100 * up_s / (last - first):.0f} %" if up_s is not None else "?"
 
 
 def _bridges(a: Analyser, console: Console) -> None:
@@ -199,9 +213,10 @@ def _found(subjects: list[Subject], console: Console) -> None:
             finding = subject.findings[code]
             times = f"{finding.count:,} times, {words.moment(finding.first)} to {words.moment(finding.last)}" \
                 if finding.count > 1 else words.moment(finding.first)
-            console.print(Text(f"  {words.shown(subject.id)}: {times}"))
-            if finding.examples:
-                console.print(Text(f"    {words.example(finding.examples[-1])}", "dim"))
+            console.print(Text(f"  {words.named(subject)}: {times}"))
+            facts = words.example(finding.examples[-1]) if finding.examples else ""
+            if facts:
+                console.print(Text(f"    {facts}", "dim"))
         if len(ill) > EXAMPLES_OF:
             console.print(Text(f"  and {len(ill) - EXAMPLES_OF:,} more"))
         console.print(Text(f"  {kind.means}"))
@@ -287,7 +302,7 @@ def _named(name: str, logs: list[Log], console: Console, warn: Callable[[str], N
             _client(log.analyser, subject, console)
         else:
             console.print()
-            console.print(Text(words.shown(subject.id), "bold " + colour(subject.weight)))
+            console.print(Text(words.named(subject), "bold " + colour(subject.weight)))
             _findings_of(subject, console)
     if not found:
         known = sorted({client for log in logs for client in log.analyser.clients},
