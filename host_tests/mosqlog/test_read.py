@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tools.mosqlog import read
+from tools.mosqlog.parse import parse
 
 
 @pytest.fixture
@@ -120,3 +121,31 @@ def test_rotated_files_without_times_come_in_the_order_of_their_numbers(folder):
 def test_a_hole_of_nuls_after_a_truncation_is_skipped():
     from tools.mosqlog.parse import Control, parse
     assert parse(b"\0" * 500 + b"1795348562: Received PINGREQ from a") == Control(1795348562, False, "PINGREQ", "a")
+
+
+def test_a_last_line_without_an_end_that_ends_as_messages_do_is_taken(folder):
+    warnings = []
+    for whole in ("1: Client a closed its connection.", "1: Sending CONNACK to a (0, 0)"):
+        (folder / "log").write_text("one\n" + whole)
+        assert lines(folder / "log", warnings) == ["one", whole]
+    assert warnings == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_what_an_editor_or_powershell_wrote_is_read(folder, encoding):
+    text = ("1795348562: New connection from 10.0.0.9 on port 1883.\r\n"
+            "1795348563: Client \u00e9 closed its connection.\r\n")
+    (folder / "log").write_bytes(text.encode(encoding))
+    events = [parse(line) for line in lines(folder / "log")]
+    assert [type(event).__name__ for event in events] == ["Accept", "Ended"] and events[1].client == "\u00e9"
+
+
+def test_a_packed_file_beside_its_unpacked_one_is_not_read_twice(folder):
+    text = b"1795348562: Client a closed its connection.\n"
+    (folder / "x.log.2").write_bytes(text)
+    (folder / "x.log.2.gz").write_bytes(gzip.compress(text))
+    (folder / "x.log.3.gz").write_bytes(gzip.compress(b"1795348000: Client a closed its connection.\n"))
+    paths = [str(folder / name) for name in ("x.log.2", "x.log.2.gz", "x.log.3.gz")]
+    assert read.in_order(paths) == [paths[2], paths[0]]
+    (folder / "x.log.2").write_bytes(b"1795349999: Client b closed its connection.\n")
+    assert len(read.in_order(paths)) == 3

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.text import Text
 
-from . import alarm, follow, html, jsonl, lines, parquet, publish, read, terminal, words
+from . import alarm, follow, html, jsonl, lines, parquet, publish, read, refusals, terminal, words
 from .analyse import SEQUENCE, Analyser
 from .cluster import STDIN, Log, Source
 from .live import Live, SessionChange, Trouble
@@ -65,6 +65,9 @@ class _Console(Console):
 def _run(options: Options) -> int:
     console = _Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
     with contextlib.ExitStack() as closing:
+        if options.refused:
+            _show_refused(options)
+            return OK
         teller = _Teller(options, console, closing) if options.follow and not options.lines else None
         logs = [_log(source, options, teller) for source in options.sources]
         if options.lines:
@@ -86,6 +89,28 @@ def _run(options: Options) -> int:
     if status == OK and _found(options, logs):
         return FOUND
     return status
+
+
+def _show_refused(options: Options) -> None:
+    """Each refused login as it is read; in a log that grows until Ctrl-C or SIGTERM."""
+    def tell(kind: str, subject: Subject, thing) -> None:
+        if kind == "refusal":
+            print(refusals.line(thing), flush=options.follow)
+
+    logs = [_log(source, options, None) for source in options.sources]
+    for log in logs:
+        log.analyser.tell = tell
+    readers = [_Reader(log, _in_time(options, log), None, None, None) for log in logs]
+    if not options.follow:
+        _read(logs, readers)
+    else:
+        with _Stop() as stop:
+            for i, batch in _following(logs, stop):
+                readers[i].take(batch)
+                if not batch:
+                    logs[i].analyser.settle()
+    for log in logs:
+        log.analyser.finish()
 
 
 def _log(source: Source, options: Options, teller: _Teller | None) -> Log:

@@ -148,13 +148,13 @@ class Analyser:
         self._connected_now = 0
         self._whole = False                     # the log has the broker's start, or everybody's begin
         self._lull_s = 0.0                      # between the latest two times
-        self._refusing: tuple[Time, str, Refusal, Client | None] | None = None      # a CONNACK said no; its end follows
+        self._refusing: tuple[str, Refusal] | None = None       # a CONNACK said no to this name; its end follows
         self._slow: list[tuple[float, str]] = []        # CONNECTs that were answered late, and whose
         self._early: list[tuple[float, str]] = []       # keep-alives that "missed" too early, and whose
         self._nobody_end: tuple[Time, str] = (None, "") # when and how somebody without an id ended last
         self._by_address: dict[str, str] = {}
         self._sequence, self._watched, self._sequence_watched = sequence, watched, sequence_watched
-        self._tell = tell
+        self.tell = tell
         self._forget_at = CLIENTS
         self._does: dict[type, Callable] = {
             parse.Publish: self._publish, parse.Ack: self._ack, parse.Control: self._control,
@@ -201,6 +201,7 @@ class Analyser:
 
     def settle(self) -> None:
         """Nothing more comes for now (in a log that is followed): what was held back is judged."""
+        self._told_refusal()
         self._door.settle(None)
         self._storms.settle(None)
 
@@ -209,7 +210,7 @@ class Analyser:
         if self._at:
             self._look(float("inf"))
         self.settle()
-        self._tell = None       # from here on it is judged as a whole, which is no news
+        self.tell = None       # from here on it is judged as a whole, which is no news
         for client in self.clients.values():
             for found in flows.waiting(client, self.account.last):
                 self._find(client, *found)
@@ -261,6 +262,8 @@ class Analyser:
             if self._lull_s < -STEP_BACK_S and len(account.steps_back) < 100:
                 account.steps_back.append((t, -self._lull_s))
                 account.first = min(t, account.first if account.first is not None else t)
+        if self._refusing is not None and not _within(self._refusing[1].t, t, ECHO_S):
+            self._told_refusal()
         if self._door.waiting:
             self._door.settle(t)
         if self._storms.holding:
@@ -385,8 +388,8 @@ class Analyser:
         if event.keepalive_s == 0 and not event.bridge:
             self._find(client, "no-keepalive", t, {})
         self._families.connected(client, session)
-        if self._tell:
-            self._tell("session", client, session)
+        if self.tell:
+            self.tell("session", client, session)
 
     def _slow_connect(self, client: Client, t: float, waited_s: float) -> None:
         """One that waits is a slow client; the broker is slow when several wait together."""
@@ -445,11 +448,19 @@ class Analyser:
         is_address = event.client not in self.clients and (
             self._door.knows(event.client) or _is_ip(host(event.client)))
         name = None if is_address or event.client in _NOBODY else event.client
-        client, refusal = self._refuse(event.t, name, event.client if is_address else None, why, event.code)
-        self._refusing = (event.t, event.client, refusal, client)
+        self._told_refusal()
+        _, refusal = self._refuse(event.t, name, event.client if is_address else None, why, event.code, tell=False)
+        self._refusing = (event.client, refusal)
 
-    def _refuse(self, t: Time, name: str | None, address: str | None, why: str, code: int | None
-                ) -> tuple[Client | None, Refusal]:
+    def _told_refusal(self) -> None:
+        """Nothing more is learnt of the refusal whose CONNACK came."""
+        refusing, self._refusing = self._refusing, None
+        if refusing is not None and self.tell:
+            refusal = refusing[1]
+            self.tell("refusal", self._refused_one(refusal), refusal)
+
+    def _refuse(self, t: Time, name: str | None, address: str | None, why: str, code: int | None,
+                tell: bool = True) -> tuple[Client | None, Refusal]:
         """A login was refused: counted for the client, where its id is known, and for the address, where that is."""
         client = self._client(name) if name is not None else None
         user = client.sessions[-1].user if client and client.sessions else None
@@ -466,9 +477,13 @@ class Analyser:
             self._find(client, "refused-login", t, {**example, "words": complaint} if complaint else example)
         if address is not None:
             self._refused_from(refusal, address, example)
-        if self._tell and client is not None:
-            self._tell("refusal", client, refusal)
+        if tell and self.tell:
+            self.tell("refusal", self._refused_one(refusal), refusal)
         return client, refusal
+
+    def _refused_one(self, refusal: Refusal) -> Subject:
+        address = host(refusal.address)
+        return self.clients.get(refusal.client or "") or self.strangers.get(address) or Stranger(address)
 
     def _refused_from(self, refusal: Refusal, address: str, example: dict[str, object]) -> None:
         stranger = self._stranger(host(address), refusal.t)
@@ -477,8 +492,6 @@ class Analyser:
         if refusal.client and (refusal.client in stranger.ids or len(stranger.ids) < NAMES):
             stranger.ids[refusal.client] = stranger.ids.get(refusal.client, 0) + 1
         self._find(stranger, "refused-login", refusal.t, example)
-        if self._tell and refusal.client is None:
-            self._tell("refusal", stranger, refusal)
 
     def _ended(self, event: parse.Ended) -> None:
         if event.client in _NOBODY:
@@ -511,12 +524,11 @@ class Analyser:
 
     def _is_echo_of_connack(self, event: parse.Ended) -> bool:
         """The end of the connection whose CONNACK just said no: it adds the address or the id to that."""
-        refusing, self._refusing = self._refusing, None
-        if refusing is None or event.how in ("timeout", "takeover") or not _within(refusing[0], event.t, ECHO_S):
+        if self._refusing is None or event.how in ("timeout", "takeover"):
             return False
-        _, name, refusal, client = refusing
-        is_it = (event.client in _NOBODY or refusal.client is None or event.client == name)
-        if not is_it:
+        name, refusal = self._refusing
+        if not _within(refusal.t, event.t, ECHO_S) or not (
+                event.client in _NOBODY or refusal.client is None or event.client == name):
             return False
         if refusal.client is None and event.client not in _NOBODY:
             refusal.client = event.client
@@ -529,7 +541,10 @@ class Analyser:
             if refusal.address is None and departure.who is not None and departure.certain:
                 self._refused_from(refusal, departure.who.address, {"words": refusal.why, "id": refusal.client})
             if departure.who is not None:
+                if departure.who.host == refusal.address:
+                    refusal.address = departure.who.address     # with its port
                 self._left(departure, "not-authorised")
+            self._told_refusal()
 
         self._door.leave(event.t, event.address or (refusal.address if ":" in str(refusal.address) else None), told)
         return True
@@ -662,8 +677,8 @@ class Analyser:
                 connected if self._whole else None, self._lull_s)
         for name in self._families.ended(client, session):
             self.clients.pop(name, None)
-        if self._tell:
-            self._tell("session", client, session)
+        if self.tell:
+            self.tell("session", client, session)
 
     def _judge(self, client: Client, session: Session, t: Time, how: str, words: str, heard: Time) -> None:
         """The finding of an end that was nobody else's."""
@@ -713,8 +728,8 @@ class Analyser:
         self._find(self.broker, "many-at-once", storm.first, {
             "clients": storm.count, "connected": storm.connected, "hows": dict(storm.ends), "cause": storm.cause,
             "within_s": (storm.last or 0) - (storm.first or 0), **storm.facts})
-        if self._tell:
-            self._tell("storm", self.broker, storm)
+        if self.tell:
+            self.tell("storm", self.broker, storm)
 
     @staticmethod
     def _complaint(client: Client, t: Time) -> str:
@@ -986,8 +1001,8 @@ class Analyser:
         if finding is None:
             finding = subject.findings[code] = Finding(code)
         kept = finding.add(t, example, distinct)
-        if self._tell:
-            self._tell("finding", subject, {"code": code, **kept, "t": t})
+        if self.tell:
+            self.tell("finding", subject, {"code": code, **kept, "t": t})
         return kept
 
 

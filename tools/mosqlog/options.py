@@ -33,6 +33,7 @@ class Options:
     talkers: bool = False
     moments: list[float] = field(default_factory=list)
     unknown: bool = False
+    refused: bool = False
     sort: str = ranking.TROUBLE
     top: int = 20
     json: bool = False
@@ -141,6 +142,9 @@ def parser() -> argparse.ArgumentParser:
     questions.add_argument("--talkers", action="store_true",
                            help="who publishes what: messages, bytes and rate per client and topic, the most first. "
                            "Example: --talkers")
+    questions.add_argument("--refused", action="store_true",
+                           help="each refused login in a line that fail2ban takes, with --follow as they come; "
+                           "docs/mosqlog.md has the failregex. Example: --refused")
     questions.add_argument("--unknown", action="store_true", help="show the lines not understood. Example: --unknown")
 
     output = made.add_argument_group("output")
@@ -189,6 +193,8 @@ def arguments(argv: list[str] | None) -> Options:
     for option, value in (("--exec", given.command), ("--publish", given.topic)):
         if value and not given.follow:
             described.error(f"{option} acts while the log grows: add --follow")
+    if given.refused and (given.lines or given.json or given.html):
+        described.error("--refused has lines of its own: leave out --lines, --json and --html")
     if given.lines and (given.json or given.follow and given.html):
         described.error("--lines shows the log itself: leave out --json" if given.json else
                         "--lines shows the log itself: leave out --html")
@@ -196,7 +202,8 @@ def arguments(argv: list[str] | None) -> Options:
         sources=sources, time_format=given.time_format, follow=given.follow, clients=given.client,
         addresses=Addresses([network for each in given.address for network in each.networks]), since=given.since,
         until=given.until, lines=given.lines, connected=given.connected, gone_s=given.gone_s, talkers=given.talkers,
-        moments=given.moments, unknown=given.unknown, sort=given.sort, top=given.top, json=given.json,
+        moments=given.moments, unknown=given.unknown,
+        refused=given.refused, sort=given.sort, top=given.top, json=given.json,
         html=given.html, prometheus=given.prometheus, parquet=given.parquet,
         fail_on=frozenset(kind for kinds in given.fail_on for kind in kinds), command=given.command,
         topic=given.topic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import sys
@@ -17,6 +18,8 @@ from .parse import Parser
 CHUNK_B = 1 << 18
 LINE_B = 1 << 16        # what is longer is cut: no Mosquitto line is, and memory is bounded
 TAIL_B, TAIL_LINES = 1 << 16, 1000      # where the last time of a log is looked for
+_WHOLE = re.compile(rb"[.)][\"'`,\s]*$")      # how a message ends that is not cut
+_UTF_16 = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _ROTATED = re.compile(r"\.(\d+)(?:\.gz)?$")
 
 
@@ -26,7 +29,9 @@ class Unreadable(Exception):
 
 def in_order(paths: list[str], time_format: str | None = None) -> list[str]:
     """The files of one log, the oldest first: by the first time in each, where there is none by
-    the number of the rotation (`.2.gz` before `.1`), else as given. Raises Unreadable."""
+    the number of the rotation (`.2.gz` before `.1`), else as given. A packed file whose unpacked one
+    is there too (the rotation was interrupted) is left out. Raises Unreadable."""
+    paths = [path for path in paths if not _is_double(path, paths)]
     if len(paths) < 2 or "-" in paths:
         return list(paths)
     keyed = []
@@ -45,15 +50,25 @@ def _first_time(path: str, time_format: str | None) -> float | None:
     return next((t for t in (parser.parse(line).t for line in first[:200]) if t is not None), None)
 
 
+def _is_double(path: str, paths: list[str]) -> bool:
+    """Whether this is X.gz of an X among the files, with the same lines."""
+    plain = path[:-3] if path.endswith(".gz") else None
+    if plain is None or plain not in paths:
+        return False
+    heads = [next(chunks(each, _silent), b"") for each in (plain, path)]
+    size_b = min(map(len, heads))
+    return size_b > 0 and heads[0][:size_b] == heads[1][:size_b]
+
+
 def _silent(warning: str) -> None:
     pass
 
 
 def batches(path: str, warn: Callable[[str], None],
             took: Callable[[int], object] = lambda b: None) -> Iterator[list[str]]:
-    """The lines of a file (or of standard input, "-"), some at a time, without their ends. A last
-    line without an end is cut in half and left out, with a warning; a damaged gzip file gives what
-    can be read, and a warning. took(n) is told of every n bytes of the file read.
+    """The lines of a file (or of standard input, "-"), some at a time, without their ends. A last line without an end
+    is taken when it ends as messages do, else it may be cut in half and is left out, with a warning; a damaged gzip
+    file gives what can be read, and a warning. took(n) is told of every n bytes of the file read.
     Raises Unreadable."""
     yield from lines(chunks(path, warn, took), path, warn)
 
@@ -129,10 +144,26 @@ def unpacked(file: BinaryIO, path: str, warn: Callable[[str], None],
     for magic, name in ((b"\xfd7zXZ", "xz"), (b"BZh", "bzip2"), (b"\x28\xb5\x2f\xfd", "zstd")):
         if chunk.startswith(magic):
             raise Unreadable(f"{path} is packed with {name}; use: {name} -dc {path} | ... -")
+    encoding = _utf_16(chunk)
+    decoder = codecs.getincrementaldecoder(encoding)("replace") if encoding else None
     while chunk:
         took(len(chunk))
-        yield chunk
+        yield decoder.decode(chunk).encode("utf-8", "replace") if decoder else chunk
         chunk = _chunk(file, path)
+
+
+def _utf_16(chunk: bytes) -> str | None:
+    """The encoding of a log that an editor or PowerShell wrote as UTF-16; None: it is not."""
+    for mark, encoding in _UTF_16:
+        if chunk.startswith(mark):
+            return encoding
+    head = chunk[:200]
+    if len(head) >= 20 and head.count(0) * 5 >= len(head) * 2:
+        if not any(head[0::2]) and all(head[1::2]):
+            return "utf-16-be"
+        if not any(head[1::2]) and all(head[0::2]):
+            return "utf-16-le"
+    return None
 
 
 def _gunzipped(file: BinaryIO, path: str, chunk: bytes, warn: Callable[[str], None],
@@ -161,7 +192,7 @@ def _gunzipped(file: BinaryIO, path: str, chunk: bytes, warn: Callable[[str], No
 def lines(chunks_of: Iterator[bytes], path: str, warn: Callable[[str], None]
           ) -> Iterator[list[str]]:
     """The lines in chunks of bytes, some at a time, without their ends; an empty list for an empty
-    chunk. A last line without an end is left out, with a warning."""
+    chunk. A last line without an end that may be cut in half is left out, with a warning."""
     tail, skipping = b"", False
     for chunk in chunks_of:
         data = tail + chunk
@@ -180,6 +211,8 @@ def lines(chunks_of: Iterator[bytes], path: str, warn: Callable[[str], None]
             del whole[0]
         skipping, tail = False, data[end + 1:]
         yield whole
-    if tail.strip(b"\0"):
+    if _WHOLE.search(tail):
+        yield [tail.decode("utf-8", "surrogateescape")]
+    elif tail.strip(b"\0"):
         # "Received PINGREQ from sensor-1" may be the half of "... from sensor-17".
         warn(f"{path}: the last line has no end and is left out")
