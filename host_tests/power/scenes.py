@@ -370,6 +370,46 @@ class FlashFull(Full):
         store.close()
 
 
+class DiskFull(Scene):
+    """Readings until the outbox refuses, then somebody else fills what is left of the file system: all that was taken
+    leaves, and nothing has to be removed for it."""
+
+    blocks = 14
+    limit_b = 1 << 20
+    reserve_b = 8000
+    padding = b" " * 150
+    filled = False
+
+    def fill(self, outbox):
+        try:
+            while True:
+                self.take(outbox)
+        except OSError as e:
+            if e.errno != 28:
+                raise
+        for n in range(self.blocks):
+            try:
+                with open(ROOT + "/ballast%d" % n, "wb") as f:
+                    f.write(bytes(4000))
+            except OSError as e:
+                if e.errno != 28:
+                    raise
+        self.filled = True
+
+    def live(self):
+        store = self.store()
+        outbox = self.outbox(store)
+        if not self.filled:
+            self.fill(outbox)
+            if os.statvfs(ROOT)[4] > 0:
+                raise AssertionError("%d blocks are free" % os.statvfs(ROOT)[4])
+        c = self.client(store)
+        c.connect()
+        self.pump(c, outbox)
+        c.disconnect()
+        store.close()
+
+
 class RtcReset(Scene):
     """Journal and stage in RTC memory, a reset at any write: nothing is lost, and no flash is written."""
 
@@ -393,6 +433,43 @@ class RtcFull(RtcReset):
 
     def outbox(self, store):
         return Outbox(ROOT + "/queue", store, Region(self.rtc.memory, 144, 128), self.limit_b, self.segment_b)
+
+
+class RtcCut(RtcFull):
+    """The same, and power cuts that take RTC memory. What it held is lost; of what had overflowed to flash nothing comes
+    again that had ended before the outbox was asked for more."""
+
+    power_is_lost = True
+    readings = 24
+    ended = 0  # so many of those that arrived
+    again = 0
+
+    def live(self):
+        store = self.store()
+        outbox = self.outbox(store)
+        while len(self.taken) < self.readings:
+            self.take(outbox)
+        c = self.client(store)
+        c.connect()
+        while outbox.waiting or c.inflight:
+            if not c.inflight:
+                arrived = len(self.arrived())
+                outbox.drain(c)
+                self.ended = arrived
+            c.poll(0)
+            self.world.clock.sleep_ms(1)
+        c.disconnect()
+        store.close()
+
+    def life(self, at=0, torn=False):
+        ended = self.arrived()[: self.ended]
+        came = len(self.arrived())
+        got = Scene.life(self, at, torn)
+        self.again += len([n for n in self.arrived()[came:] if n in ended])
+        return got
+
+    def verdict(self):
+        return 0, self.again, 0, self.broker.violations
 
 
 class LinkOut(Scene):
@@ -513,7 +590,8 @@ class RtcMixed(Mixed):
     outbox = RtcFull.outbox
 
 
-_ALL = (Send, Large, Batch, Qos1, Direct, Forgetful, Receive, Relay, Latest, Full, FlashFull, RtcReset, RtcFull)
+_ALL = (Send, Large, Batch, Qos1, Direct, Forgetful, Receive, Relay, Latest, Full, FlashFull, DiskFull, RtcReset, RtcFull,
+        RtcCut)
 SCENES = {s.__name__: s for s in _ALL}
 RANDOM = {"Mixed": Mixed, "RtcMixed": RtcMixed}
 PRODUCT = {s.__name__: s for s in (LinkOut, LinkIn)}

@@ -40,11 +40,11 @@ def powercut(*args: str) -> "tuple[list[int], str]":
     "scene",
     [
         "Send", "Large", "Batch", "Qos1", "Direct", "Forgetful", "Receive", "Relay", "Latest", "Full", "FlashFull",
-        "RtcReset", "RtcFull",
+        "RtcReset", "RtcFull", "RtcCut", "DiskFull",
     ],
 )
 def test_nothing_is_lost_or_repeated_when_power_fails(scene: str) -> None:
-    counts, text = powercut("--every", "4", scene)
+    counts, text = powercut("--every", "20" if scene == "DiskFull" else "4", scene)
     assert counts[0] > 8, text
     assert counts[1:] == [0, 0, 0, 0], text
 

@@ -7,8 +7,8 @@ from fakes.check import equal, raises
 from fakes.folder import Folder, read, write
 from fakes.model import Model
 from umqtt.outbox import DROP, LATEST, Outbox
-from umqtt.rtc import Region
-from umqtt.store import FileJournal, Store
+from umqtt.rtc import Region, RtcJournal
+from umqtt.store import FileJournal, Store, record
 
 YEAR_2026_S = 820000000  # where time begins in 2000
 
@@ -287,3 +287,282 @@ def test_the_place_is_not_lost_when_all_files_are_gone():
         k.client.disconnect()
         k.start()
         equal((k.outbox.next, k.outbox.waiting), (2, 0))
+
+
+def test_an_age_by_a_clock_that_was_never_set_expires_nothing():
+    # after a power cut such a clock begins anew, and says nothing about a message of the life before
+    with Folder() as d:
+        k = Desk(d)
+        k.now = 100
+        k.outbox.add("t", "unset at both times", 2, expire_s=60)
+        k.now = 5000
+        k.start()
+        equal(k.deliver(), ["unset at both times"])
+        equal(k.outbox.expired, 0)
+
+
+def test_a_time_that_cannot_be_is_no_age():
+    with Folder() as d:
+        k = Desk(d)
+        for taken in (-5, 1 << 40, 0):
+            k.outbox.add("t", "%d" % taken, 2, expire_s=60, taken=taken)
+        equal(k.deliver(), ["-5", "%d" % (1 << 40), "0"])
+
+
+def test_a_second_program_in_the_folder_is_refused_whichever_writes_first():
+    for waiting in (0, 1, 20):
+        for other_first in (False, True):
+            with Folder() as d:
+                k = Desk(d, segment_b=512)
+                for i in range(waiting):
+                    k.outbox.add("t", "before %d" % i, 2)
+                k.start()
+                other = Desk(d, segment_b=512)
+                first, second = (other, k) if other_first else (k, other)
+                first.outbox.add("t", "first" + "x" * 100, 2)
+                for payload in ("second", "second" + "x" * 400):
+                    e = raises(OSError, second.outbox.add, "t", payload, 2)
+                    assert e.errno == 16 and "another program" in str(e) and d in str(e), e
+                first.outbox.add("t", "first again", 2)
+                other.start()
+                equal([p[:11] for p in other.deliver()[waiting:]], ["firstxxxxxx", "first again"])
+
+
+def test_a_second_program_is_refused_when_the_first_handed_all_over_already():
+    with Folder() as d:
+        k = Desk(d)
+        other = Desk(d)
+        k.outbox.add("t", "x", 2)
+        k.deliver()
+        equal(raises(OSError, other.outbox.add, "t", "y", 2).errno, 16)
+
+
+def test_a_message_that_the_client_never_takes_does_not_block_the_others():
+    with Folder() as d:
+        k = Desk(d)
+        for i in range(3):
+            k.outbox.add("t", "%d" % i, 2)
+        publish = k.client.publish
+
+        def refusing(topic, payload, *rest):
+            if payload == b"1":
+                raise ValueError("not this one")
+            return publish(topic, payload, *rest)
+
+        k.client.publish = refusing
+        equal(k.deliver(), ["0", "2"])
+        equal(k.outbox.dropped, 1)
+        assert "not this one" in k.outbox.report, k.outbox.report
+
+
+def test_a_message_that_the_journal_could_never_take_is_refused_by_add():
+    with Folder() as d:
+        st = Store(FileJournal(d + "/j", 64, 400))
+        outbox = Outbox(d + "/q", st)
+        e = raises(ValueError, outbox.add, "t", "x" * 300)
+        assert "at most 200" in str(e), e
+        outbox.add("t", "x" * 150)
+        equal(outbox.next, 1)
+
+
+def test_what_is_handed_over_never_exceeds_the_journal():
+    # 40 slots, and a journal with room for a few of the messages
+    with Folder() as d:
+        w = World(Model)
+        st = Store(FileJournal(d + "/j", 64, 1000))
+        outbox = Outbox(d + "/q", st)
+        for i in range(30):
+            outbox.add("t", "%02d" % i + "x" * 120, 2)
+        c = w.client(store=st, inflight=40)
+        c.connect()
+        most = 0
+        for _ in range(2000):
+            try:
+                outbox.drain(c)
+            except OSError as e:
+                assert "store full" in str(e), e
+            c.poll(0)
+            w.clock.sleep_ms(1)
+            most = max(most, os.stat(d + "/j")[6])
+        equal([p[:2] for t, p, q in w.broker.accepted], [b"%02d" % i for i in range(30)])
+        equal((outbox.waiting, c.diag()["connects"]), (0, 1))
+        assert most <= 1000, most
+
+
+def test_a_write_that_failed_leaves_nothing_behind_and_loses_nothing():
+    with Folder() as d:
+        for many in (0, 3):
+            k = Desk(d)
+            for i in range(many):
+                k.outbox.add("t", "%d" % i, 2)
+            journal = k.store.journal
+            real, journal.reserve = journal.reserve, lambda: False
+            e = raises(OSError, k.outbox.add, "t", "refused", 2)
+            assert e.errno == 28 and str(e).count("storage full"), e
+            journal.reserve = real
+            k.outbox.add("t", "taken", 2)
+            equal(k.deliver(), ["%d" % i for i in range(many)] + ["taken"])
+            k.client.disconnect()
+
+
+def test_records_of_another_version_are_told_and_the_others_are_handed_over():
+    strange = [(14, b"\0" * 30), (15, b""), (15, b"\0\0\0\1"), (15, b"\0" * 16)]
+    strange += [(15, b"\0\0\0\1" + b"\0" * 8 + b"\x32\0\0\0"), (15, b"\0\0\0\1" + b"\0" * 8 + b"\x32\0\0\5abcd")]
+    strange += [(15, b"\0\0\0\1" + b"\0" * 8 + b"\x36\0\0\1ab"), (15, b"\0\0\0\1" + b"\0" * 8 + b"\x82\0\0\1ab")]
+    for kind, body in strange:
+        with Folder() as d:
+            k = Desk(d)
+            k.outbox.add("t", "0", 2)
+            name = d + "/q/" + k.files()[0]
+            out = bytearray(read(name))
+            record(out, kind, body)
+            write(name, out)
+            k.start()
+            k.outbox.add("t", "1", 2)
+            k.start()
+            equal((kind, body, k.deliver()), (kind, body, ["0", "1"]))
+            assert "damaged in " + name in k.outbox.report, k.outbox.report
+            equal(read(d + "/q/bad"), bytes(out))
+
+
+def test_an_empty_file_of_a_power_cut_costs_no_number():
+    with Folder() as d:
+        k = Desk(d)
+        k.outbox.add("t", "0", 2)
+        write(d + "/q/00000001", b"")
+        k.start()
+        equal((k.outbox.next, k.outbox.waiting, k.files()), (1, 1, ["00000000"]))
+        equal(k.outbox.add("t", "1", 2), 1)
+        equal(k.deliver(), ["0", "1"])
+
+
+def test_a_file_of_which_nothing_is_whole_does_not_wait_for_ever():
+    with Folder() as d:
+        k = Desk(d)
+        k.outbox.add("t", "0", 2)
+        write(d + "/q/00000001", b"rubbish")
+        k.start()
+        equal(k.outbox.waiting, 2)
+        equal(k.deliver(), ["0"])
+        equal((k.outbox.waiting, k.files()), (0, ["bad"]))
+        equal(k.outbox.add("t", "2", 2), 2)
+
+
+def test_names_that_only_look_like_numbers_are_not_ours():
+    for name in ("-0000001", "0000000A", "00000_01", "1234567", "new folder"):
+        with Folder() as d:
+            Desk(d)
+            write(d + "/q/" + name, b"x")
+            k = Desk(d)
+            assert name + " is not ours" in k.outbox.report, k.outbox.report
+            equal((k.outbox.next, k.files()), (0, [name]))
+
+
+class Memory:
+    """machine.RTC().memory"""
+
+    data = b""
+
+    def __call__(self, data=None):
+        if data is None:
+            return self.data
+        self.data = bytes(data)
+
+
+class SleepingDesk(Desk):
+    """Journal and stage in RTC memory; what does not fit overflows to flash."""
+
+    memory = None
+
+    def start(self):
+        self.memory = self.memory or Memory()
+        self.store = Store(RtcJournal(Region(self.memory, 0, 300), FileJournal(self.d + "/j")))
+        self.outbox = Outbox(
+            self.d + "/q", self.store, Region(self.memory, 300, 100), clock=lambda: self.now, **self.named
+        )
+        self.client = self.w.client(store=self.store, inflight=3)
+
+    def hand_over(self, messages):
+        """Until so many have arrived and all that was handed over has ended; the rest waits."""
+        self.client.connect()
+        while len(self.arrived()) < messages:
+            self.outbox.drain(self.client)
+            self.client.poll(1)
+        while self.client.inflight:
+            self.client.poll(1)
+        self.outbox.drain(Disconnected())
+
+
+class Disconnected:
+    inflight = 0
+
+    def isconnected(self):
+        return False
+
+    def free_slots(self):
+        return 3
+
+
+def test_rtc_memory_that_a_power_cut_took_brings_back_nothing_that_was_acknowledged_long_ago():
+    with Folder() as d:
+        k = SleepingDesk(d, segment_b=512)
+        for i in range(12):
+            k.outbox.add("t", "%02d" % i, 2)
+        waiting = len(k.files())
+        assert waiting >= 1, waiting
+        k.hand_over(2)
+        ended = k.arrived()
+        k.client.disconnect()
+        k.memory.data = b""
+        k.w.broker.accepted.clear()
+        k.start()
+        k.deliver()
+        came = k.arrived()
+        equal([p for p in came if p in ended], [])
+        assert came, "what overflowed to flash is not lost"
+
+
+def test_a_journal_that_a_reset_left_beside_rtc_memory_is_gone_before_a_power_cut_can_bring_it_back():
+    with Folder() as d:
+        k = SleepingDesk(d)
+        k.store.journal.region.size_b = 20  # full: the journal goes to flash
+        k.outbox.add("t", "long ago", 2)
+        k.client.connect()
+        k.outbox.drain(k.client)
+        k.client.publish("t", b"in flight", qos=2, wait=False)
+        left = read(d + "/j")
+        k.store.journal.region.size_b = 294
+        k.deliver()
+        k.store.rewrite()
+        k.store.sync()
+        equal([n for n in os.listdir(d) if n == "j"], [])
+        write(d + "/j", left)  # the reset came before the file was removed
+        k.client.disconnect()
+        k.start()
+        equal((k.store.window, [n for n in os.listdir(d) if n == "j"]), (0, []))
+        k.memory.data = b""
+        k.start()
+        equal(k.store.window, 0)
+
+
+def test_room_is_compared_at_the_start_and_the_outbox_takes_no_more():
+    with Folder() as d:
+        st = Store(FileJournal(d + "/j"))
+        outbox = Outbox(d + "/q", st, limit_b=1 << 60)
+        assert "storage: remove files" in outbox.report and str(1 << 60) in outbox.report, outbox.report
+        assert outbox.most * 2048 < 1 << 60
+        equal(Outbox(d + "/q", st).report, "")
+
+
+def test_a_squeeze_keeps_the_order_and_the_room_of_one_file_more():
+    with Folder() as d:
+        k = Desk(d, limit_b=2048, segment_b=256)
+        most = 0
+        for i in range(150):
+            k.outbox.add("latest", "%d" % i, 2, keep=2)
+            if i % 10 == 0:
+                k.outbox.add("must", "m%d" % i, 2)
+            most = max(most, len(k.files()))
+        assert most <= 8, most
+        k.start()
+        equal(k.deliver(), ["m%d" % i for i in range(0, 150, 10)] + ["148", "149"])

@@ -10,7 +10,7 @@ from umqtt import addons, stream, wire
 from umqtt.client import MQTTClient
 from umqtt.journaling import KeptSession
 from umqtt.session import Session
-from umqtt.store import FileJournal, Store
+from umqtt.store import FileJournal, Store, record
 
 SOURCE_FORM_ONLY = "shipped, there is no session without a client"
 
@@ -434,3 +434,228 @@ def test_a_micropython_without_crc32_checks_its_journal_all_the_same():
         whole = read(d + "/j")
         write(d + "/j", whole[:-1] + b"x")
         assert "damaged" in other["Store"](other["FileJournal"](d + "/j")).report
+
+
+def flood(st, acks):
+    """The most bytes that wait while these acks come, and the writes to flash."""
+    writes = []
+    for name in ("append", "rewrite"):
+        real = getattr(st.journal, name)
+        setattr(st.journal, name, lambda data, real=real: writes.append(len(data)) or real(data))
+    most = 0
+    for kind, pid in acks:
+        st.acked(kind, pid)
+        most = max(most, len(st.out))
+    st.sync()
+    return most, writes
+
+
+def test_20000_acks_of_unknown_ids_grow_nothing():
+    for kind in (4, 7, 6):
+        with Folder() as d:
+            a, b, c = filled(d + "/j")
+            st, s, subs = new(d + "/j")
+            was = slots(s)
+            most, writes = flood(st, ((kind, 1000 + i % 60000) for i in range(20000)))
+            assert most < 1100, most
+            assert len(writes) == 1 and writes[0] < 300, writes
+            st, s, subs = new(d + "/j")
+            equal((slots(s), st.report), (was, ""))
+
+
+def test_a_pubrec_of_an_unknown_id_makes_no_slot():
+    with Folder() as d:
+        st, s, subs = new(d + "/j")
+        put(st, s, 2, b"t", b"x")
+        flood(st, ((5, 1000 + i) for i in range(300)))
+        st, s, subs = new(d + "/j")
+        equal([m[3] for m in slots(s)], [b"x"])
+
+
+def test_states_of_messages_in_qos_0_grow_nothing():
+    with Folder() as d:
+        st, s, subs = new(d + "/j")
+        most = 0
+        for i in range(500):
+            st.seen(0, b"state %3d" % i)
+            most = max(most, len(st.out))
+        assert most < 1100, most
+        st.sync()
+        equal(new(d + "/j")[0].state, b"state 499")
+
+
+def test_what_a_flood_drops_from_the_notes_is_in_the_snapshot():
+    with Folder() as d:
+        a, b, c = filled(d + "/j")
+        st, s, subs = new(d + "/j")
+        s._on_ack(0x40, b)
+        st.acked(4, b)
+        s._hold(5)
+        st.seen(5, b"new")
+        flood(st, ((4, 1000 + i) for i in range(300)))
+        st, s, subs = new(d + "/j")
+        equal([m[0] for m in slots(s)], [a, c])
+        equal((sorted(s._held_ids()), st.state), ([5, 77], b"new"))
+
+
+def one_record(kind, body):
+    out = bytearray()
+    record(out, kind, body)
+    return bytes(out)
+
+
+def test_whole_records_of_another_version_are_told_and_set_aside_and_the_others_count():
+    topic = b"\0\1t"
+    strange = [(kind, b"") for kind in range(1, 16)]
+    strange += [(kind, b"\0") for kind in range(1, 9)]
+    strange += [(1, b"\0" * 13), (3, b"\0\1" + b"\0" * 4), (3, b"\0\1\0\0\0\0\x32"), (3, b"\0\1\0\0\0\0\x32\0")]
+    strange += [(3, b"\0\1\0\0\0\0\x32\0\5t"), (3, b"\0\1\0\0\0\0\x36" + topic), (3, b"\0\1\0\0\0\0\x30" + topic)]
+    strange += [(3, b"\0\1\0\0\0\0\x82" + topic), (9, b"\0" * 20), (15, b"\0" * 40), (8, b"\1"), (8, b"\1\0")]
+    with Folder() as d:
+        a, b, c = filled(d + "/j")
+        whole = read(d + "/j")
+        for kind, body in strange:
+            write(d + "/k", whole + one_record(kind, body))
+            st, s, subs = new(d + "/k")
+            equal((st.report, kind, body), ("journal: 1 records of another version, copy: %s/k.bad" % d, kind, body))
+            equal(read(d + "/k.bad"), read(d + "/k"))
+            equal([m[0] for m in slots(s)], [a, b, c])
+            equal((sorted(s._held_ids()), st.state), ([77], b"effect"))
+            st.sync()
+            st, s, subs = new(d + "/k")
+            equal((len(slots(s)), st.report), (3, ""))
+
+
+def test_a_journal_all_of_another_version_starts_a_new_one():
+    with Folder() as d:
+        write(d + "/j", one_record(9, b"header of version 2") + one_record(10, b"message"))
+        st, s, subs = new(d + "/j")
+        assert st.report.startswith("journal: 2 records of another version"), st.report
+        equal((st.pid, st.window, st.place), (-1, 0, 0))
+        put(st, s, 2, b"t", b"x")
+        st, s, subs = new(d + "/j")
+        equal((len(slots(s)), st.report), (1, ""))
+
+
+def test_an_empty_journal_is_told():
+    with Folder() as d:
+        write(d + "/j", b"")
+        st, s, subs = new(d + "/j")
+        equal(st.report, "journal: empty, copy: %s/j.bad" % d)
+        assert st.must
+        put(st, s, 2, b"t", b"x")
+        equal(new(d + "/j")[0].report, "")
+
+
+def test_a_journal_that_lacks_its_header_is_told():
+    with Folder() as d:
+        filled(d + "/j")
+        whole = read(d + "/j")
+        write(d + "/j", whole[7 + whole[2] :])
+        st, s, subs = new(d + "/j")
+        assert st.report.startswith("journal: no header"), st.report
+        equal(len(slots(s)), 3)
+
+
+def test_a_second_program_on_a_journal_is_refused_whichever_writes_first():
+    with Folder() as d:
+        for second_first in (False, True):
+            write(d + "/j", b"")
+            first, s1, _ = new(d + "/j")
+            put(first, s1, 2, b"t", b"one")
+            second, s2, _ = new(d + "/j")
+            if second_first:
+                first, s1, second, s2 = second, s2, first, s1
+            put(first, s1, 2, b"t", b"two")
+            was = read(d + "/j")
+            for _ in range(2):
+                e = raises(OSError, put, second, s2, 2, b"t", b"three")
+                assert e.errno == 16 and "another program" in str(e) and d + "/j" in str(e), e
+            equal((read(d + "/j"), s2.inflight), (was, 1))
+            put(first, s1, 2, b"t", b"four")
+            equal([m[3] for m in slots(new(d + "/j")[1])], [b"one", b"two", b"four"])
+
+
+def test_two_programs_that_begin_without_a_journal_do_not_share_it():
+    with Folder() as d:
+        first, s1, _ = new(d + "/j")
+        second, s2, _ = new(d + "/j")
+        put(first, s1, 2, b"t", b"one")
+        equal(raises(OSError, put, second, s2, 2, b"t", b"two").errno, 16)
+        equal([m[3] for m in slots(new(d + "/j")[1])], [b"one"])
+
+
+def test_a_snapshot_of_another_program_is_seen_though_it_is_as_long():
+    with Folder() as d:
+        first, s1, _ = new(d + "/j")
+        put(first, s1, 2, b"t", b"one")
+        second, s2, _ = new(d + "/j")
+        first.rewrite()
+        first.sync()
+        first.rewrite()
+        first.sync()
+        equal(raises(OSError, put, second, s2, 2, b"t", b"two").errno, 16)
+
+
+def test_who_was_killed_while_it_wrote_owns_the_journal_again():
+    # no lock: nothing that a power cut could leave behind
+    with Folder() as d:
+        st, s, subs = new(d + "/j")
+        put(st, s, 2, b"t", b"one")
+        write(d + "/j", read(d + "/j") + b"half a rec")
+        write(d + "/j.new", b"half a snapshot")
+        st, s, subs = new(d + "/j")
+        put(st, s, 2, b"t", b"two")
+        equal([m[3] for m in slots(new(d + "/j")[1])], [b"one", b"two"])
+
+
+def test_a_journal_that_was_removed_is_written_again():
+    with Folder() as d:
+        st, s, subs = new(d + "/j")
+        put(st, s, 2, b"t", b"one")
+        os.remove(d + "/j")
+        put(st, s, 2, b"t", b"two")
+        equal([m[3] for m in slots(new(d + "/j")[1])], [b"one", b"two"])
+
+
+def test_a_reserve_is_made_once_and_counted_by_its_size():
+    with Folder() as d:
+        for torn in (None, b"", b"\0" * 100):
+            if torn is not None:
+                write(d + "/j.reserve", torn)
+            st = Store(FileJournal(d + "/j", reserve_b=2000))
+            equal((st.report, os.stat(d + "/j.reserve")[6] >= 2000), ("", True))
+        at = os.stat(d + "/j.reserve")[7:]
+        Store(FileJournal(d + "/j", reserve_b=2000))
+        equal(os.stat(d + "/j.reserve")[7:], at)
+        equal(sorted(os.listdir(d)), ["j.reserve"])
+
+
+def test_a_file_system_without_room_for_the_reserve_is_told():
+    with Folder() as d:
+        st = Store(FileJournal(d + "/j", reserve_b=1 << 60))
+        equal(st.report, "storage: remove files, there is no room for the journal's reserve")
+        equal(os.listdir(d), [])
+
+
+def test_a_corked_message_without_room_is_refused_at_once_and_the_others_leave():
+    # at the next sync it would be too late: every sync would fail, and the link with it
+    with Folder() as d:
+        w = World(Model)
+        st = Store(FileJournal(d + "/j", 64, 400))
+        c = w.client(store=st, inflight=8)
+        c.connect()
+        st.cork = True
+        taken = 0
+        e = None
+        for i in range(8):
+            try:
+                c.publish("t", b"%d" % i + b"x" * 80, qos=2, wait=False)
+                taken += 1
+            except OSError as x:
+                e = x
+        st.cork = False
+        assert 2 <= taken < 8 and "store full" in str(e), (taken, e)
+        while c.inflight:
+            c.poll(10)
+        equal([p[:1] for t, p, q in w.broker.accepted], [b"%d" % i for i in range(taken)])

@@ -36,6 +36,7 @@ _NUMBER = const(7)  # where the number of a message is in its record
 _INLINE_B = const(128)  # a file of up to so many bytes costs littlefs2 no block of its own
 _FEW = const(8)
 
+_NO_MESSAGE = const(-1)  # in place of a number
 _STAGED = const(-1)  # among the numbers of files: the stage
 _NO_FILE = const(-2)
 _CLOSED = const(-1)  # in place of the size of the last file: nothing is appended to it
@@ -76,7 +77,7 @@ class Outbox:
         if self._stage_b > segment_b:
             raise ValueError("stage: at most segment_b")
         self._chooser = None  # of umqtt.wanted, once a message has a policy or an expiry
-        found = recall.Folder(path, records)
+        found = recall.Folder(path, messages)
         self.report = found.report
         self._files = found.files  # the numbers that name them, in order
         self._tail_b = found.tail_b  # bytes in the last one, or CLOSED
@@ -87,7 +88,7 @@ class Outbox:
         self.next = max(found.last + 1, store.place)
         self._staged = bytearray()
         if self._stage:
-            for number, body in recall.staged(self._stage.read(), records, self.next - 1):
+            for number, body in recall.staged(self._stage.read(), messages, self.next - 1):
                 record(self._staged, _MESSAGE, body)
                 self.next = number + 1
         self.most, words = recall.most_files(path, _len(self._files), limit_b, segment_b)
@@ -159,7 +160,7 @@ class Outbox:
             if _len(self._files) >= self.most:
                 found = first - self.store.place, self.most * self.segment_b
                 raise OSError(_ENOSPC, "outbox full: %d messages in %d B" % found)
-        self._check(new and first)
+        self._check(first)
         files = self._files
         if new:
             files = files + [first]
@@ -182,16 +183,16 @@ class Outbox:
         self._staged = nothing
         self._clear_stage()
 
-    def _check(self, new):
-        # that there is room, and no other program in this folder, which would give the same numbers. new: the number
-        # of the file that will be made, or False
+    def _check(self, first):
+        # that there is room, and no other program in this folder: it would give its messages the same numbers, and
+        # append them to the last file or begin one with `first`
         if not self.store.journal.reserve():
             raise OSError(_ENOSPC, _FULL)
-        strange = new is not False and self._size_b(new)
+        strange = self._size_b(first)
         if not self._files:
-            self.store.journal.check()
-        elif self._tail_b != _CLOSED and self._size_b(self._files[-1]) != self._tail_b:
-            strange = True
+            self.store.journal.check()  # it may have handed all over
+        elif self._tail_b != _CLOSED:
+            strange = strange or self._size_b(self._files[-1]) != self._tail_b
         if strange:
             raise OSError(_EBUSY, "storage: another program writes %s: stop one of them" % self.path)
 
@@ -294,13 +295,11 @@ class Outbox:
         last = self.store.place - 1
         for file in files:
             with BytesIO(self._staged) if file == _STAGED else open(self._name(file), "rb") as f:  # pyright: ignore[reportArgumentType, reportCallIssue]
-                for kind, body in records(f):
-                    if not _makes_sense(kind, body):
+                for number, body in messages(f):
+                    if number == _NO_MESSAGE:
                         self._damaged = file
                         self.report = "outbox: records damaged in " + self._name(file)
-                        continue
-                    number = unpack_from(">I", body)[0]
-                    if number > last:  # an interrupted squeeze leaves some twice
+                    elif number > last:  # an interrupted squeeze leaves some twice
                         last = number
                         yield body
 
@@ -313,9 +312,12 @@ class Outbox:
         return self._chooser
 
 
-def _makes_sense(kind, body):
-    # whether this version writes such a record
-    if kind != _MESSAGE or _len(body) < _TOPIC:
-        return False
-    _, _, _, first_byte, _, topic_b = unpack_from(_FORMAT, body)
-    return 0 < topic_b <= _len(body) - _TOPIC and first_byte & 0xF8 == 0x30 and first_byte & 6 != 6
+def messages(file):
+    """Yield (number, body) of each message in the open `file`, and (-1, b"") for each record or byte that is none."""
+    for kind, body in records(file):
+        if kind == _MESSAGE and _len(body) >= _TOPIC:
+            number, _, _, first_byte, _, topic_b = unpack_from(_FORMAT, body)
+            if 0 < topic_b <= _len(body) - _TOPIC and first_byte & 0xF8 == 0x30 and first_byte & 6 != 6:
+                yield number, body
+                continue
+        yield _NO_MESSAGE, b""

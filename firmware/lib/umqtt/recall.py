@@ -26,7 +26,7 @@ _SENT_PUBREL = const(0x6A)  # first bytes of slots
 _SENT = const(8)
 _UNSENT = const(0x37)  # a mask: a PUBLISH without DUP
 
-_MESSAGE = const(15)
+_NO_MESSAGE = const(-1)  # in place of its number
 _NO_FILE = const(-2)  # of umqtt.outbox, as
 _CLOSED = const(-1)
 _EEXIST = const(17)
@@ -184,14 +184,14 @@ def reserve(path, size_b):
 
 
 class Folder:
-    """What folder `path` of an outbox holds, read by `records` of umqtt.store; it is made when it is not there. Raises
+    """What folder `path` of an outbox holds, read by `messages` of umqtt.outbox; it is made when it is not there. Raises
     OSError.
 
     files: the numbers that name the files, in order; tail_b: bytes in the last one, or CLOSED: nothing is to be
     appended to it; last: the highest number that is used up, else -1; damaged: the file that is, or NO_FILE; report.
     """
 
-    def __init__(self, path, records):
+    def __init__(self, path, messages):
         self.report = ""
         self.files = []
         self.tail_b = 0
@@ -209,7 +209,7 @@ class Folder:
             name = "%s/%08x" % (path, self.files[-1])
             self.tail_b = os.stat(name)[6]
             if self.tail_b:
-                self._find_last(name, records)
+                self._find_last(name, messages)
                 break
             os.remove(name)  # a power cut came between its making and its first byte
             self.files.pop()
@@ -219,35 +219,32 @@ class Folder:
             os.remove(path + "/new")  # of a squeeze that was interrupted
         elif name != "bad":
             try:
-                self.files.append(int(name, 16))
-                if "%08x" % self.files[-1] == name:
+                number = int(name, 16)
+                if number >= 0 and "%08x" % number == name:
+                    self.files.append(number)
                     return
-                self.files.pop()
             except ValueError:
                 pass
             self.report = "outbox: %s/%s is not ours" % (path, name)
 
-    def _find_last(self, name, records):
+    def _find_last(self, name, messages):
         self.last = self.files[-1]
         with open(name, "rb") as file:
-            for kind, body in records(file):
-                if kind == _MESSAGE and len(body) > 3:
-                    self.last = max(self.last, unpack_from(">I", body)[0])
-                else:
+            for number, _ in messages(file):
+                self.last = max(self.last, number)
+                if number == _NO_MESSAGE:
                     self.damaged = self.files[-1]
                     self.tail_b = _CLOSED
 
 
-def staged(content, records, last):
+def staged(content, messages, last):
     """[(number, body)] of the messages in `content` of a stage that follow number `last`: the others are on flash, for
     a reset can come between the write there and the clearing here."""
     found = []
-    for kind, body in records(BytesIO(content)):
-        if kind == _MESSAGE and len(body) > 3:
-            number = unpack_from(">I", body)[0]
-            if number > last:
-                last = number
-                found.append((number, body))
+    for number, body in messages(BytesIO(content)):
+        if number > last:
+            last = number
+            found.append((number, body))
     return found
 
 

@@ -122,8 +122,9 @@ class RtcJournal:
             self.file.rewrite(data)
             self._in_file = True
             data = b""
+        head = bytes(data[:_HEAD_B])
         self.region.write(data)
-        self._head = bytes(data[:_HEAD_B])
+        self._head = head
         if data and self._in_file:  # else the next power cut would bring back what it says
             self._remove_file()
 

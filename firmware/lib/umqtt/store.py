@@ -130,7 +130,7 @@ class FileJournal:
         return file
 
     def check(self):
-        """Raises OSError when another program has written the journal since this one did."""
+        """Whether there is a file. Raises OSError when another program has written it since this one did."""
         left = self._left
         file = self.load()
         if file:
@@ -138,14 +138,15 @@ class FileJournal:
             if left != self._left and left != _NOT_KNOWN:
                 self._left = left
                 raise OSError(_EBUSY, "storage: another program writes %s: stop one of them" % self.path)
+        return file is not None
 
     def append(self, data):
         """Write `data` behind the rest; it is on flash when this returns. Returns False when it is time to rewrite.
         Raises OSError; then its end is not known, and it must be rewritten."""
-        self.check()
+        there = self.check()
         head, size_b = self._left
         size_b += _len(data)
-        if size_b == _len(data) or size_b > self._full_b:
+        if not there or size_b > self._full_b:
             return False
         self._left = _NOT_KNOWN
         try:
@@ -165,6 +166,7 @@ class FileJournal:
         data_b = _len(data)
         if data_b > self.limit_b:
             raise OSError(_ENOSPC, "store full: %d B, limit %d B" % (data_b, self.limit_b))
+        left = bytes(data[:_HEAD_B]), data_b  # now: once the file is replaced nothing may fail
         for can_go in (".reserve", ".bad", ""):
             try:
                 with open(self.path + ".new", "wb") as file:
@@ -181,7 +183,7 @@ class FileJournal:
                 os.remove(self.path + can_go)
             except OSError:
                 pass
-        self._left = bytes(data[:_HEAD_B]), data_b
+        self._left = left
         self._full_b = min(self.limit_b, self.compact_b if data_b < self.compact_b else 2 * data_b)
         self.reserve()
 
@@ -273,7 +275,10 @@ class Store:
     def note(self, slot, place):
         """Let a record of this slot wait for sync(); that of NO_MESSAGE says no more than that the outbox was handed
         over up to `place`."""
-        _record_put(self.out, slot, place)
+        try:
+            _record_put(self.out, slot, place)
+        except MemoryError:
+            self._stale = True  # a snapshot will say it
         self.place = place
 
     def acked(self, packet_type, packet_id):
@@ -284,7 +289,7 @@ class Store:
                 return
         elif not _PUT < packet_type < _SUBSCRIBED:
             return
-        self._note(packet_type, pack(">H", packet_id))
+        self._note(packet_type, packet_id)
         # PUBACK or PUBCOMP lost: the broker gets a repetition and answers it again
         if packet_type == _PUBREC or packet_type == _PUBREL:
             self.must = True
@@ -292,27 +297,26 @@ class Store:
     def seen(self, packet_id, state=None):
         """Incoming QoS 2 message `packet_id` was taken (0: one of QoS 0 or 1); `state`: None, or bytes that the
         application wants remembered in the same record."""
-        body = pack(">H", packet_id)
         if isinstance(state, (bytes, bytearray)):
-            state = bytes(state)
-            body += b"\1" + state
-        elif not packet_id:
-            return
-        else:
-            state = self.state
-        self._note(_SEEN, body)
-        self.state = state
-        self.must = True
+            self.state = bytes(state)
+            self._note(_SEEN, packet_id, b"\1" + self.state)
+            self.must = True
+        elif packet_id:
+            self._note(_SEEN, packet_id)
+            self.must = True
 
     def subscribed(self, filter, qos):
         """The broker granted `filter` (with its length before it) with `qos`, or, None, forgot it."""
-        self._note(_SUBSCRIBED, bytes((_GONE if qos is None else qos,)) + filter)
+        self._note(_SUBSCRIBED, _GONE if qos is None else qos, filter)
 
-    def _note(self, kind, body):
-        record(self.out, kind, body)
+    def _note(self, kind, number, rest=b""):
         if _len(self.out) > _NOTES_B:
+            self._stale = True  # a snapshot will say it, and in less
+            return
+        try:
+            record(self.out, kind, pack(">B" if kind == _SUBSCRIBED else ">H", number) + rest)
+        except MemoryError:
             self._stale = True
-            self.out = bytearray()
 
     # flash
 
