@@ -21,6 +21,7 @@ from fakes.model import Model  # noqa: E402
 from power.flash import Power, Rtc  # noqa: E402
 from umqtt import wanted  # noqa: E402, F401 - compiled before the heap is full
 from umqtt.client import MQTTClient  # noqa: E402
+from umqtt.journaling import KeptSession  # noqa: E402
 from umqtt.outbox import LATEST, MUST, Outbox  # noqa: E402
 from umqtt.rtc import Region, RtcJournal  # noqa: E402
 from umqtt.store import FileJournal, Store  # noqa: E402
@@ -222,14 +223,16 @@ class Notes(Scene):
 
     def prepare(self):
         Put.prepare(self)
+        self.session = KeptSession(self.client, self.store)
 
     publish = Put.publish
 
     def operate(self):
         st = self.store
+        session = self.session
         st.subscribed(b"\0\4in/#", 1)
-        self.client._subscriptions()[b"\0\4in/#"] = 1
-        self.client._hold(9)
+        session._subscriptions()[b"\0\4in/#"] = 1
+        session._hold(9)
         st.seen(9, b"state")
         st.rewrite()
         st.sync()

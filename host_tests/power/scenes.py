@@ -436,8 +436,8 @@ class RtcFull(RtcReset):
 
 
 class RtcCut(RtcFull):
-    """The same, and power cuts that take RTC memory. What it held is lost; of what had overflowed to flash nothing comes
-    again that had ended before the outbox was asked for more."""
+    """The same, and power cuts that take RTC memory. What it held is lost; of what had overflowed to flash nothing
+    comes again that had ended before the outbox was asked for more."""
 
     power_is_lost = True
     readings = 24
@@ -590,8 +590,8 @@ class RtcMixed(Mixed):
     outbox = RtcFull.outbox
 
 
-_ALL = (Send, Large, Batch, Qos1, Direct, Forgetful, Receive, Relay, Latest, Full, FlashFull, DiskFull, RtcReset, RtcFull,
-        RtcCut)
+_ALL = (Send, Large, Batch, Qos1, Direct, Forgetful, Receive, Relay, Latest, Full, FlashFull, DiskFull, RtcReset,
+        RtcFull, RtcCut)
 SCENES = {s.__name__: s for s in _ALL}
 RANDOM = {"Mixed": Mixed, "RtcMixed": RtcMixed}
 PRODUCT = {s.__name__: s for s in (LinkOut, LinkIn)}

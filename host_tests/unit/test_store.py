@@ -488,7 +488,7 @@ def test_what_a_flood_drops_from_the_notes_is_in_the_snapshot():
     with Folder() as d:
         a, b, c = filled(d + "/j")
         st, s, subs = new(d + "/j")
-        s._on_ack(0x40, b)
+        s.client._on_ack(0x40, b)
         st.acked(4, b)
         s._hold(5)
         st.seen(5, b"new")
@@ -571,7 +571,7 @@ def test_a_second_program_on_a_journal_is_refused_whichever_writes_first():
             for _ in range(2):
                 e = raises(OSError, put, second, s2, 2, b"t", b"three")
                 assert e.errno == 16 and "another program" in str(e) and d + "/j" in str(e), e
-            equal((read(d + "/j"), s2.inflight), (was, 1))
+            equal((read(d + "/j"), len(s2._in_flight())), (was, 1))
             put(first, s1, 2, b"t", b"four")
             equal([m[3] for m in slots(new(d + "/j")[1])], [b"one", b"two", b"four"])
 

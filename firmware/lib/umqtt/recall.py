@@ -184,8 +184,7 @@ def reserve(path, size_b):
 
 
 class Folder:
-    """What folder `path` of an outbox holds, read by `messages` of umqtt.outbox; it is made when it is not there. Raises
-    OSError.
+    """What folder `path` of an outbox holds, read by `messages` of umqtt.outbox; made when missing. Raises OSError.
 
     files: the numbers that name the files, in order; tail_b: bytes in the last one, or CLOSED: nothing is to be
     appended to it; last: the highest number that is used up, else -1; damaged: the file that is, or NO_FILE; report.

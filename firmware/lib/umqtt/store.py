@@ -284,10 +284,7 @@ class Store:
     def acked(self, packet_type, packet_id):
         """PUBACK (4), PUBREC (5), PUBREL (6) or PUBCOMP (7) came for packet_id; to be called before the answer leaves.
         Another type is ignored."""
-        if packet_type == _PUBREC:
-            if packet_id not in [slot[_ID] for slot in self._session._in_flight()]:
-                return
-        elif not _PUT < packet_type < _SUBSCRIBED:
+        if not _PUT < packet_type < _SUBSCRIBED or packet_type == _PUBREC and not self._session._pending(packet_id):
             return
         self._note(packet_type, packet_id)
         # PUBACK or PUBCOMP lost: the broker gets a repetition and answers it again
