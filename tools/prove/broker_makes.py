@@ -205,41 +205,67 @@ class Server:
 
 def password_line(user: str, password: str) -> str:
     """A line of a Mosquitto password file: PBKDF2 with SHA-512."""
-    salt = os.urandom(12)
-    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, 101)
-    return "%s:$7$101$%s$%s\n" % (user, base64.b64encode(salt).decode(), base64.b64encode(digest).decode())
+    h = hashed(password)
+    return "%s:$7$%d$%s$%s\n" % (user, h["iterations"], h["salt"], h["password"])
+
+
+def hashed(password: str) -> Dict:
+    """A password as Mosquitto keeps it."""
+    salt, rounds = os.urandom(12), 101
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds)
+    return {"password": base64.b64encode(digest).decode(), "salt": base64.b64encode(salt).decode(),
+            "iterations": rounds}  # fmt: skip
 
 
 class Mosquitto(Server):
     make = "Mosquitto"
     extra = ""  # further lines of its configuration
-    refuses_filter = False  # its ACL leaves the SUBSCRIBE granted and hands out nothing
+    with_rules = True  # by its plugin: an ACL file leaves a SUBSCRIBE granted, and then hands out nothing
 
     def __init__(self, name: str, folder: Path) -> None:
         Server.__init__(self, name, folder)
         self.users = {USER: PASSWORD}
         self.passwords = folder / "passwords"
+        where = self.here if self.here.exists() else CACHE / "mosquitto"
+        found = sorted(where.glob("root/usr/lib/*/mosquitto_dynamic_security.so"))
+        self.plugin = found[0] if found and self.with_rules else None
+        self.refuses_filter = self.plugin is not None
 
     def program(self) -> str:
         """The one of its folder; of the name `mosquitto` the project's own (MOSQUITTO names another)."""
         return str(self.here / "mosquitto") if self.here.exists() else mosquitto() or ""
 
     def version(self) -> str:
-        said = subprocess.run([self.program(), "-h"], stdout=subprocess.PIPE, text=True).stdout
+        said = subprocess.run([self.program(), "-h"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
         found = re.search(r"version (\S+)", said)
         return found.group(1) if found else "?"
 
     def command(self) -> List[str]:
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
-        self.write_passwords()
         conf = self.folder / "mosquitto.conf"
         conf.write_text(
-            "listener %d 127.0.0.1\nallow_anonymous false\npassword_file %s\nsys_interval 1\nlog_type all\n"
-            "persistence true\npersistence_location %s/\nautosave_interval 1\nmax_queued_messages 0\n%s%s"
-            % (self.port, self.passwords, data, "user root\n" if os.geteuid() == 0 else "", self.extra)
+            "listener %d 127.0.0.1\nallow_anonymous false\nsys_interval 1\nlog_type all\n"
+            "persistence true\npersistence_location %s/\nautosave_interval 1\nmax_queued_messages 0\n%s%s%s"
+            % (self.port, data, self.logins(), "user root\n" if os.geteuid() == 0 else "", self.extra)
         )
         return [self.program(), "-c", str(conf)]
+
+    def logins(self) -> str:
+        """Write who may do what; the lines of the configuration that name it."""
+        if not self.plugin:
+            self.write_passwords()
+            return "password_file %s\n" % self.passwords
+        rules = self.folder / "rules.json"
+        rules.write_text(json.dumps({
+            "defaultACLAccess": dict.fromkeys(
+                ("publishClientSend", "publishClientReceive", "subscribe", "unsubscribe"), True),
+            "clients": [{"username": user, "roles": [{"rolename": "all"}], **hashed(password)}
+                        for user, password in self.users.items()],
+            "roles": [{"rolename": "all", "acls": [
+                {"acltype": "subscribeLiteral", "topic": "forbidden", "priority": 1, "allow": False}]}],
+        }))  # fmt: skip
+        return "plugin %s\nplugin_opt_config_file %s\n" % (self.plugin, rules)
 
     def write_passwords(self) -> None:
         """Write the file of the users; a running broker reads it at SIGHUP."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Dict, List
@@ -72,6 +73,9 @@ def _deviations(result: Result) -> List[str]:
         lines.append("| %s | %s | %s |" % ("; ".join(checks), known.broker_does, known.client_does))
     remarks = sorted({m for v in result.verdicts for m in v.remarks
                       if not m.startswith(("refuses", "failed at first"))})  # fmt: skip
+    wire = sorted({re.sub(r" \d+ times$", "", b) for v in result.verdicts for b in v.broker_breaches})
+    if wire:
+        lines += ["", *textwrap.wrap("In the bytes, by the broker: " + "; ".join(wire) + ".", 140)]
     if remarks:
         lines += ["", *textwrap.wrap("Also: " + "; ".join(remarks) + ".", 140)]
     return [*lines, ""]

@@ -77,7 +77,6 @@ DEVIATIONS: List[Deviation] = [
     Deviation("mosca", "wildcards", "`+` does not match an empty level [4.7.1.3]", "nothing to do"),
     # rumqttd
     Deviation("iotcore", "connect_31", "closes on MQTT 3.1 without a CONNACK [MQTT-3.1.2-2]", CLOSED),
-    Deviation("iotcore", "will_retained", "does not keep a retained will [MQTT-3.1.2-17]", "nothing to do"),
     Deviation("iotcore", "qos0 qos1", "delivers in the QoS of the subscription, not in the smaller of the two"
               " [MQTT-3.8.4-6]", AS_SENT),
     Deviation("iotcore", "resume_out", "closes on a repeated PUBREL, for ever [MQTT-4.4.0-1]",

@@ -60,6 +60,7 @@ class Event:
     back_s: List[float] = field(default_factory=list)
     untouched: int = 0  # boards whose connection went on
     connects: int = 0  # while it lasted and until all were back
+    last: str = ""  # the board that was back last
 
 
 class Counter:
@@ -108,6 +109,7 @@ class FleetBroker(broker_makes.Mosquitto):
     """The project's Mosquitto with persistence; the boards' password can be changed while it runs."""
 
     extra = "max_inflight_messages 200\n"
+    with_rules = False  # a file of passwords is read anew at SIGHUP
 
     def __init__(self, name: str, folder: Path) -> None:
         super().__init__(name, folder)
@@ -264,6 +266,7 @@ class Run:
             time.sleep(0.1)
         back = self.counter.back_since(ended_s)
         event.back_s = sorted(t - ended_s for t in back.values())
+        event.last = max(back, key=lambda name: back[name], default="")
         event.untouched = self.opts.n - len(back)
         event.connects = len(self.link.connections) - before
         self.account.events.append(event)
@@ -383,8 +386,12 @@ class Run:
                 head["lines"], head["unknown"]),
             "%d connects of boards, %d times a board said that it is back" % (
                 sum(clients[n]["connects"] for n in order), sum(said.values())),
-            "named first: " + ", ".join(order[:3]),
         ]  # fmt: skip
+        slowest = max((e for e in a.events if e.back_s), key=lambda e: e.away_s + e.back_s[-1], default=None)
+        if slowest:
+            a.log_says.append("the board that was away longest, %s (%.0f s), is number %d of %d in its list" % (
+                slowest.last, slowest.away_s + slowest.back_s[-1], order.index(slowest.last) + 1, len(order),
+            ))  # fmt: skip
         if restarts != wanted:
             a.wrong.append("mosqlog tells restarts %r, they were %r" % (restarts, wanted))
         if seen != self.opts.n:
