@@ -236,7 +236,7 @@ class Mosquitto(Server):
         return str(self.here / "mosquitto") if self.here.exists() else mosquitto() or ""
 
     def version(self) -> str:
-        said = subprocess.run([self.program(), "-h"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+        said = subprocess.run([self.program(), "-h"], capture_output=True, text=True).stdout
         found = re.search(r"version (\S+)", said)
         return found.group(1) if found else "?"
 

@@ -78,6 +78,12 @@ class Link:
         writers = [writer]
         self._open[connection.number] = (connection, writers)
         try:
+            early = b""
+            if self._silent:
+                # of a cable that is pulled no connection comes about: who has given up until then never was there
+                early, is_there = await self._hold(reader)
+                if not is_there:
+                    return
             try:
                 up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
             except OSError:
@@ -85,6 +91,9 @@ class Link:
                 _reset(writer)
                 return
             writers.append(up_writer)
+            if early:
+                connection.chunks += [(time.monotonic(), CLIENT, early)] if self.keep_bytes else []
+                up_writer.write(early)
             budget = [None, False]
             cut = self.plan() if self.plan else None
             if cut:
@@ -105,6 +114,17 @@ class Link:
             for w in writers:
                 with contextlib.suppress(OSError, RuntimeError):
                     w.close()
+
+    async def _hold(self, reader: asyncio.StreamReader) -> Tuple[bytes, bool]:
+        """Wait until the silence is over: what the client has sent, and whether it is still there."""
+        early = await reader.read(READ_B)
+        while self._silent:
+            await asyncio.sleep(POLL_S)
+        try:
+            more = await asyncio.wait_for(reader.read(READ_B), POLL_S)
+        except (asyncio.TimeoutError, ConnectionError) as e:
+            return early, isinstance(e, asyncio.TimeoutError)
+        return early + more, bool(more)
 
     async def _copy(self, connection, by, reader, writer, budget) -> None:
         try:
