@@ -4,6 +4,7 @@ import json
 import re
 import struct
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ from .browser import Browser, chromium
 from .program import LOG, run
 
 WITH_BROWSER = pytest.mark.skipif(not chromium(), reason="no Chromium to look at the report with: make extras")
+FIELD = Path(__file__).parent / "field"
 T = 1795348560
 
 
@@ -144,6 +146,25 @@ def test_figures_that_are_not_in_the_log_are_not_in_the_totals(tmp_path):
     assert "messages in" not in page and "0 in, 0 out" not in page
     page = real(tmp_path)
     assert "messages in" in page and "2 in, 0 out" in page
+
+
+def test_a_refused_login_is_counted_once_though_client_and_address_have_it(tmp_path):
+    text = parsed(report(tmp_path, analysed((FIELD / "11-ha-addon7-not-authorised.log").open("rb")))).text
+    assert re.search(r"login refused refused-login6 times: 3 clients, 3 addresses", text)
+    assert re.search(r"6\s*CONNECTs refused", text)
+
+
+def test_an_end_without_a_begin_is_drawn_as_that_and_no_connect_is_claimed(tmp_path):
+    page = report(tmp_path, analysed((FIELD / "52-only-ends-logged.log").open("rb")))
+    assert "begin not logged</span>" in page and ">connected</span>" not in page
+    assert "CONNECTs accepted" not in page and "0 connects" not in page
+
+
+def test_an_event_that_hit_many_is_in_the_time_line_and_in_words(tmp_path):
+    page = report(tmp_path, analysed((FIELD / "63-all-time-out-after-save.log").open("rb")))
+    assert page.count('class="storm"/></svg>many fell out at once') == 1
+    assert page.split("</symbol>")[0].count('height="100%" class="storm"') == 3
+    assert "the disk stalls the broker while it saves" in parsed(page).text
 
 
 def test_several_brokers_are_in_one_report_and_told_apart(tmp_path):

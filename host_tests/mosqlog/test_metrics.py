@@ -22,9 +22,10 @@ def test_the_totals_are_those_of_the_summary(tmp_path):
     assert found["mosqlog_connects_total",] == 23
     assert found["mosqlog_connects_refused_total",] == 2
     assert found["mosqlog_tcp_connections_total",] == 26
-    assert found["mosqlog_findings_total", "code=two-devices"] == 2
-    assert found["mosqlog_finding_subjects", "code=two-devices"] == 1
-    assert found["mosqlog_findings_total", "code=flapping"] == 0
+    assert found["mosqlog_findings_total", "code=two-devices", "of=client"] == 2
+    assert found["mosqlog_finding_subjects", "code=two-devices", "of=client"] == 1
+    assert found["mosqlog_findings_total", "code=flapping", "of=client"] == 0
+    assert found["mosqlog_findings_total", "code=refused-login", "of=stranger"] == 2
     assert found["mosqlog_session_ends_total", "how=takeover"] == 4
     assert found["mosqlog_last_line_timestamp_seconds",] == 1795466815
     assert not any(name.startswith("mosqlog_client_") for name, *_ in found)

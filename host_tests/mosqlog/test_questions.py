@@ -74,6 +74,7 @@ def test_every_option_is_in_the_manual():
      "Nov 22 11:56:02 host mosquitto[7]: 2026-11-22 15:26:02+0330: x"),
     ("Client 1795348562abc disconnected.", "Client 1795348562abc disconnected."),
     ("2026-99-99T11:56:02Z: no time", "2026-99-99T11:56:02Z: no time"),
+    ("\x1b[32m1795348562: x\x1b[0m", "2026-11-22 15:26:02+0330: x"),
     ("1795348562: \tt/# \x1b[2J", "2026-11-22 15:26:02+0330:     t/# \\x1b[2J")])
 def test_lines_are_told_in_local_time_and_cannot_move_the_cursor(line, shown, monkeypatch):
     import time

@@ -191,8 +191,9 @@ def _last_time(options: Options, log: Log) -> float | None:
                                   "2026-11-22T11:56:02")
         if not os.path.exists(path):
             continue
-        parser, last = Parser(options.time_format, read.written(path)), None
-        for line in read.tail(path):
+        parser, last, lines_of = Parser(options.time_format, read.written(path)), None, read.tail(path)
+        parser.learn(lines_of)
+        for line in lines_of:
             event = parser.parse(line)
             last = last if event.t is None else event.t
         if last is not None:
@@ -425,12 +426,17 @@ def _show_lines(options: Options, logs: list[Log]) -> None:
 def _wanted_lines(log: Log, selection: Selection, batches: Iterable[list[str]]
                   ) -> Iterator[tuple[float, Log, str]]:
     """Each line asked for, with its time (that of the line before, where it has none) and its log."""
-    last = float("-inf")
+    last, learned = float("-inf"), False
     for batch in batches:
+        if batch and not learned:
+            learned = True
+            log.parser.learn(batch)
         for line in batch:
-            event = log.parser.parse(line)
-            last = last if event.t is None else event.t
-            if selection.wants(event) and selection.in_time(event):
+            wanted = False
+            for event in log.parser.events([line]):     # several, where a copy glued lines together
+                last = last if event.t is None else event.t
+                wanted = selection.wants(event) and selection.in_time(event) or wanted
+            if wanted:
                 yield last, log, line
 
 

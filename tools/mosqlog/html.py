@@ -114,17 +114,17 @@ def _head(log: Log) -> Iterator[str]:
 
 def _totals(logs: list[Log]) -> Iterator[str]:
     clients = [client for log in logs for client in log.analyser.clients.values()]
-    strangers = [stranger for log in logs for stranger in log.analyser.strangers.values()]
     ill = sum(bool(client.findings) for client in clients)
     connects = sum(client.connects for client in clients) + sum(log.analyser.forgotten for log in logs)
+    refused = sum(log.analyser.refused for log in logs)
     figures = [
         (f"{len(clients) + sum(log.analyser.forgotten for log in logs):,}", "clients", ""),
         (f"{ill:,}", "clients with findings", "bad" if ill else ""),
         (f"{sum(client.session is not None for client in clients):,}", "connected at the end", ""),
-        (f"{connects:,}", "CONNECTs accepted", ""),
-        (f"{sum(each.refused for each in [*clients, *strangers]):,}", "CONNECTs refused", ""),
         (f"{sum(len(log.analyser.broker.restarts) for log in logs):,}", "restarts of the broker", ""),
     ]
+    if connects or refused:     # else the log has nothing but ends
+        figures += [(f"{connects:,}", "CONNECTs accepted", ""), (f"{refused:,}", "CONNECTs refused", "")]
     if any(log.analyser.has_packets() for log in logs):     # else nothing is known of them
         figures += [(f"{sum(client.received for client in clients):,}", "messages in", ""),
                     (f"{sum(client.sent for client in clients):,}", "messages out", ""),
@@ -148,24 +148,31 @@ def _of_broker(log: Log) -> Iterator[str]:
 
 
 def _found(logs: list[Log]) -> Iterator[str]:
-    """The totals of the findings: of each kind how often and with how many."""
-    times: dict[str, int] = {}
-    ill: dict[str, int] = {}
+    """The totals of the findings: of each kind how often and with whom."""
+    totals: dict[str, dict[str, list[int]]] = {}        # by code and kind of subject: times, subjects
     for subject in (subject for log in logs for subject in log.subjects()):
         for code, finding in subject.findings.items():
-            times[code] = times.get(code, 0) + finding.count
-            ill[code] = ill.get(code, 0) + 1
-    if not times:
+            total = totals.setdefault(code, {}).setdefault(words.kind(subject).replace("stranger", "address"), [0, 0])
+            total[0] += finding.count
+            total[1] += 1
+    if not totals:
         yield '<h2>Findings</h2>\n<p id="findings">None.</p>\n'
         return
     yield '<h2>Findings</h2>\n<div id="findings">\n'
-    for code in sorted(times, key=lambda code: (-KINDS[code].weight, code)):
-        kind, of = KINDS[code], "client" if ill[code] == 1 else "clients"
+    for code in sorted(totals, key=lambda code: (-KINDS[code].weight, code)):
+        kind = KINDS[code]
+        # A refused login is one, though both its client and its address have it.
+        times = max(count for count, _ in totals[code].values())
+        of = ", ".join(f"<b>{count:,}</b> {_plural(name, count)}" for name, (_, count) in totals[code].items())
         yield (f'<details class="finding"><summary><span class="{_style(kind.weight)}">{escape(kind.title)}</span> '
-               f'<span class="dim">{code}</span><span class="figures"><b>{times[code]:,}</b> '
-               f"{'time' if times[code] == 1 else 'times'}, <b>{ill[code]:,}</b> {of}</span></summary>"
-               f"<p>{escape(kind.means)}</p><p>To do: {escape(kind.do)}</p></details>\n")
+               f'<span class="dim">{code}</span><span class="figures"><b>{times:,}</b> {_plural("time", times)}: {of}'
+               f"</span></summary><p>{escape(kind.means)}</p><p>To do: {escape(kind.do)}</p></details>\n")
     yield "</div>\n"
+
+
+def _plural(name: str, count: int) -> str:
+    return name if count == 1 else name[:-1] + "ies" if name.endswith("y") else name + "es" if name.endswith("s") \
+        else name + "s"
 
 
 def _style(weight: int) -> str:
@@ -190,6 +197,7 @@ class _Fleet:
         times = [t for log in logs for t in (log.analyser.account.first, log.analyser.account.last) if t is not None]
         self._span = Span(min(times), max(times)) if times else None
         self._restarts = [restart for log in logs for restart in log.analyser.broker.restarts if restart.t is not None]
+        self._storms = [storm for log in logs for storm in log.analyser.storms if storm.first is not None]
         at_most = max(LEAST_BARS, BARS // max(len(clients[:CLIENTS]), 1))
         self._bars = {id(client): self._bars_of(client, BARS_IN_PAGE if i < IN_PAGE else at_most)
                       for i, client in enumerate(clients[:CLIENTS])}
@@ -223,7 +231,9 @@ class _Fleet:
             return
         ends = {bar.how for bar in drawn} - {"open"}
         key = '<svg><rect width="22" height="12" class="{0}"/>{1}</svg>'
-        parts = [(key.format("bar", ""), "connected")]
+        parts = []
+        if any(bar.begun and bar.count == 1 for bar in drawn):
+            parts.append((key.format("bar", ""), "connected"))
         if any(bar.count > 1 for bar in drawn):
             parts.append((key.format("several", ""), "several sessions in one, with their worst end"))
         if not all(bar.begun for bar in drawn):
@@ -236,6 +246,8 @@ class _Fleet:
                                     not all(r.announced for r in self._restarts))):
             if there:
                 parts.append((f'<svg><line x1="11" x2="11" y2="12" class="{style}"/></svg>', text))
+        if self._storms:
+            parts.append(('<svg><rect width="22" height="12" class="storm"/></svg>', "many fell out at once"))
         yield '<p class="key" id="key">' + "".join(f"<span>{svg}{text}</span>" for svg, text in parts) + "</p>\n"
 
     def _axis(self) -> Iterator[str]:
@@ -252,6 +264,9 @@ class _Fleet:
             anchor = "start" if part < 0.04 else "end" if part > 0.96 else "middle"
             style = ' class="odd"' if i % 2 else ""
             labels.append(f'<text x="{part:.2%}" y="14" text-anchor="{anchor}"{style}>{label}</text>')
+        for storm in self._storms:
+            left, right = self._span.part(storm.first), self._span.part(storm.last)
+            yield f'<rect x="{max(left - .003, 0):.2%}" width="{right - left + .006:.2%}" height="100%" class="storm"/>'
         for restart in self._restarts:
             part, style = self._span.part(restart.t), "restart" if restart.announced else "crash"
             yield (f'<line x1="{part:.2%}" x2="{part:.2%}" y2="100%" class="{style}">'
@@ -272,10 +287,11 @@ class _Fleet:
     def _facts(self, client: Client) -> str:
         now = "connected" if client.session is not None else ""
         ends = ", ".join(filter(None, [words.ends(client), now]))
-        connects = "1 connect" if client.connects == 1 else f"{client.connects:,} connects"
+        connects = f"{client.connects:,} {_plural('connect', client.connects)}; " if client.connects else ""
+        refused = f"{client.refused:,} {_plural('login', client.refused)} refused; " if client.refused else ""
         messages = f"; {client.received:,} in, {client.sent:,} out" \
             if id(self._log_of[id(client)]) in self._with_packets else ""
-        return f"{connects}; {ends or 'no ends'}{messages}"
+        return f"{connects}{refused}{ends or 'no ends'}{messages}"
 
     def _strip(self, client: Client) -> str:
         if self._span is None:
@@ -338,13 +354,16 @@ def _tip(bar: Bar) -> str:
 # -- one client
 
 def _details(log: Log, client: Client) -> Iterator[str]:
-    yield f'<div class="body"><p>{client.connects:,} connects'
+    told = []
+    if client.connects:
+        told.append(f"{client.connects:,} {_plural('connect', client.connects)}")
     if client.received or client.sent or client.pings:
-        yield (f"; {client.received:,} messages in ({words.size(client.received_b)}), {client.sent:,} out "
-               f"({words.size(client.sent_b)}); {client.pings:,} heartbeats; longest silence "
-               f"{words.span(client.longest_silence_s)}")
+        told.append(f"{client.received:,} messages in ({words.size(client.received_b)}), {client.sent:,} out "
+                    f"({words.size(client.sent_b)}); {client.pings:,} heartbeats; longest silence "
+                    f"{words.span(client.longest_silence_s)}")
     if client.wills_fired:
-        yield f"; last will sent {client.wills_fired:,} times"
+        told.append(f"last will sent {'once' if client.wills_fired == 1 else f'{client.wills_fired:,} times'}")
+    yield f'<div class="body"><p>{"; ".join(told)}'
     if client.subscriptions:
         wanted = list(client.subscriptions.items())
         yield "<br>subscribed: " + ", ".join(f"{_t(text)} (QoS {qos})" for text, qos in wanted[:30])
@@ -439,7 +458,8 @@ def _storms(log: Log) -> Iterator[str]:
         yield from _table(f"Many at once{_of(log)}", "storms", ["when", "#clients", "how they ended", "likely cause"],
                           ([f"{words.moment(storm.first)} to {words.moment(storm.last)}",
                             f"{storm.count:,}" + ("" if storm.connected is None else f" of {storm.connected:,}"),
-                            _counts(storm.ends, words.HOWS), _t(storm.cause)] for storm in storms))
+                            _counts(storm.ends, words.HOWS),
+                            _t(words.cause({**storm.facts, "cause": storm.cause}))] for storm in storms))
 
 
 def _bridges(log: Log) -> Iterator[str]:

@@ -178,13 +178,9 @@ def session_object(subject: Subject, session: Session, broker: str | None, live:
 
 def trouble_object(trouble: Trouble) -> Object:
     """A trouble, told once while the log is followed."""
-    return _object("trouble", trouble.broker, True, of=_of(trouble.subject), id=trouble.subject.id, code=trouble.code,
-                   t=trouble.t, count=trouble.count, standing=trouble.standing, weight=trouble.weight,
+    return _object("trouble", trouble.broker, True, of=words.kind(trouble.subject), id=trouble.subject.id,
+                   code=trouble.code, t=trouble.t, count=trouble.count, standing=trouble.standing, weight=trouble.weight,
                    title=KINDS[trouble.code].title, text=trouble.text(), example=trouble.example)
-
-
-def _of(subject: Subject) -> str:
-    return type(subject).__name__.lower()
 
 
 def _findings(of: str, subject: Subject, log: Log) -> Iterator[Object]:

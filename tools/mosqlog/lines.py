@@ -14,11 +14,13 @@ from . import words
 _HEAD = 120     # a time stands within the first characters of a line
 _EPOCH = re.compile(r"(?<![\d.:])(\d{10})(\.\d{1,9})?(?=[\s:\])|])")
 _ZONED = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})? ?(?:Z\b|UTC\b|[+-]\d\d:?\d\d)")
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 _FRACTION = re.compile(r"[.,](\d{1,9})")
 
 
 def local(line: str) -> str:
     """The line with its first times in local time, printable."""
+    line = _COLOUR.sub("", line)
     head, rest = line[:_HEAD], line[_HEAD:]
     if not rest or " " in rest:         # a word that is cut at _HEAD is no time
         head = _EPOCH.sub(_of_epoch, head, count=1)

@@ -12,9 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import words
+from . import parse, words
 from .cluster import Log
-from .parse import Event
 
 ROWS = 50_000           # in memory, and in a row group
 OPEN = 3                # files written to at one time: logs are nearly in order
@@ -27,10 +26,13 @@ SCHEMA = {
     "t": "timestamp[us, tz=UTC]", "line": "int64", "kind": "string", "sent": "bool", "client": "string",
     "address": "string", "port": "int32", "user": "string", "packet": "string", "topic": "string", "qos": "int8",
     "dup": "bool", "retain": "bool", "pid": "int32", "size_b": "int64", "code": "int32", "session_present": "bool",
-    "protocol": "int8", "clean": "bool", "keepalive_s": "int32", "bridge": "bool", "how": "string", "detail": "string",
+    "protocol": "int8", "clean": "bool", "keepalive_s": "int32", "bridge": "bool", "how": "string", "name": "string",
+    "trouble": "string", "detail": "string",
 }
 # Fields of events that have another name here; what has no column stands in `detail` as `name=value`.
-_COLUMN = {"name": "packet", "filter": "topic", "who": "client", "text": "detail", "words": "detail"}
+_COLUMN = {"filter": "topic", "who": "client", "text": "detail"}
+_COLUMN_OF = {(parse.Ack, "name"): "packet", (parse.Control, "name"): "packet", (parse.UnknownPid, "name"): "packet",
+              (parse.Trouble, "code"): "trouble", (parse.Host, "code"): "trouble"}
 _KIND = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -58,7 +60,7 @@ class Writer:
             raise NotWritten(f"{folder} cannot be made: {error.strerror}") from None
         self._schema = pa.schema([(name, _arrow_type(pa, kind)) for name, kind in SCHEMA.items()])
         self._rows = 0
-        self._heads: dict[str, list[Event]] = {}
+        self._heads: dict[str, list[parse.Event]] = {}
         self._waiting: dict[tuple[str, str], dict[str, list[Any]]] = {}
         self._open: dict[tuple[str, str], _File] = {}
         self._cleared: set[tuple[str, str]] = set()
@@ -75,7 +77,7 @@ class Writer:
             for file in self._open.values():
                 file.close(whole=kind is None)
 
-    def feed(self, event: Event, log: Log, number: int) -> None:
+    def feed(self, event: parse.Event, log: Log, number: int) -> None:
         """Takes the event of line `number` of that log. Raises NotWritten."""
         broker = log.name or NO_NAME
         head = self._heads.setdefault(broker, [])
@@ -159,12 +161,12 @@ def kind_of(event: type) -> str:
     return _KIND.sub("_", event.__name__).lower()
 
 
-def _row(event: Event, number: int) -> dict[str, object]:
+def _row(event: parse.Event, number: int) -> dict[str, object]:
     kind = type(event)
     row: dict[str, object] = {"line": number, "kind": kind_of(kind)}
     more: list[str] = []
     for name, value in zip(event._fields, event):
-        column = _COLUMN.get(name, name)
+        column = _COLUMN_OF.get((kind, name)) or _COLUMN.get(name, name)
         if value is None or value == "":
             continue
         if column in SCHEMA and column not in row:

@@ -52,15 +52,17 @@ def _ends(log: Log, watched: list[str]):
 
 
 def _findings(log: Log, watched: list[str]):
-    found: Counter[str] = Counter()
+    found = Counter({("client", code): 0 for code in KINDS})        # a counter that is not there yet cannot rise
     for subject in log.subjects():
-        found.update({code: finding.count for code, finding in subject.findings.items()})
-    return [([code], found[code]) for code in KINDS]
+        for code, finding in subject.findings.items():
+            found[words.kind(subject), code] += finding.count
+    return list(found.items())
 
 
 def _ill_subjects(log: Log, watched: list[str]):
-    ill = Counter(code for subject in log.subjects() for code in subject.findings)
-    return [([code], ill[code]) for code in KINDS]
+    ill = Counter({("client", code): 0 for code in KINDS})
+    ill.update((words.kind(subject), code) for subject in log.subjects() for code in subject.findings)
+    return list(ill.items())
 
 
 def _both_ways(received: str, sent: str):
@@ -98,9 +100,10 @@ _METRICS = (
     ("mosqlog_session_ends", "counter", "Sessions that ended, by how", ["how"], _ends),
     ("mosqlog_wills_fired", "counter", "Last wills that the broker had to send", [],
      _one(lambda a: sum(client.wills_fired for client in a.clients.values()))),
-    ("mosqlog_findings", "counter", "Times that each kind of trouble was found", ["code"], _findings),
-    ("mosqlog_finding_subjects", "gauge", "Clients, addresses, bridges and brokers with each kind of trouble",
-     ["code"], _ill_subjects),
+    ("mosqlog_findings", "counter", "Times that each kind of trouble was found, by whose it is", ["of", "code"],
+     _findings),
+    ("mosqlog_finding_subjects", "gauge", "Clients, addresses, bridges, families and brokers with each kind of trouble",
+     ["of", "code"], _ill_subjects),
     ("mosqlog_messages", "counter", "PUBLISH packets received from and sent to clients", ["direction"],
      _both_ways("received", "sent")),
     ("mosqlog_payload_bytes", "counter", "Bytes of their payloads", ["direction"],

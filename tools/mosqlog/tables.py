@@ -22,10 +22,11 @@ class Column:
 
 
 def show(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[Text | str]]) -> None:
-    """The rows as a table; the first cell folds when it has to. Where even that is too wide, the columns that are
-    `wide` are left out, and after that each row is written as lines of its own."""
+    """The rows as a table; the first cell folds when it has to, and a column in which nothing stands is left out.
+    Where even that is too wide, the columns that are `wide` are left out, and after that each row is written as lines
+    of its own."""
     texts = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
-    kept = list(range(len(columns)))
+    kept = [i for i in range(len(columns)) if i == 0 or any(row[i].plain for row in texts)]
     if not _fits(console, columns, texts, kept):
         kept = [i for i in kept if not columns[i].wide]
     if _fits(console, columns, texts, kept):

@@ -129,14 +129,15 @@ def _audits(a: Analyser, console: Console) -> None:
 
 def _clients(a: Analyser, clients: Iterable[Client], console: Console) -> None:
     console.print()
-    rows = []
+    rows, packets = [], a.has_packets()
     for client in clients:
         style = colour(client.weight)
         ends = words.ends(client).split(", ") + ["connected"] * (client.session is not None)
         found = [f"{finding.count:,} x {finding.code}" for finding in client.worst()]
         rows.append([Text(words.shown(client.id), style), Text(f"{client.weight or ''}", style),
-                     f"{client.connects:,}", _up(a, client), f"{client.received:,}", f"{client.sent:,}",
-                     "\n".join(filter(None, ends)), Text("\n".join(found), style)])
+                     f"{client.connects:,}", _up(a, client), f"{client.received:,}" if packets else "",
+                     f"{client.sent:,}" if packets else "", "\n".join(filter(None, ends)),
+                     Text("\n".join(found), style)])
     tables.show(console, [Column("client"), Column("trouble", right=True), Column("connects", right=True),
                           Column("up", right=True), Column("in", right=True), Column("out", right=True),
                           Column("ends", wide=True), Column("findings")], rows)
@@ -316,9 +317,10 @@ def _client(a: Analyser, client: Client, console: Console) -> None:
     console.print()
     console.print(Text(words.shown(client.id), "bold " + colour(client.weight)))
     wills = f", last will sent {_times(client.wills_fired)}" if client.wills_fired else ""
-    console.print(Text(f"{client.connects:,} connects, {words.ends(client) or 'no ends'}; {client.received:,} messages "
-                       f"in ({words.size(client.received_b)}), {client.sent:,} out ({words.size(client.sent_b)}), "
-                       f"{client.pings:,} heartbeats, longest silence {words.span(client.longest_silence_s)}{wills}"))
+    packets = (f"; {client.received:,} messages in ({words.size(client.received_b)}), {client.sent:,} out "
+               f"({words.size(client.sent_b)}), {client.pings:,} heartbeats, longest silence "
+               f"{words.span(client.longest_silence_s)}") if a.has_packets() else ""
+    console.print(Text(f"{client.connects:,} connects, {words.ends(client) or 'no ends'}{packets}{wills}"))
     if client.subscriptions:
         console.print(Text("Subscribed: " + ", ".join(
             f"{words.shown(wanted)} (QoS {qos})" for wanted, qos in client.subscriptions.items())))
@@ -339,7 +341,7 @@ def _client(a: Analyser, client: Client, console: Console) -> None:
 
 
 def _sessions(a: Analyser, sessions: list[Session], console: Console) -> None:
-    rows = []
+    rows, packets = [], a.has_packets()
     for session in sessions:
         merged = f" ({session.merged} sessions)" if session.merged > 1 else ""
         rows.append([
@@ -347,7 +349,7 @@ def _sessions(a: Analyser, sessions: list[Session], console: Console) -> None:
             words.span(words.duration_s(session, a.account.last)) + merged,
             Text(words.HOWS[session.how], "green" if session.how in _GOOD_ENDS else "red"),
             words.shown(session.address or ""), words.shown(session.user or ""), _seconds(session.keepalive_s),
-            _kept(session), f"{session.received:,}", f"{session.sent:,}"])
+            _kept(session), f"{session.received:,}" if packets else "", f"{session.sent:,}" if packets else ""])
     tables.show(console, [Column("connected"), Column("for"), Column("ended"), Column("address"),
                           Column("user", wide=True), Column("keep-alive", wide=True), Column("session", wide=True),
                           Column("in", right=True), Column("out", right=True)], rows)

@@ -34,6 +34,11 @@ def named(subject: Subject) -> str:
     return shown(subject.id) or "(address not logged)"
 
 
+def kind(subject: Subject) -> str:
+    """What it is: broker, bridge, client, family or stranger."""
+    return type(subject).__name__.lower()
+
+
 def sound(text: str) -> str:
     """Text that can be written as UTF-8: bytes that are not stand as \\xNN."""
     try:
