@@ -179,8 +179,8 @@ def session_object(subject: Subject, session: Session, broker: str | None, live:
 def trouble_object(trouble: Trouble) -> Object:
     """A trouble, told once while the log is followed."""
     return _object("trouble", trouble.broker, True, of=words.kind(trouble.subject), id=trouble.subject.id,
-                   code=trouble.code, t=trouble.t, count=trouble.count, standing=trouble.standing, weight=trouble.weight,
-                   title=KINDS[trouble.code].title, text=trouble.text(), example=trouble.example)
+                   code=trouble.code, t=trouble.t, count=trouble.count, standing=trouble.standing,
+                   weight=trouble.weight, title=KINDS[trouble.code].title, text=trouble.text(), example=trouble.example)
 
 
 def _findings(of: str, subject: Subject, log: Log) -> Iterator[Object]:
