@@ -7,25 +7,32 @@ Not needed once it has been read: the program drops this module to have its heap
 import json
 import sys
 
+_ANY = 65535  # what MQTT allows for a text
+
 # key, default (None: must be given), least and most (of a number, or of the length of a text in bytes), what it is
 _KEYS = (
     ("wifi_ssid", None, 1, 32, "name of the WiFi network"),
     ("wifi_password", "", 0, 64, "its password, empty for an open network"),
     ("wifi_timeout_s", 20, 2, 60, "seconds for one attempt to join it"),
     ("hostname", "", 0, 32, "the board's name on the network, empty for the port's own"),
-    ("broker", None, 1, 253, "name or address of the MQTT broker"),
+    ("broker", None, 1, 253, "name or address of the MQTT broker, or a list of them; each may end with :PORT"),
     ("port", 0, 0, 65535, "its TCP port, 0 for 1883 or with TLS 8883"),
-    ("user", "", 0, 128, "user name for the broker, empty for none"),
-    ("password", "", 0, 128, "password for the broker"),
+    ("user", "", 0, _ANY, "user name for the broker, empty for none"),
+    ("password", "", 0, _ANY, "password for the broker"),
     ("tls", False, 0, 0, "TLS to the broker"),
-    ("tls_ca", "", 0, 128, "file with the CA's certificate in DER, empty: the broker's certificate is not checked"),
-    ("client_id", "", 0, 64, "MQTT client id, empty for umqtt- and the chip's id"),
-    ("topic", "umqtt", 1, 64, "first part of all topics; the client id follows"),
+    ("tls_ca", "", 0, 128, "file with the CA's certificate (DER or PEM), by which the broker is checked"),
+    ("tls_insecure", False, 0, 0, "TLS without a CA: the broker is not checked, anybody in between reads the password"),
+    ("tls_cert", "", 0, 128, "file with the board's own certificate (DER or PEM), for brokers that ask for one"),
+    ("tls_key", "", 0, 128, "file with its private key"),
+    ("client_id", "", 0, _ANY, "MQTT client id, empty for umqtt- and the chip's id"),
+    ("topic", "umqtt", 1, 1024, "first part of all topics; the client id follows"),
     ("qos", 2, 0, 2, "QoS of the readings"),
+    ("will", True, 0, 0, "the broker says offline when the board vanishes; false for brokers that take no will"),
+    ("retain", True, 0, 0, "the status is retained; false for brokers that take no retained messages"),
     ("keepalive_s", 60, 5, 3600, "MQTT keep-alive in seconds"),
     ("timeout_s", 10, 1, 60, "seconds for one answer of the broker"),
-    ("interval_s", 60, 0.1, 86400, "seconds between readings"),
-    ("ha_prefix", "", 0, 64, "Home Assistant's discovery prefix, usually homeassistant; empty: it is told nothing"),
+    ("interval_s", 60, 0.1, 86400, "seconds between readings, with deep_sleep from wake to wake"),
+    ("ha_prefix", "", 0, 1024, "Home Assistant's discovery prefix, usually homeassistant; empty: it is told nothing"),
     (
         "keep_in",
         "ram",
@@ -39,9 +46,10 @@ _KEYS = (
     ("deep_sleep", False, 0, 0, "sleep between the readings; on ESP8266 GPIO16 must be wired to RST"),
     ("connect_every", 1, 1, 1000, "with deep_sleep: connect at every n-th wake"),
     ("awake_ms", 15000, 2000, 600000, "with deep_sleep: the longest time awake in milliseconds"),
-    ("queue", 24, 1, 500, "with keep_in ram: readings that wait; then the oldest goes"),
+    ("queue", 64, 1, 500, "with keep_in ram: readings that wait; then the oldest goes"),
     ("ntp_host", "pool.ntp.org", 0, 253, "time server, empty for none"),
     ("watchdog_s", 300, 0, 3600, "seconds without progress until the watchdog resets the board (ESP32), 0 for none"),
+    ("reset_after_s", 3600, 0, 604800, "seconds without any answer (WiFi, broker) until the board is reset, 0: never"),
     ("stop_pin", -1, -1, 48, "GPIO of a button to ground that stops the program (BOOT is 0 or 9), -1 for none"),
     ("sensors", ({"type": "internal"},), 1, 16, "list of sensors"),
 )
@@ -84,6 +92,49 @@ def closest(word, words):
     return min(words, key=lambda w: _distance(word, w))
 
 
+_CONTROL = "a tab, a line end or another control character: Mosquitto closes the connection for it"
+
+
+def _poison(text, what):
+    # why a broker, or Home Assistant, does not take `text` in a topic or an id; "" when they do
+    for c in text:
+        n = ord(c)
+        if n < 32 or 127 <= n < 160:
+            return "no U+0000, which MQTT forbids" if not n else "a text without " + _CONTROL
+        if 0xD800 <= n < 0xE000:
+            return "a text without half a surrogate pair, which is no UTF-8"
+        if 0xFDD0 <= n < 0xFDF0 or n & 0xFFFE == 0xFFFE:
+            return "a text without the non-character U+%X: Mosquitto closes the connection for it" % n
+        if c in what:
+            return "a text without " + " ".join(what)
+    return ""
+
+
+def _is_whole(text):
+    # surrogates have UTF-8 bytes of their own in MicroPython, and raise in CPython
+    try:
+        return len(text.encode())
+    except UnicodeError:
+        return len(text)
+
+
+def _broker(value, least, most):
+    entries = value if isinstance(value, (list, tuple)) else (value,)
+    if not 0 < len(entries) <= 8:
+        return "a text, or a list of 1 to 8"
+    for entry in entries:
+        if not isinstance(entry, str) or not least <= _is_whole(entry) <= most:
+            return "a text of %d to %d bytes, or a list of them" % (least, most)
+        if "://" in entry or "/" in entry:
+            return "a name or an address alone, like 192.168.1.10 or 192.168.1.10:1883, without mqtt:// and /"
+        host, _, port = entry.partition(":")
+        if not host or ":" in port or " " in entry or _poison(entry, ""):
+            return "a name or an address, without spaces, tabs and line ends"
+        if ":" in entry and not (port.isdigit() and 0 < int(port) < 65536):
+            return "a port from 1 to 65535 behind the colon"
+    return ""
+
+
 def _problem(key, value, default, least, most):
     # what is right, when `value` is not; else ""
     if isinstance(default, bool):
@@ -98,15 +149,22 @@ def _problem(key, value, default, least, most):
         if isinstance(value, (list, tuple)) and least <= len(value) <= most and all(isinstance(v, dict) for v in value):
             return ""
         return 'a list of 1 to 16 like {"type": "dht22", "name": "room", "pin": 4}'
-    if not isinstance(value, str) or not least <= len(value.encode()) <= most:
+    if key == "broker":
+        return _broker(value, least, most)
+    if not isinstance(value, str) or not least <= _is_whole(value) <= most:
         return "a text of %d to %d bytes" % (least, most)
     if key == "keep_in" and value not in ("ram", "rtc", "flash"):
         return '"ram", "rtc" or "flash"'
     if key == "wifi_password" and 0 < len(value) < 8:
         return "nothing or 8 to 64 characters, which WPA asks for"
-    if key in ("topic", "client_id", "ha_prefix") and any(c in value for c in "+#\0"):
-        return "a text without + and #"
-    return ""
+    if key in ("topic", "client_id", "ha_prefix"):
+        if value.startswith("$") and key != "client_id":
+            return "a text that does not begin with $: that is the broker's own"
+        return _poison(value, "+#")
+    if key == "hostname" and value:
+        legal = all(c.isalpha() and ord(c) < 128 or c.isdigit() and ord(c) < 128 or c == "-" for c in value)
+        return "" if legal and value[0] != "-" != value[-1] else "letters, digits and - between them"
+    return _poison(value, "") if key in ("user", "ntp_host", "wifi_ssid", "tls_ca", "tls_cert", "tls_key") else ""
 
 
 def _sensors(entries, wrong):
@@ -115,14 +173,88 @@ def _sensors(entries, wrong):
         where = "sensors[%d]." % i
         for key in ("type", "name"):
             value = entry.get(key, entry.get("type"))
-            if not isinstance(value, str) or not value or any(c in value for c in "+#/\0"):
+            needed = "a text without + # /"
+            if isinstance(value, str) and value:
+                needed = _poison(value, "+#/")
+                if not needed and _is_whole(value) > 255:
+                    needed = "a text of 1 to 255 bytes"
+            if needed:
                 found = "%s is %s" % (key, _shown(key, value)) if key in entry else "%s is missing" % key
-                wrong.append("%s%s; needed is a text without + # /" % (where, found))
+                wrong.append("%s%s; needed is %s" % (where, found, needed))
                 break
             if key == "name":
                 if value in names:
                     wrong.append('%sname is "%s" (a second time); needed is a name of its own' % (where, value))
                 names.append(value)
+
+
+def _paired(x):
+    # JSON may write a character over U+FFFF as two surrogates, which MicroPython's parser leaves as they are
+    if isinstance(x, dict):
+        return {_paired(k): _paired(v) for k, v in x.items()}
+    if isinstance(x, (list, tuple)):
+        return [_paired(v) for v in x]
+    if not isinstance(x, str) or not any(0xD800 <= ord(c) < 0xDC00 for c in x):
+        return x
+    out = ""
+    high = 0
+    for c in x:
+        n = ord(c)
+        if high and 0xDC00 <= n < 0xE000:
+            out = out[:-1] + chr(0x10000 + (high - 0xD800 << 10) + n - 0xDC00)
+            high = 0
+            continue
+        high = n if 0xD800 <= n < 0xDC00 else 0
+        out += c
+    return out
+
+
+def _together(got, wrong):
+    # what only goes together, or not at all
+    if got["password"] and not got["user"]:
+        wrong.append("password is given but user is not; needed are both, or neither")
+    for key in ("tls_ca", "tls_cert", "tls_key", "tls_insecure"):
+        if got[key] and got["tls"] is False:
+            wrong.append("%s is given but tls is false; needed is true, or no %s" % (key, key))
+    if got["tls"] is True and not got["tls_ca"] and not got["tls_insecure"]:
+        wrong.append(
+            "tls is true and tls_ca is missing: anybody could pose as the broker; needed is the CA's file, or"
+            " tls_insecure: true"
+        )
+    if got["tls_ca"] and got["tls_insecure"]:
+        wrong.append("tls_insecure is true and tls_ca is given; needed is one of them")
+    if bool(got["tls_cert"]) != bool(got["tls_key"]):
+        wrong.append("tls_cert and tls_key; needed are both, or neither")
+    if got["deep_sleep"] and got["keep_in"] == "ram":
+        wrong.append('deep_sleep is true and keep_in "ram", which does not survive it; needed is "rtc" or "flash"')
+    if not wrong and got["watchdog_s"]:
+        # what may pass between two steps that feed it: three answers of the broker, and name look-ups
+        step_s = 3 * got["timeout_s"] + 60
+        if got["deep_sleep"]:
+            step_s = max(step_s, got["awake_ms"] // 1000 + 30)
+        if got["watchdog_s"] < step_s:
+            wrong.append("watchdog_s is %d; with these timeouts needed is 0, or from %d" % (got["watchdog_s"], step_s))
+
+
+def remarks(got: dict) -> list:
+    """What check() takes and the user should know, in words."""
+    told = []
+    # a link that has died is noticed by an acknowledgement that is late, then by a PINGRESP that does not come
+    dead_s = 2 * got["timeout_s"] + got["wifi_timeout_s"]
+    rounds = int(dead_s / got["interval_s"]) + 1
+    waiting = rounds * len(got["sensors"])
+    if got["keep_in"] == "ram" and waiting > got["queue"]:
+        told.append(
+            "queue is %d: until a dead link is noticed and WiFi is joined again (%d s) %d readings or more are taken,"
+            " and the oldest would be dropped; better is a longer queue, interval_s or keep_in flash"
+            % (got["queue"], dead_s, waiting)
+        )
+    if got["keepalive_s"] < 2 * got["timeout_s"]:
+        told.append(
+            "keepalive_s is %d: the broker gives the board up after %d s, sooner than the board waits for two answers"
+            " (timeout_s %d)" % (got["keepalive_s"], got["keepalive_s"] * 3 // 2, got["timeout_s"])
+        )
+    return ["note: " + line for line in told]
 
 
 def check(given):
@@ -152,19 +284,7 @@ def check(given):
         elif key == "sensors":
             _sensors(value, wrong)
         got[key] = value
-    if got["password"] and not got["user"]:
-        wrong.append("password is given but user is not; needed are both, or neither")
-    if got["tls_ca"] and not got["tls"]:
-        wrong.append("tls_ca is given but tls is false; needed is true, or no tls_ca")
-    if got["deep_sleep"] and got["keep_in"] == "ram":
-        wrong.append('deep_sleep is true and keep_in "ram", which does not survive it; needed is "rtc" or "flash"')
-    if not wrong and got["watchdog_s"]:
-        # what one attempt to connect, or a wake, may take, name look-ups included
-        turn_s = got["wifi_timeout_s"] + 6 * got["timeout_s"] + 20
-        if got["deep_sleep"]:
-            turn_s = got["awake_ms"] // 1000 + 30
-        if got["watchdog_s"] < turn_s:
-            wrong.append("watchdog_s is %d; with these timeouts needed is 0, or from %d" % (got["watchdog_s"], turn_s))
+    _together(got, wrong)
     if wrong:
         raise ValueError("\n".join("config.json: " + line for line in wrong))
     return got
@@ -179,13 +299,16 @@ def read(path="config.json"):
         raise ValueError("%s is missing: copy config.example.json and fill it in" % path)
     except ValueError:
         raise ValueError("%s is not JSON; `python3 -m json.tool %s` shows the place" % (path, path))
-    return check(given)
+    return check(_paired(given))
 
 
 def take():
     """read(), and this module is forgotten. None when something is wrong: that is printed, and nothing can start."""
     del sys.modules[__name__]
     try:
-        return read()
+        got = read()
+        for line in remarks(got):
+            print(line)
+        return got
     except ValueError as e:
         print(e)

@@ -13,5 +13,8 @@ if not os.path.isdir(SHIPPED):  # a manifest is run in its own folder
     raise SystemExit("umqtt-node: run `make ship` first, which builds the library that is frozen")
 package("umqtt", base_path=SHIPPED, opt=3)
 package("sensors", opt=3)
-for name in ("app", "clock", "config", "discovery", "durable", "health", "power", "tls_context", "wifi"):
+for name in (
+    "app", "clock", "config", "discovery", "durable", "health", "node", "power", "reasons", "remembered", "retry",
+    "sleeper", "tls_context", "wifi",
+):  # fmt: skip
     module(name + ".py", opt=3)

@@ -1,27 +1,59 @@
 """The SSLContext for the broker; imported only when TLS is asked for."""
 
-
 # ssl is the board's or CPython's
 # pyright: reportAttributeAccessIssue=false
 
+import sys
 
-def make(ca_path):
-    """A client's context that checks the broker against the CA in the DER file ca_path; "" checks nothing. Raises
-    ValueError."""
+
+def make(ca_path: str, cert_path: str = "", key_path: str = ""):
+    """A client's context that checks the broker against the CA in file ca_path ("" checks nothing), and shows it the
+    certificate and key of the two others. Files in DER or PEM. Raises ValueError that names the key."""
     try:
         import ssl
     except ImportError:  # some ports have it under its inner name only
         import tls as ssl
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    cpython = hasattr(context, "check_hostname")
+    if cert_path:
+        cert = _der("tls_cert", cert_path)
+        key = _der("tls_key", key_path)
+        try:
+            if cpython:
+                context.load_cert_chain(cert_path, key_path)
+            else:
+                context.load_cert_chain(cert, key)
+        except (ValueError, OSError) as e:
+            raise ValueError("config.json: tls_cert %s, tls_key %s do not go together: %s" % (cert_path, key_path, e))
     if not ca_path:
-        if hasattr(context, "check_hostname"):  # CPython
+        if cpython:
             context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         return context
     try:
-        with open(ca_path, "rb") as f:
-            context.load_verify_locations(cadata=f.read())
-    except OSError:
-        raise ValueError("config.json: tls_ca is %s, and there is no such file" % ca_path)
+        context.load_verify_locations(cadata=_der("tls_ca", ca_path))
+    except OSError as e:
+        raise ValueError("config.json: tls_ca is %s, which holds no certificate: %s" % (ca_path, e))
     context.verify_mode = ssl.CERT_REQUIRED
+    if sys.platform == "esp8266":
+        print("tls: the ESP8266's TLS checks no certificate: the broker is not checked")
     return context
+
+
+def _der(key, path):
+    # what the file holds, in DER: PEM is that in base64, between two lines
+    try:
+        with open(path, "rb") as f:
+            data = f.read()
+    except OSError:
+        raise ValueError("config.json: %s is %s, and there is no such file" % (key, path))
+    begin = data.find(b"-----BEGIN ")
+    if begin < 0:
+        return data
+    from binascii import a2b_base64
+
+    begin = data.find(b"-----", begin + 11) + 5
+    try:
+        return a2b_base64(data[begin : data.find(b"-----END", begin)].strip())
+    except ValueError:
+        raise ValueError("config.json: %s is %s, whose PEM is damaged" % (key, path))

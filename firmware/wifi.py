@@ -11,9 +11,10 @@ _FINAL_MS = const(4000)
 
 
 class Wifi:
-    """ssid, password: str, an empty password for an open network. hostname: "" for the port's own."""
+    """ssid, password: str, an empty password for an open network. hostname: "" for the port's own. Attribute joining:
+    an attempt is under way."""
 
-    def __init__(self, ssid, password, hostname=""):
+    def __init__(self, ssid: str, password: str, hostname: str = ""):
         self.ssid = ssid
         self.password = password
         if hostname and hasattr(network, "hostname"):
@@ -23,22 +24,26 @@ class Wifi:
             ap.active(False)
         self.sta = network.WLAN(network.STA_IF)
         self.fixed = False  # the address was given, not asked for
+        self.joining = False
+        self.status = None
+        self.limit_ms = self.end = self.since = 0
 
-    def isconnected(self):
+    def isconnected(self) -> bool:
         """Whether the station has an address. True also with a radio that went dead: only a missing answer tells
         that."""
         return self.sta.isconnected()
 
-    def connect(self, timeout_ms, bssid=None, address=None):
-        """Join the network within timeout_ms; bssid, address: what place() gave. Blocks. Raises OSError in words."""
+    def start(self, timeout_ms: int, bssid=None, address=None) -> None:
+        """Begin to join the network; joined() is asked then. bssid, address: what bssid() and address() gave. Blocks
+        for 100 ms at most. Raises OSError in words."""
         sta = self.sta
-        end = ticks_add(ticks_ms(), timeout_ms)
+        self.joining = False
         if sta.active():
             # an attempt under way makes ESP32 answer the next with "Wifi Internal State Error"
             self.off()
             sleep_ms(2 * _STEP_MS)
-        sta.active(True)
         try:
+            sta.active(True)
             if address:
                 words = [".".join([str(b) for b in address[i : i + 4]]) for i in (0, 4, 8, 12)]
                 sta.ifconfig(tuple(words))  # pyright: ignore[reportArgumentType]
@@ -49,36 +54,57 @@ class Wifi:
                 sta.connect(self.ssid, self.password, bssid=bssid)
             else:
                 sta.connect(self.ssid, self.password)
-        except OSError as e:
+        except (OSError, RuntimeError, ValueError) as e:  # ESP32 raises RuntimeError too: "Wifi Unknown Error 0x0101"
             raise OSError("the radio refused: %s" % e)
-        status = None
-        since = ticks_ms()
-        while not sta.isconnected():
-            now = ticks_ms()
-            got = sta.status()
-            if got != status:
-                status = got
-                since = now
-            reason = _reason(status)
-            if ticks_diff(end, now) <= 0 or reason and ticks_diff(now, since) > _FINAL_MS:
-                self.off()
-                raise OSError('"%s": %s' % (self.ssid, reason or "no answer in %d s" % (timeout_ms // 1000)))
+        self.limit_ms = timeout_ms
+        self.since = ticks_ms()
+        self.end = ticks_add(self.since, timeout_ms)
+        self.status = None
+        self.joining = True
+
+    def joined(self) -> bool:
+        """Whether the attempt has succeeded; False: not yet. Raises OSError in words once it has failed: then the
+        radio is off."""
+        sta = self.sta
+        if sta.isconnected():
+            self.joining = False
+            return True
+        now = ticks_ms()
+        got = sta.status()
+        if got != self.status:
+            self.status = got
+            self.since = now
+        reason = _reason(got)
+        if ticks_diff(self.end, now) <= 0 or reason and ticks_diff(now, self.since) > _FINAL_MS:
+            self.off()
+            raise OSError('"%s": %s' % (self.ssid, reason or "no answer in %d s" % (self.limit_ms // 1000)))
+        return False
+
+    def connect(self, timeout_ms: int, bssid=None, address=None) -> None:
+        """start(), and wait for it. Raises OSError in words."""
+        self.start(timeout_ms, bssid, address)
+        while not self.joined():
             sleep_ms(_STEP_MS)
 
-    def place(self):
-        """(BSSID, address): 6 and 16 bytes that shorten the next connect. Blocks 2 s for a scan."""
-        best = bytes(6), -999
+    def address(self) -> bytes:
+        """16 bytes that shorten the next start(): address, mask, gateway, name server."""
+        return bytes([int(n) for word in self.sta.ifconfig() for n in word.split(".")])
+
+    def bssid(self) -> bytes:
+        """6 bytes that shorten the next start(): the strongest access point of this name; b"" when none shows it (a
+        hidden network). Blocks 2 s for a scan. Raises what the port does."""
+        best = b"", -999
         for row in self.sta.scan():
             if row[0] == self.ssid.encode() and row[3] > best[1]:
                 best = row[1], row[3]
-        address = bytes([int(n) for word in self.sta.ifconfig() for n in word.split(".")])
-        return bytes(best[0]), address
+        return bytes(best[0])
 
-    def off(self):
-        """Leave the network and switch the radio off; the next connect starts from the beginning."""
+    def off(self) -> None:
+        """Leave the network and switch the radio off; the next start() begins from there."""
+        self.joining = False
         try:
             self.sta.disconnect()
-        except OSError:
+        except (OSError, RuntimeError):
             pass  # not connected
         self.sta.active(False)
 

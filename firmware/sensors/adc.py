@@ -2,6 +2,9 @@
 full_scale_mv (where the port does not calibrate: 1000 on a bare ESP8266)."""
 
 from machine import ADC, Pin
+from micropython import const
+
+_FULL_U16 = const(65520)  # all twelve bits set
 
 
 class Sensor:
@@ -26,13 +29,18 @@ class Sensor:
         """Nothing: a pin without a voltage looks like one with 0 V."""
 
     def read(self):
-        """The mean of 8 samples."""
+        """The mean of 8 samples. Raises OSError at the end of the range, where the voltage may be any above it."""
         adc = self.adc
         total = 0
-        if hasattr(adc, "read_uv"):
-            for _ in range(8):
-                total += adc.read_uv() // 1000
-        else:
-            for _ in range(8):
-                total += adc.read_u16() * self.full_scale_mv // 65535
+        over = 0
+        calibrated = hasattr(adc, "read_uv")
+        for _ in range(8):
+            try:
+                raw = adc.read_u16() if hasattr(adc, "read_u16") else 0
+                total += adc.read_uv() // 1000 if calibrated else raw * self.full_scale_mv // 65535
+            except Exception as e:  # ESP32: ADC2 while WiFi is on
+                raise OSError("ADC on GPIO %d: %s" % (self.pin, e))
+            over += raw >= _FULL_U16
+        if over == 8:
+            raise OSError("ADC on GPIO %d: more than it can measure: check the divider, and the wire" % self.pin)
         return [round(total * self.ratio / 8)]

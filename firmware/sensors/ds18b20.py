@@ -33,7 +33,10 @@ class Sensor:
         self.last = None
 
     def probe(self):
-        roms = [bytes(r) for r in self.bus.scan() if r[0] in _FAMILIES]
+        try:
+            roms = [bytes(r) for r in self.bus.scan() if r[0] in _FAMILIES]
+        except Exception as e:  # OneWireError: no presence pulse
+            raise OSError("no DS18B20 answers on GPIO %d (%s)" % (self.pin, e))
         if not roms:
             raise OSError("no DS18B20 answers on GPIO %d" % self.pin)
         if self.wanted and self.wanted not in roms:
@@ -44,17 +47,29 @@ class Sensor:
         self.rom = self.wanted or roms[0]
 
     def read(self):
-        """Blocks 750 ms for the conversion."""
+        """Blocks 750 ms for the conversion, and as long again when the first answer is none, or the 85 of power-on."""
+        try:
+            return self._ask()
+        except OSError:
+            return self._ask()
+
+    def _ask(self):
         try:
             self.bus.convert_temp()
             sleep_ms(_CONVERSION_MS)
             celsius = self.bus.read_temp(self.rom)
+            # a line that is held low reads as zeros, whose check sum is right; a real scratchpad never is
+            zeros = celsius == 0 and hasattr(self.bus, "read_scratch") and not any(self.bus.read_scratch(self.rom))
         except Exception as e:  # OneWireError, and a plain Exception on a wrong check sum
             raise OSError("DS18B20 on GPIO %d: %s" % (self.pin, e))
         if celsius is None:
             raise OSError("no DS18B20 answers on GPIO %d" % self.pin)
+        if zeros:
+            raise OSError("DS18B20 on GPIO %d: all zeros: is the line shorted to ground?" % self.pin)
         if celsius == 85 and (self.last is None or abs(self.last - 85) > 5):
             # what the scratchpad holds after power-on: the supply broke down during the conversion
             raise OSError("DS18B20 on GPIO %d: 85 is its value before any conversion: check the supply" % self.pin)
+        if not -55 <= celsius <= 125:
+            raise OSError("DS18B20 on GPIO %d: %d °C cannot be" % (self.pin, celsius))
         self.last = celsius
         return [round(celsius * 100)]

@@ -38,7 +38,11 @@ class Sensor:
         now = ticks_ms()
         self.up_ms += ticks_diff(now, self.t)
         self.t = now
-        values = [self.up_ms // 1000, gc.mem_free()]
+        values: list = [self.up_ms // 1000, gc.mem_free()]
         if self.celsius:
-            values.append(round(self.celsius() * 10))
+            try:
+                celsius = round(self.celsius() * 10)
+            except (OSError, ValueError):
+                celsius = None  # the rest is known all the same
+            values.append(celsius if celsius is not None and -400 <= celsius <= 1250 else None)
         return values

@@ -169,7 +169,7 @@ def test_ctrl_c_gives_the_summary(board, make_broker):
     broker = make_broker()
     node = board(broker.port)
     if "-m" in node.args:
-        pytest.skip("the unix port ends at once on SIGINT in a module that -m started; test_app.py has it")
+        pytest.skip("the unix port ends at once on SIGINT in a module that -m started; test_node.py has it")
     broker.wait(lambda events: [e for e in events if isinstance(e, Will)], "n1")
     node.send_signal(signal.SIGINT)
     node.wait(real.WAIT_S)
@@ -219,7 +219,7 @@ except ImportError as e:
 
 
 def test_what_the_board_compiles_itself_is_small():
-    for name, most in (("boot.py", 15), ("main.py", 10)):
+    for name, most in (("boot.py", 15), ("main.py", 15)):
         assert len((real.ROOT / "firmware" / name).read_text().splitlines()) <= most, name
 
 

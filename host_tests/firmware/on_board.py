@@ -54,14 +54,32 @@ def said():
     """Printed lines from now on, in a list. The firmware's modules print into it until the next call."""
     import app
     import health
+    import node
+    import retry
 
     lines = []
 
     def record(*what):
         lines.append(" ".join(str(x) for x in what))
 
-    app.print = health.print = record
+    for module in (app, node, retry, health):
+        module.print = record
     return lines
+
+
+def radio():
+    """The Wifi of conf(), as app makes it."""
+    from wifi import Wifi
+
+    return Wifi("lab", "12345678")
+
+
+def started(virtual):
+    """A new life's uptime begins at 0."""
+    import clock
+
+    clock._t = virtual.ticks_ms()
+    clock._up_s = clock._rest_ms = 0
 
 
 class World:
@@ -74,18 +92,19 @@ class World:
         self.net.serve(HOST, 1883, self.broker)
         wire_up(self.net, self.clock)
         self.set_up_board({"wifi": {"lab": "12345678"}} if script is None else script)
-        import app
+        import node
 
         if sys.implementation.name != "micropython":
-            app.gc = _Gc
+            node.gc = _Gc
         self.said = said()
-        self.node = app.Node(conf(**keys))
+        self.node = node.Node(conf(**keys), radio())
 
     def set_up_board(self, script):
         """The board's modules and the firmware's live by this clock; the board is just switched on."""
-        import app
         import clock
-        import health
+        import node
+        import retry
+        import sensors.dht22
         import sensors.ds18b20
         import sensors.internal
         import wifi
@@ -94,7 +113,7 @@ class World:
         fake_board.ticks_ms = self.clock.ticks_ms
         network.WLAN._the.clear()
         ntptime.asked.clear()
-        for module in (app, clock, health, wifi, sensors.internal, sensors.ds18b20, network):
+        for module in (node, clock, retry, wifi, sensors.dht22, sensors.internal, sensors.ds18b20, network):
             for name, f in (
                 ("ticks_ms", self.clock.ticks_ms),
                 ("ticks_diff", ticks_diff),
@@ -106,8 +125,9 @@ class World:
         self.began = self.clock.now
         self.epoch_s = NOW_S
         clock.time = lambda: self.epoch_s + (self.clock.now - self.began) / 1000
-        clock._t = self.clock.ticks_ms()
-        clock._up_ms = 0
+        fake_board.time = lambda: clock.time()
+        clock.time_ns = lambda: int((self.epoch_s + (self.clock.now - self.began) / 1000) * 1000000000)
+        started(self.clock)
 
     def run(self, ms):
         """node.turn() for ms."""

@@ -8,6 +8,8 @@ from on_board import NOW_S, World
 
 import clock
 import health
+import reasons
+import retry
 
 
 class Broken(Exception):
@@ -20,7 +22,7 @@ def fail(words="no answer"):
 
 def test_a_trouble_is_told_once_and_its_end_too():
     w = World()
-    t = health.Trouble("pump", 1000, 8000)
+    t = retry.Trouble("pump", 1000, 8000)
     for _ in range(200):
         t.attempt(fail)
         w.clock.sleep_ms(500)
@@ -33,7 +35,7 @@ def test_a_trouble_is_told_once_and_its_end_too():
 
 def test_another_reason_is_told_again():
     w = World()
-    t = health.Trouble("pump", 1, 1)
+    t = retry.Trouble("pump", 1, 1)
     t.attempt(fail)
     w.clock.sleep_ms(2)
     t.attempt(fail, "on fire")
@@ -42,14 +44,15 @@ def test_another_reason_is_told_again():
 
 def test_pauses_grow_to_their_limit_and_are_random():
     w = World()
-    t = health.Trouble("pump", 1000, 8000)
+    t = retry.Trouble("pump", 1000, 8000)
     first = []
     late = []
     for _ in range(60):
-        t.count = 0
+        t.count = t.out_ms = 0
         t.failed("x")
         first.append(t.pause_ms)
         t.count = 9
+        t.out_ms = 60000
         t.failed("x")
         late.append(t.pause_ms)
     assert min(first) > 0 and max(first) <= 1000 and len(set(first)) > 20
@@ -59,7 +62,7 @@ def test_pauses_grow_to_their_limit_and_are_random():
 
 def test_nothing_is_tried_during_the_pause():
     w = World()
-    t = health.Trouble("pump", 5000, 5000)
+    t = retry.Trouble("pump", 5000, 5000)
     calls = []
     t.attempt(fail)
     pause_ms = t.pause_ms
@@ -75,12 +78,15 @@ def test_errors_of_the_ports_are_said_in_words():
         (OSError(104), "refused (104)"),
         (OSError(116), "no answer (116)"),
         (OSError(-202), "no such name"),
+        (OSError(24), "no socket is free (24)"),
+        (OSError(28), "the flash is full (28)"),
+        (MemoryError("memory allocation failed"), "no memory"),
         (OSError(110, "no answer in time"), "no answer in time"),
         (OSError("[addrinfo error -2]"), "addrinfo"),
         (Broken("x"), "Broken"),
         (Broken(), "Broken"),
     ):
-        assert part in health.words(e), (e, health.words(e))
+        assert part in reasons.words(e), (e, reasons.words(e))
 
 
 def test_the_crash_log_keeps_the_newest_and_stays_small():

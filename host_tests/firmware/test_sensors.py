@@ -24,6 +24,7 @@ def test_dht22_reads_tenths():
 
 
 def test_dht22_that_is_missing_or_garbled_is_said_in_words():
+    World()  # its clock
     s = sensor("dht22", {}, pin=4)
     equal(str(raises(OSError, s.read)), "no DHT22 answers on GPIO 4")
     s = sensor("dht22", {"dht22 4": ["checksum"]}, pin=4)
@@ -45,7 +46,7 @@ def test_ds18b20_that_is_missing_or_garbled_is_said_in_words():
     World()  # its clock
     s = sensor("ds18b20", {}, pin=5)
     equal(str(raises(OSError, s.probe)), "no DS18B20 answers on GPIO 5")
-    s = sensor("ds18b20", {"ds18b20 5": ["crc", None]}, pin=5)
+    s = sensor("ds18b20", {"ds18b20 5": ["crc", "crc", None, None]}, pin=5)
     s.probe()
     equal(str(raises(OSError, s.read)), "DS18B20 on GPIO 5: CRC error")
     equal(str(raises(OSError, s.read)), "no DS18B20 answers on GPIO 5")
@@ -53,10 +54,10 @@ def test_ds18b20_that_is_missing_or_garbled_is_said_in_words():
 
 def test_ds18b20_after_power_on_is_no_reading_but_a_real_85_is():
     World()
-    s = sensor("ds18b20", {"ds18b20 5": [85.0, 20.0, 85.0, 83.0, 85.0]}, pin=5)
+    s = sensor("ds18b20", {"ds18b20 5": [85.0, 85.0, 85.0, 20.0, 85.0, 85.0, 85.0, 83.0, 85.0]}, pin=5)
     s.probe()
     assert "before any conversion" in str(raises(OSError, s.read))
-    equal(s.read(), [2000])
+    equal(s.read(), [2000], "the second answer is the right one")
     assert "before any conversion" in str(raises(OSError, s.read))
     equal(s.read(), [8300])
     equal(s.read(), [8500])
@@ -85,6 +86,82 @@ def test_adc_reads_millivolts_times_the_divider():
         assert key in str(raises(ValueError, sensor, "adc", {}, **{"pin": 34, key: value}))
 
 
+def test_a_first_answer_that_fails_is_asked_for_once_more():
+    w = World()
+    s = sensor("dht22", {"dht22 4": [None, [21.5, 40.2], "checksum", [21.6, 40.1]]}, pin=4)
+    began = w.clock.now
+    equal(s.read(), [215, 402])
+    assert 2000 <= w.clock.now - began < 2300, "the device measures every 2 s at most"
+    equal(s.read(), [216, 401])
+    s = sensor("ds18b20", {"ds18b20 5": ["crc", 19.25]}, pin=5)
+    s.probe()
+    equal(s.read(), [1925])
+
+
+def test_frost_of_a_dht22_that_sends_twos_complement_is_frost():
+    s = sensor("dht22", {"dht22 4": [[-3274.5, 69.5], [-3276.7, 69.5], [-2.3, 69.5]]}, pin=4)
+    equal([s.read()[0] for _ in range(3)], [-23, -1, -23])
+
+
+def test_what_no_air_and_no_water_can_be_is_no_reading():
+    World()
+    for kind, key, values, part in (
+        ("dht22", "dht22 4", [0.0, 0.0], "all zeros"),
+        ("dht22", "dht22 4", [200.0, 50.0], "200 °C cannot be"),
+        ("dht22", "dht22 4", [-41.0, 50.0], "cannot be"),
+        ("dht22", "dht22 4", [21.5, 1024.0], "is it a DHT11?"),
+        ("ds18b20", "ds18b20 5", -127.0, "cannot be"),
+        ("ds18b20", "ds18b20 5", 125.5, "cannot be"),
+        ("ds18b20", "ds18b20 5", "zeros", "shorted to ground"),
+    ):
+        s = sensor(kind, {key: [values]}, pin=int(key.split()[1]))
+        s.probe()
+        assert part in str(raises(OSError, s.read)), (values, part)
+    for kind, key, values, want in (
+        ("dht22", "dht22 4", [0.0, 40.0], [0, 400]),
+        ("dht22", "dht22 4", [-40.0, 0.1], [-400, 1]),
+        ("dht22", "dht22 4", [125.0, 100.0], [1250, 1000]),
+        ("ds18b20", "ds18b20 5", 0.0, [0]),
+        ("ds18b20", "ds18b20 5", -55.0, [-5500]),
+        ("ds18b20", "ds18b20 5", 125.0, [12500]),
+    ):
+        s = sensor(kind, {key: [values]}, pin=int(key.split()[1]))
+        s.probe()
+        equal(s.read(), want)
+
+
+def test_a_bus_that_raises_while_it_is_searched_has_no_sensor():
+    s = sensor("ds18b20", {}, pin=5)
+
+    def scan():
+        raise Exception("no presence")
+
+    s.bus.scan = scan
+    equal(str(raises(OSError, s.probe)), "no DS18B20 answers on GPIO 5 (no presence)")
+
+
+def test_an_adc_at_the_end_of_its_range_is_no_reading():
+    s = sensor("adc", {"adc 34": [3300]}, pin=34)
+    assert "more than it can measure" in str(raises(OSError, s.read))
+    s = sensor("adc", {"adc 34": [0]}, pin=34)
+    equal(s.read(), [0])
+
+    def taken():
+        raise OSError(-263, "ESP_ERR_TIMEOUT")
+
+    s.adc.read_uv = taken
+    assert "ADC on GPIO 34" in str(raises(OSError, s.read)), "ADC2 while WiFi is on"
+
+
+def test_a_chip_without_an_answer_for_its_temperature_tells_the_rest():
+    World({"values": {}})
+    s = sensor("internal", {"chip": [41, None, 900]})
+    s.probe()
+    equal(s.read()[2], None)
+    equal(s.read()[2], None)
+    equal(s.read()[2], 410)
+
+
 def test_internal_has_uptime_and_heap_and_temperature_where_there_is_one():
     w = World({"values": {}})
     s = __import__("sensors.internal", None, None, ("Sensor",)).Sensor({})
@@ -105,7 +182,7 @@ def test_a_pin_that_is_missing_is_named():
 
 
 def test_scaled_integers_become_decimals():
-    import app
+    from node import decimal
 
     for value, places, text in (
         (215, 1, "21.5"),
@@ -118,7 +195,7 @@ def test_scaled_integers_become_decimals():
         (123456, 3, "123.456"),
         (None, 1, "null"),
     ):
-        equal(app.decimal(value, places), text)
+        equal(decimal(value, places), text)
 
 
 assert on_board  # the paths

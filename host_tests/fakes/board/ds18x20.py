@@ -1,4 +1,5 @@
-"""`ds18x20`: the script's "ds18b20 PIN" is °C, or "crc"; its address ends with the pin's number."""
+"""`ds18x20`: the script's "ds18b20 PIN" is °C, "crc", or "zeros" (a line held low); its address ends with the pin's
+number."""
 
 import fake_board
 
@@ -6,6 +7,7 @@ import fake_board
 class DS18X20:
     def __init__(self, onewire):
         self.number = onewire.number
+        self.zeros = False
         self.name = "ds18b20 %d" % onewire.number
 
     def scan(self):
@@ -19,4 +21,8 @@ class DS18X20:
         got = fake_board.value(self.name)
         if got == "crc":
             raise Exception("CRC error")
-        return got
+        self.zeros = got == "zeros"
+        return 0.0 if self.zeros else got
+
+    def read_scratch(self, rom):
+        return bytes(9) if self.zeros else b"\0\0\x4b\x46\x7f\xff\x0c\x10\x1c"

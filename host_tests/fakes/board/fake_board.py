@@ -12,12 +12,16 @@ missing:
                                              one for each reading, then from the start again; null: no answer;
                                              a sensor that is not named is not connected; adc in mV, chip in °C
      "buttons": {"0": "stop"},               GPIO 0 is pressed while there is a file of this name
+     "free_heap": 28000,                     bytes of heap after the start, in one piece (MicroPython)
      "clock": false,                         the NTP server does not answer
      "state": "rtc.bin"}                     file that keeps RTC memory and the reset cause from one process to the
      next
 """
 
-from time import ticks_ms  # noqa: F401 - the fakes' clock; a test puts its own here
+from time import (
+    ticks_ms,  # noqa: F401 - the fakes' clock; a test puts its own here
+    time,
+)
 
 script = {}
 rtc = [b""]
@@ -29,6 +33,11 @@ _turn = {}
 class Reset(BaseException):
     """The board resets: args are (reset cause, milliseconds of sleep before the start). No `except Exception` of a
     program sees it."""
+
+
+def now_s():
+    """The right time, in the port's epoch."""
+    return int(time())
 
 
 def use(new):

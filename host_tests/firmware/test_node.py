@@ -130,7 +130,7 @@ def test_a_name_that_cannot_be_looked_up_is_told_once():
     w = World(SCRIPT, sensors=[ROOM])
     w.net.names[HOST] = OSError(-2)
     w.run(60000)
-    equal(told(w, "broker"), ["broker: no such name; trying again"])
+    equal(told(w, "broker"), ["broker: no such name, or no name server answers; trying again"])
 
 
 def test_a_missing_sensor_is_told_once_and_the_others_go_on():
@@ -158,12 +158,12 @@ def test_a_driver_that_raises_anything_is_that_sensors_trouble():
 
 
 def test_a_crash_is_logged_and_the_program_goes_on():
-    import app
+    import node
 
     w = World(SCRIPT, sensors=[ROOM])
     logged = []
-    real = app.crashed
-    app.crashed = lambda e: logged.append(repr(e))
+    real = node.crashed
+    node.crashed = lambda e: logged.append(repr(e))
     measure = w.node.measure
     crashes = [3]
 
@@ -177,18 +177,18 @@ def test_a_crash_is_logged_and_the_program_goes_on():
     try:
         w.run(120000)
     finally:
-        app.crashed = real
+        node.crashed = real
     equal(len(logged), 3)
     assert w.readings()
     equal(len(told(w, "program: ")), 1)
 
 
 def test_a_program_that_only_crashes_resets_the_board():
-    import app
+    import node
 
     w = World(SCRIPT, sensors=[ROOM])
-    real = app.crashed
-    app.crashed = lambda e: None
+    real = node.crashed
+    node.crashed = lambda e: None
 
     def measure():
         raise IndexError("bug")
@@ -197,7 +197,7 @@ def test_a_program_that_only_crashes_resets_the_board():
     try:
         raises(fake_board.Reset, w.run, 3600000)
     finally:
-        app.crashed = real
+        node.crashed = real
     equal(w.node.running.count, 8)
 
 
@@ -254,7 +254,7 @@ def test_readings_without_a_clock_say_so_and_get_their_time_when_it_is_set():
     first = w.readings("temperature")
     equal([r["time"] for r in first], [None, None])
     equal([r["up_s"] for r in first], [0, 10])
-    equal(told(w, "clock"), ["clock: no answer (110): is it running, is the address right?; trying again"])
+    equal(told(w, "clock"), ["clock: pool.ntp.org does not answer (110): check ntp_host; trying again"])
     w.net.plan = Plan(refuse=True)
     w.broker.stop()
     w.run(30000)
@@ -297,11 +297,16 @@ def test_the_watchdog_is_fed_by_every_turn_and_by_nothing_else():
     w = World(script(buttons={"0": __file__}), sensors=[ROOM], watchdog_s=200)
     equal(WDT.timeout, 200000)
     w.run(5000)
-    equal(WDT.feeds, 0)
+    WDT.feeds = 0
     turns = [0, 0, 0, 1]
     w.node.stopped = lambda: turns.pop(0)
+    w.node.finish = lambda ms: None
     w.node.run()
-    equal(WDT.feeds, 3)
+    equal(WDT.feeds, 4, "three turns, and one sensor that was read")
+    WDT.feeds = 0
+    w.node.link = lambda: w.clock.sleep_ms(190000)  # a port that hangs in one call
+    w.node.turn()
+    equal(WDT.feeds, 0)
 
 
 def test_a_sensor_that_is_configured_wrongly_ends_the_start_in_one_line():
@@ -324,7 +329,7 @@ def test_a_start_that_fails_is_tried_again_by_a_reset():
     import app
 
     w = World(SCRIPT, sensors=[ROOM])
-    real, real_crashed = app.Wifi, app.crashed
+    real, real_crashed, app.sleep_ms = app.Wifi, app.crashed, w.clock.sleep_ms
 
     def dead(*what):
         raise OSError("no radio")
@@ -362,6 +367,8 @@ def test_home_assistant_is_told_of_each_quantity_once_it_was_found():
             "unit_of_meas": "°C",
             "dev_cla": "temperature",
             "stat_cla": "measurement",
+            "exp_aft": 90,
+            "o": {"name": "umqtt-node"},
             "val_tpl": "{{value_json.value}}",
             "dev": {"ids": ["n1"], "name": "n1"},
         },
@@ -373,7 +380,7 @@ def test_home_assistant_is_told_of_each_quantity_once_it_was_found():
     w.run(900000)
     w.broker.stop()
     w.run(30000)
-    equal([t for t, _ in announced(w)][2:], ["homeassistant/sensor/n1/pool_1_temperature/config"])
+    equal([t for t, _ in announced(w)][2:], ["homeassistant/sensor/n1/pool_1_temperature-2b83775c/config"])
 
 
 def test_home_assistant_is_told_nothing_unless_asked():

@@ -1,0 +1,50 @@
+"""What does an error mean, and what is to be checked? Imported when the first thing fails."""
+
+# what the first byte of something that is no MQTT broker gives away
+_STRANGERS = (
+    (b"H<", "a web server answers there (or the log-in page of a guest WiFi): check broker and port"),
+    (b"\x15\x16", 'a TLS port: set "tls" to true, or take the port without TLS (1883)'),
+    (b"S", "an SSH server answers there: check broker and port"),
+    (b"2", "a mail or file server answers there: check broker and port"),
+)
+_REFUSALS = (
+    "the broker does not speak MQTT 3.1.1",
+    "the broker refuses the client id: check client_id",
+    "the broker is not available: it said so",
+    "bad user or password: check user and password",
+    "not authorised: check user and password, and what the broker allows this client_id",
+)
+
+
+def words(e) -> str:
+    """What exception e says, with what to check where a port gives nothing but a number."""
+    args = e.args
+    kind = e.__class__.__name__  # by name: the library is not to be loaded to say that WiFi is missing
+    code = args[0] if args else e
+    if kind == "ProtocolError":  # (what the broker did, first byte of its packet)
+        byte = args[1] if len(args) > 1 else 0
+        for first, said in _STRANGERS:
+            if byte in first:
+                return "no MQTT broker: " + said
+        return "the broker broke the protocol (%s): is it an MQTT broker?" % code
+    if kind == "MQTTException":  # (code, words): it said no
+        return _REFUSALS[code - 1] if 0 < code <= len(_REFUSALS) else "the broker refused: %s" % args[-1]
+    if len(args) > 1 and isinstance(args[1], str):
+        return args[1]  # the client's own: (number, words)
+    if kind == "MemoryError":
+        return "no memory (%s)" % e if args else "no memory"
+    for codes, said in (
+        ((104, 111), "refused (%d): is the broker running, is the port right?"),  # lwIP: a closed port is a reset
+        ((11, 110, 113, 115, 116, 118, 119), "no answer (%d): is it running, is the address right?"),
+        ((12,), "no memory for it (%d): fewer connections, a shorter queue"),
+        ((23, 24), "no socket is free (%d): too many connections are open; a reset frees them"),
+        ((28,), "the flash is full (%d): delete files, or lower queue_kb"),
+        ((5, 19), "the flash cannot be read or written (%d)"),
+        ((2,), "no such file (%d)"),
+        ((128, 107), "not connected (%d)"),
+    ):
+        if code in codes:
+            return said % code
+    if code in (-2, -3, -202):
+        return "no such name, or no name server answers"
+    return str(e) if isinstance(e, (OSError, ValueError)) and args else repr(e)

@@ -1,0 +1,56 @@
+"""When is it tried again? One thing that can fail: told once, tried again after a pause."""
+
+from random import getrandbits
+from time import ticks_diff, ticks_ms
+
+
+class Trouble:
+    """Something called `name` that can fail. It is told once in words, and tried again after a random pause that
+    doubles from first_ms to most_ms, but is never longer than the outage so far: after a short one all is back soon."""
+
+    def __init__(self, name: str, first_ms: int = 1000, most_ms: int = 60000):
+        self.name = name
+        self.first_ms = first_ms
+        self.most_ms = most_ms
+        self.words = ""
+        self.count = 0  # failures since it was well
+        self.out_ms = 0  # the outage so far, counted up to most_ms
+        self.since = self.pause_ms = 0
+
+    def due(self) -> bool:
+        """Whether it may be tried: it is well, or the pause after its failure is over."""
+        # after six days without a question the difference is negative: that pause is over, too
+        return not self.count or not 0 <= ticks_diff(ticks_ms(), self.since) < self.pause_ms
+
+    def attempt(self, f, *args):
+        """f(*args), or True when that is nothing. None when it failed, and without a call while a pause lasts."""
+        if not self.due():
+            return None
+        try:
+            return f(*args) or True
+        except Exception as e:  # of the ports' drivers each raises its own
+            self.failed(e)
+
+    def failed(self, e) -> None:
+        """It did not work, again or for the first time. e: the exception, or the reason in words."""
+        now = ticks_ms()
+        if self.count:
+            self.out_ms = min(self.most_ms, self.out_ms + max(0, ticks_diff(now, self.since)))
+        limit_ms = min(self.most_ms, self.first_ms << min(self.count, 16), max(self.first_ms, self.out_ms))
+        self.pause_ms = 1 + getrandbits(24) % limit_ms
+        self.since = now
+        self.count += 1
+        if not isinstance(e, str):
+            from reasons import words  # when the first thing fails: until then it costs nothing
+
+            e = words(e)
+        if e != self.words:
+            self.words = e
+            print("%s: %s; trying again" % (self.name, e))
+
+    def ended(self) -> None:
+        """It works."""
+        if self.count:
+            print("%s: well again after %d failures" % (self.name, self.count))
+            self.count = self.out_ms = 0
+            self.words = ""
