@@ -18,9 +18,9 @@ def make(cfg: dict, began_ms: int):
     if not cfg["deep_sleep"]:
         _begin(wifi.start, cfg["wifi_timeout_s"] * 1000)
         if cfg["keep_in"] == "ram":
-            from node import Node
+            from ram import RamNode
 
-            node = Node(cfg, wifi)
+            node = RamNode(cfg, wifi)
         else:
             from durable import DurableNode
 

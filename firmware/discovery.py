@@ -4,6 +4,13 @@ the abbreviated keys. Imported only when `ha_prefix` asks for it."""
 from binascii import hexlify
 from hashlib import sha256
 from json import dumps
+from time import ticks_diff, ticks_ms
+
+from micropython import const
+
+_TOLD = const(255)  # in Source.announced: Home Assistant knows all of its fields
+_UNTOLD = const(254)  # the broker did not acknowledge: not on this connection
+_SETTLE_MS = const(1500)  # Home Assistant subscribes to what was announced
 
 _LEGAL = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 _CLASSES = {
@@ -49,3 +56,65 @@ def announcement(cfg: dict, client_id: str, topic: str, source, field: int):
         )
     )  # fmt: skip
     return "%s/sensor/%s/%s/config" % (cfg["ha_prefix"], node, name), payload
+
+
+class Announcer:
+    """Tells Home Assistant of each sensor that was found: one message at a time, so that readings find a slot, too.
+    Readings are to be held back until it had time to subscribe, but not for longer than timeout_s."""
+
+    def __init__(self, cfg: dict, client_id: str, topic: str):
+        self.cfg = cfg
+        self.client_id = client_id
+        self.topic = topic
+        self.source = None  # of what was published and not yet acknowledged
+        self.pid = 0
+        self.t_told = self.t_held = 0
+        self.holding = False
+
+    def connected(self, present: bool, sources) -> None:
+        """A connection is up; not present: the broker has forgotten what it was told."""
+        for source in sources:
+            if not present or source.announced == _UNTOLD:
+                source.announced = 0
+        self.source = None
+        self.holding = False
+
+    def step(self, c, sources) -> bool:
+        """One step with client c; whether readings are to be held back. Raises what publish does."""
+        now = ticks_ms()
+        if self.source:
+            from umqtt.takeback import pending, take_back
+
+            limit_ms = self.cfg["timeout_s"] * 1000
+            if pending(c, self.pid):
+                if ticks_diff(now, self.t_told) <= limit_ms:
+                    return self.hold(now)
+                take_back(c, self.pid)
+                self.source.announced = _UNTOLD
+                print("Home Assistant: the broker does not acknowledge what announces", self.source.name)
+            else:
+                self.source.announced += 1
+                if self.source.announced == len(self.source.sensor.fields):
+                    self.source.announced = _TOLD
+            self.source = None
+            self.t_told = now
+        for source in sources:
+            if source.found and source.announced < len(source.sensor.fields):
+                topic, payload = announcement(self.cfg, self.client_id, self.topic, source, source.announced)
+                if not self.holding:
+                    self.holding = True
+                    self.t_held = now
+                self.pid = c.publish(topic, payload, self.cfg["retain"], 1, False)
+                if self.pid:
+                    self.source = source
+                    self.t_told = now
+                break
+        return self.hold(now)
+
+    def hold(self, now: int) -> bool:
+        """Whether readings are still to be held back."""
+        if self.holding:
+            settled = not self.source and ticks_diff(now, self.t_told) > _SETTLE_MS
+            if settled or ticks_diff(now, self.t_held) > self.cfg["timeout_s"] * 1000 + _SETTLE_MS:
+                self.holding = False
+        return self.holding

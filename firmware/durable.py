@@ -14,12 +14,12 @@ from umqtt.store import FileJournal, Store
 
 import clock
 from node import Node
-from remembered import SIZE_B
 from retry import Trouble
 
 _SEGMENT_B = const(2048)  # of the outbox
 _RESERVE_B = const(24576)  # flash that stays free: the journal, its copy, the crash log, and what littlefs2 moves
 _FULL = const(28)  # ENOSPC
+_REMEMBERED_B = const(56)  # remembered.SIZE_B: a board that never sleeps does not load that
 
 
 class DurableNode(Node):
@@ -36,8 +36,8 @@ class DurableNode(Node):
             size_b, journal_b = 2048, 520  # ESP32: 4 readings in flight, 14 that wait, without a write to flash
             if hasattr(machine.RTC, "ALARM0"):
                 size_b, journal_b, self.slots = 492, 180, 1  # ESP8266: 1 in flight, 2 that wait
-            journal = RtcJournal(Region(memory, SIZE_B, journal_b), journal)
-            stage = Region(memory, SIZE_B + journal_b, size_b - SIZE_B - journal_b)
+            journal = RtcJournal(Region(memory, _REMEMBERED_B, journal_b), journal)
+            stage = Region(memory, _REMEMBERED_B + journal_b, size_b - _REMEMBERED_B - journal_b)
         self.journal = Store(journal)
         self.outbox = Outbox("queue", self.journal, stage, self.room_b(cfg["queue_kb"] * 1024), clock=clock.stamp)
         for report in (self.journal.report, self.outbox.report):
@@ -61,8 +61,21 @@ class DurableNode(Node):
                 free_b // 1024, most_b // 1024, wanted_b // 1024))  # fmt: skip
         return min(wanted_b, most_b)
 
-    def store(self):
-        return self.journal, self.slots
+    def opened(self) -> None:
+        c = self.client
+        if c.inflight:
+            from umqtt.takeback import take_back, unacknowledged
+
+            own = self.topic.encode()
+            for pid, topic, _ in unacknowledged(c):
+                if topic == own + b"status":  # of those that earlier lives could not send one is enough
+                    take_back(c, self.status_pid)
+                    self.status_pid = pid
+                elif not topic or topic.startswith(own):
+                    self.before += 1
+        self.first = self.journal.pid < 0  # nothing of an earlier life: else the ids go on where they were
+        if self.qos < 2:
+            self.lower(self.qos)  # flash may hold what was taken with another qos in config.json
 
     def waiting(self) -> int:
         return self.outbox.waiting
@@ -84,13 +97,13 @@ class DurableNode(Node):
 
     def lower(self, qos: int) -> None:
         super().lower(qos)
-        c = self.client
-        publish = c.publish
+        publish = self.client.publish
 
         def publish_lower(topic, msg, retain=False, had=0, wait=True):
             return publish(topic, msg, retain, min(had, qos), wait)
 
-        c.publish = publish_lower  # pyright: ignore[reportAttributeAccessIssue] - what waits on flash has its QoS there
+        # what waits on flash has its QoS there
+        self.client.publish = publish_lower  # pyright: ignore[reportAttributeAccessIssue]
 
     def serve(self, ms: int) -> None:
         try:

@@ -1,6 +1,7 @@
 """When is it tried again? One thing that can fail: told once, tried again after a pause."""
 
 from random import getrandbits
+from sys import modules
 from time import ticks_diff, ticks_ms
 
 
@@ -41,9 +42,11 @@ class Trouble:
         self.since = now
         self.count += 1
         if not isinstance(e, str):
-            from reasons import words  # when the first thing fails: until then it costs nothing
+            # only when something fails, and forgotten again: it costs nothing else
+            from reasons import words
 
             e = words(e)
+            del words, modules["reasons"]
         if e != self.words:
             self.words = e
             print("%s: %s; trying again" % (self.name, e))

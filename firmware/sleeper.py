@@ -8,8 +8,9 @@ from micropython import const
 import clock
 import power
 from durable import DurableNode
+from ending import finish, sum_up
 from health import crashed
-from node import TOLD
+from untaken import Untaken
 
 _MOST_USES = const(50)  # so often an address is used again before DHCP is asked
 _CLOCK_MS = const(5000)  # what asking the time server may take
@@ -18,6 +19,7 @@ _PATIENT = const(2)  # so many attempts have all of awake_ms, then
 _SHORT_MS = const(4000)  # they have this, or twice what the last good one took
 _FULL_EVERY = const(10)  # but each tenth has all of it: the network may have become slow
 _STEP_MS = const(50)
+_TOLD = const(255)  # in Source.announced: discovery's
 _MOST_START_MS = const(20000)
 _ASK_MS = const(1000)  # for the answer to a PINGREQ at the end of a wake
 
@@ -31,13 +33,13 @@ class Sleeper(DurableNode):
         super().__init__(cfg, wifi)
         self.t_began = began_ms
         self.qos = min(self.qos, 1) if known.qos_1 else self.qos
-        self.late_pid, self.strikes = known.late_pid, known.strikes
+        self.doubts = Untaken(known.late_pid, known.strikes)
         self.budget_ms = self.budget()
         if power.cause() != power.WOKE:
             known.told = 0  # another configuration, perhaps
         for i, source in enumerate(self.sources):
             if known.told >> i & 1:
-                source.announced = TOLD
+                source.announced = _TOLD
         now = clock.unix_s(clock.uptime_s())
         if now and known.synced_s:
             self.synced_s = known.synced_s - now
@@ -68,7 +70,7 @@ class Sleeper(DurableNode):
         try:
             awake_ms = ticks_diff(ticks_ms(), self.t_began)
             print("wake %d: awake %d ms, %d readings wait" % (known.wakes, awake_ms, self.waiting()))
-            self.sum_up()
+            sum_up(self)
             self.remember()
         except Exception as e:
             crashed(e)
@@ -81,11 +83,11 @@ class Sleeper(DurableNode):
         """What the next wake is to know."""
         known = self.known
         known.synced_s = clock.unix_s(self.synced_s) or 0
-        known.late_pid, known.strikes = self.late_pid, self.strikes
+        known.late_pid, known.strikes = self.doubts.pid, self.doubts.strikes
         known.qos_1 = self.qos < self.cfg["qos"]
         known.told = 0
         for i, source in enumerate(self.sources):
-            if source.announced == TOLD:
+            if source.announced == _TOLD:
                 known.told |= 1 << i
 
     def rest_ms(self) -> int:
@@ -115,9 +117,9 @@ class Sleeper(DurableNode):
         known.fails += 1
         self.open()
         if self.join() and self.linking.attempt(self.connect):
-            known.took_ms = ticks_diff(self.t_up, self.t_began)
+            known.took_ms = ticks_diff(self.t_wait, self.t_began)
             had = self.waiting() + self.client.inflight
-            self.finish(self.left_ms() - _ASK_MS, "")
+            finish(self, self.left_ms() - _ASK_MS, "", self.unfinished)
             left = self.waiting() + self.client.inflight
             if left < had or not left:
                 known.fails = 0
@@ -131,7 +133,7 @@ class Sleeper(DurableNode):
         if ticks_diff(ticks_ms(), self.t_wait) > _ASK_MS:
             c.ping()
             if c.poll(_ASK_MS):
-                self.strike("does not acknowledge")
+                self.doubts.strike(self, "does not acknowledge")
 
     def join(self) -> bool:
         """Whether WiFi is joined; waits for it within the budget. First by what is known of the network; when that

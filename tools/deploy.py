@@ -111,7 +111,7 @@ print(repr(umqtt.__path__))
 import config
 del config, sys.modules['config']
 gc.collect()
-import app
+import app, node
 gc.collect()
 print(gc.mem_free())
 """

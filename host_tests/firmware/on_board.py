@@ -53,16 +53,20 @@ def conf(**keys):
 def said():
     """Printed lines from now on, in a list. The firmware's modules print into it until the next call."""
     import app
+    import discovery
+    import ending
     import health
     import node
+    import ram
     import retry
+    import untaken
 
     lines = []
 
     def record(*what):
         lines.append(" ".join(str(x) for x in what))
 
-    for module in (app, node, retry, health):
+    for module in (app, node, ram, untaken, ending, discovery, retry, health):
         module.print = record
     return lines
 
@@ -92,28 +96,37 @@ class World:
         self.net.serve(HOST, 1883, self.broker)
         wire_up(self.net, self.clock)
         self.set_up_board({"wifi": {"lab": "12345678"}} if script is None else script)
+        import ending
         import node
+        import ram
 
         if sys.implementation.name != "micropython":
-            node.gc = _Gc
+            node.gc = ram.gc = ending.gc = _Gc
         self.said = said()
-        self.node = node.Node(conf(**keys), radio())
+        self.node = ram.RamNode(conf(**keys), radio())
 
     def set_up_board(self, script):
         """The board's modules and the firmware's live by this clock; the board is just switched on."""
         import clock
+        import discovery
+        import ending
         import node
+        import ram
         import retry
         import sensors.dht22
         import sensors.ds18b20
         import sensors.internal
+        import untaken
         import wifi
 
         fake_board.use(script)
         fake_board.ticks_ms = self.clock.ticks_ms
         network.WLAN._the.clear()
         ntptime.asked.clear()
-        for module in (node, clock, retry, wifi, sensors.dht22, sensors.internal, sensors.ds18b20, network):
+        for module in (
+            node, ram, ending, untaken, discovery, clock, retry, wifi, sensors.dht22, sensors.internal, sensors.ds18b20,
+            network,
+        ):  # fmt: skip
             for name, f in (
                 ("ticks_ms", self.clock.ticks_ms),
                 ("ticks_diff", ticks_diff),

@@ -9,6 +9,7 @@ from fakes.folder import Folder
 from on_board import NOW_S, World, conf, radio, said, started
 
 import durable
+import ending
 import remembered
 import sleeper
 import fake_board
@@ -209,7 +210,7 @@ def test_awake_nodes_keep_readings_over_a_reset_too():
             b.net.plan = Plan()
             b.boot(durable.DurableNode)
             b.run(30000)
-            b.node.finish(10000)
+            ending.finish(b.node, 10000)
             assert b.node.outbox.next > taken > len(b.seqs()) - 20
             equal(b.seqs(), up_to(b.node.outbox.next))
             equal(b.broker.violations, [])
@@ -368,3 +369,9 @@ def test_esp8266_sleeps_by_its_alarm_and_has_492_bytes():
         equal(asked[0][1:], (0, 4))
         equal(asked[-1], ("alarm", 0, 4200000))
         equal(b.slept_ms[0], asked[1][2])
+
+
+def test_what_a_sleeper_remembers_lies_before_the_journal():
+    with Board(connect_every=3) as b:
+        b.sleep(3)
+        equal(b.node.journal.journal.region.at, remembered.SIZE_B)

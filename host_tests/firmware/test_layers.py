@@ -9,16 +9,20 @@ from fakes.check import equal
 
 FIRMWARE = on_board.ROOT + "/firmware"
 MAY = {
-    "app": ["durable", "health", "node", "power", "remembered", "sleeper", "wifi"],
-    "sleeper": ["clock", "durable", "health", "node", "power"],
-    "durable": ["clock", "node", "remembered", "retry", "umqtt"],
-    "node": ["clock", "discovery", "health", "power", "retry", "tls_context", "umqtt"],
+    "app": ["durable", "health", "power", "ram", "remembered", "sleeper", "wifi"],
+    "sleeper": ["clock", "durable", "ending", "health", "power", "untaken"],
+    "durable": ["clock", "node", "retry", "umqtt"],
+    "ram": ["clock", "node"],
+    "node": ["clock", "discovery", "ending", "health", "power", "retry", "tls_context", "umqtt", "untaken"],
+    "untaken": ["clock", "ending", "umqtt"],
+    "ending": ["umqtt"],
+    "discovery": ["umqtt"],
     "remembered": ["umqtt"],
     "retry": ["reasons"],
 }
 OURS = (
-    "app", "clock", "config", "discovery", "durable", "health", "node", "power", "reasons", "remembered", "retry",
-    "sensors", "sleeper", "tls_context", "umqtt", "wifi",
+    "app", "clock", "config", "discovery", "durable", "ending", "health", "node", "power", "ram", "reasons",
+    "remembered", "retry", "sensors", "sleeper", "tls_context", "umqtt", "untaken", "wifi",
 )  # fmt: skip
 IMPORT = re.compile(r"^ *(import|from) ([a-z_0-9]+)")
 

@@ -6,6 +6,7 @@ from fakes.check import equal, raises
 from fakes.net import Plan
 from on_board import HOST, NOW_S, World, conf, said
 
+import ending
 import fake_board
 import network
 import ntptime
@@ -210,7 +211,7 @@ def test_a_lost_link_loses_and_repeats_nothing():
             w.run(9000)
     w.net.plans = []
     w.run(200000)
-    w.node.finish(20000)
+    ending.finish(w.node, 20000)
     seqs = [r["seq"] for r in w.readings()]
     equal(seqs, [n for n in range(1, w.node.taken + 1) if n in seqs], "order")
     equal(len(seqs) + w.node.dropped, w.node.taken)
@@ -300,9 +301,8 @@ def test_the_watchdog_is_fed_by_every_turn_and_by_nothing_else():
     WDT.feeds = 0
     turns = [0, 0, 0, 1]
     w.node.stopped = lambda: turns.pop(0)
-    w.node.finish = lambda ms: None
     w.node.run()
-    equal(WDT.feeds, 4, "three turns, and one sensor that was read")
+    equal(WDT.feeds, 6, "three turns, one sensor that was read, two steps of the end")
     WDT.feeds = 0
     w.node.link = lambda: w.clock.sleep_ms(190000)  # a port that hangs in one call
     w.node.turn()

@@ -1,0 +1,65 @@
+"""How does it end? What waits is sent, and the sum of it is told: before a stop, and before a board sleeps."""
+
+import gc
+from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
+
+from micropython import const
+
+_STEP_MS = const(250)
+
+
+def finish(node, ms: int, status: str = "offline", unfinished=None) -> None:
+    """Send what waits, for up to ms; call unfinished, should that not do; publish the status, unless it is "", and
+    disconnect."""
+    c = node.client
+    if not c:
+        return
+    end = ticks_add(ticks_ms(), ms)
+    while c.isconnected() and busy(node):
+        left_ms = ticks_diff(end, ticks_ms())
+        if left_ms <= 0:
+            break
+        node.feed()
+        if not node.linking.attempt(node.serve, min(left_ms, _STEP_MS)):
+            node.link_ended()
+            sleep_ms(min(max(node.linking.pause_ms, 1), left_ms))
+    node.feed()
+    if c.isconnected() and c.inflight and unfinished:
+        node.linking.attempt(unfinished)
+    if status and c.isconnected():
+        node.linking.attempt(c.publish, node.topic + "status", status, node.retain, 1)
+    node.feed()
+    node.linking.attempt(c.disconnect)
+
+
+def busy(node) -> bool:
+    """Whether something is to be sent, or not yet acknowledged."""
+    holding = node.announcer is not None and node.announcer.holding
+    return node.waiting() > 0 or node.client.inflight > 0 or node.greet or holding
+
+
+def sum_up(node) -> None:
+    """One line: readings taken, given to the client, acknowledged by the broker (QoS 0: sent), dropped or refused
+    because too many waited or the broker did not take them; and the lowest free heap."""
+    gc.collect()
+    node.low_b = min(node.low_b, gc.mem_free())
+    print("summary: taken=%d published=%d acknowledged=%d dropped=%d heap_low_b=%d" % (
+        node.taken, node.published, max(0, node.published + node.before - readings_in_flight(node)),
+        node.dropped + node.refused, node.low_b,
+    ))  # fmt: skip
+
+
+def readings_in_flight(node) -> int:
+    """Readings that the client has and the broker has not yet acknowledged."""
+    c = node.client
+    if not c or not c.inflight:
+        return 0
+    from umqtt.takeback import unacknowledged
+
+    return sum([1 for _, topic, _ in unacknowledged(c) if is_reading(node, topic)])
+
+
+def is_reading(node, topic: bytes) -> bool:
+    """Whether a message under `topic` (b"": the broker has it) is a reading."""
+    own = node.topic.encode()
+    return not topic or topic.startswith(own) and topic != own + b"status"

@@ -1,0 +1,103 @@
+"""The cycle with readings that wait in RAM: a reset loses them."""
+
+import gc
+from struct import calcsize, pack_into, unpack_from
+from time import ticks_diff, ticks_ms
+
+from micropython import const
+
+import clock
+from node import Node
+
+_HAND_OVER_MS = const(1000)  # no new message in this turn after that: QoS 0 on a slow link takes long
+_FEW = const(16)  # readings that may wait before the client has its memory
+_RESERVE_B = const(6144)  # of the heap, which waiting readings leave free
+_READING = ">BBiII"  # sensor, field (and 128: no value), value, uptime in seconds, number
+_NO_VALUE = const(128)
+_READING_B = calcsize(_READING)
+
+
+class Waiting:
+    """Readings that wait in RAM, in one piece of it: a full queue drops the oldest instead of the heap."""
+
+    def __init__(self, most: int):
+        self.buf = bytearray(most * _READING_B)
+        self.most = most
+        self.first = self.count = 0
+
+    def grow(self, most: int) -> None:
+        """Room for `most`, or for as many as leave the reserve of the heap free."""
+        while most > self.most:
+            gc.collect()
+            try:
+                if gc.mem_free() - most * _READING_B >= _RESERVE_B:
+                    new = Waiting(most)
+                    while self.count:
+                        new.put(*self.oldest())
+                        self.drop()
+                    self.buf, self.most, self.first, self.count = new.buf, most, 0, new.count
+                    return
+            except MemoryError:
+                pass  # there is so much, but not in one piece
+            most = most * 3 // 4
+
+    def put(self, source: int, field: int, value, up_s: int, seq: int) -> None:
+        """One more, when there is room."""
+        at = (self.first + self.count) % self.most * _READING_B
+        if value is None:
+            field |= _NO_VALUE
+        pack_into(_READING, self.buf, at, source, field, value or 0, up_s, seq)
+        self.count += 1
+
+    def oldest(self):
+        """(source, field, value, up_s, seq) of the one that waits longest."""
+        source, field, value, up_s, seq = unpack_from(_READING, self.buf, self.first * _READING_B)
+        return source, field & ~_NO_VALUE, None if field & _NO_VALUE else value, up_s, seq
+
+    def drop(self) -> None:
+        """Forget the oldest."""
+        self.first = (self.first + 1) % self.most
+        self.count -= 1
+
+
+class RamNode(Node):
+    """A Node whose readings wait in RAM."""
+
+    def make_queue(self) -> None:
+        self.journal = None
+        self.slots = 4
+        self.queue = Waiting(min(_FEW, self.cfg["queue"]))
+
+    def opened(self) -> None:
+        queue = self.queue
+        queue.grow(self.cfg["queue"])
+        if queue.most < self.cfg["queue"]:
+            print("queue: memory for %d of %d readings" % (queue.most, self.cfg["queue"]))
+
+    def waiting(self) -> int:
+        return self.queue.count
+
+    def keep(self, number: int, field: int, value) -> None:
+        queue = self.queue
+        if queue.count >= queue.most:
+            queue.drop()
+            self.lost("%d readings wait: the oldest is dropped" % queue.most)
+        queue.put(number, field, value, clock.uptime_s(), self.taken)
+
+    def hand_over(self) -> None:
+        c = self.client
+        queue = self.queue
+        t = ticks_ms()
+        while queue.count and ticks_diff(ticks_ms(), t) < _HAND_OVER_MS:
+            topic, payload = self.message(*queue.oldest())
+            before = c.inflight
+            try:
+                if c.publish(topic, payload, False, self.qos, False) is None:
+                    return
+            except Exception:
+                if c.inflight > before:  # the link went down, but the message has its slot: again would be twice
+                    queue.drop()
+                    self.published += 1
+                raise
+            queue.drop()
+            self.published += 1

@@ -1,0 +1,114 @@
+"""What does the broker not take? Imported when an acknowledgement is late, or the broker ends a connection."""
+
+from time import ticks_diff, ticks_ms
+
+from micropython import const
+from umqtt.takeback import take_back, unacknowledged
+
+import clock
+from ending import is_reading
+
+_UNTAKEN_S = const(60)  # no acknowledgement for so long on a link that lives: the broker does not take the message
+_AT_ONCE_S = const(5)  # a connection that is ended so soon, with a message in flight, was ended for that message
+_LASTED_S = const(10)  # a connection that stood so long was one
+_TAKEOVERS = const(3)  # so many in a row that did not: another device has the client id
+_STRIKES = const(3)  # so often the same message in QoS 2, and QoS 1 is used
+_MOST_STRIKES = const(8)  # so often in QoS 1, and the message is given up
+
+
+class Untaken:
+    """Watches over messages that stay in flight. pid, strikes: the message that the broker did not take, how often."""
+
+    def __init__(self, pid: int = 0, strikes: int = 0):
+        self.pid = pid
+        self.strikes = strikes
+        self.asked_for = 0  # the wait in which the link was asked whether it lives
+        self.t_asked = 0
+        self.asked = False
+        self.quiet_s = 0  # without an acknowledgement, though the link lives
+        self.takeovers = 0
+
+    def look(self, node) -> None:
+        """An acknowledgement is late by timeout_s: ask whether the link lives. One that does not answer is ended; one
+        that lives while nothing is acknowledged for a minute has a broker that does not take the message. Raises
+        OSError."""
+        c = node.client
+        now = ticks_ms()
+        limit_ms = node.cfg["timeout_s"] * 1000
+        if self.asked_for != node.t_wait:  # there was an acknowledgement since, or another connection
+            self.asked = False
+            self.quiet_s = 0
+            self.asked_for = node.t_wait
+        if not self.asked:
+            c.ping()
+            node.heard = False
+            self.asked = True
+            self.t_asked = now
+        elif node.heard:
+            self.quiet_s += ticks_diff(now, node.t_wait) // 1000
+            node.t_wait = self.asked_for = now
+            self.asked = False
+            if self.quiet_s > max(_UNTAKEN_S, 3 * node.cfg["timeout_s"]):
+                self.quiet_s = 0
+                self.strike(node, "does not acknowledge")
+                c.disconnect(0)  # the next connection repeats it: there is no other way to ask again
+                raise OSError("no acknowledgement, though the link lives")
+        elif ticks_diff(now, self.t_asked) > limit_ms:
+            c.disconnect(0)
+            raise OSError("no answer for %d s: the link is dead" % (2 * limit_ms // 1000))
+
+    def ended(self, node) -> None:
+        """The connection has ended while WiFi stands. By the broker: was that for a message, or for another device?"""
+        if node.linking.words not in ("closed by the broker", "link is down"):
+            return
+        stood_s = clock.uptime_s() - node.up_s
+        if stood_s >= _LASTED_S:
+            self.takeovers = 0
+        elif node.client.inflight and stood_s < _AT_ONCE_S:
+            self.strike(node, "ends the connection at")
+        else:
+            self.takeovers += 1
+            if self.takeovers == _TAKEOVERS:
+                print("broker: closed again and again: has another device this client_id?")
+
+    def strike(self, node, words: str) -> None:
+        """The broker did not take the oldest message in flight. QoS 2, three times in a row: QoS 1 from now on. QoS 1,
+        eight times: the message is given up. Told and counted."""
+        c = node.client
+        for pid, topic, qos in unacknowledged(c):
+            break
+        else:
+            return
+        if pid != self.pid:
+            self.pid = pid
+            self.strikes = 0
+        self.strikes += 1
+        reading = is_reading(node, topic)
+        topic = str(topic, "utf-8") or "a message that it has"
+        if qos > 1:
+            if self.strikes >= _STRIKES:
+                self.strikes = 0
+                print("broker: it %s %s in QoS 2: QoS 1 from now on (set qos to 1)" % (words, topic))
+                node.lower(1)
+        elif self.strikes >= (_MOST_STRIKES if reading else _STRIKES):
+            self.strikes = 0
+            take_back(c, pid)
+            if reading:
+                node.refused += 1
+                print("broker: it %s %s: given up, %d so far" % (words, topic, node.refused))
+            else:
+                node.greeting = False
+                print("broker: it %s %s: not sent any more (if it takes no retained message: set retain to false)" % (
+                    words, topic))  # fmt: skip
+
+
+def lower(client, qos: int) -> None:
+    """What is in flight in a higher QoS is sent in this one (0: 1, for it has its slot), as new messages."""
+    qos = max(qos, 1)
+    for pid, _, had in unacknowledged(client):
+        if had > qos:
+            message = take_back(client, pid)
+            if message:  # else the broker has it
+                topic, payload, retain, _ = message
+                client.publish(topic, payload, retain, qos, False)
+
