@@ -83,12 +83,11 @@ class Announcer:
         """One step with client c; whether readings are to be held back. Raises what publish does."""
         now = ticks_ms()
         if self.source:
-            from umqtt.takeback import pending, take_back
-
-            limit_ms = self.cfg["timeout_s"] * 1000
-            if pending(c, self.pid):
-                if ticks_diff(now, self.t_told) <= limit_ms:
+            if c.pending(self.pid):
+                if ticks_diff(now, self.t_told) <= self.cfg["timeout_s"] * 1000:
                     return self.hold(now)
+                from umqtt.takeback import take_back
+
                 take_back(c, self.pid)
                 self.source.announced = _UNTOLD
                 print("Home Assistant: the broker does not acknowledge what announces", self.source.name)

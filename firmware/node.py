@@ -354,7 +354,7 @@ class Node:
         c = self.client
         if self.greet:
             pid = self.status_pid  # one that is still in flight says "online" already
-            if not pid or not c.inflight or not self.is_pending(pid):
+            if not c.pending(pid):
                 pid = c.publish(self.topic + "status", "online", self.retain, 1, False)
             if pid:
                 self.status_pid = pid
@@ -381,12 +381,6 @@ class Node:
         if self.published and not self.acked and not c.inflight:
             self.acked = True
             print("broker: took the first readings, %d ms after the start" % ticks_diff(ticks_ms(), self.t_began))
-
-    def is_pending(self, pid: int) -> bool:
-        """Whether the broker has not yet acknowledged packet id `pid`."""
-        from umqtt.takeback import pending
-
-        return pending(self.client, pid)
 
     def link_ended(self) -> None:
         """serve() has raised."""

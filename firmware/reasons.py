@@ -1,12 +1,6 @@
 """What does an error mean, and what is to be checked? Imported when the first thing fails."""
 
-# what the first byte of something that is no MQTT broker gives away
-_STRANGERS = (
-    (b"H<", "a web server answers there (or the log-in page of a guest WiFi): check broker and port"),
-    (b"\x15\x16", 'a TLS port: set "tls" to true, or take the port without TLS (1883)'),
-    (b"S", "an SSH server answers there: check broker and port"),
-    (b"2", "a mail or file server answers there: check broker and port"),
-)
+_STRANGERS = "is it a web server, the log-in page of a guest WiFi, or a TLS port? Check broker, port and tls"
 _REFUSALS = (
     "the broker does not speak MQTT 3.1.1",
     "the broker refuses the client id: check client_id",
@@ -21,12 +15,8 @@ def words(e) -> str:
     args = e.args
     kind = e.__class__.__name__  # by name: the library is not to be loaded to say that WiFi is missing
     code = args[0] if args else e
-    if kind == "ProtocolError":  # (what the broker did, first byte of its packet)
-        byte = args[1] if len(args) > 1 else 0
-        for first, said in _STRANGERS:
-            if byte in first:
-                return "no MQTT broker: " + said
-        return "the broker broke the protocol (%s): is it an MQTT broker?" % code
+    if kind == "ProtocolError":  # (what the broker did,)
+        return "what answers is no MQTT broker, or breaks the protocol (%s): %s" % (code, _STRANGERS)
     if kind == "MQTTException":  # (code, words): it said no
         return _REFUSALS[code - 1] if 0 < code <= len(_REFUSALS) else "the broker refused: %s" % args[-1]
     if len(args) > 1 and isinstance(args[1], str):
