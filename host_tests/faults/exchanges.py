@@ -47,9 +47,10 @@ class Run:
 
     # the steps
 
-    def _take_slot(self, first_byte, topic, payload):
+    def _take_slot(self):
         # a message is accepted when it has its slot: whatever the call returns or raises then, it must arrive
-        slot = self.take_slot(first_byte, topic, payload)
+        slot = self.take_slot()
+        _, first_byte, _, payload = slot
         if first_byte < 0x40 and isinstance(payload, bytes):  # else a stream's, which nobody repeats
             self.sent.append((payload, first_byte >> 1 & 3))
         return slot

@@ -57,8 +57,8 @@ class End:
         self.out += bytes(buf[offset : offset + n])
         return n
 
-    def _on_ack(self, first_byte, packet_id, codes):
-        self.acks.append((first_byte, packet_id, codes))
+    def _on_ack(self, first_byte, packet_id):
+        self.acks.append((first_byte, packet_id))
         return 0
 
     def _on_fault(self, fault):

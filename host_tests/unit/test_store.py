@@ -29,7 +29,8 @@ def new(path, client_id="c1", server="s", window=4):
 
 
 def put(st, s, qos, topic, payload):
-    m = s.client._take_slot(0x30 | qos << 1, wire.text(topic), payload)
+    s.client._draft[1:] = 0x30 | qos << 1, wire.text(topic), payload
+    m = s.client._take_slot()
     st.put(m)
     return m[0]
 

@@ -4,9 +4,9 @@ client's private state is theirs.
 A client that uses no such part pays for none of them.
 """
 
-from time import ticks_ms
+from time import ticks_diff, ticks_ms
 
-from umqtt.engine import ALL_SENT, LOST
+from umqtt.engine import ALL_SENT, LOST, UNHEARD
 from umqtt.wire import PACKET_ID, PAYLOAD
 
 # Sending
@@ -14,26 +14,37 @@ from umqtt.wire import PACKET_ID, PAYLOAD
 
 def exchange(client, first_byte, topic_bytes, payload, timeout_ms, sender):
     """Publish with an ack, and wait for it: sender.send(slot) sends the packet of the slot. topic_bytes: with its
-    length before it. Returns the packet id, None inside a callback when older bytes wait. Raises OSError,
-    ProtocolError."""
-    return client._exchange(first_byte, topic_bytes, payload, True, timeout_ms, sender)
+    length before it. Returns the packet id, None inside a callback. Raises OSError, ProtocolError."""
+    client._draft[1:] = first_byte, topic_bytes, payload
+    return client._exchange(not client._in_callback(), timeout_ms, sender)
 
 
 def send_prepared(client, prepared):
-    """Send prepared.buf[start : start + packet_b], a whole packet. Returns the writer's event, None when older bytes
-    wait: then nothing was sent."""
+    """Send prepared.buf[start : start + packet_b], a whole packet; prepared.sent_b is set. Returns the writer's event,
+    None when nothing was sent: older bytes wait, or the link is dead, and the client's own way will tell why."""
     if client._send_blocked:
         return None
     try:
-        count = client._write_bytes(prepared.buf, prepared.start, prepared.packet_b)
-        if count == prepared.packet_b:
-            client._wrote_ms = ticks_ms()
-            return ALL_SENT
-        rest = prepared.start + (count or 0)
-        client._send_buf.extend(memoryview(prepared.buf)[rest : prepared.start + prepared.packet_b])
-    except Exception as fault:
-        client._on_fault(fault)
-    return client._send_packet(None) if client._send_packet else LOST
+        prepared.sent_b = client._write_bytes(prepared.buf, prepared.start, prepared.packet_b)
+    except Exception:
+        return None
+    if prepared.sent_b != prepared.packet_b:
+        return send_rest(client, prepared)
+    client._wrote_ms = ticks_ms()
+    return UNHEARD if ticks_diff(client._wrote_ms, client._heard_ms) > client._ping_after_ms else ALL_SENT
+
+
+def send_rest(client, prepared):
+    """The network has taken no more than prepared.sent_b bytes of a prepared packet: the writer sends the rest. Returns
+    its event."""
+    sent_b = prepared.sent_b or 0
+    rest = memoryview(prepared.buf)[prepared.start + sent_b : prepared.start + prepared.packet_b]
+    try:
+        client._send_buf.extend(rest)
+    except MemoryError as fault:
+        client._on_fault(fault)  # half a packet is out
+        return LOST
+    return client._send_packet(None)
 
 
 def finish_sending(client, event, timeout_ms):

@@ -13,11 +13,11 @@ from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 from micropython import const
 
 from umqtt import engine, transport, wire
-from umqtt.engine import ALL_SENT, BLOCKED, HALF_A_PACKET, LOST, RAISED
+from umqtt.engine import BLOCKED, HALF_A_PACKET, LOST, NOTHING_YET, RAISED, UNHEARD
 from umqtt.errors import MQTTException, ProtocolError, link_error
 from umqtt.keepalive import KeepAlive
 from umqtt.wire import CONNECT_BYTE, DISCONNECT_BYTE, FIRST_BYTE, PACKET_ID, PAYLOAD, PINGREQ_BYTE, PUBLISH_BYTE
-from umqtt.wire import REFUSED, RETAIN, SUBSCRIBE_BYTE, TOPIC, UNSUBSCRIBE_BYTE
+from umqtt.wire import REFUSED, RETAIN, SENT, SUBSCRIBE_BYTE, TOPIC, UNSUBSCRIBE_BYTE
 
 if sys.implementation.version[:2] < (1, 22):
     raise ImportError("umqtt needs MicroPython 1.22")
@@ -57,6 +57,7 @@ class MQTTClient(KeepAlive):
     _may_reconnect = _send_blocked = True
     _connect_count = _oversize_count = 0
     _error_words = ""
+    _last_topic_bytes = b""
 
     def __init__(self, client_id, server, port=0, user=None, password=None, keepalive=60, ssl=None,
                  clean_session=False, protocol=4, inflight=4, rx_size=256, tx_size=256, timeout_ms=10000,
@@ -77,7 +78,6 @@ class MQTTClient(KeepAlive):
         self._receive_buf = bytearray(rx_size)
         self._send_buf = bytearray(tx_size)
         self._send_buf_b = tx_size
-        self._loose_packet = [0, 0, b"", b""]  # for packets that wait for no ack
         self._last_topic = _NO_TOPIC
         if ssl:
             from umqtt import tls  # noqa: F401 - before the heap is in pieces; transport finds it loaded
@@ -157,8 +157,8 @@ class MQTTClient(KeepAlive):
             # Subscriptions one at a time: any number fits the buffers. A refused one is dropped.
             for topic_filter in list(self._granted_qos) if self._subscribe_again else ():
                 if topic_filter in self._granted_qos:  # else a callback has unsubscribed meanwhile
-                    payload = topic_filter + _bytes((self._granted_qos[topic_filter],))
-                    self._exchange(SUBSCRIBE_BYTE, b"", payload, True, ticks_diff(end, ticks_ms()))
+                    self._draft[1:] = SUBSCRIBE_BYTE, b"", topic_filter + _bytes((self._granted_qos[topic_filter],))
+                    self._exchange(True, ticks_diff(end, ticks_ms()))
             self._subscribe_again = False
             if self._durable_store:
                 self._durable_store.sync()
@@ -241,29 +241,34 @@ class MQTTClient(KeepAlive):
             msg = wire.data(msg)
             if qos or self._next_packet is None:
                 msg = _bytes(msg)  # it outlives the call, and may be the receive buffer
+        if not qos and self._send_blocked:
+            topic_bytes = self._last_topic_bytes  # a callback may publish under another while this waits
+            timeout_ms = self._await_all_sent(timeout_ms, msg)
+            self._last_topic = _NO_TOPIC
+            self._last_topic_bytes = topic_bytes
         first_byte = PUBLISH_BYTE | RETAIN if retain else PUBLISH_BYTE
-        topic_bytes = self._last_topic_bytes
         if qos:
-            first_byte |= min(wire.number(qos, 2), self._most_qos) << 1
-            return self._exchange(first_byte, topic_bytes, msg, wait, timeout_ms)
-        if self._send_blocked:
-            timeout_ms = self._await_all_sent(timeout_ms, _len(topic_bytes) + _len(msg))
-        packet = self._loose_packet
-        packet[PACKET_ID] = 0
-        packet[FIRST_BYTE] = first_byte
-        packet[TOPIC] = topic_bytes
-        packet[PAYLOAD] = msg
-        event = self._send_packet(packet)
-        packet[PAYLOAD] = b""  # not to be kept alive
-        if event or ticks_diff(self._wrote_ms, self._heard_ms) > self._ping_after_ms:
+            if qos != 1:
+                qos = min(wire.number(qos, 2), self._most_qos)
+            first_byte |= qos << 1
+        draft = self._draft
+        draft[FIRST_BYTE] = first_byte
+        draft[TOPIC] = self._last_topic_bytes
+        draft[PAYLOAD] = msg
+        if qos:
+            return self._exchange(wait, timeout_ms)
+        event = self._send_packet(draft)
+        draft[PAYLOAD] = b""  # not to be kept alive
+        if event:
             self._finish_sending(event, timeout_ms)
         return 0
 
-    def _await_all_sent(self, timeout_ms, size_b=0):
-        # wait until everything that waits to be sent has left; inside a callback size_b bytes must fit behind it.
-        # Returns the rest of timeout_ms
+    def _await_all_sent(self, timeout_ms, msg=None):
+        # wait until everything that waits to be sent has left; inside a callback msg must fit behind it. Returns the
+        # rest of timeout_ms
         if self._in_callback():
-            if size_b and _len(self._send_buf) + size_b + _HEAD_B > self._send_buf_b:
+            size_b = _len(self._send_buf) + _len(self._last_topic_bytes) + _HEAD_B
+            if msg is not None and size_b + _len(msg) > self._send_buf_b:
                 raise link_error("ENOBUFS", "send buffer full: publish outside the callback")
             return timeout_ms
         end = self._end(timeout_ms)
@@ -272,30 +277,34 @@ class MQTTClient(KeepAlive):
         return ticks_diff(end, ticks_ms())
 
     def _finish_sending(self, event, timeout_ms):
-        # a QoS 0 message was handed to the writer: wait until the network has all of it
+        # the writer had not ALL_SENT for a QoS 0 message: wait until the network has all of it
         send = self._send_packet
         if event == LOST:
             self._link_lost()
         self._await_all_sent(timeout_ms)
         if send is None or self._send_packet is not send:
             raise self._fault
-        if self._next_packet is not None:
+        if event == UNHEARD and self._next_packet is not None:
             self._step(0)  # a program that never polls must notice a dead link, too
 
-    def _exchange(self, first_byte, topic_bytes, payload, wait, timeout_ms, sender=None):
-        """Begin the exchange of a packet that has an ack, with `wait` see it through; sender.send(slot), if given,
-        sends it, when nothing older waits. Returns the packet id, None when it could not begin at once."""
+    def _exchange(self, wait, timeout_ms, sender=None):
+        """Begin the exchange of the packet in `_draft`, with `wait` see it through; sender.send(slot), if given, sends
+        it, when nothing older waits. Returns the packet id, None when it could not begin at once."""
         if self._next_packet is None:
             if self._in_callback():
                 wait = False
             elif wait and not self._auto_reconnect:
                 self._without_link(0, 0)
-        end = self._end(timeout_ms)
-        while self.inflight == _len(self._packet_slots) or sender is not None and self._send_blocked:
-            if not wait:
-                return None
-            self._wait(end)
-        slot = self._take_slot(first_byte, topic_bytes, payload)
+        end = ticks_add(ticks_ms(), self.timeout_ms if timeout_ms is None else timeout_ms)
+        if self.inflight == _len(self._packet_slots) or sender is not None and self._send_blocked:
+            draft = list(self._draft)  # a callback may make another meanwhile
+            while self.inflight == _len(self._packet_slots) or sender is not None and self._send_blocked:
+                if not wait:
+                    return None
+                self._wait(end)
+            self._draft[:] = draft
+        slot = self._take_slot()
+        self._draft[PAYLOAD] = b""
         packet_id = slot[PACKET_ID]
         if self._send_blocked:
             event = self._send_slots()
@@ -305,11 +314,19 @@ class MQTTClient(KeepAlive):
         if event == LOST and (wait or self._auto_reconnect):
             self._link_lost()
         if wait:
-            if first_byte == SUBSCRIBE_BYTE and not self._is_connecting:
+            if slot[FIRST_BYTE] & ~SENT == SUBSCRIBE_BYTE and not self._is_connecting:
                 self._awaited_id = packet_id
             while slot[PACKET_ID] == packet_id:
-                self._wait(end)
+                left_ms = ticks_diff(end, ticks_ms())
+                if left_ms > 0 and self._next_packet is not None:
+                    self._step(left_ms if left_ms < _LONG_MS else _LONG_MS)
+                else:
+                    self._wait(end)
         return packet_id
+
+    def free_slots(self):
+        """How many further messages of QoS 1 and 2 can be taken now."""
+        return _len(self._packet_slots) - self.inflight
 
     # Subscribing
 
@@ -341,14 +358,15 @@ class MQTTClient(KeepAlive):
             else:
                 topic_filter, filter_qos = row
                 payload += wire.text(topic_filter, wire.FILTER) + _bytes((wire.number(filter_qos, 2),))
-        if self._exchange(first_byte, b"", payload, wait, timeout_ms) is None:
+        self._draft[1:] = first_byte, b"", payload
+        if self._exchange(wait, timeout_ms) is None:
             raise link_error("ENOBUFS", "all slots are taken")
-        if not wait or self._in_callback():
+        if not wait or self._in_callback() or first_byte == UNSUBSCRIBE_BYTE:
             return None
-        codes = self._awaited_codes
-        if first_byte == SUBSCRIBE_BYTE and REFUSED in codes:
-            raise MQTTException(REFUSED, "subscription refused: %s" % (filters[codes.index(b"\x80")][0],))
-        return codes
+        for row, code in zip(filters, self._awaited_codes):
+            if code == REFUSED:
+                raise MQTTException(REFUSED, "subscription refused: %s" % (row[0],))
+        return self._awaited_codes
 
     # The end
 
@@ -413,12 +431,11 @@ class MQTTClient(KeepAlive):
     _send_ping = ping  # which a subclass cannot override
 
     def _send_loose(self, first_byte, head):
-        packet = self._loose_packet
-        packet[PACKET_ID] = 0
-        packet[FIRST_BYTE] = first_byte
-        packet[TOPIC] = head
-        packet[PAYLOAD] = b""
-        return self._send_packet(packet)
+        draft = self._draft
+        draft[FIRST_BYTE] = first_byte
+        draft[TOPIC] = head
+        draft[PAYLOAD] = b""
+        return self._send_packet(draft)
 
     def poll(self, ms=0):
         """Do everything that is due: send, take one packet, call back, keep alive, reconnect; wait up to ms for a
@@ -434,7 +451,7 @@ class MQTTClient(KeepAlive):
             if not self._unblock(ms):
                 return 0
         elif ms:
-            self._wait_readable(ms if ms < _LONG_MS else min(ms, max(self._watch(), 1)))
+            self._wait_readable(ms if ms <= _LONG_MS else min(ms, max(self._watch(), 1)))
         event = self._next_packet(None)
         if event > 0:
             self._last_event = event
@@ -443,6 +460,8 @@ class MQTTClient(KeepAlive):
                 self._news = None
                 (self.on_oversize if isinstance(first, _bytes) else self.on_ended)(first, second)
             return 1
+        if event == NOTHING_YET and self._watch():
+            return 0
         return self._without_packet(event)
 
     _step = poll  # which a subclass cannot override
@@ -458,13 +477,11 @@ class MQTTClient(KeepAlive):
         if event == RAISED:
             raise self._fault
         if event != LOST:
-            words = None
-            if event == HALF_A_PACKET and ticks_diff(ticks_ms(), self._heard_ms) > self.timeout_ms:
+            words = "no PINGRESP in time"
+            if event == HALF_A_PACKET:
+                if ticks_diff(ticks_ms(), self._heard_ms) <= self.timeout_ms and self._watch():
+                    return 0
                 words = "half a packet, and no more in time"
-            elif not self._watch():
-                words = "no PINGRESP in time"
-            if not words:
-                return 0
             self._on_fault(link_error("ETIMEDOUT", words))
         return self._link_lost()
 
@@ -483,7 +500,7 @@ class MQTTClient(KeepAlive):
                 event = LOST
         if event == LOST:
             return self._link_lost()
-        if event == ALL_SENT:
+        if event != BLOCKED:
             self._poll_for(_READABLE)
             return True
         return reads
@@ -504,7 +521,7 @@ class MQTTClient(KeepAlive):
                 break
             event = self._send_packet(slot)
             self._slots_sent += 1
-        if event == ALL_SENT:
+        if event != BLOCKED and event != LOST:
             self._send_blocked = False
         return event
 

@@ -5,7 +5,7 @@ bytes; None: nothing now; 0 from `read`: the broker has closed. A new connection
 cannot be resumed by mistake. Packets are asked for exactly (2 bytes, the rest of the length, the body), so nothing is
 copied and a short read leaves the stream in step.
 
-`client` is the session that they serve (umqtt.client). They use of it: `_on_ack`, `_held_packet_ids`; `_link_up`,
+`client` is the session that they serve (umqtt.client). They use of it: `_on_ack`, `_suback_codes`, `_held_packet_ids`; `_link_up`,
 `_send_blocked`, `_wrote_ms`, `_heard_ms`, `_ping_sent`, `_ping_after_ms`, `_send_ping`; `_on_connack`, `_on_fault`,
 `_fault`, `_stream`; and, for a message, `_next_packet`, `_send_packet`, `_view`, `cb`, `_message`, `_taken`,
 `_any_size`, `_oversize_count`, `_news`.
@@ -28,6 +28,7 @@ LOST = const(-3)  # the link is down, for client._fault
 # Events that the writer yields, or LOST.
 ALL_SENT = const(0)
 BLOCKED = const(1)  # the network takes no more now
+UNHEARD = const(2)  # all is sent, but for long no packet came: look whether the link lives
 
 # Flags of a message beside those of its first byte.
 MORE = const(16)  # of this message follows: it is larger than the buffer
@@ -58,7 +59,7 @@ def writer(client, tx, write):
     """Sends packets: `send(packet)` writes it, or what of it the network takes; `send(None)` goes on with the rest.
 
     tx: a bytearray; its length is its size. A payload that does not fit into it behind its head is sent from where it
-    is, and must stay as it is until then. Yields ALL_SENT, BLOCKED or LOST.
+    is, and must stay as it is until then. Yields ALL_SENT, BLOCKED, UNHEARD or LOST.
     """
     size_b = _len(tx)
     tx[_ALL] = b""  # keeps its memory
@@ -72,6 +73,7 @@ def writer(client, tx, write):
     try:
         while True:
             packet = yield event
+            heard = ALL_SENT
             if packet is not None:
                 wire.encode_head(append, extend, packet)
                 payload = packet[PAYLOAD]
@@ -101,7 +103,7 @@ def writer(client, tx, write):
                         if run is tx and large is None:
                             tx[_ALL] = b""
                             offset = end = 0
-                            event = ALL_SENT
+                            event = heard
                             break
                         continue
                 count = write(run, offset, end - offset)
@@ -109,8 +111,10 @@ def writer(client, tx, write):
                     client._send_blocked = True
                     event = BLOCKED
                     break
-                client._wrote_ms = ticks_ms()
+                client._wrote_ms = now = ticks_ms()
                 offset += count
+                if ticks_diff(now, client._heard_ms) > client._ping_after_ms:
+                    heard = UNHEARD
     except (Exception, KeyboardInterrupt) as fault:
         client._on_fault(fault)
     yield LOST
@@ -134,9 +138,12 @@ def reader(client, rx, read, send):
     view = rx_view
     part_b = size_b
     need_b = _HEADER_B
+    idle = True  # between two packets
     remaining_b = _NO_HEADER
     first_byte = packet_type = flags = length = shift = start = topic_end = packet_id = 0
     place = _NO_PLACE
+    busy = 0
+    next_packet = None  # this generator's own `send`
     try:
         while True:
             got_b = 0
@@ -148,7 +155,7 @@ def reader(client, rx, read, send):
                     stalled = False
                 elif count is not None:
                     raise link_error("ECONNRESET", "closed by the broker")
-                elif not got_b and need_b == _HEADER_B and remaining_b == _NO_HEADER:
+                elif idle and not got_b:
                     yield NOTHING_YET
                 else:
                     if not stalled:
@@ -156,6 +163,7 @@ def reader(client, rx, read, send):
                         stalled = True
                     yield HALF_A_PACKET
 
+            idle = False
             if remaining_b == _NO_HEADER:
                 # The fixed header [2.2]: 2 bytes, then the rest of the remaining length one by one.
                 length_byte = rx[need_b - 1]
@@ -224,15 +232,17 @@ def reader(client, rx, read, send):
                     if remaining_b:
                         flags |= MORE
                     if not flags & _UNWANTED:
-                        next_packet = client._next_packet
+                        if next_packet is None:
+                            next_packet = client._next_packet
                         client._next_packet = None  # inside a callback nothing waits
                         outcome = None
                         try:
                             if place != _NO_PLACE:
                                 # first: the effect must not come twice, whatever interrupts
                                 held_ids[place] = packet_id
-                            if client._view is not None:
-                                outcome = client._view(buf, topic_end, start, need_b, flags)
+                            view_part = client._view
+                            if view_part is not None:
+                                outcome = view_part(buf, topic_end, start, need_b, flags)
                             elif not flags & (MORE | LATER) and topic_end:
                                 message = client._message or client.cb
                                 if message is not None:
@@ -266,6 +276,7 @@ def reader(client, rx, read, send):
             client._heard_ms = ticks_ms()
             remaining_b = _NO_HEADER
             need_b = _HEADER_B
+            idle = True
             buf = rx
             if flags & _NOT_TAKEN:
                 continue
@@ -279,7 +290,9 @@ def reader(client, rx, read, send):
                 packet_id = rx[0] << 8 | rx[1]
                 if not packet_id:
                     raise ProtocolError("packet id 0")
-                answer = on_ack(first_byte, packet_id, bytes(rx_view[2:length]) if length > 2 else b"")
+                if length > 2:
+                    client._suback_codes = bytes(rx_view[2:length])
+                answer = on_ack(first_byte, packet_id)
             else:
                 client._ping_sent = False
             if answer:
@@ -287,8 +300,11 @@ def reader(client, rx, read, send):
                 ack[FIRST_BYTE] = answer
                 if send(ack) == LOST:
                     break
-            elif ticks_diff(client._heard_ms, client._wrote_ms) >= client._ping_after_ms:
-                client._send_ping()  # of a busy receiver, which is never idle
+            else:
+                # A busy receiver is never idle, and must send something all the same: look at every fourth packet.
+                busy = busy + 1 & 3
+                if not busy and ticks_diff(client._heard_ms, client._wrote_ms) >= client._ping_after_ms:
+                    client._send_ping()
             yield first_byte
     except (Exception, KeyboardInterrupt) as fault:
         client._on_fault(fault)

@@ -4,7 +4,7 @@ The store's work hangs in front of the verbs of one client's session, so that a 
 store in turn sees of the session only the verbs of `KeptSession`.
 """
 
-from umqtt.wire import FIRST_BYTE, PACKET_ID, PUBACK_BYTE, PUBREC, PUBREL, PUBREL_BYTE, SENT
+from umqtt.wire import FIRST_BYTE, PACKET_ID, PUBACK_BYTE, PUBREC, PUBREL, PUBREL_BYTE, SENT, SUBACK
 
 
 class KeptSession:
@@ -46,7 +46,8 @@ class KeptSession:
     def _restore(self, packet_id: int, first_byte: int, topic: bytes, payload: bytes) -> list:
         """Take a slot for an exchange that began before a reset; packet_id 0: it gets a new one. Returns the slot."""
         last = self.client.pid
-        slot = self.plain_take_slot(first_byte, topic, payload)
+        self.client._draft[1:] = first_byte, topic, payload
+        slot = self.plain_take_slot()
         if packet_id:
             slot[PACKET_ID] = packet_id
             self.client.pid = last
@@ -69,24 +70,24 @@ class KeptSession:
 
     # The client's side
 
-    def take_slot(self, first_byte, topic_bytes, payload):
-        slot = self.plain_take_slot(first_byte, topic_bytes, payload)
-        if first_byte < PUBACK_BYTE:
+    def take_slot(self):
+        slot = self.plain_take_slot()
+        if slot[FIRST_BYTE] < PUBACK_BYTE:
             # Inside a callback one write to flash covers the note that it ran as well.
             self.store.put(slot, self.client._in_callback())
         return slot
 
-    def on_ack(self, first_byte, packet_id, codes=b""):
+    def on_ack(self, first_byte, packet_id):
         client = self.client
         kind = first_byte >> 4
         index = client._slot_index(packet_id)
         # An ack of an unknown id must not grow the journal.
         known = packet_id in client._held_packet_ids if kind == PUBREL else index >= 0
-        answer = self.plain_on_ack(first_byte, packet_id, codes)
+        answer = self.plain_on_ack(first_byte, packet_id)
         if kind == PUBREC:
             known = known and client._packet_slots[index][FIRST_BYTE] & ~SENT == PUBREL_BYTE
         elif kind != PUBREL:
-            known = known and not codes and not client.pending(packet_id)
+            known = known and kind < SUBACK and not client.pending(packet_id)
         if known:
             self.store.acked(kind, packet_id)
         return answer

@@ -46,13 +46,15 @@ class KeepAlive(Session):
         if not quarter_ms or not self._link_up:
             return NEVER_MS
         now = ticks_ms()
-        quiet_ms = ticks_diff(now, self._wrote_ms)
+        silent_ms = ticks_diff(now, self._wrote_ms)
         if self._send_blocked:
-            return max(5 * quarter_ms - quiet_ms, 0)
-        if self._ping_sent:
-            return max(2 * quarter_ms - ticks_diff(now, self._pinged_ms), 0)
-        left_ms = 3 * quarter_ms - max(quiet_ms, ticks_diff(now, self._heard_ms))
-        if left_ms > 0:
-            return left_ms
-        self._send_ping()
-        return 2 * quarter_ms
+            left_ms = 5 * quarter_ms - silent_ms
+        elif self._ping_sent:
+            left_ms = 2 * quarter_ms - ticks_diff(now, self._pinged_ms)
+        else:
+            unheard_ms = ticks_diff(now, self._heard_ms)
+            left_ms = 3 * quarter_ms - (unheard_ms if unheard_ms > silent_ms else silent_ms)
+            if left_ms <= 0:
+                self._send_ping()
+                left_ms = 2 * quarter_ms
+        return left_ms if left_ms > 0 else 0

@@ -6,7 +6,6 @@ where the topic's length begins, so a payload of another length moves nothing bu
 
 from umqtt import wire
 from umqtt.addons import exchange, finish_sending, send_prepared
-from umqtt.engine import ALL_SENT
 from umqtt.wire import FIRST_BYTE, PACKET_ID, SENT
 
 _len = len
@@ -40,30 +39,30 @@ class Publisher:
         self.tail = _Slice()[_len(self.buf) :]  # kept: writing through it allocates nothing
         self.buf[self.tail] = bytes(size)  # the buffer keeps this room
         self.payload_b = -1
-        self.start = self.packet_b = 0
+        self.start = self.packet_b = self.sent_b = 0
 
     def publish(self, msg, timeout_ms=None):
         """Publish; returns 0 once the bytes are with the network, in QoS 1 the packet id once it is acknowledged. msg:
         bytes; any other type, a payload longer than `size`, and a message that must wait for older bytes go the
         client's way. Raises OSError, ValueError."""
         if msg.__class__ is not _bytes or _len(msg) != self.payload_b and not self._fits(_len(msg)):
-            return self.client.publish(self.topic, msg, self.retain, self.qos, True, timeout_ms)
+            return self._clients_way(msg, timeout_ms)
         self.buf[self.tail] = msg
         if self.qos:
             packet_id = exchange(self.client, self.first_byte, self.topic_bytes, msg, timeout_ms, self)
-            if packet_id:
-                return packet_id
-        else:
-            event = send_prepared(self.client, self)
-            if event == ALL_SENT:
-                return 0
-            if event is not None:
-                finish_sending(self.client, event, timeout_ms)
-                return 0
+            return packet_id or self._clients_way(msg, timeout_ms)
+        event = send_prepared(self.client, self)
+        if event:
+            finish_sending(self.client, event, timeout_ms)
+        elif event is None:
+            return self._clients_way(msg, timeout_ms)
+        return 0
+
+    def _clients_way(self, msg, timeout_ms):
         return self.client.publish(self.topic, msg, self.retain, self.qos, True, timeout_ms)
 
     def send(self, slot):
-        """The client's: send the prepared packet with the id of `slot`. Returns the writer's event."""
+        """Send the prepared packet with the id of `slot`. Returns the writer's event, None when nothing was sent."""
         packet_id = slot[PACKET_ID]
         self.buf[self.id_at] = packet_id >> 8
         self.buf[self.id_at + 1] = packet_id & 255

@@ -45,7 +45,7 @@ from micropython import const
 
 from umqtt.errors import ProtocolError
 from umqtt.wire import FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBCOMP_BYTE, PUBREC_BYTE, PUBREL_BYTE
-from umqtt.wire import QOS_2, REFUSED, SENT, SUBSCRIBE_BYTE, TOPIC
+from umqtt.wire import QOS_2, REFUSED, SENT, SUBACK_BYTE, SUBSCRIBE_BYTE, TOPIC
 
 _HELD = const(20)  # ids that Mosquitto leaves unreleased; room for more is taken from the heap
 _FREE = const(0)  # a packet id that is none
@@ -64,7 +64,8 @@ class Session:
         self._resent_count = 0
         self._news: "tuple | None" = None  # (packet id, return codes) of an exchange that ended, until it is told
         self._awaited_id = _FREE  # of the SUBSCRIBE that a call waits for
-        self._awaited_codes = b""  # its return codes
+        self._awaited_codes = self._suback_codes = b""  # its return codes, and those of the last SUBACK
+        self._draft = [_FREE, 0, b"", b""]  # the packet in the making
         self._most_qos = 2  # that the broker is known to do
         self._held_packet_ids = [_FREE] * _HELD  # incoming QoS 2 ids, from their delivery to PUBREL
         self._granted_qos = {}  # filter with its length before it: QoS
@@ -86,15 +87,13 @@ class Session:
             i += 1
         return -1
 
-    def _take_slot(self, first_byte, topic, payload):
-        """Take a slot, there must be a free one, with a new packet id. Returns it."""
+    def _take_slot(self):
+        """Take a slot, there must be a free one, for the packet in `_draft`, with a new packet id. Returns it."""
         packet_id = self.pid % 65535 + 1
         while self.inflight and self._slot_index(packet_id) >= 0:
             packet_id = packet_id % 65535 + 1
         slot = self._packet_slots[self.inflight]
-        slot[FIRST_BYTE] = first_byte
-        slot[TOPIC] = topic
-        slot[PAYLOAD] = payload
+        _, slot[FIRST_BYTE], slot[TOPIC], slot[PAYLOAD] = self._draft
         slot[PACKET_ID] = self.pid = packet_id  # last: a slot that has an id is whole, whenever Ctrl-C comes
         self.inflight += 1
         return slot
@@ -110,8 +109,8 @@ class Session:
         if index < self.inflight:
             self._packet_slots.append(self._packet_slots.pop(index))
 
-    def _on_ack(self, first_byte, packet_id, codes=b""):
-        """An ack that begins with first_byte came for packet_id, with the return codes of a SUBACK.
+    def _on_ack(self, first_byte, packet_id):
+        """An ack that begins with first_byte came for packet_id; the return codes of a SUBACK are in `_suback_codes`.
 
         Returns the first byte of the answer, 0 for none. Raises ProtocolError: a VIOLATION; nothing has changed.
         """
@@ -127,38 +126,42 @@ class Session:
         sent = slot[FIRST_BYTE]
         if index < 0 or not sent & SENT:
             return PUBREL_BYTE if first_byte == PUBREC_BYTE else 0
-        waits_for_pubrec = sent < PUBACK_BYTE and sent & QOS_2
-        if first_byte == PUBREC_BYTE and (waits_for_pubrec or sent & ~SENT == PUBREL_BYTE):
+        if first_byte == PUBREC_BYTE and (sent < PUBACK_BYTE and sent & QOS_2 or sent & ~SENT == PUBREL_BYTE):
             slot[FIRST_BYTE] = PUBREL_BYTE | SENT
             slot[TOPIC] = slot[PAYLOAD] = b""
             return PUBREL_BYTE
         # The type of an ack is that of the packet it answers, and 1.
         if first_byte >> 4 != (sent >> 4) + 1:
             raise ProtocolError("ack of the wrong kind")
-        if waits_for_pubrec:
-            self._most_qos = 1
         if sent >= SUBSCRIBE_BYTE:
-            self._on_filters(slot[PAYLOAD], codes)
-            if packet_id == self._awaited_id:
-                self._awaited_codes = codes
+            self._on_filters(slot, first_byte == SUBACK_BYTE)
+        elif sent < PUBACK_BYTE and sent & QOS_2:
+            self._most_qos = 1
         self._free_slot(index)
         if self.on_ended is not None:
-            self._news = packet_id, codes
+            self._news = packet_id, self._suback_codes if sent >= SUBSCRIBE_BYTE else b""
         return 0
 
-    def _on_filters(self, filters, codes):
-        # SUBACK or UNSUBACK came; filters: the payload of the packet that it answers, codes: b"" of an UNSUBACK
+    def _on_filters(self, slot, granted):
+        # SUBACK (granted) or UNSUBACK came for the packet of this slot
+        filters = slot[PAYLOAD]
+        codes = self._suback_codes
         at = count = 0
         while at < len(filters):
             end = at + 2 + (filters[at] << 8 | filters[at + 1])
             qos = None
-            if codes and codes[count:] and codes[count] < REFUSED:
-                qos = filters[end]
+            if granted and count < len(codes):
+                if codes[count] != REFUSED:
+                    qos = filters[end]
+                    if codes[count] > 2:
+                        raise ProtocolError("SUBACK: return code")
             self._subscribed(filters[at:end], qos)
-            at = end + 1 if codes else end
+            at = end + granted
             count += 1
-        if codes and (len(codes) != count or codes.strip(b"\0\1\2\x80")):
+        if granted and len(codes) != count:
             raise ProtocolError("SUBACK: return codes")
+        if slot[PACKET_ID] == self._awaited_id:
+            self._awaited_codes = codes
 
     def _subscribed(self, topic_filter, qos):
         """The broker has granted `topic_filter` with `qos`, or, None, has it no more."""

@@ -32,6 +32,7 @@ PUBREC_BYTE = const(0x50)
 PUBREL_BYTE = const(0x62)
 PUBCOMP_BYTE = const(0x70)
 SUBSCRIBE_BYTE = const(0x82)
+SUBACK_BYTE = const(0x90)
 UNSUBSCRIBE_BYTE = const(0xA2)
 PINGREQ_BYTE = const(0xC0)
 DISCONNECT_BYTE = const(0xE0)
@@ -90,12 +91,12 @@ def text(value, kind: int = TOPIC_NAME) -> bytes:
                     raise UnicodeError
         except ValueError:  # UnicodeError, but without words
             raise ValueError("no UTF-8 text")
-        if b"\0" in value or not value and kind < ANY_TEXT:
+        if "\0" in letters or not value and kind < ANY_TEXT:
             raise ValueError("empty, or U+0000 in it")
-        last = b""
-        for level in value.split(b"/") if kind < ANY_TEXT else ():
+        last = ""
+        for level in letters.split("/") if kind < ANY_TEXT else ():
             # Nothing may follow #, and a wildcard is a level of its own.
-            if last == b"#" or (b"+" in level or b"#" in level) and (kind == TOPIC_NAME or len(level) > 1):
+            if last == "#" or ("+" in level or "#" in level) and (kind == TOPIC_NAME or len(level) > 1):
                 raise ValueError("wrong wildcard")
             last = level
     return bytes((length >> 8, length & 255)) + value
