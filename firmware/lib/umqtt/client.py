@@ -303,14 +303,17 @@ class MQTTClient(KeepAlive):
                     return None
                 self._wait(end)
             self._draft[:] = draft
+        older_wait = self._send_blocked
+        self._send_blocked = True  # so that the slot is sent by the next poll, should Ctrl-C come before it is sent here
         slot = self._take_slot()
         self._draft[PAYLOAD] = b""
         packet_id = slot[PACKET_ID]
-        if self._send_blocked:
+        if older_wait:
             event = self._send_slots()
         else:
             event = self._send_packet(slot) if sender is None else sender.send(slot)
             self._slots_sent += 1
+            self._send_blocked = event == BLOCKED or event == LOST
         if event == LOST and (wait or self._auto_reconnect):
             self._link_lost()
         if wait:
@@ -428,7 +431,7 @@ class MQTTClient(KeepAlive):
             self._pinged_ms = ticks_ms()
             self._send_loose(PINGREQ_BYTE, b"")
 
-    _send_ping = ping  # which a subclass cannot override
+    _send_ping = ping  # pyright: ignore[reportAssignmentType] - which a subclass cannot override
 
     def _send_loose(self, first_byte, head):
         draft = self._draft

@@ -12,6 +12,10 @@ from micropython import const
 
 from umqtt.session import Session
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable
+
 NEVER_MS = const(1 << 28)
 QUARTER_MS = const(250)  # of an interval of one second
 
@@ -25,10 +29,7 @@ class KeepAlive(Session):
 
     _link_up: bool  # CONNACK came
     _send_blocked: bool  # bytes wait for the network
-
-    def _send_ping(self) -> None:
-        """Send a PINGREQ, unless one is under way."""
-        raise NotImplementedError
+    _send_ping: "Callable[[], None]"  # unless one is under way
 
     keepalive = 0
     _watched_s = 0
