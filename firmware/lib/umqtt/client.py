@@ -304,7 +304,8 @@ class MQTTClient(KeepAlive):
                 self._wait(end)
             self._draft[:] = draft
         older_wait = self._send_blocked
-        self._send_blocked = True  # so that the slot is sent by the next poll, should Ctrl-C come before it is sent here
+        # so that the slot is sent by the next poll, should Ctrl-C come before it is sent here
+        self._send_blocked = True
         slot = self._take_slot()
         self._draft[PAYLOAD] = b""
         packet_id = slot[PACKET_ID]

@@ -5,10 +5,10 @@ bytes; None: nothing now; 0 from `read`: the broker has closed. A new connection
 cannot be resumed by mistake. Packets are asked for exactly (2 bytes, the rest of the length, the body), so nothing is
 copied and a short read leaves the stream in step.
 
-`client` is the session that they serve (umqtt.client). They use of it: `_on_ack`, `_suback_codes`, `_held_packet_ids`; `_link_up`,
-`_send_blocked`, `_wrote_ms`, `_heard_ms`, `_ping_sent`, `_ping_after_ms`, `_send_ping`; `_on_connack`, `_on_fault`,
-`_fault`, `_stream`; and, for a message, `_next_packet`, `_send_packet`, `_view`, `cb`, `_message`, `_taken`,
-`_any_size`, `_oversize_count`, `_news`.
+`client` is the session that they serve (umqtt.client). They use of it: `_on_ack`, `_suback_codes`, `_held_packet_ids`;
+`_link_up`, `_send_blocked`, `_wrote_ms`, `_heard_ms`, `_ping_sent`, `_ping_after_ms`, `_send_ping`; `_on_connack`,
+`_on_fault`, `_fault`, `_stream`; and, for a message, `_next_packet`, `_send_packet`, `_view`, `cb`, `_message`,
+`_taken`, `_any_size`, `_oversize_count`, `_news`.
 """
 
 from time import ticks_diff, ticks_ms
