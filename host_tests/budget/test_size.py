@@ -69,7 +69,7 @@ def test_the_account_is_of_what_the_import_takes(tmp_path: Path, form: str) -> N
     sums = {part: size_b for part, (_, size_b) in parts.items() if not part.startswith("-")}
     together = sums.pop("together")
     assert sum(sums.values()) == together
-    # The rest stands around the files: never below nothing, less than a sixth (the constants of the source are globals).
+    # The rest stands around the files: never below nothing, less than a sixth.
     assert 0 < sums["modules, classes, their dicts, values of globals"] < together / 6, parts
 
 
