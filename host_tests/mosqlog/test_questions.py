@@ -229,6 +229,19 @@ def test_the_way_of_a_client_over_several_brokers_is_told(tmp_path):
     assert re.search(r"lamp +2 +1, up to 40 s +north, south", out)
 
 
+def test_a_bridge_between_two_brokers_is_told_as_both_see_it(tmp_path):
+    (tmp_path / "north").write_text("".join(
+        f"{T + i * 60}: Connecting bridge (step 1) yard (south.example.org:1883)\n"
+        f"{T + i * 60 + 1}: Connecting bridge (step 2) yard (south.example.org:1883)\n" for i in range(3)))
+    (tmp_path / "south").write_text("".join(
+        f"{T + i * 60 + 1}: New bridge connected from 10.0.0.1:500{i} as north.yard (p2, c0, k60).\n"
+        f"{T + i * 60 + 9}: Client north.yard closed its connection.\n" for i in range(3)))
+    logs = f"north={tmp_path / 'north'}", f"south={tmp_path / 'south'}"
+    link = next(each for each in objects(*logs) if each["type"] == "link")
+    assert (link["broker"], link["bridge"], link["client"], link["on"]) == ("north", "yard", "north.yard", "south")
+    assert re.search(r"yard +north +3 .*north\.yard +south +3 +3 closed without DISCONNECT", run(*logs)[1])
+
+
 @pytest.mark.parametrize("arguments, words", [
     (["north=a.log", "b.log"], "has no name"), (["north=-", "south=b.log"], "goes alone"),
     (["--gone", "soon", "a"], "is not a length of time"), (["--address", "lamp", "a"], "is no IP address"),

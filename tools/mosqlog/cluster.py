@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .analyse import Analyser
-from .model import Session, Subject
+from .model import Bridge, Client, Session, Subject
 from .parse import Parser
 
 _NAMED = re.compile(r"([\w.-]+)=(.+)", re.DOTALL)
@@ -50,6 +50,15 @@ class Move:
     left: str
     to: str
     overlap_s: float | None
+
+
+@dataclass(frozen=True)
+class Link:
+    """A bridge that one broker makes, and the client that it is of another."""
+    bridge: Bridge
+    of: str
+    client: Client
+    on: str
 
 
 def grouped(logs: list[str]) -> list[Source]:
@@ -106,3 +115,17 @@ def _overlap_s(older: Session, newer: Session) -> float | None:
         return None
     ends = [end for end in (older.end, newer.end) if end is not None]
     return min(ends) - newer.start if ends else None
+
+
+def links(logs: list[Log]) -> list[Link]:
+    """The bridges between the brokers: seen from the one that makes it, and from the one that it is a client of. Its
+    id there is the remote_clientid, else the host's name, a dot and the name of the connection."""
+    found = []
+    for log in logs:
+        for bridge in log.analyser.bridges.values():
+            for other in logs:
+                found += [Link(bridge, log.name or "", client, other.name or "")
+                          for client in other.analyser.clients.values()
+                          if other is not log and (client.id == bridge.remote_id
+                                                   or client.bridge and client.id.endswith(f".{bridge.id}"))]
+    return found

@@ -138,6 +138,8 @@ def _answers(options: Options, log: Log, talkers: Talkers | None) -> Iterator[Ob
 
 
 def _across(options: Options, logs: list[Log]) -> Iterator[Object]:
+    for link in cluster.links(logs):
+        yield _object("link", link.of, False, bridge=link.bridge.id, client=link.client.id, on=link.on)
     for client in cluster.travellers(logs):
         if options.clients and client not in options.clients:
             continue

@@ -404,7 +404,17 @@ def _of_addresses(options: Options, log: Log, console: Console, warn: Callable[[
 # -- several brokers
 
 def _across(logs: list[Log], console: Console, options: Options) -> None:
-    """The clients that were with more than one broker."""
+    """The bridges between the brokers, and the clients that were with more than one."""
+    links = cluster.links(logs)
+    if links:
+        console.print()
+        tables.show(console, [Column("bridge"), Column("of"), Column("attempts", right=True), Column("why it failed"),
+                              Column("is client"), Column("of"), Column("sessions there", right=True),
+                              Column("ended there")],
+                    [[Text(words.shown(link.bridge.id), colour(link.bridge.weight)), link.of,
+                      f"{link.bridge.attempts:,}", _counts(link.bridge.failures), words.shown(link.client.id), link.on,
+                      f"{sum(session.merged for session in link.client.sessions):,}",
+                      _counts(link.client.ends, words.HOWS)] for link in links])
     travellers = [name for name in cluster.travellers(logs) if not options.clients or name in options.clients]
     if not travellers:
         return
