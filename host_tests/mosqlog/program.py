@@ -14,7 +14,7 @@ LOG = str(LOGS / "mosquitto-2.0.21.log")
 def raw(*arguments, stdin=None, env=None):
     """-> (exit status, standard output, standard error), as bytes"""
     done = subprocess.run([sys.executable, "-m", "tools.mosqlog", *map(str, arguments)], cwd=ROOT, input=stdin,
-                          capture_output=True, timeout=60, env={**os.environ, **(env or {})})
+                          capture_output=True, timeout=300, env={**os.environ, **(env or {})})
     return done.returncode, done.stdout, done.stderr
 
 

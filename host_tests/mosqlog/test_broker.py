@@ -132,7 +132,7 @@ def test_a_log_is_followed_while_the_broker_writes_it(folder, end):
                     break
             assert "killed: connected, from 127.0.0.1" in "".join(lines)
             program.send_signal(end)
-            rest, errors = program.communicate(timeout=30)
+            rest, errors = program.communicate(timeout=120)
         finally:
             program.kill()
             program.communicate()
@@ -150,14 +150,14 @@ def test_a_trouble_is_published_to_a_topic_of_the_broker_that_is_watched(folder)
         listener.on_message = lambda client, userdata, message: (payloads.append(message.payload), heard.set())
         listener.connect("127.0.0.1", b.port)
         listener.loop_start()
-        assert heard.wait(30)
+        assert heard.wait(120)
         heard.clear()
         program = following("--publish", f"mqtt://u@127.0.0.1:{b.port}/t/alarm", b.log, env={"MOSQLOG_PASSWORD": "p"})
         try:
             scenes.killed(b)
-            assert heard.wait(30)
+            assert heard.wait(120)
             program.send_signal(signal.SIGTERM)
-            _, errors = program.communicate(timeout=30)
+            _, errors = program.communicate(timeout=120)
         finally:
             program.kill()
             program.communicate()

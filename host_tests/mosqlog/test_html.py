@@ -259,8 +259,7 @@ return {rows: rows.length, bars: bars.flat().length,
   overlap: rows.filter((row, i) => i && box(row).top < box(rows[i - 1]).bottom - 1).length,
   narrow: strips.filter(x => box(x).width < Math.min(250, innerWidth * .8)).length,
   ends: [...ends].sort(), key: [...key].sort(), neutral: neutral.size,
-  overflow: document.documentElement.scrollWidth - innerWidth,
-  load_ms: performance.timing.loadEventEnd - performance.timing.navigationStart};
+  overflow: document.documentElement.scrollWidth - innerWidth};
 })()"""
 _FIND = """(wanted => {
 const find = document.getElementById('find');
@@ -302,8 +301,8 @@ def test_5000_clients_open_at_once_and_the_rest_is_one_click_away(tmp_path):
     report(tmp_path, analysed(fleet(5000)))
     with Browser(tmp_path, 1280) as page:
         page.open(tmp_path / "report.html")
-        seen = page.run(_LOOK)
-        assert seen["rows"] == 50 and seen["load_ms"] < 2000
+        assert page.busy_s() < 2
+        assert page.run(_LOOK)["rows"] == 50
         page.run("document.getElementById('more').click()")
         assert page.run("document.querySelectorAll('.client').length") == 250
         found = page.run(f"{_FIND}('-building-39')")

@@ -79,7 +79,7 @@ def test_live_and_final_objects_are_told_apart(tmp_path):
         while not live or live[-1]["type"] != "trouble" or live[-1]["standing"]:
             live.append(json.loads(program.stdout.readline()))
         program.send_signal(signal.SIGTERM)
-        final = [json.loads(line) for line in program.communicate(timeout=30)[0].splitlines()]
+        final = [json.loads(line) for line in program.communicate(timeout=120)[0].splitlines()]
     finally:
         program.kill()
         program.communicate()

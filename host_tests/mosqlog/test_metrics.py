@@ -66,7 +66,7 @@ def test_the_file_is_written_when_following_ends(tmp_path):
     program = following("--prometheus", tmp_path / "m.prom", log)
     try:
         program.send_signal(signal.SIGTERM)
-        program.communicate(timeout=30)
+        program.communicate(timeout=120)
     finally:
         program.kill()
         program.communicate()

@@ -288,7 +288,7 @@ def test_a_command_runs_once_for_each_new_trouble_and_an_id_is_no_part_of_it(tmp
             if "touch" in line and "keep-alive missed" in line:
                 break
         program.send_signal(signal.SIGTERM)
-        out, err = program.communicate(timeout=30)
+        out, err = program.communicate(timeout=120)
     finally:
         program.kill()
         program.communicate()
@@ -308,7 +308,7 @@ def test_a_command_that_fails_is_told_and_the_log_read_on(tmp_path):
             file.write(f"{T}: New client connected from 10.0.0.8:1 as a (p2, c1, k0).\n")
         assert "ended with status 3" in program.stderr.readline()
         program.send_signal(signal.SIGTERM)
-        out, _ = program.communicate(timeout=30)
+        out, _ = program.communicate(timeout=120)
     finally:
         program.kill()
         program.communicate()
@@ -325,7 +325,7 @@ def test_a_broker_that_cannot_be_reached_is_told_once_and_the_log_read_on(tmp_pa
             complaint, *more = program.complaints or [program.stderr.readline()]
             assert "cannot be reached" in complaint and more == []
             program.send_signal(signal.SIGTERM)
-            _, err = program.communicate(timeout=30)
+            _, err = program.communicate(timeout=120)
         finally:
             program.kill()
             program.communicate()
@@ -346,7 +346,7 @@ def told_until(program, words):
 def ended(program):
     """-> what it still writes after SIGTERM"""
     program.send_signal(signal.SIGTERM)
-    out, err = program.communicate(timeout=30)
+    out, err = program.communicate(timeout=120)
     assert (program.returncode, err) == (0, "")
     return out
 
@@ -418,7 +418,7 @@ def test_a_pipe_is_followed_and_all_of_it_is_news(tmp_path):
         program.stdin.flush()
         told_until(program, "meter: fell silent")
         program.send_signal(signal.SIGTERM)
-        rest, _ = program.communicate(timeout=30)
+        rest, _ = program.communicate(timeout=120)
     finally:
         program.kill()
         program.communicate()
