@@ -126,19 +126,19 @@ test-interop: $(READY) .cache/brokers-few/stamp  ## the checks of make interop, 
 	@$(PY) -m pytest -q host_tests/interop
 
 .PHONY: interop
-interop: $(READY) .cache/brokers/stamp  ## 32 checks of the client on every broker that can be had; DOCS=1 writes docs/brokers.md, ARGS="--brokers nats-sid"
+interop: $(READY) .cache/brokers/stamp  ## 32 checks of the client on every broker that can be had; DOCS=1 writes docs/brokers.md
 	@$(PY) -m tools.prove.interop $(if $(DOCS),--docs) $(ARGS)
 
 .PHONY: cluster
-cluster: $(READY) .cache/brokers/stamp  ## nodes of a RabbitMQ cluster, and of two bridged Mosquittos, killed, stopped, cut off under two clients; DOCS=1 ARGS="--faults 6"
+cluster: $(READY) .cache/brokers/stamp  ## nodes of RabbitMQ and of two bridged Mosquittos killed, stopped, cut off under two clients; DOCS=1
 	@$(PY) -m tools.prove.cluster $(if $(DOCS),--docs) $(ARGS)
 
 .PHONY: fleet
-fleet: $(READY)  ## N=200 whole firmwares on one Mosquitto that is restarted, killed, cut off, has its password changed; DOCS=1 ARGS="--events restart"
+fleet: $(READY)  ## N=200 whole firmwares on one Mosquitto that is restarted, killed, cut off; DOCS=1 writes docs/fleet.svg
 	@$(PY) -m tools.prove.fleet $(or $(N),200) $(if $(DOCS),--docs) $(ARGS)
 
 .PHONY: herd
-herd: .venv/stamp  ## BOARDS=10000 in virtual time: the herd after an outage, the load of keep-alives, discovery; DOCS=1 writes docs/operators.md
+herd: .venv/stamp  ## BOARDS=10000 in virtual time: after an outage, keep-alives, discovery; DOCS=1
 	@$(PY) -m tools.prove.herd $(or $(BOARDS),10000) $(if $(DOCS),--docs)
 
 .PHONY: test-power

@@ -10,7 +10,18 @@ import random
 import time
 from typing import Callable, Dict, List, Tuple
 
-from tools.prove.check_world import ANSWER_S, Board, DeviceError, Failed, NotOffered, Observer, World, must, wait_for
+from tools.prove.check_world import (
+    ANSWER_S,
+    SETTLE_S,
+    Board,
+    DeviceError,
+    Failed,
+    NotOffered,
+    Observer,
+    World,
+    must,
+    wait_for,
+)
 from tools.prove.link import BROKER, CLIENT, Cut
 
 Check = Callable[[World], None]
@@ -271,21 +282,28 @@ def unsubscribe(w: World) -> None:
     must(_payloads(board) == [b"b"], "%r came" % _payloads(board))
 
 
+def _leave(w: World, board: Board) -> None:
+    """Disconnect, and wait until the broker has taken note: what comes before may still go to the old connection."""
+    board.do("c.disconnect()")
+    wait_for(lambda: w.link.connections[-1].ended_s, 5, "the connection stays open after DISCONNECT")
+    time.sleep(SETTLE_S)
+
+
 @check("kept session")
 def session(w: World) -> None:
     board, observer = _board(w), w.observer()
     board.do("c.subscribe('s/kept', 1)")
-    board.do("c.disconnect()")
+    _leave(w, board)
     for i in range(5):
         observer.publish("s/kept", "%d" % i, 1)
     present = board.do("c.connect()")
     arrived = board.serve(8000, "len(inbox) >= 5")
     must(present is True, "session present 0 although the session was kept" if arrived else "the session was not kept")
     must(_payloads(board) == [b"0", b"1", b"2", b"3", b"4"], "%r came" % _payloads(board))
-    board.do("c.disconnect()")
+    _leave(w, board)
     w.client(board, w.name + "-1", clean_session=True)
     board.do("c.connect()")
-    board.do("c.disconnect()")
+    _leave(w, board)
     w.client(board, w.name + "-1")
     must(board.do("c.connect()") is False, "a clean session did not end the kept one")
 
