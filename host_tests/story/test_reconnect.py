@@ -80,6 +80,71 @@ def test_brokers_of_a_list_are_taken_in_turn():
     equal([a[0] for a in w.net.dialled], ["a", "b", HOST])
 
 
+def cut_after_it_lasted(w, c, how="fin"):
+    w.serve(c, 11_000)
+    assert c.isconnected()
+    w.link.end(how)
+    w.serve(c, 100_000)
+    assert c.isconnected()
+
+
+def test_after_a_blink_the_search_begins_with_the_preferred_broker_again():
+    w, b, c = world(Model, first_ms=100, cap_ms=100, brokers=[(HOST, 1883), ("spare", 1)])
+    w.net.serve("spare", 1, b)
+    for how in ("fin", "rst", "fin"):
+        cut_after_it_lasted(w, c, how)
+    equal([a[0] for a in w.net.dialled], [HOST] * 4)
+
+
+def test_a_client_that_had_to_take_the_spare_goes_back_after_the_next_blink():
+    w, b, c = world(Model, first_ms=100, cap_ms=100, brokers=[(HOST, 1883), ("spare", 1)])
+    w.net.serve("spare", 1, b)
+    preferred = w.net.peers.pop((HOST, 1883))
+    w.serve(c, 1000)
+    equal(c.server, "spare")
+    w.net.serve(HOST, 1883, preferred)
+    cut_after_it_lasted(w, c)
+    equal(c.server, HOST)
+
+
+def test_a_broker_that_fell_silent_is_tried_after_the_others():
+    brokers = [(HOST, 1883), ("b", 1), ("c", 1)]
+    w, b, c = world(Model, first_ms=100, cap_ms=100, brokers=brokers, keepalive=10)
+    w.serve(c, 11_000)
+    del w.net.dialled[:]
+    w.link.end("silence")
+    w.net.plan = Plan(connect_ms=None)
+    w.serve(c, 60_000)
+    equal([a[0] for a in w.net.dialled[:5]], ["b", "c", HOST, HOST, "b"])
+
+
+def test_a_pause_is_no_longer_than_the_outage_has_lasted():
+    for seconds in (2, 8, 30):
+        longest = 0
+        for _ in range(20):
+            w, b, c = world(Model, first_ms=1000, cap_ms=120_000)
+            w.serve(c, 60_000)
+            w.net.peers.clear()
+            w.link.end("rst")
+            w.serve(c, seconds * 1000)
+            w.net.serve(HOST, 1883, b)
+            back = w.clock.now
+            while not c.isconnected():
+                w.serve(c, 10)
+            longest = max(longest, w.clock.now - back)
+        assert longest <= seconds * 1000 + 1000, (seconds, longest)
+
+
+def test_an_end_that_is_the_brokers_complaint_is_not_called_another_device():
+    w, b, c = world(first_ms=10, cap_ms=10)
+    for _ in range(5):
+        b.accept(sp=1)
+        b.raw(b"\xf0\x00")  # no packet at all
+    while len(w.net.dialled) < 5 or c.isconnected():
+        c.poll(1)
+    assert "another device" not in c.diag()["error"], c.diag()
+
+
 def test_refused_credentials_are_reported_and_not_hammered():
     states = []
     w, b, c = world(Model, first_ms=100, cap_ms=60000, on_state=lambda up, error: states.append((up, error)))

@@ -102,6 +102,11 @@ def give_up(client, slot, kind: int) -> None:
         client.on_ended(packet_id, None)
 
 
+def last_fault(client) -> BaseException:
+    """The exception that the last connection ended with."""
+    return client._fault
+
+
 def note_error(client, words: str) -> None:
     """The last error in words, for `diag`."""
     client._error_words = words

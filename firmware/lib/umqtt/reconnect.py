@@ -9,22 +9,23 @@ from time import sleep_ms, ticks_diff, ticks_ms
 
 from micropython import const
 
-from umqtt.addons import note_error
-from umqtt.errors import MQTTException
+from umqtt.addons import last_fault, note_error
+from umqtt.errors import MQTTException, link_error
 
 _STABLE_MS = const(10000)
 _UP = const(-1)
+_NONE = const(-1)
 _MOST_MS = const(1 << 28)
 _ASKING_AGAIN_IS_USELESS = (1, 2, 4, 5)  # codes of a CONNACK
 
 
 class Reconnect:
     """first_ms: the first pause is 0..first_ms at random, the next 0..2 * first_ms, to at most cap_ms (also the pause
-    after a refusal), and never longer than the outage has lasted, or first_ms.
+    after a refusal), but never longer than the outage has lasted, or first_ms: a short outage does not cost more.
 
-    brokers: None (the client's own) or a list of (host, port), the preferred one first: when one fails the next is
-    tried, a pause comes after the last; after a connection that lasted the search begins with the first again.
-    on_state: f(connected, error) when the link came up, went down, or an attempt failed.
+    brokers: None (the client's own) or a list of (host, port), the preferred one first. After a connection that lasted
+    the search begins with the first again, but one that fell silent is tried after all others; a pause comes after each
+    round. on_state: f(connected, error) when the link came up, went down, or an attempt failed.
     """
 
     def __init__(self, first_ms: int = 1000, cap_ms: int = 120000, brokers=None, on_state=None) -> None:
@@ -36,8 +37,10 @@ class Reconnect:
         self.on_state = on_state
         self.failures = 0  # since a connection that lasted
         self.short_lives = 0  # connections in a row that did not last
+        self.broker = 0  # the index of the one that was tried last
+        self.silent_broker = _NONE  # the index of the one that fell silent, until it had its turn
         self.pause_ms = 0  # or _UP
-        self.since_ms = ticks_ms()  # when the pause, or the connection, began
+        self.since_ms = self.down_since_ms = ticks_ms()  # when the pause, or the connection, began; the outage
 
     def turn(self, client, ms: int, timeout_ms: int) -> int:
         """client's poll(ms) while it is not connected: connects when it is time to, which takes up to timeout_ms.
@@ -47,7 +50,8 @@ class Reconnect:
             sleep_ms(min(left_ms, ms))
             return 0
         if self.brokers:
-            client.server, client.port = self.brokers[self.failures % len(self.brokers)]
+            self._choose()
+            client.server, client.port = self.brokers[self.broker]
         try:
             client.connect(min(client.timeout_ms, timeout_ms))
         except (OSError, MQTTException) as fault:
@@ -58,24 +62,41 @@ class Reconnect:
         self.since_ms = ticks_ms()
         return self.tell(client, "")
 
+    def _choose(self):
+        last = len(self.brokers) - 1
+        self.broker = self.failures % (last + 1)
+        if self.silent_broker != _NONE:
+            if self.broker == last:
+                self.broker = self.silent_broker
+                self.silent_broker = _NONE
+            elif self.broker >= self.silent_broker:
+                self.broker += 1
+
     def lost(self, client, refused: bool = False) -> int:
         """client's link went down, or an attempt failed: begins the pause before the next. Returns 0."""
         now = ticks_ms()
         error = client.diag()["error"]
+        many = len(self.brokers or (None,))
+        self.failures += 1
         if self.pause_ms == _UP:
+            self.down_since_ms = now
             self.short_lives += 1
             if not 0 <= ticks_diff(now, self.since_ms) < _STABLE_MS:  # negative after six days
                 self.short_lives = self.failures = 0
-            elif self.short_lives > 2:
+                if last_fault(client).args[0] == link_error("ETIMEDOUT", "").args[0] and many > 1:
+                    self.silent_broker = self.broker
+            elif self.short_lives > 2 and "closed by" in error:
                 error += "; closed again and again: has another device this client id?"
                 note_error(client, error)
-        self.failures += 1
-        rounds, rest = divmod(self.failures, len(self.brokers or (None,)))
+        rounds = self.failures // many
         self.pause_ms = 0
         if refused:
             self.pause_ms = self.cap_ms
-        elif not rest:
-            self.pause_ms = getrandbits(30) % (min(self.cap_ms, self.first_ms << min(rounds - 1, 20)) + 1)
+        elif not self.failures % many:
+            outage_ms = ticks_diff(now, self.down_since_ms)
+            most_ms = max(outage_ms, self.first_ms) if outage_ms >= 0 else self.cap_ms  # ticks have wrapped
+            most_ms = min(most_ms, self.cap_ms, self.first_ms << min(max(rounds - 1, 0), 20))
+            self.pause_ms = getrandbits(30) % (most_ms + 1)
         self.since_ms = now
         return self.tell(client, error)
 
