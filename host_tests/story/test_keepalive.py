@@ -2,7 +2,7 @@
 
 from fakes.bench import World, pair
 from fakes.check import equal, raises
-from fakes.packets import PINGREQ, PINGRESP, PUBACK, PUBLISH
+from fakes.packets import PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL
 
 
 def up(**named):
@@ -187,4 +187,40 @@ def test_a_pingresp_in_single_bytes_leaves_the_stream_in_step():
     b.raw_each(encode(PINGRESP) + encode(PINGRESP) + encode(PUBLISH, topic="t", payload="x"))
     c.world.serve(c, 9000)
     equal(c.world.inbox, [(b"t", b"x", False)])
+    b.done()
+
+
+def test_a_broker_that_answers_pings_but_never_acknowledges_is_noticed_and_the_packet_is_named():
+    for keepalive in (20, 0):
+        for qos in (1, 2):
+            b, c = up(keepalive=keepalive, timeout_ms=5000)
+            b.auto_ping = True
+            b.expect(PUBLISH, pid=1)
+            c.publish("t", "x", qos=qos, wait=False)
+            t = c.world.clock.now
+            error = raises(OSError, c.world.serve, c, 300_000)
+            assert "ack for packet 1" in str(error), error
+            assert 30_000 <= c.world.clock.now - t <= 32_000, c.world.clock.now - t
+            equal(c.inflight, 1)
+            b.accept(sp=1)
+            b.expect(PUBLISH, pid=1, dup=1)
+            b.send(PUBACK if qos == 1 else PUBREC, 1)
+            if qos == 2:
+                b.expect(PUBREL, pid=1)
+                b.send(PUBCOMP, 1)
+            c.connect()
+            c.world.serve(c, 100)
+            equal(c.inflight, 0)
+            b.done()
+
+
+def test_acks_that_come_late_but_come_are_waited_for():
+    b, c = up(keepalive=20, timeout_ms=5000, inflight=2)
+    b.auto_ping = True
+    for pid in range(1, 6):
+        b.expect(PUBLISH, pid=pid)
+        c.publish("t", "x", qos=1, wait=False)
+        c.world.serve(c, 25_000)
+        b.send(PUBACK, pid)
+        c.world.serve(c, 100)
     b.done()

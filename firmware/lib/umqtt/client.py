@@ -481,7 +481,7 @@ class MQTTClient(KeepAlive):
         if event == RAISED:
             raise self._fault
         if event != LOST:
-            words = "no PINGRESP in time"
+            words = self._dead_words
             if event == HALF_A_PACKET:
                 if ticks_diff(ticks_ms(), self._heard_ms) <= self.timeout_ms and self._watch():
                     return 0

@@ -3,7 +3,7 @@
 PINGREQ is due when for 3/4 of the interval nothing was sent, or no packet came: a busy sender would never notice a dead
 link. The link is dead half an interval after PINGREQ left, so before the broker's 1.5 intervals, when no PINGRESP came
 and nothing is left to read. While bytes wait for the network, its progress is life: PINGREQ could only stand behind
-them.
+them. A broker that answers pings but leaves the oldest exchange without its ack for 6 `timeout_ms` is given up as well.
 """
 
 from time import ticks_diff, ticks_ms
@@ -11,6 +11,7 @@ from time import ticks_diff, ticks_ms
 from micropython import const
 
 from umqtt.session import Session
+from umqtt.wire import PACKET_ID
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,29 +25,44 @@ class KeepAlive(Session):
     """A session and the times of its link.
 
     `keepalive`: the interval in seconds that CONNECT tells, 0 for none. `_watched_s`: the one that this end keeps.
-    A subclass has the three below.
+    A subclass has the four below.
     """
 
     _link_up: bool  # CONNACK came
     _send_blocked: bool  # bytes wait for the network
+    timeout_ms: int
     _send_ping: "Callable[[], None]"  # unless one is under way
 
-    keepalive = 0
-    _watched_s = 0
+    keepalive = _watched_s = 0
+    _dead_words = ""
 
     def _start_watch(self):
         """A connection begins."""
         self._wrote_ms = self._heard_ms = self._pinged_ms = ticks_ms()
         self._ping_sent = False
+        self._unacked_id = 0
         self._ping_after_ms = self._watched_s * 3 * QUARTER_MS or NEVER_MS  # of silence
 
     def _watch(self):
         """Nothing is left to read: send a PINGREQ if it is time. Returns the milliseconds until the next look is due,
-        0 when the link is dead."""
-        quarter_ms = self._watched_s * QUARTER_MS
-        if not quarter_ms or not self._link_up:
+        0 when the link is dead, for the reason in `_dead_words`."""
+        if not self._link_up:
             return NEVER_MS
         now = ticks_ms()
+        most_ms = NEVER_MS
+        if self._slots_sent and not self._send_blocked:
+            oldest_id = self._packet_slots[0][PACKET_ID]
+            if oldest_id != self._unacked_id:
+                self._unacked_id = oldest_id
+                self._unacked_ms = now
+            most_ms = 6 * self.timeout_ms - ticks_diff(now, self._unacked_ms)
+            if most_ms <= 0:
+                self._dead_words = "no ack for packet %d, though the link is up" % oldest_id
+                return 0
+        quarter_ms = self._watched_s * QUARTER_MS
+        if not quarter_ms:
+            return most_ms
+        self._dead_words = "no PINGRESP in time"
         silent_ms = ticks_diff(now, self._wrote_ms)
         if self._send_blocked:
             left_ms = 5 * quarter_ms - silent_ms
@@ -58,4 +74,4 @@ class KeepAlive(Session):
             if left_ms <= 0:
                 self._send_ping()
                 left_ms = 2 * quarter_ms
-        return left_ms if left_ms > 0 else 0
+        return 0 if left_ms <= 0 else left_ms if left_ms < most_ms else most_ms
