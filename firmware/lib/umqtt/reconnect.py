@@ -50,7 +50,7 @@ class Reconnect:
             sleep_ms(min(left_ms, ms))
             return 0
         if self.brokers:
-            self._choose()
+            self._choose(len(self.brokers))
             client.server, client.port = self.brokers[self.broker]
         try:
             client.connect(min(client.timeout_ms, timeout_ms))
@@ -62,11 +62,10 @@ class Reconnect:
         self.since_ms = ticks_ms()
         return self.tell(client, "")
 
-    def _choose(self):
-        last = len(self.brokers) - 1
-        self.broker = self.failures % (last + 1)
+    def _choose(self, many):
+        self.broker = self.failures % many
         if self.silent_broker != _NONE:
-            if self.broker == last:
+            if self.broker == many - 1:
                 self.broker = self.silent_broker
                 self.silent_broker = _NONE
             elif self.broker >= self.silent_broker:
