@@ -2,6 +2,7 @@
 
 import os
 
+import umqtt.outbox as outbox_module
 from fakes.bench import World
 from fakes.check import equal, raises
 from fakes.folder import Folder, read, write
@@ -310,7 +311,7 @@ def test_a_time_that_cannot_be_is_no_age():
 
 
 def test_a_second_program_in_the_folder_is_refused_whichever_writes_first():
-    for waiting in (0, 1, 20):
+    for waiting, length in ((0, 6), (1, 6), (1, 100), (20, 6), (20, 100)):
         for other_first in (False, True):
             with Folder() as d:
                 k = Desk(d, segment_b=512)
@@ -319,7 +320,7 @@ def test_a_second_program_in_the_folder_is_refused_whichever_writes_first():
                 k.start()
                 other = Desk(d, segment_b=512)
                 first, second = (other, k) if other_first else (k, other)
-                first.outbox.add("t", "first" + "x" * 100, 2)
+                first.outbox.add("t", "first" + "x" * length, 2)
                 for payload in ("second", "second" + "x" * 400):
                     e = raises(OSError, second.outbox.add, "t", payload, 2)
                     assert e.errno == 16 and "another program" in str(e) and d in str(e), e
@@ -408,6 +409,7 @@ def test_a_write_that_failed_leaves_nothing_behind_and_loses_nothing():
 def test_records_of_another_version_are_told_and_the_others_are_handed_over():
     strange = [(14, b"\0" * 30), (15, b""), (15, b"\0\0\0\1"), (15, b"\0" * 16)]
     strange += [(15, b"\0\0\0\1" + b"\0" * 8 + b"\x32\0\0\0"), (15, b"\0\0\0\1" + b"\0" * 8 + b"\x32\0\0\5abcd")]
+    strange += [(15, b"\0\0\0\1" + b"\0" * 8 + b"\x32\0\0\0ab")]
     strange += [(15, b"\0\0\0\1" + b"\0" * 8 + b"\x36\0\0\1ab"), (15, b"\0\0\0\1" + b"\0" * 8 + b"\x82\0\0\1ab")]
     for kind, body in strange:
         with Folder() as d:
@@ -566,3 +568,167 @@ def test_a_squeeze_keeps_the_order_and_the_room_of_one_file_more():
         assert most <= 8, most
         k.start()
         equal(k.deliver(), ["m%d" % i for i in range(0, 150, 10)] + ["148", "149"])
+
+
+class BrokenOpen:
+    """While it is entered, what the outbox opens to append to fails: `after` the data was written, or before; with
+    `error`."""
+
+    def __init__(self, error, after=False):
+        self.error = error
+        self.after = after
+
+    def __enter__(self):
+        outbox_module.open = self.open
+
+    def __exit__(self, *_):
+        del outbox_module.open
+
+    def open(self, name, mode):
+        return self.File(self, name, mode) if mode == "ab" else open(name, mode)
+
+    class File:
+        def __init__(self, broken, name, mode):
+            self.broken = broken
+            self.f = open(name, mode)  # noqa: SIM115
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.f.close()
+
+        def write(self, data):
+            if self.broken.after:
+                self.f.write(data)
+                self.f.flush()
+            raise self.broken.error
+
+
+def test_a_failed_write_costs_the_message_that_was_refused_and_no_other():
+    for after in (False, True):
+        for before in (0, 2):
+            for error in (OSError(5, "flash"), MemoryError()):
+                with Folder() as d:
+                    k = Desk(d)
+                    for i in range(before):
+                        k.outbox.add("t", "before %d" % i, 2)
+                    with BrokenOpen(error, after):
+                        raises(error.__class__, k.outbox.add, "t", "refused", 2)
+                    for i in range(3):
+                        k.outbox.add("t", "after %d" % i, 2)
+                    k.start()
+                    want = ["before %d" % i for i in range(before)] + ["after %d" % i for i in range(3)]
+                    # an append that failed behind the data cannot be taken back: it may arrive, the others must
+                    equal([p for p in k.deliver() if p != "refused"], want)
+                    equal(k.files(), [])
+
+
+def test_a_full_file_system_is_told_in_words_with_what_to_do():
+    with Folder() as d:
+        k = Desk(d)
+        with BrokenOpen(OSError(28, "")):
+            e = raises(OSError, k.outbox.add, "t", "x", 2)
+        assert e.errno == 28 and "storage full: remove files" in str(e), e
+        with BrokenOpen(OSError(5, "flash")):
+            e = raises(OSError, k.outbox.add, "t", "x", 2)
+        assert "flash" in str(e), e
+
+
+def test_what_was_handed_over_is_in_the_journal_before_its_file_or_its_stage_goes():
+    for stage in (None, 300):
+        with Folder() as d:
+            k = Desk(d, stage=stage)
+            for i in range(3):
+                k.outbox.add("t", "%d" % i, 2)
+            k.client.connect()
+            equal(k.outbox.drain(k.client), 3)
+            equal(k.files(), [])
+            k.start()  # a reset before anything left
+            equal((k.store.window, k.outbox.waiting), (3, 0))
+            equal(k.deliver(), ["0", "1", "2"])
+
+
+def test_the_client_of_the_constructor_takes_what_is_not_to_wait():
+    with Folder() as d:
+        k = Desk(d)
+        outbox = Outbox(d + "/q2", k.store, client=k.client)
+        k.client.connect()
+        assert outbox.add("t", "x", 1, keep=DROP) > 0
+
+
+def test_a_message_that_was_not_to_be_retained_is_not():
+    with Folder() as d:
+        k = Desk(d)
+        for qos in range(3):
+            k.outbox.add("a/b", "x", qos)
+        k.deliver()
+        equal(k.w.broker.retained, {})
+
+
+def test_few_messages_keep_their_files_inline_and_many_fill_them():
+    # a record of 24 B and the payload
+    for payload_b, files in ((104, 1), (105, 2)):
+        with Folder() as d:
+            k = Desk(d)
+            k.outbox.add("t", "", 2)
+            k.outbox.add("t", "x" * (payload_b - 24), 2)
+            equal(len(k.files()), files)
+    with Folder() as d:
+        k = Desk(d, limit_b=20000, segment_b=1000)
+        sizes = []
+        for _ in range(40):
+            k.outbox.add("t", "x" * 76, 2)
+            sizes = [os.stat(d + "/q/" + n)[6] for n in k.files()]
+        equal(sizes, [100] * 7 + [1000] * 3 + [300])
+
+
+def test_a_message_may_be_as_large_as_a_file():
+    with Folder() as d:
+        k = Desk(d, segment_b=200)
+        k.outbox.add("t", "x" * (200 - 24), 2)
+        e = raises(ValueError, k.outbox.add, "t", "x" * (200 - 23), 2)
+        assert "message of 201 B, at most 200" in str(e), e
+
+
+def test_a_file_that_was_removed_by_hand_blocks_nothing():
+    with Folder() as d:
+        k = Desk(d)
+        for i in range(3):
+            k.outbox.add("t", "%d" % i + "x" * 100, 2)
+        os.remove(d + "/q/" + k.files()[1])
+        equal([p[:1] for p in k.deliver()], ["0", "2"])
+        equal((k.outbox.waiting, k.files()), (0, []))
+
+
+def test_what_is_on_flash_already_is_not_staged_again():
+    with Folder() as d:
+        m = Memory()
+        k = Desk(d, stage=Region(m, 0, 400))
+        for i in range(3):
+            k.outbox.add("t", "%d" % i, 2)
+        staged = m.data
+        k.outbox.flush()
+        m.data = staged  # the reset came before the stage was cleared
+        k.start()
+        was = [(n, os.stat(d + "/q/" + n)[6]) for n in k.files()]
+        k.outbox.flush()
+        equal([(n, os.stat(d + "/q/" + n)[6]) for n in k.files()], was)
+        equal(k.deliver(), ["0", "1", "2"])
+
+
+def test_a_damaged_file_is_set_aside_though_its_name_went_on():
+    with Folder() as d:
+        k = SleepingDesk(d, segment_b=512)
+        for i in range(12):
+            k.outbox.add("t", "%02d" % i, 2)
+        name = d + "/q/" + k.files()[0]
+        data = bytearray(read(name))
+        data[12] ^= 1
+        write(name, data)
+        k.start()
+        k.hand_over(3)
+        assert k.files() != [name.split("/")[-1]], k.files()
+        k.outbox.drain(Disconnected())
+        equal(len(k.deliver()), 11)
+        equal((k.files(), read(d + "/q/bad")), (["bad"], bytes(data)))

@@ -63,7 +63,8 @@ class Outbox:
     were found, in words, else "".
     """
 
-    def __init__(self, path, store, stage=None, limit_b=65536, segment_b=2048, client=None, clock=time):
+    def __init__(self, path: str, store, stage=None, limit_b: int = 65536, segment_b: int = 2048, client=None,
+                 clock=time):  # fmt: skip
         from umqtt import recall
 
         self.path = path
@@ -98,33 +99,34 @@ class Outbox:
         return "%s/%08x" % (self.path, file)
 
     @property
-    def waiting(self):
+    def waiting(self) -> int:
         """Messages not yet handed over, those that will be passed over included."""
         return self.next - self.store.place
 
-    def add(self, topic, payload, qos=1, retain=False, keep=MUST, expire_s=0, taken=None):
+    def add(self, topic: "str | bytes", payload: "str | bytes", qos: int = 1, retain: bool = False, keep: int = MUST,
+            expire_s: int = 0, taken: "float | None" = None) -> "int | None":  # fmt: skip
         """Let a message wait for drain(). Returns its number; with DROP the packet id, or None when it was dropped.
 
         taken: when the reading was taken, in seconds of `clock`, else now; older than expire_s (0: never) it is not
         handed over, unless the clock was not set at one of the two times. Raises ValueError, OSError: no room,
         nothing changed. Blocks for a flash write, unless it was staged.
         """
-        topic = wire.text(topic)[2:]
-        payload = wire.data(payload)
+        name = wire.text(topic)[2:]
+        data = wire.data(payload)
         first_byte = wire.number(qos, 2) << 1 | (0x31 if retain else 0x30)
         if wire.number(keep, 255) == DROP:
             packet_id = None
             if self.client and self.client.isconnected():
-                packet_id = self.client.publish(topic, payload, retain, qos, False)
+                packet_id = self.client.publish(name, data, retain, qos, False)
             self.dropped += packet_id is None
             return packet_id
         if keep or expire_s:
             self._choose()
         number = self.next
         taken_s = max(0, int(self.clock() if taken is None else taken)) & 0xFFFFFFFF
-        head = pack(_FORMAT, number, taken_s, wire.number(expire_s, 0x3FFFFFFF), first_byte, keep, _len(topic))
+        head = pack(_FORMAT, number, taken_s, wire.number(expire_s, 0x3FFFFFFF), first_byte, keep, _len(name))
         staged = bytearray(self._staged)
-        record(staged, _MESSAGE, head + topic + payload)
+        record(staged, _MESSAGE, head + name + data)
         message_b = _len(staged) - _len(self._staged)
         most_b = min(self.segment_b, self.store.journal.limit_b // 2)
         if message_b > most_b:
@@ -140,7 +142,7 @@ class Outbox:
             self._chooser.counts = None
         return number
 
-    def flush(self):
+    def flush(self) -> None:
         """Bring what is staged to flash. Raises OSError: no room."""
         if self._staged:
             self._write(self._staged)
@@ -209,7 +211,7 @@ class Outbox:
             except MemoryError:
                 pass  # the numbers in it tell that they are on flash
 
-    def drain(self, client):
+    def drain(self, client) -> int:
         """Hand what waits to `client`, if it is connected and as far as it has free slots. Returns how many messages.
 
         They are staged, and leave with the client's next poll(), after one write to flash for all of them. Blocks for
@@ -294,6 +296,8 @@ class Outbox:
         # the bodies of the records of those messages in these files that wait
         last = self.store.place - 1
         for file in files:
+            if file != _STAGED and not self._size_b(file):
+                continue  # somebody removed it
             with BytesIO(self._staged) if file == _STAGED else open(self._name(file), "rb") as f:  # pyright: ignore[reportArgumentType, reportCallIssue]
                 for number, body in messages(f):
                     if number == _NO_MESSAGE:

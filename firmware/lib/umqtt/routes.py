@@ -30,7 +30,7 @@ class Routes:
         self._exact = {}  # filter without wildcards: its routes
         self._root = _node()
 
-    def add(self, filter, f):
+    def add(self, filter: "str | bytes", f) -> None:
         """Call f for topics that `filter` (str or bytes) matches; every match is called, in the order of adding.
         Raises ValueError."""
         filter = text(filter, 1)[2:]
@@ -54,7 +54,7 @@ class Routes:
                 node = node[_NAMED].setdefault(level, _node())
         node[ends] += routes
 
-    def __call__(self, topic, msg, retain):
+    def __call__(self, topic: bytes, msg: bytes, retain: bool) -> None:
         routes = list(self._exact.get(topic, ()))
         root = self._root
         if topic[:1] == b"$":  # a wildcard in front does not match it [4.7.2]

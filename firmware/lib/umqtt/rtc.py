@@ -31,12 +31,12 @@ class Region:
     Raises ValueError when the memory is smaller.
     """
 
-    def __init__(self, memory, at, size_b):
+    def __init__(self, memory, at: int, size_b: int):
         self.memory = memory
         self.at = at
         self.size_b = size_b - _FRAME_B
 
-    def read(self):
+    def read(self) -> bytes:
         """The bytes that were written last, b"" when there are none or they are damaged."""
         framed = self.memory()[self.at : self.at + self.size_b + _FRAME_B]
         if len(framed) > _FRAME_B:
@@ -46,7 +46,7 @@ class Region:
                 return bytes(content)
         return b""
 
-    def write(self, data):
+    def write(self, data) -> None:
         """Replace them by `data`, at most size_b bytes. Raises ValueError."""
         if len(data) > self.size_b:
             raise ValueError("%d B in a region of %d B" % (len(data), self.size_b))
@@ -62,7 +62,7 @@ class RtcJournal:
 
     volatile = True  # a power cut may take it, and leave files that are older
 
-    def __init__(self, region, file):
+    def __init__(self, region: Region, file):
         self.region = region  # empty: the file counts, if there is one
         self.file = file
         self.path = file.path  # a region is whole or empty: only the file can be damaged
@@ -97,14 +97,14 @@ class RtcJournal:
                 raise
         self._in_file = False
 
-    def check(self):
-        """As FileJournal's."""
+    def check(self) -> bool:
+        """As FileJournal's, of both."""
         head = self.region.read()[:_HEAD_B]
         if head and head != self._head:
             raise OSError(_EBUSY, "storage: another program writes this RTC memory, too: stop one")
-        self.file.check()
+        return self.file.check()
 
-    def append(self, data):
+    def append(self, data: bytearray) -> bool:
         """As FileJournal's; blocks for flash only while that is in use."""
         if not self._head:
             return self.file.append(data)
@@ -115,7 +115,7 @@ class RtcJournal:
         self.region.write(content + data)
         return True
 
-    def rewrite(self, data):
+    def rewrite(self, data) -> None:
         """As FileJournal's: into the region when it fits, then the file goes."""
         self.check()
         if len(data) > self.region.size_b:

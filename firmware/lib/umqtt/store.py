@@ -67,7 +67,7 @@ _ENOSPC = const(28)
 _len = len
 
 
-def record(out, kind, body):
+def record(out: bytearray, kind: int, body: bytes) -> None:
     """Append a record of `kind` (1..15) with `body` to bytearray `out`, the whole of it or nothing. Raises ValueError:
     over 65535 bytes."""
     head = pack(">BH", kind, wire.number(_len(body), 65535))
@@ -108,7 +108,7 @@ class FileJournal:
 
     volatile = False
 
-    def __init__(self, path, compact_b=128, limit_b=16384, reserve_b=8000):
+    def __init__(self, path: str, compact_b: int = 128, limit_b: int = 16384, reserve_b: int = 8000):
         self.path = path
         self.limit_b = limit_b
         self.compact_b = self._full_b = compact_b
@@ -129,7 +129,7 @@ class FileJournal:
         self._left = file.read(_HEAD_B), file.seek(0, 2)
         return file
 
-    def check(self):
+    def check(self) -> bool:
         """Whether there is a file. Raises OSError when another program has written it since this one did."""
         left = self._left
         file = self.load()
@@ -140,7 +140,7 @@ class FileJournal:
                 raise OSError(_EBUSY, "storage: another program writes %s: stop one of them" % self.path)
         return file is not None
 
-    def append(self, data):
+    def append(self, data: bytearray) -> bool:
         """Write `data` behind the rest; it is on flash when this returns. Returns False when it is time to rewrite.
         Raises OSError; then its end is not known, and it must be rewritten."""
         there = self.check()
@@ -160,7 +160,7 @@ class FileJournal:
         self._left = head, size_b
         return True
 
-    def rewrite(self, data):
+    def rewrite(self, data: bytearray) -> None:
         """Replace all by `data`, at once: a power cut leaves the old or the new. Raises OSError; then the old stays."""
         self.check()
         data_b = _len(data)
@@ -187,7 +187,7 @@ class FileJournal:
         self._full_b = min(self.limit_b, self.compact_b if data_b < self.compact_b else 2 * data_b)
         self.reserve()
 
-    def reserve(self):
+    def reserve(self) -> bool:
         """Whether the reserve is there; it is made (again) when there is room for it. Blocks for flash then."""
         if not self._reserved:
             from umqtt import recall
@@ -230,7 +230,7 @@ class Store:
 
     # the client's side
 
-    def replay(self, session, client_id, server):
+    def replay(self, session, client_id: "str | bytes", server: "str | bytes") -> bool:
         """Put what was found into the session. Returns whether the subscriptions must be made again.
 
         Another client id or server than before: what the broker has not acknowledged goes out as new messages, with
@@ -249,12 +249,12 @@ class Store:
         self.rewrite()
         return _len(session._subscriptions()) > 0
 
-    def rewrite(self):
+    def rewrite(self) -> None:
         """The journal is no longer true, as when the broker forgot the session: a snapshot replaces it at the next
         sync."""
         self._stale = self.must = True
 
-    def put(self, slot, later=False):
+    def put(self, slot: list, later: bool = False) -> None:
         """The message of this slot of the session is the client's; on flash when this returns, unless `later` or
         corked: then with the next sync. Refused, and the slot given back, with OSError: store full, flash broken or
         full; ValueError: over 65 kB."""
@@ -272,7 +272,7 @@ class Store:
             self._session._release(slot)
             raise
 
-    def note(self, slot, place):
+    def note(self, slot, place: int) -> None:
         """Let a record of this slot wait for sync(); that of NO_MESSAGE says no more than that the outbox was handed
         over up to `place`."""
         try:
@@ -281,7 +281,7 @@ class Store:
             self._stale = True  # a snapshot will say it
         self.place = place
 
-    def acked(self, packet_type, packet_id):
+    def acked(self, packet_type: int, packet_id: int) -> None:
         """PUBACK (4), PUBREC (5), PUBREL (6) or PUBCOMP (7) came for packet_id; to be called before the answer leaves.
         Another type is ignored."""
         if not _PUT < packet_type < _SUBSCRIBED or packet_type == _PUBREC and not self._session._pending(packet_id):
@@ -291,7 +291,7 @@ class Store:
         if packet_type == _PUBREC or packet_type == _PUBREL:
             self.must = True
 
-    def seen(self, packet_id, state=None):
+    def seen(self, packet_id: int, state=None) -> None:
         """Incoming QoS 2 message `packet_id` was taken (0: one of QoS 0 or 1); `state`: None, or bytes that the
         application wants remembered in the same record."""
         if isinstance(state, (bytes, bytearray)):
@@ -302,7 +302,7 @@ class Store:
             self._note(_SEEN, packet_id)
             self.must = True
 
-    def subscribed(self, filter, qos):
+    def subscribed(self, filter: bytes, qos: "int | None") -> None:
         """The broker granted `filter` (with its length before it) with `qos`, or, None, forgot it."""
         self._note(_SUBSCRIBED, _GONE if qos is None else qos, filter)
 
@@ -317,7 +317,7 @@ class Store:
 
     # flash
 
-    def sync(self):
+    def sync(self) -> None:
         """Bring the notes that wait to flash. Blocks for a flash write. Raises OSError; then they still wait."""
         session = self._session
         if session and (self.out or self.must or self._stale):
