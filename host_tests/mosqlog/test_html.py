@@ -237,8 +237,8 @@ def test_the_axis_has_round_times(length_s, labels):
 
 def test_every_way_to_end_has_a_rank_and_a_colour_of_its_own():
     from tools.mosqlog import words
-    assert set(words.HOWS) <= set(strips._WORST_FIRST)
-    coloured = set(re.findall(r"\.([a-z-]+)(?=[^{}]*\{ fill: #|[^{}]*\{ fill: var\(--dim\))", html._STYLE))
+    assert set(words.HOWS) <= set(strips.WORST_FIRST)
+    coloured = set(re.findall(r"\.([a-z-]+)(?=[^{}]*\{ fill: #|[^{}]*\{ fill: var\(--dim\))", html.STYLE))
     assert set(words.HOWS) <= coloured
 
 

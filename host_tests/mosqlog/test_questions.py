@@ -39,25 +39,27 @@ def log(tmp_path):
     return path
 
 
+def described_options():
+    """{option: the text of its help}"""
+    help_text = options.parser().format_help()
+    parts = re.split(r"^  (--[a-z-]+)", help_text.partition("show this help")[2], flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
 def test_every_option_has_an_example_in_its_help_that_works():
-    described = options.parser()
-    for action in described._actions:
-        if not action.option_strings or action.dest == "help":
-            continue
-        help_text = action.help.replace("%%", "%")
-        example = help_text.rpartition("Example: ")[2]
-        assert example.startswith(action.option_strings[0]), action.option_strings
-        extra = ["--follow"] if action.dest in ("command", "topic") else []
-        options.arguments(["mosquitto.log", *shlex.split(example), *extra])
-        assert f"\n{' ' * 24}Example: {example}\n" in described.format_help()     # whole, to be copied
-    assert "\n                        Example: north=/var/log/north.log south=" in described.format_help()
+    described = described_options()
+    assert len(described) > 20
+    for option, text in described.items():
+        example = re.search(r"^ {24}Example: (.*)$", text, re.MULTILINE)      # on a line of its own, to be copied
+        assert example and example[1].startswith(option), option
+        extra = ["--follow"] if option in ("--exec", "--publish") else []
+        options.arguments(["mosquitto.log", *shlex.split(example[1]), *extra])
+    assert f"\n{' ' * 24}Example: north=/var/log/north.log south=" in options.parser().format_help()
 
 
 def test_every_option_is_in_the_manual():
     page = (ROOT / "docs" / "mosqlog.md").read_text()
-    for action in options.parser()._actions:
-        assert not action.option_strings or action.dest == "help" or f"`{action.option_strings[-1]}" in page, \
-            action.option_strings
+    assert [option for option in described_options() if f"`{option}" not in page] == []
 
 
 # -- the log itself
@@ -80,13 +82,13 @@ def test_lines_are_told_in_local_time_and_cannot_move_the_cursor(line, shown, mo
     import time
     monkeypatch.setenv("TZ", "XXX-03:30")
     time.tzset()
-    lines._of_second.cache_clear()
+    lines.local_second.cache_clear()
     try:
         assert lines.local(line) == shown
     finally:
         monkeypatch.undo()
         time.tzset()
-        lines._of_second.cache_clear()
+        lines.local_second.cache_clear()
 
 
 def test_lines_of_one_client_come_alone(log):
@@ -252,6 +254,9 @@ def test_a_bridge_between_two_brokers_is_told_as_both_see_it(tmp_path):
     (["--follow", "--publish", "http://h/t", "a"], "is no address of a topic"),
     (["--follow", "--publish", "mqtt://h/a/+", "a"], "has + or # in it"),
     (["--follow", "--until", "1h", "a"], "leave one of them out"), (["--lines", "--json", "a"], "leave out --json"),
+    (["--lines", "--fail-on", "any", "a"], "leave out --fail-on"),
+    (["--lines", "--refused", "a"], "leave out --lines"), (["--lines", "--gone", "1h", "a"], "leave out --gone"),
+    (["--refused", "--parquet", "d", "a"], "leave out --parquet"),
     (["--sort", "colour", "a"], "invalid choice")])
 def test_mistakes_are_answered_in_words(arguments, words):
     status, _, err = run(*arguments)

@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from heapq import merge
 
 from rich.console import Console
 from rich.progress import Progress, TaskID
-from rich.text import Text
 
-from . import alarm, follow, html, jsonl, lines, parquet, publish, read, refusals, terminal, words
+from . import follow, html, jsonl, lines, parquet, read, refusals, terminal, words
 from .analyse import SEQUENCE, Analyser
 from .cluster import STDIN, Log, Source
-from .live import Live, SessionChange, Trouble
-from .model import Client, Subject
+from .model import Subject
 from .options import ANY, Options, arguments
 from .parse import Event, Parser, Unknown
 from .selection import Selection
 from .talkers import Talkers
+from .teller import Teller
 
 OK, FOUND, FAILED = 0, 1, 2     # exit status
 PLAIN_WIDTH = 160           # columns when it is no terminal
 PROGRESS_B = 30_000_000     # shorter logs are read before anybody looks
 METRICS_S = 15              # between two writings of the metrics while following
 SETTLED_S = 2               # of silence, after which what could belong together has come together
-LOOK_S = 0.25               # between two looks at growing files
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _warn(text: str) -> None:
-    sys.stderr.write(f"mosqlog: {words.shown(text)}\n")      # in one piece: threads warn, too
+    sys.stderr.write(f"mosqlog: {words.shown(text)}\n")      # in one piece: threads _warn, too
     sys.stderr.flush()
 
 
@@ -68,7 +64,7 @@ def _run(options: Options) -> int:
         if options.refused:
             _show_refused(options)
             return OK
-        teller = _Teller(options, console, closing) if options.follow and not options.lines else None
+        teller = Teller(options, console, closing, _warn) if options.follow and not options.lines else None
         logs = [_log(source, options, teller) for source in options.sources]
         if options.lines:
             _show_lines(options, logs)
@@ -104,8 +100,8 @@ def _show_refused(options: Options) -> None:
     if not options.follow:
         _read(logs, readers)
     else:
-        with _Stop() as stop:
-            for i, batch in _following(logs, stop):
+        with follow.Stop() as stop:
+            for i, batch in follow.together(logs, stop, _warn):
                 readers[i].take(batch)
                 if not batch:
                     logs[i].analyser.settle()
@@ -113,7 +109,7 @@ def _show_refused(options: Options) -> None:
         log.analyser.finish()
 
 
-def _log(source: Source, options: Options, teller: _Teller | None) -> Log:
+def _log(source: Source, options: Options, teller: Teller | None) -> Log:
     there = source.paths
     if options.follow:      # the one that is not there yet will be the newest
         there = [path for path in there if path == STDIN or os.path.exists(path)]
@@ -261,67 +257,15 @@ class _Unknown:
 
 # -- following
 
-class _Stop:
-    """Set by Ctrl-C or SIGTERM: the program ends with its summary, at the next line."""
-
-    def __init__(self) -> None:
-        self._asked = threading.Event()
-
-    def __enter__(self) -> _Stop:
-        self._before = {number: signal.signal(number, lambda *_: self._asked.set())
-                        for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)
-
-    def __bool__(self) -> bool:
-        return self._asked.is_set()
-
-    def wait(self, wait_s: float) -> None:
-        """Until it is asked for, or so long."""
-        self._asked.wait(wait_s)
-
-
-def _following(logs: list[Log], stop: _Stop) -> Iterator[tuple[int, list[str]]]:
-    """Lines as they come, with the number of their log; an empty list when that log has no more for now."""
-    for i, log in enumerate(logs):
-        for path in log.files[:-1]:
-            log.parser.written(read.written(path))
-            for batch in read.batches(path, _warn):
-                yield i, batch
-                if stop:
-                    return
-    growing: dict[int, Iterator[list[str]]] = {}
-    for i, log in enumerate(logs):
-        log.parser.written(read.written(log.files[-1]))
-        growing[i] = follow.batches(log.files[-1], _warn)
-    while growing and not stop:
-        quiet = True
-        for i, batches in list(growing.items()):
-            batch = next(batches, None)
-            if batch is None:
-                del growing[i]
-                batch = []
-            quiet = quiet and not batch
-            yield i, batch
-            if stop:
-                return
-        if quiet and growing:
-            sys.stdout.flush()
-            stop.wait(LOOK_S)
-
-
-def _follow(options: Options, logs: list[Log], readers: list[_Reader], teller: _Teller) -> None:
+def _follow(options: Options, logs: list[Log], readers: list[_Reader], teller: Teller) -> None:
     restarts = [0] * len(logs)
     written, told = time.monotonic(), set()
     quiet_since = [written] * len(logs)
     for log in logs:
         if log.files[-1] == STDIN:      # what comes down a pipe is news
             teller.live.caught_up(log.name, [])
-    with _Stop() as stop:
-        for i, batch in _following(logs, stop):
+    with follow.Stop() as stop:
+        for i, batch in follow.together(logs, stop, _warn):
             readers[i].take(batch)
             log = logs[i]
             if batch:
@@ -342,64 +286,6 @@ def _follow(options: Options, logs: list[Log], readers: list[_Reader], teller: _
                 written = time.monotonic()
 
 
-class _Teller:
-    """Tells what happens while a log is followed: to the terminal or as JSON, to a command, to a topic."""
-
-    def __init__(self, options: Options, console: Console, closing: contextlib.ExitStack):
-        self.live = Live(self._trouble, self._session)
-        self._options, self._console = options, console
-        self._command = alarm.Command(options.command, _warn) if options.command else None
-        self._topic = publish.Topic(options.topic, _warn) if options.topic else None
-        for each in (self._command, self._topic):
-            if each:
-                closing.callback(each.close)
-
-    def restarted(self, log: Log, restart) -> None:
-        """The broker of that log came back."""
-        if self._options.json:
-            _print_json([jsonl.restart_object(restart, log.name, live=True)])
-        else:
-            self._print(log.name, words.restart(restart), 0 if restart.announced else 40)
-
-    def _wanted(self, subject: Subject) -> bool:
-        if self._topic is not None and subject.id == self._topic.client_id:
-            return False        # or each alarm would be the cause of the next
-        clients, hold = self._options.clients, self._options.addresses.hold
-        if not clients and not self._options.addresses:
-            return True
-        sessions = subject.sessions[-1:] if isinstance(subject, Client) else []
-        return subject.id in clients or hold(subject.id) or any(hold(session.address) for session in sessions)
-
-    def _session(self, change: SessionChange) -> None:
-        if not self._wanted(change.subject):
-            return
-        if self._options.json:
-            _print_json([jsonl.session_object(change.subject, change.session, change.broker, live=True)])
-        elif not change.is_trouble:
-            self._print(change.broker, f"{words.moment(change.t)} {words.shown(change.subject.id)}: {change.text()}", 0)
-
-    def _trouble(self, trouble: Trouble) -> None:
-        if not self._wanted(trouble.subject):
-            return
-        as_json = jsonl.line(jsonl.trouble_object(trouble))
-        if self._options.json:
-            print(as_json, flush=True)
-        else:
-            self._print(trouble.broker, f"{words.moment(trouble.t)} {words.shown(trouble.subject.id)}: "
-                                        f"{trouble.text()}", trouble.weight)
-        if trouble.standing:
-            return
-        if self._command:
-            self._command.run(trouble, as_json)
-        if self._topic:
-            self._topic.publish(as_json)
-
-    def _print(self, broker: str | None, text: str, weight: int) -> None:
-        named = f"{broker}: {text}" if broker else text
-        self._console.print(Text(named, terminal.colour(weight)), soft_wrap=True)
-        sys.stdout.flush()
-
-
 # -- showing
 
 def _show_lines(options: Options, logs: list[Log]) -> None:
@@ -411,8 +297,8 @@ def _show_lines(options: Options, logs: list[Log]) -> None:
 
     selections = [_in_time(options, log) for log in logs]
     if options.follow:
-        with _Stop() as stop:
-            for i, batch in _following(logs, stop):
+        with follow.Stop() as stop:
+            for i, batch in follow.together(logs, stop, _warn):
                 for _, log, line in _wanted_lines(logs[i], selections[i], [batch]):
                     show(log, line)
         return

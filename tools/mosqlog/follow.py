@@ -14,15 +14,19 @@ import gzip
 import os
 import re
 import select
+import signal
 import stat
 import sys
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from . import read
+from .cluster import Log
 
+LOOK_S = 0.25       # between two looks
 HEAD_B = 1024       # by which a file is known again
 MARK_B = 512        # by which the copy of a file is known: what was read last of it
 NOTHING_YET = b""
@@ -237,3 +241,56 @@ def _written(path: Path) -> float:
         return path.stat().st_mtime
     except OSError:
         return 0
+
+
+class Stop:
+    """Set by Ctrl-C or SIGTERM: the program ends with its summary, at the next line."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+
+    def __enter__(self) -> Stop:
+        self._before = {number: signal.signal(number, lambda *_: self._asked.set())
+                        for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+    def __bool__(self) -> bool:
+        return self._asked.is_set()
+
+    def wait(self, wait_s: float) -> None:
+        """Until it is asked for, or so long."""
+        self._asked.wait(wait_s)
+
+
+def together(logs: list[Log], stop: Stop, warn: Callable[[str], None]) -> Iterator[tuple[int, list[str]]]:
+    """Lines of several logs as they come, with the number of their log; an empty list when that log has no more for
+    now. Ends when it is asked to stop, or when all were standard input that ended. Raises read.Unreadable."""
+    for i, log in enumerate(logs):
+        for path in log.files[:-1]:
+            log.parser.written(read.written(path))
+            for batch in read.batches(path, warn):
+                yield i, batch
+                if stop:
+                    return
+    growing: dict[int, Iterator[list[str]]] = {}
+    for i, log in enumerate(logs):
+        log.parser.written(read.written(log.files[-1]))
+        growing[i] = batches(log.files[-1], warn)
+    while growing and not stop:
+        quiet = True
+        for i, lines_of in list(growing.items()):
+            batch = next(lines_of, None)
+            if batch is None:
+                del growing[i]
+                batch = []
+            quiet = quiet and not batch
+            yield i, batch
+            if stop:
+                return
+        if quiet and growing:
+            sys.stdout.flush()
+            stop.wait(LOOK_S)

@@ -31,7 +31,7 @@ NAME = 60               # letters of an id that are shown
 TOPICS = 100
 STRANGERS = 50
 
-_STYLE = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+STYLE = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
 _SCRIPT = Path(__file__).with_name("report.js").read_text(encoding="utf-8")
 _GOOD_ENDS = ("clean", "open", "broker-stopped")
 
@@ -68,12 +68,12 @@ def _hash(text: str) -> str:
 
 
 def _page(logs: list[Log], first: frozenset[str]) -> Iterator[str]:
-    policy = (f"default-src 'none'; style-src '{_hash(_STYLE)}'; script-src '{_hash(_SCRIPT)}'; base-uri 'none'; "
+    policy = (f"default-src 'none'; style-src '{_hash(STYLE)}'; script-src '{_hash(_SCRIPT)}'; base-uri 'none'; "
               f"form-action 'none'")
     yield (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
            f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
            f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-           f"<title>Mosquitto log: {_t(_title(logs))}</title><style>{_STYLE}</style></head><body>\n"
+           f"<title>Mosquitto log: {_t(_title(logs))}</title><style>{STYLE}</style></head><body>\n"
            f"<h1>What happened to each device</h1>\n")
     for log in logs:
         yield from _head(log)

@@ -29,11 +29,11 @@ def local(line: str) -> str:
 
 
 def _of_epoch(match: re.Match[str]) -> str:
-    return _of_second(match[1])[0] + (match[2] or "") + _of_second(match[1])[1]
+    return local_second(match[1])[0] + (match[2] or "") + local_second(match[1])[1]
 
 
 @functools.lru_cache(maxsize=16)        # most lines are of the same second as the one before
-def _of_second(figures: str) -> tuple[str, str]:
+def local_second(figures: str) -> tuple[str, str]:
     """Date and time of an epoch second, and their zone."""
     when = datetime.datetime.fromtimestamp(int(figures)).astimezone()
     return f"{when:%Y-%m-%d %H:%M:%S}", f"{when:%z}"

@@ -177,6 +177,12 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+# Options that ask something of the whole log, when it has been read.
+_SUMS_UP = {"--connected": "connected", "--gone": "gone_s", "--at": "moments", "--talkers": "talkers",
+            "--unknown": "unknown", "--json": "json", "--html": "html", "--prometheus": "prometheus",
+            "--parquet": "parquet", "--fail-on": "fail_on", "--exec": "command", "--publish": "topic"}
+
+
 def arguments(argv: list[str] | None) -> Options:
     """The options of a command line. Ends the program with status 2 and a message where they are wrong."""
     described = parser()
@@ -193,11 +199,10 @@ def arguments(argv: list[str] | None) -> Options:
     for option, value in (("--exec", given.command), ("--publish", given.topic)):
         if value and not given.follow:
             described.error(f"{option} acts while the log grows: add --follow")
-    if given.refused and (given.lines or given.json or given.html):
-        described.error("--refused has lines of its own: leave out --lines, --json and --html")
-    if given.lines and (given.json or given.follow and given.html):
-        described.error("--lines shows the log itself: leave out --json" if given.json else
-                        "--lines shows the log itself: leave out --html")
+    alone = "--refused" if given.refused else "--lines" if given.lines else None
+    for option, name in {**_SUMS_UP, **({"--lines": "lines"} if given.refused else {})}.items():
+        if alone and getattr(given, name) not in (None, False, []):
+            described.error(f"{alone} writes lines of its own and sums nothing up: leave out {option}")
     return Options(
         sources=sources, time_format=given.time_format, follow=given.follow, clients=given.client,
         addresses=Addresses([network for each in given.address for network in each.networks]), since=given.since,

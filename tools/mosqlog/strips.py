@@ -11,7 +11,7 @@ from .model import Client, Session
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800,
             1209600, 2592000, 7776000, 31536000)
 # Of several ends in one bar the first of these gives it its colour.
-_WORST_FIRST = ("protocol-error", "malformed", "oversize", "tls", "refused", "not-authorised", "denied", "no-memory",
+WORST_FIRST = ("protocol-error", "malformed", "oversize", "tls", "refused", "not-authorised", "denied", "no-memory",
                 "error", "timeout", "takeover", "closed", "administrative", "broker-stopped", "replaced", "clean",
                 "open")
 
@@ -83,7 +83,7 @@ def _merged(found: list[Bar], apart_s: float) -> list[Bar]:
             merged.append(bar)
             continue
         ends = last.ends + bar.ends
-        merged[-1] = Bar(last.start, max(last.end, bar.end), min(last.how, bar.how, key=_WORST_FIRST.index),
+        merged[-1] = Bar(last.start, max(last.end, bar.end), min(last.how, bar.how, key=WORST_FIRST.index),
                          last.begun, last.address if last.address == bar.address else None, ends)
     return merged
 
