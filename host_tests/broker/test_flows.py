@@ -205,7 +205,7 @@ def test_messages_in_flight_when_the_socket_dies_are_finished_once(broker, devic
     connect(device, broker, name, inflight=8)
     for i in range(8):
         device.do("c.publish('f/%s', '%d', qos=2, wait=False)" % (name, i))
-    device.do("c.sock.close()")  # behind the client's back
+    device.do("c._socket.close()")  # behind the client's back
     with pytest.raises(Exception, match="OSError|ENOTCONN|9"):
         device.do("serve(c, 1000)")
     assert device.do("c.connect()") is True

@@ -1,10 +1,15 @@
 """umqtt.robust is a drop-in: it reconnects by itself, through whatever a subclass overrides, and finishes what was
 in flight."""
 
+import random
+
 from dropin.peers import stages
 from fakes.bench import HOST, World  # noqa: F401 - twice: early, and across the tick wrap
 from fakes.check import equal, raises, skip
+from fakes.model import Model
+from fakes.net import Plan
 from fakes.packets import CONNACK, CONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE
+from umqtt import robust
 
 SIGNATURES = {
     "delay": (("i",), ()),
@@ -216,3 +221,80 @@ def test_reconnect_inside_a_callback_ends():
     w.broker.send(PUBLISH, topic="in", payload="x")
     c.wait_msg()
     w.broker.done()
+
+
+def test_a_clean_reconnect_of_a_subclass_publishes_anew():
+    for qos in (1, 2):
+        s = ours()
+
+        class Mine(s.Client):
+            def reconnect(self):
+                return self.connect(True)
+
+        s.b.accept()
+        c = Mine("cid", HOST)
+        c.set_callback(lambda t, m: None)
+        c.connect()
+        s.b.expect(PUBLISH, qos=qos, dup=0, pid=1)
+        s.b.cut()
+        s.b.accept(clean=1)
+        s.b.expect(PUBLISH, qos=qos, dup=0, pid=2, payload="x")
+        s.b.reply(PUBACK if qos == 1 else PUBREC)
+        if qos == 2:
+            s.b.expect(PUBREL)
+            s.b.reply(PUBCOMP)
+        c.publish(b"t", b"x", qos=qos)
+        s.b.done()
+
+
+class Book(Model):
+    """A broker that keeps book of the ids under which each message came."""
+
+    def __init__(self, clock):
+        Model.__init__(self, clock)
+        self.ids = {}  # payload -> packet ids
+
+    def _incoming(self, link, kept, p):
+        if p.qos:
+            self.ids.setdefault(bytes(p.payload), set()).add(p.pid)
+        Model._incoming(self, link, kept, p)
+
+
+def test_each_message_is_published_once_whatever_the_link_does():
+    # before, a write that found the link dead left its message in flight, and the loop published a second one
+    for seed in range(120):
+        random.seed(seed)
+        w = World(Book)
+        for _ in range(6):
+            plan = Plan(latency_ms=random.choice((0, 0, 5, 300)), write_max=random.choice((0, 0, 3)))
+            plan.how = random.choice(("fin", "rst", "silence"))
+            if random.randrange(3):
+                plan.cut_out = 20 + random.randrange(90)
+            if not random.randrange(3):
+                plan.cut_in = 5 + random.randrange(20)
+            w.net.plans.append(plan)
+        c = robust.MQTTClient("cid", HOST, keepalive=60)
+        c.DELAY = 0.1
+        c.set_callback(lambda topic, msg: None)
+        c.clean_session = False
+        c.reconnect()
+        sent = []
+        for i in range(6):
+            if not random.randrange(3):
+                w.link.end(random.choice(("fin", "rst", "silence")))
+            if not random.randrange(3):
+                w.clock.sleep_ms(random.choice((1, 400, 70000)))
+            qos = 1 + random.randrange(2)
+            sent.append((b"m%d" % i, qos))
+            c.publish(b"t", b"m%d" % i, qos=qos)
+            if not random.randrange(3):
+                c.check_msg()
+        for _ in range(20):
+            c.check_msg()
+            w.clock.sleep_ms(50)
+        for payload, qos in sent:
+            taken = [m[1] for m in w.broker.accepted].count(payload)
+            assert taken == 1 if qos == 2 else taken >= 1, (seed, payload, qos, taken)
+            equal(len(w.broker.ids[payload]), 1, (seed, payload, qos))
+        equal(w.broker.violations, [], seed)
+        equal(c.inflight, 0, seed)

@@ -68,7 +68,7 @@ def test_the_will_is_published_on_an_unclean_end_only():
             w.clock.sleep_ms(10)
             equal(w.broker.wills, [])
         else:
-            c.sock.close()
+            c._socket.close()
             w.clock.sleep_ms(10)
             equal(w.broker.wills, [("state", b"gone", 1, 1)])
 

@@ -77,7 +77,7 @@ def test_a_dead_link_is_told_as_the_client_tells_it():
     p = Publisher(c, "t")
     b.expect(PUBLISH, topic="t", payload="x")
     p.publish(b"x")
-    c.sock.close()
+    c._socket.close()
     e = raises(OSError, p.publish, b"x")
     assert e.args[0] > 0, e
     assert not c.isconnected()

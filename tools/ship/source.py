@@ -78,8 +78,15 @@ def refuse_constructs(module: Module) -> None:
         if isinstance(node, ast.Import)
         for alias in node.names
     }
+    # there a program asks for a name of its own
+    asked_for = {
+        id(node)
+        for function in ast.walk(module.tree)
+        if isinstance(function, ast.FunctionDef) and function.name == "__getattr__"
+        for node in ast.walk(function)
+    }
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and id(node) not in asked_for:
             called = node.func.id
             if called in LOOKS_INSIDE:
                 raise module.error(node, "%s() could name what is renamed when shipped: write the name out" % called)

@@ -50,7 +50,7 @@ class MQTTClient(KeepAlive):
     to `on_oversize`.
     """
 
-    cb = sock = _auto_reconnect = _durable_store = _last_address = _last_will = _view = _taken = _message = None
+    cb = _socket = _auto_reconnect = _durable_store = _last_address = _last_will = _view = _taken = _message = None
     _next_packet = _send_packet = _stream = None
     _fault: BaseException  # the last one of a connection
     _any_size = _link_up = _subscribe_again = _is_connecting = False
@@ -175,7 +175,7 @@ class MQTTClient(KeepAlive):
 
     def _adopt(self, sock):
         # a connected stream that does not block
-        self.sock = stream = sock
+        self._socket = stream = sock
         if self.ssl:
             from umqtt import tls
 
@@ -397,8 +397,8 @@ class MQTTClient(KeepAlive):
             self._durable_store.sync()
 
     def _close(self, fault=None):
-        sock = self.sock
-        self.sock = self._next_packet = self._send_packet = None
+        sock = self._socket
+        self._socket = self._next_packet = self._send_packet = None
         self._link_up = False
         self._send_blocked = True
         if fault:
@@ -512,7 +512,7 @@ class MQTTClient(KeepAlive):
     def _poll_for(self, mask):
         if mask != self._poll_mask:  # modify allocates
             self._poll_mask = mask
-            self._poller.modify(self.sock, mask)
+            self._poller.modify(self._socket, mask)
 
     def _send_slots(self):
         # go on with the rest, then send the slots that were not on this connection, as far as there is room. Returns

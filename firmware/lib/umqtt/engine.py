@@ -55,6 +55,16 @@ _ALL = _Slice()[0:]  # a slice object that is kept: emptying a bytearray with it
 del _Slice
 
 
+def _own_payload(buf, start):
+    """The payload of a message that has a buffer of its own: bytes, or, where the heap cannot hold it twice, that
+    bytearray."""
+    try:
+        return bytes(memoryview(buf)[start:])
+    except MemoryError:
+        buf[0:start] = b""  # in place
+        return buf
+
+
 def writer(client, tx, write):
     """Sends packets: `send(packet)` writes it, or what of it the network takes; `send(None)` goes on with the rest.
 
@@ -246,7 +256,11 @@ def reader(client, rx, read, send):
                             elif not flags & (MORE | LATER) and topic_end:
                                 message = client._message or client.cb
                                 if message is not None:
-                                    outcome = message(topic, bytes(view[start:need_b]), flags & RETAIN == RETAIN)
+                                    outcome = message(
+                                        topic,
+                                        bytes(view[start:need_b]) if buf is rx else _own_payload(buf, start),
+                                        flags & RETAIN == RETAIN,
+                                    )
                             elif not remaining_b:
                                 client._oversize_count += 1
                                 client._news = topic, length
@@ -278,6 +292,7 @@ def reader(client, rx, read, send):
             need_b = _HEADER_B
             idle = True
             buf = rx
+            view = rx_view  # a buffer of a message's own is given back now
             if flags & _NOT_TAKEN:
                 continue
             answer = 0

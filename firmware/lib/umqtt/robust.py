@@ -46,31 +46,28 @@ class MQTTClient(simple.MQTTClient):
     def publish(self, topic, msg, retain=False, qos=0):
         """Publish, over as many connections as it takes; inside a callback once, raising OSError when it can't be
         staged."""
-        if not qos or self._in_callback():
-            while 1:
-                try:
-                    return super().publish(topic, msg, retain, qos)
-                except OSError as e:
-                    if self._in_callback():
-                        raise
-                    self.log(False, e)
-                self.reconnect()
         packet_id = None
         while True:
             try:
+                if not qos or self._in_callback():
+                    return super().publish(topic, msg, retain, qos)
                 self._use_link()
-                if packet_id is None:
-                    # Without waiting: once it has its slot it is finished on whichever connection, never begun again.
-                    packet_id = client.MQTTClient.publish(self, topic, msg, retain, qos, False)
                 end = self._end(None)
-                while packet_id is None or self.pending(packet_id):
+                # Without waiting: once it has its slot it is finished, on whichever connection, and never begun again.
+                while packet_id is None:
+                    packet_id = client.MQTTClient.publish(self, topic, msg, retain, qos, False)
+                    if packet_id is None:  # all slots are taken
+                        self._wait(end)
+                while self.pending(packet_id):
                     self._wait(end)
-                    if packet_id is None:  # all slots were taken
-                        packet_id = client.MQTTClient.publish(self, topic, msg, retain, qos, False)
                 return None
             except OSError as e:
+                if self._in_callback():
+                    raise
                 self.log(False, e)
             self.reconnect()
+            if self.clean_session:
+                packet_id = None  # a subclass's: that connection has begun with nothing in flight
 
     def subscribe(self, topic, qos=0):
         """Subscribe, over as many connections as it takes."""
@@ -95,8 +92,9 @@ class MQTTClient(simple.MQTTClient):
     def check_msg(self, attempts=2):
         """Look for a packet; after an error reconnect and look again, `attempts` times in all."""
         while attempts:
+            self._wait_ms = 0
             try:
-                return super().check_msg()
+                return super().wait_msg()
             except OSError as e:
                 self.log(False, e)
             self.reconnect()

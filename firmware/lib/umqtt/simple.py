@@ -5,32 +5,48 @@ Beyond it: QoS 2, UTF-8 lengths, packets in any order, deadlines. Calls that wai
 for 60 s is probed.
 """
 
+from io import IOBase
 from random import getrandbits
+from time import ticks_diff, ticks_ms
 
 from micropython import const
 
 from umqtt import client, wire
-from umqtt.errors import MQTTException, ProtocolError, link_error  # noqa: F401 - names of this module too
-from umqtt.wire import PACKET_ID
+from umqtt.errors import MQTTException, ProtocolError  # noqa: F401 - names of this module too
 
 _SILENT_S = const(60)
 _TIMEOUT_MS = const(30000)
+_FOR_EVER = const(-1)
+_SLOTS = const(4)
 _PINGRESP_BYTE = const(0xD0)
 
 _publish = client.MQTTClient.publish  # super() takes a word more, and the frame would be on the heap
 
 
+class _Sock(IOBase):
+    """`c.sock`: the socket as a program sees it. An IOBase can be polled; the rest stands in umqtt.upstream, which is
+    loaded for programs that use it."""
+
+    client: "MQTTClient"
+
+    def __getattr__(self, name):
+        from umqtt import upstream
+
+        return getattr(upstream.Sock(self.client), name)
+
+
 class MQTTClient(client.MQTTClient):
     """The arguments are upstream's: keepalive 0 means none, `ssl` is an SSLContext, anything with `wrap_socket`, or
     True, with which `ssl_params` go to the port's `ssl.wrap_socket`. A message of any size that the heap can hold is
-    delivered."""
+    delivered; one that it cannot is acknowledged, and `wait_msg` raises MQTTException (see `on_oversize`)."""
 
-    lw_topic = lw_msg = None
+    sock = lw_topic = lw_msg = None
     lw_qos = 0
     lw_retain = False
     _any_size = True
-    _asked_for_ping = False
-    _polled_sock = None  # the socket that this client has adopted
+    _asked_for_ping = _more_slots = False
+    _wait_ms = _FOR_EVER  # the mode that the program gave `sock`
+    _unread = None  # the packet that `wait_msg` has returned: its ack can be read from `sock`
 
     def __init__(self, client_id, server, port=0, user=None, password=None, keepalive=0, ssl=None, ssl_params=None):
         if ssl is True:
@@ -40,6 +56,8 @@ class MQTTClient(client.MQTTClient):
         super().__init__(client_id, server, port, user, password, keepalive, ssl, timeout_ms=_TIMEOUT_MS)
         self.pid = 0
         self._watched_s = keepalive or _SILENT_S
+        self._sock = _Sock()
+        self._sock.client = self
 
     def set_last_will(self, topic, msg, retain=False, qos=0):
         """The will of the next `connect`. Raises ValueError."""
@@ -52,56 +70,55 @@ class MQTTClient(client.MQTTClient):
         Returns 1 when the broker kept the session, else 0. Raises ValueError, OSError, MQTTException(code, reason),
         ProtocolError.
         """
-        self.clean_session = not not clean_session
+        self.clean_session = clean_session
         self._last_will = (self.lw_topic, self.lw_msg, self.lw_retain, self.lw_qos) if self.lw_topic else None
-        self.timeout_ms = _TIMEOUT_MS if timeout is None else int(timeout * 1000)
+        self.timeout_ms = _TIMEOUT_MS
+        self._wait_ms = _FOR_EVER
+        if timeout is not None:
+            self.timeout_ms = self._wait_ms = int(timeout * 1000)
+        self.sock = self._sock
+        if clean_session:
+            # It begins with nothing [3.1.2.4], but for the count of ids.
+            self._granted_qos.clear()
+            while self.inflight:
+                self._free_slot(0)
         present = super().connect()
         if present and not self.pid:
             self.pid = getrandbits(15)  # the broker may hold an id from before a reset
         return int(present)
 
-    def _adopt(self, sock):
-        self._polled_sock = sock
-        super()._adopt(sock)
-
-    def _resume(self, present):
-        if self.clean_session:
-            # It begins with nothing [3.1.2.4], but for the count of ids.
-            self._granted_qos.clear()
-            for slot in self._packet_slots:
-                slot[PACKET_ID] = 0
-        super()._resume(present)
-
-    def _close(self, fault=None):
-        sock = self.sock
-        super()._close(fault)
-        self.sock = sock  # as upstream: programs close it again, to be sure
-
     def _use_link(self):
-        # before each call: the program may have made the connection itself, or changed the mode of its socket
-        sock = self.sock
-        if sock is not self._polled_sock and sock is not None:
-            self._adopt(sock)
-            self._link_up = True
-            super()._resume(True)
-            self._send_blocked = self.inflight > 0
-        if sock is None or not self._link_up:
-            raise link_error("ENOTCONN", "not connected")
-        sock.setblocking(False)
+        # before each call: the program may have put a socket of its own in place, connected and logged in
+        if self.sock is not self._sock:
+            self._close()
+            if self.sock:
+                from umqtt import upstream
+
+                upstream.adopt(self)
+        if not self._link_up:
+            self._without_link(0, 0)
+        if self._next_packet is None and self.inflight == len(self._packet_slots):
+            # inside a callback, where nothing waits: it may publish as much as it likes
+            self._packet_slots.append([0, 0, b"", b""])
+            self._more_slots = True
 
     def publish(self, topic, msg, retain=False, qos=0):
         """Publish; QoS 1 and 2 return when acknowledged (inside a callback: at once). Raises ValueError, OSError,
         MQTTException."""
         self._use_link()
-        if _publish(self, topic, msg, retain, qos) is None:
-            raise link_error("ENOBUFS", "all slots are taken")
+        _publish(self, topic, msg, retain, qos)
 
     def subscribe(self, topic, qos=0):
         """Subscribe; returns when acknowledged. Raises ValueError, OSError, MQTTException(0x80, ...) when refused."""
         if self.cb is None:
-            raise ValueError("Subscribe callback is not set")
+            raise ValueError("no callback")
         self._use_link()
         super().subscribe(topic, qos)
+
+    def unsubscribe(self, topic):
+        """Unsubscribe; returns when acknowledged. Raises ValueError, OSError."""
+        self._use_link()
+        super().unsubscribe(topic)
 
     def ping(self):
         """Send a PINGREQ."""
@@ -111,32 +128,45 @@ class MQTTClient(client.MQTTClient):
 
     def wait_msg(self):
         """Wait for one packet and do what it asks for. Returns its first byte, None for the PINGRESP of a `ping`.
-        Raises OSError on a dead link."""
-        return self._next(_TIMEOUT_MS)
+
+        `sock.settimeout(s)` and `sock.setblocking(False)` hold for one packet, as upstream's: without one OSError,
+        or None. Raises OSError on a dead link.
+        """
+        wait_ms = self._wait_ms
+        if self._in_callback():
+            return None  # the next packet is taken after it
+        self._use_link()
+        if self._more_slots and not self.inflight:
+            del self._packet_slots[_SLOTS:]
+            self._more_slots = False
+        end = self._end(wait_ms)
+        event = None
+        while event is None:
+            if self._step(_TIMEOUT_MS if wait_ms < 0 else max(ticks_diff(end, ticks_ms()), 0)):
+                event = self._last_event
+                if event == _PINGRESP_BYTE:
+                    event = None  # of a ping that this client has sent by itself, or
+                    if self._asked_for_ping:
+                        self._asked_for_ping = False
+                        break
+            elif wait_ms >= 0 and ticks_diff(end, ticks_ms()) <= 0:
+                if wait_ms:
+                    self._wait(end)  # raises
+                break
+        self._wait_ms = _FOR_EVER
+        self._unread = event
+        return event
 
     def check_msg(self):
         """Do what `wait_msg` does when a packet is there; returns None at once when none is."""
-        return self._next(0)
-
-    def _next(self, ms):
-        if self._in_callback():
-            return None  # inside a callback: the next packet is taken after it
-        self._use_link()
-        while True:
-            if self._step(ms):
-                if self._last_event != _PINGRESP_BYTE:
-                    return self._last_event
-                if self._asked_for_ping:
-                    self._asked_for_ping = False
-                    return None
-            elif not ms:
-                return None
+        self._wait_ms = 0
+        return self.wait_msg()
 
     def _message(self, topic, payload, retained):
         self.cb(topic, payload)
 
     def _send_str(self, s):
-        # for subclasses that write a CONNECT of their own
+        # for subclasses that write packets of their own, as is the next
         self.sock.write(wire.text(s, wire.ANY_BYTES))
 
     def _recv_len(self):

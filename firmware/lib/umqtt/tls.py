@@ -38,19 +38,23 @@ class Handshaking:
 
 
 class OldStyle:
-    """What umqtt.simple's `ssl=True` stands for: the port's `ssl.wrap_socket` with `params`. Its handshake blocks."""
+    """What umqtt.simple's `ssl=True` stands for: the port's `ssl.wrap_socket` with `params`."""
 
     def __init__(self, params):
         self.params = params
 
-    def wrap_socket(self, sock, server_hostname=None):
-        """The TLS stream on `sock`. Raises OSError, ValueError."""
+    def wrap_socket(self, sock, server_hostname=None, do_handshake_on_connect=True):
+        """The TLS stream on `sock`; the host's name is that in `params`, or none. Raises OSError, ValueError."""
         import ssl
 
-        if hasattr(ssl, "wrap_socket"):
-            return ssl.wrap_socket(sock, **self.params)
-        # MicroPython 1.24 has the function no more: the same in a context.
         params = dict(self.params)
+        params["do_handshake"] = do_handshake_on_connect
+        if hasattr(ssl, "wrap_socket"):
+            if do_handshake_on_connect:
+                del params["do_handshake"]
+            return ssl.wrap_socket(sock, **params)
+        # MicroPython 1.24 has the function no more: the same in a context.
+        params["do_handshake_on_connect"] = params.pop("do_handshake")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.verify_mode = params.pop("cert_reqs", ssl.CERT_NONE)
         key, cert = params.pop("key", None), params.pop("cert", None)
