@@ -29,7 +29,7 @@ def wire_up(net, clock):
     umqtt.tls.collect = int  # on CPython it takes 50 ms, at each connection
     if sys.implementation.name != "micropython":
         # CPython's IOBase has a `close` of its own, MicroPython's has nothing
-        umqtt.simple._Sock.close = lambda sock: sock.__getattr__("close")()
+        umqtt.simple.Sock.close = lambda sock: sock.__getattr__("close")()
     fakes = {
         "socket": net.socket,
         "select": net.select,

@@ -25,7 +25,7 @@ for name in sys.argv[2:]:
     module = __import__("umqtt." + name, None, None, ["x"])
     for word in sorted(vars(module)):
         value = getattr(module, word)
-        if word.startswith("_") or inspect.ismodule(value):
+        if word.startswith("_") or inspect.ismodule(value) or word == "Sock":  # an IOBase's are the interpreter's
             continue
         where = getattr(value, "__module__", "")
         if not (where == "umqtt." + name or word in errors):
@@ -71,7 +71,7 @@ def test_the_same_source_ships_as_the_same_bytes(shipped, tmp_path):
 
 def test_no_private_name_of_the_source_is_left_but_those_that_programs_know(shipped):
     names = read_map(shipped)["attributes"]
-    assert names["_up"].startswith("_")
+    assert names["_link_up"].startswith("_")
     assert "_send_str" not in names
     assert len(set(names)) > 40
 

@@ -11,7 +11,7 @@ LIB = ROOT + "firmware/lib/umqtt/"
 # what reaches outside of the library, and the only modules that may name it
 WORLD = {
     "socket": ("transport",),
-    "select": ("transport",),
+    "select": ("transport", "upstream"),
     "ssl": ("tls",),
     "tls": ("tls",),
     "network": (),
@@ -105,9 +105,9 @@ def test_only_the_module_that_may_knows_the_world():
             assert name in WORLD.get(other, (name,)), "%s imports %s" % (name, other)
 
 
-# Who may touch the private names of another object: the halves of a client and of an outbox that are imported only by
-# who needs them, and the verbs of a client for all others.
-FRIENDS = ("addons", "journaling", "wanted", "recall")
+# Who may touch the private names of another object: the halves of a client, of an outbox and of the drop-in that are
+# imported only by who needs them, and the verbs of a client for all others.
+FRIENDS = ("addons", "journaling", "wanted", "recall", "upstream")
 # The verbs of journaling.KeptSession for a store.
 KEPT = ("_in_flight", "_held_ids", "_subscriptions", "_restore", "_hold", "_release", "_pending")
 

@@ -23,7 +23,7 @@ _PINGRESP_BYTE = const(0xD0)
 _publish = client.MQTTClient.publish  # super() takes a word more, and the frame would be on the heap
 
 
-class _Sock(IOBase):
+class Sock(IOBase):
     """`c.sock`: the socket as a program sees it. An IOBase can be polled; the rest stands in umqtt.upstream, which is
     loaded for programs that use it."""
 
@@ -56,7 +56,7 @@ class MQTTClient(client.MQTTClient):
         super().__init__(client_id, server, port, user, password, keepalive, ssl, timeout_ms=_TIMEOUT_MS)
         self.pid = 0
         self._watched_s = keepalive or _SILENT_S
-        self._sock = _Sock()
+        self._sock = Sock()
         self._sock.client = self
 
     def set_last_will(self, topic, msg, retain=False, qos=0):
