@@ -36,6 +36,12 @@ def test_the_schema_is_one():
     assert {option["$ref"].rpartition("/")[2] for option in SCHEMA["oneOf"]} <= set(SCHEMA["$defs"])
 
 
+def test_every_kind_of_object_is_in_the_manual():
+    page = (ROOT / "docs" / "mosqlog-data.md").read_text(encoding="utf-8")
+    kinds = [option["$ref"].rpartition("/")[2] for option in SCHEMA["oneOf"]]
+    assert [kind for kind in kinds if f"`{kind}`" not in page] == []
+
+
 def test_a_wrong_object_is_refused():
     """The validator is asked something: a field too many, one too few, one of another type."""
     head = objects(LOG)[0]

@@ -379,6 +379,24 @@ def test_a_trouble_is_told_once_and_again_when_it_comes_back_after_an_hour(tmp_p
     assert "4 x keepalive-missed" in rest
 
 
+def test_a_refused_login_is_told_once_though_client_and_address_have_it(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("")
+    program = following(log)
+    try:
+        with log.open("a") as file:
+            for t in (T, T + 300):
+                file.write(f"{t}: New connection from 10.0.0.9:5 on port 1883.\n"
+                           f"{t}: Client lamp disconnected, not authorised.\n")
+            file.write(missed("last", T + 900))
+        out = told_until(program, "last: fell silent")
+        ended(program)
+    finally:
+        program.kill()
+        program.communicate()
+    assert out.count("login refused") == 1 and "lamp: login refused: as lamp, from 10.0.0.9:5" in out
+
+
 def test_several_logs_are_followed_at_once_also_one_that_is_not_there_yet(tmp_path):
     north, south = tmp_path / "north.log", tmp_path / "south.log"
     north.write_text("")

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 
 from . import words
-from .live import Trouble
+from .live import Alarm
 
 COMMAND_S = 60      # a command that takes longer is ended
 WAITING = 1000      # troubles kept while a command runs
@@ -29,12 +29,12 @@ class Command:
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
-    def run(self, trouble: Trouble, as_json: str) -> None:
+    def run(self, alarm: Alarm, as_json: str) -> None:
         """Queues the command. Never blocks: where WAITING of them wait, this one is dropped and that is told."""
         particulars = {
-            "MOSQLOG_CLIENT": words.shown(trouble.subject.id), "MOSQLOG_CODE": trouble.code,
-            "MOSQLOG_TEXT": trouble.text(), "MOSQLOG_TIME": words.moment(trouble.t),
-            "MOSQLOG_COUNT": str(trouble.count), "MOSQLOG_BROKER": trouble.broker or ""}
+            "MOSQLOG_CLIENT": words.shown(alarm.subject.id), "MOSQLOG_CODE": alarm.code,
+            "MOSQLOG_TEXT": alarm.text(), "MOSQLOG_TIME": words.moment(alarm.t),
+            "MOSQLOG_COUNT": str(alarm.count), "MOSQLOG_BROKER": alarm.broker or ""}
         try:
             self._waiting.put_nowait((particulars, as_json + "\n"))
         except queue.Full:

@@ -13,7 +13,7 @@ from . import cluster, presence, words
 from .analyse import Analyser
 from .cluster import Log
 from .findings import KINDS, Finding
-from .live import Trouble
+from .live import Alarm
 from .model import Bridge, Client, Family, Restart, Session, Storm, Stranger, Subject
 from .options import Options
 from .parse import Unknown
@@ -178,11 +178,11 @@ def session_object(subject: Subject, session: Session, broker: str | None, live:
                    received=session.received, sent=session.sent, merged=session.merged)
 
 
-def trouble_object(trouble: Trouble) -> Object:
+def trouble_object(alarm: Alarm) -> Object:
     """A trouble, told once while the log is followed."""
-    return _object("trouble", trouble.broker, True, of=words.kind(trouble.subject), id=trouble.subject.id,
-                   code=trouble.code, t=trouble.t, count=trouble.count, standing=trouble.standing,
-                   weight=trouble.weight, title=KINDS[trouble.code].title, text=trouble.text(), example=trouble.example)
+    return _object("trouble", alarm.broker, True, of=words.kind(alarm.subject), id=alarm.subject.id,
+                   code=alarm.code, t=alarm.t, count=alarm.count, standing=alarm.standing,
+                   weight=alarm.weight, title=KINDS[alarm.code].title, text=alarm.text(), example=alarm.example)
 
 
 def _findings(of: str, subject: Subject, log: Log) -> Iterator[Object]:

@@ -21,7 +21,7 @@ _GOOD_ENDS = ("open", "clean", "broker-stopped")
 
 
 @dataclass
-class Trouble:
+class Alarm:
     """A finding as it happens: `count` times so far, `t` the time of the latest (None: the log has no times),
     `example` its particulars. `standing`: it was in the log before the program caught up with it."""
     broker: str | None
@@ -67,12 +67,13 @@ class SessionChange:
 class Live:
     """Takes what an Analyser tells, and passes on what a person should hear.
 
-    on_trouble(Trouble) and on_session(SessionChange) are called when something is to be told."""
+    on_alarm(Alarm) and on_session(SessionChange) are called when something is to be told."""
 
-    def __init__(self, on_trouble: Callable[[Trouble], None], on_session: Callable[[SessionChange], None]):
-        self._on_trouble, self._on_session = on_trouble, on_session
+    def __init__(self, on_alarm: Callable[[Alarm], None], on_session: Callable[[SessionChange], None]):
+        self._on_alarm, self._on_session = on_alarm, on_session
         self._caught_up: set[str | None] = set()
         self._last_t: dict[Key, float | None] = {}
+        self._latest: Alarm | None = None
 
     def teller(self, broker: str | None) -> Callable[[str, Subject, object], None]:
         """The `tell` of the Analyser of that broker."""
@@ -83,7 +84,7 @@ class Live:
                 self._on_session(SessionChange(broker, subject, thing))
             elif kind == "finding":
                 example = {name: value for name, value in thing.items() if name not in ("code", "t")}
-                self._found(Trouble(broker, subject, thing["code"], thing["t"], 1, example))
+                self._found(Alarm(broker, subject, thing["code"], thing["t"], 1, example))
         return tell
 
     def caught_up(self, broker: str | None, subjects: list[Subject]) -> None:
@@ -96,17 +97,24 @@ class Live:
                 self._last_t[_key(broker, subject, finding.code)] = finding.last
                 example = dict(finding.examples[-1]) if finding.examples else {}
                 example.pop("t", None)
-                self._on_trouble(Trouble(broker, subject, finding.code, finding.last, finding.count, example, True))
+                self._on_alarm(Alarm(broker, subject, finding.code, finding.last, finding.count, example, True))
 
-    def _found(self, trouble: Trouble) -> None:
-        key = _key(trouble.broker, trouble.subject, trouble.code)
+    def _found(self, alarm: Alarm) -> None:
+        key = _key(alarm.broker, alarm.subject, alarm.code)
         known, before = key in self._last_t, self._last_t.get(key)
-        self._last_t[key] = trouble.t
-        if known and (before is None or trouble.t is None or trouble.t - before < AGAIN_S):
+        self._last_t[key] = alarm.t
+        twin, self._latest = self._latest, alarm
+        if known and (before is None or alarm.t is None or alarm.t - before < AGAIN_S) or _same(twin, alarm):
             return
-        finding = trouble.subject.findings.get(trouble.code)
-        trouble.count = finding.count if finding else 1
-        self._on_trouble(trouble)
+        finding = alarm.subject.findings.get(alarm.code)
+        alarm.count = finding.count if finding else 1
+        self._on_alarm(alarm)
+
+
+def _same(first: Alarm | None, second: Alarm) -> bool:
+    """Whether both are of one event: a refused login is found with its client and with its address."""
+    return first is not None and first.subject is not second.subject and (
+        first.broker, first.code, first.t, first.example) == (second.broker, second.code, second.t, second.example)
 
 
 def _key(broker: str | None, subject: Subject, code: str) -> Key:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from . import alarm, jsonl, publish, terminal, words
 from .cluster import Log
-from .live import Live, SessionChange, Trouble
+from .live import Alarm, Live, SessionChange
 from .model import Client, Restart, Subject
 from .options import Options
 
@@ -22,7 +22,7 @@ class Teller:
 
     def __init__(self, options: Options, console: Console, closing: contextlib.ExitStack,
                  warn: Callable[[str], None]):
-        self.live = Live(self._trouble, self._session)
+        self.live = Live(self._alarm, self._session)
         self._options, self._console = options, console
         self._command = alarm.Command(options.command, warn) if options.command else None
         self._topic = publish.Topic(options.topic, warn) if options.topic else None
@@ -55,19 +55,19 @@ class Teller:
         elif not change.is_trouble:
             self._print(change.broker, f"{words.moment(change.t)} {words.named(change.subject)}: {change.text()}", 0)
 
-    def _trouble(self, trouble: Trouble) -> None:
-        if not self._wanted(trouble.subject):
+    def _alarm(self, alarm: Alarm) -> None:
+        if not self._wanted(alarm.subject):
             return
-        as_json = jsonl.line(jsonl.trouble_object(trouble))
+        as_json = jsonl.line(jsonl.trouble_object(alarm))
         if self._options.json:
             print(as_json, flush=True)
         else:
-            self._print(trouble.broker, f"{words.moment(trouble.t)} {words.named(trouble.subject)}: "
-                                        f"{trouble.text()}", trouble.weight)
-        if trouble.standing:
+            self._print(alarm.broker, f"{words.moment(alarm.t)} {words.named(alarm.subject)}: "
+                                        f"{alarm.text()}", alarm.weight)
+        if alarm.standing:
             return
         if self._command:
-            self._command.run(trouble, as_json)
+            self._command.run(alarm, as_json)
         if self._topic:
             self._topic.publish(as_json)
 
