@@ -157,6 +157,10 @@ wear: $(READY)  ## flash written, years of life and milliseconds awake for each 
 kills: $(READY)  ## N=50 kill the firmware, cut the link, restart the broker at random; PEERS=dir the same with umqtt.robust
 	@$(PY) tools/kills.py $(or $(N),50) $(if $(SEED),--seed $(SEED)) $(if $(PEERS),--peers $(PEERS)) $(KILLS)
 
+.PHONY: years
+years: $(READY)  ## DAYS=45 SEED=1 of virtual time for the whole firmware, everything around it failing at random
+	@$(PY) -m tools.prove.years --days $(or $(DAYS),45) --seed $(or $(SEED),1) $(KINDS)
+
 .PHONY: test-mosqlog
 test-mosqlog: $(READY)  ## the reader of Mosquitto's logs
 	@$(PY) -m pytest -q host_tests/mosqlog

@@ -20,7 +20,7 @@ from retry import Trouble
 
 _BUTTON_MS = const(250)  # the longest wait: so soon the stop button is seen
 _TURN_MS = const(5000)  # the longest wait without a button
-_STEP_MS = const(50)  # while WiFi is being joined
+_STEP_MS = const(100)  # while WiFi is being joined
 _RESYNC_S = const(21600)
 _LASTED_S = const(10)  # a connection that stood so long was one
 _CALM_S = const(600)  # without a crash: what crashed is well again
