@@ -3,6 +3,7 @@
 from fakes.bench import World, pair
 from fakes.check import equal, raises
 from fakes.packets import PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL
+from umqtt.publisher import Publisher
 
 
 def up(**named):
@@ -224,3 +225,31 @@ def test_acks_that_come_late_but_come_are_waited_for():
         b.send(PUBACK, pid)
         c.world.serve(c, 100)
     b.done()
+
+
+def test_a_program_that_only_publishes_qos_0_and_never_polls_notices_a_link_that_is_half_open():
+    for prepared in (False, True):
+        b, c = up(keepalive=60)
+        publish = Publisher(c, "t").publish if prepared else lambda msg: c.publish("t", msg)  # noqa: B023
+        c.world.link.end("silence")
+        t = c.world.clock.now
+
+        def go_on():
+            while True:
+                publish(b"x")  # noqa: B023
+                c.world.clock.sleep_ms(5000)  # noqa: B023
+
+        error = raises(OSError, go_on)
+        assert "PINGRESP" in str(error), error
+        assert c.world.clock.now - t < 90_000, c.world.clock.now - t
+
+
+def test_such_a_program_goes_on_for_ever_on_a_sound_link():
+    b, c = up(keepalive=60)
+    b.auto_ping = True
+    for _ in range(100):
+        b.expect(PUBLISH, topic="t")
+        c.publish("t", b"x")
+        c.world.clock.sleep_ms(5000)
+    b.done()
+    assert c.isconnected()

@@ -6,7 +6,7 @@ build puts them there (tools/ship.py).
 
 from micropython import const
 
-from umqtt.errors import MQTTException
+from umqtt.errors import MQTTException, ProtocolError  # noqa: F401 - names of this module too
 
 # Packet types [2.2.1].
 CONNACK = const(2)
