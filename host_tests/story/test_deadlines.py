@@ -125,3 +125,23 @@ def test_connect_keeps_its_deadline_whatever_answers():
         raises(OSError, c.connect, 2500)
         equal(w.clock.now - t, 2500)
         equal(w.net.open_sockets(), [])
+
+
+def test_one_deadline_is_one_deadline_however_many_filters_a_forgetful_broker_must_be_told():
+    from umqtt.reconnect import Reconnect
+
+    w = World(Model)
+    c = w.client(reconnect=Reconnect(first_ms=10, cap_ms=10), timeout_ms=10_000)
+    w.serve(c, 100)
+    for i in range(20):
+        c.subscribe("filter/%d" % i)
+    w.broker.stop()
+    w.broker.forget()
+    w.net.plan = Plan(latency_ms=450)  # each SUBACK just in time for a deadline of its own
+    t = w.clock.now
+    raises(OSError, c.publish, "t", "x", qos=1, timeout_ms=1000)
+    assert w.clock.now - t <= 1000, w.clock.now - t
+    c.disconnect()
+    t = w.clock.now
+    raises(OSError, c.connect, 3000)
+    assert w.clock.now - t <= 3000, w.clock.now - t

@@ -139,7 +139,7 @@ class Session:
             self._most_qos = 1
         self._free_slot(index)
         if self.on_ended is not None:
-            self._news = packet_id, self._suback_codes if sent >= SUBSCRIBE_BYTE else b""
+            self._news = packet_id, self._suback_codes if first_byte == SUBACK_BYTE else b""
         return 0
 
     def _on_filters(self, slot, granted):
