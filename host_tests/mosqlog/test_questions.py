@@ -172,6 +172,16 @@ def test_who_publishes_what_is_told_with_its_rate(log):
                     ("lamp", "home/power", 1, 5, None)]
 
 
+def test_who_only_listens_does_not_talk_and_who_is_silent_is_not_gone(tmp_path):
+    log = tmp_path / "log"
+    log.write_text(f"{T}: New client connected from 10.0.0.7:1 as listener (p2, c1, k0).\n"
+                   f"{T + 1}: Sending PUBLISH to listener (d0, q0, r0, m0, 't', ... (5 bytes))\n"
+                   f"{T + 9000}: Received PUBLISH from other (d0, q0, r0, m0, 't', ... (5 bytes))\n")
+    found = objects("--talkers", "--gone", "1h", "--connected", log)
+    assert [(each["type"], each["client"]) for each in found if each["type"] in ("talker", "gone", "connected")] == [
+        ("connected", "listener"), ("connected", "other"), ("talker", "other")]
+
+
 def test_topics_that_contain_an_id_do_not_fill_the_memory(monkeypatch):
     from tools.mosqlog import talkers
     monkeypatch.setattr(talkers, "TALKERS", 100)

@@ -32,8 +32,16 @@ def show(console: Console, columns: Sequence[Column], rows: Sequence[Sequence[Te
     if _fits(console, columns, texts, kept):
         _as_table(console, columns, texts, kept)
     else:
+        console.print(Text(columns[0].title, "bold"))
         for row in texts:
             _as_lines(console, columns, row)
+
+
+def say(console: Console, text: str, indent: int = 0, style: str = "") -> None:
+    """A paragraph; each of its lines is indented."""
+    for line in Text(text, style).wrap(console, max(console.width - indent, 8), overflow="fold"):
+        line.rstrip()
+        console.print(Text(" " * indent) + line)
 
 
 def _widths(columns: Sequence[Column], texts: list[list[Text]], kept: list[int]) -> list[int]:
@@ -61,6 +69,7 @@ def _as_lines(console: Console, columns: Sequence[Column], row: list[Text]) -> N
         Text.assemble((f"{column.title} ", "dim"), *_joined(cell))
         for column, cell in zip(columns[1:], row[1:]) if cell.plain)
     for line in told.wrap(console, max(console.width - GAP, 8), overflow="fold"):
+        line.rstrip()
         console.print(Text(" " * GAP) + line)
 
 

@@ -14,7 +14,7 @@ from .findings import KINDS, Finding
 from .model import Client, Session, Subject
 from .options import Options
 from .ranking import TROUBLE, ranked
-from .tables import Column
+from .tables import Column, say
 from .talkers import Talkers
 
 EXAMPLES_OF = 3     # clients named under each kind of finding
@@ -214,14 +214,14 @@ def _found(subjects: list[Subject], console: Console) -> None:
             finding = subject.findings[code]
             times = f"{finding.count:,} times, {words.moment(finding.first)} to {words.moment(finding.last)}" \
                 if finding.count > 1 else words.moment(finding.first)
-            console.print(Text(f"  {words.named(subject)}: {times}"))
+            say(console, f"{words.named(subject)}: {times}", 2)
             facts = words.example(finding.examples[-1]) if finding.examples else ""
             if facts:
-                console.print(Text(f"    {facts}", "dim"))
+                say(console, facts, 4, "dim")
         if len(ill) > EXAMPLES_OF:
-            console.print(Text(f"  and {len(ill) - EXAMPLES_OF:,} more"))
-        console.print(Text(f"  {kind.means}"))
-        console.print(Text(f"  To do: {kind.do}", "italic"))
+            say(console, f"and {len(ill) - EXAMPLES_OF:,} more", 2)
+        say(console, kind.means, 2)
+        say(console, f"To do: {kind.do}", 2, "italic")
 
 
 def _topics(a: Analyser, console: Console, top: int) -> None:
@@ -373,9 +373,9 @@ def _finding(finding: Finding, console: Console) -> None:
     kind = KINDS[finding.code]
     console.print(Text(f"{finding.count:,} x {finding.code}: {kind.title}", colour(kind.weight)))
     for example in finding.examples:
-        console.print(Text(f"  {words.moment(example['t'])} {words.example(example)}"))
-    console.print(Text(f"  {kind.means}", "dim"))
-    console.print(Text(f"  To do: {kind.do}", "italic"))
+        say(console, f"{words.moment(example['t'])} {words.example(example)}", 2)
+    say(console, kind.means, 2, "dim")
+    say(console, f"To do: {kind.do}", 2, "italic")
 
 
 def _of_addresses(options: Options, log: Log, console: Console, warn: Callable[[str], None]) -> None:
@@ -393,7 +393,7 @@ def _of_addresses(options: Options, log: Log, console: Console, warn: Callable[[
         console.print(Text(words.shown(client.id), "bold " + colour(client.weight)))
         found = ", ".join(f"{finding.count:,} x {finding.code}" for finding in client.worst())
         if found:
-            console.print(Text(f"  {found}", colour(client.weight)))
+            say(console, found, 2, colour(client.weight))
         _sessions(a, [session for session in client.sessions if hold(session.address)], console)
     if len(theirs) > options.top:
         console.print(Text(f"... and {len(theirs) - options.top:,} more clients (--top)", "dim"))
