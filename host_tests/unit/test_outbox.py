@@ -174,6 +174,7 @@ def test_what_is_useless_makes_room():
 
 def test_a_stage_in_ram_writes_flash_once_for_many():
     with Folder() as d:
+        equal(Outbox(d + "/other", Store(FileJournal(d + "/k")), stage=50).flush(), None)
         k = Desk(d, stage=300)
         for i in range(5):
             k.outbox.add("t", "%d" % i, 2)
@@ -288,6 +289,7 @@ def test_the_place_is_not_lost_when_all_files_are_gone():
         k.client.disconnect()
         k.start()
         equal((k.outbox.next, k.outbox.waiting), (2, 0))
+        equal((k.store.window, k.store.report), (0, ""))
 
 
 def test_an_age_by_a_clock_that_was_never_set_expires_nothing():
@@ -732,3 +734,82 @@ def test_a_damaged_file_is_set_aside_though_its_name_went_on():
         k.outbox.drain(Disconnected())
         equal(len(k.deliver()), 11)
         equal((k.files(), read(d + "/q/bad")), (["bad"], bytes(data)))
+
+
+def test_a_message_without_a_payload_is_handed_over():
+    with Folder() as d:
+        k = Desk(d)
+        k.outbox.add("t", "", 2)
+        equal(k.deliver(), [""])
+
+
+def test_policies_at_random_hand_over_what_they_say_in_order_through_squeezes_and_resets():
+    seed = 3
+
+    def any(n):
+        nonlocal seed
+        seed = (seed * 1103515245 + 12345) & 0x3FFFFFFF
+        return (seed >> 8) % n
+
+    squeezed = 0
+    for _ in range(12):
+        with Folder() as d:
+            k = Desk(d, limit_b=1536, segment_b=256)
+            taken = []
+            for i in range(60 + any(60)):
+                topic = "ab"[any(2)]
+                keep = (0, 1, 1, 2, 3)[any(5)]
+                expire_s = 0 if keep else (0, 0, 50)[any(3)]
+                try:
+                    k.outbox.add(topic, "%03d" % i + "x" * any(40), 2, keep=keep, expire_s=expire_s)
+                    taken.append((topic, "%03d" % i, keep, expire_s, k.now))
+                except OSError as e:
+                    assert "outbox full" in str(e), e
+                k.now += any(3)
+                if any(25) == 0:
+                    k.start()
+            before = k.outbox.dropped + k.outbox.expired
+            squeezed += before > 0
+            want = []
+            for n in range(len(taken)):
+                topic, payload, keep, expire_s, at = taken[n]
+                newer = len([m for m in taken[n + 1 :] if m[0] == topic and m[2]])
+                if not (expire_s and k.now - at > expire_s) and not (keep and newer >= keep):
+                    want.append(payload)
+            equal([p[:3] for p in k.deliver()], want)
+            equal(k.files(), [])
+    assert squeezed > 6, squeezed
+
+
+def test_a_squeeze_keeps_the_latest_though_an_older_one_of_a_larger_n_waits():
+    with Folder() as d:
+        k = Desk(d, limit_b=1024, segment_b=256)
+        for i in range(40):
+            k.outbox.add("t", "older %02d" % i, 2, keep=3)
+        k.outbox.add("t", "latest", 2, keep=LATEST)
+        for i in range(60):
+            k.outbox.add("filler", "%d" % i, 2, keep=LATEST)  # squeezes it more than once
+        equal([p for p in k.deliver() if not p.isdigit()], ["older 38", "older 39", "latest"])
+
+
+def test_each_message_that_is_passed_over_is_counted_once():
+    with Folder() as d:
+        k = Desk(d, limit_b=1024, segment_b=256)
+        for i in range(100):
+            k.outbox.add("t", "%d" % i, 2, keep=2)
+        k.outbox.add("old", "x", 2, expire_s=5)
+        k.now += 6
+        equal(k.deliver(), ["98", "99"])
+        equal((k.outbox.dropped, k.outbox.expired), (98, 1))
+
+
+def test_a_message_expires_a_second_after_its_age_and_not_at_it():
+    with Folder() as d:
+        k = Desk(d)
+        k.outbox.add("t", "young", 2, expire_s=60, taken=k.now - 60)
+        k.outbox.add("t", "old", 2, expire_s=60, taken=k.now - 61)
+        equal(k.deliver(), ["young"])
+        k.now = 600000000  # the first moment of a clock that was set
+        k.outbox.add("t", "set", 2, expire_s=60, taken=k.now)
+        k.now += 61
+        equal(k.deliver(), ["young"])

@@ -110,3 +110,65 @@ def test_a_power_cut_leaves_what_the_file_says():
         j = RtcJournal(Region(m, 0, 40), FileJournal(d + "/j", reserve_b=0))
         j.rewrite(header(2, b"y" * 40))
         equal(content(RtcJournal(Region(Memory(), 0, 40), FileJournal(d + "/j", reserve_b=0))), header(2, b"y" * 40))
+
+
+def test_a_second_program_on_rtc_memory_is_refused():
+    with Folder() as d:
+        m = Memory()
+        first = RtcJournal(Region(m, 0, 100), FileJournal(d + "/j", reserve_b=0))
+        first.load()
+        first.rewrite(header(1))
+        second = RtcJournal(Region(m, 0, 100), FileJournal(d + "/j", reserve_b=0))
+        second.load()
+        first.rewrite(b"\x01\0\x04CRC." + bytes((0, 0, 0, 2)))
+        for write in (second.append, second.rewrite):
+            e = raises(OSError, write, b"more")
+            assert e.errno == 16 and "another program" in str(e), e
+        equal(first.append(b"mine"), True)
+
+
+def test_rtc_memory_that_somebody_cleared_is_written_again():
+    with Folder() as d:
+        m = Memory()
+        j = RtcJournal(Region(m, 0, 100), FileJournal(d + "/j", reserve_b=0))
+        j.load()
+        j.rewrite(header(1))
+        m.data = b""
+        equal(j.append(b"more"), False)  # time to rewrite
+        j.rewrite(header(2))
+        equal((content(j), files(d)), (header(2), []))
+
+
+def test_a_region_of_another_version_gives_way_to_a_file_and_counts_without_one():
+    for strange in (b"\x09\0\x04crc." + bytes((0, 0, 0, 9)), b"\x01\0\0crc.", b"x"):
+        with Folder() as d:
+            m = Memory()
+            region = Region(m, 0, 60)
+            region.write(strange)
+            equal(content(RtcJournal(region, FileJournal(d + "/j", reserve_b=0))), strange)
+            FileJournal(d + "/j", reserve_b=0).rewrite(header(1))
+            equal(content(RtcJournal(region, FileJournal(d + "/j", reserve_b=0))), header(1))
+            equal(region.read(), b"")
+
+
+def test_a_file_beside_rtc_memory_that_is_newer_goes_at_the_start():
+    with Folder() as d:
+        m = Memory()
+        region = Region(m, 0, 60)
+        region.write(header(2))
+        FileJournal(d + "/j", reserve_b=0).rewrite(header(1))
+        equal(content(RtcJournal(region, FileJournal(d + "/j", reserve_b=0))), header(2))
+        equal(files(d), [])
+
+
+def test_the_journal_takes_all_that_its_region_holds_and_no_byte_more():
+    with Folder() as d:
+        m = Memory()
+        j = RtcJournal(Region(m, 0, 46), FileJournal(d + "/j", reserve_b=0))
+        j.load()
+        j.rewrite(header(1))
+        equal((j.append(b"y" * 30), j.append(b"y" * 29), j.append(b"y")), (False, True, False))
+        j.rewrite(header(2, b"y" * 29))
+        equal(files(d), [])
+        j.rewrite(header(3, b"y" * 30))
+        equal(files(d), ["j"])

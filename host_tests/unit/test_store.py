@@ -2,6 +2,7 @@
 
 import os
 
+import umqtt.store as store_module
 from fakes.bench import World
 from fakes.check import equal, raises, skip
 from fakes.folder import Folder, read, write
@@ -660,3 +661,113 @@ def test_a_corked_message_without_room_is_refused_at_once_and_the_others_leave()
         while c.inflight:
             c.poll(10)
         equal([p[:1] for t, p, q in w.broker.accepted], [b"%d" % i for i in range(taken)])
+
+
+class FullDisk:
+    """While it is entered, the journal's writes find no room until `files` of those in `gone` were removed."""
+
+    def __init__(self, folder, *gone):
+        self.folder = folder
+        self.gone = gone
+
+    def __enter__(self):
+        store_module.open = self.open
+
+    def __exit__(self, *_):
+        del store_module.open
+
+    def open(self, name, mode):
+        if mode != "rb" and [n for n in self.gone if n in os.listdir(self.folder)]:
+            raise OSError(28, "")
+        return open(name, mode)
+
+
+def test_a_full_disk_takes_the_reserve_and_then_the_copy_that_was_set_aside():
+    for gone in (("j.reserve",), ("j.reserve", "j.bad")):
+        with Folder() as d:
+            st, s, subs = new(d + "/j")
+            put(st, s, 2, b"t", b"one")
+            write(d + "/j.bad", b"damaged")
+            with FullDisk(d, *gone):
+                put(st, s, 2, b"t", b"two")
+            equal("j.bad" in os.listdir(d), len(gone) == 1)
+            put(st, s, 2, b"t", b"three")
+            equal([m[3] for m in slots(new(d + "/j")[1])], [b"one", b"two", b"three"])
+            assert os.stat(d + "/j.reserve")[6] >= 8000
+
+
+def test_a_disk_that_stays_full_is_told_in_words_and_nothing_is_lost():
+    with Folder() as d:
+        st, s, subs = new(d + "/j")
+        put(st, s, 2, b"t", b"one")
+        with FullDisk(d, "j"):
+            e = raises(OSError, put, st, s, 2, b"t", b"two")
+            assert e.errno == 28 and "storage full: remove files" in str(e) and d + "/j" in str(e), e
+            equal("j.reserve" in os.listdir(d), False)
+        put(st, s, 2, b"t", b"three")
+        equal([m[3] for m in slots(new(d + "/j")[1])], [b"one", b"three"])
+
+
+def test_a_type_that_no_version_has_is_damage():
+    for kind in (0, 16):
+        with Folder() as d:
+            filled(d + "/j")
+            whole = read(d + "/j")
+            write(d + "/j", whole + one_record(kind, b"xyz"))
+            assert new(d + "/j")[0].report.startswith("journal: 10 B of %d B damaged" % (len(whole) + 10))
+
+
+def test_a_journal_that_was_rewritten_often_still_takes_many_messages_in_one_write():
+    with Folder() as d:
+        st, s, subs = new(d + "/j")
+        st.journal.limit_b = 600
+        st.journal.compact_b = 64
+        for _ in range(40):
+            pid = put(st, s, 1, b"t", b"x" * 20)
+            s.client._packet_slots[0][1] |= SENT
+            s.client._on_ack(0x40, pid)
+            st.acked(4, pid)
+        st.rewrite()
+        st.sync()
+        writes = []
+        append = st.journal.append
+        st.journal.append = lambda data: writes.append(len(data)) or append(data)
+        st.cork = True
+        for _ in range(3):
+            put(st, s, 1, b"t", b"y")
+        st.cork = False
+        equal((writes, st.must), ([], True))
+
+
+def test_the_room_for_an_outbox_is_counted_in_blocks():
+    from umqtt import recall
+
+    real = recall.room_b
+    try:
+        for free, block_b, files, segment_b, limit_b, want in (
+            (10, 4096, 3, 2048, 65536, 12),
+            (10, 4096, 3, 4096, 65536, 12),
+            (10, 4096, 3, 4097, 65536, 7),
+            (10, 4096, 3, 2048, 12 * 2048, None),
+            (10, 4096, 3, 2048, 13 * 2048, 12),
+            (0, 4096, 0, 2048, 65536, 1),
+            (-2, 4096, 1, 2048, 65536, 1),
+            (10, 4096, 0, 2048, 100, None),
+        ):
+            recall.room_b = lambda path, got=(free * block_b, block_b): got
+            most, report = recall.most_files("q", files, limit_b, segment_b)
+            equal(most, want or max(1, limit_b // segment_b))
+            words = "storage: remove files, the outbox may take %d B and there is room for %d B"
+            equal(report, "" if want is None else words % (limit_b, most * segment_b))
+    finally:
+        recall.room_b = real
+
+
+def test_a_message_of_an_id_that_is_in_flight_takes_its_place_at_the_end():
+    with Folder() as d:
+        a, b, c = filled(d + "/j")
+        body = bytes((0, b)) + b"\0\0\0\7" + b"\x32\0\1xnew"
+        write(d + "/j", read(d + "/j") + one_record(3, body) + one_record(2, b"\0\x4d") + one_record(2, b"\0\0\1quiet"))
+        st, s, subs = new(d + "/j")
+        equal([(m[0], m[3]) for m in slots(s)], [(a, b""), (c, b"three"), (b, b"new")])
+        equal((sorted(s._held_ids()), st.state, st.place, s.pid, st.report), ([77], b"quiet", 7, b, ""))

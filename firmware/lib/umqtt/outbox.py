@@ -233,16 +233,20 @@ class Outbox:
                 if not (keep or expire_s) or self._choose().is_wanted(self, body):
                     store.next_place = number + 1  # noted in the record that makes the message the client's
                     topic = body[_TOPIC : _TOPIC + topic_b]
+                    taken = None
                     try:
                         payload = body[_TOPIC + topic_b :]
-                        if client.publish(topic, payload, first_byte & 1 == 1, first_byte >> 1 & 3, False) is None:
-                            break
-                        handed_over += 1
+                        taken = client.publish(topic, payload, first_byte & 1 == 1, first_byte >> 1 & 3, False)
+                        handed_over += taken is not None
                     except ValueError as e:
+                        taken = 0  # it never will be, and must not block the others
                         self.dropped += 1
                         self.report = "outbox: a message of %s was dropped: %s" % (topic, e)
-                    if keep:
-                        self._chooser.counts[topic] -= 1
+                    finally:
+                        if keep and taken is None:
+                            self._chooser.counts[topic] += 1  # it is next again
+                    if taken is None:
+                        break
                 place = number + 1
             else:
                 place = self.next  # the numbers that no message has are passed over, too

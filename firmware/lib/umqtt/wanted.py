@@ -22,7 +22,7 @@ _SUPERSEDED = const(2)
 
 
 class Chooser:
-    """counts: {topic: messages of a last-n policy that wait}; None when it must be counted again."""
+    """counts: {topic: messages of a last-n policy that wait and were not judged yet}; None: to be counted again."""
 
     def __init__(self):
         self.counts = None
@@ -82,7 +82,7 @@ def _topic(body):
 
 
 def _fate(outbox, body, counts):
-    # in `counts` it stays only when it is wanted
+    # what becomes of the message that is next; from now on it is not in `counts`
     _, taken_s, expire_s, _, keep = unpack_from(">IIIBB", body)
     now_s = outbox.clock()
     fate = _WANTED
@@ -90,7 +90,7 @@ def _fate(outbox, body, counts):
         fate = _EXPIRED
     elif keep and counts[_topic(body)] > keep:
         fate = _SUPERSEDED
-    if keep and fate != _WANTED:
+    if keep:
         counts[_topic(body)] -= 1
     return fate
 
