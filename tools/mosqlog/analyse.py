@@ -44,6 +44,7 @@ from typing import Callable
 from . import flows, parse, troubles
 from .bridges import Bridges
 from .broker_log import BrokerLog
+from .condense import Tick, TopicCount, Traffic
 from .door import Departure, Door
 from .families import Families
 from .findings import Finding
@@ -54,6 +55,7 @@ from .model import (
     Bridge,
     Broker,
     Client,
+    Delays,
     Family,
     Refusal,
     Rhythm,
@@ -180,18 +182,28 @@ class Analyser:
         """Devices that make themselves a new id each time, by stem and place."""
         return self._families.found
 
-    def feed(self, event: parse.Event) -> None:
+    def feed(self, event: parse.Event | Traffic | Tick) -> None:
         """Takes the next event of the log."""
         account = self.account
-        account.lines += 1
         kind = type(event)
+        if kind is Traffic:
+            self._traffic(event)
+            return
+        if kind is Tick:
+            account.lines += event.lines
+            if event.t is None:
+                account.timeless += event.lines
+            elif event.t != account.now:
+                self._time(event.t)
+            return
+        account.lines += 1
         if kind is parse.Foreign:
             account.foreign += 1
             return
         t = event.t
         if t is None:
             account.timeless += 1
-        elif t != account.last:
+        elif t != account.now:
             self._time(t)
         does = self._does.get(kind)
         if does:
@@ -812,6 +824,58 @@ class Analyser:
             client = self._heard(event.client, event)
         for found in flows.acked(client, event):
             self._find(client, *found)
+
+    def _traffic(self, traffic: Traffic) -> None:
+        """What many PUBLISH packets, their acks and PINGREQs come to."""
+        client = self._present(traffic.client)
+        if traffic.heard:
+            if client.session is None:
+                self._open(client, Session())
+                client.last_heard = None
+            if traffic.heard_first is not None:
+                if client.last_heard is not None:
+                    self._silence(client, traffic.heard_first, traffic.heard_first - client.last_heard)
+                client.longest_silence_s = max(client.longest_silence_s, traffic.longest_silence_s)
+                for t, silence_s in traffic.silences:
+                    self._silence(client, t, silence_s)
+                client.last_heard = traffic.heard_last
+        client.last_seen = traffic.t
+        client.pings += traffic.pings
+        for count in traffic.topics:
+            self._count_topic(client, count)
+        for sent, pid, t in traffic.opened:
+            flow = client.flows.pop((sent, pid), None)
+            if flow is not None:
+                self._find(client, "unfinished-flow" if sent else "pid-reused", t, flows.told(flow))
+        for sent, delays in traffic.delays.items():
+            client.delays.setdefault(sent, Delays()).merge(delays)
+        for flow, delay_s in traffic.slow:
+            self._find(client, "slow-ack", (flow.t or 0) + delay_s, {**flows.told(flow), "delay_s": delay_s})
+        for flow in traffic.flows:
+            client.flows[flow.sent, flow.pid] = flow
+
+    def _count_topic(self, client: Client, count: TopicCount) -> None:
+        topic = self.topics.get(count.topic)
+        if topic is None:
+            topic = self._topic(count.topic, count.first)
+        elif count.first is not None and topic.first is not None:
+            topic.first = min(topic.first, count.first)
+        session = client.session
+        if count.sent:
+            client.sent += count.count
+            client.sent_b += count.size_b
+            topic.sent += count.count
+            topic.sent_b += count.size_b
+            if session:
+                session.sent += count.count
+        else:
+            client.received += count.count
+            client.received_b += count.size_b
+            topic.received += count.count
+            topic.received_b += count.size_b
+            topic.last = count.last if topic.last is None or count.last is None else max(topic.last, count.last)
+            if session:
+                session.received += count.count
 
     def _lose(self, client: Client, t: Time) -> None:
         for found in flows.lost(client, t):

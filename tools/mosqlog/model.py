@@ -105,6 +105,20 @@ class Delays:
         if delay_s > self.worst_s:
             self.worst_s, self.worst_topic, self.worst_t = delay_s, topic, t
 
+    def add_at_once(self, count: int, topic: str, t: Time) -> None:
+        """So many that were finished in the second they began; topic and t: of the first."""
+        self.counts[0] += count
+        self.n += count
+        if self.worst_s < 0:
+            self.worst_s, self.worst_topic, self.worst_t = 0, topic, t
+
+    def merge(self, later: Delays) -> None:
+        """Adds those of a later time."""
+        self.counts = [a + b for a, b in zip(self.counts, later.counts)]
+        self.n, self.total_s = self.n + later.n, self.total_s + later.total_s
+        if later.worst_s > self.worst_s:
+            self.worst_s, self.worst_topic, self.worst_t = later.worst_s, later.worst_topic, later.worst_t
+
     def at_most_s(self, part: float) -> float:
         """The bound that `part` (0..1) of the delays kept, one of DELAYS_S or the worst."""
         below, wanted = 0, part * self.n

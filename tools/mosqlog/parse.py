@@ -28,7 +28,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Callable, NamedTuple, Optional, Union
 
 from . import troubles
-from .prefix import Splitter
+from .prefix import Split, Splitter
 
 Time = Optional[float]
 LEARN_LINES = 2000      # at the beginning of a log
@@ -716,16 +716,33 @@ class Parser:
     def events(self, lines: Iterable[bytes | str]) -> Iterator[Event]:
         """The events of lines. A line in which several were glued together gives several."""
         for line in lines:
-            event = self.parse(line)
-            if type(event) not in _GLUABLE or not _GLUED.search(event[-1] if type(event) in _TEXTS else str(line)):
-                yield event
-                continue
-            for part in _GLUED.split(_text(line)):
-                yield self.parse(part)
+            yield from self.all_of(*self.split(line))
+
+    def all_of(self, t: Time, text: str, own: bool) -> Iterator[Event]:
+        """The event of a line that split() took apart, or those of several lines that were glued together."""
+        event = self.understood(t, text, own)
+        if type(event) not in _GLUABLE or not _GLUED.search(text):
+            yield event
+            return
+        first, *others = _GLUED.split(text)
+        yield self.understood(t, first, own)
+        for line in others:
+            yield self.parse(line)
 
     def parse(self, line: bytes | str) -> Event:
         """The event of the next line. Never raises."""
-        t, text, own = self._prefix.split(_text(line))
+        return self.understood(*self._prefix.split(_text(line)))
+
+    def split(self, line: bytes | str) -> Split:
+        """Takes the prefix off the next line, for understood()."""
+        return self._prefix.split(_text(line))
+
+    def elsewhere(self) -> None:
+        """A packet that was not passed through here came: filters to come are not of the SUBSCRIBE before it."""
+        self._place = ""
+
+    def understood(self, t: Time, text: str, own: bool) -> Event:
+        """The event of a line that split() took apart."""
         event = _message(t, text)
         kind = type(event)
         if kind is Publish or kind is Ack:      # nine lines of ten: as little as possible
@@ -774,7 +791,6 @@ class Parser:
 
 
 _GLUABLE = (Unknown, Foreign, Ended, Violation, Note, Trouble, Broker, Control, Tls)
-_TEXTS = (Unknown, Foreign, Violation, Note, Trouble, Tls)
 _WEAK = (Note, Trouble, Plugin, Violation, Detail)      # what other programs' lines look like too
 
 

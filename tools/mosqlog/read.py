@@ -193,26 +193,31 @@ def lines(chunks_of: Iterator[bytes], path: str, warn: Callable[[str], None]
           ) -> Iterator[list[str]]:
     """The lines in chunks of bytes, some at a time, without their ends; an empty list for an empty
     chunk. A last line without an end that may be cut in half is left out, with a warning."""
+    for block in blocks(chunks_of, path, warn):
+        yield block[:-1].split("\n") if block else []
+
+
+def blocks(chunks_of: Iterator[bytes], path: str, warn: Callable[[str], None]) -> Iterator[str]:
+    """The same, the lines of a chunk together, each with its end; an empty text for an empty chunk."""
     tail, skipping = b"", False
     for chunk in chunks_of:
         data = tail + chunk
         end = data.rfind(b"\n")
         if end < 0:
             if len(data) > LINE_B and not skipping:
-                yield [data[:LINE_B].decode("utf-8", "surrogateescape")]
+                yield data[:LINE_B].decode("utf-8", "surrogateescape") + "\n"
                 skipping = True
             tail = b"" if skipping else data
             if not chunk:
-                yield []
+                yield ""
             continue
         # A cut in the middle of a character can only be in the tail, behind the last line end.
-        whole = data[:end].decode("utf-8", "surrogateescape").split("\n")
-        if skipping:
-            del whole[0]
+        begin = data.index(b"\n") + 1 if skipping else 0
+        if begin <= end:
+            yield data[begin:end + 1].decode("utf-8", "surrogateescape")
         skipping, tail = False, data[end + 1:]
-        yield whole
     if _WHOLE.search(tail):
-        yield [tail.decode("utf-8", "surrogateescape")]
+        yield tail.decode("utf-8", "surrogateescape") + "\n"
     elif tail.strip(b"\0"):
         # "Received PINGREQ from sensor-1" may be the half of "... from sensor-17".
         warn(f"{path}: the last line has no end and is left out")
