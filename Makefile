@@ -165,6 +165,10 @@ years: $(READY)  ## DAYS=45 SEED=1 of virtual time for the whole firmware, every
 test-mosqlog: $(READY)  ## the reader of Mosquitto's logs
 	@$(PY) -m pytest -q host_tests/mosqlog
 
+.PHONY: bench-mosqlog
+bench-mosqlog: .venv/stamp  ## its CPU and memory on a long log, as multiples of awk's; SIZE=1000000000 bytes, CHECK=1 holds the limits
+	@$(PY) -m host_tests.mosqlog.bench $(if $(SIZE),--size $(SIZE)) $(if $(CHECK),--check)
+
 .PHONY: test-run
 test-run: $(READY)  ## make run and the set-up as a user meets them
 	@$(PY) -m pytest -q -n 4 host_tests/run

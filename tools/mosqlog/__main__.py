@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 import tempfile
@@ -13,7 +14,7 @@ from heapq import merge
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from . import follow, html, jsonl, lines, parquet, read, refusals, terminal, words
+from . import follow, html, jobs, jsonl, lines, parquet, read, refusals, terminal, words
 from .analyse import SEQUENCE, Analyser
 from .cluster import STDIN, Log, Source
 from .model import Subject
@@ -25,6 +26,7 @@ from .teller import Teller
 
 OK, FOUND, FAILED = 0, 1, 2     # exit status
 PLAIN_WIDTH = 160           # columns when it is no terminal
+GC_THRESHOLD = 100_000, 50, 1000   # messages in flight come and go; none of them is part of a circle
 PROGRESS_B = 30_000_000     # shorter logs are read before anybody looks
 METRICS_S = 15              # between two writings of the metrics while following
 SETTLED_S = 2               # of silence, after which what could belong together has come together
@@ -38,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
     options = arguments(argv)
+    gc.set_threshold(*GC_THRESHOLD)
     try:
         return _run(options)
     except (read.Unreadable, parquet.NotWritten) as error:
@@ -76,7 +79,7 @@ def _run(options: Options) -> int:
         if teller:
             _follow(options, logs, readers, teller)
         else:
-            _read(logs, readers)
+            _read(logs, readers, options.jobs)
         for log in logs:
             log.analyser.finish()
         talkers = {log.name: reader.talkers for log, reader in zip(logs, readers) if reader.talkers}
@@ -131,6 +134,12 @@ class _Reader:
         self._events, self.talkers = events, talkers
         self._lines = 0
         self._learned = False
+
+    @property
+    def only_the_sum(self) -> bool:
+        """Nobody wants to see each packet: they may come condensed."""
+        return not (self._selection or self._unknown or self._events or self.talkers
+                    or self._log.analyser.wants_packets)
 
     def take(self, batch: list[str]) -> None:
         """The next lines of the log."""
@@ -197,7 +206,7 @@ def _last_time(options: Options, log: Log) -> float | None:
     return None
 
 
-def _read(logs: list[Log], readers: list[_Reader]) -> None:
+def _read(logs: list[Log], readers: list[_Reader], processes: int = 1) -> None:
     paths = [path for log in logs for path in log.files]
     total_b = read.size_b(paths)
     seen = total_b > PROGRESS_B and sys.stderr.isatty()
@@ -205,6 +214,11 @@ def _read(logs: list[Log], readers: list[_Reader]) -> None:
             Progress(console=Console(stderr=True), transient=True) if seen else _NoProgress() as bar:
         task = bar.add_task("reading", total=total_b)
         for log, reader in zip(logs, readers):
+            if reader.only_the_sum:
+                for event in jobs.events(log.files, log.parser, _warn, lambda size_b: bar.advance(task, size_b),
+                                         processes):
+                    log.analyser.feed(event)
+                continue
             for batch in _batches(log, lambda size_b: bar.advance(task, size_b)):
                 reader.take(batch)
 

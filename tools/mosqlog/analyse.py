@@ -182,6 +182,11 @@ class Analyser:
         """Devices that make themselves a new id each time, by stem and place."""
         return self._families.found
 
+    @property
+    def wants_packets(self) -> bool:
+        """Whether each packet matters: some are kept for a chart, or a moment was asked for."""
+        return bool(self._sequence or self._watched or self._at)
+
     def feed(self, event: parse.Event | Traffic | Tick) -> None:
         """Takes the next event of the log."""
         account = self.account
@@ -843,10 +848,10 @@ class Analyser:
         client.pings += traffic.pings
         for count in traffic.topics:
             self._count_topic(client, count)
-        for sent, pid, t in traffic.opened:
-            flow = client.flows.pop((sent, pid), None)
-            if flow is not None:
-                self._find(client, "unfinished-flow" if sent else "pid-reused", t, flows.told(flow))
+        for sent, pid in list(client.flows):
+            if str(pid) in traffic.opened[sent]:
+                self._find(client, "unfinished-flow" if sent else "pid-reused", traffic.opened[sent][str(pid)],
+                           flows.told(client.flows.pop((sent, pid))))
         for sent, delays in traffic.delays.items():
             client.delays.setdefault(sent, Delays()).merge(delays)
         for flow, delay_s in traffic.slow:

@@ -1,14 +1,15 @@
-"""The packets of each client between its other lines, as one event: what a busy log mostly is, at a fraction of the work.
+"""The packets of each client between its other lines, as one event: what a busy log mostly is, for a fraction of the
+work.
 
     condenser = Condenser(parser)
     for event in condenser.events(block): analyser.feed(event)
     for event in condenser.rest(): analyser.feed(event)
 
-Nine lines of ten of a full log are plain PUBLISH packets, their acknowledgements and PINGREQs, and they repeat each other
-but for time and packet id. Such a line is recognised by the text around its packet id, taken apart once, and then only
-counted. All that is out of the ordinary (a DUP, a packet id in use, an ack without its message, an error code) is parsed
-as any other line, after the client's packets so far were handed on: for each client the order of its lines is kept, and
-the Analyser comes to the same result (test_condense.py holds that).
+Nine lines of ten of a full log are plain PUBLISH packets, their acknowledgements and PINGREQs, and they repeat each
+other but for time and packet id. Such a line is recognised by the text around its packet id, taken apart once, and then
+only counted. All that is out of the ordinary (a DUP, a packet id in use, an ack without its message, an error code) is
+parsed as any other line, after the client's packets so far were handed on: for each client the order of its lines is
+kept, and the Analyser comes to the same result (test_condense.py holds that).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from .model import Delays, Flow, Time
 
 LINES = 200_000         # that may be on the way before they are handed on
 ENTRIES = 30_000        # texts that are remembered
-HANDED_ON = "handed on" # a flow that the Analyser has
+HANDED_ON = ("", "with QoS 1", "with QoS 2")      # a flow that the Analyser has, by its QoS
 
 
 class TopicCount(NamedTuple):
@@ -48,7 +49,7 @@ class Traffic(NamedTuple):
     topics: list[TopicCount]
     delays: dict[bool, Delays]                  # by `sent`
     slow: list[tuple[Flow, float]]              # flows of SLOW_ACK_S or more, and seconds
-    opened: list[tuple[bool, int, Time]]        # flows that began, where those from before are not known: see Condenser
+    opened: dict[bool, dict[str, Time]]         # by `sent`: packet ids that flows began with first; see Condenser
     flows: list[Flow]                           # that are still on their way
 
 
@@ -65,7 +66,7 @@ class _Entry:
     def __init__(self, run: _Run, event: parse.Publish):
         self.run, self.sent, self.qos = run, event.sent, event.qos
         self.listener = None if event.sent else run         # that hears the client
-        self.flows = run.to_client if event.sent else run.from_client
+        self.flows = None if not event.qos else run.to_client if event.sent else run.from_client
         self.topic, self.size_b = event.topic, event.size_b or 0
         self.count = 0
         self.first: Time = None
@@ -117,19 +118,20 @@ class _Run:
         self.forms: list[_AckForm] = []             # of its acks that finished messages at once
         self.delays: dict[bool, Delays] = {}
         self.slow: list[tuple[Flow, float]] = []
-        self.opened: list[tuple[bool, int, Time]] = []
+        self.opened: dict[bool, dict[str, Time]] = {False: {}, True: {}}
 
-    def speaks(self, t: float) -> None:
+    def speaks(self, t: Time) -> None:
         """A packet came from the client, at another time than the one before."""
-        if self.heard is None:
-            self.heard_first = t
-        else:
-            silence_s = t - self.heard
-            if silence_s > self.longest_s:
-                self.longest_s = silence_s
-            if silence_s >= 2:
-                self.silences.append((t, silence_s))
+        if t is None:
+            return
+        heard = self.heard
         self.heard = t
+        if heard is None:
+            self.heard_first = t
+        elif t - heard >= 2:
+            self.silences.append((t, t - heard))
+        elif t - heard > self.longest_s:
+            self.longest_s = t - heard
 
     def finished(self, entry: _Entry, begun: Time, t: Time) -> None:
         """The last ack of a message came."""
@@ -188,18 +190,17 @@ class Condenser:
                         except KeyError:
                             entry = self._new_publish(t, text, head, pid, tail)
                         if entry is not None:
-                            begins = True
-                            if entry.qos:
-                                flows = entry.flows
-                                if pid in flows or not from_the_start:
-                                    begins = self._begins(entry, pid, t)
-                                if begins:
+                            flows = entry.flows
+                            if flows is None or pid not in flows:
+                                if flows is not None:
                                     flows[pid] = (t, entry) if entry.qos == 1 else [t, entry, "PUBLISH"]
-                            if begins:
-                                if not entry.count:
+                                    if not from_the_start:
+                                        entry.run.opened[entry.sent].setdefault(pid, t)
+                                count = entry.count
+                                if not count:
                                     entry.first = t
                                     self._touch(entry)
-                                entry.count += 1
+                                entry.count = count + 1
                                 entry.last = t
                                 listener = entry.listener
                                 if listener is not None and listener.heard != t:
@@ -213,25 +214,33 @@ class Condenser:
                             form = self._new_ack(t, text, head, tail)
                         if form is not None:
                             pid = tail[form.start:form.stop]
-                            flows = form.flows
-                            flow = flows.get(pid)
-                            # A repetition (of PUBREL, above all) is out of the ordinary.
-                            if type(flow) is form.kind and (form.ends or flow[2] != form.name):
-                                form.run.last = t
-                                listener = form.listener
-                                if listener is not None and listener.heard != t:
-                                    listener.speaks(t)
-                                if not form.ends:
+                            flows, listener = form.flows, form.listener
+                            if form.ends:
+                                flow = flows.pop(pid, None)
+                                if type(flow) is form.kind:
+                                    if listener is None:
+                                        form.run.last = t
+                                    elif listener.heard != t:
+                                        listener.speaks(t)
+                                    if flow[0] != t:
+                                        form.run.finished(flow[1], flow[0], t)
+                                    elif form.at_once:
+                                        form.at_once += 1
+                                    else:
+                                        form.first_at_once(flow[1].topic, t)
+                                    continue
+                                if flow is not None:
+                                    flows[pid] = flow
+                            else:
+                                flow = flows.get(pid)
+                                # A repetition (of PUBREL, above all) is out of the ordinary.
+                                if type(flow) is list and flow[2] != form.name:
+                                    if listener is None:
+                                        form.run.last = t
+                                    elif listener.heard != t:
+                                        listener.speaks(t)
                                     flow[2] = form.name
                                     continue
-                                del flows[pid]
-                                if flow[0] != t:
-                                    form.run.finished(flow[1], flow[0], t)
-                                elif form.at_once:
-                                    form.at_once += 1
-                                else:
-                                    form.first_at_once(flow[1].topic, t)
-                                continue
                     elif text in pings:
                         run = pings[text]
                         if run is not None:
@@ -256,8 +265,8 @@ class Condenser:
             yield from self.rest()
 
     def _seconds(self, block: str) -> Iterator[tuple[Time, list[str], bool]]:
-        """The messages of lines that stand together and begin alike (with the same second), and their time; a line whose
-        message does not simply begin behind a prefix alone. With each whether they are the broker's."""
+        """The messages of lines that stand together and begin alike (with the same second), and their time; a line
+        whose message does not simply begin behind a prefix alone. With each whether they are the broker's."""
         if "\r" in block:
             block = block.replace("\r\n", "\n")
         stamp, t, reach = self._stamp, self._t, 1000
@@ -311,6 +320,14 @@ class Condenser:
             for remembered in (self._publishes, self._acks, self._pings, self._runs):
                 remembered.clear()
 
+    def begin_anew(self) -> None:
+        """The next lines do not follow those before: nothing of what is on the way goes on."""
+        for run in self._runs.values():
+            run.from_client.clear()
+            run.to_client.clear()
+        self._stamp = "\n"
+        self._parser.elsewhere()
+
     def _other(self, event: parse.Event) -> Iterator[parse.Event | Traffic]:
         """A line that is no plain packet: the packets of its client come before it."""
         kind = type(event)
@@ -322,7 +339,23 @@ class Condenser:
                 yield self._handed_on(run)
             if kind is parse.Control:
                 self._new_ping(event)
+            elif kind is parse.Publish and event.qos:
+                self._flows_of(event.client, event.sent)[str(event.pid)] = HANDED_ON[event.qos]
+            elif kind is parse.Ack:
+                self._acked(event)
         yield event
+
+    def _acked(self, event: parse.Ack) -> None:
+        """The Analyser gets an ack, which may be the last of a flow that it has."""
+        flows = self._flows_of(event.client, event.sent if event.name == "PUBREL" else not event.sent)
+        last = HANDED_ON[{"PUBACK": 1, "PUBCOMP": 2}.get(event.name, 0)]
+        flow = flows.get(str(event.pid))
+        if type(flow) is str and (flow == last or (event.code or 0) >= 128):
+            del flows[str(event.pid)]
+
+    def _flows_of(self, client: str, to_client: bool) -> dict[str, tuple | list | str]:
+        run = self._run(client)
+        return run.to_client if to_client else run.from_client
 
     def _handed_on(self, run: _Run) -> Traffic:
         topics = []
@@ -333,13 +366,16 @@ class Condenser:
         flows = []
         for sent, open_flows in ((False, run.from_client), (True, run.to_client)):
             for pid, flow in open_flows.items():
-                if flow is not HANDED_ON and pid.isdecimal():
+                if type(flow) is not str and pid.isdecimal():
                     begun, entry, *step = flow
                     flows.append(Flow(begun, sent, int(pid), entry.qos, entry.topic, entry.size_b, *step))
-                open_flows[pid] = HANDED_ON
+                    open_flows[pid] = HANDED_ON[entry.qos]
+        flows.sort(key=lambda flow: flow.t or 0)
         times = [entry.last for entry in run.entries] + [run.last, run.heard]
         last = max((t for t in times if t is not None), default=None)
         heard = run.heard is not None or run.pings > 0 or any(not entry.sent for entry in run.entries)
+        if run.silences:
+            run.longest_s = max(silence_s for _, silence_s in run.silences)
         traffic = Traffic(last, run.client, run.heard_first, run.heard, heard, run.silences, run.longest_s, run.pings,
                           topics, run.all_delays(), run.slow, run.opened, flows)
         run.busy = False
@@ -353,18 +389,6 @@ class Condenser:
         if not run.busy:
             run.busy = True
             self._busy.append(run)
-
-    def _begins(self, entry: _Entry, pid: str, t: Time) -> bool:
-        """Whether a message with QoS 1 or 2 can begin: its packet id is not in use."""
-        if not pid.isdecimal():
-            return False
-        if pid in entry.flows:
-            if entry.flows[pid] is HANDED_ON:
-                del entry.flows[pid]        # the Analyser has it, and gets this one as it is
-            return False
-        if not self._from_the_start:
-            entry.run.opened.append((entry.sent, int(pid), t))
-        return True
 
     def _run(self, client: str) -> _Run:
         run = self._runs.get(client)

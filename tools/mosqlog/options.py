@@ -34,6 +34,7 @@ class Options:
     moments: list[float] = field(default_factory=list)
     unknown: bool = False
     refused: bool = False
+    jobs: int = 1
     sort: str = ranking.TROUBLE
     top: int = 20
     json: bool = False
@@ -121,6 +122,11 @@ def parser() -> argparse.ArgumentParser:
                          help="the broker's log_timestamp_format, when it is not recognised. "
                          "Example: --time-format '%%d|%%m|%%y %%H.%%M.%%S'")
 
+    reading.add_argument("--jobs", type=int, default=1, metavar="N",
+                         help="processes that parse a long log (1); not with --html, --parquet, --talkers, --client, "
+                         "--address, --since, --until, --at, --unknown and --follow, which take line after line. "
+                         "Example: --jobs 4")
+
     about = made.add_argument_group("about whom")
     about.add_argument("--client", metavar="ID", action="append", default=[],
                        help="everything about this client (may be repeated). Example: --client dev17")
@@ -189,6 +195,8 @@ def arguments(argv: list[str] | None) -> Options:
     given = described.parse_args(argv)
     if given.top < 1:
         described.error(f"--top {given.top}: give 1 or more")
+    if given.jobs < 1:
+        described.error(f"--jobs {given.jobs}: give 1 or more")
     try:
         sources = cluster.grouped(given.logs)
         Parser(given.time_format)
@@ -208,7 +216,7 @@ def arguments(argv: list[str] | None) -> Options:
         addresses=Addresses([network for each in given.address for network in each.networks]), since=given.since,
         until=given.until, lines=given.lines, connected=given.connected, gone_s=given.gone_s, talkers=given.talkers,
         moments=given.moments, unknown=given.unknown,
-        refused=given.refused, sort=given.sort, top=given.top, json=given.json,
+        refused=given.refused, jobs=given.jobs, sort=given.sort, top=given.top, json=given.json,
         html=given.html, prometheus=given.prometheus, parquet=given.parquet,
         fail_on=frozenset(kind for kinds in given.fail_on for kind in kinds), command=given.command,
         topic=given.topic)

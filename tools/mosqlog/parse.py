@@ -700,6 +700,7 @@ class Parser:
     """
 
     def __init__(self, time_format: str | None = None, now: Time = None):
+        self.time_format = time_format
         self._prefix = Splitter(time_format, now)
         self._client: str | None = None      # of the CONNECT, SUBSCRIBE or UNSUBSCRIBE
         self._place = ""                        # "will", "SUBSCRIBE", "UNSUBSCRIBE" or nowhere
@@ -708,6 +709,11 @@ class Parser:
     def written(self, now: float) -> None:
         """What follows is from a file written last at `now`, for times without a year."""
         self._prefix.now = now
+
+    @property
+    def dated(self) -> bool:
+        """False when the log's times are hours without a date, whose days are counted from line to line."""
+        return not self._prefix.dateless
 
     def learn(self, lines: Sequence[str]) -> None:
         """Looks at the first lines of the log for what stands before their messages; parses nothing."""

@@ -113,6 +113,11 @@ class Splitter:
         self._values.clear()
 
     @property
+    def dateless(self) -> bool:
+        """Some lines have hours without a date."""
+        return any("clock" in shape.kinds or "given" in shape.kinds for shape in self._shapes)
+
+    @property
     def stampless(self) -> bool:
         """No line so far had a prefix."""
         return not self._shapes and self._last_own is None
