@@ -13,6 +13,7 @@ from tools.mosqlog.parse import Parser
 
 from .make_log import lines as long_log
 from .program import LOGS
+from .test_field import FIELD
 
 IDS = ("dev", "a b, m7, c", "x (d0, q1, r0, m1, 'y", "é)", "tab\tid")
 
@@ -109,7 +110,7 @@ def test_condensing_does_condense():
     assert len([event for event in events if type(event) is not condense.Tick]) < len(lines) / 5
 
 
-@pytest.mark.parametrize("path", sorted(LOGS.glob("*.log")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted([*LOGS.glob("*.log"), *FIELD.glob("*.log")]), ids=lambda path: path.stem)
 def test_a_real_log_is_the_same_condensed(path):
     lines = path.read_text(errors="surrogateescape").splitlines()
     assert all_of(condensed(lines, 50)) == all_of(by_line(lines))

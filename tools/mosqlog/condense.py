@@ -176,7 +176,7 @@ class Condenser:
         parser, from_the_start = self._parser, self._from_the_start
         ticked: Time = None
         for t, texts, own in self._seconds(block):
-            if t != ticked:
+            if own and t != ticked:
                 yield Tick(t, 0)
                 ticked = t
             others = 0

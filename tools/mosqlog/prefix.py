@@ -162,9 +162,10 @@ class Splitter:
             if own is not None:
                 self._last_own = own
                 if len(values) > 1 and values[0] is not None and own >= _DAY_S:
-                    difference_s = own - values[0]
-                    if abs(difference_s) < 2 * _DAY_S or self._header_offset_s is None:
-                        self._header_offset_s = _rounded(difference_s)
+                    if shape.kinds[0] in stamp.YEARLESS and abs(own - values[0]) > 2 * _DAY_S:
+                        values[0] = stamp.value(shape.kinds[0], m[1], own + 7 * _DAY_S) or own      # of the same year
+                    if abs(own - values[0]) < 2 * _DAY_S:
+                        self._header_offset_s = _rounded(own - values[0])
             t = self._finer(own, values[0] if len(values) > 1 else None)
         else:
             t = self._dated(values[0], shape.kinds[0]) if values else None
