@@ -324,3 +324,17 @@ def test_a_qos_0_publish_that_waits_keeps_its_topic_though_a_callback_publishes_
     c.publish(mine, "2")
     c.publish("other", "3")
     b.done()
+
+
+def test_a_broker_that_answers_qos_2_with_puback_has_the_message_and_is_given_qos_1_from_then_on():
+    # RabbitMQ, all versions; against 4.3.3, but the message is the broker's
+    b, c = up()
+    b.expect(PUBLISH, pid=1, qos=2)
+    b.send(PUBACK, 1)
+    equal(c.publish("t", "x", qos=2), 1)
+    assert "QoS 1 from now on" in c.diag()["error"], c.diag()
+    b.expect(PUBLISH, pid=2, qos=1)
+    b.send(PUBACK, 2)
+    equal(c.publish("t", "x", qos=2), 2)
+    assert c.isconnected()
+    b.done()

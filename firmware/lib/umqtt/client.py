@@ -56,7 +56,6 @@ class MQTTClient(KeepAlive):
     _any_size = _link_up = _subscribe_again = _is_connecting = False
     _may_reconnect = _send_blocked = True
     _connect_count = _oversize_count = 0
-    _error_words = ""
     _last_topic_bytes = b""
 
     def __init__(self, client_id, server, port=0, user=None, password=None, keepalive=60, ssl=None,

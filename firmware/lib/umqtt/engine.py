@@ -41,7 +41,7 @@ _MOST_SHIFT = const(21)  # a remaining length has 4 bytes of 7 bits
 _NO_PLACE = const(-1)
 _NO_HEADER = const(-1)
 _UNKNOWN = const(-1)
-MOST_HELD = const(1024)  # QoS 2 ids: a backlog that Mosquitto sends with max_inflight_messages 0
+_MOST_HELD = const(1024)  # QoS 2 ids: a backlog that Mosquitto sends with max_inflight_messages 0
 
 _len = len  # a builtin is found last in a linear table; a module global costs a third of it
 
@@ -63,6 +63,16 @@ def _own_payload(buf, start):
     except MemoryError:
         buf[0:start] = b""  # in place
         return buf
+
+
+def _free_place(held_ids):
+    """The index of a free place for the id of an incoming QoS 2 message. Raises ProtocolError: the broker has left too
+    many without PUBREL; MemoryError, and nothing has changed."""
+    if 0 not in held_ids:
+        if _len(held_ids) >= _MOST_HELD:
+            raise ProtocolError("too many QoS 2 messages without PUBREL")
+        held_ids.append(0)
+    return held_ids.index(0)
 
 
 def writer(client, tx, write):
@@ -221,11 +231,7 @@ def reader(client, rx, read, send):
                     if not flags & LATER:
                         if topic_end != _len(topic) + 2 or not buf.startswith(topic, 2):
                             topic = bytes(view[2:topic_end]) if topic_end else b""
-                            try:
-                                if topic_end:
-                                    wire.text(topic)  # [1.5.3-1, 1.5.3-2, 3.3.2-2]
-                            except ValueError as wrong:
-                                raise ProtocolError("topic of a message: %s" % wrong)
+                            wire.check_topic(topic)
                         if flags & QOS:
                             packet_id = (buf[start - 2] if start > 1 else packet_id) << 8 | buf[start - 1]
                             if not packet_id:
@@ -234,11 +240,7 @@ def reader(client, rx, read, send):
                                 if packet_id in held_ids:
                                     flags |= _UNWANTED
                                 else:
-                                    if 0 not in held_ids:
-                                        if _len(held_ids) >= MOST_HELD:
-                                            raise ProtocolError("too many QoS 2 messages without PUBREL")
-                                        held_ids.append(0)
-                                    place = held_ids.index(0)
+                                    place = _free_place(held_ids)
                     if remaining_b:
                         flags |= MORE
                     if not flags & _UNWANTED:

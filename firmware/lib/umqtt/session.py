@@ -55,6 +55,7 @@ class Session:
     """What both ends must remember between connections. `inflight`: slots, 1..65535; then: how many are in use."""
 
     on_ended = None  # of the program: told of each exchange that ended
+    _error_words = ""  # the last error
 
     def __init__(self, inflight: int) -> None:
         self.pid = 0  # the packet id given out last
@@ -137,6 +138,7 @@ class Session:
             self._on_filters(slot, first_byte == SUBACK_BYTE)
         elif sent < PUBACK_BYTE and sent & QOS_2:
             self._most_qos = 1
+            self._error_words = "the broker answers QoS 2 with PUBACK: QoS 1 from now on"
         self._free_slot(index)
         if self.on_ended is not None:
             self._news = packet_id, self._suback_codes if first_byte == SUBACK_BYTE else b""

@@ -102,6 +102,16 @@ def text(value, kind: int = TOPIC_NAME) -> bytes:
     return bytes((length >> 8, length & 255)) + value
 
 
+def check_topic(topic: bytes) -> None:
+    """Raise ProtocolError unless a broker may send `topic` [1.5.3-1, 1.5.3-2, 3.3.2-2]; b"" stands for one that is not
+    known."""
+    try:
+        if topic:
+            text(topic)
+    except ValueError as wrong:
+        raise ProtocolError("topic of a message: %s" % wrong)
+
+
 def number(value, most: int) -> int:
     """`value` when it is an int or bool in 0..most. Raises ValueError."""
     if not isinstance(value, int) or not 0 <= value <= most:
