@@ -1,6 +1,9 @@
 """The metrics for node_exporter, read back with Prometheus' own parser."""
 
 import signal
+import subprocess
+import sys
+import time
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -72,3 +75,24 @@ def test_the_file_is_written_when_following_ends(tmp_path):
         program.communicate()
     assert program.returncode == 0
     assert samples(tmp_path / "m.prom")["mosqlog_clients_connected",] == 1
+
+
+def test_the_file_is_written_again_and_again_while_following(tmp_path):
+    log, metrics = tmp_path / "log", tmp_path / "m.prom"
+    log.write_text("1795348562: Received PINGREQ from a\n")
+    code = "import sys, tools.mosqlog.__main__ as m; m.METRICS_S = 0; sys.exit(m.main(sys.argv[1:]))"
+    program = subprocess.Popen([sys.executable, "-c", code, "--follow", "--prometheus", str(metrics), str(log)],
+                               cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        for lines in (1, 2):
+            while not metrics.exists() or samples(metrics)["mosqlog_lines_total",] < lines:
+                assert program.poll() is None
+                time.sleep(0.05)
+            with log.open("a") as file:
+                file.write("1795348563: Received PINGREQ from b\n")
+        program.send_signal(signal.SIGTERM)
+        program.communicate(timeout=120)
+    finally:
+        program.kill()
+        program.communicate()
+    assert program.returncode == 0

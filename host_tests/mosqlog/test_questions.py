@@ -10,7 +10,8 @@ import sys
 
 import pytest
 
-from tools.mosqlog import lines, options, selection
+from tools.mosqlog import cluster, lines, live, options, selection
+from tools.mosqlog.model import Client, Session, Stranger
 from tools.mosqlog.parse import parse
 
 from .program import LOG, ROOT, following, objects, run
@@ -218,7 +219,7 @@ def test_whoever_came_from_an_address_is_shown(log):
 
 # -- several brokers
 
-def cluster(tmp_path):
+def two_logs(tmp_path):
     (tmp_path / "north").write_text(
         f"{T}: New client connected from 10.0.0.7:1 as lamp (p2, c1, k60).\n"
         f"{T + 90}: Client lamp has exceeded timeout, disconnecting.\n"
@@ -231,7 +232,7 @@ def cluster(tmp_path):
 
 
 def test_the_way_of_a_client_over_several_brokers_is_told(tmp_path):
-    logs = cluster(tmp_path)
+    logs = two_logs(tmp_path)
     moves = [each for each in objects(*logs) if each["type"] == "move"]
     assert [(each["client"], each["t"], each["left"], each["to"], each["overlap_s"]) for each in moves] == [
         ("lamp", T + 50, "north", "south", 40), ("lamp", T + 200, "south", "north", -50)]
@@ -241,15 +242,23 @@ def test_the_way_of_a_client_over_several_brokers_is_told(tmp_path):
     assert re.search(r"lamp +2 +1, up to 40 s +north, south", out)
 
 
+def test_a_session_that_outlasts_another_is_what_the_next_can_overlap():
+    way = [cluster.Stay(broker, Session(start=start, end=end)) for broker, start, end in (
+        ("north", 0, 1000), ("south", 100, 200), ("south", 300, 400), ("north", 1100, 1200))]
+    assert [(move.left, move.to, move.overlap_s) for move in cluster.moves(way)] == [
+        ("north", "south", 100), ("north", "south", 100)]
+
+
 def test_a_bridge_between_two_brokers_is_told_as_both_see_it(tmp_path):
     (tmp_path / "north").write_text("".join(
         f"{T + i * 60}: Connecting bridge (step 1) yard (south.example.org:1883)\n"
         f"{T + i * 60 + 1}: Connecting bridge (step 2) yard (south.example.org:1883)\n" for i in range(3)))
     (tmp_path / "south").write_text("".join(
         f"{T + i * 60 + 1}: New bridge connected from 10.0.0.1:500{i} as north.yard (p2, c0, k60).\n"
-        f"{T + i * 60 + 9}: Client north.yard closed its connection.\n" for i in range(3)))
+        f"{T + i * 60 + 9}: Client north.yard closed its connection.\n" for i in range(3))
+        + f"{T}: New client connected from 10.0.0.1:1 as lamp.yard (p2, c0, k60).\n")
     logs = f"north={tmp_path / 'north'}", f"south={tmp_path / 'south'}"
-    link = next(each for each in objects(*logs) if each["type"] == "link")
+    link, = (each for each in objects(*logs) if each["type"] == "link")
     assert (link["broker"], link["bridge"], link["client"], link["on"]) == ("north", "yard", "north.yard", "south")
     assert re.search(r"yard +north +3 .*north\.yard +south +3 +3 closed without DISCONNECT", run(*logs)[1])
 
@@ -405,6 +414,15 @@ def test_a_refused_login_is_told_once_though_client_and_address_have_it(tmp_path
         program.kill()
         program.communicate()
     assert out.count("login refused") == 1 and "lamp: login refused: as lamp, from 10.0.0.9:5" in out
+
+
+def test_a_client_whose_id_is_an_address_is_not_that_address():
+    told = []
+    heard = live.Live(told.append, lambda change: None)
+    heard.caught_up(None, [])
+    for subject, t in ((Client("10.0.0.9"), T), (Stranger("10.0.0.9"), T + 1), (Client("10.0.0.9"), T + 2)):
+        heard.teller(None)("finding", subject, {"code": "misbehaved", "t": t, "words": "x"})
+    assert [type(alarm.subject) for alarm in told] == [Client, Stranger]
 
 
 def test_several_logs_are_followed_at_once_also_one_that_is_not_there_yet(tmp_path):
