@@ -172,6 +172,7 @@ def test_several_brokers_are_in_one_report_and_told_apart(tmp_path):
     south = analysed([f"{T}: Received PINGREQ from lamp"], "south", ["s.log"])
     text = parsed(report(tmp_path, north, south)).text
     assert "north: lamp" in text and "south: lamp" in text and "n.log" in text
+    assert "With more than one broker" in text and "lamp10north, south" in text
 
 
 def test_the_report_of_5000_clients_is_under_3_mb(tmp_path):

@@ -53,6 +53,17 @@ class Move:
 
 
 @dataclass(frozen=True)
+class Travel:
+    """How a client moved between brokers. `both`: how often the old session was still open; `overlap_s`: for how long
+    at most."""
+    client: str
+    brokers: list[str]
+    moves: int
+    both: int
+    overlap_s: float
+
+
+@dataclass(frozen=True)
 class Link:
     """A bridge that one broker makes, and the client that it is of another."""
     bridge: Bridge
@@ -92,6 +103,18 @@ def travellers(logs: list[Log]) -> list[str]:
         for client in log.analyser.clients:
             seen[client] = seen.get(client, 0) + 1
     return sorted(client for client, count in seen.items() if count > 1)
+
+
+def travels(logs: list[Log], clients: Iterable[str]) -> list[Travel]:
+    """Those of these clients, the ones that two brokers believed in at once most often first."""
+    found = []
+    for client in clients:
+        way = stays(logs, client)
+        overlaps_s = [move.overlap_s or 0 for move in moves(way)]
+        both = [overlap_s for overlap_s in overlaps_s if overlap_s > 0]
+        found.append(Travel(client, list(dict.fromkeys(stay.broker for stay in way)), len(overlaps_s), len(both),
+                            max(both, default=0)))
+    return sorted(found, key=lambda travel: (-travel.both, -travel.moves, travel.client))
 
 
 def moves(way: list[Stay]) -> Iterator[Move]:

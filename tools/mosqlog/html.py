@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 
-from . import parse, strips, words
+from . import cluster, parse, strips, words
 from .cluster import Log
 from .findings import KINDS, Finding
 from .model import Client, Session, Subject
@@ -82,6 +82,7 @@ def _page(logs: list[Log], first: frozenset[str]) -> Iterator[str]:
         yield from _of_broker(log)
     yield from _found(logs)
     yield from _Fleet(logs, first).written()
+    yield from _across(logs)
     for log in logs:
         yield from _storms(log)
         yield from _bridges(log)
@@ -450,6 +451,24 @@ def _counts(counts: dict, names: dict[str, str] | None = None) -> str:
 def _trouble(subject: Subject) -> str:
     return "<br>".join(f'<span class="{_style(finding.weight)}">{finding.count:,} × {escape(KINDS[finding.code].title)}'
                        f"</span>" for finding in subject.worst())
+
+
+def _across(logs: list[Log]) -> Iterator[str]:
+    """The bridges between the brokers, and the clients that were with more than one."""
+    links = cluster.links(logs)
+    if links:
+        yield from _table("Bridges between the brokers", "links",
+                          ["bridge", "of", "#attempts", "why it failed", "is client", "of", "ended there"],
+                          ([_cut(link.bridge.id), _t(link.of), f"{link.bridge.attempts:,}",
+                            _counts(link.bridge.failures), _cut(link.client.id), _t(link.on),
+                            _counts(link.client.ends, words.HOWS)] for link in links))
+    travels = cluster.travels(logs, cluster.travellers(logs))
+    if travels:
+        yield from _table("With more than one broker", "travels",
+                          ["client", "#moves", "#old session still open", "for at most", "brokers"],
+                          ([_cut(travel.client), f"{travel.moves:,}", f"{travel.both:,}",
+                            words.span(travel.overlap_s) if travel.both else "", _t(", ".join(travel.brokers))]
+                           for travel in travels[:STRANGERS]), len(travels) - STRANGERS)
 
 
 def _storms(log: Log) -> Iterator[str]:

@@ -420,20 +420,12 @@ def _across(logs: list[Log], console: Console, options: Options) -> None:
         return
     console.print()
     console.print(Text("With more than one broker", "bold"))
-    rows = []
-    for name in travellers:
-        way = cluster.stays(logs, name)
-        moves = list(cluster.moves(way))
-        both = [move for move in moves if (move.overlap_s or 0) > 0]
-        longest = f", up to {words.span(max(move.overlap_s or 0 for move in both))}" if both else ""
-        rows.append((len(both), len(moves), [
-            Text(words.shown(name), "red" if both else ""), f"{len(moves):,}", f"{len(both):,}{longest}",
-            ", ".join(dict.fromkeys(stay.broker for stay in way))]))
-    rows.sort(key=lambda row: (-row[0], -row[1]))
+    rows = [[Text(words.shown(travel.client), "red" if travel.both else ""), f"{travel.moves:,}",
+             f"{travel.both:,}" + (f", up to {words.span(travel.overlap_s)}" if travel.both else ""),
+             ", ".join(travel.brokers)] for travel in cluster.travels(logs, travellers)]
     tables.show(console, [Column("client"), Column("moves", right=True), Column("old session still open", right=True),
-                          Column("brokers")], [row for *_, row in rows[:options.top]])
-    if len(rows) > options.top:
-        console.print(Text(f"... and {len(rows) - options.top:,} more clients (--top {len(rows)} shows all)", "dim"))
+                          Column("brokers")], rows[:options.top])
+    _and_more(len(rows), options.top, console)
     for name in options.clients:
         if name in travellers:
             _way(name, logs, console)
