@@ -54,6 +54,8 @@ class Bridges:
             if client_id == "local." + bridge.id or client_id == bridge.id or (
                     client_id.startswith("local.") and client_id.endswith("." + bridge.id)):
                 return self._named(bridge, client_id)
+        if client_id.startswith("local.") and self._last is not None and self._last.local_id is None:
+            return self._named(self._last, client_id)       # local_clientid need not hold the name
         m = _LOCAL.fullmatch(client_id)
         return self._named(self._get(m[1], None), client_id) if m else None
 
@@ -81,6 +83,7 @@ class Bridges:
             self._try(bridge, t, event.address or "")
         elif event.what == "connect":
             bridge.remote_id = event.name
+            bridge.asked = True
         elif event.what in ("connack", "ready"):
             if bridge.state != "connected" and event.detail in ("", "0") or event.what == "ready":
                 bridge.connects += bridge.state != "connected"
@@ -88,6 +91,8 @@ class Bridges:
         elif event.what == "downgrade":
             self._find(bridge, "bridge-downgraded", t, {"words": event.detail})
         elif event.what in ("refused", "error", "unable", "idle"):
+            if bridge.state == "connected" and event.what == "refused":
+                bridge.connects -= 1        # its CONNACK said no
             self._failed(bridge, t, event.detail or "unable to connect",
                          "bridge-refused" if event.what == "refused" else "bridge-unreachable")
         bridge.last_seen = t
@@ -103,11 +108,14 @@ class Bridges:
         t = event.t
         if bridge.state == "failed" and _within(bridge.last, t, 2):
             return      # the second line of one failure
-        at_once = bridge.state == "connecting" and _within(bridge.last, t, AT_ONCE_S)
+        # Where CONNECT is logged, so is the CONNACK: without it the bridge never stood.
+        at_once = bridge.state == "connecting" and (bridge.asked or _within(bridge.last, t, AT_ONCE_S))
         since = bridge.last
         bridge.last_seen = t
         if at_once:
-            words = event.detail or "closed by the far end right after CONNECT"
+            waited_s = t - since if t is not None and since is not None else 0
+            words = event.detail or ("closed by the far end right after CONNECT" if waited_s <= AT_ONCE_S else
+                                     f"no answer to its CONNECT for {waited_s:.0f} s")
             self._failed(bridge, t, words, "bridge-closed-at-once")
             return
         how = _ENDS.get(event.how) or event.detail or event.how
@@ -121,7 +129,7 @@ class Bridges:
         bridge.attempts += 1
         bridge.address = address
         bridge.addresses[address] = bridge.addresses.get(address, 0) + 1
-        bridge.state, bridge.last = "connecting", t
+        bridge.state, bridge.last, bridge.asked = "connecting", t, False
         bridge.first = t if bridge.attempts == 1 else bridge.first
         bridge.rhythm.add(t)
         if _PORT_AS_HOST.fullmatch(address):

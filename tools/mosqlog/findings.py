@@ -24,7 +24,7 @@ KINDS = {
         "configuration or a second copy of the program."),
     "never-closes": Kind(
         25, "connects anew without closing the old connection",
-        "The same address took its own id over again and again within two minutes: one program that "
+        "The same address took its own id over again and again within ten minutes: one program that "
         "opens a new connection and leaves the old one open, or that restarts. (Behind a router or a "
         "container's gateway it could also be two programs with one id.)",
         "Let the client close a connection before it opens the next, and wait longer for CONNACK; look "
@@ -181,7 +181,7 @@ KINDS = {
         40, "bridge: the other broker cannot be reached", "The connection could not be made.",
         "Check address, DNS, firewall and whether the far broker runs and listens there."),
     "bridge-closed-at-once": Kind(
-        40, "bridge: closed by the far end right after CONNECT",
+        40, "bridge: closed by the far end right after CONNECT, or without an answer to it",
         "The far end took the connection and closed it without a word: its limit of connections or sockets, a "
         "refused login (to 1.6), a MQTT version or TLS setting that it does not like, an id that is in use.",
         "Read the far broker's log at that moment; try try_private false and another bridge_protocol_version."),

@@ -269,6 +269,7 @@ class Bridge(Subject):
     address: str = ""               # host:port of the other side, the latest
     addresses: dict[str, int] = field(default_factory=dict)       # all of them: attempts
     state: str = "connecting"       # connecting, connected, failed, closed
+    asked: bool = False             # its CONNECT was logged, in the latest attempt
     attempts: int = 0
     connects: int = 0               # attempts that became connections, where the log tells (CONNACK)
     failures: dict[str, int] = field(default_factory=dict)        # why, in words: count

@@ -214,8 +214,9 @@ class Tls(NamedTuple):
 
 class Bridging(NamedTuple):
     """A line about a bridge of this broker. `name` is its name in the configuration, its local or its remote id, None
-    where the line does not say; `what` is try, connect, connack, refused, error, unable, idle, backoff, downgrade or
-    ready; `address` host:port of the other side; `detail` the reason."""
+    where the line does not say; `what` is try, connect, connack, refused, error, unable, idle, backoff, downgrade,
+    local (it subscribes on this broker), ready (it does on the other) or note; `address` is host:port of the other
+    side, `detail` the reason."""
     t: Time
     name: str | None
     what: str
@@ -394,7 +395,7 @@ _NOTES = (
 _BRIDGE_TRY = re.compile(r"(?:\(step [12]\) )?(.*) \((.*:\d+)\)\.?")
 _BRIDGE = (     # the pattern, what it is; group 1 is the name, group 2 the detail
     (re.compile(r"Bridge (.*) sending CONNECT"), "connect"),
-    (re.compile(r"Bridge (.*) doing local SUBSCRIBE on topic (.*)"), "ready"),
+    (re.compile(r"Bridge (.*) doing local SUBSCRIBE on topic (.*)"), "local"),
     (re.compile(r"Bridge (.*) sending (?:UN)?SUBSCRIBE .*"), "ready"),
     (re.compile(r"Bridge (.*) sending DISCONNECT"), "note"),
     (re.compile(r"Bridge (.*) next backoff will be (\d+) ms"), "backoff"),
@@ -662,7 +663,7 @@ def _ended(t: Time, who: str, how: str, detail: str) -> Ended | None:
     m = _BRACKET.fullmatch(who)
     if m:
         return Ended(t, m[1], how, m[2], detail)
-    return Ended(t, who, how, None, detail) if who else None
+    return Ended(t, who, how, None, detail) if who or how == "takeover" else None     # 0.15 has empty ids
 
 
 def _violation(t: Time, text: str) -> Event | None:

@@ -86,7 +86,9 @@ _DMY2 = r"(?P<d>\d\d)(?P<dash>[-/.])(?P<m>\d\d)(?P=dash)(?P<y>\d\d)"
 _BDY = r"(?P<b>[^\W\d_]{3,9})\.?[ ]+(?P<d>\d\d?)(?:,? (?P<Y>\d{4}))?"
 _DBY = r"(?P<d>\d\d?)(?P<dash>[-/. ])[ ]?(?P<b>[^\W\d_]{3,9})\.?(?:(?P=dash)(?P<Y>\d{4}))?"
 _DBY2 = r"(?P<d>\d\d)(?P<dash>[-/])(?P<b>[^\W\d_]{3,9})(?P=dash)(?P<y>\d\d)"
-_KINDS = {name: re.compile(r"(?<![\w.:])" + pattern) for name, pattern in {
+# A figure before it would be a part of it; a colon can be grep's, but not before hours.
+_KINDS = {name: re.compile((r"(?<![\w.:])" if name.startswith("clock") else r"(?<![\w.])") + pattern)
+          for name, pattern in {
     "epoch": r"(?P<s>[12]\d{9}(?:\.\d{1,9})?)(?!\d)(?![.]\d)",
     "epoch ms": r"(?P<ms>1\d{12})(?!\d)",
     "epoch us": r"(?P<us>1\d{15})(?!\d)",
