@@ -46,6 +46,7 @@ from tools.printable import printable
 MANIFEST = "/deployed.json"  # the files that are ours, so that only those are ever removed
 OLDEST = (1, 22)
 ROM_PIECE_B = 512
+STARTED = "umqtt-node: started by"
 PROVED = "broker: took the first readings"
 MORE_ROOM = (  # what to do about too small a heap: for files, for a ROM partition
     "A MicroPython with a ROM partition executes it from flash: for an ESP8266 `make flash` fetches the one called "
@@ -376,9 +377,10 @@ def prove_imports(transport: SerialTransport, firmware: Firmware, found: Found, 
 
 
 def follow(transport: Transport, timeout_s: float, show) -> str:
-    """Start the program and read its log until the first readings have arrived; "" or the last trouble it told."""
+    """Start the program and read its log until the first readings have arrived; "" or the last trouble it told.
+    timeout_s counts from its first word: a slow board imports for a while."""
     transport.leave()
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + SILENCE_S + timeout_s
     text, trouble = b"", ""
     while time.monotonic() < deadline:
         waiting = transport.serial.in_waiting
@@ -394,6 +396,8 @@ def follow(transport: Transport, timeout_s: float, show) -> str:
             show(marked(line))
             if line.startswith("MicroPython"):
                 return trouble or "the program ended"
+            if line.startswith(STARTED):
+                deadline = time.monotonic() + timeout_s
             if PROVED in line:
                 return ""
             if "Error" in line or line.startswith(("wifi:", "broker:", "program:")) and "trying again" in line:

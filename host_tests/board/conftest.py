@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from tools.broker import Broker, BrokerError
 from tools.chips import CHIPS, MIB, with_esp8266_flash
 
 ROOT = Path(__file__).resolve().parents[2]
-START_TIMEOUT_S = 30
+PATIENCE_S = 180  # only what hangs takes so long: nothing here depends on how fast this or another process is
 ENV = {k: v for k, v in os.environ.items() if not k.startswith("UMQTT_") and k not in ("PORT", "FIRMWARE", "BOARD")}
+# esptool's own times are for a chip, not for a process that waits for its turn on a busy machine
+ENV["ESPTOOL_CFGFILE"] = str(Path(__file__).with_name("esptool.cfg"))
 
 
 class BoardProcess:
@@ -35,20 +38,22 @@ class BoardProcess:
         env = dict(os.environ, TMPDIR=str(folder))
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=log)
-        ready, _, _ = select.select([self.process.stdout], [], [], START_TIMEOUT_S)
+        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE_S)
         line = self.process.stdout.readline().decode() if ready else ""
         assert " on " in line, "the board does not start: " + self.log.read_text()
         self.port = line.split(" on ")[1].strip()
+        if self.port.startswith("rfc2217:"):
+            self.port += "?timeout=%d" % PATIENCE_S  # pyserial's own 3 s are too few on a busy machine
 
     def ended(self) -> bool:
-        """Whether the board was unplugged within the time it takes a tool to give up."""
+        """Whether the board was unplugged."""
         try:
-            self.process.wait(10)
+            self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             return False
         return True
 
-    def wait_log(self, text: str, timeout_s: float = 10) -> bool:
+    def wait_log(self, text: str, timeout_s: float = PATIENCE_S) -> bool:
         """Whether the board's own log says it in time."""
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
@@ -124,7 +129,7 @@ def broker(tmp_path):
         pytest.skip("no broker: %s; `make setup` gets Mosquitto" % e)
 
 
-def run(*command: str, timeout_s: float = 100, env=None) -> subprocess.CompletedProcess:
+def run(*command: str, timeout_s: float = PATIENCE_S, env=None) -> subprocess.CompletedProcess:
     """Run to the end; stdout holds both outputs."""
     return subprocess.run(
         command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -135,6 +140,48 @@ def run(*command: str, timeout_s: float = 100, env=None) -> subprocess.Completed
 def tool(name: str, *arguments: str, **more) -> subprocess.CompletedProcess:
     """One of the project's host tools."""
     return run(sys.executable, str(ROOT / "tools" / (name + ".py")), *arguments, **more)
+
+
+def wait_for(condition) -> bool:
+    """Whether it comes true."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def until(watcher, is_it):
+    """The next reading that `is_it`, however many come before."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        reading = watcher.readings.get(timeout=PATIENCE_S)
+        if is_it(reading):
+            return reading
+    raise AssertionError("no such reading came")
+
+
+def logs_until(board: BoardProcess, *words: str) -> str:
+    """What `make logs` shows until it has shown all of these words; it is ended with Ctrl-C then, and ends well."""
+    command = [sys.executable, str(ROOT / "tools" / "logs.py"), "--port", board.port]
+    shown = ""
+    with subprocess.Popen(command, cwd=ROOT, env=ENV, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True) as started:  # fmt: skip
+        timer = threading.Timer(PATIENCE_S, started.kill)
+        timer.start()
+        try:
+            while not all(word in shown for word in words):
+                line = started.stdout.readline()
+                assert line, shown
+                shown += line
+            started.send_signal(signal.SIGINT)
+            shown += started.stdout.read()
+            assert started.wait(PATIENCE_S) == 0, shown
+        finally:
+            timer.cancel()
+            started.kill()
+    return shown
 
 
 def mpremote(board: BoardProcess, *arguments: str, **more) -> subprocess.CompletedProcess:
@@ -150,7 +197,7 @@ def config(broker: Broker, **more) -> dict:
     }  # fmt: skip
 
 
-def at_terminal(command, answers=(), ctrl_c_at="", timeout_s: float = 40, env=None):
+def at_terminal(command, answers=(), ctrl_c_at="", timeout_s: float = PATIENCE_S, env=None):
     """Run at a terminal of its own: each time it waits at a question the next answer is typed.
 
     `ctrl_c_at`: Ctrl-C is pressed when this is on the screen. Returns (exit status, all that was on the screen).

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import config, mpremote, run, tool
+from conftest import config, mpremote, run, tool, until
 
 from tools.chips import CHIPS, MIB
 from tools.config import as_words, given, keys, sensors, shown, value_of
@@ -146,7 +146,7 @@ def test_one_image_is_written_with_one_call_and_readings_arrive(boards, images, 
                       "--erase-all", "0x0", str(out))  # fmt: skip
         assert flashed.returncode == 0, flashed.stdout
         mpremote(board, "resume", "exec", "--no-follow", "import machine; machine.reset()")
-        assert watcher.readings.get(timeout=30).sensor.startswith("chip/")
+        assert until(watcher, lambda reading: True).sensor.startswith("chip/")
     df = mpremote(board, "df").stdout
     assert "/" in df and "VfsLfs2" in df
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import config, mpremote, tool
+from conftest import config, logs_until, mpremote, tool, until
 
 from tools.deploy import (
     MANIFEST,
@@ -21,7 +21,7 @@ from tools.watch import Watcher
 
 
 def deploy(board, *arguments):
-    return tool("deploy", "--port", board.port, "--first-readings", "30", *arguments)
+    return tool("deploy", "--port", board.port, "--first-readings", "120", *arguments)
 
 
 def configure(board, broker, tmp_path, **more):
@@ -31,7 +31,7 @@ def configure(board, broker, tmp_path, **more):
 
 
 def next_reading(watcher):
-    return watcher.readings.get(timeout=30)
+    return until(watcher, lambda reading: True)
 
 
 @pytest.mark.parametrize("chip", ["esp32", "esp8266"])
@@ -50,20 +50,21 @@ def test_a_blank_board_becomes_readings_in_mosquitto(boards, images, broker, tmp
         # and again after the power was gone
         board.stop()
         board = boards(chip)
-        assert any(next_reading(watcher).seq == 1 for _ in range(100))
+        until(watcher, lambda reading: reading.seq == 1)
 
 
 @pytest.mark.parametrize("keep_in", ["rtc", "flash"])
 def test_an_esp8266_publishes_what_it_keeps_over_a_reset(flashed, broker, tmp_path, keep_in):
     # the code that takes the most heap, on a MicroPython without binascii.crc32
     board = flashed("esp8266")
-    configure(board, broker, tmp_path, keep_in=keep_in, queue_kb=4)
+    # seldom enough that the slowest machine sends what it measures
+    configure(board, broker, tmp_path, keep_in=keep_in, queue_kb=4, interval_s=2)
     with Watcher(broker.port) as watcher:
         done = deploy(board)
         assert done.returncode == 0, done.stdout
-        seqs = [next_reading(watcher).seq for _ in range(12)]
+        seqs = [next_reading(watcher).seq for _ in range(4)]
         mpremote(board, "reset")
-        while seqs[-1] < 30:
+        while seqs[-1] < 14:
             seqs.append(next_reading(watcher).seq)
         assert sorted(set(seqs)) == list(range(seqs[0], seqs[0] + len(set(seqs)))), seqs
 
@@ -76,10 +77,8 @@ def test_two_boards_at_once(flashed, broker, tmp_path):
                       sensors=[{"type": "internal", "name": "chip%d" % i}])  # fmt: skip
             done = deploy(board)
             assert done.returncode == 0, done.stdout
-        seen = set()
-        while len(seen) < 2:  # the first has published all the while
-            seen.add(next_reading(watcher).sensor.split("/")[0])
-        assert seen == {"chip0", "chip1"}
+        for name in ("chip0", "chip1"):  # the second was deployed last: both are alive since then
+            until(watcher, lambda reading: reading.sensor.startswith(name + "/"))
 
 
 def test_a_second_deployment_copies_nothing_and_a_changed_file_alone(flashed):
@@ -184,7 +183,7 @@ def test_sizes_are_measured_on_the_board(flashed):
 def test_why_readings_do_not_arrive_is_told(flashed, broker, tmp_path):
     board = flashed("esp32")
     configure(board, broker, tmp_path, port=1)
-    done = tool("deploy", "--port", board.port, "--first-readings", "3")
+    done = tool("deploy", "--port", board.port, "--first-readings", "8")
     assert done.returncode == 1
     assert "the readings do not arrive: broker: " in done.stdout, done.stdout
     mpremote(board, "exec", "with open('config.json', 'w') as f: f.write('{\"brokr\": 1}')")
@@ -203,12 +202,11 @@ def test_logs_follow_without_stopping_the_program(flashed, broker, tmp_path):
     assert deploy(board).returncode == 0
     with Watcher(broker.port) as watcher:
         first = next_reading(watcher).seq
-        logs = tool("logs", "--port", board.port, "--seconds", "2")
-        assert logs.returncode == 0 and "no DHT22 answers" in logs.stdout, logs.stdout
-        assert any(next_reading(watcher).seq == first + 4 for _ in range(100))
+        logs_until(board, "no DHT22 answers")
+        until(watcher, lambda reading: reading.seq == first + 4)  # they go on
         crashes = tool("logs", "--port", board.port, "--crashes")
         assert crashes.returncode == 0 and "no crash was noted" in crashes.stdout
-        assert any(next_reading(watcher).seq == 1 for _ in range(100))  # it was started again
+        until(watcher, lambda reading: reading.seq == 1)  # it was started again
 
 
 def found(version, mpy):

