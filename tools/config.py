@@ -146,6 +146,9 @@ def ask(config: Dict[str, Any]) -> Optional[bytes]:
         path = _answer("file with its CA's certificate (empty: the broker is not checked)", now, read_ca)
     if path == "-":
         config.pop("tls_ca", None)
+    config.pop("tls_insecure", None)
+    if config.get("tls") and path in ("", "-") and not config.get("tls_ca"):
+        config["tls_insecure"] = True  # as was answered
     return read_ca(path) if path not in ("", "-") else None
 
 
@@ -333,7 +336,7 @@ def watch_start(transport: Transport) -> None:
             continue
         text += data
         *lines, text = text.split(b"\n")
-        for line in (printable(raw.decode("utf-8", "replace")).strip() for raw in lines):
+        for line in (printable(raw.decode("utf-8", "replace").strip()) for raw in lines):
             if line.startswith("config.json"):
                 refused.append(line)
             if line.startswith(TAKEN):
@@ -363,6 +366,7 @@ def collect(a: argparse.Namespace, before: Dict[str, Any], chip: str) -> Tuple[D
     ca = read_ca(a.ca) if a.ca else None
     if ca:
         config["tls"], config["tls_ca"] = True, CA_NAME
+        config.pop("tls_insecure", None)
     while True:
         if asks(a):
             ca = ask(config) or ca

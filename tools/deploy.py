@@ -381,7 +381,7 @@ def follow(transport: Transport, timeout_s: float, show) -> str:
     timeout_s counts from its first word: a slow board imports for a while."""
     transport.leave()
     deadline = time.monotonic() + SILENCE_S + timeout_s
-    text, trouble = b"", ""
+    text, trouble, has_started = b"", "", False
     while time.monotonic() < deadline:
         waiting = transport.serial.in_waiting
         if not waiting:
@@ -390,13 +390,14 @@ def follow(transport: Transport, timeout_s: float, show) -> str:
         text += transport.serial.read(waiting)
         *lines, text = text.split(b"\n")
         for raw in lines:
-            line = printable(raw.decode("utf-8", "replace")).strip()
+            line = printable(raw.decode("utf-8", "replace").strip())
             if not line:
                 continue
             show(marked(line))
             if line.startswith("MicroPython"):
                 return trouble or "the program ended"
-            if line.startswith(STARTED):
+            if line.startswith(STARTED) and not has_started:  # one that starts again and again has no more time
+                has_started = True
                 deadline = time.monotonic() + timeout_s
             if PROVED in line:
                 return ""

@@ -207,11 +207,13 @@ def at_terminal(command, answers=(), ctrl_c_at="", timeout_s: float = PATIENCE_S
         os.chdir(ROOT)
         os.execvpe(command[0], command, {**ENV, **(env or {})})
     said, answers, end = b"", list(answers), time.monotonic() + timeout_s
+    answered_b = 0  # so much was said when the last question was answered: a slow tool may not have read that yet
     try:
         while time.monotonic() < end:
             ready, _, _ = select.select([terminal], [], [], 0.1)
             if not ready:
-                if answers and said.endswith(b": "):
+                if answers and said.endswith(b": ") and len(said) > answered_b:
+                    answered_b = len(said)
                     os.write(terminal, answers.pop(0).encode())
                 continue
             try:

@@ -129,7 +129,10 @@ def test_an_esp8266_is_not_given_what_it_cannot_do(flashed, images):
     assert done.returncode == 1 and "checks no certificate" in done.stdout, done.stdout
     done = tool("image", "--firmware", str(images["esp8266"]), env={**tls, "UMQTT_TLS_CA": "ca.der"})
     assert done.returncode == 1 and "checks no certificate" in done.stdout, done.stdout
-    assert tool("config", "--port", board.port, env=tls).returncode == 0
+    done = tool("config", "--port", board.port, env=tls)
+    assert done.returncode == 1 and "tls_insecure" in done.stdout, done.stdout
+    done = tool("config", "--port", board.port, env={**tls, "UMQTT_TLS_INSECURE": "yes"})
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("chip", ["esp32", "esp8266"])

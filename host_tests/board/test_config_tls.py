@@ -115,7 +115,7 @@ def test_a_certificate_out_of_its_time_is_refused(tls_broker, tmp_path, authorit
 
 
 def test_without_a_ca_it_is_said_that_nobody_checks(tls_broker, tmp_path):
-    done = try_broker(tmp_path, tls_broker().port, UMQTT_TLS="yes")
+    done = try_broker(tmp_path, tls_broker().port, UMQTT_TLS="yes", UMQTT_TLS_INSECURE="yes")
     assert done.returncode == 0 and "nobody checks" in done.stdout, done.stdout
 
 

@@ -57,6 +57,7 @@ def test_a_wrong_answer_is_asked_again(tmp_path):
         assert words in said, said
     got = json.loads(out.read_text())
     assert got["wifi_password"] == SECRET and got["port"] == 0 and got["tls"] is True and "tls_ca" not in got
+    assert got["tls_insecure"] is True  # for no CA was named
 
 
 def test_a_wrong_key_that_nobody_asks_for_ends_it(tmp_path):
