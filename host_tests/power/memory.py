@@ -223,14 +223,26 @@ class Notes(Scene):
 
     def prepare(self):
         Put.prepare(self)
-        self.session = KeptSession(self.client, self.store)
+        st = self.store
+        self.session = KeptSession(self.client, st)
+        self.notes = (st.subscribed, b"\0\4in/#", 1), (st.seen, 0, b"state"), (st.acked, 6, 9)
 
     publish = Put.publish
+    raised = False
+
+    def verdict(self):
+        if self.raised:
+            raise AssertionError("a note raised MemoryError")
+        Scene.verdict(self)
 
     def operate(self):
         st = self.store
         session = self.session
-        st.subscribed(b"\0\4in/#", 1)
+        for note, first, second in self.notes:
+            try:
+                note(first, second)
+            except MemoryError:
+                self.raised = True  # what is noted has happened: it must not be undone
         session._subscriptions()[b"\0\4in/#"] = 1
         session._hold(9)
         st.seen(9, b"state")

@@ -92,8 +92,10 @@ class Outbox:
             for number, body in recall.staged(self._stage.read(), messages, self.next - 1):
                 record(self._staged, _MESSAGE, body)
                 self.next = number + 1
-        self.most, words = recall.most_files(path, _len(self._files), limit_b, segment_b)
-        self.report = self.report or words
+        self.most = max(1, limit_b // segment_b)
+        if self._files or not self._stage:  # a board that wakes with an empty queue need not look through all its flash
+            self.most, words = recall.most_files(path, _len(self._files), self.most, segment_b)
+            self.report = self.report or words
 
     def _name(self, file):
         return "%s/%08x" % (self.path, file)

@@ -247,16 +247,15 @@ def staged(content, messages, last):
     return found
 
 
-def most_files(path, files, limit_b, segment_b):
-    """(how many files of segment_b there may be in folder `path` where `files` are now, report): as many as limit_b
-    allows, and no more than there is room for while one more is written."""
+def most_files(path, files, most, segment_b):
+    """(how many files of segment_b there may be in folder `path` where `files` are now, report): `most`, but no more
+    than there is room for while one more is written. Reads all directories of the file system."""
     free_b, block_b = room_b(path)
-    most = max(1, limit_b // segment_b)
     room = max(1, files + free_b // (-(-segment_b // block_b) * block_b) - 1)
     if room >= most:
         return most, ""
     words = "storage: remove files, the outbox may take %d B and there is room for %d B"
-    return room, words % (limit_b, room * segment_b)
+    return room, words % (most * segment_b, room * segment_b)
 
 
 def forget():

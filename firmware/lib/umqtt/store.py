@@ -286,7 +286,7 @@ class Store:
         Another type is ignored."""
         if not _PUT < packet_type < _SUBSCRIBED or packet_type == _PUBREC and not self._session._pending(packet_id):
             return
-        self._note(packet_type, packet_id)
+        self._note(packet_type, packet_id, b"", b"")
         # PUBACK or PUBCOMP lost: the broker gets a repetition and answers it again
         if packet_type == _PUBREC or packet_type == _PUBREL:
             self.must = True
@@ -296,24 +296,25 @@ class Store:
         application wants remembered in the same record."""
         if isinstance(state, (bytes, bytearray)):
             self.state = bytes(state)
-            self._note(_SEEN, packet_id, b"\1" + self.state)
+            self._note(_SEEN, packet_id, b"\1", self.state)
             self.must = True
         elif packet_id:
-            self._note(_SEEN, packet_id)
+            self._note(_SEEN, packet_id, b"", b"")
             self.must = True
 
     def subscribed(self, filter: bytes, qos: "int | None") -> None:
         """The broker granted `filter` (with its length before it) with `qos`, or, None, forgot it."""
-        self._note(_SUBSCRIBED, _GONE if qos is None else qos, filter)
+        self._note(_SUBSCRIBED, _GONE if qos is None else qos, b"", filter)
 
-    def _note(self, kind, number, rest=b""):
-        if _len(self.out) > _NOTES_B:
-            self._stale = True  # a snapshot will say it, and in less
-            return
+    def _note(self, kind, number, mark, rest):
+        # raises no MemoryError: what is noted has happened
         try:
-            record(self.out, kind, pack(">B" if kind == _SUBSCRIBED else ">H", number) + rest)
+            if _len(self.out) <= _NOTES_B:
+                record(self.out, kind, pack(">B" if kind == _SUBSCRIBED else ">H", number) + mark + rest)
+                return
         except MemoryError:
-            self._stale = True
+            pass
+        self._stale = True  # a snapshot will say it, and in less
 
     # flash
 
