@@ -60,6 +60,8 @@ extras: .venv/stamp  ## get what only some tests of the log analyser want: Chrom
 	@$(GET) micropython
 .cache/mosquitto/stamp: $(GET_FROM) requirements-broker.txt | .venv/stamp
 	@$(GET) mosquitto
+.cache/peers/stamp: $(GET_FROM) tools/setup/peers.py
+	@$(GET) peers
 .cache/brokers/stamp: $(BROKERS_FROM) | .venv/stamp
 	@$(GET) brokers
 .cache/brokers-few/stamp: $(BROKERS_FROM) | .venv/stamp
@@ -101,7 +103,7 @@ size: $(READY)  ## bytes, heap and frames of each module; CHECK=1 fails when a b
 	@$(if $(PORT),true ||) $(PY) tools/size.py $(if $(CHECK),--check) $(if $(DOCS),--docs)
 
 .PHONY: bench
-bench: $(READY)  ## instructions, heap, writes, time of each operation; PEERS=dir adds another umqtt, PORT= HOST= times a board
+bench: $(READY) .cache/peers/stamp  ## instructions, heap, writes, time of each operation, ours and others'; PEERS=dir adds another umqtt, PORT= HOST= times a board
 	@$(PY) tools/bench.py $(if $(CHECK),--check) $(if $(DOCS),--docs) $(if $(PEERS),--peers $(PEERS)) \
 		$(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST))
 

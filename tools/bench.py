@@ -4,9 +4,10 @@
 
 Instructions are user instructions under valgrind's callgrind on the 64-bit MicroPython, heap is of the 32-bit one: both
 are exact on one machine, and --check (exit status 1) holds them against tools/budgets.json. Times are told, never
-tested, the clients taking turns. --peers: a folder with a `umqtt` package of another origin. --port: time on a board (a
-serial device for mpremote) with the library in its /lib and its network up; it connects back to --host, this machine's
-address in that network. Exit status 2: a tool is missing.
+tested, the clients taking turns. Ours is measured in the form that is shipped, the others, which tools/setup/peers.py
+has got, as they are; --peers: one more, in a folder. --port: time on a board (a serial device for mpremote) with the
+library in its /lib and its network up; it connects back to --host, this machine's address in that network. Exit status
+2: a tool is missing.
 """
 
 import argparse
@@ -28,31 +29,51 @@ from bench_peer import Peer
 
 OPS = Path(__file__).resolve().parent / "bench_ops.py"
 DOCS = size.ROOT / "docs" / "bench.md"
-OPERATIONS = ["publish0", "publish1", "publish2", "receive0", "ping", "idle", "route"]
-ABSENT = {
-    "native": ["route"],
-    "umqtt.simple": ["route"],
-    "floor": ["idle", "route"],
-    "prepared": ["publish1", "publish2", "receive0", "ping", "idle", "route"],
-    "routes": ["publish0", "publish1", "publish2", "receive0", "ping", "idle"],
-    "peer": ["publish2", "route"],
+PEERS = size.ROOT / ".cache" / "peers"
+PEER_OPS = Path(__file__).resolve().parent / "bench_peers.py"
+OPERATIONS = ["publish0", "publish1", "publish2", "receive_view", "receive_callback", "ping", "idle", "route"]
+ABLE = {
+    "native": ["publish0", "publish1", "publish2", "receive_view", "receive_callback", "ping", "idle"],
+    "prepared": ["publish0", "publish1"],
+    "simple": ["publish0", "publish1", "publish2", "receive_callback", "ping", "idle"],
+    "routes": ["route"],
+    "floor": ["publish0", "publish1", "publish2", "receive_view", "receive_callback", "ping"],
+    "simple2": ["publish0", "publish1", "receive_callback", "ping", "idle"],
+    "mqtt_async": ["publish0", "publish1", "receive_callback"],
+    "aiomqttc": ["publish0", "publish1", "receive_callback"],
+    "chumicro": ["publish0", "publish1", "receive_callback", "idle"],
+}
+# What each package of tools/setup/peers.py is in bench_ops.py or bench_peers.py.
+PEER_KINDS = {
+    "umqtt.simple-1.3.4": "simple",
+    "umqtt.simple2-2.2.0": "simple2",
+    "mqtt-async-0.7b4": "mqtt_async",
+    "aiomqttc-1.0.7": "aiomqttc",
+    "chumicro-mqtt-0.30.3": "chumicro",
 }
 ACK_DELAY_S = (
     0.002  # under valgrind: long enough for the client to be waiting in every round, so that each costs the same
 )
 FEW, MANY = 50, 250
-TIMED = {"publish0": 3000, "publish1": 2000, "publish2": 1000, "receive0": 1500}
+TIMED = {"publish0": 3000, "publish1": 2000, "publish2": 1000, "receive_view": 1500, "receive_callback": 1500}
 TIMED.update(ping=2000, idle=3000, route=3000)
 REPEATS = 3
 BOARD_ROUNDS = 50  # their QoS 0 messages fit a board's TCP window of 5.7 KB
 
 
 class Client(NamedTuple):
-    """A column: what bench_ops.py calls it, and the folder that holds its umqtt."""
+    """A row: what bench_ops.py or bench_peers.py calls it, and the folder that holds its modules."""
 
     name: str
     kind: str
     path: str
+    is_ours: bool = True
+
+    def able(self, operation: str) -> bool:
+        return operation in ABLE[self.kind] and (self.is_ours or operation != "publish2")
+
+    def program(self) -> Path:
+        return PEER_OPS if self.kind in PEER_KINDS.values() and self.kind != "simple" else OPS
 
 
 class Cost(NamedTuple):
@@ -67,8 +88,8 @@ def ops(command: list, client: Client, operation: str, rounds: int, delay_s: flo
     """Run bench_ops.py once; returns (ms, heap bytes, TCP segments with data)."""
     with Peer(delay_s) as peer:
         got = subprocess.run(
-            [*command, str(OPS), client.kind, operation, str(rounds), "127.0.0.1", str(peer.port)],
-            env={**os.environ, "MICROPYPATH": client.path},
+            [*command, str(client.program()), client.kind, operation, str(rounds), "127.0.0.1", str(peer.port)],
+            env={**os.environ, "MICROPYPATH": client.path + ":.frozen"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=300,
@@ -147,9 +168,7 @@ def timed(clients: list, operation: str) -> dict:
 def board(port: str, host: str) -> None:
     """Time the native client and umqtt.simple on a board; prints a line for each operation. Raises RuntimeError."""
     for kind in ("native", "simple"):
-        for operation in OPERATIONS:
-            if operation in ABSENT["native"]:  # of umqtt.routes, which is not measured there
-                continue
+        for operation in ABLE[kind]:
             with Peer(listen=host) as peer:
                 argv = ["bench", kind, operation, str(BOARD_ROUNDS), host, str(peer.port)]
                 # /lib first: firmware has a umqtt of its own frozen in
@@ -166,6 +185,26 @@ def board(port: str, host: str) -> None:
                 raise RuntimeError("%s, %s on %s:\n%s" % (kind, operation, port, text[-2000:]))
             ms, heap_b = (int(n) / BOARD_ROUNDS for n in found.groups())
             print("%-8s %-9s %8.2f ms %6.0f B" % (kind, operation, ms, heap_b), flush=True)
+
+
+def peers(also: str) -> list:
+    """The clients of others that are there: those of .cache/peers, and those of the folder `also`."""
+    found = [Client(n, k, str(PEERS / n), False) for n, k in PEER_KINDS.items() if (PEERS / n / "pins").exists()]
+    for inside in ("", "micropython/umqtt.simple"):
+        if also and Path(also, inside, "umqtt", "simple.py").exists():
+            found.append(Client("umqtt.simple of PEERS", "simple", str(Path(also, inside)), False))
+    return found
+
+
+def budget_table(budgets: list, measured: dict) -> list:
+    """Each budget and what was reached. measured: {(client, operation): Cost}."""
+    out = ["| | figure | reached | checked | budget | aim |", "|---|---|--:|--:|--:|--:|"]
+    for b in budgets:
+        got = measured.get((b["client"], b["operation"]))
+        reached = getattr(got, b["figure"]) if got else None
+        cells = ["%s, %s" % (b["client"], b["operation"]), b["figure"], "-" if reached is None else "%d" % round(reached)]
+        out.append("| %s |" % " | ".join(cells + [str(b.get(column, "")) for column in ("checked", "budget", "aim")]))
+    return out
 
 
 def table(operation: str, costs: dict) -> list:
@@ -191,7 +230,7 @@ def table(operation: str, costs: dict) -> list:
 
 def main() -> int:
     args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    args.add_argument("--peers", default="", metavar="DIR", help="a folder with another umqtt package")
+    args.add_argument("--peers", default="", metavar="DIR", help="a folder with another umqtt, or micropython-lib")
     args.add_argument("--check", action="store_true", help="fail when a budget is passed")
     args.add_argument("--docs", action="store_true", help="write the tables into docs/bench.md")
     args.add_argument("--port", default="", help="a board's serial device")
@@ -199,8 +238,9 @@ def main() -> int:
     opts = args.parse_args()
     if opts.port and not opts.host:
         args.error("--port needs --host, the address of this machine that the board can reach")
-    if opts.peers and not Path(opts.peers, "umqtt", "simple.py").exists():
-        args.error("there is no umqtt/simple.py in %s" % opts.peers)
+    others = peers(opts.peers)
+    if opts.peers and not any(c.path.startswith(opts.peers) for c in others):
+        args.error("there is no umqtt/simple.py in %s, nor in its micropython/umqtt.simple" % opts.peers)
     if opts.port:
         try:
             board(opts.port, opts.host)
@@ -219,19 +259,19 @@ def main() -> int:
             clients = [Client("native", "native", tmp), Client("umqtt.simple", "simple", tmp)]
             if "publisher" in form.modules:
                 clients.insert(1, Client("prepared", "prepared", tmp))
-            clients.append(Client("routes", "routes", tmp))
-            if opts.peers:
-                clients.append(Client("peer umqtt.simple", "simple", opts.peers))
-            clients.append(Client("floor", "floor", tmp))
+            clients += [Client("routes", "routes", tmp), *others, Client("floor", "floor", tmp)]
             budgets = json.loads(size.BUDGETS.read_text())["operations"]
+            measured: dict = {}
             for operation in OPERATIONS:
-                able = [c for c in clients if operation not in ABSENT.get(c.name.split()[0], ())]
+                able = [c for c in clients if c.able(operation)]
                 us = timed(able, operation)
                 costs = {c.name: measure(c, operation, with_valgrind)._replace(us=us[c.name]) for c in able}
+                measured.update({(name, operation): cost for name, cost in costs.items()})
                 lines += table(operation, costs)
                 print("\n".join(table(operation, costs)), flush=True)
                 for name in costs:
                     failed += passed_over(budgets, name, operation, costs[name])
+            lines[:0] = ["", *budget_table(budgets, measured)]
     except FileNotFoundError as e:
         print(e, file=sys.stderr)
         return 2

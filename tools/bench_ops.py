@@ -28,7 +28,9 @@ def native(host, port):
     from umqtt.client import MQTTClient
 
     c = MQTTClient("bench", host, port)
-    c.set_view(view)
+    c.set_callback(message)
+    if sys.argv[2] == "receive_view":
+        c.set_view(view)
     c.connect()
 
     def ping():
@@ -40,7 +42,8 @@ def native(host, port):
         "publish0": lambda: c.publish(TOPIC, PAYLOAD),
         "publish1": lambda: c.publish(TOPIC, PAYLOAD, False, 1),
         "publish2": lambda: c.publish(TOPIC, PAYLOAD, False, 2),
-        "receive0": lambda: c.poll(1000),
+        "receive_view": lambda: c.poll(1000),
+        "receive_callback": lambda: c.poll(1000),
         "ping": ping,
         "idle": lambda: c.poll(0),
     }
@@ -53,7 +56,8 @@ def prepared(host, port):
     c = MQTTClient("bench", host, port)
     c.connect()
     publish = Publisher(c, TOPIC).publish
-    return c.publish, {"publish0": lambda: publish(PAYLOAD)}
+    publish1 = Publisher(c, TOPIC, qos=1).publish
+    return c.publish, {"publish0": lambda: publish(PAYLOAD), "publish1": lambda: publish1(PAYLOAD)}
 
 
 def routes(host, port):
@@ -82,7 +86,7 @@ def simple(host, port):
         "publish0": lambda: c.publish(TOPIC, PAYLOAD),
         "publish1": lambda: c.publish(TOPIC, PAYLOAD, False, 1),
         "publish2": lambda: c.publish(TOPIC, PAYLOAD, False, 2),
-        "receive0": lambda: c.wait_msg(),
+        "receive_callback": lambda: c.wait_msg(),
         "ping": ping,
         "idle": lambda: c.check_msg(),
     }
@@ -127,7 +131,8 @@ def floor(host, port):
         "publish0": lambda: sock.write(qos0),
         "publish1": publish1,
         "publish2": publish2,
-        "receive0": receive,
+        "receive_view": receive,
+        "receive_callback": receive,
         "ping": ping,
     }
 
@@ -135,9 +140,10 @@ def floor(host, port):
 def main(client, operation, rounds, host, port):
     publish, operations = globals()[client](host, port)
     f = operations[operation]
-    for _ in range(3 if operation != "receive0" else 0):  # what a first call creates is not counted
+    receives = operation.startswith("receive")
+    for _ in range(0 if receives else 3):  # what a first call creates is not counted
         f()
-    if operation == "receive0":
+    if receives:
         publish(b"peer/send", b"0 %d 50" % rounds)
         sleep_ms(300)  # all is in the socket: no waiting is counted
     gc.collect()
@@ -147,7 +153,7 @@ def main(client, operation, rounds, host, port):
         f()
     ms = ticks_diff(ticks_ms(), start)
     heap = gc.mem_alloc() - heap
-    if operation == "receive0" and taken != rounds:
+    if receives and taken != rounds:
         raise OSError("%d of %d messages" % (taken, rounds))
     print("measured", ms, heap)
 

@@ -329,8 +329,8 @@ def tables(rows: List[Row], checks: List[tuple], accounts: List[Dict], wide: Lis
         "|---|--:|--:|--:|--:|---|",
     ]
     out += ["| `%s` | %d | %d | %d | %d | `%s` |" % r for r in rows]
-    out += ["", "| figure | as source | shipped | checked | aim | |", "|---|--:|--:|--:|--:|---|"]
-    out += ["| %s | %d | %d | %s | %s | %s |" % c for c in checks]
+    out += ["", "| figure | as source | shipped | checked | budget | aim | |", "|---|--:|--:|--:|--:|--:|---|"]
+    out += ["| %s | %d | %d | %s | %s | %s | %s |" % c for c in checks]
     out += ["", "Where the core's heap is:", "", "| part | as source, n | bytes | shipped, n | bytes |"]
     out += ["|---|--:|--:|--:|--:|"]
     for part in accounts[0]:
@@ -385,8 +385,9 @@ def main() -> int:
         got = figures["shipped"][b["figure"]]
         over = got > b["checked"]
         failed += ["%s: %d, the budget is %d" % (b["words"], got, b["checked"])] if over else []
-        word = "PASSED OVER" if over else "met" if got <= b["aim"] else "%d over the aim" % (got - b["aim"])
-        checks.append((b["words"], figures["source"][b["figure"]], got, b["checked"], b["aim"], word))
+        word = "PASSED OVER" if over else "met" if got <= b["aim"] else "%d over the budget" % (got - b["budget"])
+        word = "within the budget" if not over and b["aim"] < got <= b["budget"] else word
+        checks.append((b["words"], figures["source"][b["figure"]], got, b["checked"], b["budget"], b["aim"], word))
     for name in budgets["hot_frames"]:
         failed += hot_frame(shipped, name)
     text = tables(rows, checks, accounts, wide)

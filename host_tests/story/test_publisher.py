@@ -91,3 +91,40 @@ def test_a_publish_counts_as_a_sign_of_life():
     b.expect(PUBLISH, topic="t")
     p.publish(b"x")
     equal(c._wrote_ms, c.world.clock.ticks_ms())
+
+
+def test_qos_1_is_one_write_and_waits_for_its_ack():
+    b, c = up()
+    p = Publisher(c, "t", True, qos=1)
+    for pid in (1, 2, 3):
+        b.expect(PUBLISH, qos=1, pid=pid, dup=0, retain=1, topic="t", payload=b"x" * pid)
+        b.reply(PUBACK)
+        equal(p.publish(b"x" * pid), pid)
+    b.done()
+    equal(len(c.world.link.writes), 1 + 3)
+
+
+def test_qos_1_that_finds_the_link_dead_is_finished_on_the_next_one():
+    b, c = up(clean_session=False)
+    p = Publisher(c, "t", qos=1)
+    b.cut("rst")
+    c.world.clock.run_due()
+    raises(OSError, p.publish, b"x")
+    equal(c.inflight, 1)
+    b.accept(sp=1)
+    b.expect(PUBLISH, qos=1, pid=1, topic="t", payload="x")
+    b.reply(PUBACK)
+    c.connect()
+    while c.inflight:
+        c.poll(1000)
+    b.done()
+
+
+def test_qos_1_that_the_network_takes_in_parts_is_one_packet():
+    b, c = up(plan=Plan(write_max=9))
+    p = Publisher(c, "t", qos=1)
+    for pid in (1, 2):
+        b.expect(PUBLISH, qos=1, pid=pid, dup=0, topic="t", payload=b"y" * 50)
+        b.reply(PUBACK)
+        equal(p.publish(b"y" * 50), pid)
+    b.done()

@@ -4,8 +4,9 @@ venv         .venv with the host tools of requirements.txt
 micropython  .cache/micropython/: micropython32, micropython64 and micropython (the best of them)
 mosquitto    .cache/mosquitto/: mosquitto and mosquitto_passwd
 
-Not part of `make setup`, because only some tests want them (`make extras`, `make test-interop`, `make interop`):
+Not part of `make setup`, because only some targets want them (`make extras`, `make interop`, `make bench`):
 brokers-few  .cache/brokers/: those that `make test` compares with Mosquitto; brokers: all of `make interop`
+peers        .cache/peers/: the other clients that `make bench` measures
 chromium     .cache/chromium/: chromium, to look at the log analyser's report with (800 MB)
 parquet      the packages of requirements-parquet.txt in .venv (200 MB)
 
@@ -29,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 import brokers  # noqa: E402
 import debian  # noqa: E402
 import network  # noqa: E402
+import peers  # noqa: E402
 
 try:
     import fcntl
@@ -298,6 +300,11 @@ def get_brokers_few(stamp: Path) -> str:
     return stamp_of_brokers(list(brokers.FEW))
 
 
+def get_peers(stamp: Path) -> str:
+    lacking = peers.get(say)
+    return "missing peers: " + "; ".join(lacking) if lacking else "peers %s" % STAMP_VERSION
+
+
 def stamp_of_brokers(names: list[str]) -> str:
     lacking = brokers.get(names, say)
     return "missing brokers: " + "; ".join(lacking) if lacking else "brokers %s" % STAMP_VERSION
@@ -306,7 +313,7 @@ def stamp_of_brokers(names: list[str]) -> str:
 PARTS: dict[str, Callable[[Path], str]] = {
     "venv": get_venv, "micropython": get_micropython, "mosquitto": get_mosquitto,
     "chromium": get_chromium, "parquet": get_parquet,
-    "brokers": get_brokers, "brokers-few": get_brokers_few,
+    "brokers": get_brokers, "brokers-few": get_brokers_few, "peers": get_peers,
 }  # fmt: skip
 
 

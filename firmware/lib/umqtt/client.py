@@ -312,8 +312,9 @@ class MQTTClient(KeepAlive):
             event = self._send_slots()
         else:
             event = self._send_packet(slot) if sender is None else sender.send(slot)
-            self._slots_sent += 1
-            self._send_blocked = event == BLOCKED or event == LOST
+            if event is not None:  # else the sender could not: the next poll does, or finds the link dead
+                self._slots_sent += 1
+                self._send_blocked = event == BLOCKED or event == LOST
         if event == LOST and (wait or self._auto_reconnect):
             self._link_lost()
         if wait:

@@ -62,7 +62,6 @@ class KeepAlive(Session):
         quarter_ms = self._watched_s * QUARTER_MS
         if not quarter_ms:
             return most_ms
-        self._dead_words = "no PINGRESP in time"
         silent_ms = ticks_diff(now, self._wrote_ms)
         if self._send_blocked:
             left_ms = 5 * quarter_ms - silent_ms
@@ -74,4 +73,7 @@ class KeepAlive(Session):
             if left_ms <= 0:
                 self._send_ping()
                 left_ms = 2 * quarter_ms
-        return 0 if left_ms <= 0 else left_ms if left_ms < most_ms else most_ms
+        if left_ms <= 0:
+            self._dead_words = "no PINGRESP in time"  # only now: shipped, making the words takes heap
+            return 0
+        return left_ms if left_ms < most_ms else most_ms

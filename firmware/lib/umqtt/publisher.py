@@ -66,8 +66,10 @@ class Publisher:
         packet_id = slot[PACKET_ID]
         self.buf[self.id_at] = packet_id >> 8
         self.buf[self.id_at + 1] = packet_id & 255
-        slot[FIRST_BYTE] |= SENT
-        return send_prepared(self.client, self)
+        event = send_prepared(self.client, self, True)
+        if event is not None:
+            slot[FIRST_BYTE] |= SENT
+        return event
 
     def _fits(self, payload_b):
         if payload_b > self.size:
