@@ -19,11 +19,11 @@ def exchange(client, first_byte, topic_bytes, payload, timeout_ms, sender):
     return client._exchange(not client._in_callback(), timeout_ms, sender)
 
 
-def send_prepared(client, prepared, its_turn=False):
+def send_prepared(client, prepared):
     """Send prepared.buf[start : start + packet_b], a whole packet; prepared.sent_b is set. Returns the writer's event,
-    None when nothing was sent: older bytes wait, unless it is its turn, or the link is dead, and the client's own way
+    None when nothing was sent: older bytes wait, unless prepared.its_turn, or the link is dead, and the client's own way
     will tell why."""
-    if client._send_blocked and not its_turn:
+    if client._send_blocked and not prepared.its_turn:
         return None
     try:
         prepared.sent_b = client._write_bytes(prepared.buf, prepared.start, prepared.packet_b)

@@ -40,6 +40,7 @@ class Publisher:
         self.buf[self.tail] = bytes(size)  # the buffer keeps this room
         self.payload_b = -1
         self.start = self.packet_b = self.sent_b = 0
+        self.its_turn = False
 
     def publish(self, msg, timeout_ms=None):
         """Publish; returns 0 once the bytes are with the network, in QoS 1 the packet id once it is acknowledged. msg:
@@ -66,7 +67,9 @@ class Publisher:
         packet_id = slot[PACKET_ID]
         self.buf[self.id_at] = packet_id >> 8
         self.buf[self.id_at + 1] = packet_id & 255
-        event = send_prepared(self.client, self, True)
+        self.its_turn = True
+        event = send_prepared(self.client, self)
+        self.its_turn = False
         if event is not None:
             slot[FIRST_BYTE] |= SENT
         return event

@@ -16,6 +16,7 @@ from umqtt.errors import MQTTException, ProtocolError  # noqa: F401 - names of t
 
 _SILENT_S = const(60)
 _TIMEOUT_MS = const(30000)
+_TURN_MS = const(1000)
 _FOR_EVER = const(-1)
 _SLOTS = const(4)
 _PINGRESP_BYTE = const(0xD0)
@@ -105,7 +106,8 @@ class MQTTClient(client.MQTTClient):
     def publish(self, topic, msg, retain=False, qos=0):
         """Publish; QoS 1 and 2 return when acknowledged (inside a callback: at once). Raises ValueError, OSError,
         MQTTException."""
-        self._use_link()
+        if self._next_packet is None or self.sock is not self._sock:
+            self._use_link()
         _publish(self, topic, msg, retain, qos)
 
     def subscribe(self, topic, qos=0):
@@ -132,24 +134,30 @@ class MQTTClient(client.MQTTClient):
         `sock.settimeout(s)` and `sock.setblocking(False)` hold for one packet, as upstream's: without one OSError,
         or None. Raises OSError on a dead link.
         """
-        wait_ms = self._wait_ms
-        if self._in_callback():
-            return None  # the next packet is taken after it
-        self._use_link()
+        if self._next_packet is None or self.sock is not self._sock:
+            if self._in_callback():
+                return None  # the next packet is taken after it
+            self._use_link()
         if self._more_slots and not self.inflight:
             del self._packet_slots[_SLOTS:]
             self._more_slots = False
-        end = self._end(wait_ms)
+        wait_ms = self._wait_ms
+        end = self._end(wait_ms) if wait_ms > 0 else 0
+        left_ms = _TURN_MS if wait_ms < 0 else 0
         event = None
         while event is None:
-            if self._step(_TIMEOUT_MS if wait_ms < 0 else max(ticks_diff(end, ticks_ms()), 0)):
+            if wait_ms > 0:
+                left_ms = max(ticks_diff(end, ticks_ms()), 0)
+            if self._step(left_ms):
                 event = self._last_event
                 if event == _PINGRESP_BYTE:
                     event = None  # of a ping that this client has sent by itself, or
                     if self._asked_for_ping:
                         self._asked_for_ping = False
                         break
-            elif wait_ms >= 0 and ticks_diff(end, ticks_ms()) <= 0:
+            elif wait_ms < 0:
+                left_ms = _TIMEOUT_MS  # nothing soon: long waits, each after a look at the keep-alive
+            elif not left_ms:
                 if wait_ms:
                     self._wait(end)  # raises
                 break
