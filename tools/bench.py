@@ -202,7 +202,8 @@ def budget_table(budgets: list, measured: dict) -> list:
     for b in budgets:
         got = measured.get((b["client"], b["operation"]))
         reached = getattr(got, b["figure"]) if got else None
-        cells = ["%s, %s" % (b["client"], b["operation"]), b["figure"], "-" if reached is None else "%d" % round(reached)]
+        words = "%s, %s" % (b["client"], b["operation"])
+        cells = [words, b["figure"], "-" if reached is None else "%d" % round(reached)]
         out.append("| %s |" % " | ".join(cells + [str(b.get(column, "")) for column in ("checked", "budget", "aim")]))
     return out
 

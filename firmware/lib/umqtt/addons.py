@@ -21,8 +21,8 @@ def exchange(client, first_byte, topic_bytes, payload, timeout_ms, sender):
 
 def send_prepared(client, prepared):
     """Send prepared.buf[start : start + packet_b], a whole packet; prepared.sent_b is set. Returns the writer's event,
-    None when nothing was sent: older bytes wait, unless prepared.its_turn, or the link is dead, and the client's own way
-    will tell why."""
+    None when nothing was sent: older bytes wait, unless it is prepared.its_turn, or the link is dead, and the client's
+    own way will tell why."""
     if client._send_blocked and not prepared.its_turn:
         return None
     try:
