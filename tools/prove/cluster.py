@@ -249,9 +249,6 @@ class BridgedMosquittos:
             node.stop()
 
 
-Place = "RabbitCluster | BridgedMosquittos"
-
-
 class Story:
     """What was done to a cluster, and how the two clients took it."""
 
@@ -274,7 +271,7 @@ class Story:
         while time.monotonic() < end_s and (None in waits.values() or time.monotonic() < began_s + lasts_s):
             for c in (self.publisher, self.subscriber):
                 if waits[c.role] is None:
-                    waits[c.role] = self._recovered(c, began_s, kind, c.role in hit)
+                    waits[c.role] = self.recovered(c, began_s, kind, c.role in hit)
             time.sleep(0.02)
         for role, wait in waits.items():
             if wait is None:
@@ -287,7 +284,8 @@ class Story:
         print("  %-8s node %d, hit %-9s goes on after: publisher %s, subscriber %s; then at nodes %s" % (
             kind, at + 1, "+".join(hit) or "nobody", shown(waits["pub"]), shown(waits["sub"]), row["now"]), flush=True)
 
-    def _recovered(self, client: Client, since_s: float, kind: str, was_hit: bool) -> Optional[float]:
+    @staticmethod
+    def recovered(client: Client, since_s: float, kind: str, was_hit: bool) -> Optional[float]:
         """Seconds from the fault to the first progress after it, of a client that was on the node on its new link."""
         ups = [t for t in client.ups if t > since_s]
         if not ups and (was_hit and kind != "cut off"):
@@ -339,7 +337,7 @@ def _spread(times: List[float]) -> str:
     return "%s (median of %d; most %s)" % (shown(statistics.median(times)), len(times), shown(max(times)))
 
 
-def plan(faults: tuple, count: int, rng: random.Random) -> List[tuple]:
+def plan(faults: tuple, count: int) -> List[tuple]:
     """(fault, whose node: "pub" or "sub") in turn: each fault at the publisher's node, then at the subscriber's."""
     return [(faults[i % len(faults)], ("pub", "sub")[i // len(faults) % 2]) for i in range(count)]
 
@@ -363,13 +361,13 @@ def tell(make: Callable, opts: argparse.Namespace, interpreter: str, lib: Path) 
         subscriber.ports = publisher_ports  # node numbers of both are the same from here on
         time.sleep(2)
         story = Story(place, publisher, subscriber)
-        for fault, whose in plan(place.faults, opts.faults, rng):
+        for fault, whose in plan(place.faults, opts.faults):
             victim = publisher if whose == "pub" else subscriber
             story.fault(fault, victim.node(), rng.uniform(6, 10))
         # all is well: whoever must leave its node now goes back to the first of its list
         if publisher.node() != 0:
             time.sleep(12)  # a connection that lasted
-            story.fault(place.faults[0] if place.faults[0] != "kill" else "kill", publisher.node(), 4)
+            story.fault(place.faults[0], publisher.node(), 4)
             if publisher.node() != 0:
                 story.wrong.append("the publisher is not back at the first node, which is well again")
         story.account = story.finish()
