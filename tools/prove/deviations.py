@@ -23,6 +23,8 @@ class Deviation:
 
 
 CLOSED = "tells `closed by the broker`; MQTT 3.1.1, its default, is let in"
+NEVER_ACKED = ("after 6 `timeout_ms` tells `no ack for packet N, though the link is up`, connects again and repeats it;"
+               " `umqtt.takeback` gives it up")  # fmt: skip
 AS_SENT = "takes it as it comes: the callback is not told the QoS"
 
 DEVIATIONS: List[Deviation] = [
@@ -60,7 +62,7 @@ DEVIATIONS: List[Deviation] = [
     Deviation("amqtt", "takeover", "the second of two clients with one id often gets nothing [MQTT-3.1.4-2]",
               "the first is told `closed by the broker`", always=False),
     Deviation("amqtt", "resume_out", "leaves a repeated PUBREL of an unknown id unanswered [MQTT-4.3.3-2]",
-              "waits for the PUBCOMP: the slot stays taken"),
+              NEVER_ACKED, always=False),
     Deviation("amqtt", "resume_in", "does not send again what was cut on its way [MQTT-4.4.0-1]",
               "cannot know of it: ask for what must not be missed"),
     Deviation("amqtt", "keepalive_expiry", "does not end a silent client, and publishes no will [MQTT-3.1.2-24]",
@@ -71,7 +73,7 @@ DEVIATIONS: List[Deviation] = [
     Deviation("aedes", "resume_in", "after PUBREL sends the PUBLISH again, same id, without DUP [MQTT-4.3.3-1]",
               "must take it for a new message: it is delivered twice"),
     Deviation("mosca", "qos2 empty row_out resume_out", "never answers a PUBLISH of QoS 2 [MQTT-4.3.3-2]",
-              "`publish` ends at its deadline, the slot stays taken: publish in QoS 1"),
+              "`publish` ends at its deadline; " + NEVER_ACKED + "; publish in QoS 1"),
     Deviation("mosca", "row_in resume_in", "takes no QoS 2 from the publisher, so none comes", "nothing to do"),
     Deviation("mosca", "will_retained retain", "sends retained messages without their flag [MQTT-3.3.1-8]",
               "hands on what it is told: `retained` is False"),
