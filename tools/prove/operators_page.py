@@ -42,9 +42,10 @@ def write_fleet(account: Account) -> None:
         b = e.back_s
         spread = "%.1f, %.1f, %.1f, %.1f" % (b[0], statistics.median(b), b[int(len(b) * 0.9)], b[-1]) if b else "–"
         lines.append("| %s | %g s | %s | %d |" % (WORDS[e.kind], e.away_s, spread, e.untouched))
-    lines += ["", "%d readings taken, %d received, %d dropped by full queues, %d lost, %d repeated. A board's process"
-              " takes %.0f kB of memory of its own and %.2f %% of a core." % (
-                  account.taken, account.received, account.dropped, account.lost, account.repeated,
+    lines += ["", "%d readings taken, %d received, %d dropped by full queues, %d lost, %d repeated, %d that the killed"
+              " broker had acknowledged and not yet saved. A board's process takes %.0f kB of memory of its own and"
+              " %.2f %% of a core." % (
+                  account.taken, account.received, account.dropped, account.lost, account.repeated, account.unsaved,
                   account.own_b / 1000, account.cpu_percent), ""]  # fmt: skip
     lines += ["`tools/mosqlog` on the broker's log: " + "; ".join(account.log_says) + "."]
     _put("make fleet", lines)
