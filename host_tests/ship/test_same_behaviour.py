@@ -156,9 +156,9 @@ def test_a_library_whose_functions_are_written_in_place_does_the_same(tmp_path_f
 
 RARE = {
     "an exception's name is deleted when its handler ends": (
-        "def run(a, b, log):\n    for i in (a, b):\n        try:\n            if log:\n                raise ValueError\n"
-        "        except ValueError as e:\n            log.append(1)\n        if log:\n            log.append(c)\n"
-        "        c = i + 1\n        log.append(i)\n"
+        "def run(a, b, log):\n    for i in (a, b):\n        try:\n            if log:\n"
+        "                raise ValueError\n        except ValueError as e:\n            log.append(1)\n"
+        "        if log:\n            log.append(c)\n        c = i + 1\n        log.append(i)\n    return a, b\n"
     ),
     "finally reads what was there before a return": (
         "def run(a, b, log):\n    c = a\n    try:\n        d = b + 1\n        return d\n"
