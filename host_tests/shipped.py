@@ -3,7 +3,7 @@
     folder = make()          # firmware/lib/umqtt/*.mpy, firmware/, host_tests/
 
 In the tests private names are those that they have there: each is written out (x._name) and found in the map that the
-build makes. fakes/ and dropin/ know none: what they stand for are other people's programs.
+build makes. fakes/, dropin/ and firmware/ know none: what they stand for are programs, with private names of their own.
 
 A test of one layer below the client says SOURCE_FORM_ONLY = "why" in a line of its own: shipped, the layers are one.
 """
@@ -23,7 +23,7 @@ from tools.build import PACKAGE, build_library  # noqa: E402
 from tools.ship import read_map  # noqa: E402
 
 SHIPPED = ROOT / "build" / "shipped"
-AS_THEY_ARE = ("fakes", "dropin")
+AS_THEY_ARE = ("fakes", "dropin", "firmware")
 SOURCE_FORM_ONLY = re.compile(r'^SOURCE_FORM_ONLY = "(.*)"$', re.M)
 
 

@@ -1,6 +1,7 @@
 """The build step tools/ship: the shipped library is the source's in fewer bytes, and what it cannot follow it
 refuses."""
 
+import ast
 import inspect
 import json
 import subprocess
@@ -13,32 +14,36 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from tools.ship import LIBRARY, ShipError, read_map, ship  # noqa: E402
+from tools.ship.names import FRIENDS, KEPT  # noqa: E402
 
 # Runs in an interpreter of its own: what a program can see of each module. argv: the folder of umqtt, modules.
 FACE = """
 import inspect, json, sys
 sys.path[:0] = [{host_tests!r}, sys.argv[1]]
 import fakes.shim
+def signature(f):
+    # annotations stay behind
+    return str([(p.name, p.kind, p.default) for p in inspect.signature(f).parameters.values()])
 errors = ("MQTTException", "ProtocolError")
 face = {{}}
 for name in sys.argv[2:]:
     module = __import__("umqtt." + name, None, None, ["x"])
     for word in sorted(vars(module)):
         value = getattr(module, word)
-        if word.startswith("_") or inspect.ismodule(value) or word == "Sock":  # an IOBase's are the interpreter's
+        if word.startswith("_") or inspect.ismodule(value):
             continue
         where = getattr(value, "__module__", "")
         if not (where == "umqtt." + name or word in errors):
             continue
         called = callable(value) and word not in errors
-        face[name + "." + word] = str(inspect.signature(value)) if called else repr(value)
+        face[name + "." + word] = signature(value) if called else word if word in errors else repr(value)
         if inspect.isclass(value) and word not in errors:
             for method in sorted(dir(value)):
                 if not method.startswith("_") and callable(getattr(value, method)):
-                    face["%s.%s.%s" % (name, word, method)] = str(inspect.signature(getattr(value, method)))
+                    face["%s.%s.%s" % (name, word, method)] = signature(getattr(value, method))
 print(json.dumps(face))
 """
-PUBLIC = ("client", "outbox", "publisher", "reconnect", "robust", "routes", "rtc", "simple", "store", "stream", "tls")
+PUBLIC = ("client", "outbox", "publisher", "reconnect", "robust", "routes", "rtc", "simple", "store", "stream")
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +63,9 @@ def test_public_names_and_signatures_are_those_of_the_source(shipped):
     source = face(LIBRARY.parent)
     there = face(shipped)
     assert len(source) > 60
-    assert {name: there.get(name) for name in source} == {
-        name: value.replace("umqtt.wire.", "umqtt.client.") for name, value in source.items()
-    }
+    for name, value in source.items():
+        if name.split(".")[-1] not in FRIENDS:
+            assert there.get(name) == value, name
 
 
 def test_the_same_source_ships_as_the_same_bytes(shipped, tmp_path):
@@ -71,9 +76,13 @@ def test_the_same_source_ships_as_the_same_bytes(shipped, tmp_path):
 
 def test_no_private_name_of_the_source_is_left_but_those_that_programs_know(shipped):
     names = read_map(shipped)["attributes"]
-    assert names["_link_up"].startswith("_")
-    assert "_send_str" not in names
-    assert len(set(names)) > 40
+    assert len(names) > 40
+    assert all(new.startswith("_") for new in names.values()), "a subclass is free with all other names"
+    for module in ("client", "simple"):
+        tree = ast.parse((shipped / "umqtt" / (module + ".py")).read_text())
+        used = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+        assert not used & names.keys(), "a private name of the source is left"
+    assert not set(KEPT) & names.keys()
 
 
 def library(tmp_path: Path, **modules: str) -> Path:
@@ -122,7 +131,7 @@ def load(tmp_path: Path, **modules: str) -> dict:
 LINE = {
     "wire": (
         "from micropython import const\nPUBLISH = const(3)\n_A = const(5)\n"
-        "def kind(x, n=0):\n    return x + n + _A\n"
+        "def kind(x, n=0):\n    if n:\n        return n\n    return x + _A\n"
     ),
     "engine": (
         "from umqtt import wire\nfrom umqtt.wire import kind\n"

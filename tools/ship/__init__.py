@@ -36,6 +36,9 @@ from tools.ship.texts import gather
 ROOT = Path(__file__).resolve().parents[2]
 LIBRARY = ROOT / "firmware" / "lib" / PACKAGE
 
+# No program imports these: their names, though public among ours, are as private ones.
+INTERNAL = ("addons", "journaling", "recall", "tls", "wanted")
+
 # Merged into the last, the lowest first. A module of this list that is not there is left out.
 CORE = ("errors", "wire", "session", "keepalive", "engine", "transport", "client")
 
@@ -46,9 +49,10 @@ def ship(into: Path, source: Path = LIBRARY) -> List[str]:
     """Write the shipped form of the library in `source` to `into`: PACKAGE/*.py and names.json. Returns the modules'
     names. Raises ShipError; then nothing was written."""
     modules = read(source)
-    library = Library(modules, [name for name in CORE if name in modules])
+    library = Library(modules, [name for name in CORE if name in modules], INTERNAL)
     fold(library)
     inline(library, frame_of)
+    library.drop_empty()
     for unit in library.units.values():
         gather(unit.tree, unit.name)
         share_slots(unit.tree)

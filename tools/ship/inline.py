@@ -1,15 +1,16 @@
-"""Write a function that is called at one place in that place: a small function costs a call and 50 bytes of heap.
+"""Write functions that are called at one place in that place, and very small ones wherever they are called: a function
+costs a call and 50 bytes of heap.
 
 This takes module functions that no program can import, and private methods that nothing overrides. Names of the
 function become locals of the caller. Where the caller is a generator, which keeps its locals while it waits, they are
-let go at the end.
+let go at the end. Nothing of an optional module goes into the core.
 """
 
 import ast
 import copy
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from tools.ship.merge import Library, Unit
+from tools.ship.merge import Library, Unit, class_level
 from tools.ship.source import FUNCTIONS, Function, Origin, bound, is_private, origin
 
 STACK_WORDS = 11  # a larger frame comes from the heap at every call (VM_MAX_STATE_ON_STACK of py/objfun.c)
@@ -21,11 +22,26 @@ FrameOf = Callable[[Function], int]
 Result = Callable[[ast.expr], List[ast.stmt]]
 
 
-class _Site(NamedTuple):
-    """A function and the only place that calls it."""
+FUNCTION_B = 55  # of heap for a function: its object, half a block, its place in a class or module, its name
+
+
+class _Candidate(NamedTuple):
+    """A function that may go, and the block that it stands in."""
 
     function: Function
-    container: List[ast.stmt]  # that the function stands in
+    container: List[ast.stmt]
+    is_method: bool
+    unit: Unit
+
+    @property
+    def name(self) -> str:
+        return self.function.name
+
+
+class _Site(NamedTuple):
+    """A place that calls a function."""
+
+    function: Function
     caller: Function
     call: ast.Call
     is_method: bool
@@ -34,31 +50,16 @@ class _Site(NamedTuple):
 def inline(library: Library, frame_of: FrameOf) -> List[str]:
     """Wherever that does not put the caller's frame on the heap. Returns the functions' names."""
     done: List[str] = []
-    for unit in library.units.values():
-        _inline_in(library, unit, frame_of, done)
-    return done
-
-
-def _inline_in(library: Library, unit: Unit, frame_of: FrameOf, done: List[str]) -> None:
     refused: Set[str] = set()
     while True:
-        site = next((s for s in _sites(library, unit) if s.function.name not in refused), None)
-        if site is None:
-            return
-        changed = _in_place(site)
-        if changed and (_is_generator(changed) or _stays_small(site.caller, changed, frame_of)):
-            site.caller.body = changed.body
-            site.container.remove(site.function)
-            within = [*inlined(site.function), *filter(None, [origin(site.function)])]
-            site.caller.inlined = inlined(site.caller) + within  # type: ignore
-            done.append(site.function.name)
+        candidate = next((c for c in _candidates(library) if c.name not in refused), None)
+        if candidate is None:
+            return done
+        if _place_everywhere(library, candidate, frame_of):
+            candidate.container.remove(candidate.function)
+            done.append(candidate.name)
         else:
-            refused.add(site.function.name)
-
-
-def _stays_small(caller: Function, changed: Function, frame_of: FrameOf) -> bool:
-    """One that is on the heap already may grow."""
-    return frame_of(changed) <= STACK_WORDS or frame_of(caller) > STACK_WORDS
+            refused.add(candidate.name)
 
 
 def inlined(function: Function) -> List[Origin]:
@@ -66,29 +67,92 @@ def inlined(function: Function) -> List[Origin]:
     return getattr(function, "inlined", [])
 
 
-def _sites(library: Library, unit: Unit) -> Iterator[_Site]:
-    exported = set(unit.exports.values())
+def _candidates(library: Library) -> Iterator[_Candidate]:
     uses: Dict[str, int] = {}
     bindings: Dict[str, int] = {}
-    for other in library.units.values():
-        for node in ast.walk(other.tree):
+    for unit in library.units.values():
+        for node in ast.walk(unit.tree):
             if isinstance(node, (ast.Name, ast.Attribute)):
                 name = node.id if isinstance(node, ast.Name) else node.attr
                 uses[name] = uses.get(name, 0) + 1
             elif isinstance(node, FUNCTIONS):
                 bindings[node.name] = bindings.get(node.name, 0) + 1
-    functions = list(_functions(unit.tree))
-    for function, container, owner in functions:
-        name = function.name
-        is_hidden = is_private(name) if owner else name not in exported
-        if not is_hidden or uses.get(name) != 1 or bindings[name] != 1 or not _is_plain(function):
+            elif isinstance(node, ast.ClassDef):
+                for name in class_level(node):
+                    bindings[name] = bindings.get(name, 0) + 1
+    for unit in library.units.values():
+        exported = set(unit.exports.values())
+        for function, container, owner in _functions(unit.tree):
+            name = function.name
+            is_hidden = is_private(name) if owner else name not in exported
+            once = 2 if owner else 1  # a method is counted as a function and as a name of its class
+            if not is_hidden or not uses.get(name) or bindings[name] != once or not _is_plain(function):
+                continue
+            if uses[name] == 1 or _is_small(function, uses[name], unit.name != library.core[-1]):
+                yield _Candidate(function, container, owner is not None, unit)
+
+
+def _is_small(function: Function, sites: int, is_optional: bool) -> bool:
+    """Whether the function in all those places takes less than the function and the calls. One of an optional module
+    need not: without its functions the module is not loaded."""
+    if len(function.body) != 1 or isinstance(function.body[0], ast.Try):
+        return False
+    statement = function.body[0]
+    value = getattr(statement, "value", None)
+    if not isinstance(statement, (ast.Return, ast.Expr, ast.Assign)) or value is None:
+        return False
+    parameters = len(function.args.args)
+    return is_optional or sites * (_code_b(value) - 4 - parameters) < FUNCTION_B
+
+
+def _code_b(value: ast.AST) -> int:
+    """About how much byte-code an expression is."""
+    sizes = {ast.Attribute: 2, ast.Call: 2, ast.BoolOp: 3, ast.Compare: 2, ast.IfExp: 5, ast.Constant: 2}
+    return sum(sizes.get(type(node), 1) for node in ast.walk(value) if isinstance(node, ast.expr))
+
+
+def _place_everywhere(library: Library, candidate: _Candidate, frame_of: FrameOf) -> bool:
+    """In all places or none."""
+    before: List[Tuple[Function, List[ast.stmt], List[Origin]]] = []
+    while True:
+        site, uses = _first_site(library, candidate)
+        if not uses:
+            return True
+        changed = _in_place(site) if site else None
+        if site and changed and (_is_generator(changed) or _stays_small(site.caller, changed, frame_of)):
+            before.append((site.caller, site.caller.body, inlined(site.caller)))
+            within = [*inlined(site.function), *filter(None, [origin(site.function)])]
+            site.caller.body, site.caller.inlined = changed.body, inlined(site.caller) + within  # type: ignore
             continue
-        for caller, _, its_owner in functions:
-            if caller is function or owner and owner is not its_owner:
+        for caller, body, was_inlined in reversed(before):
+            caller.body, caller.inlined = body, was_inlined  # type: ignore
+        return False
+
+
+def _first_site(library: Library, candidate: _Candidate) -> Tuple[Optional[_Site], int]:
+    """A place that calls the function, and how often its name stands anywhere."""
+    uses = 0
+    site = None
+    core = library.units[library.core[-1]]
+    for unit in library.units.values():
+        for node in ast.walk(unit.tree):
+            if isinstance(node, (ast.Name, ast.Attribute)):
+                uses += (node.id if isinstance(node, ast.Name) else node.attr) == candidate.name
+        if unit is core and candidate.unit is not core:
+            continue
+        for caller, _, _ in _functions(unit.tree):
+            if site or caller is candidate.function:
                 continue
             for node in _own(caller):
-                if isinstance(node, ast.Call) and _calls(node, name, caller, owner is not None):
-                    yield _Site(function, container, caller, node, owner is not None)
+                if isinstance(node, ast.Call) and _calls(node, candidate):
+                    site = _Site(candidate.function, caller, node, candidate.is_method)
+                    break
+    return site, uses
+
+
+def _stays_small(caller: Function, changed: Function, frame_of: FrameOf) -> bool:
+    """One that is on the heap already may grow."""
+    return frame_of(changed) <= STACK_WORDS or frame_of(caller) > STACK_WORDS
 
 
 def _functions(tree: ast.Module) -> Iterator[Tuple[Function, List[ast.stmt], Optional[ast.ClassDef]]]:
@@ -102,15 +166,14 @@ def _functions(tree: ast.Module) -> Iterator[Tuple[Function, List[ast.stmt], Opt
                     yield method, statement.body, statement
 
 
-def _calls(call: ast.Call, name: str, caller: Function, is_method: bool) -> bool:
-    if not is_method:
-        return isinstance(call.func, ast.Name) and call.func.id == name
+def _calls(call: ast.Call, candidate: _Candidate) -> bool:
+    if not candidate.is_method:
+        return isinstance(call.func, ast.Name) and call.func.id == candidate.name
     return (
         isinstance(call.func, ast.Attribute)
-        and call.func.attr == name
+        and call.func.attr == candidate.name
         and isinstance(call.func.value, ast.Name)
-        and bool(caller.args.args)
-        and call.func.value.id == caller.args.args[0].arg
+        and "." not in call.func.value.id
     )
 
 

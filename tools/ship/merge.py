@@ -6,7 +6,7 @@ that ships. What the library imports from MicroPython keeps its name.
 """
 
 import ast
-from typing import Dict, List, NamedTuple, Optional, Set, Union
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Union
 
 from tools.ship.source import FUNCTIONS, PACKAGE, Module, ShipError, bound, is_private
 
@@ -26,12 +26,13 @@ class Library:
     """All modules, `core` merged into the last of it. units: what ships, by name; aliases: for each other core module
     the names that a program may still import from it, and their globals."""
 
-    def __init__(self, modules: Dict[str, Module], core: List[str]):
+    def __init__(self, modules: Dict[str, Module], core: List[str], internal: Sequence[str] = ()):
         for name in core:
             if name not in modules:
                 raise ShipError("%s.py is in the list of core modules, but not there" % name)
         self.modules = modules
         self.core = core
+        self.internal = internal
         self.globals = {name: _own_globals(module) for name, module in modules.items()}
         self.foreign: Dict[str, Dict[str, ast.stmt]] = {name: {} for name in modules}
         self.constants: Dict[str, Value] = {}
@@ -63,6 +64,12 @@ class Library:
 
     def reexport(self, module: str, name: str, symbol: str) -> None:
         self._reexported[module][name] = symbol
+
+    def drop_empty(self) -> None:
+        """Internal modules of which nothing is left do not ship."""
+        for name in self.internal:
+            if name in self.units and not self.units[name].tree.body:
+                del self.units[name]
 
     def _take_constants(self, module: Module) -> None:
         # NAME = const(...) at the top of a module
@@ -115,8 +122,9 @@ class Library:
                 names.update(self._errors(name))
                 self.aliases[name] = names
             elif name != target:
-                exports = {n: "%s.%s" % (name, n) for n in self.globals[name] if not is_private(n)}
-                exports.update(self._errors(name))
+                is_internal = name in self.internal
+                exports = {n: "%s.%s" % (name, n) for n in self.globals[name] if not (is_internal or is_private(n))}
+                exports.update({} if is_internal else self._errors(name))
                 tree = self.modules[name].tree
                 self.units[name] = Unit(name, tree, list(self.foreign[name].values()), exports)
 
@@ -147,7 +155,7 @@ class _Links(ast.NodeTransformer):
         self.symbols: Dict[str, str] = {}  # local name -> global
         self.local: List[Set[str]] = []  # names of the functions around
         self.class_names: Set[str] = set()
-        self.pending: List[ast.ImportFrom] = []
+        self.lazy: Dict[str, str] = {}  # local name -> optional module that the function around imports
 
     def read_imports(self) -> None:
         tree = self.module.tree
@@ -220,6 +228,8 @@ class _Links(ast.NodeTransformer):
                 ast.Name(self._find(node, self.modules[base.id], node.attr), ast.Load()), node
             )
         self.generic_visit(node)
+        if isinstance(base, ast.Name) and node.attr in self.library.globals.get(self.lazy.get(base.id, ""), ()):
+            node.attr = "%s.%s" % (self.lazy[base.id], node.attr)
         return node
 
     def visit_Global(self, node: ast.Global) -> ast.AST:
@@ -231,8 +241,25 @@ class _Links(ast.NodeTransformer):
         self._defaults(node.args)
         if not self._is_local(node.name):
             node.name = self.symbols.get(node.name, node.name)
+        was, self.lazy = self.lazy, {**self.lazy, **self._imported_within(node)}
         self._inside(node, set(bound(node)), lambda: [self.visit(s) for s in node.body], "body")
+        self.lazy = was
         return node
+
+    def _imported_within(self, function: ast.FunctionDef) -> Dict[str, str]:
+        """The modules of ours that a function imports itself; a name imported of one becomes its global."""
+        modules: Dict[str, str] = {}
+        for node in ast.walk(function):
+            path = (getattr(node, "module", None) or "").split(".") if isinstance(node, ast.ImportFrom) else [""]
+            if path[0] != PACKAGE:
+                continue
+            for alias in node.names:  # type: ignore
+                if len(path) == 1:
+                    modules[alias.asname or alias.name] = alias.name
+                elif self.library.symbol(path[1], alias.name):
+                    alias.asname = alias.asname or alias.name
+                    alias.name = str(self.library.symbol(path[1], alias.name))
+        return modules
 
     visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore
 

@@ -14,6 +14,7 @@ from tools.ship.merge import Library, Unit, class_level, literal
 from tools.ship.source import FUNCTIONS, PACKAGE, ShipError, all_arguments, bound, is_private, origin
 
 ROM_NAMES = Path(__file__).with_name("rom_names.txt")
+FRIENDS = ("turn", "lost", "window")  # of Reconnect and Store: for the client alone, and of no other class
 KEPT = ("_send_str", "_recv_len")  # micropython-lib's: its users' subclasses call them
 
 
@@ -37,7 +38,7 @@ def rename(library: Library) -> Dict[str, str]:
         there = _imported(library, unit, tables[name], finals)
         mine = {symbol: finals[symbol] for symbol in finals if library.home(symbol.split(".")[0]) == name}
         local = {**mine, **there}
-        _Globals(local).visit(unit.tree)
+        _Globals(local, finals).visit(unit.tree)
         _rename_arguments(library, unit, tables[name], finals)
         unit.tree.body[:0] = _import_statements(library, unit, there, finals)
         used = {n.id for n in ast.walk(unit.tree) if isinstance(n, ast.Name)}
@@ -46,6 +47,10 @@ def rename(library: Library) -> Dict[str, str]:
     for unit in library.units.values():
         ast.fix_missing_locations(unit.tree)
     return attributes
+
+
+def _is_ours(name: str) -> bool:
+    return is_private(name) or name in FRIENDS
 
 
 def _attributes(library: Library) -> Dict[str, str]:
@@ -61,13 +66,13 @@ def _attributes(library: Library) -> Dict[str, str]:
             if isinstance(child, ast.ClassDef):
                 root = roots.get(child.name, child.name)
                 for name in class_level(child):
-                    if is_private(name):
+                    if _is_ours(name):
                         owners.setdefault(name, set()).add(root)
                         of_class.add(name)
                         uses[name] += 1
                 look(child, root, "")
                 continue
-            if isinstance(child, ast.Attribute) and is_private(child.attr):
+            if isinstance(child, ast.Attribute) and _is_ours(child.attr):
                 uses[child.attr] += 1
                 if isinstance(child.value, ast.Name) and child.value.id == own and line:
                     owners.setdefault(child.attr, set()).add(line)
@@ -80,9 +85,9 @@ def _attributes(library: Library) -> Dict[str, str]:
         look(unit.tree, "", "")
     for unit in library.units.values():
         for node in ast.walk(unit.tree):
-            if isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in owners:
+            if isinstance(node, ast.Attribute) and _is_ours(node.attr) and node.attr not in owners:
                 raise ShipError("%s: ._%s is an attribute of none of our classes" % (unit.name, node.attr[1:]))
-            if isinstance(node, ast.Constant) and node.value in owners:
+            if isinstance(node, ast.Constant) and node.value in owners and is_private(str(node.value)):
                 raise ShipError(
                     "%s: the private name %r as a string, which is renamed when shipped: write x.%s"
                     % (unit.name, node.value, node.value)
@@ -228,8 +233,15 @@ def _symbols(tree: ast.AST) -> List[str]:
 
 
 class _Globals(ast.NodeTransformer):
-    def __init__(self, to: Dict[str, str]):
+    """to: what globals are called here; there: in their own units, as an imported module's attribute has it."""
+
+    def __init__(self, to: Dict[str, str], there: Dict[str, str]):
         self.to = to
+        self.there = there
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        node.attr = self.there.get(node.attr, node.attr)
+        return self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         node.id = self.to.get(node.id, node.id)
@@ -247,6 +259,7 @@ class _Globals(ast.NodeTransformer):
 
     def visit_Import(self, node: ast.AST) -> ast.AST:
         for alias in node.names:  # type: ignore
+            alias.name = self.there.get(alias.name, alias.name)
             if alias.asname in self.to:
                 alias.asname = self.to[alias.asname]
                 if alias.asname == alias.name:
@@ -415,7 +428,7 @@ def _make_aliases(library: Library, finals: Dict[str, str]) -> None:
             ast.Assign([ast.Name(public, ast.Store())], literal(value))
             for public, value in sorted(library.public_constants[name].items())
         ]
-        body: List[ast.stmt] = [ast.ImportFrom("%s.%s" % (PACKAGE, library.core[-1]), aliases, 0)] if aliases else []
-        if body or values:
+        if aliases:  # nobody imports one that has constants alone
+            body: List[ast.stmt] = [ast.ImportFrom("%s.%s" % (PACKAGE, library.core[-1]), aliases, 0)]
             tree = ast.Module(body + values, [])
             library.units[name] = Unit(name, ast.fix_missing_locations(tree), [], dict.fromkeys(names, ""))

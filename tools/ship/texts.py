@@ -5,7 +5,8 @@ copied when they are wanted.
 """
 
 import ast
-from typing import List, Optional
+from collections import Counter
+from typing import List, Optional, Set
 
 from tools.ship.source import FUNCTIONS
 
@@ -13,6 +14,7 @@ END = "\n"  # a name that every MicroPython has
 BETWEEN = "/"  # another
 WORTH = 40  # letters in a list of texts
 LEAST = 11  # MicroPython makes names of shorter strings, which cost little more than the call would
+RARE = 4  # a short text that may be one of the ROM's
 FEW = 4  # texts in a module below which the function costs more than it saves
 FUNCTION = """
 def %s(n):
@@ -25,7 +27,8 @@ def gather(tree: ast.Module, module: str) -> None:
     for function in ast.walk(tree):
         if isinstance(function, FUNCTIONS):
             _join_lists(function)
-    finder = _Texts(None)
+    rare = _rare(tree)
+    finder = _Texts(None, rare)
     finder.visit(tree)
     texts = sorted(set(finder.found), key=finder.found.index)
     if len(texts) < FEW:
@@ -34,7 +37,7 @@ def gather(tree: ast.Module, module: str) -> None:
     # one that another ends with is there already
     texts = [text for text in texts if not any(t != text and t.endswith(text) for t in texts)]
     all_texts = END.join(texts) + END
-    _Texts(all_texts, name).visit(tree)
+    _Texts(all_texts, rare, name).visit(tree)
     function = ast.parse(FUNCTION % ("words", all_texts, all_texts)).body[0]
     function.name = name  # type: ignore
     tree.body.insert(0, function)
@@ -61,13 +64,25 @@ def _is_only_indexed(function: ast.AST, target: ast.Name) -> bool:
     return all(any(n is use for n in indexed) for use in uses)
 
 
+def _rare(tree: ast.AST) -> Set[str]:
+    """Short texts that stand once, and are no name of the module: to make names of them would cost more."""
+    counts = Counter(n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str))
+    names = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    names |= {a.arg for n in ast.walk(tree) if isinstance(n, ast.arguments) for a in n.args}
+    return {t for t, n in counts.items() if n == 1 and RARE < len(t) < LEAST and t.islower() and t not in names}
+
+
 class _Texts(ast.NodeTransformer):
     """Texts that are words: they have a space. all_texts None: `found` is filled, nothing changed."""
 
-    def __init__(self, all_texts: Optional[str], name: str = ""):
+    def __init__(self, all_texts: Optional[str], rare: Set[str], name: str = ""):
+        self.rare = rare
         self.all_texts = all_texts
         self.name = name
         self.found: List[str] = []
+
+    def _is_words(self, text: str) -> bool:
+        return len(text) >= LEAST and " " in text
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         # not its defaults, which are made once
@@ -94,7 +109,7 @@ class _Texts(ast.NodeTransformer):
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         text = node.value
-        if not isinstance(text, str) or len(text) < LEAST or " " not in text or END in text:
+        if not isinstance(text, str) or END in text or not (self._is_words(text) or text in self.rare):
             return node
         if self.all_texts is None:
             self.found.append(text)
