@@ -8,6 +8,7 @@ let go at the end. Nothing of an optional module goes into the core.
 
 import ast
 import copy
+from collections import Counter
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from tools.ship.merge import Library, Unit, class_level
@@ -47,19 +48,60 @@ class _Site(NamedTuple):
     is_method: bool
 
 
+class _Index:
+    """Where each name stands. It is made anew when functions have changed: until then those are `changed`."""
+
+    def __init__(self, library: Library):
+        self.core = library.units[library.core[-1]]
+        self.uses: Counter = Counter()
+        self.bindings: Counter = Counter()
+        self.calls: Dict[str, List[Tuple[Function, ast.Call, Unit]]] = {}
+        self.changed: Set[int] = set()  # id() of functions
+        for unit in library.units.values():
+            for node in ast.walk(unit.tree):
+                if isinstance(node, (ast.Name, ast.Attribute)):
+                    self.uses[node.id if isinstance(node, ast.Name) else node.attr] += 1
+                elif isinstance(node, FUNCTIONS):
+                    self.bindings[node.name] += 1
+                elif isinstance(node, ast.ClassDef):
+                    self.bindings.update(class_level(node))
+            for caller, _, _ in _functions(unit.tree):
+                for node in _own(caller):
+                    if isinstance(node, ast.Call):
+                        name = getattr(node.func, "id", None) or getattr(node.func, "attr", "")
+                        self.calls.setdefault(name, []).append((caller, node, unit))
+
+    def sites(self, candidate: _Candidate) -> Optional[List[_Site]]:
+        """All places that call the function; None when its name stands anywhere else, or within itself."""
+        found = [
+            _Site(candidate.function, caller, call, candidate.is_method)
+            for caller, call, unit in self.calls.get(candidate.name, ())
+            if _calls(call, candidate)
+            and caller is not candidate.function
+            and (unit is not self.core or candidate.unit is self.core)
+        ]
+        return found if len(found) == self.uses[candidate.name] else None
+
+
 def inline(library: Library, frame_of: FrameOf) -> List[str]:
     """Wherever that does not put the caller's frame on the heap. Returns the functions' names."""
     done: List[str] = []
     refused: Set[str] = set()
     while True:
-        candidate = next((c for c in _candidates(library) if c.name not in refused), None)
-        if candidate is None:
+        index = _Index(library)
+        for candidate in [c for c in _candidates(library, index) if c.name not in refused]:
+            sites = index.sites(candidate)
+            functions = [candidate.function, *(s.caller for s in sites or ())]
+            if any(id(f) in index.changed for f in functions):
+                continue  # next time
+            if sites and _place_everywhere(sites, frame_of):
+                candidate.container.remove(candidate.function)
+                done.append(candidate.name)
+                index.changed.update(map(id, functions))
+            else:
+                refused.add(candidate.name)
+        if not index.changed:
             return done
-        if _place_everywhere(library, candidate, frame_of):
-            candidate.container.remove(candidate.function)
-            done.append(candidate.name)
-        else:
-            refused.add(candidate.name)
 
 
 def inlined(function: Function) -> List[Origin]:
@@ -67,28 +109,17 @@ def inlined(function: Function) -> List[Origin]:
     return getattr(function, "inlined", [])
 
 
-def _candidates(library: Library) -> Iterator[_Candidate]:
-    uses: Dict[str, int] = {}
-    bindings: Dict[str, int] = {}
-    for unit in library.units.values():
-        for node in ast.walk(unit.tree):
-            if isinstance(node, (ast.Name, ast.Attribute)):
-                name = node.id if isinstance(node, ast.Name) else node.attr
-                uses[name] = uses.get(name, 0) + 1
-            elif isinstance(node, FUNCTIONS):
-                bindings[node.name] = bindings.get(node.name, 0) + 1
-            elif isinstance(node, ast.ClassDef):
-                for name in class_level(node):
-                    bindings[name] = bindings.get(name, 0) + 1
+def _candidates(library: Library, index: _Index) -> Iterator[_Candidate]:
     for unit in library.units.values():
         exported = set(unit.exports.values())
         for function, container, owner in _functions(unit.tree):
             name = function.name
+            uses = index.uses[name]
             is_hidden = is_private(name) if owner else name not in exported
             once = 2 if owner else 1  # a method is counted as a function and as a name of its class
-            if not is_hidden or not uses.get(name) or bindings[name] != once or not _is_plain(function):
+            if not is_hidden or not uses or index.bindings[name] != once or not _is_plain(function):
                 continue
-            if uses[name] == 1 or _is_small(function, uses[name], unit.name != library.core[-1]):
+            if uses == 1 or _is_small(function, uses, unit is not index.core):
                 yield _Candidate(function, container, owner is not None, unit)
 
 
@@ -111,43 +142,23 @@ def _code_b(value: ast.AST) -> int:
     return sum(sizes.get(type(node), 1) for node in ast.walk(value) if isinstance(node, ast.expr))
 
 
-def _place_everywhere(library: Library, candidate: _Candidate, frame_of: FrameOf) -> bool:
+def _place_everywhere(sites: List[_Site], frame_of: FrameOf) -> bool:
     """In all places or none."""
-    before: List[Tuple[Function, List[ast.stmt], List[Origin]]] = []
-    while True:
-        site, uses = _first_site(library, candidate)
-        if not uses:
-            return True
-        changed = _in_place(site) if site else None
-        if site and changed and (_is_generator(changed) or _stays_small(site.caller, changed, frame_of)):
-            before.append((site.caller, site.caller.body, inlined(site.caller)))
-            within = [*inlined(site.function), *filter(None, [origin(site.function)])]
-            site.caller.body, site.caller.inlined = changed.body, inlined(site.caller) + within  # type: ignore
-            continue
-        for caller, body, was_inlined in reversed(before):
-            caller.body, caller.inlined = body, was_inlined  # type: ignore
-        return False
-
-
-def _first_site(library: Library, candidate: _Candidate) -> Tuple[Optional[_Site], int]:
-    """A place that calls the function, and how often its name stands anywhere."""
-    uses = 0
-    site = None
-    core = library.units[library.core[-1]]
-    for unit in library.units.values():
-        for node in ast.walk(unit.tree):
-            if isinstance(node, (ast.Name, ast.Attribute)):
-                uses += (node.id if isinstance(node, ast.Name) else node.attr) == candidate.name
-        if unit is core and candidate.unit is not core:
-            continue
-        for caller, _, _ in _functions(unit.tree):
-            if site or caller is candidate.function:
-                continue
-            for node in _own(caller):
-                if isinstance(node, ast.Call) and _calls(node, candidate):
-                    site = _Site(candidate.function, caller, node, candidate.is_method)
-                    break
-    return site, uses
+    before = [(s.caller, s.caller.body, inlined(s.caller)) for s in sites]
+    for site in sites:
+        site.call.is_waiting = True  # type: ignore - the caller's next copy has it, too
+    for site in sites:
+        call = next((n for n in _own(site.caller) if hasattr(n, "is_waiting")), None)
+        changed = _in_place(site._replace(call=call)) if isinstance(call, ast.Call) else None
+        if not changed or not (_is_generator(changed) or _stays_small(site.caller, changed, frame_of)):
+            for caller, body, was_inlined in before:
+                caller.body, caller.inlined = body, was_inlined  # type: ignore
+            for s in sites:
+                del s.call.is_waiting  # type: ignore
+            return False
+        within = [*inlined(site.function), *filter(None, [origin(site.function)])]
+        site.caller.body, site.caller.inlined = changed.body, inlined(site.caller) + within  # type: ignore
+    return True
 
 
 def _stays_small(caller: Function, changed: Function, frame_of: FrameOf) -> bool:
