@@ -164,7 +164,7 @@ class _Table:
         counts: Counter = Counter()
         self.words: Set[str] = set()  # what a global must not be called
         for node in ast.walk(unit.tree):
-            if isinstance(node, ast.Attribute):
+            if isinstance(node, ast.Attribute) and "." not in node.attr:
                 counts[node.attr] += 1
             elif isinstance(node, ast.Name):
                 self.words.add(node.id)
