@@ -22,8 +22,8 @@ import inspect, json, sys
 sys.path[:0] = [{host_tests!r}, sys.argv[1]]
 import fakes.shim
 def signature(f):
-    if isinstance(f, type) and "__init__" not in vars(f):
-        return "class"  # its own arguments are those of a builtin type
+    if not inspect.isfunction(f) and not (isinstance(f, type) and inspect.isfunction(f.__init__)):
+        return "builtin"  # as a class of ours inherits it
     # annotations stay behind
     return str([(p.name, p.kind, p.default) for p in inspect.signature(f).parameters.values()])
 errors = ("MQTTException", "ProtocolError")
