@@ -265,8 +265,13 @@ class Node:
             self.feed()
             if not self.linking.due():
                 return False
+            c = self.client
+            before = c.diag()["connects"]
             if self.linking.attempt(self.connect):
                 return True
+            if c.diag()["connects"] > before:  # it was up, and ended at what was in flight
+                self.up_s = clock.uptime_s()
+                self.doubt().ended(self)
             self.broker += 1  # the next in the list at once, a pause after the last
             if self.broker < len(self.brokers):
                 self.linking.pause_ms = 0

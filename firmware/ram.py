@@ -59,6 +59,11 @@ class Waiting:
         self.first = (self.first + 1) % self.most
         self.count -= 1
 
+    def take_back(self) -> None:
+        """Undo drop(), when nothing was put since."""
+        self.first = (self.first - 1) % self.most
+        self.count += 1
+
 
 class RamNode(Node):
     """A Node whose readings wait in RAM."""
@@ -91,13 +96,15 @@ class RamNode(Node):
         while queue.count and ticks_diff(ticks_ms(), t) < _HAND_OVER_MS:
             topic, payload = self.message(*queue.oldest())
             before = c.inflight
+            queue.drop()  # first: once it is the client's nothing may fail before it is gone from here
             try:
                 if c.publish(topic, payload, False, self.qos, False) is None:
+                    queue.take_back()
                     return
             except Exception:
                 if c.inflight > before:  # the link went down, but the message has its slot: again would be twice
-                    queue.drop()
                     self.published += 1
+                else:
+                    queue.take_back()
                 raise
-            queue.drop()
             self.published += 1

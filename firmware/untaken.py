@@ -59,8 +59,11 @@ class Untaken:
 
     def ended(self, node) -> None:
         """The connection has ended while WiFi stands. By the broker: was that for a message, or for another device?"""
-        if node.linking.words not in ("closed by the broker", "link is down"):
-            return
+        words = node.linking.words
+        if "no ack for packet" in words:  # the client's own watch
+            return self.strike(node, "does not acknowledge")
+        if "closed by the broker" not in words and "link is down" not in words:
+            return None
         stood_s = clock.uptime_s() - node.up_s
         if stood_s >= _LASTED_S:
             self.takeovers = 0

@@ -154,3 +154,112 @@ def test_the_page_about_the_firmware_lists_every_key_with_its_default():
             assert "| needed |" in row[0]
         elif not isinstance(default, tuple):
             assert "| `%s` |" % json.dumps(default) in row[0], row
+
+
+def taken(**keys):
+    given = dict(GOOD)
+    given.update(keys)
+    return config.check(given)
+
+
+def test_what_a_broker_closes_the_connection_for_is_refused_with_the_reason():
+    for bad, part in (
+        ("a\tb", "control character"),
+        ("a\nb", "control character"),
+        ("a\x7fb", "control character"),
+        ("a\x9fb", "control character"),
+        ("a\0b", "U+0000"),
+        ("a" + chr(0xD83D), "surrogate"),
+        ("a" + chr(0xFFFE), "non-character U+FFFE"),
+        ("a" + chr(0x1FFFF), "non-character U+1FFFF"),
+        ("a" + chr(0xFDD0), "non-character U+FDD0"),
+        ("a+b", "without + #"),
+        ("#", "without + #"),
+    ):
+        for key in ("topic", "client_id", "ha_prefix"):
+            said = lines(**{key: bad})
+            assert len(said) == 1 and part in said[0], (key, bad, said)
+        said = lines(sensors=[{"type": "internal", "name": bad}])
+        assert len(said) == 1 and "sensors[0].name" in said[0] and part in said[0], (bad, said)
+    assert "does not begin with $" in lines(topic="$SYS")[0]
+    assert "without + # /" in lines(sensors=[{"type": "internal", "name": "a/b"}])[0]
+    assert "1 to 255 bytes" in lines(sensors=[{"type": "internal", "name": "x" * 256}])[0]
+
+
+def test_what_mqtt_allows_is_not_refused():
+    for keys in (
+        {"client_id": "k\u00fcche / 7.b"},
+        {"client_id": "x" * 128, "user": "hub/" + "x" * 200, "password": "SharedAccessSignature sr=" + "y" * 300},
+        {"topic": "haus/eg", "sensors": [{"type": "internal", "name": "the \"big\" one \U0001f600"}]},
+        {"user": "u", "password": "\u00a7\t"},
+        {"tls": True, "tls_ca": "ca.der", "tls_cert": "c.pem", "tls_key": "k.pem"},
+        {"will": False, "retain": False},
+        {"broker": ["10.0.0.1", "b.example:8883"]},
+        {"topic": "x" * 1024},
+    ):
+        taken(**keys)
+
+
+def test_a_character_written_as_a_surrogate_pair_is_that_character():
+    high, low = chr(0xD83D), chr(0xDE00)
+    given = {"a": ["x" + high + low + "y", {"name": high + low}], "b": high, "c": low + high, "d": 5}
+    got = config._paired(given)
+    equal(got["a"][0], "x\U0001f600y")
+    equal(got["a"][1]["name"], "\U0001f600")
+    equal((got["b"], got["c"], got["d"]), (high, low + high, 5))
+    assert "surrogate" in lines(topic=config._paired(high + "x"))[0]
+
+
+def test_a_broker_is_a_name_or_an_address_with_a_port_at_most():
+    for bad, part in (
+        ("mqtt://10.0.0.1", "without mqtt://"),
+        ("http://h/", "without mqtt://"),
+        ("10.0.0.1:x", "a port from 1 to 65535"),
+        ("10.0.0.1:0", "a port"),
+        ("10.0.0.1:65536", "a port"),
+        (":1883", "without spaces"),
+        ("my broker", "without spaces"),
+        ("a:1:2", "without spaces"),
+        ("b\t", "without spaces"),
+        ([], "a list of 1 to 8"),
+        (["a"] * 9, "a list of 1 to 8"),
+        (["a", 5], "a text of 1 to 253"),
+        (["a", ""], "a text of 1 to 253"),
+    ):
+        assert part in lines(broker=bad)[0], (bad, lines(broker=bad))
+    equal(taken(broker=["a:1", "b:65535"])["broker"], ["a:1", "b:65535"])
+
+
+def test_tls_without_a_ca_is_refused_unless_that_is_wanted():
+    assert "tls_insecure: true" in lines(tls=True)[0]
+    taken(tls=True, tls_insecure=True)
+    taken(tls=True, tls_ca="ca.der")
+    assert "needed is one of them" in lines(tls=True, tls_ca="ca.der", tls_insecure=True)[0]
+    for key, value in (("tls_ca", "x"), ("tls_cert", "x"), ("tls_key", "x"), ("tls_insecure", True)):
+        assert key in lines(**{key: value})[0]
+    assert "both, or neither" in lines(tls=True, tls_ca="x", tls_cert="x")[0]
+
+
+def test_a_hostname_is_what_a_name_server_takes():
+    for bad in ("a b", "k\u00fcche", "-a", "a-", "a.b", "a_b"):
+        assert "letters, digits and -" in lines(hostname=bad)[0], bad
+    for good in ("a", "node-7", "7"):
+        taken(hostname=good)
+
+
+def test_a_queue_that_a_dead_link_fills_is_remarked_and_not_refused():
+    got = taken(interval_s=1, queue=24, sensors=[{"type": "internal", "name": "a"}, {"type": "dht22", "name": "b"}])
+    said = config.remarks(got)
+    assert len(said) == 1 and said[0].startswith("note: queue is 24: ") and "82 readings" in said[0], said
+    equal(config.remarks(taken(interval_s=1, queue=24, keep_in="flash")), [])
+    equal(config.remarks(taken()), [])
+    assert "keepalive_s is 10" in config.remarks(taken(keepalive_s=10))[0]
+    equal(config.remarks(taken(keepalive_s=20)), [])
+
+
+def test_the_watchdog_leaves_time_for_every_step():
+    assert "from 90" in lines(watchdog_s=89)[0]
+    equal(taken(watchdog_s=90)["watchdog_s"], 90)
+    assert "from 240" in lines(watchdog_s=239, timeout_s=60)[0]
+    taken(watchdog_s=240, timeout_s=60)
+    assert "from 630" in lines(deep_sleep=True, keep_in="rtc", awake_ms=600000)[0]

@@ -2,7 +2,7 @@
 
 import os
 
-from fakes.check import equal
+from fakes.check import equal, raises
 from fakes.folder import Folder
 from on_board import NOW_S, World
 
@@ -166,3 +166,93 @@ def test_boards_count_from_2000():
         equal(clock.unix_s(0), None)
     finally:
         clock.gmtime = real
+
+
+def test_a_time_that_cannot_be_is_not_believed():
+    import fake_board
+    import ntptime
+
+    w = World()
+    w.epoch_s = 100  # not set
+    for year_s in (0, 100, 946684800, 4102444801 + 86400, 1 << 40):
+        fake_board.script["values"] = {"ntp": [year_s]}
+        said = str(raises(OSError, clock.sync, "time.example"))
+        assert said == "time.example answered a time that cannot be: check ntp_host", said
+        equal(ntptime.answer, [None])
+    fake_board.script["values"] = {"ntp": [NOW_S]}
+    clock.sync("time.example")
+    equal((ntptime.answer[0], ntptime.host), (NOW_S, "time.example"))
+    ntptime.answer[0] = None
+
+
+def test_a_clock_that_runs_is_moved_by_days_only_by_two_answers_that_agree():
+    import fake_board
+    import ntptime
+
+    w = World()
+    w.epoch_s = NOW_S
+    away = NOW_S + 400 * 86400
+    fake_board.script["values"] = {"ntp": [away, NOW_S]}
+    assert "and then another one" in str(raises(OSError, clock.sync, "t"))
+    equal(ntptime.answer, [None])
+    fake_board.script["values"] = {"ntp": [away, away + 2]}
+    clock.sync("t")
+    equal(ntptime.answer, [away])
+    ntptime.answer[0] = None
+    fake_board._turn.clear()
+    fake_board.script["values"] = {"ntp": [NOW_S + 86000]}
+    clock.sync("t")
+    equal(ntptime.answer, [NOW_S + 86000])
+    ntptime.answer[0] = None
+
+
+def test_what_the_time_server_does_not_do_is_told_with_the_key():
+    import ntptime
+
+    World()
+    real = ntptime.time
+    for e, words in (
+        (OSError(110), "t does not answer (110): check ntp_host"),
+        (OSError(-2), "t is no name that can be looked up (-2): check ntp_host"),
+        (IndexError("list index out of range"), "t does not answer (list index out of range): check ntp_host"),
+    ):
+
+        def time(e=e):
+            raise e
+
+        ntptime.time = time
+        equal(str(raises(OSError, clock.sync, "t")), words)
+        assert ntptime.time is time, "the port's own again"
+    ntptime.time = real
+
+
+def test_no_age_is_counted_from_a_clock_that_is_not_set():
+    w = World()
+    for epoch_s, stamp in ((100, 0), (NOW_S, NOW_S), (4102444801 + 86400, 0)):
+        w.epoch_s = epoch_s
+        equal(clock.stamp(), stamp)
+
+
+def test_a_pause_is_never_longer_than_the_outage_so_far():
+    w = World()
+    t = retry.Trouble("broker", 1000, 60000)
+    longest = 0
+    for _ in range(12):
+        t.failed("refused")
+        longest = max(longest, t.pause_ms)
+        w.clock.sleep_ms(500)
+    assert longest <= 6000, longest
+
+
+def test_what_answers_and_is_no_broker_is_told_in_words():
+    from umqtt.client import MQTTException, ProtocolError
+
+    for e, part in (
+        (ProtocolError("packet malformed or out of place"), "is it a web server"),
+        (MQTTException(2, "x"), "check client_id"),
+        (MQTTException(4, "x"), "check user and password"),
+        (MQTTException(5, "x"), "not authorised"),
+        (MQTTException(9, "strange"), "the broker refused: strange"),
+    ):
+        said = reasons.words(e)
+        assert part in said and not said[0].isdigit(), said

@@ -1,0 +1,144 @@
+"""Where memory runs out the cycle goes on: what was not told is told later, nothing is repeated, nothing ends."""
+
+import sys
+
+from fakes.check import equal, raises, skip
+from fakes.net import Plan
+from on_board import World
+
+import fake_board
+import health
+import node
+import ram
+
+ROOM = {"type": "dht22", "name": "room", "pin": 4}
+SCRIPT = {"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2], [21.6, 40.1]]}}
+
+
+def full(*_):
+    raise MemoryError("memory allocation failed, allocating 184 bytes")
+
+
+def test_a_crash_that_cannot_be_written_for_want_of_memory_is_none():
+    w = World(SCRIPT, sensors=[ROOM])
+    real = health._log
+    health._log = full
+    try:
+        health.crashed(ValueError("x"))
+        assert "no memory to tell more: ValueError" in w.said[-1], w.said
+        health.print = full
+        health.crashed(ValueError("x"))  # not even to print
+    finally:
+        health._log = real
+
+
+def test_memory_that_is_short_for_a_while_ends_nothing():
+    w = World(SCRIPT, sensors=[ROOM])
+    w.run(15000)
+    real, w.node.measure = w.node.measure, full
+    w.run(7000)
+    w.node.measure = real
+    w.run(120000)
+    assert [line for line in w.said if line.startswith("memory: ")], w.said
+    got = [r["seq"] for r in w.readings()]
+    equal(got, list(range(1, len(got) + 1)))
+    assert len(got) > 20
+
+
+def test_memory_that_stays_short_resets_the_board():
+    w = World(SCRIPT, sensors=[ROOM])
+    w.node.measure = full
+    raises(fake_board.Reset, w.run, 3600000)
+
+
+def test_a_start_without_memory_is_tried_again_by_a_reset():
+    import app
+
+    w = World(SCRIPT, sensors=[ROOM])
+    real, app.make, app.sleep_ms = app.make, full, w.clock.sleep_ms
+    app.crashed = lambda e: None
+    try:
+        now = w.clock.now
+        raises(fake_board.Reset, app.run, w.node.cfg, 0)
+        equal(w.clock.now - now, 60000)
+        assert "not enough to start" in w.said[-1]
+    finally:
+        app.make, app.crashed = real, health.crashed
+
+
+def test_a_long_queue_takes_what_memory_there_is_and_no_more():
+    for free_b, most in ((100000, 500), (6144 + 200 * 14, None), (6144, 16), (0, 16)):
+        w = World(SCRIPT, sensors=[ROOM], queue=500)
+        real = ram.gc
+
+        class Gc:
+            collect = staticmethod(int)
+            mem_free = staticmethod(lambda free_b=free_b: free_b)
+
+        ram.gc = Gc
+        try:
+            w.net.plan = Plan(refuse=True)
+            w.run(30000)
+        finally:
+            ram.gc = real
+        room = w.node.queue.most
+        if most is None:
+            assert 16 < room <= 200, room
+        else:
+            equal(room, most)
+        if room < 500:
+            assert "queue: memory for %d of 500 readings" % room in w.said
+        w.run(3000000)
+        equal(len(w.node.queue.buf), room * 14)
+        w.net.plan = Plan()
+        w.run(200000)
+        got = [r["seq"] for r in w.readings()]
+        equal(got, list(range(w.node.dropped + 1, w.node.taken + 1)))
+
+
+def test_no_memory_at_any_line_of_a_turn_neither_ends_it_nor_repeats_a_reading():
+    if not hasattr(sys, "settrace") or sys.implementation.name == "micropython":
+        skip("needs a trace of each line")
+    lines = 0
+    for k in range(-1, 10000, 3):
+        if k > lines:
+            break
+        w = World(SCRIPT, sensors=[ROOM])
+        w.run(15000)
+        lines = max(lines, turn_without_memory(w, k))
+        w.run(100000)
+        got = [r["seq"] for r in w.readings()]
+        equal(len(got), len(set(got)), "line %d" % k)
+        equal(got, sorted(got))
+        assert w.node.client.isconnected() and w.node.taken - len(got) - w.node.waiting() <= 3, (k, got)
+    assert lines > 60, lines
+
+
+def turn_without_memory(w, k):
+    """Turns until the next reading was sent, of which the k-th line of the firmware has no memory; -1: all have. How
+    many lines there were."""
+    count = [0]
+
+    def line(frame, event, arg):
+        if event == "line":
+            count[0] += 1
+            if count[0] == k + 1:
+                raise MemoryError("injected")
+        return line
+
+    def call(frame, event, arg):
+        name = frame.f_code.co_filename
+        ours = "/firmware/" in name and "/lib/" not in name and "/host_tests/" not in name
+        return line if ours and frame.f_code.co_name != "turn" else None
+
+    before = sys.gettrace()
+    sys.settrace(call)
+    try:
+        for _ in range(4):
+            w.node.turn()
+    finally:
+        sys.settrace(before)
+    return count[0]
+
+
+assert node
