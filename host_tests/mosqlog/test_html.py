@@ -208,7 +208,7 @@ def test_sessions_that_can_be_drawn_apart_are_not_merged():
 
 
 def test_sessions_too_close_are_one_bar_with_their_worst_end_and_all_are_counted():
-    short = [(i / 10, i / 10 + 0.05, "clean" if i % 2 else "timeout") for i in range(20)]
+    short = [(i / 10, i / 10 + 0.05, "timeout" if i % 2 else "clean") for i in range(20)]
     flapping = client(*short, (500, 900, "clean"))
     bars = strips.bars(flapping, SPAN, 10)
     assert sum(bar.count for bar in bars) == 21 and len(bars) < 10

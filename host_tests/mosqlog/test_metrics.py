@@ -58,6 +58,11 @@ def test_a_label_holds_whatever_an_id_holds(tmp_path):
     assert samples(tmp_path / "m.prom")["mosqlog_client_connected", 'client=a"b\\c\\x1b{x="y"} 7'] == 1
 
 
+def test_a_log_without_times_has_no_time_of_its_last_line(tmp_path):
+    assert run("--prometheus", tmp_path / "m.prom", "-", stdin=b"Received PINGREQ from a\n")[0] == 0
+    assert ("mosqlog_last_line_timestamp_seconds",) not in samples(tmp_path / "m.prom")
+
+
 def test_a_file_that_cannot_be_written_is_said_and_the_old_one_stays(tmp_path):
     status, out, err = run("--prometheus", tmp_path / "no" / "m.prom", LOG)
     assert status == 2 and "cannot be written" in err and "Traceback" not in err and "twin" in out

@@ -132,6 +132,17 @@ def test_nothing_half_written_is_left_when_the_log_cannot_be_read(tmp_path):
     assert [path for path in (tmp_path / "events").rglob("*") if path.is_file()] == []
 
 
+def test_a_file_that_is_not_whole_is_not_left_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "ROWS", 2)
+    log = Log(None, ["x"], Parser(), Analyser())
+    with pytest.raises(KeyboardInterrupt), parquet.Writer(str(tmp_path)) as writer:
+        for number in range(5):
+            writer.feed(parse("1795392000: Received PINGREQ from a"), log, number)
+        assert [path for path in tmp_path.rglob("*") if path.is_file()]     # it is being written
+        raise KeyboardInterrupt
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
 def test_a_folder_that_cannot_be_made_is_said(tmp_path):
     (tmp_path / "events").write_text("")
     status, _, err = run("--parquet", tmp_path / "events", LOG)

@@ -323,6 +323,21 @@ def test_a_command_runs_once_for_each_new_trouble_and_an_id_is_no_part_of_it(tmp
     assert "3 x keepalive-missed" in out
 
 
+def test_a_command_that_takes_its_time_is_waited_for_at_the_end(tmp_path):
+    log, told = tmp_path / "log", tmp_path / "told"
+    log.write_text("")
+    program = following("--exec", f"sleep 2; echo done > {told}", log)
+    try:
+        with log.open("a") as file:
+            file.write(f"{T}: New client connected from 10.0.0.8:1 as a (p2, c1, k0).\n")
+        told_until(program, "keep-alive 0")
+        ended(program)
+    finally:
+        program.kill()
+        program.communicate()
+    assert told.read_text() == "done\n"
+
+
 def test_a_command_that_fails_is_told_and_the_log_read_on(tmp_path):
     log = tmp_path / "log"
     log.write_text("")
