@@ -59,6 +59,12 @@ def imports(name):
         text = f.read()
     ours = []
     theirs = []
+    if "\nif TYPE_CHECKING:" in text:  # an import for the type checker is none
+        before, after = text.split("\nif TYPE_CHECKING:")
+        lines = after.split("\n")
+        while lines and (not lines[0] or lines[0][0] == " "):
+            lines.pop(0)
+        text = before + "\n" + "\n".join(lines)
     for line in text.split("\n"):
         line = line.strip().split("#")[0]
         m = re.match(r"from umqtt import (.*)", line)

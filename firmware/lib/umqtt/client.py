@@ -19,6 +19,15 @@ from umqtt.keepalive import KeepAlive
 from umqtt.wire import CONNECT_BYTE, DISCONNECT_BYTE, FIRST_BYTE, PACKET_ID, PAYLOAD, PINGREQ_BYTE, PUBLISH_BYTE
 from umqtt.wire import REFUSED, RETAIN, SENT, SUBSCRIBE_BYTE, TOPIC, UNSUBSCRIBE_BYTE
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Callable, Union
+
+    from umqtt.reconnect import Reconnect
+    from umqtt.store import Store
+
+    Payload = Union[str, bytes, bytearray, memoryview]
+
 if sys.implementation.version[:2] < (1, 22):
     raise ImportError("umqtt needs MicroPython 1.22")
 
@@ -58,9 +67,24 @@ class MQTTClient(KeepAlive):
     _connect_count = _oversize_count = 0
     _last_topic_bytes = b""
 
-    def __init__(self, client_id, server, port=0, user=None, password=None, keepalive=60, ssl=None,
-                 clean_session=False, protocol=4, inflight=4, rx_size=256, tx_size=256, timeout_ms=10000,
-                 reconnect=None, store=None):  # fmt: skip
+    def __init__(
+        self,
+        client_id: "str | bytes",
+        server: str,
+        port: int = 0,
+        user: "str | bytes | None" = None,
+        password: "str | bytes | None" = None,
+        keepalive: int = 60,
+        ssl=None,
+        clean_session: bool = False,
+        protocol: int = 4,
+        inflight: int = 4,
+        rx_size: int = 256,
+        tx_size: int = 256,
+        timeout_ms: int = 10000,
+        reconnect: "Reconnect | None" = None,
+        store: "Store | None" = None,
+    ) -> None:
         if inflight < 1 or rx_size < 16 or tx_size < 16:
             raise ValueError("inflight: 1, rx_size, tx_size: 16 at least")
         KeepAlive.__init__(self, max(inflight, store.window) if store else inflight)
@@ -91,7 +115,7 @@ class MQTTClient(KeepAlive):
             self._durable_store = store
             self._subscribe_again = journaling.keep(self, store)
 
-    def set_callback(self, f):
+    def set_callback(self, f: "Callable[[bytes, bytes, bool], object] | None") -> None:
         """f(topic, payload, retained) is called with bytes, bytes, bool for each message, before it is acknowledged.
 
         An exception of f comes out of `poll`, and the message stays unacknowledged. A publish or subscribe inside f is
@@ -100,7 +124,7 @@ class MQTTClient(KeepAlive):
         """
         self.cb = f
 
-    def set_view(self, f):
+    def set_view(self, f: "Callable[[bytearray, int, int, int, int], object] | None") -> None:
         """f(buf, topic_end, start, end, flags) is called instead, allocating nothing: topic buf[2:topic_end], payload
         buf[start:end].
 
@@ -110,13 +134,13 @@ class MQTTClient(KeepAlive):
         """
         self._view = f
 
-    def set_last_will(self, topic, msg, retain=False, qos=0):
+    def set_last_will(self, topic: "str | bytes", msg: "Payload", retain: bool = False, qos: int = 0) -> None:
         """The message that the broker publishes when this client vanishes [3.1.2.5]; for the next `connect`. Raises
         ValueError."""
         wire.text(topic)
         self._last_will = topic, wire.data(msg), retain, wire.number(qos, 2)
 
-    def on_oversize(self, topic, size_b):
+    def on_oversize(self, topic: bytes, size_b: int) -> object:
         """Called from `poll` when a message of size_b bytes was larger than rx_size, there is no view, and it has been
         acknowledged. topic: bytes, b"" when not even the topic fitted. Raises MQTTException unless overridden, but with
         `reconnect` tells its on_state."""
@@ -127,7 +151,7 @@ class MQTTClient(KeepAlive):
 
     # Connecting
 
-    def connect(self, timeout_ms=None):
+    def connect(self, timeout_ms: "int | None" = None) -> bool:
         """Connect and resume: TCP (and TLS), CONNECT, CONNACK and the subscriptions that the broker forgot, all within
         the deadline, name look-up aside; a connection that is up is closed first. Blocks.
 
@@ -212,13 +236,21 @@ class MQTTClient(KeepAlive):
         self._send_blocked = self.inflight > 0
         self._link_up = True
 
-    def isconnected(self):
+    def isconnected(self) -> bool:
         """Whether CONNACK came and nothing has gone wrong since. Does no I/O."""
         return self._link_up
 
     # Publishing
 
-    def publish(self, topic, msg, retain=False, qos=0, wait=True, timeout_ms=None):
+    def publish(
+        self,
+        topic: "str | bytes",
+        msg: "Payload",
+        retain: bool = False,
+        qos: int = 0,
+        wait: bool = True,
+        timeout_ms: "int | None" = None,
+    ) -> "int | None":
         """Publish `msg` (bytes-like or str) under `topic` [3.3].
 
         QoS 0: returns 0 once the bytes are with the network. QoS 1, 2: takes a slot, returns the packet id: with `wait`
@@ -328,13 +360,19 @@ class MQTTClient(KeepAlive):
                     self._wait(end)
         return packet_id
 
-    def free_slots(self):
+    def free_slots(self) -> int:
         """How many further messages of QoS 1 and 2 can be taken now."""
         return _len(self._packet_slots) - self.inflight
 
     # Subscribing
 
-    def subscribe(self, topic, qos=0, wait=True, timeout_ms=None):
+    def subscribe(
+        self,
+        topic: "str | bytes | list[tuple[str | bytes, int]]",
+        qos: int = 0,
+        wait: bool = True,
+        timeout_ms: "int | None" = None,
+    ) -> "bytes | None":
         """Subscribe to a filter, or to several: [(filter, qos), ...] [3.8]. Made again with its QoS when the broker
         forgot the session.
 
@@ -344,7 +382,9 @@ class MQTTClient(KeepAlive):
         """
         return self._filters(SUBSCRIBE_BYTE, topic, qos, wait, timeout_ms)
 
-    def unsubscribe(self, topic, wait=True, timeout_ms=None):
+    def unsubscribe(
+        self, topic: "str | bytes | list[str | bytes]", wait: bool = True, timeout_ms: "int | None" = None
+    ) -> None:
         """Unsubscribe from a filter or a list of them [3.10]. Raises ValueError, OSError, ProtocolError."""
         self._filters(UNSUBSCRIBE_BYTE, topic, None, wait, timeout_ms)
 
@@ -374,7 +414,7 @@ class MQTTClient(KeepAlive):
 
     # The end
 
-    def disconnect(self, timeout_ms=None):
+    def disconnect(self, timeout_ms: "int | None" = None) -> None:
         """Send DISCONNECT [3.14] behind everything that waits, and close; the broker drops the will. Never raises for a
         dead link; OSError when the store cannot be written."""
         self._may_reconnect = False
@@ -423,7 +463,7 @@ class MQTTClient(KeepAlive):
 
     # The step
 
-    def ping(self):
+    def ping(self) -> None:
         """Send a PINGREQ now; its PINGRESP is then expected within half the keep-alive. Raises OSError."""
         if not self._link_up:
             raise link_error("ENOTCONN", "not connected")
@@ -441,7 +481,7 @@ class MQTTClient(KeepAlive):
         draft[PAYLOAD] = b""
         return self._send_packet(draft)
 
-    def poll(self, ms=0):
+    def poll(self, ms: int = 0) -> int:
         """Do everything that is due: send, take one packet, call back, keep alive, reconnect; wait up to ms for a
         packet, or until the network has taken what waits for it. Returns 1 when a packet came, else 0.
 
@@ -548,7 +588,7 @@ class MQTTClient(KeepAlive):
     def _in_callback(self):
         return self._next_packet is None and self._send_packet is not None
 
-    def diag(self):
+    def diag(self) -> dict:
         """Counters since the start and the last error in words: {connects, inflight, oversize, resends, error}."""
         return {
             "connects": self._connect_count,

@@ -71,7 +71,7 @@ class Session:
         self._held_packet_ids = [_FREE] * _HELD  # incoming QoS 2 ids, from their delivery to PUBREL
         self._granted_qos = {}  # filter with its length before it: QoS
 
-    def pending(self, packet_id):
+    def pending(self, packet_id: int) -> bool:
         """Whether the exchange of `packet_id`, which `publish` returned, has not ended yet."""
         return packet_id > 0 and self._slot_index(packet_id) >= 0
 

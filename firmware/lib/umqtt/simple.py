@@ -171,7 +171,7 @@ class MQTTClient(client.MQTTClient):
         return self.wait_msg()
 
     def _message(self, topic, payload, retained):
-        self.cb(topic, payload)
+        self.cb(topic, payload)  # pyright: ignore[reportCallIssue] - upstream's has two arguments
 
     def _send_str(self, s):
         # for subclasses that write packets of their own, as is the next
