@@ -81,7 +81,7 @@ test: $(READY)  ## all tests; the last line is the total
 
 .PHONY: test-unit
 test-unit: $(READY)  ## protocol, session, story and drop-in tests on CPython; PEERS=dir runs the drop-in tests on micropython-lib too
-	@PEERS=$(PEERS) $(PY) -m pytest -q $(wildcard host_tests/unit host_tests/story host_tests/dropin host_tests/firmware host_tests/ship)
+	@PEERS="$(PEERS)" $(PY) -m pytest -q $(wildcard host_tests/unit host_tests/story host_tests/dropin host_tests/firmware host_tests/ship)
 
 .PHONY: test-mpy
 test-mpy: $(READY)  ## the same unit, story and drop-in files, and the cuts, on the 32-bit MicroPython
@@ -104,7 +104,7 @@ size: $(READY)  ## bytes, heap and frames of each module; CHECK=1 fails when a b
 
 .PHONY: bench
 bench: $(READY) .cache/peers/stamp  ## instructions, heap, writes, time of each operation, ours and others'; PEERS=dir adds another umqtt, PORT= HOST= times a board
-	@$(PY) tools/bench.py $(if $(CHECK),--check) $(if $(DOCS),--docs) $(if $(PEERS),--peers $(PEERS)) \
+	@$(PY) tools/bench.py $(if $(CHECK),--check) $(if $(DOCS),--docs) $(if $(PEERS),--peers "$(PEERS)") \
 		$(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST))
 
 .PHONY: test-faults
@@ -149,7 +149,7 @@ test-power: $(READY)  ## power cuts at a part of the flash operations, and that 
 
 .PHONY: powercut
 powercut: $(READY)  ## cut the power at every flash operation on a real littlefs2; counts lost, repeated, out of order
-	@$(MICROPYTHON) -X heapsize=32m host_tests/power/powercut.py $(SCENE)
+	@"$(MICROPYTHON)" -X heapsize=32m host_tests/power/powercut.py $(SCENE)
 
 .PHONY: wear
 wear: $(READY)  ## flash written, years of life and milliseconds awake for each way to run a node; DOCS=1 writes docs/durability.md
@@ -157,7 +157,7 @@ wear: $(READY)  ## flash written, years of life and milliseconds awake for each 
 
 .PHONY: kills
 kills: $(READY)  ## N=50 kill the firmware, cut the link, restart the broker at random; PEERS=dir the same with umqtt.robust
-	@$(PY) tools/kills.py $(or $(N),50) $(if $(SEED),--seed $(SEED)) $(if $(PEERS),--peers $(PEERS)) $(KILLS)
+	@$(PY) tools/kills.py $(or $(N),50) $(if $(SEED),--seed $(SEED)) $(if $(PEERS),--peers "$(PEERS)") $(KILLS)
 
 .PHONY: years
 years: $(READY)  ## DAYS=45 SEED=1 of virtual time for the whole firmware, everything around it failing at random

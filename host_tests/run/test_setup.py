@@ -1,6 +1,7 @@
 """The set-up: without a network, with another Python than before, beside one that is broken."""
 
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -144,3 +145,19 @@ def test_make_sees_that_the_python_of_the_venv_is_another_one(clone):
     (clone / ".venv" / "version").write_text("Python 3.11.7\n")
     python.unlink()
     assert is_made_anew()  # gone
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="there is no make here")
+def test_a_path_with_a_space_is_one_word_in_every_recipe(clone):
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    (clone / ".venv" / "bin" / "python").write_text("#!/bin/sh\necho Python 3.11.7\n")
+    (clone / ".venv" / "bin" / "python").chmod(0o755)
+    (clone / ".venv" / "version").write_text("Python 3.11.7\n")
+    for folder in (".venv", ".cache/micropython", ".cache/mosquitto"):
+        (clone / folder).mkdir(parents=True, exist_ok=True)
+        (clone / folder / "stamp").touch()
+    targets = ("powercut", "kills", "bench", "test-unit")
+    said = "".join(make(clone, "-n", target, "PEERS=/my peers").stdout for target in targets)
+    words = shlex.split(said)
+    assert str(clone / ".cache/micropython/micropython") in words, said
+    assert words.count("/my peers") == 2 and "PEERS=/my peers" in words, said
