@@ -120,8 +120,8 @@ soak: $(READY)  ## MINUTES=2 real Mosquitto behind a proxy that cuts, resets, st
 	@$(PY) host_tests/soak.py --minutes $(or $(MINUTES),2) $(if $(SEED),--seed $(SEED))
 
 .PHONY: test-broker
-test-broker: $(READY)  ## against a real Mosquitto, with its log as the oracle
-	@$(PY) -m pytest -q host_tests/broker
+test-broker: $(READY)  ## against a real Mosquitto, with its log as the oracle; PEERS=dir runs micropython-lib's examples too
+	@PEERS=$(PEERS) $(PY) -m pytest -q host_tests/broker
 
 .PHONY: test-interop
 test-interop: $(READY) .cache/brokers-few/stamp  ## the checks of make interop, the short ones, on Mosquitto, NATS and amqtt
