@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import List, NamedTuple, Tuple
 
 import pytest
-
 from broker import real
+
 from tools.build import build_library
 
 PEERS = os.environ.get("PEERS", "")

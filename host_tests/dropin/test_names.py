@@ -23,6 +23,13 @@ FREE = [
     "addr", "host", "led", "wifi", "up", "busy", "left", "need", "more", "big", "skip", "view", "will",
     "mask", "answer", "resume", "again", "slots", "slot", "held", "subs", "rx", "tx", "phase", "wait", "step",
     "work", "due",
+    # with an underscore: free in the shipped form, whose own are named like operators, and in the source, too
+    "_subs", "_read", "_write", "_topic", "_up", "_now", "_is_connected", "_connected", "_callback", "_cb", "_client",
+    "_client_id", "_subscriptions", "_topics", "_last_ping", "_last_msg", "_timeout", "_timer", "_queue", "_lock",
+    "_loop", "_run", "_log", "_logger", "_debug", "_on_message", "_on_connect", "_on_disconnect", "_reconnect",
+    "_retry", "_retries", "_state", "_status", "_msg", "_payload", "_buffer", "_buf", "_wifi", "_wlan", "_server",
+    "_host", "_port", "_user", "_password", "_keepalive", "_ssl", "_sock", "_isipv4", "_recv_all", "_send", "_receive",
+    "_publish", "_subscribe", "_connect", "_disconnect", "_ping", "_handlers", "_qos", "_pid", "_id", "_name",
 ]
 
 

@@ -47,7 +47,7 @@ class MQTTClient(client.MQTTClient):
     _any_size = True
     _asked_for_ping = _more_slots = False
     _wait_ms = _FOR_EVER  # the mode that the program gave `sock`
-    _unread = None  # the packet that `wait_msg` has returned: its ack can be read from `sock`
+    _unread_ack = None  # the packet that `wait_msg` has returned: its ack can be read from `sock`
 
     def __init__(self, client_id, server, port=0, user=None, password=None, keepalive=0, ssl=None, ssl_params=None):
         if ssl is True:
@@ -57,8 +57,8 @@ class MQTTClient(client.MQTTClient):
         super().__init__(client_id, server, port, user, password, keepalive, ssl, timeout_ms=_TIMEOUT_MS)
         self.pid = 0
         self._watched_s = keepalive or _SILENT_S
-        self._sock = Sock()
-        self._sock.client = self
+        self._sock_face = Sock()
+        self._sock_face.client = self
 
     def set_last_will(self, topic, msg, retain=False, qos=0):
         """The will of the next `connect`. Raises ValueError."""
@@ -77,7 +77,7 @@ class MQTTClient(client.MQTTClient):
         self._wait_ms = _FOR_EVER
         if timeout is not None:
             self.timeout_ms = self._wait_ms = int(timeout * 1000)
-        self.sock = self._sock
+        self.sock = self._sock_face
         if clean_session:
             # It begins with nothing [3.1.2.4], but for the count of ids.
             self._granted_qos.clear()
@@ -90,7 +90,7 @@ class MQTTClient(client.MQTTClient):
 
     def _use_link(self):
         # before each call: the program may have put a socket of its own in place, connected and logged in
-        if self.sock is not self._sock:
+        if self.sock is not self._sock_face:
             self._close()
             if self.sock:
                 from umqtt import upstream
@@ -106,7 +106,7 @@ class MQTTClient(client.MQTTClient):
     def publish(self, topic, msg, retain=False, qos=0):
         """Publish; QoS 1 and 2 return when acknowledged (inside a callback: at once). Raises ValueError, OSError,
         MQTTException."""
-        if self._next_packet is None or self.sock is not self._sock:
+        if self._next_packet is None or self.sock is not self._sock_face:
             self._use_link()
         _publish(self, topic, msg, retain, qos)
 
@@ -134,7 +134,7 @@ class MQTTClient(client.MQTTClient):
         `sock.settimeout(s)` and `sock.setblocking(False)` hold for one packet, as upstream's: without one OSError,
         or None. Raises OSError on a dead link.
         """
-        if self._next_packet is None or self.sock is not self._sock:
+        if self._next_packet is None or self.sock is not self._sock_face:
             if self._in_callback():
                 return None  # the next packet is taken after it
             self._use_link()
@@ -162,7 +162,7 @@ class MQTTClient(client.MQTTClient):
                     self._wait(end)  # raises
                 break
         self._wait_ms = _FOR_EVER
-        self._unread = event
+        self._unread_ack = event
         return event
 
     def check_msg(self):

@@ -29,7 +29,7 @@ def adopt(owner):
     owner._link_up = True
     client.MQTTClient._resume(owner, True)
     owner._send_blocked = owner.inflight > 0
-    owner.sock = owner._sock
+    owner.sock = owner._sock_face
 
 
 class Sock:
@@ -61,11 +61,11 @@ class Sock:
         """n bytes, fewer at the end of the stream; None when the mode is not to wait and none are there. Raises
         OSError."""
         owner = self.owner
-        unread = owner._unread
+        unread = owner._unread_ack
         if not isinstance(unread, bytes):
             unread = b"" if unread is None else self._ack(unread)
         got = unread[:n]
-        owner._unread = unread[n:]
+        owner._unread_ack = unread[n:]
         while len(got) < n:
             piece = self._stream().read(n - len(got))
             if piece:

@@ -1,4 +1,4 @@
-"""Stands before MicroPython's `socket`: whatever host a program names is this machine, port 1883 the one of the test."""
+"""Before MicroPython's `socket`: whatever host a program names is this machine, port 1883 the one of the test."""
 
 import os
 
