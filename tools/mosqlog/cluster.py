@@ -31,8 +31,9 @@ class Log:
 
     def subjects(self) -> list[Subject]:
         """Whoever can be in trouble: the broker, its bridges, clients, those that forget their ids, strangers."""
-        a = self.analyser
-        return [a.broker, *a.bridges.values(), *a.clients.values(), *a.families.values(), *a.strangers.values()]
+        analyser = self.analyser
+        return [analyser.broker, *analyser.bridges.values(), *analyser.clients.values(), *analyser.families.values(),
+                *analyser.strangers.values()]
 
 
 @dataclass(frozen=True)

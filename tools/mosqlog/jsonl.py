@@ -58,34 +58,34 @@ def objects(options: Options, logs: list[Log], talkers: dict[str | None, Talkers
 
 
 def _of_log(options: Options, log: Log) -> Iterator[Object]:
-    a = log.analyser
-    for restart in a.broker.restarts:
+    analyser = log.analyser
+    for restart in analyser.broker.restarts:
         yield restart_object(restart, log.name)
     if not (options.clients or options.addresses):
-        yield from _findings("broker", a.broker, log)
-    for storm in a.storms:
+        yield from _findings("broker", analyser.broker, log)
+    for storm in analyser.storms:
         yield _storm(storm, log)
-    for bridge in a.bridges.values():
+    for bridge in analyser.bridges.values():
         yield _bridge(bridge, log)
         yield from _findings("bridge", bridge, log)
-    for client in ranked(a.clients.values(), options.sort):
+    for client in ranked(analyser.clients.values(), options.sort):
         if _wanted(options, client):
             yield from _of_client(client, log)
-    for family in a.families.values():
+    for family in analyser.families.values():
         yield _family(family, log)
         yield from _findings("family", family, log)
-    for stranger in a.worst_strangers():
+    for stranger in analyser.worst_strangers():
         if _wanted_address(options, stranger.id):
             yield _stranger(stranger, log)
             yield from _findings("stranger", stranger, log)
     if not (options.clients or options.addresses):
-        for refusal in a.refusals:
+        for refusal in analyser.refusals:
             yield _object("refusal", log.name, False, t=refusal.t, client=refusal.client, address=refusal.address,
                           user=refusal.user, why=refusal.why)
-        for audit in a.audits:
+        for audit in analyser.audits:
             yield _object("audit", log.name, False, t=audit.t, client=audit.client, user=audit.user,
                           command=audit.command, arguments=audit.arguments)
-        yield from _topics(a, log)
+        yield from _topics(analyser, log)
 
 
 def _wanted(options: Options, client: Client) -> bool:
@@ -112,24 +112,24 @@ def _of_client(client: Client, log: Log) -> Iterator[Object]:
                       worst_topic=delays.worst_topic, worst_t=delays.worst_t)
 
 
-def _topics(a: Analyser, log: Log) -> Iterator[Object]:
-    for name, topic in sorted(a.topics.items(), key=lambda item: (-item[1].received_b, item[0])):
+def _topics(analyser: Analyser, log: Log) -> Iterator[Object]:
+    for name, topic in sorted(analyser.topics.items(), key=lambda item: (-item[1].received_b, item[0])):
         yield _object("topic", log.name, False, topic=name, received=topic.received, received_b=topic.received_b,
                       sent=topic.sent, sent_b=topic.sent_b, rate_per_s=topic.rate(), first=topic.first,
                       last=topic.last)
 
 
 def _answers(options: Options, log: Log, talkers: Talkers | None) -> Iterator[Object]:
-    a = log.analyser
-    for t, clients in a.connected_at.items():
+    analyser = log.analyser
+    for t, clients in analyser.connected_at.items():
         yield _object("connected_at", log.name, False, t=t, clients=clients)
     if options.connected:
-        for each in presence.connected(a):
+        for each in presence.connected(analyser):
             yield _object("connected", log.name, False, client=each.client.id, start=each.session.start,
                           for_s=each.for_s, address=each.session.address, user=each.session.user,
                           keepalive_s=each.session.keepalive_s, silent_s=each.silent_s)
     if options.gone_s is not None:
-        for each in presence.gone(a, options.gone_s):
+        for each in presence.gone(analyser, options.gone_s):
             yield _object("gone", log.name, False, client=each.client.id, for_s=each.for_s,
                           last_seen=each.client.last_seen, how=each.how, address=each.address)
     for talker in talkers.loudest() if talkers else ():
@@ -152,11 +152,12 @@ def _across(options: Options, logs: list[Log]) -> Iterator[Object]:
 
 def log_object(log: Log, live: bool = False) -> Object:
     """The log as such; `live` when it has only begun to be read."""
-    a, account = log.analyser, log.analyser.account
+    analyser, account = log.analyser, log.analyser.account
     return _object("log", log.name, live, format=FORMAT, files=log.files, lines=account.lines, foreign=account.foreign,
                    unknown=account.unknown, timeless=account.timeless, first=account.first, last=account.last,
-                   mosquitto=a.broker.versions, clients=len(a.clients), accepts=a.accepts, topics=len(a.topics),
-                   forgotten_clients=a.forgotten, forgotten_strangers=a.strangers_forgotten)
+                   mosquitto=analyser.broker.versions, clients=len(analyser.clients), accepts=analyser.accepts,
+                   topics=len(analyser.topics), forgotten_clients=analyser.forgotten,
+                   forgotten_strangers=analyser.strangers_forgotten)
 
 
 def restart_object(restart: Restart, broker: str | None, live: bool = False) -> Object:

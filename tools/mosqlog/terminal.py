@@ -60,63 +60,64 @@ def answer(options: Options, logs: list[Log], talkers: dict[str | None, Talkers]
 # -- the whole log
 
 def _head(log: Log, console: Console) -> None:
-    a, account = log.analyser, log.analyser.account
+    analyser, account = log.analyser, log.analyser.account
     first, last = account.first, account.last
     length = f"{words.moment(first)} to {words.moment(last)} ({words.span(last - first)})" \
         if first is not None and last is not None else "no times in this log"
     console.print(Text((f"{log.name}: " if log.name else "") + ", ".join(map(words.shown, log.files)), "bold"))
     console.print(Text(f"{account.lines:,} lines, {length}"))
-    connected = sum(client.session is not None for client in a.clients.values())
-    more = f", {a.forgotten:,} more that came once and left" if a.forgotten else ""
-    version = f"Mosquitto {', '.join(a.broker.versions)}; " if a.broker.versions else ""
-    console.print(Text(f"{version}{len(a.clients):,} clients{more}, {connected:,} connected at the end; "
-                       f"{len(a.topics):,} topics"))
+    connected = sum(client.session is not None for client in analyser.clients.values())
+    more = f", {analyser.forgotten:,} more that came once and left" if analyser.forgotten else ""
+    version = f"Mosquitto {', '.join(analyser.broker.versions)}; " if analyser.broker.versions else ""
+    console.print(Text(f"{version}{len(analyser.clients):,} clients{more}, {connected:,} connected at the end; "
+                       f"{len(analyser.topics):,} topics"))
 
 
 def _summary(log: Log, console: Console, options: Options) -> None:
-    a = log.analyser
-    _health(a, console)
-    worst = ranked(a.clients.values(), options.sort)
+    analyser = log.analyser
+    _health(analyser, console)
+    worst = ranked(analyser.clients.values(), options.sort)
     if worst:
-        _clients(a, worst[:options.top], console)
+        _clients(analyser, worst[:options.top], console)
     if len(worst) > options.top:
         rest = worst[options.top:]
         ill = sum(bool(client.findings) for client in rest)
         console.print(Text(f"... and {len(rest):,} more clients, {ill:,} of them with findings (--top {len(worst)} "
                            f"shows all, --json has all)", "dim"))
-    _bridges(a, console)
-    _families(a, console, options.top)
-    _strangers(a, console, options.top)
-    _found(ranked([subject for subject in log.subjects() if subject is not a.broker], TROUBLE), console)
-    _topics(a, console, min(options.top, TOPIC_ROWS))
+    _bridges(analyser, console)
+    _families(analyser, console, options.top)
+    _strangers(analyser, console, options.top)
+    _found(ranked([subject for subject in log.subjects() if subject is not analyser.broker], TROUBLE), console)
+    _topics(analyser, console, min(options.top, TOPIC_ROWS))
 
 
-def _health(a: Analyser, console: Console) -> None:
+def _health(analyser: Analyser, console: Console) -> None:
     """The connections, the broker's restarts, and whether the log can tell much at all."""
-    account = a.account
-    if a.accepts:
-        refused = a.refused
-        accepted = sum(client.connects for client in a.clients.values()) + a.forgotten
-        console.print(Text(f"{a.accepts:,} TCP connections, {accepted:,} accepted and {refused:,} refused CONNECTs"))
-    for restart in a.broker.restarts:
+    account = analyser.account
+    if analyser.accepts:
+        refused = analyser.refused
+        accepted = sum(client.connects for client in analyser.clients.values()) + analyser.forgotten
+        console.print(Text(f"{analyser.accepts:,} TCP connections, {accepted:,} accepted and {refused:,} refused "
+                           f"CONNECTs"))
+    for restart in analyser.broker.restarts:
         console.print(Text(words.restart(restart), "yellow" if restart.announced else "red"))
     if account.unknown:
         console.print(Text(f"{account.unknown:,} lines not understood (--unknown shows them)", "yellow"))
     if account.lines and account.lines - account.unknown < account.lines * 0.05:
         console.print(Text("Hardly a line is Mosquitto's: is this its log? --time-format tells how its lines begin.",
                            "red"))
-    elif a.clients and not a.has_packets():
+    elif analyser.clients and not analyser.has_packets():
         console.print(Text("The log has no packets: `log_type all` in mosquitto.conf shows heartbeats, messages and "
                            "their acks.", "yellow"))
     for note in words.clock(account):
         console.print(Text(note, "yellow"))
-    _findings_of(a.broker, console)
-    _audits(a, console)
+    _findings_of(analyser.broker, console)
+    _audits(analyser, console)
 
 
-def _audits(a: Analyser, console: Console) -> None:
+def _audits(analyser: Analyser, console: Console) -> None:
     """What administrators told the dynamic security plugin to change."""
-    changes = [audit for audit in a.audits if audit.changes]
+    changes = [audit for audit in analyser.audits if audit.changes]
     if not changes:
         return
     console.print()
@@ -127,15 +128,15 @@ def _audits(a: Analyser, console: Console) -> None:
     _and_more(len(changes), AUDITS, console)
 
 
-def _clients(a: Analyser, clients: Iterable[Client], console: Console) -> None:
+def _clients(analyser: Analyser, clients: Iterable[Client], console: Console) -> None:
     console.print()
-    rows, packets = [], a.has_packets()
+    rows, packets = [], analyser.has_packets()
     for client in clients:
         style = colour(client.weight)
         ends = words.ends(client).split(", ") + ["connected"] * (client.session is not None)
         found = [f"{finding.count:,} x {finding.code}" for finding in client.worst()]
         rows.append([Text(words.shown(client.id), style), Text(f"{client.weight or ''}", style),
-                     f"{client.connects:,}", _up(a, client), f"{client.received:,}" if packets else "",
+                     f"{client.connects:,}", _up(analyser, client), f"{client.received:,}" if packets else "",
                      f"{client.sent:,}" if packets else "", "\n".join(filter(None, ends)),
                      Text("\n".join(found), style)])
     tables.show(console, [Column("client"), Column("trouble", right=True), Column("connects", right=True),
@@ -143,27 +144,27 @@ def _clients(a: Analyser, clients: Iterable[Client], console: Console) -> None:
                           Column("ends", wide=True), Column("findings")], rows)
 
 
-def _up(a: Analyser, client: Client) -> str:
+def _up(analyser: Analyser, client: Client) -> str:
     """The part of the log's time that the client was connected for, where that is known."""
-    first, last = a.account.first, a.account.last
+    first, last = analyser.account.first, analyser.account.last
     if first is None or last is None or last <= first:
         return ""
-    up_s = a.up_s(client)
+    up_s = analyser.up_s(client)
     return f"{100 * up_s / (last - first):.0f} %" if up_s is not None else "?"
 
 
-def _bridges(a: Analyser, console: Console) -> None:
-    if not a.bridges:
+def _bridges(analyser: Analyser, console: Console) -> None:
+    if not analyser.bridges:
         return
     console.print()
     tables.show(console, [Column("bridge"), Column("to"), Column("state"), Column("attempts", right=True),
                           Column("why it failed")],
                 [[Text(words.shown(bridge.id), colour(bridge.weight)), words.shown(bridge.address), bridge.state,
-                  f"{bridge.attempts:,}", _counts(bridge.failures)] for bridge in a.bridges.values()])
+                  f"{bridge.attempts:,}", _counts(bridge.failures)] for bridge in analyser.bridges.values()])
 
 
-def _families(a: Analyser, console: Console, top: int) -> None:
-    families = sorted(a.families.values(), key=lambda family: (-family.ids, family.id))
+def _families(analyser: Analyser, console: Console, top: int) -> None:
+    families = sorted(analyser.families.values(), key=lambda family: (-family.ids, family.id))
     if not families:
         return
     console.print()
@@ -175,8 +176,8 @@ def _families(a: Analyser, console: Console, top: int) -> None:
     _and_more(len(families), top, console)
 
 
-def _strangers(a: Analyser, console: Console, top: int) -> None:
-    strangers = a.worst_strangers()
+def _strangers(analyser: Analyser, console: Console, top: int) -> None:
+    strangers = analyser.worst_strangers()
     if not strangers:
         return
     console.print()
@@ -224,8 +225,8 @@ def _found(subjects: list[Subject], console: Console) -> None:
         say(console, f"To do: {kind.do}", 2, "italic")
 
 
-def _topics(a: Analyser, console: Console, top: int) -> None:
-    ranking = sorted(a.topics.items(), key=lambda item: (-item[1].received_b - item[1].sent_b, item[0]))
+def _topics(analyser: Analyser, console: Console, top: int) -> None:
+    ranking = sorted(analyser.topics.items(), key=lambda item: (-item[1].received_b - item[1].sent_b, item[0]))
     if not ranking:
         return
     console.print()
@@ -239,15 +240,15 @@ def _topics(a: Analyser, console: Console, top: int) -> None:
 
 # -- single questions
 
-def _moments(a: Analyser, console: Console) -> None:
-    for t, clients in a.connected_at.items():
+def _moments(analyser: Analyser, console: Console) -> None:
+    for t, clients in analyser.connected_at.items():
         console.print()
         console.print(Text(f"Connected at {words.moment(t)}: {len(clients)}", "bold"))
         console.print(Text(", ".join(words.shown(client) for client in clients) or "nobody"))
 
 
-def _connected(a: Analyser, console: Console) -> None:
-    present = presence.connected(a)
+def _connected(analyser: Analyser, console: Console) -> None:
+    present = presence.connected(analyser)
     console.print()
     console.print(Text(f"Connected at the end of the log: {len(present):,}", "bold"))
     if present:
@@ -261,8 +262,8 @@ def _connected(a: Analyser, console: Console) -> None:
                       "" if each.silent_s is None else f"{words.span(each.silent_s)} ago"] for each in present])
 
 
-def _gone(a: Analyser, for_s: float, console: Console) -> None:
-    gone = presence.gone(a, for_s)
+def _gone(analyser: Analyser, for_s: float, console: Console) -> None:
+    gone = presence.gone(analyser, for_s)
     console.print()
     console.print(Text(f"Gone for {words.span(for_s)} or longer at the end of the log: {len(gone):,}", "bold"))
     if gone:
@@ -312,14 +313,14 @@ def _named(name: str, logs: list[Log], console: Console, warn: Callable[[str], N
              f"{', '.join(words.shown(client) for client in known[:5]) or 'none'}{' ...' if len(known) > 5 else ''}")
 
 
-def _client(a: Analyser, client: Client, console: Console) -> None:
+def _client(analyser: Analyser, client: Client, console: Console) -> None:
     """All that is known of one client."""
     console.print()
     console.print(Text(words.shown(client.id), "bold " + colour(client.weight)))
     wills = f", last will sent {_times(client.wills_fired)}" if client.wills_fired else ""
     packets = (f"; {client.received:,} messages in ({words.size(client.received_b)}), {client.sent:,} out "
                f"({words.size(client.sent_b)}), {client.pings:,} heartbeats, longest silence "
-               f"{words.span(client.longest_silence_s)}") if a.has_packets() else ""
+               f"{words.span(client.longest_silence_s)}") if analyser.has_packets() else ""
     console.print(Text(f"{client.connects:,} connects, {words.ends(client) or 'no ends'}{packets}{wills}"))
     if client.subscriptions:
         console.print(Text("Subscribed: " + ", ".join(
@@ -332,7 +333,7 @@ def _client(a: Analyser, client: Client, console: Console) -> None:
             f"('{words.shown(delays.worst_topic)}', {words.moment(delays.worst_t)})"))
     _findings_of(client, console)
     console.print()
-    _sessions(a, client.sessions, console)
+    _sessions(analyser, client.sessions, console)
     if client.packets:
         console.print()
         console.print(Text(f"The last {len(client.packets)} packets", "bold"))
@@ -340,13 +341,13 @@ def _client(a: Analyser, client: Client, console: Console) -> None:
             console.print(Text(f"{words.moment(event.t)} {_arrow(event)} {words.packet(event)}"))
 
 
-def _sessions(a: Analyser, sessions: list[Session], console: Console) -> None:
-    rows, packets = [], a.has_packets()
+def _sessions(analyser: Analyser, sessions: list[Session], console: Console) -> None:
+    rows, packets = [], analyser.has_packets()
     for session in sessions:
         merged = f" ({session.merged} sessions)" if session.merged > 1 else ""
         rows.append([
             "before the log" if session.start is None else words.moment(session.start),
-            words.span(words.duration_s(session, a.account.last)) + merged,
+            words.span(words.duration_s(session, analyser.account.last)) + merged,
             Text(words.HOWS[session.how], "green" if session.how in _GOOD_ENDS else "red"),
             words.shown(session.address or ""), words.shown(session.user or ""), _seconds(session.keepalive_s),
             _kept(session), f"{session.received:,}" if packets else "", f"{session.sent:,}" if packets else ""])
@@ -379,22 +380,23 @@ def _finding(finding: Finding, console: Console) -> None:
 
 
 def _of_addresses(options: Options, log: Log, console: Console, warn: Callable[[str], None]) -> None:
-    a, hold = log.analyser, options.addresses.hold
+    analyser, hold = log.analyser, options.addresses.hold
     console.print()
     if log.name:
         console.print(Text(f"{log.name}:", "bold"))
-    strangers = [stranger for address, stranger in a.strangers.items() if hold(address)]
+    strangers = [stranger for address, stranger in analyser.strangers.items() if hold(address)]
     for stranger in strangers:
         console.print(Text(words.shown(stranger.id), "bold " + colour(stranger.weight)))
         _findings_of(stranger, console)
-    theirs = [client for client in a.clients.values() if any(hold(session.address) for session in client.sessions)]
+    theirs = [client for client in analyser.clients.values()
+              if any(hold(session.address) for session in client.sessions)]
     for client in ranked(theirs, options.sort)[:options.top]:
         console.print()
         console.print(Text(words.shown(client.id), "bold " + colour(client.weight)))
         found = ", ".join(f"{finding.count:,} x {finding.code}" for finding in client.worst())
         if found:
             say(console, found, 2, colour(client.weight))
-        _sessions(a, [session for session in client.sessions if hold(session.address)], console)
+        _sessions(analyser, [session for session in client.sessions if hold(session.address)], console)
     if len(theirs) > options.top:
         console.print(Text(f"... and {len(theirs) - options.top:,} more clients (--top)", "dim"))
     if not theirs and not strangers:
