@@ -693,7 +693,7 @@ class Analyser:
                     _early_s(session, how, t, heard)),
                 connected if self._whole else None, self._lull_s)
         for name in self._families.ended(client, session):
-            self.clients.pop(name, None)
+            self.forgotten += self.clients.pop(name, None) is not None
         if self.tell:
             self.tell("session", client, session)
 

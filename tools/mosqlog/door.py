@@ -6,14 +6,16 @@ certain when only one address stands there; else the choice waits until the othe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Callable
 
 from .model import Time, host
 
 PATIENCE_S = 30         # how long an end waits for certainty
 STANDING_S = 900        # after that nobody is at the door any more: the broker closes after 90 s at most
+AT_MOST = 5000          # that are remembered
+LOOKED_AT = 50          # of them, the latest, when it must be guessed who it was
 AT_ONCE_S = 2           # a refusal follows its accept within this
 
 
@@ -23,6 +25,7 @@ class Caller:
     t: Time
     address: str
     port: int
+    number: int = 0
     tls: list[str] = field(default_factory=list)        # OpenSSL's words about it
 
     @property
@@ -43,29 +46,35 @@ class Departure:
 
 class Door:
     def __init__(self) -> None:
-        self._standing: list[Caller] = []
+        self._standing: dict[int, Caller] = {}      # in the order of their coming, by a number of their own
+        self._by_address: dict[str, list[int]] = {}
+        self._came = 0
         self._waiting: list[Departure] = []
         self._tls: list[tuple[Time, str]] = []      # words whose connection is not known yet
 
     def accept(self, t: Time, address: str, port: int) -> None:
         """A connection came."""
-        if len(self._standing) > 5000:
-            del self._standing[:2500]
-        self._standing.append(Caller(t, address, port))
+        self._came += 1
+        self._standing[self._came] = Caller(t, address, port, self._came)
+        self._by_address.setdefault(address, []).append(self._came)
+        first = next(iter(self._standing.values()))
+        if len(self._standing) > AT_MOST or (t is not None and not _near(first.t, t, STANDING_S)):
+            self._gone(first)
 
     def knows(self, address: str) -> bool:
         """Whether this address stands here."""
-        return any(caller.address == address or caller.host == address for caller in self._standing)
+        return address in self._by_address or any(
+            caller.host == address for caller in self._latest(LOOKED_AT))
 
     def standing_at(self, t: Time) -> bool:
         """Whether somebody came just now and has not gone in."""
-        return any(_near(caller.t, t, AT_ONCE_S) for caller in self._standing)
+        return any(_near(caller.t, t, AT_ONCE_S) for caller in self._latest(LOOKED_AT))
 
     def enter(self, address: str) -> Caller | None:
         """Somebody went in: a CONNECT passed. Who it was, None when it did not stand here."""
         caller = self._find(address)
         if caller is not None:
-            self._standing.remove(caller)
+            self._gone(caller)
             for departure in self._waiting:
                 if caller in departure.candidates:
                     departure.candidates.remove(caller)
@@ -76,8 +85,7 @@ class Door:
                 caller = departure.who
                 departure.candidates.remove(caller)
                 departure.who = departure.candidates[0]
-                if departure.who in self._standing:
-                    self._standing.remove(departure.who)
+                self._gone(departure.who)
                 return caller
         return None
 
@@ -87,14 +95,14 @@ class Door:
         self._tls.clear()
         if address is not None:
             caller = self._find(address) or Caller(t, address, 0)
-            if caller in self._standing:
-                self._standing.remove(caller)
+            self._gone(caller)
             told(Departure(t, caller, True, tls, told))
             return
-        candidates = [caller for caller in self._standing if _near(caller.t, t, AT_ONCE_S)] or self._standing[-1:]
+        latest = self._latest(LOOKED_AT)
+        candidates = [caller for caller in latest if _near(caller.t, t, AT_ONCE_S)] or latest[-1:]
         who = candidates[0] if candidates else None
         if who is not None:
-            self._standing.remove(who)
+            self._gone(who)
         certain = len({caller.host for caller in candidates}) <= 1
         departure = Departure(t, who, certain, tls, told, candidates)
         if certain:
@@ -121,28 +129,36 @@ class Door:
                 departure.certain = len(hosts) <= 1
                 self._waiting.remove(departure)
                 departure.told(departure)
-        while self._standing and t is not None and not _near(self._standing[0].t, t, STANDING_S):
-            del self._standing[0]
 
     @property
     def waiting(self) -> bool:
         return bool(self._waiting)
 
-    def lingering(self) -> Iterator[Caller]:
-        """Those who still stand here."""
-        yield from self._standing
-
     def clear(self) -> None:
         """The broker stopped: nobody stands here any more."""
         self.settle(None)
         self._standing.clear()
+        self._by_address.clear()
+
+    def _latest(self, count: int) -> list[Caller]:
+        """Those who came last, the latest at the end."""
+        return list(islice(reversed(self._standing.values()), count))[::-1]
 
     def _find(self, address: str) -> Caller | None:
         """The latest of this address; where the log has no ports, the one of this IP that came first."""
-        exact = [caller for caller in self._standing if caller.address == address]
-        if exact:
-            return exact[0] if host(address) == address else exact[-1]
-        return None
+        numbers = self._by_address.get(address)
+        if not numbers:
+            return None
+        return self._standing[numbers[0 if host(address) == address else -1]]
+
+    def _gone(self, caller: Caller) -> None:
+        """It does not stand here any more."""
+        if self._standing.pop(caller.number, None) is None:
+            return
+        numbers = self._by_address[caller.address]
+        numbers.remove(caller.number)
+        if not numbers:
+            del self._by_address[caller.address]
 
 
 def _near(before: Time, after: Time, within_s: float) -> bool:

@@ -96,7 +96,7 @@ def _health(analyser: Analyser, console: Console) -> None:
     account = analyser.account
     if analyser.accepts:
         refused = analyser.refused
-        accepted = sum(client.connects for client in analyser.clients.values()) + analyser.forgotten
+        accepted = analyser.begins
         console.print(Text(f"{analyser.accepts:,} TCP connections, {accepted:,} accepted and {refused:,} refused "
                            f"CONNECTs"))
     for restart in analyser.broker.restarts:
