@@ -39,7 +39,6 @@ from tools.prove.link import Link
 
 HEAP_KB = 56  # the least of an ESP32: its queue of 64 readings fits
 COUNTER = "counter"  # the independent client, and its user
-READINGS = 7  # of the sensors below, each time
 SENSORS = [
     {"type": "internal", "name": "chip"}, {"type": "dht22", "name": "room", "pin": 4},
     {"type": "ds18b20", "name": "water", "pin": 5}, {"type": "adc", "name": "battery", "pin": 34, "ratio": 2.0},
@@ -70,7 +69,6 @@ class Counter:
 
     def __init__(self, port: int) -> None:
         self.seqs: Dict[str, List[int]] = {}
-        self.came_s: Dict[str, Dict[int, float]] = {}
         self.online: Dict[str, List[float]] = {}
         self.lock = threading.Lock()
         ready = threading.Event()
@@ -90,9 +88,7 @@ class Counter:
         name = m.topic.split("/")[1]
         with self.lock:
             if m.payload.startswith(b"{"):
-                seq = json.loads(m.payload)["seq"]
-                self.seqs.setdefault(name, []).append(seq)
-                self.came_s.setdefault(name, {})[seq] = time.monotonic()
+                self.seqs.setdefault(name, []).append(json.loads(m.payload)["seq"])
             elif m.payload == b"online" and not m.retain:
                 self.online.setdefault(name, []).append(time.monotonic())
 
@@ -233,6 +229,25 @@ class Account:
     dropped_by: Dict[str, int] = field(default_factory=dict)
 
 
+def acknowledged_before_kills(log: str) -> Dict[str, int]:
+    """Client -> messages that a Mosquitto acknowledged (PUBREC) within UNSAVED_S before it was killed, by its log."""
+    recent: List[Tuple[int, str]] = []
+    counts: Dict[str, int] = {}
+    for line in log.splitlines():
+        m = re.match(r"(\d+): Sending PUBREC to (\S+) ", line)
+        if m:
+            recent.append((int(m[1]), m[2]))
+        elif line.endswith(" terminating"):
+            recent = []  # it saves what it has
+        elif line.endswith(" starting"):
+            last_s = recent[-1][0] if recent else 0
+            for at_s, client in recent:
+                if at_s >= last_s - UNSAVED_S:
+                    counts[client] = counts.get(client, 0) + 1
+            recent = []
+    return counts
+
+
 class Run:
     """One run of `make fleet`."""
 
@@ -244,7 +259,6 @@ class Run:
         self.counter = Counter(self.broker.port)
         self.boards = Boards(folder / "boards", opts.n, self._config)
         self.account = Account(opts.n)
-        self.killed_s: List[float] = []
 
     def _config(self, name: str) -> dict:
         return {
@@ -293,7 +307,6 @@ class Run:
         self.broker.start()
 
     def _kill(self, away_s: float) -> None:
-        self.killed_s.append(time.monotonic())
         self.broker.stop(hard=True)
         time.sleep(away_s)
         self.broker.start()
@@ -348,6 +361,7 @@ class Run:
     def _count(self) -> None:
         a = self.account
         figures = self.boards.figures()
+        forgotten = acknowledged_before_kills(self.broker.log.read_text(errors="replace"))
         a.silent = sorted(set(self.boards.names) - set(figures))
         for name, f in figures.items():
             seqs = self.counter.seqs.get(name, [])
@@ -356,7 +370,7 @@ class Run:
             a.received += len(set(seqs))
             a.repeated += len(seqs) - len(set(seqs))
             a.dropped += f["dropped"]
-            unsaved = min(missing - f["dropped"], self._unsaved(name, f["taken"]))
+            unsaved = min(max(0, missing - f["dropped"]), forgotten.get(name, 0))
             a.unsaved += unsaved
             a.lost += missing - f["dropped"] - unsaved
             if f["dropped"]:
@@ -373,15 +387,6 @@ class Run:
         if a.dropped:
             a.wrong.append("%d readings were dropped by %d boards whose queue was full" % (
                 a.dropped, len(a.dropped_by)))  # fmt: skip
-
-    def _unsaved(self, name: str, taken: int) -> int:
-        """Readings of a board that are missing and whose neighbours came just before the broker was killed."""
-        came_s = self.counter.came_s.get(name, {})
-        count = 0
-        for seq in set(range(1, taken + 1)) - set(came_s):
-            near_s = [came_s[n] for n in range(seq - READINGS, seq + READINGS) if n in came_s]
-            count += any(abs(t - killed_s) < UNSAVED_S for t in near_s for killed_s in self.killed_s)
-        return count
 
     def _read_log(self) -> None:
         """mosqlog's story of the broker's log, held against what was done."""

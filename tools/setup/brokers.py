@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Callable, Dict, List, Tuple
 
 import debian
+import network
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 BROKERS = CACHE / "brokers"
-NPM_TIMEOUT_S = 300
+GET_TIMEOUT_S = 300
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class NotAvailable(Exception):
 def _run(*command: str, cwd: Path | None = None) -> None:
     env = dict(os.environ, PIP_CACHE_DIR=str(CACHE / "pip"), npm_config_cache=str(CACHE / "npm"))
     try:
-        done = subprocess.run(command, env=env, cwd=cwd, timeout=NPM_TIMEOUT_S, text=True,
+        done = subprocess.run(command, env=env, cwd=cwd, timeout=GET_TIMEOUT_S, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as e:
         raise NotAvailable("%s: %s" % (command[0], e)) from None
@@ -135,7 +136,10 @@ def _debian(source: Source, here: Path) -> None:
 
 
 def _pypi(source: Source, here: Path) -> None:
-    _run(sys.executable, "-m", "pip", "--version")
+    index = network.pip_index()
+    why = network.why_not(index) if index else ""
+    if why:
+        raise NotAvailable("PyPI cannot be reached: %s" % why)
     _run(sys.executable, "-m", "pip", "install", "-q", "--upgrade", "--target", str(here / "site"),
          "%s==%s" % (source.package, source.version))  # fmt: skip
 
