@@ -42,7 +42,6 @@ _NO_FILE = const(-2)
 _CLOSED = const(-1)  # in place of the size of the last file: nothing is appended to it
 
 _ENOENT = const(2)
-_EBUSY = const(16)
 _ENOSPC = const(28)
 
 _FULL = "storage full: remove files, or connect, so that messages can leave"
@@ -198,7 +197,9 @@ class Outbox:
         elif self._tail_b != _CLOSED:
             strange = strange or self._size_b(self._files[-1]) != self._tail_b
         if strange:
-            raise OSError(_EBUSY, "storage: another program writes %s: stop one of them" % self.path)
+            from umqtt import recall
+
+            recall.refuse(self.path)
 
     def _size_b(self, file):
         try:
@@ -220,8 +221,8 @@ class Outbox:
         flash. Raises OSError; a message whose number the store's place has passed is the client's. A message that the
         client refuses for good (ValueError) is dropped, and told in `report`.
         """
-        if not client.inflight:
-            self._note_place()
+        if self.store.journal.volatile and not client.inflight:
+            self.store.journal.keep_place(self)
         if not self.waiting or not client.free_slots() or not client.isconnected():
             return 0
         store = self.store
@@ -259,16 +260,6 @@ class Outbox:
                 store.note(NO_MESSAGE, place)
         self._tidy()
         return handed_over
-
-    def _note_place(self):
-        # nothing is in flight: where a power cut would take the store's place, the name of the first file tells it
-        place = self.store.place
-        files = self._files
-        if self.store.journal.volatile and files and files[0] < place < self._end(0):
-            os.rename(self._name(files[0]), self._name(place))
-            if files[0] == self._damaged:
-                self._damaged = place
-            files[0] = place
 
     def _end(self, at):
         # the number that follows the messages of the file files[at]

@@ -29,7 +29,9 @@ _UNSENT = const(0x37)  # a mask: a PUBLISH without DUP
 _NO_MESSAGE = const(-1)  # in place of its number
 _NO_FILE = const(-2)  # of umqtt.outbox, as
 _CLOSED = const(-1)
+_EBUSY = const(16)
 _EEXIST = const(17)
+_ENOSPC = const(28)
 
 _PIECE_B = const(64)
 
@@ -39,7 +41,7 @@ class Journal:
 
     generation: 0 when there is no header; who; place; pid; state: as the header says and later records changed it;
     slots: [(packet id, first byte, topic, payload)], oldest first; held: incoming ids; subscriptions: {filter: QoS};
-    size_b; report: the faults in words, else "".
+    size_b; faulty: it is not to be relied on; report: the faults in words, else "".
     """
 
     def __init__(self, journal, records):
@@ -54,6 +56,10 @@ class Journal:
         if file:
             with file:
                 self._read(records(file), file, journal.path + ".bad")
+        self.faulty = self.report != ""
+        # RTC memory needs a reserve only when it is full: the outbox asks for it then
+        if not (journal.volatile or journal.reserve() or self.report):
+            self.report = "storage: remove files, there is no room for the journal's reserve"
 
     def _read(self, found, file, copy):
         damaged_b = strange = 0
@@ -117,8 +123,8 @@ class Journal:
             self.pid = packet_id
 
     def replay(self, session, who):
-        """Put it into the session of `who` (CRC-32 of client id and server). Returns how many messages go out as new,
-        because the journal is another one's; None when it is not."""
+        """Put it into the session of `who` (CRC-32 of client id and server). Returns whether the journal was another
+        one's: its messages go out as new then."""
         session._subscriptions().update(self.subscriptions)
         if self.generation and who != self.who:
             renewed = 0
@@ -126,13 +132,16 @@ class Journal:
                 if first_byte != _SENT_PUBREL:
                     session._restore(0, first_byte & _UNSENT, topic, payload)
                     renewed += 1
-            return renewed
+            words = "another client id or server: %d messages go out as new" % renewed
+            self.report += "; " + words if self.report else words
+            return True
         for slot in self.slots:
             session._restore(*slot)
         for packet_id in self.held:
             session._hold(packet_id)
         if self.pid != NO_ID:
             session.pid = self.pid
+        return False
 
 
 def _topic_end(body):
@@ -181,6 +190,22 @@ def reserve(path, size_b):
         return True
     except OSError:
         return False
+
+
+def make_room(path):
+    """Remove a file that the journal of `path` can do without. Raises OSError when there is none."""
+    for name in (path + ".reserve", path + ".bad"):
+        try:
+            os.remove(name)
+            return
+        except OSError:
+            pass
+    raise OSError(_ENOSPC, "storage full: remove files, %s has no room" % path)
+
+
+def refuse(path):
+    """Raise OSError: somebody else writes `path`."""
+    raise OSError(_EBUSY, "storage: another program writes %s, too: stop one of them" % path)
 
 
 class Folder:

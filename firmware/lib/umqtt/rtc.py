@@ -21,7 +21,6 @@ _HEAD_B = const(7)  # what every record begins with (umqtt.store)
 _HEADER = const(1)  # the type of the record that begins a journal; its body begins with the generation
 
 _ENOENT = const(2)
-_EBUSY = const(16)
 
 
 class Region:
@@ -101,7 +100,9 @@ class RtcJournal:
         """As FileJournal's, of both."""
         head = self.region.read()[:_HEAD_B]
         if head and head != self._head:
-            raise OSError(_EBUSY, "storage: another program writes this RTC memory, too: stop one")
+            from umqtt import recall
+
+            recall.refuse("this RTC memory")
         return self.file.check()
 
     def append(self, data: bytearray) -> bool:
@@ -127,6 +128,17 @@ class RtcJournal:
         self._head = head
         if data and self._in_file:  # else the next power cut would bring back what it says
             self._remove_file()
+
+    def keep_place(self, outbox) -> None:
+        """All that `outbox` handed over has ended: the name of its first file says so from now on, for a power cut
+        takes what the store says of it."""
+        place = outbox.store.place
+        files = outbox._files
+        if files and files[0] < place < outbox._end(0):
+            os.rename(outbox._name(files[0]), outbox._name(place))
+            if files[0] == outbox._damaged:
+                outbox._damaged = place
+            files[0] = place
 
 
 def _generation(journal):

@@ -61,7 +61,6 @@ _NOTES_B = const(1024)  # so many bytes of notes may wait, a snapshot says more 
 _NOT_KNOWN = b"", -1  # a file whose last write failed
 
 _ENOENT = const(2)
-_EBUSY = const(16)
 _ENOSPC = const(28)
 
 _len = len
@@ -137,7 +136,9 @@ class FileJournal:
             file.close()
             if left != self._left and left != _NOT_KNOWN:
                 self._left = left
-                raise OSError(_EBUSY, "storage: another program writes %s: stop one of them" % self.path)
+                from umqtt import recall
+
+                recall.refuse(self.path)
         return file is not None
 
     def append(self, data: bytearray) -> bool:
@@ -167,7 +168,7 @@ class FileJournal:
         if data_b > self.limit_b:
             raise OSError(_ENOSPC, "store full: %d B, limit %d B" % (data_b, self.limit_b))
         left = bytes(data[:_HEAD_B]), data_b  # now: once the file is replaced nothing may fail
-        for can_go in (".reserve", ".bad", ""):
+        while True:
             try:
                 with open(self.path + ".new", "wb") as file:
                     file.write(data)
@@ -176,13 +177,10 @@ class FileJournal:
             except OSError as e:
                 if e.errno != _ENOSPC:
                     raise
-                if not can_go:
-                    raise OSError(_ENOSPC, "storage full: remove files, %s has no room" % self.path)
+            from umqtt import recall
+
             self._reserved = False
-            try:
-                os.remove(self.path + can_go)
-            except OSError:
-                pass
+            recall.make_room(self.path)
         self._left = left
         self._full_b = min(self.limit_b, self.compact_b if data_b < self.compact_b else 2 * data_b)
         self.reserve()
@@ -217,16 +215,13 @@ class Store:
         self._generation = found.generation
         self._written_b = found.size_b
         # a snapshot must replace the journal: its end, or its content, is not to be relied on
-        self._stale = not found.generation or found.report != ""
-        self.must = found.report != ""
+        self._stale = found.faulty or not found.generation
+        self.must = found.faulty
         self.place = found.place
         self.pid = found.pid
         self.state = found.state
         self.window = _len(found.slots)
         self.report = found.report
-        # RTC memory needs one only when it is full: the outbox asks then
-        if not (journal.volatile or journal.reserve() or self.report):
-            self.report = "storage: remove files, there is no room for the journal's reserve"
 
     # the client's side
 
@@ -239,15 +234,14 @@ class Store:
         from umqtt import recall
 
         self._who = crc32(wire.data(server), crc32(wire.data(client_id)))
-        renewed = self._found.replay(session, self._who)
+        changed = self._found.replay(session, self._who)
+        self.report = self._found.report
         self._session = session
         self._found = None
         recall.forget()
-        if renewed is None:
-            return False
-        self.report += "%sanother client id or server: %d messages go out as new" % (self.report and "; ", renewed)
-        self.rewrite()
-        return _len(session._subscriptions()) > 0
+        if changed:
+            self.rewrite()
+        return changed and _len(session._subscriptions()) > 0
 
     def rewrite(self) -> None:
         """The journal is no longer true, as when the broker forgot the session: a snapshot replaces it at the next
