@@ -33,6 +33,7 @@ PORTS_ARE_FILES = os.name == "posix"
 ANSWER_S = 4.0  # a program that runs is interrupted by then
 SILENCE_S = 60.0  # a board that has answered may say nothing for so long: it imports, writes flash, starts
 WAIT_S = 90.0  # for the wake of a board that sleeps
+TRY_S = 1.0
 NUDGE_S = 0.1  # between two Ctrl-C to a silent board: its wake may be short
 ASLEEP = (
     "A board that sleeps answers only while it is awake: press RESET, or hold its stop button while it wakes, or give"
@@ -199,6 +200,10 @@ class Transport(SerialTransport):
         with contextlib.redirect_stdout(_Quiet()):
             self.enter_raw_repl(soft_reset=soft_reset, timeout_overall=timeout_s)
 
+    def settle(self) -> None:
+        """Read on until nothing more comes: a slow board answers each try."""
+        self.read_until(1, b"no board says this", timeout=3 * NUDGE_S, timeout_overall=ANSWER_S)
+
     def leave(self) -> None:
         """Stop what runs in the raw REPL, and start the board's program again. Waits for the prompt, a moment."""
         self.serial.write(b"\r\x03")
@@ -261,8 +266,10 @@ def catch(port: str, wait_s: float) -> Transport:
             if BLANK.search(words):
                 raise ToolError("there is no program on the board at %s (it says: %s). Put MicroPython onto it:"
                                 " `make flash`" % (port, BLANK.search(words).group()))  # fmt: skip
-            if data:
+            if data:  # it may be the chip that boots, and is deaf yet: short tries, not one long one
                 with contextlib.suppress(TransportError):
+                    transport.enter(False, TRY_S)
+                    transport.settle()
                     transport.enter(False, ANSWER_S)
                     return transport
             now = time.monotonic()
@@ -344,8 +351,9 @@ def run_tool(name: str, main) -> None:
         raise SystemExit(128 + number)  # through every `finally`: the board's program is started again
 
     for signal_name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, signal_name):
-            signal.signal(getattr(signal, signal_name), ended)
+        number = getattr(signal, signal_name, None)
+        if number and signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, ended)
     let_any_text_out()
     try:
         status = main()

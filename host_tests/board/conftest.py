@@ -185,8 +185,13 @@ def logs_until(board: BoardProcess, *words: str) -> str:
 
 
 def mpremote(board: BoardProcess, *arguments: str, **more) -> subprocess.CompletedProcess:
-    """The stock mpremote."""
-    return run(sys.executable, "-m", "mpremote", "connect", board.port, *arguments, **more)
+    """The stock mpremote. It waits 10 s for the REPL, which are too few for a board on a busy machine: then it did
+    nothing, and is asked again."""
+    for _ in range(6):
+        done = run(sys.executable, "-m", "mpremote", "connect", board.port, *arguments, **more)
+        if "could not enter raw repl" not in done.stdout:
+            break
+    return done
 
 
 def config(broker: Broker, **more) -> dict:

@@ -44,6 +44,14 @@ def test_deploy_and_config_wait_for_the_wake_of_a_board_that_sleeps(flashed, bro
     assert done.returncode == 0 and "\n0 files written" in done.stdout, done.stdout
 
 
+def test_a_chip_that_is_deaf_while_it_boots_is_caught_before_it_sleeps_again(flashed, tmp_path):
+    board = flashed("esp32", "--boot-ms", "900")
+    with_main(board, "import machine, time\ntime.sleep_ms(2000)\nmachine.deepsleep(3000)\n", tmp_path)
+    assert board.wait_log("after 3000 ms")
+    with repl(board.port) as transport:
+        assert transport.eval("6*7") == 42
+
+
 def test_a_board_that_does_not_wake_in_time_is_told_how_to_catch_it_and_never_to_be_erased(
     flashed, tmp_path, monkeypatch, capsys
 ):

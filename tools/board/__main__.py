@@ -65,6 +65,8 @@ def main() -> int:
                    help="pull the cable and the power after B bytes from the host")  # fmt: skip
     p.add_argument("--stall", type=int, nargs=2, default=(0, 0), metavar=("B", "S"),
                    help="once, after B bytes from the host, be busy and silent for S seconds")  # fmt: skip
+    p.add_argument("--boot-ms", type=int, default=0, metavar="MS",
+                   help="how long the chip boots, deaf, before MicroPython runs; default 0")  # fmt: skip
     p.add_argument("--says-version", type=version, default=(), metavar="1.20.0",
                    help="the version that MicroPython says it has; default: its own")  # fmt: skip
     p.add_argument("--raw-output", action="store_true",
@@ -114,6 +116,7 @@ def main() -> int:
             free_heap_b=a.free_heap,
             cook=not a.raw_output,
             version=a.says_version,
+            boot_ms=a.boot_ms,
         )
         board = Board(fit, flash, lambda data: port.write(data), log)
         try:

@@ -38,6 +38,7 @@ class Fit:
     script: Dict[str, object] = field(default_factory=dict)
     free_heap_b: int = 0
     cook: bool = True  # "\n" printed becomes "\r\n"
+    boot_ms: int = 0  # from a reset until MicroPython hears what is typed; the chip talks meanwhile
     version: Tuple[int, ...] = ()  # that MicroPython says it has; empty: its own
 
 
@@ -61,7 +62,7 @@ class Board:
         self._files: List[bytes] = []
         self._starts = 0.0  # monotonic time of a start that is due; 0 when none is
         self._deaths = 0  # in a row
-        self._blank = False
+        self._blank = self._loading = False
         self._cause = POWER_ON[fit.chip]
         self._rtc = b""
 
@@ -95,6 +96,12 @@ class Board:
             self._send(b"invalid header: 0x%08x\r\n" % int.from_bytes(head, "little"))
             return
         self._blank = False
+        if self._fit.boot_ms and not self._loading:
+            self._loading = True
+            self._send(b"rst:0x5 (DEEPSLEEP_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\nload:0x3fff0030,len:4728\r\n")
+            self._starts = time.monotonic() + self._fit.boot_ms / 1000
+            return
+        self._loading = False
         self._log("reset; MicroPython starts")
         self._boot(run_main=True)
 
