@@ -359,8 +359,8 @@ class _Placed:
     def _statements(self, statement: ast.stmt, is_last: bool) -> Optional[List[ast.stmt]]:
         """What stands for `statement` when that begins with the call; else None. is_last: the caller ends behind
         it."""
-        field = "test" if isinstance(statement, ast.If) else "value"
-        if not isinstance(statement, (ast.If, ast.Expr, ast.Assign, ast.Return)):
+        field = "test" if isinstance(statement, ast.If) else "exc" if isinstance(statement, ast.Raise) else "value"
+        if not isinstance(statement, (ast.If, ast.Expr, ast.Assign, ast.Return, ast.Raise)):
             return None
         value = getattr(statement, field)
         if not _begins_with_site(value):

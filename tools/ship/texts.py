@@ -1,7 +1,7 @@
 """Put the words of a module into one string: a string object for each would cost 16 bytes and a block or two of heap.
 
-`raise OSError("link is down")` becomes `raise OSError(words(120))`: the line that begins at 120. Only these words are
-copied when they are wanted.
+`raise OSError("link is down")` becomes `raise OSError(words(12))`: line 12, counted from 0. Only these words are copied
+when they are wanted: a split of all would take 2 kB, which a board in need of an error may not have.
 """
 
 import ast
@@ -17,8 +17,12 @@ LEAST = 11  # MicroPython makes names of shorter strings, which cost little more
 RARE = 4  # a short text that may be one of the ROM's
 FEW = 4  # texts in a module below which the function costs more than it saves
 FUNCTION = """
-def %s(n):
-    return %r[n : %r.find("\\n", n)]
+def words(n):
+    at = 0
+    while n:
+        at = %r.find("\\n", at) + 1
+        n -= 1
+    return %r[at : %r.find("\\n", at)]
 """
 
 
@@ -34,11 +38,9 @@ def gather(tree: ast.Module, module: str) -> None:
     if len(texts) < FEW:
         return
     name = module + "._words"
-    # one that another ends with is there already
-    texts = [text for text in texts if not any(t != text and t.endswith(text) for t in texts)]
     all_texts = END.join(texts) + END
-    _Texts(all_texts, rare, name).visit(tree)
-    function = ast.parse(FUNCTION % ("words", all_texts, all_texts)).body[0]
+    _Texts(texts, rare, name).visit(tree)
+    function = ast.parse(FUNCTION % ((all_texts,) * 3)).body[0]
     function.name = name  # type: ignore
     tree.body.insert(0, function)
 
@@ -60,7 +62,8 @@ def _join_lists(function: ast.AST) -> None:
 def _is_only_indexed(function: ast.AST, target: ast.Name) -> bool:
     indexed = [n.value for n in ast.walk(function) if isinstance(n, ast.Subscript)]
     indexed += [n.iter for n in ast.walk(function) if isinstance(n, ast.For)]
-    uses = [n for n in ast.walk(function) if isinstance(n, ast.Name) and n.id == target.id and n is not target]
+    loads = [n for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
+    uses = [n for n in loads if n.id == target.id]
     return all(any(n is use for n in indexed) for use in uses)
 
 
@@ -75,7 +78,7 @@ def _rare(tree: ast.AST) -> Set[str]:
 class _Texts(ast.NodeTransformer):
     """Texts that are words: they have a space. all_texts None: `found` is filled, nothing changed."""
 
-    def __init__(self, all_texts: Optional[str], rare: Set[str], name: str = ""):
+    def __init__(self, all_texts: Optional[List[str]], rare: Set[str], name: str = ""):
         self.rare = rare
         self.all_texts = all_texts
         self.name = name
@@ -114,7 +117,7 @@ class _Texts(ast.NodeTransformer):
         if self.all_texts is None:
             self.found.append(text)
             return node
-        at = self.all_texts.index(text + END)
+        at = self.all_texts.index(text)
         return ast.copy_location(
             ast.Call(ast.Name(self.name, ast.Load()), [ast.Constant(at)], []), node
         )

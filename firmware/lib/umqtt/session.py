@@ -60,7 +60,9 @@ class Session:
     def __init__(self, inflight: int) -> None:
         self.pid = 0  # the packet id given out last
         self.inflight = 0
-        self._packet_slots = [[_FREE, 0, b"", b""] for _ in range(inflight)]
+        self._packet_slots = []
+        while len(self._packet_slots) < inflight:
+            self._packet_slots.append([_FREE, 0, b"", b""])
         self._slots_sent = 0
         self._resent_count = 0
         self._news: "tuple | None" = None  # (packet id, return codes) of an exchange that ended, until it is told
