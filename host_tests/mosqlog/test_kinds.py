@@ -219,6 +219,21 @@ def test_a_bridge_that_stands_is_connected(tmp_path):
     assert a.clients == {} and bridge.client.sent == 1 and len(bridge.client.flows) == 1
 
 
+def test_what_a_plugin_refuses_is_a_refused_login_also_where_the_broker_does_not_say_so(tmp_path):
+    a = analysed(
+        tmp_path,
+        lines("New connection from 192.0.2.30 on port 1883.")
+        + "error: received null username or password for unpwd check\n"
+        + lines(
+            "Socket error on client <unknown>, disconnecting.",
+            "5|New connection from 192.0.2.31 on port 1883.",
+            "Socket error on client <unknown>, disconnecting.",
+        ),
+    )
+    assert [(each.address, "null username" in each.why) for each in a.refusals] == [("192.0.2.30", True)]
+    assert a.strangers["192.0.2.31"].refused == 0 and codes(a.broker) == {"plugin-refuses"}
+
+
 # -- ids
 
 

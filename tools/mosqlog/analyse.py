@@ -153,6 +153,7 @@ class Analyser:
         self._refusing: tuple[str, Refusal] | None = None       # a CONNACK said no to this name; its end follows
         self._slow: list[tuple[float, str]] = []        # CONNECTs that were answered late, and whose
         self._early: list[tuple[float, str]] = []       # keep-alives that "missed" too early, and whose
+        self._plugin_said = ""                          # a plugin refused the login whose end comes next
         self._nobody_end: tuple[Time, str] = (None, "") # when and how somebody without an id ended last
         self._by_address: dict[str, str] = {}
         self._sequence, self._watched, self._sequence_watched = sequence, watched, sequence_watched
@@ -377,6 +378,7 @@ class Analyser:
 
     def _connected(self, event: parse.Connected) -> None:
         t = event.t
+        self._plugin_said = ""
         client = self._client(event.client)
         caller = self._door.enter(event.address)
         if caller is not None and caller.t is not None and t is not None and t - caller.t >= SLOW_CONNECT_S:
@@ -594,6 +596,10 @@ class Analyser:
     def _nobody_ended(self, event: parse.Ended) -> None:
         """A connection ended that never said who it was."""
         if self._is_echo_of_connack(event):
+            return
+        plugin_said, self._plugin_said = self._plugin_said, ""
+        if event.how == "closed" and plugin_said:       # to 1.6 only the plugin says why
+            self._login_refused(event._replace(detail=plugin_said))
             return
         if event.how in ("not-authorised", "refused"):
             self._login_refused(event)
@@ -1015,6 +1021,7 @@ class Analyser:
 
     def _plugin(self, event: parse.Plugin) -> None:
         if event.refused:
+            self._plugin_said = event.text
             self._find(self.broker, "plugin-refuses", event.t, {"words": event.text}, True)
 
     # -- judgement
