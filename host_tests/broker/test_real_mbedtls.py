@@ -40,6 +40,33 @@ except OSError as e:
 """
 
 
+# `ssl=True` of the drop-in. A board has micropython-lib's `ssl`, a PC's MicroPython only the `tls` beneath it.
+DROPIN = """
+import sys, tls
+sys.path[:0] = [%(lib)r]
+from umqtt.simple import MQTTClient
+ca = %(files)r[0]
+params = {"server_hostname": "localhost"}
+if ca:
+    params.update(cert_reqs=tls.CERT_REQUIRED, cadata=open(ca, "rb").read())
+c = MQTTClient("dropin", "localhost", %(port)d, ssl=True, ssl_params=params)
+inbox = []
+c.set_callback(lambda topic, msg: inbox.append(len(msg)))
+try:
+    c.connect(timeout=10)
+    c.subscribe(b"tls/#")
+    for size_b in (0, 20, 3000):
+        c.publish(b"tls/a", b"x" * size_b, qos=1)
+    while len(inbox) < 3:
+        c.wait_msg()
+    c.sock.setblocking(False)
+    print(inbox, c.wait_msg())
+    c.disconnect()
+except OSError as e:
+    print(e)
+"""
+
+
 @pytest.fixture
 def device(tmp_path):
     """device(port, ca, cert, key) -> what a MicroPython says that connects with these (DER, None for none)."""
@@ -49,7 +76,7 @@ def device(tmp_path):
     if subprocess.run(probe, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
         pytest.skip("this MicroPython has no TLS")
 
-    def go(port, *files):
+    def go(port, *files, program=DEVICE):
         names = []
         for i, data in enumerate(files):
             names.append(str(tmp_path / ("file%d" % i)) if data else None)
@@ -57,7 +84,7 @@ def device(tmp_path):
                 Path(names[-1]).write_bytes(data)
         names += [None] * (3 - len(names))
         script = tmp_path / "device.py"
-        script.write_text(DEVICE % {"lib": str(ROOT / "firmware" / "lib"), "files": names, "port": port})
+        script.write_text(program % {"lib": str(ROOT / "firmware" / "lib"), "files": names, "port": port})
         done = subprocess.run(
             [MICROPYTHON, str(script)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60
         )
@@ -69,6 +96,13 @@ def device(tmp_path):
 def test_messages_of_all_sizes_pass_when_ca_and_host_are_right(start, authority, device):  # noqa: F811
     b, _ = start()
     assert device(b.port, authority.der()) == "True 0"
+
+
+def test_ssl_true_of_the_drop_in_shakes_hands_with_and_without_a_ca(start, authority, device):  # noqa: F811
+    b, _ = start()
+    assert device(b.port, program=DROPIN) == "[0, 20, 3000] None"
+    assert device(b.port, authority.der(), program=DROPIN) == "[0, 20, 3000] None"
+    assert "not correctly signed by the trusted CA" in device(b.port, Authority("another").der(), program=DROPIN)
 
 
 def test_what_is_wrong_with_a_certificate_is_said(start, authority, device):  # noqa: F811

@@ -45,15 +45,16 @@ class OldStyle:
 
     def wrap_socket(self, sock, server_hostname=None, do_handshake_on_connect=True):
         """The TLS stream on `sock`; the host's name is that in `params`, or none. Raises OSError, ValueError."""
-        import ssl
-
+        try:
+            import ssl
+        except ImportError:  # a port without micropython-lib's: the module beneath it
+            import tls as ssl
         params = dict(self.params)
         params["do_handshake"] = do_handshake_on_connect
         if hasattr(ssl, "wrap_socket"):
             if do_handshake_on_connect:
                 del params["do_handshake"]
             return ssl.wrap_socket(sock, **params)
-        # MicroPython 1.24 has the function no more: the same in a context.
         params["do_handshake_on_connect"] = params.pop("do_handshake")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.verify_mode = params.pop("cert_reqs", ssl.CERT_NONE)
@@ -62,7 +63,10 @@ class OldStyle:
             context.load_cert_chain(cert, key)
         cadata = params.pop("cadata", None)
         if cadata:
-            context.load_verify_locations(cadata=cadata)
+            try:
+                context.load_verify_locations(cadata=cadata)
+            except TypeError:  # as `tls` has it
+                context.load_verify_locations(cadata)
         return context.wrap_socket(sock, **params)
 
 
