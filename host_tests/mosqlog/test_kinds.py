@@ -519,3 +519,8 @@ def test_a_packed_log_is_the_same(tmp_path):
     for event in jobs.events([str(tmp_path / "log.gz")], Parser(), pytest.fail):
         analyser.feed(event)
     assert analyser.clients["d"].ends == {"closed": 1}
+
+
+def test_a_fraction_of_a_second_is_shown_as_it_was_logged():
+    assert words.moment(T + 0.1).endswith(".100") and words.moment(T + 0.25).endswith(".250")
+    assert words.moment(T + 0.9999).endswith(".999") and words.moment(T).endswith(":20")

@@ -56,7 +56,7 @@ def moment(t: float | None, day: bool = True) -> str:
         text = time.strftime("%Y-%m-%d %H:%M:%S" if day else "%H:%M:%S", time.gmtime(t))
     except (ValueError, OverflowError, OSError):
         return str(t)
-    return text if t == int(t) else f"{text}.{int(t % 1 * 1000):03d}"
+    return text if t == int(t) else f"{text}.{min(round(t % 1 * 1000), 999):03d}"
 
 
 def span(s: float | None) -> str:
