@@ -48,16 +48,16 @@ class OldStyle:
         try:
             import ssl
         except ImportError:  # a port without micropython-lib's: the module beneath it
-            import tls as ssl
+            import tls as ssl  # type: ignore[no-redef]
         params = dict(self.params)
         params["do_handshake"] = do_handshake_on_connect
         if hasattr(ssl, "wrap_socket"):
             if do_handshake_on_connect:
                 del params["do_handshake"]
-            return ssl.wrap_socket(sock, **params)
+            return ssl.wrap_socket(sock, **params)  # type: ignore
         params["do_handshake_on_connect"] = params.pop("do_handshake")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.verify_mode = params.pop("cert_reqs", ssl.CERT_NONE)
+        context.verify_mode = params.pop("cert_reqs", ssl.CERT_NONE)  # type: ignore
         key, cert = params.pop("key", None), params.pop("cert", None)
         if cert:
             context.load_cert_chain(cert, key)
