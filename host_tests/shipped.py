@@ -1,6 +1,6 @@
 """build/shipped: a checkout whose library is the shipped form, so that the same tests run on both.
 
-    folder = make()          # firmware/lib/umqtt/*.mpy, firmware/, host_tests/
+    folder = make()          # firmware/lib/umqtt/*.mpy, firmware/, host_tests/, names.json
 
 In the tests private names are those that they have there: each is written out (x._name) and found in the map that the
 build makes. fakes/, dropin/ and firmware/ know none: what they stand for are programs, with private names of their own.
@@ -36,6 +36,7 @@ def make(into: Path = SHIPPED) -> Path:
         build_library(built)
         names = read_map(built)["attributes"]
         (new / "firmware" / "lib").mkdir(parents=True)
+        shutil.copyfile(built / "names.json", new / "names.json")
         shutil.move(str(built / "mpy" / PACKAGE), str(new / "firmware" / "lib" / PACKAGE))
         for source in sorted([*ROOT.glob("firmware/**/*.py"), *ROOT.glob("host_tests/**/*.py")]):
             path = source.relative_to(ROOT)

@@ -3,6 +3,7 @@
 
 import ast
 import base64
+import functools
 import hashlib
 import os
 import queue
@@ -16,7 +17,10 @@ import tempfile
 import time
 from pathlib import Path
 
+import shipped
+
 from tools.mosqlog import parse
+from tools.ship import read_map
 
 HOST_TESTS = Path(__file__).resolve().parent.parent
 ROOT = HOST_TESTS.parent
@@ -155,18 +159,31 @@ class DeviceError(Exception):
         self.got = args
 
 
+@functools.cache
+def shipped_checkout():
+    """A checkout whose library is the shipped form, as a board has it."""
+    return shipped.make(shipped.SHIPPED.with_name("shipped-broker"))
+
+
 class Device:
-    """device.py under an interpreter."""
+    """device.py under an interpreter: CPython runs the library's source, MicroPython the shipped form."""
 
     def __init__(self, command):
+        self.names = {}
+        program = DEVICE
+        if command[0] != sys.executable:
+            folder = shipped_checkout()
+            self.names = read_map(folder)["attributes"]
+            program = folder / DEVICE.relative_to(HOST_TESTS.parent)
         self.process = subprocess.Popen(
-            command + [str(DEVICE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+            command + [str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
         )
         self.buffer = b""
 
     def do(self, code, timeout_s=30):
         """Run one line; returns its value. Raises DeviceError."""
-        self.process.stdin.write(code.encode() + b"\n")
+        written = re.sub(r"(?<=\.)_\w+", lambda name: self.names.get(name[0], name[0]), code)
+        self.process.stdin.write(written.encode() + b"\n")
         end = time.monotonic() + timeout_s
         while b"\n" not in self.buffer:
             left = end - time.monotonic()

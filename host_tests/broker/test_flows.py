@@ -312,3 +312,10 @@ def test_robust_goes_on_after_a_broker_restart(make_broker, device, make_observe
         device.do("r.check_msg()")
     assert device.do("inbox") == [(b"x/%s" % name.encode(), b"again")]
     device.do("r.disconnect()")
+
+
+def test_micropython_runs_the_library_as_a_board_loads_it(make_device):
+    device = make_device()
+    folder = device.do("__import__('umqtt').__path__")
+    merged = bool(device.names)  # the shipped form has a map of its names
+    assert ("shipped" in str(folder)) == merged, folder
