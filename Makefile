@@ -171,6 +171,10 @@ kills: $(READY)  ## N=50 kill the firmware, cut the link, restart the broker at 
 years: $(READY)  ## DAYS=45 SEED=1 of virtual time for the whole firmware, everything around it failing at random
 	@$(PY) -m tools.prove.years --days $(or $(DAYS),45) --seed $(or $(SEED),1) $(KINDS)
 
+.PHONY: mutants
+mutants: $(READY)  ## FILES="firmware/retry.py ..." one token changed at a time: which changes does no test of the firmware notice?
+	@$(PY) -m tools.prove.mutants $(or $(FILES),$(wildcard firmware/*.py)) $(ARGS)
+
 .PHONY: test-mosqlog
 test-mosqlog: $(READY)  ## the reader of Mosquitto's logs
 	@$(PY) -m pytest -q host_tests/mosqlog

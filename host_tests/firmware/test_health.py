@@ -256,3 +256,69 @@ def test_what_answers_and_is_no_broker_is_told_in_words():
     ):
         said = reasons.words(e)
         assert part in said and not said[0].isdigit(), said
+
+
+def test_a_pause_doubles_from_the_first_to_the_most_and_counts_the_outage():
+    w = World()
+    class Most:
+        """A random number that is the highest in every range."""
+
+        def __mod__(self, n):
+            return n - 1
+
+    real = retry.getrandbits
+    retry.getrandbits = lambda bits: Most()
+    try:
+        t = retry.Trouble("x")
+        equal((t.first_ms, t.most_ms, t.pause_ms, t.since, t.out_ms), (1000, 60000, 0, 0, 0))
+        limits = []
+        for away_ms in (0, 500, 1500, 4000, 4000, 90000, 1000):
+            w.clock.sleep_ms(away_ms)
+            t.failed("x")
+            limits.append(t.pause_ms)
+        equal(limits, [1000, 1000, 2000, 6000, 10000, 32000, 60000])
+        equal((t.count, t.out_ms), (7, 60000))
+        t.ended()
+        equal((t.count, t.out_ms, t.words), (0, 0, ""))
+        t.failed("x")
+        equal(w.said[-1], "x: x; trying again", "told again after it was well")
+    finally:
+        retry.getrandbits = real
+
+
+def test_the_clock_counts_seconds_and_milliseconds():
+    w = World()
+    w.epoch_s = NOW_S
+    for _ in range(5):
+        w.clock.sleep_ms(300)
+        clock.uptime_s()
+    equal(clock.uptime_s(), 1)
+    w.clock.sleep_ms(500)
+    equal(clock.uptime_s(), 2)
+    equal(clock.now_ms(), NOW_S * 1000 + 2000)
+    for s, can_be in ((1704067199, 0), (1704067200, 1704067200), (4102444799, 4102444799), (4102444800, 0)):
+        clock.time = lambda s=s: s
+        equal(clock.stamp(), can_be)
+
+
+def test_a_jump_of_a_day_and_an_answer_a_minute_off_are_the_limits():
+    import fake_board
+    import ntptime
+
+    w = World()
+    w.epoch_s = NOW_S
+    for answers, set_to in (
+        ([NOW_S + 86400], NOW_S + 86400),
+        ([NOW_S + 86401, NOW_S], None),
+        ([NOW_S + 86401, NOW_S + 86461], NOW_S + 86401),
+        ([NOW_S + 86401, NOW_S + 86462], None),
+    ):
+        ntptime.answer[0] = None
+        fake_board._turn.clear()
+        fake_board.script["values"] = {"ntp": answers}
+        try:
+            clock.sync("t")
+        except OSError:
+            pass
+        equal((ntptime.answer[0], ntptime.timeout), (set_to, 2))
+    ntptime.answer[0] = None

@@ -199,3 +199,59 @@ def test_scaled_integers_become_decimals():
 
 
 assert on_board  # the paths
+
+
+def test_the_limits_of_each_chip_are_readings_and_what_is_beyond_is_none():
+    World()
+    for kind, key, good, bad in (
+        ("dht22", "dht22 4", ([-40.0, 50.0], [125.0, 50.0], [20.0, 100.0], [20.0, 0.0], [-0.1, 0.0]),
+         ([-40.1, 50.0], [125.1, 50.0], [20.0, 100.1])),
+        ("ds18b20", "ds18b20 5", (-55.0, 125.0, 0.06), (-55.06, 125.06)),
+    ):  # fmt: skip
+        for value in good:
+            s = sensor(kind, {key: [value]}, pin=int(key.split()[1]))
+            s.probe()
+            s.read()
+        for value in bad:
+            s = sensor(kind, {key: [value]}, pin=int(key.split()[1]))
+            s.probe()
+            assert "cannot be" in str(raises(OSError, s.read)), value
+    s = sensor("dht22", {"dht22 4": [[21.5, 100.1]]}, pin=4)
+    assert "100.1 % cannot be" in str(raises(OSError, s.read))
+    s = sensor("dht22", {"dht22 4": [[130.0, 100.0]]}, pin=4)
+    assert "130 °C cannot be" in str(raises(OSError, s.read))
+
+
+def test_a_ds18b20_is_asked_to_convert_and_by_its_own_address():
+    w = World()
+    s = sensor("ds18b20", {"ds18b20 5": [20.0]}, pin=5)
+    equal(names(s), [("temperature", "°C", 2)])
+    asked = []
+    s.bus.convert_temp = lambda: asked.append("convert")
+    real = s.bus.read_temp
+    s.bus.read_temp = lambda rom: asked.append(rom) or real(rom)
+    s.probe()
+    began = w.clock.now
+    s.read()
+    equal(asked, ["convert", b"\x28\xff\x01\x02\x03\x04\x05\x05"])
+    equal(w.clock.now - began, 750)
+    for last, believed in ((80.0, True), (79.9, False), (90.0, True), (90.1, False)):
+        s = sensor("ds18b20", {"ds18b20 5": [last, 85.0, 85.0]}, pin=5)
+        s.probe()
+        s.read()
+        if believed:
+            equal(s.read(), [8500])
+        else:
+            raises(OSError, s.read)
+
+
+def test_an_adc_without_calibration_has_the_full_scale_that_is_given():
+    for full_scale_mv, want in ((None, 500), (3300, 1650)):
+        keys = {"pin": 34} if full_scale_mv is None else {"pin": 34, "full_scale_mv": full_scale_mv}
+        s = sensor("adc", {"adc 34": [1650]}, **keys)
+
+        class Plain:
+            read_u16 = staticmethod(lambda: 32768)
+
+        s.adc = Plain()
+        equal(s.read(), [want])
