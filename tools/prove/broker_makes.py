@@ -29,6 +29,8 @@ BROKERS = CACHE / "brokers"
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 15
 POLL_S = 0.02
+PORTS_TRIED = 3
+PORT_TAKEN = re.compile(r"in use|EADDRINUSE|eaddrinuse")
 USER, PASSWORD = "ann", "right"
 
 AEDES = """\
@@ -136,6 +138,7 @@ class Server:
         self.log = folder / "broker.log"
         self.port = free_port()
         self.process: Optional[subprocess.Popen] = None
+        self.has_run = False
         self.env = dict(os.environ)
 
     def version(self) -> str:
@@ -151,7 +154,18 @@ class Server:
         return "%s %s" % (self.make, self.version())
 
     def start(self) -> None:
-        """Start it and wait until it takes connections."""
+        """Start it and wait until it takes connections. At the first start another port is tried when one is taken."""
+        for tries_left in range(PORTS_TRIED if not self.has_run else 1, 0, -1):
+            try:
+                self._start_once()
+                self.has_run = True
+                return
+            except BrokerError:
+                if tries_left == 1 or not PORT_TAKEN.search(self.log.read_text(errors="replace")):
+                    raise
+                self.port = free_port()
+
+    def _start_once(self) -> None:
         command = self.command()
         with open(self.log, "ab") as log:
             # a session of its own: Ctrl-C is for the program that uses it, which ends it

@@ -57,6 +57,8 @@ DEVIATIONS: List[Deviation] = [
               "calls back for them: look at the topic"),
     Deviation("amqtt", "qos0 qos1", "delivers in the QoS of the subscription, not in the smaller of the two"
               " [MQTT-3.8.4-6]", AS_SENT),
+    Deviation("amqtt", "session", "a clean session does not always end the kept one [MQTT-3.1.2-6]",
+              "believes session present, and keeps its subscriptions", always=False),
     Deviation("amqtt", "takeover", "the second of two clients with one id often gets nothing [MQTT-3.1.4-2]",
               "the first is told `closed by the broker`", always=False),
     Deviation("amqtt", "resume_out", "leaves a repeated PUBREL of an unknown id unanswered [MQTT-4.3.3-2]",
