@@ -219,6 +219,25 @@ def test_a_stream_in_flight_is_not_kept():
         equal(w.broker.accepted[-1], ("topic/of/stream", b"AAA", 1))
 
 
+def test_what_must_be_on_flash_gets_there_when_the_network_takes_bytes_again():
+    # room to write was taken for a packet to read: then no write to flash, no byte, and a poll that never waits
+    with Folder() as d:
+        w = World(Model)
+        c = w.client(store=Store(FileJournal(d + "/j")))
+        c.connect()
+        c.subscribe("in", 2)
+        w.link.plan.buffer = 0
+        c.publish("t", b"out", qos=1, wait=False)
+        c.poll(10)
+        w.broker.inject("in", b"x", 2)
+        w.clock.run_due()
+        c.poll(10)
+        w.link.plan.buffer = 5840
+        for _ in range(10):
+            c.poll(10)
+        equal((c.inflight, w.inbox, w.broker.accepted), (0, [(b"in", b"x", False)], [("t", b"out", 1)]))
+
+
 def test_a_full_store_refuses_and_nothing_changes():
     with Folder() as d:
         w = World(Model)

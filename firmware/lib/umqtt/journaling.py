@@ -4,7 +4,11 @@ The store's work hangs in front of the verbs of one client's session, so that a 
 store in turn sees of the session only the verbs of `KeptSession`.
 """
 
+from micropython import const
+
 from umqtt.wire import FIRST_BYTE, PACKET_ID, PUBACK_BYTE, PUBREC, PUBREL, PUBREL_BYTE, SENT, SUBACK
+
+_WRITABLE = const(4)  # select.POLLOUT
 
 
 class KeptSession:
@@ -107,8 +111,9 @@ class KeptSession:
         client = self.client
         if self.store.must:
             if len(client._send_buf) + 4 <= client._send_buf_b:
-                for _ in client._poller.ipoll(0):
-                    return True  # a packet has come: one write to flash serves many acks
+                for _, event in client._poller.ipoll(0):
+                    if event != _WRITABLE:
+                        return True  # a packet has come: one write to flash serves many acks
             try:
                 self.store.sync()
             except OSError as fault:
