@@ -80,6 +80,30 @@ def test_a_reader_that_ends_early_or_raises_closes_the_link():
         equal(c.inflight, 0)
 
 
+def test_a_reader_without_a_first_piece_leaves_the_link_and_no_slot_behind():
+    for qos in (0, 1):
+        b, c = up()
+        raises(ValueError, stream.publish, c, "t", Reader(b""), 3000, qos=qos)
+        equal((c.inflight, c.isconnected()), (0, True))
+        b.expect(PUBLISH, topic="t", payload="x")
+        c.publish("t", "x")
+        b.done()
+
+
+def test_what_is_published_when_a_stream_has_ended_keeps_the_slot_it_took_over():
+    b, c = up()
+    c.on_ended = lambda packet_id, codes: c.publish("next", b"x", qos=1, wait=False) if packet_id == 1 else None
+    b.expect(PUBLISH, qos=1, pid=1, topic="t", payload=pattern(3000))
+    b.send(PUBACK, 1)
+    b.expect(PUBLISH, qos=1, pid=2, topic="next")
+    stream.publish(c, "t", Reader(pattern(3000)), 3000, qos=1)
+    b.done()
+    assert c.pending(2)
+    b.send(PUBACK, 2)
+    c.world.serve(c, 100)
+    equal(c.inflight, 0)
+
+
 def test_wrong_arguments_change_nothing():
     b, c = up()
     for args, named in (

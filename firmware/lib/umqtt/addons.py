@@ -74,13 +74,13 @@ def send_stream(client, packet, stream):
     return event
 
 
-def end_stream(client, slot, sent: bool) -> None:
-    """The stream of `slot` is over; sent: all of it is with the network."""
+def end_stream(client, packet_id, sent: bool) -> None:
+    """The stream of `packet_id` (0: it has none) is over; sent: all of it is with the network."""
     client._may_reconnect = True
     if not sent:
         client._close()  # half a packet is out: nothing can follow it
-    if client.pending(slot[PACKET_ID]):
-        client._free_slot(client._slot_index(slot[PACKET_ID]))
+    if client.pending(packet_id):
+        client._free_slot(client._slot_index(packet_id))
 
 
 # Messages in flight

@@ -9,6 +9,7 @@ from umqtt import addons, wire
 from umqtt.errors import link_error
 
 _MOST_B = const(268435455 - 65600)  # remaining length [2.2.3] less the longest topic
+_NOT_BEGUN = const(-1)  # in place of a packet id
 
 
 class _Stream:
@@ -20,7 +21,8 @@ class _Stream:
         self.length = length
         self.left_b = length  # not yet read
         self.buf = self.piece = bytearray(min(piece_b, length))
-        self.slot = self.error = None
+        self.error = None
+        self.packet_id = _NOT_BEGUN  # 0: it has none
         self.sent = False  # all of it is with the network
 
     def __len__(self):
@@ -48,8 +50,7 @@ class _Stream:
 
     def send(self, slot):
         """The client's: send the packet of `slot`, whose payload this is. Returns the writer's event."""
-        self.fill()
-        self.slot = slot
+        self.packet_id = slot[wire.PACKET_ID]
         return addons.send_stream(self.client, slot, self)
 
 
@@ -58,7 +59,8 @@ def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None,
 
     qos: 0 returns 0 once the bytes are with the network, 1 the packet id once acknowledged. There is no QoS 2, and
     no repetition by itself, for the reader cannot go back: after an OSError publish again. A reader that ends early or
-    raises leaves a packet that cannot be finished: the link is closed, and ValueError or the reader's exception raised.
+    raises behind the first piece leaves a packet that cannot be finished: the link is closed, and ValueError or the
+    reader's exception raised.
     timeout_ms: for all of it. Blocks; takes piece_b + about 300 bytes of heap. Not to be called inside a callback.
     Raises ValueError, OSError, ProtocolError.
     """
@@ -67,8 +69,8 @@ def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None,
     if addons.in_callback(client):
         raise link_error("ENOTCONN", "not inside a callback")
     stream = _Stream(client, reader, wire.number(length, _MOST_B), max(piece_b, addons.send_buf_b(client)))
+    stream.fill()  # before a byte or a slot is taken: it may raise
     if length <= addons.send_buf_b(client):  # no larger than a message that waits to be sent
-        stream.fill()
         return client.publish(topic, stream.piece, retain, qos, True, timeout_ms)
     first_byte = wire.PUBLISH_BYTE | (wire.RETAIN if retain else 0) | qos << 1
     try:
@@ -82,5 +84,5 @@ def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None,
             raise stream.error
         raise
     finally:
-        if stream.slot:
-            addons.end_stream(client, stream.slot, stream.sent)
+        if stream.packet_id != _NOT_BEGUN:
+            addons.end_stream(client, stream.packet_id, stream.sent)
