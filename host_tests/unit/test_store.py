@@ -210,13 +210,15 @@ def test_a_stream_in_flight_is_not_kept():
                 st.rewrite()
                 st.sync()  # a snapshot while the slot is taken
                 self.journal = read(d + "/j")
-                buf[0] = 65
-                return 1
+                buf[:] = b"A" * len(buf)
+                return len(buf)
 
         r = Reader()
-        stream.publish(c, "topic/of/stream", r, 3, qos=1)
+        stream.publish(c, "topic/of/stream", r, 700, qos=1)  # the buffer for sending holds 256
         equal(r.journal.count(b"topic/of/stream"), 0)
-        equal(w.broker.accepted[-1], ("topic/of/stream", b"AAA", 1))
+        equal(w.broker.accepted[-1], ("topic/of/stream", b"A" * 700, 1))
+        c.disconnect()
+        equal((read(d + "/j").count(b"topic/of/stream"), Store(FileJournal(d + "/j")).report), (0, ""))
 
 
 def test_what_must_be_on_flash_gets_there_when_the_network_takes_bytes_again():

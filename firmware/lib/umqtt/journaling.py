@@ -6,7 +6,7 @@ store in turn sees of the session only the verbs of `KeptSession`.
 
 from micropython import const
 
-from umqtt.wire import FIRST_BYTE, PACKET_ID, PUBACK_BYTE, PUBREC, PUBREL, PUBREL_BYTE, SENT, SUBACK
+from umqtt.wire import FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBREC, PUBREL, PUBREL_BYTE, SENT, SUBACK
 
 _WRITABLE = const(4)  # select.POLLOUT
 
@@ -76,7 +76,7 @@ class KeptSession:
 
     def take_slot(self):
         slot = self.plain_take_slot()
-        if slot[FIRST_BYTE] < PUBACK_BYTE:
+        if slot[FIRST_BYTE] < PUBACK_BYTE and isinstance(slot[PAYLOAD], bytes):  # else a stream
             # Inside a callback one write to flash covers the note that it ran as well.
             self.store.put(slot, self.client._in_callback())
         return slot

@@ -342,7 +342,7 @@ class Store:
             packet_type = slot[_FIRST_BYTE] >> 4
             if packet_type == _PUBREL:
                 record(out, _PUBREC, pack(">H", slot[_ID]))
-            elif packet_type == _PUT and slot[_PAYLOAD] is not None:  # else a stream, which nobody can repeat
+            elif packet_type == _PUT and isinstance(slot[_PAYLOAD], bytes):  # else a stream
                 _record_put(out, slot, self.place)
 
 
