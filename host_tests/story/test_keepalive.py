@@ -2,8 +2,10 @@
 
 from fakes.bench import World, pair
 from fakes.check import equal, raises
+from fakes.model import Model
 from fakes.packets import PINGREQ, PINGRESP, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL
 from umqtt.publisher import Publisher
+from umqtt.reconnect import Reconnect
 
 
 def up(**named):
@@ -37,6 +39,35 @@ def test_polling_in_small_steps_pings_as_well():
         c.world.clock.sleep_ms(100)
     b.done()
     assert b.times[-1] - b.times[0] <= 10000
+
+
+def no_route(data):
+    """A link's `take` without WiFi: writing fails, reading finds nothing."""
+    raise OSError(113)
+
+
+def test_a_ping_that_finds_the_link_broken_says_so_at_once():
+    # a sensor was read for long meanwhile: the PINGREQ is due before the wait, or behind it
+    for poll_ms in (5000, 500, 0):
+        b, c = up(keepalive=20)
+        c.world.clock.sleep_ms(16000)
+        c.world.link.take = no_route
+        e = raises(OSError, c.poll, poll_ms)
+        assert "link is down" in str(e), e
+        assert not c.isconnected()
+
+
+def test_a_reconnecting_client_tells_of_a_link_that_a_ping_found_broken():
+    for poll_ms in (5000, 0):
+        told = []
+        w = World(Model)
+        c = w.client(keepalive=20, reconnect=Reconnect(10, 10, on_state=lambda up, error: told.append(up)))
+        c.poll(0)
+        w.clock.sleep_ms(16000)
+        w.link.take = no_route
+        c.poll(poll_ms)
+        w.serve(c, 100)
+        equal(told, [True, False, True])
 
 
 def test_keepalive_0_means_no_ping():

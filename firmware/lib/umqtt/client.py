@@ -495,7 +495,11 @@ class MQTTClient(KeepAlive):
             if not self._unblock(ms):
                 return 0
         elif ms:
-            self._wait_readable(ms if ms <= _LONG_MS else min(ms, max(self._watch(), 1)))
+            if ms > _LONG_MS:
+                ms = min(ms, max(self._watch(), 1))
+                if self._next_packet is None:  # its PINGREQ has found the link dead
+                    return self._link_lost()
+            self._wait_readable(ms)
         event = self._next_packet(None)
         if event > 0:
             self._last_event = event
@@ -526,7 +530,8 @@ class MQTTClient(KeepAlive):
                 if ticks_diff(ticks_ms(), self._heard_ms) <= self.timeout_ms and self._watch():
                     return 0
                 words = "half a packet, and no more in time"
-            self._on_fault(link_error("ETIMEDOUT", words))
+            if self._next_packet is not None:  # else a PINGREQ has found the link dead
+                self._on_fault(link_error("ETIMEDOUT", words))
         return self._link_lost()
 
     def _unblock(self, ms):

@@ -31,7 +31,7 @@ class KeepAlive(Session):
     _link_up: bool  # CONNACK came
     _send_blocked: bool  # bytes wait for the network
     timeout_ms: int
-    _send_ping: "Callable[[], None]"  # unless one is under way
+    _send_ping: "Callable[[], None]"  # unless one is under way; it may find the link down
 
     keepalive = _watched_s = 0
     _dead_words = ""
@@ -45,7 +45,7 @@ class KeepAlive(Session):
 
     def _watch(self):
         """Nothing is left to read: send a PINGREQ if it is time. Returns the milliseconds until the next look is due,
-        0 when the link is dead, for the reason in `_dead_words`."""
+        0 when the link is dead, for the reason in `_dead_words`, or down, as the PINGREQ has found."""
         if not self._link_up:
             return NEVER_MS
         now = ticks_ms()
@@ -72,6 +72,8 @@ class KeepAlive(Session):
             left_ms = 3 * quarter_ms - (unheard_ms if unheard_ms > silent_ms else silent_ms)
             if left_ms <= 0:
                 self._send_ping()
+                if not self._link_up:
+                    return 0
                 left_ms = 2 * quarter_ms
         if left_ms <= 0:
             self._dead_words = "no PINGRESP in time"  # only now: shipped, making the words takes heap
