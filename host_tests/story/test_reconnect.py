@@ -259,6 +259,35 @@ def test_what_a_callback_raises_comes_out_and_the_link_stays():
     assert c.isconnected()
 
 
+def test_a_callback_that_finds_the_link_dead_waits_for_nothing_and_no_other_runs_inside_it():
+    for qos in (0, 1):
+        told = []
+        w, b, c = world(Model, first_ms=10, cap_ms=10)
+        w.serve(c, 100)
+        c.subscribe("in", 1)
+
+        def answer(topic, payload, retained):
+            told.append("begins")
+            for topic in ("a", "b"):
+                try:
+                    c.publish(topic, b"x", qos=qos)
+                except OSError as e:
+                    told.append(str(e).count("link is down"))
+            told.append("ends")
+
+        c.set_callback(answer)
+        w.broker.inject("in", b"x", 1)
+        w.clock.run_due()
+        w.link.end("rst")  # behind the message
+        w.clock.run_due()
+        equal((c.poll(0), len(w.net.dialled)), (1, 1))
+        equal(told, ["begins", "ends"] if qos else ["begins", 1, 1, "ends"])
+        w.serve(c, 100)
+        assert c.isconnected()
+        equal(told[-2:], ["begins", "ends"], "the message comes again, and its answers leave")
+        equal([a[:1] for a in w.broker.accepted], [("a",), ("b",)] * (qos + 1))
+
+
 def test_bad_options_are_refused():
     from umqtt.reconnect import Reconnect
 

@@ -37,6 +37,8 @@ _ACK_B = const(4)
 _HEAD_B = const(7)  # of a packet beside its topic and payload, at most
 _LONG_MS = const(1000)  # a shorter wait cannot let the keep-alive be late
 
+_ENDED = const(0)  # in place of `_send_packet`: a callback that runs has ended the connection
+
 _NO_TOPIC = []  # equal to nothing that a program can pass
 
 _len = len
@@ -162,7 +164,7 @@ class MQTTClient(KeepAlive):
         head = wire.connect(
             self.client_id, self.user, self.pswd, self.keepalive, self.clean_session, self.protocol, self._last_will
         )
-        if self._in_callback():
+        if self._next_packet is None and self._send_packet:
             raise link_error("ENOTCONN", "connect inside a callback")
         self._close()
         self._is_connecting = True
@@ -298,6 +300,8 @@ class MQTTClient(KeepAlive):
         # wait until everything that waits to be sent has left; inside a callback msg must fit behind it. Returns the
         # rest of timeout_ms
         if self._in_callback():
+            if not self._send_packet:
+                raise link_error("ENOTCONN", "link is down")
             size_b = _len(self._send_buf) + _len(self._last_topic_bytes) + _HEAD_B
             if msg is not None and size_b + _len(msg) > self._send_buf_b:
                 raise link_error("ENOBUFS", "send buffer full: publish outside the callback")
@@ -438,7 +442,10 @@ class MQTTClient(KeepAlive):
 
     def _close(self, fault=None):
         sock = self._socket
+        in_callback = self._in_callback()
         self._socket = self._next_packet = self._send_packet = None
+        if in_callback:
+            self._send_packet = _ENDED
         self._link_up = False
         self._send_blocked = True
         if fault:
@@ -562,7 +569,7 @@ class MQTTClient(KeepAlive):
     def _send_slots(self):
         # go on with the rest, then send the slots that were not on this connection, as far as there is room. Returns
         # the writer's event
-        event = self._send_packet(None) if self._send_packet is not None else BLOCKED
+        event = self._send_packet(None) if self._send_packet else BLOCKED
         while self._link_up and event != LOST and self._slots_sent < self.inflight:
             slot = self._packet_slots[self._slots_sent]
             size_b = _len(slot[TOPIC]) + _len(slot[PAYLOAD]) + _HEAD_B

@@ -274,6 +274,8 @@ def reader(client, rx, read, send):
                         if taken is not None and not remaining_b and not flags & _NOT_TAKEN:
                             taken(packet_id if flags & QOS_2 else 0, outcome)
                         if client._send_packet is not send:  # the callback has ended this connection
+                            if not client._send_packet:
+                                client._send_packet = None
                             yield RAISED if flags & _NOT_TAKEN else first_byte
                         client._next_packet = next_packet
                         if flags & _NOT_TAKEN:
@@ -325,4 +327,5 @@ def reader(client, rx, read, send):
             yield first_byte
     except (Exception, KeyboardInterrupt) as fault:
         client._on_fault(fault)
+        client._send_packet = None
     yield LOST
