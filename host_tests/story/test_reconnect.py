@@ -259,6 +259,35 @@ def test_what_a_callback_raises_comes_out_and_the_link_stays():
     assert c.isconnected()
 
 
+def test_what_a_callback_raises_comes_out_while_subscriptions_are_made_again_too():
+    w, b, c = world(first_ms=10, cap_ms=10)
+
+    def bad(t, p, r):
+        raise OSError(28, "flash full")
+
+    c.set_callback(bad)
+    b.accept()
+    b.expect(SUBSCRIBE)
+    b.reply(SUBACK)
+    w.serve(c, 20)
+    c.subscribe("t")
+    b.cut()
+    b.accept()
+    b.expect(SUBSCRIBE)
+    b.send(PUBLISH, topic="t", payload="x")
+    e = raises(OSError, w.serve, c, 100)
+    equal((e.args[0], c.isconnected()), (28, False))
+    b.accept()
+    for _ in range(2):  # the one that was in flight, and as the broker knows none
+        b.expect(SUBSCRIBE)
+        b.reply(SUBACK)
+    w.serve(c, 100)
+    assert c.isconnected()
+    w.net.plan.refuse = True
+    w.link.end("rst")
+    w.serve(c, 100)  # an attempt that fails is no callback's
+
+
 def test_a_callback_that_finds_the_link_dead_waits_for_nothing_and_no_other_runs_inside_it():
     for qos in (0, 1):
         told = []

@@ -6,7 +6,7 @@ A client that uses no such part pays for none of them.
 
 from time import ticks_diff, ticks_ms
 
-from umqtt.engine import ALL_SENT, LOST, UNHEARD
+from umqtt.engine import ALL_SENT, LOST, RAISED, UNHEARD
 from umqtt.wire import PACKET_ID, PAYLOAD
 
 # Sending
@@ -106,6 +106,11 @@ def give_up(client, slot, kind: int) -> None:
 def last_fault(client) -> BaseException:
     """The exception that the last connection ended with."""
     return client._fault
+
+
+def callback_raised(client) -> bool:
+    """Whether the exception that `connect` has just raised is a callback's."""
+    return client._last_event == RAISED
 
 
 def note_error(client, words: str) -> None:

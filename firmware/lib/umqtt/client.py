@@ -168,6 +168,7 @@ class MQTTClient(KeepAlive):
             raise link_error("ENOTCONN", "connect inside a callback")
         self._close()
         self._is_connecting = True
+        self._last_event = NOTHING_YET
         try:
             # A look-up blocks, and takes seconds without a network: not again, unless the connection failed.
             address = transport.resolve(self.server, self.port, self._last_address)
@@ -530,6 +531,7 @@ class MQTTClient(KeepAlive):
 
     def _without_packet(self, event):
         if event == RAISED:
+            self._last_event = event
             raise self._fault
         if event != LOST:
             words = self._dead_words

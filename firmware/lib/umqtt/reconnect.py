@@ -9,7 +9,7 @@ from time import sleep_ms, ticks_diff, ticks_ms
 
 from micropython import const
 
-from umqtt.addons import last_fault, note_error
+from umqtt.addons import callback_raised, last_fault, note_error
 from umqtt.errors import MQTTException, link_error
 
 _STABLE_MS = const(10000)
@@ -55,8 +55,9 @@ class Reconnect:
         try:
             client.connect(min(client.timeout_ms, timeout_ms))
         except (OSError, MQTTException) as fault:
-            if client.isconnected():
-                raise  # of a callback
+            if callback_raised(client):
+                self.lost(client)
+                raise
             return self.lost(client, isinstance(fault, MQTTException) and fault.args[0] in _ASKING_AGAIN_IS_USELESS)
         self.pause_ms = _UP
         self.since_ms = ticks_ms()
