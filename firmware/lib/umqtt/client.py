@@ -62,6 +62,7 @@ class MQTTClient(KeepAlive):
     """
 
     cb = _socket = _auto_reconnect = _durable_store = _last_address = _last_will = _view = _taken = _message = None
+    _send_packet: "Callable | None"  # or _ENDED
     _next_packet = _send_packet = _stream = None
     _fault: BaseException  # the last one of a connection
     _any_size = _link_up = _subscribe_again = _is_connecting = False
@@ -446,7 +447,7 @@ class MQTTClient(KeepAlive):
         in_callback = self._in_callback()
         self._socket = self._next_packet = self._send_packet = None
         if in_callback:
-            self._send_packet = _ENDED
+            self._send_packet = _ENDED  # pyright: ignore[reportAttributeAccessIssue]
         self._link_up = False
         self._send_blocked = True
         if fault:
