@@ -52,7 +52,7 @@ told = ticks()
 
 def acknowledged():
     for pid in list(pending):
-        if client._slot(pid) < 0:
+        if not client.pending(pid):
             print("D", pending.pop(pid))
 
 
