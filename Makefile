@@ -155,10 +155,6 @@ powercut: $(READY)  ## cut the power at every flash operation on a real littlefs
 memory: $(READY)  ## MemoryError at every allocation of store and outbox; counts what was lost or repeated
 	@"$(MICROPYTHON)" -X heapsize=400k host_tests/power/memory.py
 
-.PHONY: mutants
-mutants: $(READY)  ## FILE=firmware/lib/umqtt/store.py N=60 changes of one token that no test notices
-	@$(PY) -m tools.prove.mutants $(FILE) --n $(or $(N),60) $(if $(SEED),--seed $(SEED))
-
 .PHONY: wear
 wear: $(READY)  ## flash written, years of life and milliseconds awake for each way to run a node; DOCS=1 writes docs/durability.md
 	@$(PY) tools/wear.py $(if $(DOCS),--docs)
