@@ -44,6 +44,8 @@ SENSORS = [
 ]
 ROOM = SENSORS[1:2]  # two readings a wake: a few of them already take several wakes
 SLEEPER = {"keep_in": "rtc", "deep_sleep": True, "connect_every": 3, "awake_ms": 10000, "sensors": ROOM}
+# What 38 KiB of heap can hold is enough until a dead link is noticed: the times are for a network within this computer.
+AWAKE = {"queue": 32, "timeout_s": 2, "wifi_timeout_s": 3}
 # What the buttons of the page do costs no reading when these wait on flash. The short times are for who watches.
 TROUBLED = {"keep_in": "flash", "queue_kb": 1024, "timeout_s": 2, "keepalive_s": 5}
 ESP32_HEAP_KB = 56  # the code that keeps readings over a sleep or a cut needs an ESP32
@@ -66,7 +68,7 @@ def config(port: int, opts: argparse.Namespace) -> dict:
     return {
         "wifi_ssid": "host", "wifi_password": "password", "broker": "127.0.0.1", "port": port, "client_id": "host",
         "qos": opts.qos, "interval_s": opts.interval, "ntp_host": "", "stop_pin": HostBoard.STOP_PIN,
-        "sensors": SENSORS, **(TROUBLED if opts.web is not None else {}), **(SLEEPER if opts.sleep else {}),
+        "sensors": SENSORS, **AWAKE, **(TROUBLED if opts.web is not None else {}), **(SLEEPER if opts.sleep else {}),
     }  # fmt: skip
 
 
