@@ -240,8 +240,10 @@ test-board: $(READY)  ## blank virtual boards to readings, with stock esptool an
 	@$(PY) -m pytest -q -n 4 host_tests/board
 
 .PHONY: lint
-lint: .venv/stamp  ## ruff over all, pyright with the board's stubs over firmware/
+lint: .venv/stamp  ## ruff and its formatter, spelling, pyright with the board's stubs over firmware/
 	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check -q . || { echo 'format them: .venv/bin/ruff format .' >&2; exit 1; }
+	@.venv/bin/typos
 	@$(PY) -m basedpyright --typeshedpath .venv/lib/python3*/site-packages
 
 .PHONY: clean

@@ -114,4 +114,3 @@ def lower(client, qos: int) -> None:
             if message:  # else the broker has it
                 topic, payload, retain, _ = message
                 client.publish(topic, payload, retain, qos, False)
-

@@ -31,6 +31,7 @@ def clock_start(request):
     yield
     clock.start_ms = clock.EARLY_MS
 
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # started in the background, where a shell ignores Ctrl-C: the programs that tests send one to would inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -76,9 +76,11 @@ def page() -> None:
     if not chromium():
         raise SystemExit("pictures: there is no Chromium; `make extras` gets one")
     command = [sys.executable, str(ROOT / "tools" / "run.py"), "--readings", "0", "--web"]
-    with tempfile.TemporaryDirectory(prefix="pictures-") as scratch, subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True
-    ) as started, Browser(Path(scratch), *SIZE) as browser:
+    with (
+        tempfile.TemporaryDirectory(prefix="pictures-") as scratch,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started,
+        Browser(Path(scratch), *SIZE) as browser,
+    ):
         line = ""
         while not line.startswith("The page is "):
             line = started.stdout.readline()

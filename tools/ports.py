@@ -37,7 +37,7 @@ TRY_S = 1.0
 NUDGE_S = 0.1  # between two Ctrl-C to a silent board: its wake may be short
 ASLEEP = (
     "A board that sleeps answers only while it is awake: press RESET, or hold its stop button while it wakes, or give"
-    " it more time: ARGS=\"--wait 600\""
+    ' it more time: ARGS="--wait 600"'
 )
 # of the chip's own start: there is no program in the flash
 BLANK = re.compile(r"invalid header: 0x[0-9a-f]+|flash read err|No bootable app")

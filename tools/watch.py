@@ -153,7 +153,7 @@ class Screen:
         for name, side in (("time", "left"), ("sensor", "left"), ("value", "right"), ("unit", "left"),
                            ("QoS", "right"), ("delay", "right")):  # fmt: skip
             table.add_column(name, justify=side)  # type: ignore[arg-type]
-        for r in list(self.rows)[-max(5, self.console.height - 6):]:
+        for r in list(self.rows)[-max(5, self.console.height - 6) :]:
             table.add_row(r.clock(), r.sensor, r.shown(), r.shown_unit(), str(r.qos), r.delay())
         return table
 

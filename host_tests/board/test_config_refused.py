@@ -9,7 +9,7 @@ GOOD = {"wifi_ssid": "net", "broker": "10.0.0.1"}
 EXAMPLE = json.loads((ROOT / "firmware" / "config.example.json").read_text())
 # What a file may hold that passes as JSON, and what must be said of it.
 REFUSED = [
-    ({"sensors": [{"type": "dht33", "pin": 4}]}, "dht33\", which there is not; the closest is dht22"),
+    ({"sensors": [{"type": "dht33", "pin": 4}]}, 'dht33", which there is not; the closest is dht22'),
     ({"sensors": [{"type": "../app"}]}, "../app"),
     ({"sensors": [{"type": "internal"}, {"type": "dht22"}]}, "sensors[1] of type dht22: pin is None"),
     ({"sensors": [{"type": "adc", "pin": 34, "ratio": "2"}]}, "ratio is '2'"),

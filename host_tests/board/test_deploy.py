@@ -144,13 +144,17 @@ def test_the_trap_of_the_frozen_umqtt_is_sprung_and_caught(flashed, tmp_path):
         prove_imports(transport, build_firmware(False), Found(transport), 0)
     assert "boot.py must put /lib first" in str(caught.value)
     # another package in the way, which has all the names that the program asks for
-    mpremote(board, "exec", """
+    mpremote(
+        board,
+        "exec",
+        """
 import os
 os.mkdir('/umqtt')
 for n in os.listdir('/lib/umqtt'):
     with open('/lib/umqtt/' + n, 'rb') as f, open('/umqtt/' + n, 'wb') as g:
         g.write(f.read())
-""")
+""",
+    )
     with pytest.raises(ToolError, match="gives umqtt, not /lib/umqtt"), repl(board.port) as transport:
         prove_imports(transport, build_firmware(False), Found(transport), 0)
     mpremote(board, "fs", "rm", "-r", ":umqtt")

@@ -128,8 +128,8 @@ def test_boot_py_that_fails_keeps_main_from_running(flashed, tmp_path):
         mpremote(board, "fs", "cp", str(tmp_path / name), ":" + name)
     with serial.Serial(board.port, timeout=PATIENCE_S) as port:
         port.write(b"\x02\x04")
-        said = port.read_until(b'information.\r\n>>> ')
-        said += port.read_until(b'information.\r\n>>> ')
+        said = port.read_until(b"information.\r\n>>> ")
+        said += port.read_until(b"information.\r\n>>> ")
     assert b"ZeroDivisionError" in said and b"main ran" not in said
 
 

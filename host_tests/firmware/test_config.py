@@ -190,7 +190,7 @@ def test_what_mqtt_allows_is_not_refused():
     for keys in (
         {"client_id": "k\u00fcche / 7.b"},
         {"client_id": "x" * 128, "user": "hub/" + "x" * 200, "password": "SharedAccessSignature sr=" + "y" * 300},
-        {"topic": "haus/eg", "sensors": [{"type": "internal", "name": "the \"big\" one \U0001f600"}]},
+        {"topic": "haus/eg", "sensors": [{"type": "internal", "name": 'the "big" one \U0001f600'}]},
         {"user": "u", "password": "\u00a7\t"},
         {"tls": True, "tls_ca": "ca.der", "tls_cert": "c.pem", "tls_key": "k.pem"},
         {"will": False, "retain": False},

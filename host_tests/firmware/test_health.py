@@ -261,6 +261,7 @@ def test_what_answers_and_is_no_broker_is_told_in_words():
 
 def test_a_pause_doubles_from_the_first_to_the_most_and_counts_the_outage():
     w = World()
+
     class Most:
         """A random number that is the highest in every range."""
 

@@ -17,7 +17,7 @@ from .make_log import lines
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = 3
-AT_MOST = 8             # times awk, of a log so long that the start does not count
+AT_MOST = 8  # times awk, of a log so long that the start does not count
 PEAK_KB = 40_000
 PROGRAM = [sys.executable, "-m", "tools.mosqlog"]
 
@@ -60,12 +60,15 @@ def main() -> int:
     awk_s, start_s = least["awk '{print $3}'"][0], least["mosqlog (start only)"][0]
     print(f"log of {args.size / 1e6:.0f} MB, {os.cpu_count()} processors, CPython {sys.version.split()[0]}")
     for name, (cpu_s, wall_s, peak_kb) in least.items():
-        print(f"{name:22} {cpu_s:7.2f} s CPU {wall_s:7.2f} s wall {peak_kb / 1000:6.1f} MB "
-              f"{cpu_s / awk_s:7.1f} times awk")
+        print(
+            f"{name:22} {cpu_s:7.2f} s CPU {wall_s:7.2f} s wall {peak_kb / 1000:6.1f} MB {cpu_s / awk_s:7.1f} times awk"
+        )
     times = (least["mosqlog"][0] - start_s) / awk_s
     peak_kb = least["mosqlog"][2]
-    print(f"without its start mosqlog takes {times:.1f} times the CPU of awk (aim: {AT_MOST}), peak "
-          f"{peak_kb / 1000:.0f} MB (limit: {PEAK_KB / 1000:.0f})")
+    print(
+        f"without its start mosqlog takes {times:.1f} times the CPU of awk (aim: {AT_MOST}), peak "
+        f"{peak_kb / 1000:.0f} MB (limit: {PEAK_KB / 1000:.0f})"
+    )
     return int(args.check and (times > AT_MOST or peak_kb > PEAK_KB))
 
 

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-CACHED = ROOT / ".cache" / "chromium" / "chromium"      # of `make extras`
+CACHED = ROOT / ".cache" / "chromium" / "chromium"  # of `make extras`
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 TIMEOUT_S = 60
 
@@ -42,10 +42,24 @@ class Browser:
             os.dup2(moved_out, 4)
 
         self._process = subprocess.Popen(
-            [chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-             "--remote-debugging-pipe", "--hide-scrollbars", f"--user-data-dir={self.folder}/profile", "about:blank"],
-            preexec_fn=as_the_protocol_has_it, pass_fds=(3, 4), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL)
+            [
+                chromium(),
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-dev-shm-usage",
+                "--no-first-run",
+                "--remote-debugging-pipe",
+                "--hide-scrollbars",
+                f"--user-data-dir={self.folder}/profile",
+                "about:blank",
+            ],
+            preexec_fn=as_the_protocol_has_it,
+            pass_fds=(3, 4),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         os.close(moved_in)
         os.close(moved_out)
         os.close(theirs_in)
@@ -75,8 +89,9 @@ class Browser:
 
     def resize(self, width: int, height: int) -> None:
         """As a window of that size; below 600 as a telephone."""
-        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1,
-                   mobile=width < 600)
+        self._call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
 
     def run(self, script: str):
         """The value of an expression, awaited. Raises AssertionError with the page's exception."""

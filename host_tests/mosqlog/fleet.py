@@ -159,8 +159,15 @@ def run(folder: Path) -> Path:
     broker.start()
     end = time.monotonic() + LENGTH_S
     jobs = [(sensor, f"sensor-{i}", i, end, i % 3) for i in range(1, 6)]
-    jobs += [(battery, end), (dashboard, end), (crashing, end), (silent, end), (twin, "127.0.0.1", end),
-             (twin, "127.0.0.2", end), (odd, end)]
+    jobs += [
+        (battery, end),
+        (dashboard, end),
+        (crashing, end),
+        (silent, end),
+        (twin, "127.0.0.1", end),
+        (twin, "127.0.0.2", end),
+        (odd, end),
+    ]
     threads = [threading.Thread(target=f, args=(broker, *rest), daemon=True) for f, *rest in jobs]
     for thread in threads:
         thread.start()
@@ -195,7 +202,7 @@ def main() -> int:
     if given.picture and not browser.chromium():
         arguments.error("no Chromium to take a picture with: make extras")
     given.folder.mkdir(parents=True, exist_ok=True)
-    given.folder.chmod(0o755)       # run as root, Mosquitto reads its files as somebody else
+    given.folder.chmod(0o755)  # run as root, Mosquitto reads its files as somebody else
     log = given.log or run(given.folder)
     report = given.folder / "report.html"
     status = mosqlog.main([str(log), "--html", str(report), "--top", "5"])

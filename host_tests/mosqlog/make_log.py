@@ -21,10 +21,12 @@ def lines(size_b: int, clients: int = 500, seed: int = 1) -> Iterator[str]:
     def connect(i: int) -> str:
         address = f"10.0.{i // 250}.{i % 250}:{dice.randint(32768, 60999)}"
         up[i] = True
-        return (f"{t}: New connection from {address} on port 1883.\n"
-                f"{t}: New client connected from {address} as sensor-{i:05d} (p2, c0, k60, "
-                f"u'fleet').\n{t}: No will message specified.\n"
-                f"{t}: Sending CONNACK to sensor-{i:05d} (1, 0)\n")
+        return (
+            f"{t}: New connection from {address} on port 1883.\n"
+            f"{t}: New client connected from {address} as sensor-{i:05d} (p2, c0, k60, "
+            f"u'fleet').\n{t}: No will message specified.\n"
+            f"{t}: Sending CONNACK to sensor-{i:05d} (1, 0)\n"
+        )
 
     yield f"{t}: mosquitto version 2.0.18 starting\n{t}: mosquitto version 2.0.18 running\n"
     while given < size_b:
@@ -42,9 +44,11 @@ def lines(size_b: int, clients: int = 500, seed: int = 1) -> Iterator[str]:
             if qos == 1:
                 block += f"{t}: Sending PUBACK to {name} (m{pid}, rc0)\n"
             elif qos == 2:
-                block += (f"{t}: Sending PUBREC to {name} (m{pid}, rc0)\n"
-                          f"{t}: Received PUBREL from {name} (Mid: {pid})\n"
-                          f"{t}: Sending PUBCOMP to {name} (m{pid})\n")
+                block += (
+                    f"{t}: Sending PUBREC to {name} (m{pid}, rc0)\n"
+                    f"{t}: Received PUBREL from {name} (Mid: {pid})\n"
+                    f"{t}: Sending PUBCOMP to {name} (m{pid})\n"
+                )
             j = i // 10 * 10
             if up[j] and j != i:
                 block += f"{t}: Sending PUBLISH to sensor-{j:05d} {head.replace('q2', 'q1')}\n"

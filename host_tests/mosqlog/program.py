@@ -13,8 +13,14 @@ LOG = str(LOGS / "mosquitto-2.0.21.log")
 
 def raw(*arguments, stdin=None, env=None):
     """-> (exit status, standard output, standard error), as bytes"""
-    done = subprocess.run([sys.executable, "-m", "tools.mosqlog", *map(str, arguments)], cwd=ROOT, input=stdin,
-                          capture_output=True, timeout=300, env={**os.environ, **(env or {})})
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.mosqlog", *map(str, arguments)],
+        cwd=ROOT,
+        input=stdin,
+        capture_output=True,
+        timeout=300,
+        env={**os.environ, **(env or {})},
+    )
     return done.returncode, done.stdout, done.stderr
 
 
@@ -33,9 +39,14 @@ def objects(*arguments, stdin=None):
 
 def following(*arguments, env=None):
     """The program as it follows a log, when it has caught up with it; `complaints` are those before that."""
-    program = subprocess.Popen([sys.executable, "-m", "tools.mosqlog", "--follow", *map(str, arguments)], cwd=ROOT,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                               env={**os.environ, **(env or {})})
+    program = subprocess.Popen(
+        [sys.executable, "-m", "tools.mosqlog", "--follow", *map(str, arguments)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **(env or {})},
+    )
     program.complaints = []
     while not program.complaints or "following" not in program.complaints[-1]:
         program.complaints.append(program.stderr.readline())

@@ -34,8 +34,9 @@ class Broker:
         self.port = 0
         salt = b"0123456789ab"
         key = hashlib.pbkdf2_hmac("sha512", b"p", salt, 101)
-        (folder / "passwords").write_text("u:$7$101$%s$%s\n" % (
-            base64.b64encode(salt).decode(), base64.b64encode(key).decode()))
+        (folder / "passwords").write_text(
+            "u:$7$101$%s$%s\n" % (base64.b64encode(salt).decode(), base64.b64encode(key).decode())
+        )
         (folder / "acl").write_text("topic readwrite t/#\nuser u\ntopic readwrite t/#\n")
         for name in ("passwords", "acl"):
             (folder / name).chmod(0o644)
@@ -43,18 +44,32 @@ class Broker:
 
     def start(self) -> None:
         """Ready when it returns. Raises RuntimeError with the log when the broker does not come up."""
-        for _ in range(5):      # the port may be taken between our asking and its listening
+        for _ in range(5):  # the port may be taken between our asking and its listening
             with socket.socket() as s:
                 s.bind(("127.0.0.1", 0))
                 self.port = s.getsockname()[1]
-            (self.folder / "mosquitto.conf").write_text("\n".join([
-                f"listener {self.port} 127.0.0.1", "allow_anonymous true",
-                f"password_file {self.folder}/passwords", f"acl_file {self.folder}/acl",
-                "log_dest stderr", "log_type all", "max_inflight_messages 20", *self.options, ""]))
+            (self.folder / "mosquitto.conf").write_text(
+                "\n".join(
+                    [
+                        f"listener {self.port} 127.0.0.1",
+                        "allow_anonymous true",
+                        f"password_file {self.folder}/passwords",
+                        f"acl_file {self.folder}/acl",
+                        "log_dest stderr",
+                        "log_type all",
+                        "max_inflight_messages 20",
+                        *self.options,
+                        "",
+                    ]
+                )
+            )
             with self.log.open("ab") as log:
                 self.process = subprocess.Popen(
                     [mosquitto(), "-c", str(self.folder / "mosquitto.conf")],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                )
             while self.process.poll() is None:
                 try:
                     socket.create_connection(("127.0.0.1", self.port), 5).close()
@@ -125,8 +140,16 @@ class Wire:
             out += part
         return out
 
-    def connect(self, client: str | bytes, clean: bool = True, keepalive_s: int = 60, user: str = "",
-                password: str = "", will: str = "", level: int = 4) -> bytes:
+    def connect(
+        self,
+        client: str | bytes,
+        clean: bool = True,
+        keepalive_s: int = 60,
+        user: str = "",
+        password: str = "",
+        will: str = "",
+        level: int = 4,
+    ) -> bytes:
         flags = (2 if clean else 0) | (0x80 if user else 0) | (0x40 if password else 0)
         flags |= 0x04 | 1 << 3 if will else 0
         name = text("MQIsdp") if level == 3 else text("MQTT")
@@ -138,8 +161,15 @@ class Wire:
         self.send(CONNECT, body)
         return self.expect(CONNACK)
 
-    def publish(self, topic: str | bytes, payload: bytes = b"hello", qos: int = 0, pid: int = 1,
-                dup: bool = False, retain: bool = False) -> None:
+    def publish(
+        self,
+        topic: str | bytes,
+        payload: bytes = b"hello",
+        qos: int = 0,
+        pid: int = 1,
+        dup: bool = False,
+        retain: bool = False,
+    ) -> None:
         first = PUBLISH | dup << 3 | qos << 1 | retain
         self.send(first, text(topic) + (struct.pack("!H", pid) if qos else b"") + payload)
 

@@ -47,16 +47,24 @@ def test_the_disconnect_of_1_3_is_an_end_by_itself():
 
 
 def test_a_disconnect_that_the_broker_takes_offence_at_is_no_clean_end():
-    a = read(UP, "Received DISCONNECT from dev", "Protocol error from dev: DISCONNECT packet with incorrect flags E1.",
-             "Client dev [10.0.0.7:50000] disconnected: protocol error.")
+    a = read(
+        UP,
+        "Received DISCONNECT from dev",
+        "Protocol error from dev: DISCONNECT packet with incorrect flags E1.",
+        "Client dev [10.0.0.7:50000] disconnected: protocol error.",
+    )
     assert a.clients["dev"].ends == {"protocol-error": 1} and found(a) == {"protocol-error": 1}
     assert a.clients["dev"].sessions[0].how == "protocol-error"
 
 
-@pytest.mark.parametrize("lines", [
-    ["Client dev has exceeded timeout, disconnecting.", "Socket error on client dev, disconnecting."],    # 1.4, 1.5
-    ["Client dev has exceeded timeout, disconnecting."],
-    ["Client dev [10.0.0.7:50000] disconnected: exceeded timeout."]])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["Client dev has exceeded timeout, disconnecting.", "Socket error on client dev, disconnecting."],  # 1.4, 1.5
+        ["Client dev has exceeded timeout, disconnecting."],
+        ["Client dev [10.0.0.7:50000] disconnected: exceeded timeout."],
+    ],
+)
 def test_one_keep_alive_miss_is_one_end_in_every_version(lines):
     a = read(UP, 90, *lines)
     assert a.clients["dev"].ends == {"timeout": 1} and found(a) == {"keepalive-missed": 1}
@@ -64,12 +72,16 @@ def test_one_keep_alive_miss_is_one_end_in_every_version(lines):
     assert (example["after_s"], example["keepalive_s"]) == (90, 60)
 
 
-@pytest.mark.parametrize("lines", [
-    ["Client dev already connected, closing old connection."],
-    ["Client dev already connected, closing old connection.", "Client dev disconnected."],                  # 1.4
-    ["Client dev already connected, closing old connection.", "Socket error on client dev, disconnecting."],  # 1.5
-    ["Client dev disconnected, session taken over."],                                                      # 2.1.0
-    ["Client dev [10.0.0.7:50000] disconnected: session taken over."]])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["Client dev already connected, closing old connection."],
+        ["Client dev already connected, closing old connection.", "Client dev disconnected."],  # 1.4
+        ["Client dev already connected, closing old connection.", "Socket error on client dev, disconnecting."],  # 1.5
+        ["Client dev disconnected, session taken over."],  # 2.1.0
+        ["Client dev [10.0.0.7:50000] disconnected: session taken over."],
+    ],
+)
 def test_a_takeover_is_one_takeover_in_every_version(lines):
     a = read(UP, 20, *lines, "New client connected from 10.0.0.9:40000 as dev (p2, c1, k60).")
     assert a.clients["dev"].ends == {"takeover": 1} and found(a) == {"taken-over": 1}
@@ -77,19 +89,32 @@ def test_a_takeover_is_one_takeover_in_every_version(lines):
     assert (example["old"], example["new"]) == ("10.0.0.7:50000", "10.0.0.9:40000")
 
 
-@pytest.mark.parametrize("echo", [
-    "Client dev disconnected.",                                             # 1.4
-    "Client dev [10.0.0.7:50000] disconnected: session taken over."])       # 2.1
+@pytest.mark.parametrize(
+    "echo",
+    [
+        "Client dev disconnected.",  # 1.4
+        "Client dev [10.0.0.7:50000] disconnected: session taken over.",
+    ],
+)  # 2.1
 def test_the_end_line_of_a_session_that_had_ended_ends_nothing(echo):
-    a = read(KEPT, "Received DISCONNECT from dev", 20, echo,
-             "New client connected from 10.0.0.7:50001 as dev (p2, c0, k60).", RESUMED)
+    a = read(
+        KEPT,
+        "Received DISCONNECT from dev",
+        20,
+        echo,
+        "New client connected from 10.0.0.7:50001 as dev (p2, c0, k60).",
+        RESUMED,
+    )
     assert a.clients["dev"].ends == {"clean": 1} and found(a) == {}
     assert a.clients["dev"].session.start == 1000000020
 
 
 def test_an_end_that_names_an_older_connection_does_not_end_the_new_one():
-    a = read(UP, "New client connected from 10.0.0.7:50001 as dev (p4, c1, k60).",
-             "Client dev [10.0.0.7:50000] disconnected: connection closed by client.")
+    a = read(
+        UP,
+        "New client connected from 10.0.0.7:50001 as dev (p4, c1, k60).",
+        "Client dev [10.0.0.7:50000] disconnected: connection closed by client.",
+    )
     assert a.clients["dev"].session is not None
 
 
@@ -108,8 +133,11 @@ def test_a_client_from_before_the_log_is_known_by_its_packets():
 def two(address_a, address_b, times, pause_s):
     lines = [f"New client connected from {address_a}:40000 as dev (p2, c1, k60)."]
     for i in range(times):
-        lines += [pause_s, "Client dev already connected, closing old connection.",
-                  f"New client connected from {(address_b, address_a)[i % 2]}:4{i:04d} as dev (p2, c1, k60)."]
+        lines += [
+            pause_s,
+            "Client dev already connected, closing old connection.",
+            f"New client connected from {(address_b, address_a)[i % 2]}:4{i:04d} as dev (p2, c1, k60).",
+        ]
     return lines
 
 
@@ -134,8 +162,10 @@ def test_ipv6_addresses_are_told_apart_without_their_ports():
     a = read(*two("2001:db8::7", "2001:db8::9", 2, 20))
     assert "two-devices" in found(a)
     assert host("2001:db8::7:50812") == "2001:db8::7" and host("::1") == "::1"
-    assert host("fd00:5e:2100::1:1883") == "fd00:5e:2100::1" and host("fd00:5e:2100::1:1883", has_port=False) == \
-        "fd00:5e:2100::1:1883"
+    assert (
+        host("fd00:5e:2100::1:1883") == "fd00:5e:2100::1"
+        and host("fd00:5e:2100::1:1883", has_port=False) == "fd00:5e:2100::1:1883"
+    )
     assert host("fe80::1:80", has_port=True) == "fe80::1" and host("10.0.0.7:80") == "10.0.0.7" == host("10.0.0.7")
 
 
@@ -162,21 +192,38 @@ def test_a_heartbeat_is_late_only_beyond_the_keep_alive():
 
 def test_what_the_broker_sends_is_no_heartbeat():
     assert found(read(UP, 50, published(sent=True, qos=0, pid=0), 50, "Received PINGREQ from dev")) == {
-        "late-heartbeat": 1}
+        "late-heartbeat": 1
+    }
 
 
 def test_both_directions_of_one_packet_id_are_two_flows():
-    a = read(UP, published(pid=1), published(sent=True, pid=1), 2, "Sending PUBACK to dev (m1, rc0)", 3,
-             "Received PUBACK from dev (Mid: 1, RC:0)", "Received DISCONNECT from dev")
+    a = read(
+        UP,
+        published(pid=1),
+        published(sent=True, pid=1),
+        2,
+        "Sending PUBACK to dev (m1, rc0)",
+        3,
+        "Received PUBACK from dev (Mid: 1, RC:0)",
+        "Received DISCONNECT from dev",
+    )
     dev = a.clients["dev"]
     assert found(a) == {} and dev.flows == {}
     assert (dev.delays[False].worst_s, dev.delays[True].worst_s) == (2, 5)
 
 
-QOS_2_IN = [published(qos=2), "Sending PUBREC to dev (m5, rc0)", "Received PUBREL from dev (Mid: 5)",
-            "Sending PUBCOMP to dev (m5)"]
-QOS_2_OUT = [published(sent=True, qos=2), "Received PUBREC from dev (Mid: 5)", "Sending PUBREL to dev (m5)",
-             "Received PUBCOMP from dev (Mid: 5, RC:0)"]
+QOS_2_IN = [
+    published(qos=2),
+    "Sending PUBREC to dev (m5, rc0)",
+    "Received PUBREL from dev (Mid: 5)",
+    "Sending PUBCOMP to dev (m5)",
+]
+QOS_2_OUT = [
+    published(sent=True, qos=2),
+    "Received PUBREC from dev (Mid: 5)",
+    "Sending PUBREL to dev (m5)",
+    "Received PUBCOMP from dev (Mid: 5, RC:0)",
+]
 
 
 @pytest.mark.parametrize("flow", [QOS_2_IN, QOS_2_OUT], ids=["from the client", "to the client"])
@@ -200,8 +247,7 @@ def test_a_kept_session_goes_on_with_its_flow(flow, cut):
 
 
 def test_a_session_that_the_broker_forgot_leaves_its_flows_unfinished():
-    assert found(read(KEPT, OK, *QOS_2_IN[:2], "Received DISCONNECT from dev", 5, KEPT, OK)) == {
-        "unfinished-flow": 1}
+    assert found(read(KEPT, OK, *QOS_2_IN[:2], "Received DISCONNECT from dev", 5, KEPT, OK)) == {"unfinished-flow": 1}
 
 
 def test_a_flow_of_a_client_that_is_away_at_the_end_waits():
@@ -214,8 +260,10 @@ def test_a_flow_that_has_just_begun_at_the_end_of_the_log_is_nothing():
 
 def test_a_mqtt_5_session_is_not_given_up_at_its_end():
     v5 = "New client connected from 10.0.0.7:50000 as dev (p5, c{}, k60)."
-    assert found(read(v5.format(1), *QOS_2_IN[:2], "Received DISCONNECT from dev", v5.format(0), RESUMED,
-                      *QOS_2_IN[2:])) == {}
+    assert (
+        found(read(v5.format(1), *QOS_2_IN[:2], "Received DISCONNECT from dev", v5.format(0), RESUMED, *QOS_2_IN[2:]))
+        == {}
+    )
 
 
 def test_a_mqtt_5_refusal_ends_the_flow():
@@ -231,13 +279,15 @@ def test_a_repeated_publish_is_named_with_its_topic():
 
 
 def test_a_message_that_the_broker_repeats_is_told_from_one_of_the_client():
-    assert found(read(UP, published(sent=True), 5, published(sent=True, dup=1),
-                      "Received PUBACK from dev (Mid: 5)")) == {"resent-by-broker": 1}
+    assert found(
+        read(UP, published(sent=True), 5, published(sent=True, dup=1), "Received PUBACK from dev (Mid: 5)")
+    ) == {"resent-by-broker": 1}
 
 
 def test_a_pubrel_that_the_broker_repeats_is_found():
     assert found(read(KEPT, OK, *QOS_2_OUT[:3], "Received DISCONNECT from dev", KEPT, RESUMED, *QOS_2_OUT[2:])) == {
-        "resent-by-broker": 1}
+        "resent-by-broker": 1
+    }
 
 
 def test_a_packet_id_used_while_in_flight_is_found():
@@ -245,33 +295,53 @@ def test_a_packet_id_used_while_in_flight_is_found():
 
 
 def test_ten_seconds_to_the_last_ack_are_slow():
-    a = read(UP, published(), 9, "Sending PUBACK to dev (m5, rc0)", published(pid=6), 10,
-             "Sending PUBACK to dev (m6, rc0)")
+    a = read(
+        UP, published(), 9, "Sending PUBACK to dev (m5, rc0)", published(pid=6), 10, "Sending PUBACK to dev (m6, rc0)"
+    )
     assert found(a) == {"slow-ack": 1}
     assert a.clients["dev"].delays[False].at_most_s(1) == 10
 
 
 def test_a_denied_publish_that_is_acknowledged_opens_no_flow():
-    assert found(read(UP, "Denied PUBLISH from dev (d0, q1, r0, m3, 'secret', ... (5 bytes))",
-                      "Sending PUBACK to dev (m3, rc135)")) == {"denied": 1}
+    assert found(
+        read(
+            UP, "Denied PUBLISH from dev (d0, q1, r0, m3, 'secret', ... (5 bytes))", "Sending PUBACK to dev (m3, rc135)"
+        )
+    ) == {"denied": 1}
 
 
 def test_a_denied_subscription_of_2_1_is_found():
-    assert found(read(UP, "Received SUBSCRIBE from dev", "\tsecret/# (QoS 1)", "\tsecret/# (denied)",
-                      "Sending SUBACK to dev")) == {"denied": 1}
+    assert found(
+        read(UP, "Received SUBSCRIBE from dev", "\tsecret/# (QoS 1)", "\tsecret/# (denied)", "Sending SUBACK to dev")
+    ) == {"denied": 1}
 
 
 def test_subscriptions_are_those_in_force():
-    lines = [KEPT, OK, "Received SUBSCRIBE from dev", "\ta (QoS 1)", "dev 1 a", "\tb (QoS 0)", "dev 0 b",
-             "Sending SUBACK to dev", "Received UNSUBSCRIBE from dev", "\ta", "dev a", "Sending UNSUBACK to dev"]
+    lines = [
+        KEPT,
+        OK,
+        "Received SUBSCRIBE from dev",
+        "\ta (QoS 1)",
+        "dev 1 a",
+        "\tb (QoS 0)",
+        "dev 0 b",
+        "Sending SUBACK to dev",
+        "Received UNSUBSCRIBE from dev",
+        "\ta",
+        "dev a",
+        "Sending UNSUBACK to dev",
+    ]
     assert read(*lines).clients["dev"].subscriptions == {"b": 0}
     assert read(*lines, "Received DISCONNECT from dev", KEPT, RESUMED).clients["dev"].subscriptions == {"b": 0}
     assert read(*lines, "Received DISCONNECT from dev", KEPT, OK).clients["dev"].subscriptions == {}
 
 
 def test_refused_credentials_stand_under_the_address_before_2_1():
-    a = read("New connection from 10.0.0.9:40000 on port 1883.", "Sending CONNACK to 10.0.0.9 (0, 5)",
-             "Client <unknown> disconnected, not authorised.")
+    a = read(
+        "New connection from 10.0.0.9:40000 on port 1883.",
+        "Sending CONNACK to 10.0.0.9 (0, 5)",
+        "Client <unknown> disconnected, not authorised.",
+    )
     assert a.clients == {}
     assert a.strangers["10.0.0.9"].findings["refused-login"].examples[0]["words"] == "not authorised"
 
@@ -288,14 +358,18 @@ def test_a_complaint_and_the_end_after_it_are_one_finding():
 
 
 def test_a_complaint_about_an_address_finds_its_client():
-    a = read(UP, "Bad client 10.0.0.7:50000 sending multiple CONNECT messages.",
-             "Client dev [10.0.0.7:50000] disconnected: protocol error.")
+    a = read(
+        UP,
+        "Bad client 10.0.0.7:50000 sending multiple CONNECT messages.",
+        "Client dev [10.0.0.7:50000] disconnected: protocol error.",
+    )
     assert found(a) == {"protocol-error": 1} and a.strangers == {}
 
 
 def test_a_complaint_about_an_ip_without_a_port_blames_no_client_behind_it():
-    a = read("New client connected from 10.0.0.7 as dev (c1, k60).",
-             "Invalid protocol version 7 in CONNECT from 10.0.0.7.")
+    a = read(
+        "New client connected from 10.0.0.7 as dev (c1, k60).", "Invalid protocol version 7 in CONNECT from 10.0.0.7."
+    )
     assert found(a) == {} and set(a.strangers["10.0.0.7"].findings) == {"misbehaved"}
 
 
@@ -316,11 +390,24 @@ def test_a_flow_survives_the_broker_when_the_session_does():
 
 def test_who_was_connected_at_a_moment():
     t = 1000000000
-    a = read(UP, 10, "New client connected from 10.0.0.8:50000 as two (p2, c1, k60).", 10,
-             "Client dev closed its connection.", 10, "Received PINGREQ from two",
-             at=[t - 5, t, t + 10, t + 19, t + 25, t + 99])
-    assert a.connected_at == {t - 5: [], t: ["dev"], t + 10: ["dev", "two"], t + 19: ["dev", "two"],
-                              t + 25: ["two"], t + 99: ["two"]}
+    a = read(
+        UP,
+        10,
+        "New client connected from 10.0.0.8:50000 as two (p2, c1, k60).",
+        10,
+        "Client dev closed its connection.",
+        10,
+        "Received PINGREQ from two",
+        at=[t - 5, t, t + 10, t + 19, t + 25, t + 99],
+    )
+    assert a.connected_at == {
+        t - 5: [],
+        t: ["dev"],
+        t + 10: ["dev", "two"],
+        t + 19: ["dev", "two"],
+        t + 25: ["two"],
+        t + 99: ["two"],
+    }
 
 
 def test_topics_are_counted_with_their_rate():
@@ -348,9 +435,13 @@ def test_keep_alive_zero_is_told():
 
 
 def test_the_worst_client_comes_first():
-    a = read(UP, "Received DISCONNECT from dev",
-             "New client connected from 10.0.0.8:50000 as zz (p2, c1, k60).", 90,
-             "Client zz has exceeded timeout, disconnecting.")
+    a = read(
+        UP,
+        "Received DISCONNECT from dev",
+        "New client connected from 10.0.0.8:50000 as zz (p2, c1, k60).",
+        90,
+        "Client zz has exceeded timeout, disconnecting.",
+    )
     assert [c.id for c in a.worst_first()] == ["zz", "dev"]
 
 
@@ -375,8 +466,10 @@ def test_visitors_that_left_cleanly_are_forgotten_when_there_are_too_many(monkey
     monkeypatch.setattr(analyse, "CLIENTS", 10)
     lines = [UP]
     for i in range(100):
-        lines += [f"New client connected from 10.0.0.8:50000 as auto-{i} (p2, c1, k60).",
-                  f"Received DISCONNECT from auto-{i}"]
+        lines += [
+            f"New client connected from 10.0.0.8:50000 as auto-{i} (p2, c1, k60).",
+            f"Received DISCONNECT from auto-{i}",
+        ]
     analyser, parser = Analyser(), Parser()
     analyser._forget_at = 10
     for line in lines:

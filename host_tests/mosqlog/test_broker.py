@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not scenes.mosquitto(), reason="no Mosquitto: `m
 @pytest.fixture
 def folder():
     with tempfile.TemporaryDirectory(prefix="mosqlog-") as name:
-        Path(name).chmod(0o755)          # run as root, Mosquitto reads it as somebody else
+        Path(name).chmod(0o755)  # run as root, Mosquitto reads it as somebody else
         yield Path(name)
 
 
@@ -51,12 +51,18 @@ def analysed(b):
 
 def findings(analyser):
     """Whose and which; that the tests themselves look whether the port is open is no trouble."""
-    return {s.id: set(s.findings) for s in [*analyser.worst_first(), *analyser.worst_strangers()]
-            if set(s.findings) - {"no-connect", "port-check"}}
+    return {
+        s.id: set(s.findings)
+        for s in [*analyser.worst_first(), *analyser.worst_strangers()]
+        if set(s.findings) - {"no-connect", "port-check"}
+    }
 
 
-@pytest.mark.parametrize("options", [(), ("log_timestamp_format %Y-%m-%dT%H:%M:%S",), ("log_timestamp false",)],
-                         ids=["epoch", "iso", "no times"])
+@pytest.mark.parametrize(
+    "options",
+    [(), ("log_timestamp_format %Y-%m-%dT%H:%M:%S",), ("log_timestamp false",)],
+    ids=["epoch", "iso", "no times"],
+)
 def test_every_injected_fault_is_found_and_nothing_else(folder, options):
     with broker(folder, *options) as b:
         for scene in scenes.ALL:
@@ -67,9 +73,14 @@ def test_every_injected_fault_is_found_and_nothing_else(folder, options):
     # Before 2.1 a refused CONNECT is told by address, later by id.
     assert (got.pop("127.0.0.1", None) or got.pop("stranger")) == {"refused-login"}
     wanted = {
-        "killed": {"closed-without-disconnect"}, "taken": {"taken-over"},
-        "twin": {"taken-over", "two-devices"}, "twice": {"sent-twice"}, "half": {"unfinished-flow"},
-        "deaf": {"resent-by-broker"}, "forbidden": {"denied"}, "broken": {"malformed"},
+        "killed": {"closed-without-disconnect"},
+        "taken": {"taken-over"},
+        "twin": {"taken-over", "two-devices"},
+        "twice": {"sent-twice"},
+        "half": {"unfinished-flow"},
+        "deaf": {"resent-by-broker"},
+        "forbidden": {"denied"},
+        "broken": {"malformed"},
         "again": {"protocol-error"},
     }
     if not options:
@@ -78,7 +89,8 @@ def test_every_injected_fault_is_found_and_nothing_else(folder, options):
     steady = a.clients["steady"]
     assert (steady.received, steady.sent, steady.pings, steady.ends) == (3, 3, 1, {"clean": 1})
     assert {d: delays.n for d, delays in steady.delays.items()} == (
-        {False: 2, True: 2} if options[:1] != ("log_timestamp false",) else {})
+        {False: 2, True: 2} if options[:1] != ("log_timestamp false",) else {}
+    )
     assert a.clients["deaf"].sessions[1].present is True
     assert a.clients["killed"].sessions[0].will == "will/killed"
     assert a.broker.restarts == []

@@ -39,27 +39,42 @@ from tools.mosqlog.parse import (
 )
 
 HERE = Path(__file__).parent
-LINES = [line for path in sorted((HERE / "golden").glob("*.txt"))
-         for line in path.read_bytes().splitlines() if not line.startswith(b"    ")]
+LINES = [
+    line
+    for path in sorted((HERE / "golden").glob("*.txt"))
+    for line in path.read_bytes().splitlines()
+    if not line.startswith(b"    ")
+]
 
 # What an event of each kind cannot come from: a line without these words.
 NEEDS = {
-    Accept: "New connection from", Connected: "New (client|bridge) connected from", Will: "Will message specified",
-    Connack: "Sending CONNACK to", Publish: "(Received|Sending) PUBLISH (from|to)",
-    Ack: "(Received|Sending) PUB(ACK|REC|REL|COMP) (from|to)", Control: "(Received|Sending) [A-Z]+ (from|to)",
+    Accept: "New connection from",
+    Connected: "New (client|bridge) connected from",
+    Will: "Will message specified",
+    Connack: "Sending CONNACK to",
+    Publish: "(Received|Sending) PUBLISH (from|to)",
+    Ack: "(Received|Sending) PUB(ACK|REC|REL|COMP) (from|to)",
+    Control: "(Received|Sending) [A-Z]+ (from|to)",
     Ended: "[Cc]lient .*(disconnect|closed its|closing old|Bad socket)|Bad socket",
-    Refused: "(Denied|Rejected|Dropped|Dropping)", Dropping: "being dropped for client",
-    UnknownPid: "unknown packet identifier", Expired: "Expiring", Violation: "from|Client|client|sent CONNECT",
-    Broker: "mosquitto version .* (starting|running|terminating)", Saving: "Saving in-memory",
+    Refused: "(Denied|Rejected|Dropped|Dropping)",
+    Dropping: "being dropped for client",
+    UnknownPid: "unknown packet identifier",
+    Expired: "Expiring",
+    Violation: "from|Client|client|sent CONNECT",
+    Broker: "mosquitto version .* (starting|running|terminating)",
+    Saving: "Saving in-memory",
     Listening: "Opening .* listen socket",
     Trouble: "rror|arning|nable|deprecated|max_|roker|alive|only|ote|OCSP|uplicate",
-    Bridging: "ridge|onnection Refused|CONNACK", Command: "dynsec: ", Tls: "Error", Plugin: "auth|uth|level",
+    Bridging: "ridge|onnection Refused|CONNACK",
+    Command: "dynsec: ",
+    Tls: "Error",
+    Plugin: "auth|uth|level",
     Host: "mosquitto",
 }
-CODED = (Bridging, Command, Host, Trouble)      # they hold words that are no part of the line
+CODED = (Bridging, Command, Host, Trouble)  # they hold words that are no part of the line
 # Text as it can stand in a log line: no end of line; NUL cannot be in an id.
 anything = st.text(st.characters(blacklist_characters="\r\n\0", blacklist_categories=("Cs",)), min_size=1, max_size=30)
-plain = anything.filter(lambda x: " (d" not in x)      # the one text that nobody can tell apart
+plain = anything.filter(lambda x: " (d" not in x)  # the one text that nobody can tell apart
 pids = st.integers(0, 65535)
 
 
@@ -88,9 +103,9 @@ def test_damaged_lines_give_no_event_that_is_not_in_them(data):
     elif how == "behead":
         line = line[at:]
     elif how == "drop":
-        line = line[:at] + line[at + data.draw(st.integers(1, 9)):]
+        line = line[:at] + line[at + data.draw(st.integers(1, 9)) :]
     elif how == "flip":
-        line = line[:at] + bytes([data.draw(st.integers(0, 255))]) + line[at + 1:]
+        line = line[:at] + bytes([data.draw(st.integers(0, 255))]) + line[at + 1 :]
     elif how == "insert":
         line = line[:at] + data.draw(st.binary(min_size=1, max_size=9)) + line[at:]
     else:
@@ -124,8 +139,16 @@ def test_lines_in_any_order_never_upset_the_analyser(lines):
 
 
 @settings(max_examples=200, deadline=None)
-@given(client=plain, topic=anything, pid=pids, qos=st.integers(0, 2), dup=st.booleans(), retain=st.booleans(),
-       size_b=st.integers(0, 268435455), sent=st.booleans())
+@given(
+    client=plain,
+    topic=anything,
+    pid=pids,
+    qos=st.integers(0, 2),
+    dup=st.booleans(),
+    retain=st.booleans(),
+    size_b=st.integers(0, 268435455),
+    sent=st.booleans(),
+)
 def test_a_publish_of_any_names_is_read_back(client, topic, pid, qos, dup, retain, size_b, sent):
     way = "Sending PUBLISH to" if sent else "Received PUBLISH from"
     line = f"1795348562: {way} {client} (d{dup:d}, q{qos}, r{retain:d}, m{pid}, '{topic}', ... ({size_b} bytes))\n"
@@ -134,19 +157,32 @@ def test_a_publish_of_any_names_is_read_back(client, topic, pid, qos, dup, retai
 
 
 @settings(max_examples=200, deadline=None)
-@given(client=anything, pid=pids, name=st.sampled_from(["PUBACK", "PUBREC", "PUBREL", "PUBCOMP"]), sent=st.booleans(),
-       form=st.sampled_from(["Mid: ", "m"]))
+@given(
+    client=anything,
+    pid=pids,
+    name=st.sampled_from(["PUBACK", "PUBREC", "PUBREL", "PUBCOMP"]),
+    sent=st.booleans(),
+    form=st.sampled_from(["Mid: ", "m"]),
+)
 def test_an_ack_of_any_client_is_read_back(client, pid, name, sent, form):
     line = f"1795348562: {'Sending' if sent else 'Received'} {name} {'to' if sent else 'from'} {client} ({form}{pid})"
     assert parse.parse(line) == Ack(1795348562, sent, name, client, pid, None)
 
 
 @settings(max_examples=200, deadline=None)
-@given(client=anything.filter(lambda x: " [" not in x), how=st.sampled_from([
-    (" closed its connection.", "closed", None), (" has exceeded timeout, disconnecting.", "timeout", None),
-    (" disconnected.", "clean", None), (" already connected, closing old connection.", "takeover", None),
-    (" [10.0.0.7:5]" " disconnected: session taken over.", "takeover", "10.0.0.7:5"),
-    (" [10.0.0.7:5] disconnected.", "clean", "10.0.0.7:5")]))
+@given(
+    client=anything.filter(lambda x: " [" not in x),
+    how=st.sampled_from(
+        [
+            (" closed its connection.", "closed", None),
+            (" has exceeded timeout, disconnecting.", "timeout", None),
+            (" disconnected.", "clean", None),
+            (" already connected, closing old connection.", "takeover", None),
+            (" [10.0.0.7:5] disconnected: session taken over.", "takeover", "10.0.0.7:5"),
+            (" [10.0.0.7:5] disconnected.", "clean", "10.0.0.7:5"),
+        ]
+    ),
+)
 def test_an_end_of_any_client_is_read_back(client, how):
     words_of_end, name, address = how
     detail = "already connected" if "already" in words_of_end else ""
@@ -154,8 +190,12 @@ def test_an_end_of_any_client_is_read_back(client, how):
 
 
 @settings(max_examples=200, deadline=None)
-@given(client=anything, user=st.one_of(st.none(), anything.filter(lambda x: "(" not in x)),
-       clean=st.booleans(), keepalive_s=pids)
+@given(
+    client=anything,
+    user=st.one_of(st.none(), anything.filter(lambda x: "(" not in x)),
+    clean=st.booleans(),
+    keepalive_s=pids,
+)
 def test_a_connect_of_any_client_is_read_back(client, user, clean, keepalive_s):
     who = "" if user is None else f", u'{user}'"
     line = f"New client connected from 10.0.0.7:5 as {client} (p2, c{clean:d}, k{keepalive_s}{who})."

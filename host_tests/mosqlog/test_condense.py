@@ -26,22 +26,35 @@ def random_log(seed, count=1500):
         t += dice.choice((0, 0, 0, 1, 2, 40))
         who, pid, qos = dice.choice(IDS), dice.randint(1, 4), dice.randint(0, 2)
         way, ack = dice.choice((("Received PUBLISH from", "Sending {} to"), ("Sending PUBLISH to", "Received {} from")))
-        text = dice.choice((
-            f"{way} {who} (d{int(dice.random() < .1)}, q{qos}, r0, m{qos and pid}, 't/{pid % 2}, m1', ... (9 bytes))",
-            f"{way} {who} (d0, q1, r0, m{pid}, 't', ... (9 bytes))",
-            f"{way} {who} (d0, q2, r0, m{pid}, 't', ... (9 bytes))",
-            f"{ack.format('PUBACK')} {who} (m{pid}, rc0)", f"{ack.format('PUBACK')} {who} (Mid: {pid}, RC:0)",
-            f"{ack.format('PUBREC')} {who} (m{pid}, rc{dice.choice((0, 0, 135))})",
-            f"{ack.format('PUBREL')} {who} (m{pid})", f"{ack.format('PUBREL')} {who} (Mid: {pid})",
-            f"{ack.format('PUBCOMP')} {who} (m{pid})",
-            f"Received PINGREQ from {who}", f"Sending PINGRESP to {who}",
-            f"New client connected from 10.0.0.7:5{pid}000 as {who} (p2, c{pid % 2}, k{dice.choice((0, 10, 60))}).",
-            f"Sending CONNACK to {who} ({pid % 2}, 0)", f"Received DISCONNECT from {who}",
-            f"Client {who} disconnected.",
-            f"Client {who} closed its connection.", f"Client {who} has exceeded timeout, disconnecting.",
-            f"Received SUBSCRIBE from {who}", "\tt/# (QoS 1)", f"{who} 1 t/#", f"Sending SUBACK to {who}", "",
-            "mosquitto version 2.0.18 starting" if dice.random() < .05 else "something else (x))"))
-        stamp = f"{t}: " if dice.random() < .98 else f"mosquitto-1  | {t}: "
+        again = int(dice.random() < 0.1)
+        text = dice.choice(
+            (
+                f"{way} {who} (d{again}, q{qos}, r0, m{qos and pid}, 't/{pid % 2}, m1', ... (9 bytes))",
+                f"{way} {who} (d0, q1, r0, m{pid}, 't', ... (9 bytes))",
+                f"{way} {who} (d0, q2, r0, m{pid}, 't', ... (9 bytes))",
+                f"{ack.format('PUBACK')} {who} (m{pid}, rc0)",
+                f"{ack.format('PUBACK')} {who} (Mid: {pid}, RC:0)",
+                f"{ack.format('PUBREC')} {who} (m{pid}, rc{dice.choice((0, 0, 135))})",
+                f"{ack.format('PUBREL')} {who} (m{pid})",
+                f"{ack.format('PUBREL')} {who} (Mid: {pid})",
+                f"{ack.format('PUBCOMP')} {who} (m{pid})",
+                f"Received PINGREQ from {who}",
+                f"Sending PINGRESP to {who}",
+                f"New client connected from 10.0.0.7:5{pid}000 as {who} (p2, c{pid % 2}, k{dice.choice((0, 10, 60))}).",
+                f"Sending CONNACK to {who} ({pid % 2}, 0)",
+                f"Received DISCONNECT from {who}",
+                f"Client {who} disconnected.",
+                f"Client {who} closed its connection.",
+                f"Client {who} has exceeded timeout, disconnecting.",
+                f"Received SUBSCRIBE from {who}",
+                "\tt/# (QoS 1)",
+                f"{who} 1 t/#",
+                f"Sending SUBACK to {who}",
+                "",
+                "mosquitto version 2.0.18 starting" if dice.random() < 0.05 else "something else (x))",
+            )
+        )
+        stamp = f"{t}: " if dice.random() < 0.98 else f"mosquitto-1  | {t}: "
         out.append(stamp + text)
     return out
 
@@ -63,7 +76,7 @@ def condensed(lines, size, anew=False):
     for i in range(0, len(lines), size):
         if anew:
             condenser.begin_anew()
-        for event in condenser.events("\n".join(lines[i:i + size]) + "\n"):
+        for event in condenser.events("\n".join(lines[i : i + size]) + "\n"):
             analyser.feed(event)
         if anew:
             for event in condenser.rest():
@@ -76,9 +89,13 @@ def condensed(lines, size, anew=False):
 
 def all_of(analyser):
     """Everything that is known, to be compared."""
+
     def plain(subject, *left_out):
-        known = {field.name: getattr(subject, field.name) for field in dataclasses.fields(subject)
-                 if field.name not in ("findings", "trail", *left_out)}
+        known = {
+            field.name: getattr(subject, field.name)
+            for field in dataclasses.fields(subject)
+            if field.name not in ("findings", "trail", *left_out)
+        }
         # What is sent to a client that is away counts for no session, or for the one that its next packet shows.
         if isinstance(subject, Client):
             known["sessions"] = [dataclasses.replace(session, sent=0) for session in subject.sessions]
@@ -87,10 +104,14 @@ def all_of(analyser):
         known["findings"] = {code: (each.count, each.first, each.last) for code, each in findings.items()}
         return known
 
-    return {"account": plain(analyser.account), "broker": plain(analyser.broker), "storms": analyser.storms,
-            "clients": {name: plain(client) for name, client in analyser.clients.items()},
-            "strangers": {name: plain(each, "rhythm") for name, each in analyser.strangers.items()},
-            "topics": {name: plain(topic) for name, topic in analyser.topics.items()}}
+    return {
+        "account": plain(analyser.account),
+        "broker": plain(analyser.broker),
+        "storms": analyser.storms,
+        "clients": {name: plain(client) for name, client in analyser.clients.items()},
+        "strangers": {name: plain(each, "rhythm") for name, each in analyser.strangers.items()},
+        "topics": {name: plain(topic) for name, topic in analyser.topics.items()},
+    }
 
 
 @pytest.mark.parametrize("seed", range(12))

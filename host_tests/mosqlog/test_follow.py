@@ -65,7 +65,9 @@ def test_a_renamed_file_is_read_to_its_end_and_the_new_one_from_its_beginning(fo
         append(folder / "log.1", b"last of the old\n")
 
     assert followed(log, rotate, lambda: log.write_bytes(b"first of the new\n"), lambda: append(log, b"second\n")) == (
-        ["one", "last of the old", "first of the new", "second"], [])
+        ["one", "last of the old", "first of the new", "second"],
+        [],
+    )
 
 
 def test_an_empty_new_file_is_not_taken_before_the_broker_writes_to_it(folder):
@@ -78,7 +80,9 @@ def test_an_empty_new_file_is_not_taken_before_the_broker_writes_to_it(folder):
         log.write_bytes(b"")
 
     assert followed(log, rotate, lambda: append(folder / "log.1", b"two\n"), lambda: append(log, b"three\n")) == (
-        ["one", "two", "three"], [])
+        ["one", "two", "three"],
+        [],
+    )
 
 
 def test_half_a_line_at_the_end_of_a_renamed_file_is_not_joined_to_the_next_file(folder):
@@ -119,8 +123,7 @@ def test_lines_written_just_before_a_copy_and_truncation_are_read_from_the_copy(
         truncate_like_logrotate(log, folder / "log.1", packed)
         append(log, b"five\n")
 
-    assert followed(log, rotate, lambda: append(log, b"six\n")) == (
-        ["one", "two", "three", "four", "five", "six"], [])
+    assert followed(log, rotate, lambda: append(log, b"six\n")) == (["one", "two", "three", "four", "five", "six"], [])
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -135,12 +138,18 @@ def test_a_file_copied_and_truncated_twice_between_two_looks_is_read_from_both_c
         truncate_like_logrotate(log, folder / "log.1", packed)
         append(log, b"four\n")
 
-    assert followed(log, rotate_twice, lambda: append(log, b"five\n")) == (
-        ["one", "two", "three", "four", "five"], [])
+    assert followed(log, rotate_twice, lambda: append(log, b"five\n")) == (["one", "two", "three", "four", "five"], [])
 
 
-@pytest.mark.parametrize("names", [["log-20261126", "log-20261127"], ["log.2026-11-26.gz", "log.2026-11-27.gz"],
-                                   ["log-20261127-1795000000", "log-20261127-1795003600"], ["log.10", "log.9"]])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["log-20261126", "log-20261127"],
+        ["log.2026-11-26.gz", "log.2026-11-27.gz"],
+        ["log-20261127-1795000000", "log-20261127-1795003600"],
+        ["log.10", "log.9"],
+    ],
+)
 def test_rotated_files_are_known_by_number_and_by_date(folder, names):
     log = folder / "log"
     log.write_bytes(b"one\n")
@@ -190,7 +199,7 @@ def test_a_copy_that_is_just_being_packed_is_read_from_the_plain_one(folder):
         append(log, b"two\n" * 50_000)
         truncate_like_logrotate(log, folder / "log.1")
         packed = gzip.compress((folder / "log.1").read_bytes())
-        (folder / "log.1.gz").write_bytes(packed[:len(packed) * 9 // 10])
+        (folder / "log.1.gz").write_bytes(packed[: len(packed) * 9 // 10])
 
     lines, warnings = followed(log, rotate, lambda: append(log, b"three\n"))
     assert (lines.count("one"), lines.count("two"), lines.count("three"), warnings) == (50_000, 50_000, 1, [])

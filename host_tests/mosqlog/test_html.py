@@ -46,11 +46,21 @@ def fleet(clients):
     for i in range(clients):
         name, t = f"sensor-{i * 7919 % 1000003:08d}-in-building-{i % 40}", T + i % 600
         for j in range(60 if i % 10 == 0 else 3):
-            story.append((t, f"{t}: New client connected from 10.1.{i // 250}.{i % 250}:{20000 + j} as {name} "
-                             f"(p2, c1, k60, u'fleet')."))
+            story.append(
+                (
+                    t,
+                    f"{t}: New client connected from 10.1.{i // 250}.{i % 250}:{20000 + j} as {name} "
+                    f"(p2, c1, k60, u'fleet').",
+                )
+            )
             if i % 100 == 0:
-                story.append((t, f"{t}: Received PUBLISH from {name} (d0, q1, r0, m{j + 1}, 'building/{i % 40}/sensor/"
-                                 f"{i}/temperature', ... (54 bytes))"))
+                story.append(
+                    (
+                        t,
+                        f"{t}: Received PUBLISH from {name} (d0, q1, r0, m{j + 1}, 'building/{i % 40}/sensor/"
+                        f"{i}/temperature', ... (54 bytes))",
+                    )
+                )
             t += 20 + (i * 31 + j * 17) % (40 if i % 10 == 0 else 20000)
             story.append((t, f"{t}: Client {name} {'closed its connection' if i % 10 == 0 else 'disconnected'}."))
             t += 5
@@ -98,33 +108,42 @@ def test_every_tag_is_closed_and_nothing_is_loaded(tmp_path):
 
 def test_only_the_reports_own_script_and_style_may_run(tmp_path):
     page = real(tmp_path)
-    policy = next(attributes["content"] for tag, attributes in parsed(page).seen
-                  if attributes.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        attributes["content"]
+        for tag, attributes in parsed(page).seen
+        if attributes.get("http-equiv") == "Content-Security-Policy"
+    )
     assert policy.startswith("default-src 'none'; ") and "unsafe" not in policy
     assert page.count("<script>") == 1 and page.count("<style>") == 1
 
 
-EVIL = "</script><script>window.owned = 1</script>\"'><img src=x onerror=\"window.owned = 2\">"
+EVIL = '</script><script>window.owned = 1</script>"\'><img src=x onerror="window.owned = 2">'
 EVIL_STORY = [
     f"{T}: mosquitto version 2.0.{EVIL} starting",
     f"{T}: New connection from {EVIL} on port 1883.",
     f"{T + 2}: New client connected from 10.0.0.7:5 as {EVIL} (p2, c1, k60, u'{EVIL}').",
-    f"{T + 2}: Will message specified (4 bytes) (r0, q1).", f"{T + 2}: \t{EVIL}",
-    f"{T + 2}: Received SUBSCRIBE from {EVIL}", f"{T + 2}: \t{EVIL} (QoS 1)", f"{T + 2}: {EVIL} 1 {EVIL}",
+    f"{T + 2}: Will message specified (4 bytes) (r0, q1).",
+    f"{T + 2}: \t{EVIL}",
+    f"{T + 2}: Received SUBSCRIBE from {EVIL}",
+    f"{T + 2}: \t{EVIL} (QoS 1)",
+    f"{T + 2}: {EVIL} 1 {EVIL}",
     f"{T + 3}: Received PUBLISH from {EVIL} (d1, q1, r0, m1, '{EVIL}', ... (5 bytes))",
     f"{T + 3}: Denied PUBLISH from {EVIL} (d0, q0, r0, m0, '{EVIL}', ... (5 bytes))",
     f"{T + 4}: Client {EVIL} disconnected: {EVIL}.",
-    f"{T + 4}: Protocol error from {EVIL}: {EVIL}", f"{T + 5}: Client {EVIL}x disconnected, not authorised."]
+    f"{T + 4}: Protocol error from {EVIL}: {EVIL}",
+    f"{T + 5}: Client {EVIL}x disconnected, not authorised.",
+]
 
 
 def test_ids_and_topics_are_text_and_never_code(tmp_path, monkeypatch):
-    for in_page in (html.IN_PAGE, 0):       # in the page itself, and in the data of its script
+    for in_page in (html.IN_PAGE, 0):  # in the page itself, and in the data of its script
         monkeypatch.setattr(html, "IN_PAGE", in_page)
         page = report(tmp_path, analysed(EVIL_STORY, name=EVIL, files=[EVIL]))
         seen = parsed(page)
         assert sum(tag == "script" for tag, _ in seen.seen) == 2
-        assert not any(tag == "img" or any(name.startswith("on") for name in attributes)
-                       for tag, attributes in seen.seen)
+        assert not any(
+            tag == "img" or any(name.startswith("on") for name in attributes) for tag, attributes in seen.seen
+        )
         assert page.count("</script>") == 2
         assert EVIL in seen.text
 
@@ -192,6 +211,7 @@ def test_a_client_asked_for_comes_first(tmp_path):
 
 # -- the bars
 
+
 def client(*sessions):
     made = Client("a")
     made.sessions = [Session(start=start, end=end, how=how) for start, end, how in sessions]
@@ -204,7 +224,10 @@ SPAN = strips.Span(0, 1000)
 def test_sessions_that_can_be_drawn_apart_are_not_merged():
     bars = strips.bars(client((0, 10, "clean"), (20, 500, "timeout"), (600, None, "open")), SPAN, 10)
     assert [(bar.start, bar.end, bar.how, bar.count) for bar in bars] == [
-        (0, 10, "clean", 1), (20, 500, "timeout", 1), (600, 1000, "open", 1)]
+        (0, 10, "clean", 1),
+        (20, 500, "timeout", 1),
+        (600, 1000, "open", 1),
+    ]
 
 
 def test_sessions_too_close_are_one_bar_with_their_worst_end_and_all_are_counted():
@@ -228,16 +251,21 @@ def test_a_session_whose_begin_is_not_known_begins_at_the_earliest_where_the_las
     assert [(bar.start, bar.end, bar.begun) for bar in bars] == [(100, 200, True), (200, 300, False)]
 
 
-@pytest.mark.parametrize("length_s, labels", [
-    (3, ["11-22 11:56:00", "11:56:01", "11:56:02", "11:56:03"]),
-    (90000, ["11-22 12:00", "18:00", "11-23 00:00", "06:00", "12:00"]),
-    (20 * 86400, ["2026-11-26", "2026-12-03", "2026-12-10"])])
+@pytest.mark.parametrize(
+    "length_s, labels",
+    [
+        (3, ["11-22 11:56:00", "11:56:01", "11:56:02", "11:56:03"]),
+        (90000, ["11-22 12:00", "18:00", "11-23 00:00", "06:00", "12:00"]),
+        (20 * 86400, ["2026-11-26", "2026-12-03", "2026-12-10"]),
+    ],
+)
 def test_the_axis_has_round_times(length_s, labels):
     assert [label for _, label in strips.ticks(strips.Span(T, T + length_s))] == labels
 
 
 def test_every_way_to_end_has_a_rank_and_a_colour_of_its_own():
     from tools.mosqlog import words
+
     assert set(words.HOWS) <= set(strips.WORST_FIRST)
     coloured = set(re.findall(r"\.([a-z-]+)(?=[^{}]*\{ fill: #|[^{}]*\{ fill: var\(--dim\))", html.STYLE))
     assert set(words.HOWS) <= coloured
@@ -284,7 +312,7 @@ def test_the_report_is_drawn_and_works_in_a_browser(tmp_path, width):
         assert seen["rows"] == 18
         assert (seen["outside"], seen["overlap"], seen["narrow"], seen["overflow"]) == (0, 0, 0, 0)
         assert seen["ends"] == seen["key"] == ["clean", "closed", "malformed", "protocol-error", "takeover", "timeout"]
-        assert seen["neutral"] <= 2         # a bar is neutral, its end has the colour
+        assert seen["neutral"] <= 2  # a bar is neutral, its end has the colour
         assert page.run(f"{_FIND}('TWI')") == ["twin", "twice"]
         assert len(page.run(f"{_FIND}('')")) == 18
         page.run("document.querySelector('.client summary').click()")

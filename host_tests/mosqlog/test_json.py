@@ -79,8 +79,10 @@ def test_live_and_final_objects_are_told_apart(tmp_path):
     program = following("--json", log)
     try:
         with log.open("ab") as file:
-            file.write(b"1795467000: New client connected from 1.2.3.4:5 as late (p2, c1, k60).\n"
-                       b"1795467200: Client late has exceeded timeout, disconnecting.\n")
+            file.write(
+                b"1795467000: New client connected from 1.2.3.4:5 as late (p2, c1, k60).\n"
+                b"1795467200: Client late has exceeded timeout, disconnecting.\n"
+            )
         live = []
         while not live or live[-1]["type"] != "trouble" or live[-1]["standing"]:
             live.append(json.loads(program.stdout.readline()))

@@ -14,8 +14,11 @@ from .program import LOG, ROOT, following, run
 
 def samples(path):
     """{(name, its labels but an empty broker): value}"""
-    return {(sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items()) if value)): sample.value
-            for family in text_string_to_metric_families(path.read_text()) for sample in family.samples}
+    return {
+        (sample.name, *(f"{name}={value}" for name, value in sorted(sample.labels.items()) if value)): sample.value
+        for family in text_string_to_metric_families(path.read_text())
+        for sample in family.samples
+    }
 
 
 def test_the_totals_are_those_of_the_summary(tmp_path):
@@ -40,7 +43,10 @@ def test_a_client_has_series_of_its_own_only_when_it_is_named(tmp_path):
     assert found["mosqlog_client_connects_total", "broker=north", "client=twin"] == 4
     assert found["mosqlog_client_connects_total", "broker=south", "client=twin"] == 4
     assert {label for name, *labels in found if name.startswith("mosqlog_client_") for label in labels} == {
-        "broker=north", "broker=south", "client=twin"}
+        "broker=north",
+        "broker=south",
+        "client=twin",
+    }
 
 
 def test_every_metric_is_in_the_manual_and_no_other(tmp_path):
@@ -86,8 +92,12 @@ def test_the_file_is_written_again_and_again_while_following(tmp_path):
     log, metrics = tmp_path / "log", tmp_path / "m.prom"
     log.write_text("1795348562: Received PINGREQ from a\n")
     code = "import sys, tools.mosqlog.__main__ as m; m.METRICS_S = 0; sys.exit(m.main(sys.argv[1:]))"
-    program = subprocess.Popen([sys.executable, "-c", code, "--follow", "--prometheus", str(metrics), str(log)],
-                               cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    program = subprocess.Popen(
+        [sys.executable, "-c", code, "--follow", "--prometheus", str(metrics), str(log)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     try:
         for lines in (1, 2):
             while not metrics.exists() or samples(metrics)["mosqlog_lines_total",] < lines:

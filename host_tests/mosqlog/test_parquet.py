@@ -39,8 +39,15 @@ def test_every_line_is_a_row_with_its_types(tmp_path):
     found = rows(tmp_path / "events")
     assert [row["line"] for row in found] == list(range(1, 200))
     publish = next(row for row in found if row["kind"] == "publish" and row["qos"] == 2)
-    assert (publish["client"], publish["topic"], publish["pid"], publish["size_b"], publish["retain"],
-            publish["sent"], publish["t"].timestamp()) == ("steady", "t/steady/2", 12, 5, True, False, 1795466812)
+    assert (
+        publish["client"],
+        publish["topic"],
+        publish["pid"],
+        publish["size_b"],
+        publish["retain"],
+        publish["sent"],
+        publish["t"].timestamp(),
+    ) == ("steady", "t/steady/2", 12, 5, True, False, 1795466812)
     assert {(row["day"].isoformat(), row["broker"]) for row in found} == {("2026-11-23", "mosquitto")}
 
 
@@ -85,15 +92,21 @@ def test_every_field_of_every_event_has_a_column_or_stands_in_the_details(tmp_pa
 
 def test_days_and_brokers_are_folders_and_lines_without_a_time_have_theirs(tmp_path):
     log = tmp_path / "log"
-    log.write_text("Received PINGREQ from a\n1795392000: Received PINGREQ from a\n"
-                   "1795478400: Received PINGREQ from b\n")
+    log.write_text(
+        "Received PINGREQ from a\n1795392000: Received PINGREQ from a\n1795478400: Received PINGREQ from b\n"
+    )
     assert run("--parquet", tmp_path / "events", f"north={log}", f"south={LOG}")[0] == 0
     folders = {name.rpartition("/")[0] for name in files(tmp_path / "events")}
-    assert folders == {"day=1970-01-01/broker=north", "day=2026-11-23/broker=north",
-                       "day=2026-11-24/broker=north", "day=2026-11-23/broker=south"}
-    assert [(row["day"].isoformat(), row["client"]) for row in rows(
-        tmp_path / "events", "FROM events WHERE broker = 'north' ORDER BY line")] == [
-        ("1970-01-01", "a"), ("2026-11-23", "a"), ("2026-11-24", "b")]
+    assert folders == {
+        "day=1970-01-01/broker=north",
+        "day=2026-11-23/broker=north",
+        "day=2026-11-24/broker=north",
+        "day=2026-11-23/broker=south",
+    }
+    assert [
+        (row["day"].isoformat(), row["client"])
+        for row in rows(tmp_path / "events", "FROM events WHERE broker = 'north' ORDER BY line")
+    ] == [("1970-01-01", "a"), ("2026-11-23", "a"), ("2026-11-24", "b")]
 
 
 def test_the_same_log_written_again_replaces_its_files_and_another_adds_to_them(tmp_path):
@@ -138,7 +151,7 @@ def test_a_file_that_is_not_whole_is_not_left_there(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt), parquet.Writer(str(tmp_path)) as writer:
         for number in range(5):
             writer.feed(parse("1795392000: Received PINGREQ from a"), log, number)
-        assert [path for path in tmp_path.rglob("*") if path.is_file()]     # it is being written
+        assert [path for path in tmp_path.rglob("*") if path.is_file()]  # it is being written
         raise KeyboardInterrupt
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
@@ -154,7 +167,10 @@ def test_the_questions_of_the_manual_are_answered(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     flapping, publishing, before = (rows("events", question) for question in QUESTIONS)
     assert {name: flapping[0][name] for name in ("client", "connects", "addresses")} == {
-        "client": "twin", "connects": 4, "addresses": 2}
+        "client": "twin",
+        "connects": 4,
+        "addresses": 2,
+    }
     assert next(row["silent"] for row in flapping if row["client"] == "silent") == 1
     assert (publishing[0]["client"], publishing[0]["messages"]) == ("twice", 2) or publishing[0]["size_b"] > 0
     assert {"silent", "killed", "twin"} <= {row["client"] for row in before}

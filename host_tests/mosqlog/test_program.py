@@ -33,14 +33,19 @@ def test_the_summary_names_the_worst_client_and_what_to_do():
 def in_a_terminal(command, columns=120, stdout=None, **env):
     """What a command writes to the terminal that its standard error, and its output, go to."""
     ours, theirs = pty.openpty()
-    with subprocess.Popen(command, cwd=ROOT, stdout=stdout or theirs, stderr=theirs,
-                          env={**os.environ, "TERM": "xterm", "COLUMNS": str(columns), **env}) as program:
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=stdout or theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": str(columns), **env},
+    ) as program:
         os.close(theirs)
         out = b""
         while True:
             try:
                 part = os.read(ours, 65536)
-            except OSError:     # Linux: the other side is closed
+            except OSError:  # Linux: the other side is closed
                 break
             if not part:
                 break
@@ -95,6 +100,7 @@ def test_a_log_cut_into_rotated_files_gives_the_same(folder):
 
 def test_every_finding_is_in_the_manual():
     from tools.mosqlog.findings import KINDS
+
     page = (ROOT / "docs" / "mosqlog.md").read_text()
     for code, kind in KINDS.items():
         row = f"| `{code}` | {kind.weight} | {kind.title} | {kind.means} | {kind.do} |"
@@ -150,14 +156,18 @@ def test_a_log_without_packets_says_how_to_get_them():
     assert "log_type all" in run("-", stdin=b"1: New client connected from 1.1.1.1 as a (c1, k60).\n")[1]
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (["/does/not/exist"], "does not exist"),
-    ([LOG, "-"], "goes alone"),
-    (["--at", "noon", LOG], "is not a time"),
-    (["--time-format", "%Q", LOG], "%Q is not known"),
-    (["--top", "0", LOG], "give 1 or more"),
-    (["--html", "/does/not/exist/r.html", LOG], "cannot be written"),
-    ([], "required: LOG")])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["/does/not/exist"], "does not exist"),
+        ([LOG, "-"], "goes alone"),
+        (["--at", "noon", LOG], "is not a time"),
+        (["--time-format", "%Q", LOG], "%Q is not known"),
+        (["--top", "0", LOG], "give 1 or more"),
+        (["--html", "/does/not/exist/r.html", LOG], "cannot be written"),
+        ([], "required: LOG"),
+    ],
+)
 def test_mistakes_are_answered_in_words(arguments, words):
     status, _, err = run(*arguments)
     assert status == 2 and words in err and "Traceback" not in err
@@ -167,10 +177,14 @@ def test_mistakes_are_answered_in_words(arguments, words):
 def test_a_reader_that_has_seen_enough_is_no_error(folder, option):
     log = folder / "log"
     log.write_bytes(b"".join(b"%d: %s\n" % (i, b"x" * 99) for i in range(2000)))
-    with subprocess.Popen([sys.executable, "-m", "tools.mosqlog", option, "--unknown", str(log)], cwd=ROOT,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+    with subprocess.Popen(
+        [sys.executable, "-m", "tools.mosqlog", option, "--unknown", str(log)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as program:
         assert program.stdout.read(10)
-        program.stdout.close()      # much more is to come than a pipe holds
+        program.stdout.close()  # much more is to come than a pipe holds
         assert (program.wait(60), program.stderr.read()) == (0, b"")
 
 

@@ -51,7 +51,7 @@ def test_every_option_has_an_example_in_its_help_that_works():
     described = described_options()
     assert len(described) > 20
     for option, text in described.items():
-        example = re.search(r"^ {24}Example: (.*)$", text, re.MULTILINE)      # on a line of its own, to be copied
+        example = re.search(r"^ {24}Example: (.*)$", text, re.MULTILINE)  # on a line of its own, to be copied
         assert example and example[1].startswith(option), option
         extra = ["--follow"] if option in ("--exec", "--publish") else []
         options.arguments(["mosquitto.log", *shlex.split(example[1]), *extra])
@@ -65,22 +65,33 @@ def test_every_option_is_in_the_manual():
 
 # -- the log itself
 
-@pytest.mark.parametrize("line, shown", [
-    ("1795348562: mosquitto version 2.0.21 starting", "2026-11-22 15:26:02+0330: mosquitto version 2.0.21 starting"),
-    ("1795348562.25: x", "2026-11-22 15:26:02.25+0330: x"),
-    ("2026-11-22T11:56:02Z: x", "2026-11-22 15:26:02+0330: x"),
-    ("2026-11-22 11:56:02.5 +0000: x", "2026-11-22 15:26:02.5+0330: x"),
-    ("2026-11-22T12:56:02,123+01:00 x", "2026-11-22 15:26:02.123+0330 x"),
-    ("mosquitto-1  | 1795348562: x", "mosquitto-1  | 2026-11-22 15:26:02+0330: x"),
-    ("2026-11-22T11:56:02: no zone", "2026-11-22T11:56:02: no zone"),
-    ("Nov 22 11:56:02 host mosquitto[7]: 1795348562: x",
-     "Nov 22 11:56:02 host mosquitto[7]: 2026-11-22 15:26:02+0330: x"),
-    ("Client 1795348562abc disconnected.", "Client 1795348562abc disconnected."),
-    ("2026-99-99T11:56:02Z: no time", "2026-99-99T11:56:02Z: no time"),
-    ("\x1b[32m1795348562: x\x1b[0m", "2026-11-22 15:26:02+0330: x"),
-    ("1795348562: \tt/# \x1b[2J", "2026-11-22 15:26:02+0330:     t/# \\x1b[2J")])
+
+@pytest.mark.parametrize(
+    "line, shown",
+    [
+        (
+            "1795348562: mosquitto version 2.0.21 starting",
+            "2026-11-22 15:26:02+0330: mosquitto version 2.0.21 starting",
+        ),
+        ("1795348562.25: x", "2026-11-22 15:26:02.25+0330: x"),
+        ("2026-11-22T11:56:02Z: x", "2026-11-22 15:26:02+0330: x"),
+        ("2026-11-22 11:56:02.5 +0000: x", "2026-11-22 15:26:02.5+0330: x"),
+        ("2026-11-22T12:56:02,123+01:00 x", "2026-11-22 15:26:02.123+0330 x"),
+        ("mosquitto-1  | 1795348562: x", "mosquitto-1  | 2026-11-22 15:26:02+0330: x"),
+        ("2026-11-22T11:56:02: no zone", "2026-11-22T11:56:02: no zone"),
+        (
+            "Nov 22 11:56:02 host mosquitto[7]: 1795348562: x",
+            "Nov 22 11:56:02 host mosquitto[7]: 2026-11-22 15:26:02+0330: x",
+        ),
+        ("Client 1795348562abc disconnected.", "Client 1795348562abc disconnected."),
+        ("2026-99-99T11:56:02Z: no time", "2026-99-99T11:56:02Z: no time"),
+        ("\x1b[32m1795348562: x\x1b[0m", "2026-11-22 15:26:02+0330: x"),
+        ("1795348562: \tt/# \x1b[2J", "2026-11-22 15:26:02+0330:     t/# \\x1b[2J"),
+    ],
+)
 def test_lines_are_told_in_local_time_and_cannot_move_the_cursor(line, shown, monkeypatch):
     import time
+
     monkeypatch.setenv("TZ", "XXX-03:30")
     time.tzset()
     lines.local_second.cache_clear()
@@ -98,7 +109,8 @@ def test_lines_of_one_client_come_alone(log):
     assert out.splitlines() == [
         "2026-11-22 11:56:20+0000: New client connected from 10.0.1.8:50002 as meter (p2, c1, k30).",
         "2026-11-22 11:56:21+0000: Received PUBLISH from meter (d0, q0, r0, m0, 'home/meter', ... (7 bytes))",
-        "2026-11-22 13:02:40+0000: Received PINGREQ from meter"]
+        "2026-11-22 13:02:40+0000: Received PINGREQ from meter",
+    ]
 
 
 def test_lines_of_a_network_are_those_of_its_clients_while_they_are_connected_from_there(log):
@@ -115,11 +127,15 @@ def test_lines_of_several_brokers_are_one_story_in_the_order_of_time(tmp_path):
     assert [line.split()[0] for line in out.splitlines()] == ["north", "south", "north"]
 
 
-@pytest.mark.parametrize("arguments, first, last, count", [
-    (["--since", str(T + 20)], T + 20, T + 4000, 4),
-    (["--until", str(T + 12)], T, T + 12, 8),
-    (["--since", "2026-11-22T11:56:11", "--until", "2026-11-22T11:56:12"], T + 11, T + 12, 2),
-    (["--since", "1h"], T + 4000, T + 4000, 1)])
+@pytest.mark.parametrize(
+    "arguments, first, last, count",
+    [
+        (["--since", str(T + 20)], T + 20, T + 4000, 4),
+        (["--until", str(T + 12)], T, T + 12, 8),
+        (["--since", "2026-11-22T11:56:11", "--until", "2026-11-22T11:56:12"], T + 11, T + 12, 2),
+        (["--since", "1h"], T + 4000, T + 4000, 1),
+    ],
+)
 def test_only_what_was_logged_in_the_time_asked_for_is_counted(log, arguments, first, last, count):
     head = objects(*arguments, log)[0]
     assert (head["first"], head["last"], head["lines"]) == (first, last, count)
@@ -132,30 +148,46 @@ def test_a_length_of_time_before_the_end_of_a_pipe_is_refused_in_words():
 
 # -- whom an event is of
 
-@pytest.mark.parametrize("address, network, inside", [
-    ("10.0.0.7:50001", "10.0.0.7", True), ("10.0.0.7", "10.0.0.0/24", True), ("10.0.1.7:1", "10.0.0.0/24", False),
-    ("::ffff:10.0.0.7:50001", "10.0.0.7", True), ("2001:db8::7:50001", "2001:db8::7", True),
-    ("[2001:db8::7]:5", "2001:db8::/32", True), ("<unknown>", "0.0.0.0/0", False), (None, "0.0.0.0/0", False),
-    ("lamp", "0.0.0.0/0", False)])
+
+@pytest.mark.parametrize(
+    "address, network, inside",
+    [
+        ("10.0.0.7:50001", "10.0.0.7", True),
+        ("10.0.0.7", "10.0.0.0/24", True),
+        ("10.0.1.7:1", "10.0.0.0/24", False),
+        ("::ffff:10.0.0.7:50001", "10.0.0.7", True),
+        ("2001:db8::7:50001", "2001:db8::7", True),
+        ("[2001:db8::7]:5", "2001:db8::/32", True),
+        ("<unknown>", "0.0.0.0/0", False),
+        (None, "0.0.0.0/0", False),
+        ("lamp", "0.0.0.0/0", False),
+    ],
+)
 def test_an_address_is_known_in_every_form_that_a_broker_writes(address, network, inside):
     assert selection.Addresses.one(network).hold(address) is inside
 
 
 def test_a_client_that_moves_away_from_an_address_is_not_of_it_any_more():
     wanted = selection.Selection(addresses=selection.Addresses.one("10.0.0.7"))
-    story = ["New client connected from 10.0.0.7:5 as a (p2, c1, k60).", "Received PINGREQ from a",
-             "New client connected from 10.0.0.9:5 as a (p2, c1, k60).", "Received PINGREQ from a"]
+    story = [
+        "New client connected from 10.0.0.7:5 as a (p2, c1, k60).",
+        "Received PINGREQ from a",
+        "New client connected from 10.0.0.9:5 as a (p2, c1, k60).",
+        "Received PINGREQ from a",
+    ]
     assert [wanted.wants(parse(line)) for line in story] == [True, True, False, False]
 
 
 # -- who is there, who is gone, who talks
 
+
 def test_who_is_connected_at_the_end_is_told(log):
     status, out, _ = run("--connected", log)
     assert status == 0 and "Connected at the end of the log: 1" in out
     assert re.search(r"meter +2026-11-22 11:56:20 +1 h 6 min +10\.0\.1\.8:50002", out) and "lamp" not in out
-    assert [(each["client"], each["for_s"]) for each in objects("--connected", log)
-            if each["type"] == "connected"] == [("meter", 3980)]
+    assert [(each["client"], each["for_s"]) for each in objects("--connected", log) if each["type"] == "connected"] == [
+        ("meter", 3980)
+    ]
 
 
 def test_who_has_been_gone_for_an_hour_is_told_with_how_it_went(log):
@@ -167,24 +199,36 @@ def test_who_has_been_gone_for_an_hour_is_told_with_how_it_went(log):
 def test_who_publishes_what_is_told_with_its_rate(log):
     status, out, _ = run("--talkers", log)
     assert status == 0 and re.search(r"lamp +2 +200 B +6 a min +home/lamp", out)
-    told = [(each["client"], each["topic"], each["messages"], each["size_b"], each["rate_per_s"])
-            for each in objects("--talkers", log) if each["type"] == "talker"]
-    assert told == [("lamp", "home/lamp", 2, 200, 0.1), ("meter", "home/meter", 1, 7, None),
-                    ("lamp", "home/power", 1, 5, None)]
+    told = [
+        (each["client"], each["topic"], each["messages"], each["size_b"], each["rate_per_s"])
+        for each in objects("--talkers", log)
+        if each["type"] == "talker"
+    ]
+    assert told == [
+        ("lamp", "home/lamp", 2, 200, 0.1),
+        ("meter", "home/meter", 1, 7, None),
+        ("lamp", "home/power", 1, 5, None),
+    ]
 
 
 def test_who_only_listens_does_not_talk_and_who_is_silent_is_not_gone(tmp_path):
     log = tmp_path / "log"
-    log.write_text(f"{T}: New client connected from 10.0.0.7:1 as listener (p2, c1, k0).\n"
-                   f"{T + 1}: Sending PUBLISH to listener (d0, q0, r0, m0, 't', ... (5 bytes))\n"
-                   f"{T + 9000}: Received PUBLISH from other (d0, q0, r0, m0, 't', ... (5 bytes))\n")
+    log.write_text(
+        f"{T}: New client connected from 10.0.0.7:1 as listener (p2, c1, k0).\n"
+        f"{T + 1}: Sending PUBLISH to listener (d0, q0, r0, m0, 't', ... (5 bytes))\n"
+        f"{T + 9000}: Received PUBLISH from other (d0, q0, r0, m0, 't', ... (5 bytes))\n"
+    )
     found = objects("--talkers", "--gone", "1h", "--connected", log)
     assert [(each["type"], each["client"]) for each in found if each["type"] in ("talker", "gone", "connected")] == [
-        ("connected", "listener"), ("connected", "other"), ("talker", "other")]
+        ("connected", "listener"),
+        ("connected", "other"),
+        ("talker", "other"),
+    ]
 
 
 def test_topics_that_contain_an_id_do_not_fill_the_memory(monkeypatch):
     from tools.mosqlog import talkers
+
     monkeypatch.setattr(talkers, "TALKERS", 100)
     counted = talkers.Talkers()
     for i in range(1000):
@@ -219,15 +263,18 @@ def test_whoever_came_from_an_address_is_shown(log):
 
 # -- several brokers
 
+
 def two_logs(tmp_path):
     (tmp_path / "north").write_text(
         f"{T}: New client connected from 10.0.0.7:1 as lamp (p2, c1, k60).\n"
         f"{T + 90}: Client lamp has exceeded timeout, disconnecting.\n"
         f"{T + 200}: New client connected from 10.0.0.7:3 as lamp (p2, c1, k60).\n"
-        f"{T + 300}: Received PINGREQ from only-north\n")
+        f"{T + 300}: Received PINGREQ from only-north\n"
+    )
     (tmp_path / "south").write_text(
         f"{T + 50}: New client connected from 10.0.0.7:2 as lamp (p2, c1, k60).\n"
-        f"{T + 150}: Received DISCONNECT from lamp\n{T + 150}: Client lamp disconnected.\n")
+        f"{T + 150}: Received DISCONNECT from lamp\n{T + 150}: Client lamp disconnected.\n"
+    )
     return f"north={tmp_path / 'north'}", f"south={tmp_path / 'south'}"
 
 
@@ -235,7 +282,9 @@ def test_the_way_of_a_client_over_several_brokers_is_told(tmp_path):
     logs = two_logs(tmp_path)
     moves = [each for each in objects(*logs) if each["type"] == "move"]
     assert [(each["client"], each["t"], each["left"], each["to"], each["overlap_s"]) for each in moves] == [
-        ("lamp", T + 50, "north", "south", 40), ("lamp", T + 200, "south", "north", -50)]
+        ("lamp", T + 50, "north", "south", 40),
+        ("lamp", T + 200, "south", "north", -50),
+    ]
     out = run("--client", "lamp", *logs)[1]
     assert "2026-11-22 11:56:50 came to south while north still believed in it, for 40 s" in out
     out = run(*logs)[1]
@@ -243,40 +292,61 @@ def test_the_way_of_a_client_over_several_brokers_is_told(tmp_path):
 
 
 def test_a_session_that_outlasts_another_is_what_the_next_can_overlap():
-    way = [cluster.Stay(broker, Session(start=start, end=end)) for broker, start, end in (
-        ("north", 0, 1000), ("south", 100, 200), ("south", 300, 400), ("north", 1100, 1200))]
+    way = [
+        cluster.Stay(broker, Session(start=start, end=end))
+        for broker, start, end in (("north", 0, 1000), ("south", 100, 200), ("south", 300, 400), ("north", 1100, 1200))
+    ]
     assert [(move.left, move.to, move.overlap_s) for move in cluster.moves(way)] == [
-        ("north", "south", 100), ("north", "south", 100)]
+        ("north", "south", 100),
+        ("north", "south", 100),
+    ]
 
 
 def test_a_bridge_between_two_brokers_is_told_as_both_see_it(tmp_path):
-    (tmp_path / "north").write_text("".join(
-        f"{T + i * 60}: Connecting bridge (step 1) yard (south.example.org:1883)\n"
-        f"{T + i * 60 + 1}: Connecting bridge (step 2) yard (south.example.org:1883)\n" for i in range(3)))
-    (tmp_path / "south").write_text("".join(
-        f"{T + i * 60 + 1}: New bridge connected from 10.0.0.1:500{i} as north.yard (p2, c0, k60).\n"
-        f"{T + i * 60 + 9}: Client north.yard closed its connection.\n" for i in range(3))
-        + f"{T}: New client connected from 10.0.0.1:1 as lamp.yard (p2, c0, k60).\n")
+    (tmp_path / "north").write_text(
+        "".join(
+            f"{T + i * 60}: Connecting bridge (step 1) yard (south.example.org:1883)\n"
+            f"{T + i * 60 + 1}: Connecting bridge (step 2) yard (south.example.org:1883)\n"
+            for i in range(3)
+        )
+    )
+    (tmp_path / "south").write_text(
+        "".join(
+            f"{T + i * 60 + 1}: New bridge connected from 10.0.0.1:500{i} as north.yard (p2, c0, k60).\n"
+            f"{T + i * 60 + 9}: Client north.yard closed its connection.\n"
+            for i in range(3)
+        )
+        + f"{T}: New client connected from 10.0.0.1:1 as lamp.yard (p2, c0, k60).\n"
+    )
     logs = f"north={tmp_path / 'north'}", f"south={tmp_path / 'south'}"
-    link, = (each for each in objects(*logs) if each["type"] == "link")
+    (link,) = (each for each in objects(*logs) if each["type"] == "link")
     assert (link["broker"], link["bridge"], link["client"], link["on"]) == ("north", "yard", "north.yard", "south")
     assert re.search(r"yard +north +3 .*north\.yard +south +3 +3 closed without DISCONNECT", run(*logs)[1])
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (["north=a.log", "b.log"], "has no name"), (["north=-", "south=b.log"], "goes alone"),
-    (["--gone", "soon", "a"], "is not a length of time"), (["--address", "lamp", "a"], "is no IP address"),
-    (["--since", "noon", "a"], "a length of time before the end of the log"),
-    (["--fail-on", "fire", "a"], "is no kind of finding; there are any, "),
-    (["--exec", "true", "a"], "add --follow"), (["--publish", "mqtt://h/t", "a"], "add --follow"),
-    (["--follow", "--publish", "mqtt://u:secret@h/t", "a"], "list of processes"),
-    (["--follow", "--publish", "http://h/t", "a"], "is no address of a topic"),
-    (["--follow", "--publish", "mqtt://h/a/+", "a"], "has + or # in it"),
-    (["--follow", "--until", "1h", "a"], "leave one of them out"), (["--lines", "--json", "a"], "leave out --json"),
-    (["--lines", "--fail-on", "any", "a"], "leave out --fail-on"),
-    (["--lines", "--refused", "a"], "leave out --lines"), (["--lines", "--gone", "1h", "a"], "leave out --gone"),
-    (["--refused", "--parquet", "d", "a"], "leave out --parquet"),
-    (["--sort", "colour", "a"], "invalid choice")])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["north=a.log", "b.log"], "has no name"),
+        (["north=-", "south=b.log"], "goes alone"),
+        (["--gone", "soon", "a"], "is not a length of time"),
+        (["--address", "lamp", "a"], "is no IP address"),
+        (["--since", "noon", "a"], "a length of time before the end of the log"),
+        (["--fail-on", "fire", "a"], "is no kind of finding; there are any, "),
+        (["--exec", "true", "a"], "add --follow"),
+        (["--publish", "mqtt://h/t", "a"], "add --follow"),
+        (["--follow", "--publish", "mqtt://u:secret@h/t", "a"], "list of processes"),
+        (["--follow", "--publish", "http://h/t", "a"], "is no address of a topic"),
+        (["--follow", "--publish", "mqtt://h/a/+", "a"], "has + or # in it"),
+        (["--follow", "--until", "1h", "a"], "leave one of them out"),
+        (["--lines", "--json", "a"], "leave out --json"),
+        (["--lines", "--fail-on", "any", "a"], "leave out --fail-on"),
+        (["--lines", "--refused", "a"], "leave out --lines"),
+        (["--lines", "--gone", "1h", "a"], "leave out --gone"),
+        (["--refused", "--parquet", "d", "a"], "leave out --parquet"),
+        (["--sort", "colour", "a"], "invalid choice"),
+    ],
+)
 def test_mistakes_are_answered_in_words(arguments, words):
     status, _, err = run(*arguments)
     assert status == 2 and words in " ".join(err.split()) and "Traceback" not in err
@@ -285,8 +355,10 @@ def test_mistakes_are_answered_in_words(arguments, words):
 
 # -- alarms
 
-@pytest.mark.parametrize("kinds, status", [
-    ("two-devices", 1), ("flapping,two-devices", 1), ("any", 1), ("flapping", 0)])
+
+@pytest.mark.parametrize(
+    "kinds, status", [("two-devices", 1), ("flapping,two-devices", 1), ("any", 1), ("flapping", 0)]
+)
 def test_the_exit_status_says_whether_a_kind_of_trouble_was_found(kinds, status):
     assert run("--fail-on", kinds, LOG)[0] == status
 
@@ -300,14 +372,18 @@ def test_any_trouble_is_none_in_a_log_without(tmp_path):
 def test_a_command_runs_once_for_each_new_trouble_and_an_id_is_no_part_of_it(tmp_path):
     log, told = tmp_path / "log", tmp_path / "told"
     evil = f"$(touch {tmp_path / 'owned'})`id`;'"
-    log.write_text(f"{T}: New client connected from 10.0.0.7:1 as old (p2, c1, k60).\n"
-                   f"{T + 90}: Client old has exceeded timeout, disconnecting.\n")
+    log.write_text(
+        f"{T}: New client connected from 10.0.0.7:1 as old (p2, c1, k60).\n"
+        f"{T + 90}: Client old has exceeded timeout, disconnecting.\n"
+    )
     program = following("--exec", f'printf "%s|%s\\n" "$MOSQLOG_CODE" "$MOSQLOG_CLIENT" >> {told}; cat >> {told}', log)
     try:
         with log.open("a") as file:
             for i in range(3):
-                file.write(f"{T + 100 + i}: New client connected from 10.0.0.8:{i + 1} as {evil} (p2, c1, k60).\n"
-                           f"{T + 100 + i}: Client {evil} has exceeded timeout, disconnecting.\n")
+                file.write(
+                    f"{T + 100 + i}: New client connected from 10.0.0.8:{i + 1} as {evil} (p2, c1, k60).\n"
+                    f"{T + 100 + i}: Client {evil} has exceeded timeout, disconnecting.\n"
+                )
         for line in program.stdout:
             if "touch" in line and "keep-alive missed" in line:
                 break
@@ -357,7 +433,7 @@ def test_a_command_that_fails_is_told_and_the_log_read_on(tmp_path):
 def test_a_broker_that_cannot_be_reached_is_told_once_and_the_log_read_on(tmp_path):
     log = tmp_path / "log"
     log.write_text("")
-    with socket.socket() as taken:      # bound, not listening: nobody answers there
+    with socket.socket() as taken:  # bound, not listening: nobody answers there
         taken.bind(("127.0.0.1", 0))
         program = following("--publish", f"mqtt://127.0.0.1:{taken.getsockname()[1]}/t", log)
         try:
@@ -372,6 +448,7 @@ def test_a_broker_that_cannot_be_reached_is_told_once_and_the_log_read_on(tmp_pa
 
 
 # -- following
+
 
 def told_until(program, words):
     """The lines that a following program writes, up to one with these words."""
@@ -391,8 +468,10 @@ def ended(program):
 
 
 def missed(client, t, address="10.0.0.7"):
-    return (f"{t}: New client connected from {address}:5 as {client} (p2, c1, k60).\n"
-            f"{t + 90}: Client {client} has exceeded timeout, disconnecting.\n{t + 300}: Received PINGREQ from other\n")
+    return (
+        f"{t}: New client connected from {address}:5 as {client} (p2, c1, k60).\n"
+        f"{t + 90}: Client {client} has exceeded timeout, disconnecting.\n{t + 300}: Received PINGREQ from other\n"
+    )
 
 
 def test_a_trouble_is_told_once_and_again_when_it_comes_back_after_an_hour(tmp_path):
@@ -401,8 +480,12 @@ def test_a_trouble_is_told_once_and_again_when_it_comes_back_after_an_hour(tmp_p
     program = following(log)
     try:
         with log.open("a") as file:
-            file.write(missed("lamp", T + 600) + missed("lamp", T + 1200) + missed("lamp", T + 9000)
-                       + missed("last", T + 12000))
+            file.write(
+                missed("lamp", T + 600)
+                + missed("lamp", T + 1200)
+                + missed("lamp", T + 9000)
+                + missed("last", T + 12000)
+            )
         out = told_until(program, "last: fell silent")
         rest = ended(program)
     finally:
@@ -420,8 +503,10 @@ def test_a_refused_login_is_told_once_though_client_and_address_have_it(tmp_path
     try:
         with log.open("a") as file:
             for t in (T, T + 300):
-                file.write(f"{t}: New connection from 10.0.0.9:5 on port 1883.\n"
-                           f"{t}: Client lamp disconnected, not authorised.\n")
+                file.write(
+                    f"{t}: New connection from 10.0.0.9:5 on port 1883.\n"
+                    f"{t}: Client lamp disconnected, not authorised.\n"
+                )
             file.write(missed("last", T + 900))
         out = told_until(program, "last: fell silent")
         ended(program)
@@ -451,7 +536,7 @@ def test_several_logs_are_followed_at_once_also_one_that_is_not_there_yet(tmp_pa
         with north.open("a") as file:
             file.write(missed("meter", T))
         assert "north: 2026-11-22 11:57:30 meter: fell silent" in told_until(program, "fell silent")
-        program.stderr.readline()       # "following" of the second
+        program.stderr.readline()  # "following" of the second
         assert "south" in ended(program)
     finally:
         program.kill()
@@ -474,8 +559,14 @@ def test_only_those_asked_for_are_told_of_while_following(tmp_path):
 
 
 def test_a_pipe_is_followed_and_all_of_it_is_news(tmp_path):
-    program = subprocess.Popen([sys.executable, "-m", "tools.mosqlog", "--follow", "-"], cwd=ROOT, text=True,
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    program = subprocess.Popen(
+        [sys.executable, "-m", "tools.mosqlog", "--follow", "-"],
+        cwd=ROOT,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     try:
         program.stdin.write(missed("lamp", T))
         program.stdin.flush()
@@ -495,9 +586,14 @@ def test_the_log_itself_is_followed_in_local_time(tmp_path):
     log = tmp_path / "log"
     log.write_text(f"{T}: Received PINGREQ from old\n")
     arguments = ["--follow", "--lines", "--client", "new", str(log)]
-    program = subprocess.Popen([sys.executable, "-m", "tools.mosqlog", *arguments], cwd=ROOT, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               env={**os.environ, "TZ": "UTC"})
+    program = subprocess.Popen(
+        [sys.executable, "-m", "tools.mosqlog", *arguments],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "TZ": "UTC"},
+    )
     try:
         with log.open("a") as file:
             file.write(f"{T + 1}: Received PINGREQ from new\n")

@@ -65,10 +65,10 @@ def test_gzip_is_told_by_its_content_and_may_have_several_members(folder):
 def test_a_gzip_file_cut_short_gives_what_is_there(folder):
     text = "".join(f"line {i}\n" for i in range(50_000))
     whole = gzip.compress(text.encode())
-    (folder / "log.gz").write_bytes(whole[:len(whole) // 2])
+    (folder / "log.gz").write_bytes(whole[: len(whole) // 2])
     warnings = []
     got = lines(folder / "log.gz", warnings)
-    assert 10_000 < len(got) < 40_000 and got == text.split("\n")[:len(got)]
+    assert 10_000 < len(got) < 40_000 and got == text.split("\n")[: len(got)]
     assert "cut short" in warnings[0]
 
 
@@ -120,6 +120,7 @@ def test_rotated_files_without_times_come_in_the_order_of_their_numbers(folder):
 
 def test_a_hole_of_nuls_after_a_truncation_is_skipped():
     from tools.mosqlog.parse import Control, parse
+
     assert parse(b"\0" * 500 + b"1795348562: Received PINGREQ from a") == Control(1795348562, False, "PINGREQ", "a")
 
 
@@ -133,8 +134,9 @@ def test_a_last_line_without_an_end_that_ends_as_messages_do_is_taken(folder):
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_what_an_editor_or_powershell_wrote_is_read(folder, encoding):
-    text = ("1795348562: New connection from 10.0.0.9 on port 1883.\r\n"
-            "1795348563: Client \u00e9 closed its connection.\r\n")
+    text = (
+        "1795348562: New connection from 10.0.0.9 on port 1883.\r\n1795348563: Client \u00e9 closed its connection.\r\n"
+    )
     (folder / "log").write_bytes(text.encode(encoding))
     events = [parse(line) for line in lines(folder / "log")]
     assert [type(event).__name__ for event in events] == ["Accept", "Ended"] and events[1].client == "\u00e9"

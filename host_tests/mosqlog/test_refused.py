@@ -22,18 +22,32 @@ def who(analyser):
     return [(refusal.client, refusal.address, refusal.why) for refusal in analyser.refusals]
 
 
-@pytest.mark.parametrize("lines, client, address", [
-    ([CAME, "Client <unknown> disconnected, not authorised."], None, "10.0.0.9:40001"),
-    ([CAME, "Client dev disconnected, not authorised."], "dev", "10.0.0.9:40001"),
-    ([CAME, "Sending CONNACK to dev (0, 5)", "Client dev disconnected, not authorised."], "dev", "10.0.0.9:40001"),
-    ([CAME, "Sending CONNACK to 10.0.0.9 (0, 5)", "Client <unknown> disconnected, not authorised."], None,
-     "10.0.0.9:40001"),
-    (["New connection from 10.0.0.9 on port 1883.", "Sending CONNACK to 10.0.0.9 (0, 5)",
-      "Socket error on client <unknown>, disconnecting."], None, "10.0.0.9"),
-    ([CAME, "Client dev [10.0.0.9:40001] disconnected: not authorised."], "dev", "10.0.0.9:40001"),
-    ([CAME, "Client dev disconnected, bad username or password."], "dev", "10.0.0.9:40001"),
-    ([CAME, "Client dev disconnected, client identifier not valid."], "dev", "10.0.0.9:40001"),
-    (["Client dev disconnected, not authorised."], "dev", None)])
+@pytest.mark.parametrize(
+    "lines, client, address",
+    [
+        ([CAME, "Client <unknown> disconnected, not authorised."], None, "10.0.0.9:40001"),
+        ([CAME, "Client dev disconnected, not authorised."], "dev", "10.0.0.9:40001"),
+        ([CAME, "Sending CONNACK to dev (0, 5)", "Client dev disconnected, not authorised."], "dev", "10.0.0.9:40001"),
+        (
+            [CAME, "Sending CONNACK to 10.0.0.9 (0, 5)", "Client <unknown> disconnected, not authorised."],
+            None,
+            "10.0.0.9:40001",
+        ),
+        (
+            [
+                "New connection from 10.0.0.9 on port 1883.",
+                "Sending CONNACK to 10.0.0.9 (0, 5)",
+                "Socket error on client <unknown>, disconnecting.",
+            ],
+            None,
+            "10.0.0.9",
+        ),
+        ([CAME, "Client dev [10.0.0.9:40001] disconnected: not authorised."], "dev", "10.0.0.9:40001"),
+        ([CAME, "Client dev disconnected, bad username or password."], "dev", "10.0.0.9:40001"),
+        ([CAME, "Client dev disconnected, client identifier not valid."], "dev", "10.0.0.9:40001"),
+        (["Client dev disconnected, not authorised."], "dev", None),
+    ],
+)
 def test_one_refused_login_is_one_in_every_versions_words(lines, client, address):
     a = read(*lines, 600)
     assert [(each.client, each.address) for each in a.refusals] == [(client, address)]
@@ -47,35 +61,56 @@ def test_one_refused_login_is_one_in_every_versions_words(lines, client, address
 
 @pytest.mark.parametrize("client", ["deadbeef", "12345", "10.0.0.77", "fe80", "abc::1"])
 def test_an_id_that_looks_like_an_address_is_an_id(client):
-    a = read(CAME, f"Client {client} disconnected, not authorised.", 5,
-             f"New client connected from 10.0.0.9:40002 as {client} (p2, c1, k60).", 30,
-             f"Client {client} closed its connection.")
+    a = read(
+        CAME,
+        f"Client {client} disconnected, not authorised.",
+        5,
+        f"New client connected from 10.0.0.9:40002 as {client} (p2, c1, k60).",
+        30,
+        f"Client {client} closed its connection.",
+    )
     assert who(a) == [(client, "10.0.0.9:40001", "not authorised")]
     assert a.clients[client].ends == {"closed": 1} and a.clients[client].connects == 1
 
 
 def test_the_refusal_of_another_with_the_same_id_ends_no_session():
-    a = read("New client connected from 10.0.0.7:50000 as dev (p2, c1, k60).", 600, CAME,
-             "Client dev disconnected, not authorised.", 30)
+    a = read(
+        "New client connected from 10.0.0.7:50000 as dev (p2, c1, k60).",
+        600,
+        CAME,
+        "Client dev disconnected, not authorised.",
+        30,
+    )
     assert a.clients["dev"].session is not None and found(a) == {"refused-login": 1}
 
 
 def test_who_is_put_out_later_was_not_refused():
-    a = read("New client connected from 10.0.0.7:50000 as dev (p2, c1, k60).", 600,
-             "Client dev disconnected, not authorised.", 30)
+    a = read(
+        "New client connected from 10.0.0.7:50000 as dev (p2, c1, k60).",
+        600,
+        "Client dev disconnected, not authorised.",
+        30,
+    )
     assert a.refused == 0 and found(a) == {"not-authorised": 1}
 
 
 def test_of_two_at_the_door_the_one_that_goes_in_was_not_refused():
     other = "New connection from 10.0.0.8:50001 on port 1883."
-    a = read(CAME, other, "Client <unknown> disconnected, not authorised.",
-             1, "New client connected from 10.0.0.8:50001 as good (p2, c1, k60).", 60)
+    a = read(
+        CAME,
+        other,
+        "Client <unknown> disconnected, not authorised.",
+        1,
+        "New client connected from 10.0.0.8:50001 as good (p2, c1, k60).",
+        60,
+    )
     assert who(a) == [(None, "10.0.0.9:40001", "not authorised")] and "10.0.0.8" not in a.strangers
 
 
 def test_an_address_that_is_not_certain_is_not_named():
-    a = read(CAME, "New connection from 10.0.0.8:50001 on port 1883.",
-             "Client <unknown> disconnected, not authorised.", 60)
+    a = read(
+        CAME, "New connection from 10.0.0.8:50001 on port 1883.", "Client <unknown> disconnected, not authorised.", 60
+    )
     assert who(a) == [(None, None, "not authorised")]
 
 
@@ -84,7 +119,7 @@ def test_an_id_cannot_have_another_address_banned(tmp_path):
     (tmp_path / "m.log").write_text(f"1795348562: {CAME}\n1795348562: Client {evil} disconnected, not authorised.\n")
     status, out, err = run("--refused", str(tmp_path / "m.log"), env={"TZ": "UTC"})
     assert (status, err) == (0, "")
-    assert out.startswith("2026-11-22 11:56:02 mosquitto: login refused from 10.0.0.9 port 40001, client \"x ")
+    assert out.startswith('2026-11-22 11:56:02 mosquitto: login refused from 10.0.0.9 port 40001, client "x ')
     banned = re.match(FAILREGEX.replace("<ADDR>", r"(\S+?)"), out[20:])
     assert banned and banned[1] == "10.0.0.9"
 
@@ -102,10 +137,17 @@ def _fail2ban_regex():
 @pytest.mark.skipif(not _fail2ban_regex(), reason="no fail2ban-regex (apt install fail2ban, or $FAIL2BAN_REGEX)")
 def test_fail2ban_takes_every_line_with_its_address(tmp_path):
     field = Path(__file__).parent / "field"
-    status, out, _ = run("--refused", str(field / "34-fail2ban-format.log"),
-                         str(field / "11-ha-addon7-not-authorised.log"))
+    status, out, _ = run(
+        "--refused", str(field / "34-fail2ban-format.log"), str(field / "11-ha-addon7-not-authorised.log")
+    )
     assert status == 0 and len(out.splitlines()) == 9
     (tmp_path / "refused.log").write_text(out)
-    done = subprocess.run([_fail2ban_regex(), "-o", "ip", str(tmp_path / "refused.log"), FAILREGEX], cwd=ROOT,
-                          check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [_fail2ban_regex(), "-o", "ip", str(tmp_path / "refused.log"), FAILREGEX],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert sorted(set(done.stdout.split())) == ["192.0.2.11", "192.0.2.12", "203.0.113.100", "fd00:5e:2100::1"]

@@ -25,8 +25,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time() - 
 
 def measured(path):
     """-> (peak memory in kB, CPU seconds) of a run of the program."""
-    done = subprocess.run([sys.executable, "-c", _MEASURE, str(path)], cwd=ROOT, check=True,
-                          capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURE, str(path)], cwd=ROOT, check=True, capture_output=True, text=True, timeout=300
+    )
     peak_kb, cpu_s = done.stdout.split()
     return int(peak_kb), float(cpu_s)
 
@@ -41,9 +42,11 @@ def test_many_ids_of_one_forgetful_device_take_the_memory_of_a_few():
                 for i in range(count):
                     address = f"10.0.{dice.randrange(4)}.7:{30000 + i % 30000}"
                     name = f"mqttjs_{dice.getrandbits(32):08x}"
-                    f.write(f"{T + i}: New connection from {address} on port 1883.\n"
-                            f"{T + i}: New client connected from {address} as {name} (p2, c1, k60, u'node').\n"
-                            f"{T + i}: Client {name} closed its connection.\n")
+                    f.write(
+                        f"{T + i}: New connection from {address} on port 1883.\n"
+                        f"{T + i}: New client connected from {address} as {name} (p2, c1, k60, u'node').\n"
+                        f"{T + i}: Client {name} closed its connection.\n"
+                    )
             peaks_kb.append(measured(path)[0])
     assert peaks_kb[1] - peaks_kb[0] < 6_000, peaks_kb
 

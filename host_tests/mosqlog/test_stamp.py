@@ -7,43 +7,46 @@ import pytest
 from tools.mosqlog.parse import Control, Parser, Unknown, parse
 from tools.mosqlog.stamp import compiled
 
-T = 1795348562          # 2026-11-22 11:56:02 UTC
+T = 1795348562  # 2026-11-22 11:56:02 UTC
 NOW = T + 3600
 PING = "Received PINGREQ from a"
 
 
-@pytest.mark.parametrize("prefix", [
-    "1795348562: ",
-    "2026-11-22T11:56:02: ",
-    "2026-11-22T11:56:02Z: ",
-    "2026-11-22T13:56:02+0200: ",
-    "2026-11-22T13:56:02+02:00: ",
-    "2026-11-22 11:56:02: ",
-    "[2026-11-22 11:56:02]: ",
-    "2026/11/22 11:56:02: ",
-    "22/11/2026 11:56:02: ",
-    "11/22/2026 11:56:02: ",
-    "11/22/26 11:56:02: ",
-    "22.11.2026 11:56:02: ",
-    "22-Nov-2026 11:56:02: ",
-    "Nov 22 11:56:02: ",
-    "Sun Nov 22 11:56:02 2026: ",
-    "Sun 22 Nov 2026 11:56:02 AM UTC: ",
-    "20261122-115602: ",
-    "Nov 22 11:56:02 box mosquitto[123]: ",
-    "<30>Nov 22 11:56:02 box mosquitto[123]: ",
-    "Nov 22 11:56:02 box mosquitto[123]: 1795348562: ",
-    "2026-11-22T11:56:02+0000 box mosquitto[123]: ",
-    "2026-11-22T11:56:02+00:00 box mosquitto: ",
-    "1795348562.000000 box mosquitto[123]: ",
-    "<30>1 2026-11-22T11:56:02Z box mosquitto 123 - - ",
-    "mosquitto-1  | 1795348562: ",
-    "2026-11-22 13:56:02 mosquitto  | 1795348562: ",
-    "nov 22 11:56:02 localhost.localdomain mosquitto[4046]: 1795348562: ",
-    "ott 22 11:56:02 localhost.localdomain mosquitto[4046]: 1795348562: ",      # an Italian October
-    "2026-11-22T11:56:02.000000000Z 1795348562: ",
-    "2026-11-22T11:56:02Z ",
-])
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "1795348562: ",
+        "2026-11-22T11:56:02: ",
+        "2026-11-22T11:56:02Z: ",
+        "2026-11-22T13:56:02+0200: ",
+        "2026-11-22T13:56:02+02:00: ",
+        "2026-11-22 11:56:02: ",
+        "[2026-11-22 11:56:02]: ",
+        "2026/11/22 11:56:02: ",
+        "22/11/2026 11:56:02: ",
+        "11/22/2026 11:56:02: ",
+        "11/22/26 11:56:02: ",
+        "22.11.2026 11:56:02: ",
+        "22-Nov-2026 11:56:02: ",
+        "Nov 22 11:56:02: ",
+        "Sun Nov 22 11:56:02 2026: ",
+        "Sun 22 Nov 2026 11:56:02 AM UTC: ",
+        "20261122-115602: ",
+        "Nov 22 11:56:02 box mosquitto[123]: ",
+        "<30>Nov 22 11:56:02 box mosquitto[123]: ",
+        "Nov 22 11:56:02 box mosquitto[123]: 1795348562: ",
+        "2026-11-22T11:56:02+0000 box mosquitto[123]: ",
+        "2026-11-22T11:56:02+00:00 box mosquitto: ",
+        "1795348562.000000 box mosquitto[123]: ",
+        "<30>1 2026-11-22T11:56:02Z box mosquitto 123 - - ",
+        "mosquitto-1  | 1795348562: ",
+        "2026-11-22 13:56:02 mosquitto  | 1795348562: ",
+        "nov 22 11:56:02 localhost.localdomain mosquitto[4046]: 1795348562: ",
+        "ott 22 11:56:02 localhost.localdomain mosquitto[4046]: 1795348562: ",  # an Italian October
+        "2026-11-22T11:56:02.000000000Z 1795348562: ",
+        "2026-11-22T11:56:02Z ",
+    ],
+)
 def test_every_prefix_gives_the_second_and_the_message(prefix):
     assert Parser(now=NOW).parse(prefix + PING) == Control(T, False, "PINGREQ", "a")
 
@@ -64,8 +67,7 @@ def test_a_header_far_from_the_brokers_own_time_does_not_win():
 
 def test_hours_only_go_on_after_midnight():
     parser = Parser()
-    assert [parser.parse(t + ": " + PING).t for t in ("23:59:59", "00:00:01", "00:00:02")] == [
-        86399, 86401, 86402]
+    assert [parser.parse(t + ": " + PING).t for t in ("23:59:59", "00:00:01", "00:00:02")] == [86399, 86401, 86402]
 
 
 def test_a_time_without_a_year_lies_in_the_past():
@@ -98,15 +100,18 @@ def test_a_strange_prefix_is_learnt_from_its_shape():
     assert parser.parse("day 7 at 5h: " + PING) == Control(None, False, "PINGREQ", "a")
     assert parser.parse("day 8 at 9h: Received SUBSCRIBE from a").name == "SUBSCRIBE"
     assert parser.parse("day 8 at 9h: \tx (QoS 1)").filter == "x"
-    assert parser.parse("day 8 at 9h: a 1 x").qos == 1       # nothing but its shape tells this one
+    assert parser.parse("day 8 at 9h: a 1 x").qos == 1  # nothing but its shape tells this one
 
 
-@pytest.mark.parametrize("line", [
-    "1795348562: x: Received PINGREQ from a",
-    "1795348562: \tfoo: New client connected from 1.1.1.1 as victim (c1, k60).",
-    "something 2 happened here: but what Received PINGREQ from a",
-    "99/99/2026 11:56:02: " + "hello",
-])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "1795348562: x: Received PINGREQ from a",
+        "1795348562: \tfoo: New client connected from 1.1.1.1 as victim (c1, k60).",
+        "something 2 happened here: but what Received PINGREQ from a",
+        "99/99/2026 11:56:02: " + "hello",
+    ],
+)
 def test_a_message_inside_another_text_is_not_an_event(line):
     assert type(parse(line)).__name__ in ("Unknown", "Detail")
 
@@ -117,10 +122,16 @@ def test_figures_that_are_no_time_give_no_time():
 
 
 def test_no_line_takes_long_to_be_refused():
-    lines = ["a.." * 15 + "1: x", "1." * 25 + ": x", "[1] " * 12 + ": y", "a as " * 9000 + "(p2, c1",
-             "New client connected from " + "a as b (p2, c0, k6" * 3000, "Client " + " disconnected: " * 4000,
-             "Received PUBLISH from " + "x (d0, q0, r0, m1, '" * 3000,
-             "Invalid QoS in PUBLISH from " + " in PUBLISH from" * 4000]
+    lines = [
+        "a.." * 15 + "1: x",
+        "1." * 25 + ": x",
+        "[1] " * 12 + ": y",
+        "a as " * 9000 + "(p2, c1",
+        "New client connected from " + "a as b (p2, c0, k6" * 3000,
+        "Client " + " disconnected: " * 4000,
+        "Received PUBLISH from " + "x (d0, q0, r0, m1, '" * 3000,
+        "Invalid QoS in PUBLISH from " + " in PUBLISH from" * 4000,
+    ]
     began = time.process_time()
     for line in lines:
         parse(line)

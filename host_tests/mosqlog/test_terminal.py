@@ -12,8 +12,12 @@ from .program import LOG, run
 from .test_program import in_a_terminal
 
 PROGRAM = sys.executable
-QUESTIONS = [[], ["--client", "deaf"], ["--client", "twin", "--connected", "--gone", "1s", "--talkers"],
-             ["--address", "127.0.0.0/8"]]
+QUESTIONS = [
+    [],
+    ["--client", "deaf"],
+    ["--client", "twin", "--connected", "--gone", "1s", "--talkers"],
+    ["--address", "127.0.0.0/8"],
+]
 STRANGE = "Gerät-ß€-温度-\U0001f321-\x9b31m"
 
 
@@ -30,8 +34,10 @@ def test_every_answer_fits_its_terminal(columns, arguments):
 
 
 def test_at_40_columns_nothing_that_80_tell_is_missing():
-    told = {columns: " ".join(" ".join(plain(in_a_terminal([PROGRAM, "-m", "tools.mosqlog", LOG], columns))).split())
-            for columns in (40, 80)}
+    told = {
+        columns: " ".join(" ".join(plain(in_a_terminal([PROGRAM, "-m", "tools.mosqlog", LOG], columns))).split())
+        for columns in (40, 80)
+    }
     for words in ("twin", "2 x two-devices", "3 x taken-over", "steady", "1 x keepalive-missed"):
         assert all(words in text for text in told.values()), words
     assert "findings 2 x two-devices, 3 x taken-over" in " ".join(told[40].split())
@@ -57,13 +63,26 @@ def written(encoding, monkeypatch, *arguments):
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "cp437", "utf-16", "utf-8"])
-@pytest.mark.parametrize("arguments", [[], ["--client", STRANGE], ["--lines"], ["--json"], ["--unknown"],
-                                       ["--connected", "--talkers"], ["--client", "nobody"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--client", STRANGE],
+        ["--lines"],
+        ["--json"],
+        ["--unknown"],
+        ["--connected", "--talkers"],
+        ["--client", "nobody"],
+    ],
+    ids=" ".join,
+)
 def test_any_encoding_of_the_output_takes_any_id(tmp_path, monkeypatch, encoding, arguments):
     log = tmp_path / "log"
-    log.write_bytes(f"1795348562: New client connected from 10.0.0.7:1 as {STRANGE} (p2, c1, k60).\n"
-                    f"1795348563: Received PUBLISH from {STRANGE} (d0, q0, r0, m0, '{STRANGE}', ... (5 bytes))\n"
-                    f"1795348564: {STRANGE}\n".encode())
+    log.write_bytes(
+        f"1795348562: New client connected from 10.0.0.7:1 as {STRANGE} (p2, c1, k60).\n"
+        f"1795348563: Received PUBLISH from {STRANGE} (d0, q0, r0, m0, '{STRANGE}', ... (5 bytes))\n"
+        f"1795348564: {STRANGE}\n".encode()
+    )
     text = written(encoding, monkeypatch, *arguments, log)
     assert "Ger" in text and "\x9b" not in text and "\x1b" not in text
 
@@ -76,5 +95,8 @@ def test_in_a_small_encoding_a_letter_stands_as_its_figures(tmp_path):
 
 def test_no_color_is_obeyed_also_while_following_and_in_lines():
     for arguments in ([], ["--lines"], ["--client", "twin"]):
-        assert "\x1b[" not in re.sub(r"\x1b\[[01]?m|\x1b\[[23]?m", "", in_a_terminal(
-            [PROGRAM, "-m", "tools.mosqlog", LOG, *arguments], NO_COLOR="1"))
+        assert "\x1b[" not in re.sub(
+            r"\x1b\[[01]?m|\x1b\[[23]?m",
+            "",
+            in_a_terminal([PROGRAM, "-m", "tools.mosqlog", LOG, *arguments], NO_COLOR="1"),
+        )

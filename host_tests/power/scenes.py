@@ -590,8 +590,23 @@ class RtcMixed(Mixed):
     outbox = RtcFull.outbox
 
 
-_ALL = (Send, Large, Batch, Qos1, Direct, Forgetful, Receive, Relay, Latest, Full, FlashFull, DiskFull, RtcReset,
-        RtcFull, RtcCut)
+_ALL = (
+    Send,
+    Large,
+    Batch,
+    Qos1,
+    Direct,
+    Forgetful,
+    Receive,
+    Relay,
+    Latest,
+    Full,
+    FlashFull,
+    DiskFull,
+    RtcReset,
+    RtcFull,
+    RtcCut,
+)
 SCENES = {s.__name__: s for s in _ALL}
 RANDOM = {"Mixed": Mixed, "RtcMixed": RtcMixed}
 PRODUCT = {s.__name__: s for s in (LinkOut, LinkIn)}

@@ -39,8 +39,21 @@ def powercut(*args: str) -> "tuple[list[int], str]":
 @pytest.mark.parametrize(
     "scene",
     [
-        "Send", "Large", "Batch", "Qos1", "Direct", "Forgetful", "Receive", "Relay", "Latest", "Full", "FlashFull",
-        "RtcReset", "RtcFull", "RtcCut", "DiskFull",
+        "Send",
+        "Large",
+        "Batch",
+        "Qos1",
+        "Direct",
+        "Forgetful",
+        "Receive",
+        "Relay",
+        "Latest",
+        "Full",
+        "FlashFull",
+        "RtcReset",
+        "RtcFull",
+        "RtcCut",
+        "DiskFull",
     ],
 )
 def test_nothing_is_lost_or_repeated_when_power_fails(scene: str) -> None:
@@ -65,8 +78,12 @@ def test_nothing_is_lost_or_repeated_in_random_histories() -> None:
 @pytest.mark.parametrize(
     ("sabotage", "scene"),
     [
-        ("lazy_pubrec", "Send"), ("late_put", "Direct"), ("no_place", "Send"), ("lazy_seen", "Receive"),
-        ("no_place", "Mixed"), ("early_tidy", "Send"),
+        ("lazy_pubrec", "Send"),
+        ("late_put", "Direct"),
+        ("no_place", "Send"),
+        ("lazy_seen", "Receive"),
+        ("no_place", "Mixed"),
+        ("early_tidy", "Send"),
     ],
 )
 def test_the_cuts_see_a_store_that_writes_too_late(sabotage: str, scene: str) -> None:

@@ -74,4 +74,3 @@ def wait_for(got, message, timeout_s=180):
     while message not in got:
         assert time.monotonic() < deadline_s, got
         time.sleep(0.02)
-

@@ -98,7 +98,7 @@ def test_the_tool_reads_a_file_and_refuses_one_that_is_not_there(built, tmp_path
 def test_make_logs_tells_a_traceback_and_leaves_the_rest(capsys):
     lines = Lines(SourceNames().line)
     lines.feed(b'broker: not connected\r\n  File "umqtt.client", line 1, in pub')
-    lines.feed(b'lish\r\n')
+    lines.feed(b"lish\r\n")
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "broker: not connected"
     assert out[1].endswith("in MQTTClient.publish")

@@ -24,12 +24,12 @@ from .selection import Selection
 from .talkers import Talkers
 from .teller import Teller
 
-OK, FOUND, FAILED = 0, 1, 2     # exit status
-PLAIN_WIDTH = 160           # columns when it is no terminal
-GC_THRESHOLD = 100_000, 50, 1000   # messages in flight come and go; none of them is part of a circle
-PROGRESS_B = 30_000_000     # shorter logs are read before anybody looks
-METRICS_S = 15              # between two writings of the metrics while following
-SETTLED_S = 2               # of silence, after which what could belong together has come together
+OK, FOUND, FAILED = 0, 1, 2  # exit status
+PLAIN_WIDTH = 160  # columns when it is no terminal
+GC_THRESHOLD = 100_000, 50, 1000  # messages in flight come and go; none of them is part of a circle
+PROGRESS_B = 30_000_000  # shorter logs are read before anybody looks
+METRICS_S = 15  # between two writings of the metrics while following
+SETTLED_S = 2  # of silence, after which what could belong together has come together
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,19 +46,19 @@ def main(argv: list[str] | None = None) -> int:
     except (read.Unreadable, parquet.NotWritten) as error:
         _warn(str(error))
         return FAILED
-    except BrokenPipeError:     # `| head` has seen enough
+    except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
 
 
 def _warn(text: str) -> None:
-    sys.stderr.write(f"mosqlog: {words.shown(text)}\n")      # in one piece: threads _warn, too
+    sys.stderr.write(f"mosqlog: {words.shown(text)}\n")  # in one piece: threads _warn, too
     sys.stderr.flush()
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        raise BrokenPipeError       # rich would end the program with status 1
+        raise BrokenPipeError  # rich would end the program with status 1
 
 
 def _run(options: Options) -> int:
@@ -92,6 +92,7 @@ def _run(options: Options) -> int:
 
 def _show_refused(options: Options) -> None:
     """Each refused login as it is read; in a log that grows until Ctrl-C or SIGTERM."""
+
     def tell(kind: str, subject: Subject, thing) -> None:
         if kind == "refusal":
             print(refusals.line(thing), flush=options.follow)
@@ -114,22 +115,33 @@ def _show_refused(options: Options) -> None:
 
 def _log(source: Source, options: Options, teller: Teller | None) -> Log:
     there = source.paths
-    if options.follow:      # the one that is not there yet will be the newest
+    if options.follow:  # the one that is not there yet will be the newest
         there = [path for path in there if path == STDIN or os.path.exists(path)]
     files = read.in_order(there, options.time_format)
     files += [path for path in source.paths if path not in there]
-    analyser = Analyser(at=options.moments, sequence=SEQUENCE if options.html else 0,
-                        watched=frozenset(options.clients), tell=teller.live.teller(source.name) if teller else None)
+    analyser = Analyser(
+        at=options.moments,
+        sequence=SEQUENCE if options.html else 0,
+        watched=frozenset(options.clients),
+        tell=teller.live.teller(source.name) if teller else None,
+    )
     return Log(source.name, files, Parser(options.time_format), analyser)
 
 
 # -- reading
 
+
 class _Reader:
     """Takes the lines of one log: to its analyser, and to those who were asked for besides it."""
 
-    def __init__(self, log: Log, selection: Selection | None, unknown: _Unknown | None,
-                 events: parquet.Writer | None, talkers: Talkers | None):
+    def __init__(
+        self,
+        log: Log,
+        selection: Selection | None,
+        unknown: _Unknown | None,
+        events: parquet.Writer | None,
+        talkers: Talkers | None,
+    ):
         self._log, self._selection, self._unknown = log, selection, unknown
         self._events, self.talkers = events, talkers
         self._lines = 0
@@ -138,8 +150,9 @@ class _Reader:
     @property
     def only_the_sum(self) -> bool:
         """Nobody wants to see each packet: they may come condensed."""
-        return not (self._selection or self._unknown or self._events or self.talkers
-                    or self._log.analyser.wants_packets)
+        return not (
+            self._selection or self._unknown or self._events or self.talkers or self._log.analyser.wants_packets
+        )
 
     def take(self, batch: list[str]) -> None:
         """The next lines of the log."""
@@ -167,33 +180,40 @@ class _Reader:
             self._events.feed(event, self._log, self._lines)
 
 
-def _readers(options: Options, logs: list[Log], unknown: _Unknown | None, closing: contextlib.ExitStack
-             ) -> list[_Reader]:
+def _readers(
+    options: Options, logs: list[Log], unknown: _Unknown | None, closing: contextlib.ExitStack
+) -> list[_Reader]:
     events = closing.enter_context(parquet.Writer(options.parquet)) if options.parquet else None
-    return [_Reader(log, _in_time(options, log), unknown, events, Talkers() if options.talkers else None)
-            for log in logs]
+    return [
+        _Reader(log, _in_time(options, log), unknown, events, Talkers() if options.talkers else None) for log in logs
+    ]
 
 
 def _in_time(options: Options, log: Log) -> Selection | None:
     if not (options.since or options.until or options.lines):
         return None
-    last: list[float | None] = []       # looked for once, and only when it is needed
+    last: list[float | None] = []  # looked for once, and only when it is needed
 
     def end() -> float | None:
         if not last:
             last.append(_last_time(options, log))
         return last[0]
 
-    return Selection(options.clients, options.addresses, options.since and options.since.at(end),
-                     options.until and options.until.at(end))
+    return Selection(
+        options.clients,
+        options.addresses,
+        options.since and options.since.at(end),
+        options.until and options.until.at(end),
+    )
 
 
 def _last_time(options: Options, log: Log) -> float | None:
     """The time of the last line of the log as it is now; None when there is none."""
     for path in reversed(log.files):
         if path == STDIN:
-            raise read.Unreadable("standard input has no end yet: give --since and --until as times, for example "
-                                  "2026-11-22T11:56:02")
+            raise read.Unreadable(
+                "standard input has no end yet: give --since and --until as times, for example 2026-11-22T11:56:02"
+            )
         if not os.path.exists(path):
             continue
         parser, last, lines_of = Parser(options.time_format, read.written(path)), None, read.tail(path)
@@ -210,13 +230,16 @@ def _read(logs: list[Log], readers: list[_Reader], processes: int = 1) -> None:
     paths = [path for log in logs for path in log.files]
     total_b = read.size_b(paths)
     seen = total_b > PROGRESS_B and sys.stderr.isatty()
-    with contextlib.suppress(KeyboardInterrupt), \
-            Progress(console=Console(stderr=True), transient=True) if seen else _NoProgress() as bar:
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        Progress(console=Console(stderr=True), transient=True) if seen else _NoProgress() as bar,
+    ):
         task = bar.add_task("reading", total=total_b)
         for log, reader in zip(logs, readers):
             if reader.only_the_sum:
-                for event in jobs.events(log.files, log.parser, _warn, lambda size_b: bar.advance(task, size_b),
-                                         processes):
+                for event in jobs.events(
+                    log.files, log.parser, _warn, lambda size_b: bar.advance(task, size_b), processes
+                ):
                     log.analyser.feed(event)
                 continue
             for batch in _batches(log, lambda size_b: bar.advance(task, size_b)):
@@ -271,12 +294,13 @@ class _Unknown:
 
 # -- following
 
+
 def _follow(options: Options, logs: list[Log], readers: list[_Reader], teller: Teller) -> None:
     restarts = [0] * len(logs)
     written, told = time.monotonic(), set()
     quiet_since = [written] * len(logs)
     for log in logs:
-        if log.files[-1] == STDIN:      # what comes down a pipe is news
+        if log.files[-1] == STDIN:  # what comes down a pipe is news
             teller.live.caught_up(log.name, [])
     with follow.Stop() as stop:
         for i, batch in follow.together(logs, stop, _warn):
@@ -284,7 +308,7 @@ def _follow(options: Options, logs: list[Log], readers: list[_Reader], teller: T
             log = logs[i]
             if batch:
                 quiet_since[i] = time.monotonic()
-                new = log.analyser.broker.restarts[restarts[i]:]
+                new = log.analyser.broker.restarts[restarts[i] :]
                 restarts[i] += len(new)
                 for restart in new:
                     teller.restarted(log, restart)
@@ -302,6 +326,7 @@ def _follow(options: Options, logs: list[Log], readers: list[_Reader], teller: T
 
 # -- showing
 
+
 def _show_lines(options: Options, logs: list[Log]) -> None:
     width = max(len(log.name or "") for log in logs)
 
@@ -318,13 +343,12 @@ def _show_lines(options: Options, logs: list[Log]) -> None:
         return
     wanted = [_wanted_lines(log, selection, _batches(log)) for log, selection in zip(logs, selections)]
     with contextlib.suppress(KeyboardInterrupt):
-        for _, log, line in (merge(*wanted, key=lambda each: each[0]) if options.several else wanted[0]):
+        for _, log, line in merge(*wanted, key=lambda each: each[0]) if options.several else wanted[0]:
             show(log, line)
     sys.stdout.flush()
 
 
-def _wanted_lines(log: Log, selection: Selection, batches: Iterable[list[str]]
-                  ) -> Iterator[tuple[float, Log, str]]:
+def _wanted_lines(log: Log, selection: Selection, batches: Iterable[list[str]]) -> Iterator[tuple[float, Log, str]]:
     """Each line asked for, with its time (that of the line before, where it has none) and its log."""
     last, learned = float("-inf"), False
     for batch in batches:
@@ -333,7 +357,7 @@ def _wanted_lines(log: Log, selection: Selection, batches: Iterable[list[str]]
             log.parser.learn(batch)
         for line in batch:
             wanted = False
-            for event in log.parser.events([line]):     # several, where a copy glued lines together
+            for event in log.parser.events([line]):  # several, where a copy glued lines together
                 last = last if event.t is None else event.t
                 wanted = selection.wants(event) and selection.in_time(event) or wanted
             if wanted:
@@ -346,8 +370,9 @@ def _print_json(objects: Iterable[dict[str, object]]) -> None:
     sys.stdout.flush()
 
 
-def _show(options: Options, logs: list[Log], talkers: dict[str | None, Talkers], unknown: _Unknown | None,
-          console: Console) -> None:
+def _show(
+    options: Options, logs: list[Log], talkers: dict[str | None, Talkers], unknown: _Unknown | None, console: Console
+) -> None:
     if options.json:
         _print_json(jsonl.heads(logs))
         if unknown:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from . import words
 from .live import Alarm
 
-COMMAND_S = 60      # a command that takes longer is ended
-WAITING = 1000      # troubles kept while a command runs
+COMMAND_S = 60  # a command that takes longer is ended
+WAITING = 1000  # troubles kept while a command runs
 _END = None
 
 
@@ -32,14 +32,20 @@ class Command:
     def run(self, alarm: Alarm, as_json: str) -> None:
         """Queues the command. Never blocks: where WAITING of them wait, this one is dropped and that is told."""
         particulars = {
-            "MOSQLOG_CLIENT": words.shown(alarm.subject.id), "MOSQLOG_CODE": alarm.code,
-            "MOSQLOG_TEXT": alarm.text(), "MOSQLOG_TIME": words.moment(alarm.t),
-            "MOSQLOG_COUNT": str(alarm.count), "MOSQLOG_BROKER": alarm.broker or ""}
+            "MOSQLOG_CLIENT": words.shown(alarm.subject.id),
+            "MOSQLOG_CODE": alarm.code,
+            "MOSQLOG_TEXT": alarm.text(),
+            "MOSQLOG_TIME": words.moment(alarm.t),
+            "MOSQLOG_COUNT": str(alarm.count),
+            "MOSQLOG_BROKER": alarm.broker or "",
+        }
         try:
             self._waiting.put_nowait((particulars, as_json + "\n"))
         except queue.Full:
-            self._warn(f"--exec: {WAITING} troubles wait for the command; {particulars['MOSQLOG_CODE']} of "
-                       f"{particulars['MOSQLOG_CLIENT']} is passed over")
+            self._warn(
+                f"--exec: {WAITING} troubles wait for the command; {particulars['MOSQLOG_CODE']} of "
+                f"{particulars['MOSQLOG_CLIENT']} is passed over"
+            )
 
     def close(self) -> None:
         """Waits until all have run, each for COMMAND_S at most."""
@@ -53,8 +59,15 @@ class Command:
                 return
             particulars, as_json = item
             try:
-                done = subprocess.run(self._command, shell=True, input=as_json.encode(), timeout=COMMAND_S,
-                                      env={**os.environ, **particulars}, stdout=subprocess.DEVNULL, check=False)
+                done = subprocess.run(
+                    self._command,
+                    shell=True,
+                    input=as_json.encode(),
+                    timeout=COMMAND_S,
+                    env={**os.environ, **particulars},
+                    stdout=subprocess.DEVNULL,
+                    check=False,
+                )
                 if done.returncode:
                     self._warn(f"--exec: the command ended with status {done.returncode}")
             except subprocess.TimeoutExpired:

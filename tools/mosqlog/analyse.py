@@ -69,49 +69,73 @@ from .model import (
 )
 from .storms import NOT_STORMS, End, Storms
 
-TOPICS = 20_000         # beyond that the smaller half goes into OTHER_TOPICS
-CLIENTS = 50_000        # beyond that those that came once and left without trouble are only counted
-STRANGERS = 5_000       # addresses that were refused or never sent a CONNECT
+TOPICS = 20_000  # beyond that the smaller half goes into OTHER_TOPICS
+CLIENTS = 50_000  # beyond that those that came once and left without trouble are only counted
+STRANGERS = 5_000  # addresses that were refused or never sent a CONNECT
 OTHER_TOPICS = "(other topics)"
-REFUSALS = 10_000       # the latest
+REFUSALS = 10_000  # the latest
 AUDITS = 2_000
-NAMES = 20              # ids and TLS errors kept of a stranger
-SEQUENCE = 40           # packets kept per client, for its sequence chart
+NAMES = 20  # ids and TLS errors kept of a stranger
+SEQUENCE = 40  # packets kept per client, for its sequence chart
 FLAP_ENDS, FLAP_WINDOW_S = 5, 600
-TWIN_WINDOW_S = 600     # of takeovers back and forth between two addresses
-ROW_WINDOW_S = 600      # of four takeovers in a row from one address
-ECHO_S = 1              # between the two lines of one end
-SLOW_CONNECT_S = 5      # from accept to CONNECT: of one client its own doing, of several within TOGETHER_S the broker's
+TWIN_WINDOW_S = 600  # of takeovers back and forth between two addresses
+ROW_WINDOW_S = 600  # of four takeovers in a row from one address
+ECHO_S = 1  # between the two lines of one end
+SLOW_CONNECT_S = 5  # from accept to CONNECT: of one client its own doing, of several within TOGETHER_S the broker's
 TOGETHER_S = 60
 SLOW_CLIENTS, EARLY_CLIENTS = 3, 2
-MUTE = 2                # connections without a word of MQTT that are worth a word
-CLOCKWORK = 4           # sessions of one length
-STEP_BACK_S = 2         # a clock that goes back by more is told
+MUTE = 2  # connections without a word of MQTT that are worth a word
+CLOCKWORK = 4  # sessions of one length
+STEP_BACK_S = 2  # a clock that goes back by more is told
 
 # Further lines that versions write for an end that was told already.
 ECHOES = {
-    "timeout": ("closed", "error"),                     # up to 1.5: Socket error behind it
+    "timeout": ("closed", "error"),  # up to 1.5: Socket error behind it
     "takeover": ("closed", "clean", "error", "takeover"),
     "clean": ("closed", "clean", "error"),
-    "error": ("closed", "error"), "protocol-error": ("closed", "protocol-error"), "malformed": ("closed",),
-    "oversize": ("closed",), "no-memory": ("closed",), "administrative": ("closed", "clean"),
-    "not-authorised": ("closed", "not-authorised"), "broker-stopped": ("closed", "error", "clean"),
+    "error": ("closed", "error"),
+    "protocol-error": ("closed", "protocol-error"),
+    "malformed": ("closed",),
+    "oversize": ("closed",),
+    "no-memory": ("closed",),
+    "administrative": ("closed", "clean"),
+    "not-authorised": ("closed", "not-authorised"),
+    "broker-stopped": ("closed", "error", "clean"),
 }
 _REFUSALS = {
-    1: "unacceptable protocol version", 2: "id rejected", 3: "server unavailable",
-    4: "bad user name or password", 5: "not authorised", 128: "unspecified error",
-    129: "malformed packet", 130: "protocol error", 132: "unsupported protocol version",
-    133: "client identifier not valid", 134: "bad user name or password", 135: "not authorised",
-    136: "server unavailable", 137: "server busy", 138: "banned",
-    140: "bad authentication method", 144: "topic name invalid", 149: "packet too large",
-    151: "quota exceeded", 154: "retain not supported", 155: "QoS not supported",
+    1: "unacceptable protocol version",
+    2: "id rejected",
+    3: "server unavailable",
+    4: "bad user name or password",
+    5: "not authorised",
+    128: "unspecified error",
+    129: "malformed packet",
+    130: "protocol error",
+    132: "unsupported protocol version",
+    133: "client identifier not valid",
+    134: "bad user name or password",
+    135: "not authorised",
+    136: "server unavailable",
+    137: "server busy",
+    138: "banned",
+    140: "bad authentication method",
+    144: "topic name invalid",
+    149: "packet too large",
+    151: "quota exceeded",
+    154: "retain not supported",
+    155: "QoS not supported",
     159: "connection rate exceeded",
 }
 _END_FINDINGS = {
-    "closed": "closed-without-disconnect", "timeout": "keepalive-missed",
-    "protocol-error": "protocol-error", "malformed": "malformed", "oversize": "oversize",
-    "not-authorised": "not-authorised", "no-memory": "no-memory",
-    "administrative": "administrative", "error": "socket-error",
+    "closed": "closed-without-disconnect",
+    "timeout": "keepalive-missed",
+    "protocol-error": "protocol-error",
+    "malformed": "malformed",
+    "oversize": "oversize",
+    "not-authorised": "not-authorised",
+    "no-memory": "no-memory",
+    "administrative": "administrative",
+    "error": "socket-error",
 }
 _BROKE_OFF = ("closed", "timeout", "error", "protocol-error", "malformed", "oversize")
 _WILL_NOT_SENT = ("clean", "open", "broker-stopped", "takeover", "replaced")
@@ -127,9 +151,14 @@ class Analyser:
     ended), "finding" (of any Subject; thing: a dict with `code`, `t` and the example), "refusal" (of the Client or
     Stranger; thing: Refusal), "storm" (of the Broker; thing: Storm)."""
 
-    def __init__(self, at: list[float] | None = None, sequence: int = 0,
-                 watched: frozenset[str] = frozenset(), sequence_watched: int = 2000,
-                 tell: Callable[[str, Subject, object], None] | None = None):
+    def __init__(
+        self,
+        at: list[float] | None = None,
+        sequence: int = 0,
+        watched: frozenset[str] = frozenset(),
+        sequence_watched: int = 2000,
+        tell: Callable[[str, Subject, object], None] | None = None,
+    ):
         self.account = Account()
         self.broker = Broker("broker")
         self.storms: list[Storm] = []
@@ -139,37 +168,53 @@ class Analyser:
         self.audits: deque[Audit] = deque(maxlen=AUDITS)
         self.refusals: deque[Refusal] = deque(maxlen=REFUSALS)
         self.refused = self.accepts = self.forgotten = self.strangers_forgotten = 0
-        self.begins = 0                         # CONNECTs in the log: where there are none, up times are not known
+        self.begins = 0  # CONNECTs in the log: where there are none, up times are not known
         self.connected_at: dict[float, list[str]] = {}
         self._at = sorted(at or ())
         self._families, self._door = Families(), Door()
         self._bridges = Bridges(self._find)
-        self._log = BrokerLog(self.broker, lambda code, t, example: self._find(self.broker, code, t, example, True),
-                              self._stop)
+        self._log = BrokerLog(
+            self.broker, lambda code, t, example: self._find(self.broker, code, t, example, True), self._stop
+        )
         self._storms = Storms(self.broker, self._stormed)
         self._connected_now = 0
-        self._whole = False                     # the log has the broker's start, or everybody's begin
-        self._lull_s = 0.0                      # between the latest two times
-        self._refusing: tuple[str, Refusal] | None = None       # a CONNACK said no to this name; its end follows
-        self._slow: list[tuple[float, str]] = []        # CONNECTs that were answered late, and whose
-        self._early: list[tuple[float, str]] = []       # keep-alives that "missed" too early, and whose
-        self._plugin_said = ""                          # a plugin refused the login whose end comes next
-        self._nobody_end: tuple[Time, str] = (None, "") # when and how somebody without an id ended last
+        self._whole = False  # the log has the broker's start, or everybody's begin
+        self._lull_s = 0.0  # between the latest two times
+        self._refusing: tuple[str, Refusal] | None = None  # a CONNACK said no to this name; its end follows
+        self._slow: list[tuple[float, str]] = []  # CONNECTs that were answered late, and whose
+        self._early: list[tuple[float, str]] = []  # keep-alives that "missed" too early, and whose
+        self._plugin_said = ""  # a plugin refused the login whose end comes next
+        self._nobody_end: tuple[Time, str] = (None, "")  # when and how somebody without an id ended last
         self._by_address: dict[str, str] = {}
         self._sequence, self._watched, self._sequence_watched = sequence, watched, sequence_watched
         self.tell = tell
         self._forget_at = CLIENTS
         self._does: dict[type, Callable] = {
-            parse.Publish: self._publish, parse.Ack: self._ack, parse.Control: self._control,
-            parse.Connected: self._connected, parse.Connack: self._connack,
-            parse.Ended: self._ended, parse.Accept: self._accept, parse.Will: self._will,
-            parse.WillTopic: self._will_topic, parse.Filter: self._filter,
-            parse.Granted: self._granted, parse.Removed: self._removed,
-            parse.Refused: self._refused_message, parse.Dropping: self._dropping,
-            parse.UnknownPid: self._unknown_pid, parse.Expired: self._expired,
-            parse.Violation: self._violation, parse.Broker: self._broker, parse.Trouble: self._trouble,
-            parse.Host: self._host, parse.Tls: self._tls, parse.Bridging: self._bridges.said,
-            parse.Command: self._command, parse.Saving: self._saving, parse.Listening: self._log.listening,
+            parse.Publish: self._publish,
+            parse.Ack: self._ack,
+            parse.Control: self._control,
+            parse.Connected: self._connected,
+            parse.Connack: self._connack,
+            parse.Ended: self._ended,
+            parse.Accept: self._accept,
+            parse.Will: self._will,
+            parse.WillTopic: self._will_topic,
+            parse.Filter: self._filter,
+            parse.Granted: self._granted,
+            parse.Removed: self._removed,
+            parse.Refused: self._refused_message,
+            parse.Dropping: self._dropping,
+            parse.UnknownPid: self._unknown_pid,
+            parse.Expired: self._expired,
+            parse.Violation: self._violation,
+            parse.Broker: self._broker,
+            parse.Trouble: self._trouble,
+            parse.Host: self._host,
+            parse.Tls: self._tls,
+            parse.Bridging: self._bridges.said,
+            parse.Command: self._command,
+            parse.Saving: self._saving,
+            parse.Listening: self._log.listening,
             parse.Plugin: self._plugin,
         }
 
@@ -228,7 +273,7 @@ class Analyser:
         if self._at:
             self._look(float("inf"))
         self.settle()
-        self.tell = None       # from here on it is judged as a whole, which is no news
+        self.tell = None  # from here on it is judged as a whole, which is no news
         for client in self.clients.values():
             for found in flows.waiting(client, self.account.last):
                 self._find(client, *found)
@@ -237,8 +282,12 @@ class Analyser:
             self._judge_stranger(stranger)
         for family in self.families.values():
             if not family.findings:
-                self._find(family, "new-id-each-time", family.last, {
-                    "ids": family.ids, "stem": family.id, "address": family.address, "user": family.user})
+                self._find(
+                    family,
+                    "new-id-each-time",
+                    family.last,
+                    {"ids": family.ids, "stem": family.id, "address": family.address, "user": family.user},
+                )
         self._judge_refusals()
 
     def up_s(self, client: Client) -> float | None:
@@ -289,8 +338,7 @@ class Analyser:
 
     def _look(self, t: float) -> None:
         while self._at and t > self._at[0]:
-            self.connected_at[self._at.pop(0)] = sorted(
-                c.id for c in self.clients.values() if c.session)
+            self.connected_at[self._at.pop(0)] = sorted(c.id for c in self.clients.values() if c.session)
 
     # -- who there is
 
@@ -301,14 +349,16 @@ class Analyser:
                 self._forget()
             client = self.clients[name] = Client(name)
             if self._sequence or name in self._watched:
-                client.packets = deque(
-                    maxlen=self._sequence_watched if name in self._watched else self._sequence)
+                client.packets = deque(maxlen=self._sequence_watched if name in self._watched else self._sequence)
         return client
 
     def _forget(self) -> None:
         """Only counts those that came once and had no trouble, and those that never got in."""
-        for name in [c.id for c in self.clients.values() if c.session is None and not c.flows
-                     and (c.connects <= 1 and not c.findings or not c.sessions)]:
+        for name in [
+            c.id
+            for c in self.clients.values()
+            if c.session is None and not c.flows and (c.connects <= 1 and not c.findings or not c.sessions)
+        ]:
             del self.clients[name]
             self.forgotten += 1
         self._forget_at = max(CLIENTS, 2 * len(self.clients))
@@ -340,7 +390,7 @@ class Analyser:
         """A packet came from the client: a sign of life."""
         client = self._present(name)
         t = event.t
-        if client.session is None:         # its CONNECT is missing from the log, a file lost perhaps
+        if client.session is None:  # its CONNECT is missing from the log, a file lost perhaps
             self._open(client, Session())
             client.last_heard = None
         if t is not None:
@@ -386,17 +436,18 @@ class Analyser:
         known = self.strangers.get(host(event.address))
         if known is not None:
             known.sessions += 1
-        if client.session is not None:          # no line said how the old one ended
+        if client.session is not None:  # no line said how the old one ended
             self._end(client, t, "replaced")
-        session = Session(t, event.address, user=event.user, protocol=event.protocol, clean=event.clean,
-                          keepalive_s=event.keepalive_s)
+        session = Session(
+            t, event.address, user=event.user, protocol=event.protocol, clean=event.clean, keepalive_s=event.keepalive_s
+        )
         client.bridge = event.bridge
         client.last_heard = client.last_seen = t
         client.trail.said_goodbye = False
         client.connects += 1
         self.begins += 1
         self._open(client, session)
-        if host(event.address) != event.address:       # an IP alone may be that of many
+        if host(event.address) != event.address:  # an IP alone may be that of many
             self._by_address[event.address] = event.client
         if client.packets is not None:
             client.packets.append(event)
@@ -464,8 +515,7 @@ class Analyser:
     def _connack_refused(self, event: parse.Connack) -> None:
         """The end of this connection follows and is no other refusal. Before 2.1 the name may be an address."""
         why = _REFUSALS.get(event.code, "refused")
-        is_address = event.client not in self.clients and (
-            self._door.knows(event.client) or _is_ip(host(event.client)))
+        is_address = event.client not in self.clients and (self._door.knows(event.client) or _is_ip(host(event.client)))
         name = None if is_address or event.client in _NOBODY else event.client
         self._told_refusal()
         _, refusal = self._refuse(event.t, name, event.client if is_address else None, why, event.code, tell=False)
@@ -478,8 +528,9 @@ class Analyser:
             refusal = refusing[1]
             self.tell("refusal", self._refused_one(refusal), refusal)
 
-    def _refuse(self, t: Time, name: str | None, address: str | None, why: str, code: int | None,
-                tell: bool = True) -> tuple[Client | None, Refusal]:
+    def _refuse(
+        self, t: Time, name: str | None, address: str | None, why: str, code: int | None, tell: bool = True
+    ) -> tuple[Client | None, Refusal]:
         """A login was refused: counted for the client, where its id is known, and for the address, where that is."""
         client = self._client(name) if name is not None else None
         user = client.sessions[-1].user if client and client.sessions else None
@@ -531,7 +582,7 @@ class Analyser:
             return
         if client is None:
             if event.how == "takeover" and not event.detail:
-                return      # 2.1 says so of kept sessions too: who was not there was not taken over
+                return  # 2.1 says so of kept sessions too: who was not there was not taken over
             client = self._client(event.client)
         session = client.session
         if session is None:
@@ -547,7 +598,8 @@ class Analyser:
             return False
         name, refusal = self._refusing
         if not _within(refusal.t, event.t, ECHO_S) or not (
-                event.client in _NOBODY or refusal.client is None or event.client == name):
+            event.client in _NOBODY or refusal.client is None or event.client == name
+        ):
             return False
         if refusal.client is None and event.client not in _NOBODY:
             refusal.client = event.client
@@ -561,7 +613,7 @@ class Analyser:
                 self._refused_from(refusal, departure.who.address, {"words": refusal.why, "id": refusal.client})
             if departure.who is not None:
                 if departure.who.host == refusal.address:
-                    refusal.address = departure.who.address     # with its port
+                    refusal.address = departure.who.address  # with its port
                 self._left(departure, "not-authorised")
             self._told_refusal()
 
@@ -572,8 +624,9 @@ class Analyser:
         if event.detail == "no longer authorised":
             return False
         if client is None or client.session is None:
-            return not (client and _within(client.trail.ended_t, event.t, ECHO_S)
-                        and client.trail.ended_how == "not-authorised")
+            return not (
+                client and _within(client.trail.ended_t, event.t, ECHO_S) and client.trail.ended_how == "not-authorised"
+            )
         if event.address and client.session.address:
             return event.address != client.session.address
         return self._door.standing_at(event.t)
@@ -598,7 +651,7 @@ class Analyser:
         if self._is_echo_of_connack(event):
             return
         plugin_said, self._plugin_said = self._plugin_said, ""
-        if event.how == "closed" and plugin_said:       # to 1.6 only the plugin says why
+        if event.how == "closed" and plugin_said:  # to 1.6 only the plugin says why
             self._login_refused(event._replace(detail=plugin_said))
             return
         if event.how in ("not-authorised", "refused"):
@@ -614,8 +667,12 @@ class Analyser:
 
     def _is_second_line(self, event: parse.Ended) -> bool:
         before, self._nobody_end = self._nobody_end, (event.t, event.how)
-        return (before[1] == "timeout" and event.how in ECHOES["timeout"] and before[0] is not None
-                and _within(before[0], event.t, ECHO_S))
+        return (
+            before[1] == "timeout"
+            and event.how in ECHOES["timeout"]
+            and before[0] is not None
+            and _within(before[0], event.t, ECHO_S)
+        )
 
     def _left(self, departure: Departure, how: str) -> None:
         """Counts a connection that was none of MQTT, for its address."""
@@ -640,8 +697,9 @@ class Analyser:
         telling = next((x for x in words if "handshake failure" not in x), words[0])
         tls = troubles.of_tls(telling)
         if tls.side != "nobody":
-            self._find(stranger, "tls-failed", t, {
-                "words": telling, "plain": tls.words, "side": tls.side, "do": tls.do}, True)
+            self._find(
+                stranger, "tls-failed", t, {"words": telling, "plain": tls.words, "side": tls.side, "do": tls.do}, True
+            )
 
     def _ended_while_away(self, client: Client, event: parse.Ended) -> None:
         trail, how = client.trail, event.how
@@ -657,7 +715,7 @@ class Analyser:
         if last and _within(trail.ended_t, event.t, ECHO_S) and how in ECHOES.get(trail.ended_how, ()):
             return
         if last and (trail.said_goodbye or trail.ended_how == "broker-stopped") and how in ("clean", "closed"):
-            trail.said_goodbye = False      # 1.3 has only "Socket error" for it, whenever it comes
+            trail.said_goodbye = False  # 1.3 has only "Socket error" for it, whenever it comes
             return
         if how == "takeover" and not event.detail or (how == "clean" and last and last.start is not None):
             return
@@ -695,9 +753,16 @@ class Analyser:
             self._judge(client, session, t, how, words, heard)
         else:
             self._storms.hold(
-                End(t, client, session, lambda: self._judge(client, session, t, how, words, heard),
-                    _early_s(session, how, t, heard)),
-                connected if self._whole else None, self._lull_s)
+                End(
+                    t,
+                    client,
+                    session,
+                    lambda: self._judge(client, session, t, how, words, heard),
+                    _early_s(session, how, t, heard),
+                ),
+                connected if self._whole else None,
+                self._lull_s,
+            )
         for name in self._families.ended(client, session):
             self.forgotten += self.clients.pop(name, None) is not None
         if self.tell:
@@ -721,8 +786,12 @@ class Analyser:
             example["words"] = words
         early_s = _early_s(session, how, t, heard)
         if early_s and t is not None and self._several(self._early, t, client.id) >= EARLY_CLIENTS:
-            self._find(self.broker, "broker-slow", t, {
-                "client": client.id, "early_s": early_s, "keepalive_s": session.keepalive_s})
+            self._find(
+                self.broker,
+                "broker-slow",
+                t,
+                {"client": client.id, "early_s": early_s, "keepalive_s": session.keepalive_s},
+            )
         self._find(client, code, t, example)
         if how in _BROKE_OFF and t is not None:
             self._flap(client, t)
@@ -736,10 +805,18 @@ class Analyser:
             trail.flapping = False
         elif not trail.flapping:
             trail.flapping = True
-            self._find(client, "flapping", t, {
-                "ends": FLAP_ENDS, "since": trail.broken[0], "within_s": within_s,
-                "every_s": within_s / (FLAP_ENDS - 1)})
-        else:       # it goes on: the same occurrence
+            self._find(
+                client,
+                "flapping",
+                t,
+                {
+                    "ends": FLAP_ENDS,
+                    "since": trail.broken[0],
+                    "within_s": within_s,
+                    "every_s": within_s / (FLAP_ENDS - 1),
+                },
+            )
+        else:  # it goes on: the same occurrence
             finding = client.findings["flapping"]
             finding.last = t
             example = finding.examples[-1]
@@ -748,9 +825,19 @@ class Analyser:
 
     def _stormed(self, storm: Storm) -> None:
         self.storms.append(storm)
-        self._find(self.broker, "many-at-once", storm.first, {
-            "clients": storm.count, "connected": storm.connected, "hows": dict(storm.ends), "cause": storm.cause,
-            "within_s": (storm.last or 0) - (storm.first or 0), **storm.facts})
+        self._find(
+            self.broker,
+            "many-at-once",
+            storm.first,
+            {
+                "clients": storm.count,
+                "connected": storm.connected,
+                "hows": dict(storm.ends),
+                "cause": storm.cause,
+                "within_s": (storm.last or 0) - (storm.first or 0),
+                **storm.facts,
+            },
+        )
         if self.tell:
             self.tell("storm", self.broker, storm)
 
@@ -856,8 +943,12 @@ class Analyser:
             self._count_topic(client, count)
         for sent, pid in list(client.flows):
             if str(pid) in traffic.opened[sent]:
-                self._find(client, "unfinished-flow" if sent else "pid-reused", traffic.opened[sent][str(pid)],
-                           flows.told(client.flows.pop((sent, pid))))
+                self._find(
+                    client,
+                    "unfinished-flow" if sent else "pid-reused",
+                    traffic.opened[sent][str(pid)],
+                    flows.told(client.flows.pop((sent, pid))),
+                )
         for sent, delays in traffic.delays.items():
             client.delays.setdefault(sent, Delays()).merge(delays)
         for flow, delay_s in traffic.slow:
@@ -896,7 +987,7 @@ class Analyser:
         if len(self.topics) >= TOPICS:
             by_size = sorted(self.topics, key=lambda x: self.topics[x].received_b + self.topics[x].sent_b)
             other = self.topics.get(OTHER_TOPICS) or Topic(t, t)
-            for small in by_size[:TOPICS // 2]:
+            for small in by_size[: TOPICS // 2]:
                 topic = self.topics.pop(small)
                 if topic is other:
                     continue
@@ -928,8 +1019,7 @@ class Analyser:
 
     def _filter(self, event: parse.Filter) -> None:
         if event.denied:
-            self._find(self._present(event.client), "denied", event.t, {
-                "packet": "SUBSCRIBE", "topic": event.filter})
+            self._find(self._present(event.client), "denied", event.t, {"packet": "SUBSCRIBE", "topic": event.filter})
 
     def _granted(self, event: parse.Granted) -> None:
         self._present(event.client).subscriptions[event.filter] = event.qos
@@ -949,15 +1039,20 @@ class Analyser:
 
     def _refused_message(self, event: parse.Refused) -> None:
         client = self._present(event.client) if event.sent else self._heard(event.client, event)
-        self._find(client, "denied" if event.why == "denied" else "dropped", event.t, {
-            "packet": "PUBLISH", "sent": event.sent, "why": event.why, "topic": event.topic})
+        self._find(
+            client,
+            "denied" if event.why == "denied" else "dropped",
+            event.t,
+            {"packet": "PUBLISH", "sent": event.sent, "why": event.why, "topic": event.topic},
+        )
 
     def _dropping(self, event: parse.Dropping) -> None:
         self._find(self._subject(event.client), "dropped", event.t, {"why": "queue full"})
 
     def _unknown_pid(self, event: parse.UnknownPid) -> None:
-        self._find(self._heard(event.client, event), "unknown-packet-id", event.t, {
-            "packet": event.name, "pid": event.pid})
+        self._find(
+            self._heard(event.client, event), "unknown-packet-id", event.t, {"packet": event.name, "pid": event.pid}
+        )
 
     def _violation(self, event: parse.Violation) -> None:
         name = self._by_address.get(event.who, event.who)
@@ -1028,16 +1123,27 @@ class Analyser:
 
     def _judge_rhythm(self, client: Client) -> None:
         """Sessions that all last equally long, or end in one rhythm, are a timer's work."""
-        broken = [s for s in client.sessions if s.how in _BROKE_OFF and s.merged == 1 and not s.together
-                  and s.end is not None]
+        broken = [
+            s for s in client.sessions if s.how in _BROKE_OFF and s.merged == 1 and not s.together and s.end is not None
+        ]
         lengths = sorted(s.end - s.start for s in broken if s.start is not None and s.end is not None)
-        silent = [s for s in broken if s.how == "timeout" and s.keepalive_s
-                  and s.start is not None and s.end is not None
-                  and s.keepalive_s * 1.5 - 2 <= s.end - s.start <= s.keepalive_s * 1.5 + max(15, s.keepalive_s)]
+        silent = [
+            s
+            for s in broken
+            if s.how == "timeout"
+            and s.keepalive_s
+            and s.start is not None
+            and s.end is not None
+            and s.keepalive_s * 1.5 - 2 <= s.end - s.start <= s.keepalive_s * 1.5 + max(15, s.keepalive_s)
+        ]
         if len(silent) >= CLOCKWORK - 1 and len(silent) * 4 >= len(broken) * 3 and not client.received + client.pings:
             last = silent[-1]
-            self._find(client, "silent-after-connect", last.end, {
-                "times": len(silent), "after_s": (last.end or 0) - (last.start or 0), "keepalive_s": last.keepalive_s})
+            self._find(
+                client,
+                "silent-after-connect",
+                last.end,
+                {"times": len(silent), "after_s": (last.end or 0) - (last.start or 0), "keepalive_s": last.keepalive_s},
+            )
             return
         every_s = _equal(lengths)
         if every_s is not None:
@@ -1052,8 +1158,11 @@ class Analyser:
                 self._find(client, "like-clockwork", broken[-1].end, {"ends": len(broken), "every_s": every_s})
 
     def _judge_stranger(self, stranger: Stranger) -> None:
-        mute = stranger.connections - stranger.refused - sum(
-            stranger.ends.get(how, 0) for how in ("tls", "denied", "not-authorised"))
+        mute = (
+            stranger.connections
+            - stranger.refused
+            - sum(stranger.ends.get(how, 0) for how in ("tls", "denied", "not-authorised"))
+        )
         if mute < MUTE:
             return
         every_s = stranger.every_s
@@ -1067,12 +1176,21 @@ class Analyser:
         """Nobody gets in: that is not the fault of each."""
         whose = {refusal.client or refusal.address for refusal in self.refusals if refusal.client or refusal.address}
         if self.refused >= 3 and len(whose) >= 2 and not self.begins:
-            self._find(self.broker, "everybody-refused", self.refusals[-1].t, {
-                "refused": self.refused, "clients": len(whose), "version": (self.broker.versions or [""])[-1],
-                "since": self.broker.started})
+            self._find(
+                self.broker,
+                "everybody-refused",
+                self.refusals[-1].t,
+                {
+                    "refused": self.refused,
+                    "clients": len(whose),
+                    "version": (self.broker.versions or [""])[-1],
+                    "since": self.broker.started,
+                },
+            )
 
-    def _find(self, subject: Subject, code: str, t: Time, example: dict[str, object], distinct: bool = False
-              ) -> dict[str, object]:
+    def _find(
+        self, subject: Subject, code: str, t: Time, example: dict[str, object], distinct: bool = False
+    ) -> dict[str, object]:
         finding = subject.findings.get(code)
         if finding is None:
             finding = subject.findings[code] = Finding(code)

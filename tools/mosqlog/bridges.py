@@ -18,20 +18,27 @@ from . import troubles
 from .model import Bridge, Client, Time
 from .parse import Bridging, Ended
 
-AT_ONCE_S = 10          # an end within this after the attempt means that it never stood
+AT_ONCE_S = 10  # an end within this after the attempt means that it never stood
 _PORT_AS_HOST = re.compile(r"\d+:\d+")
 _LOCAL = re.compile(r"local\.(?:[^.]+\.)?(.+)")
-_ENDS = {"timeout": "the far end did not answer in time (keep-alive)", "closed": "closed by the far end",
-         "takeover": "taken over: another client or bridge has its client id"}
+_ENDS = {
+    "timeout": "the far end did not answer in time (keep-alive)",
+    "closed": "closed by the far end",
+    "takeover": "taken over: another client or bridge has its client id",
+}
 _REASONS = (
-    (r"Name or service not known|[Ll]ookup|resolve|Temporary failure|No address associated|Try again",
-     "its name is not found (DNS)"),
+    (
+        r"Name or service not known|[Ll]ookup|resolve|Temporary failure|No address associated|Try again",
+        "its name is not found (DNS)",
+    ),
     (r"[Cc]onnection refused", "nobody listens at the other end (connection refused)"),
     (r"[Nn]etwork is unreachable|No route|[Hh]ost is (?:down|unreachable)", "there is no way to it in the network"),
-    (r"[Tt]imed? ?out", "no answer (timed out)"), (r"Invalid argument", "its address is no address (invalid argument)"),
+    (r"[Tt]imed? ?out", "no answer (timed out)"),
+    (r"Invalid argument", "its address is no address (invalid argument)"),
     (r"not authorised", "login refused: not authorised"),
     (r"bad user name", "login refused: bad user name or password"),
-    (r"identifier rejected", "login refused: client id rejected"), (r"protocol version", "login refused: MQTT version"),
+    (r"identifier rejected", "login refused: client id rejected"),
+    (r"protocol version", "login refused: MQTT version"),
     (r"certificate verify failed", "this broker does not trust the other's certificate: check bridge_cafile"),
 )
 
@@ -42,8 +49,8 @@ class Bridges:
     def __init__(self, find: Callable[[Bridge, str, Time, dict[str, object]], None]):
         self.all: dict[str, Bridge] = {}
         self._find = find
-        self._by_id: dict[str, Bridge] = {}     # local and remote ids
-        self._last: Bridge | None = None        # that a line without a name is about
+        self._by_id: dict[str, Bridge] = {}  # local and remote ids
+        self._last: Bridge | None = None  # that a line without a name is about
 
     def owner(self, client_id: str) -> Bridge | None:
         """The bridge that has this client id on the broker."""
@@ -51,11 +58,14 @@ class Bridges:
         if bridge is not None or not (client_id.startswith("local.") or self.all):
             return bridge
         for bridge in self.all.values():
-            if client_id == "local." + bridge.id or client_id == bridge.id or (
-                    client_id.startswith("local.") and client_id.endswith("." + bridge.id)):
+            if (
+                client_id == "local." + bridge.id
+                or client_id == bridge.id
+                or (client_id.startswith("local.") and client_id.endswith("." + bridge.id))
+            ):
                 return self._named(bridge, client_id)
         if client_id.startswith("local.") and self._last is not None and self._last.local_id is None:
-            return self._named(self._last, client_id)       # local_clientid need not hold the name
+            return self._named(self._last, client_id)  # local_clientid need not hold the name
         m = _LOCAL.fullmatch(client_id)
         return self._named(self._get(m[1], None), client_id) if m else None
 
@@ -77,9 +87,13 @@ class Bridges:
             return
         t = event.t
         if event.what == "try":
-            if event.detail == "" and bridge.state == "connecting" and _within(bridge.last, t, 2) \
-                    and bridge.address == event.address:
-                return      # (step 2) of the same attempt
+            if (
+                event.detail == ""
+                and bridge.state == "connecting"
+                and _within(bridge.last, t, 2)
+                and bridge.address == event.address
+            ):
+                return  # (step 2) of the same attempt
             self._try(bridge, t, event.address or "")
         elif event.what == "connect":
             bridge.remote_id = event.name
@@ -92,9 +106,13 @@ class Bridges:
             self._find(bridge, "bridge-downgraded", t, {"words": event.detail})
         elif event.what in ("refused", "error", "unable", "idle"):
             if bridge.state == "connected" and event.what == "refused":
-                bridge.connects -= 1        # its CONNACK said no
-            self._failed(bridge, t, event.detail or "unable to connect",
-                         "bridge-refused" if event.what == "refused" else "bridge-unreachable")
+                bridge.connects -= 1  # its CONNACK said no
+            self._failed(
+                bridge,
+                t,
+                event.detail or "unable to connect",
+                "bridge-refused" if event.what == "refused" else "bridge-unreachable",
+            )
         bridge.last_seen = t
 
     def tls(self, bridge: Bridge, t: Time, openssl: str) -> None:
@@ -107,15 +125,18 @@ class Bridges:
         """The connection of this id ended."""
         t = event.t
         if bridge.state == "failed" and _within(bridge.last, t, 2):
-            return      # the second line of one failure
+            return  # the second line of one failure
         # Where CONNECT is logged, so is the CONNACK: without it the bridge never stood.
         at_once = bridge.state == "connecting" and (bridge.asked or _within(bridge.last, t, AT_ONCE_S))
         since = bridge.last
         bridge.last_seen = t
         if at_once:
             waited_s = t - since if t is not None and since is not None else 0
-            words = event.detail or ("closed by the far end right after CONNECT" if waited_s <= AT_ONCE_S else
-                                     f"no answer to its CONNECT for {waited_s:.0f} s")
+            words = event.detail or (
+                "closed by the far end right after CONNECT"
+                if waited_s <= AT_ONCE_S
+                else f"no answer to its CONNECT for {waited_s:.0f} s"
+            )
             self._failed(bridge, t, words, "bridge-closed-at-once")
             return
         how = _ENDS.get(event.how) or event.detail or event.how

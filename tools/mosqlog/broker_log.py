@@ -8,7 +8,7 @@ from typing import Callable
 from . import parse
 from .model import Broker, Restart, Time
 
-ASIDE_S = 2             # a bare "Error: Permission denied." belongs to the error before it
+ASIDE_S = 2  # a bare "Error: Permission denied." belongs to the error before it
 _BARE = re.compile(r"Error: (?!Couldn't open database|Out of memory)(?:[A-Z][\w'/ -]*|Success)\.?")
 _FATAL = ("broker-oom", "broker-killed", "broker-crashed", "broker-failed", "host-rebooted")
 
@@ -17,14 +17,18 @@ class BrokerLog:
     """find(code, t, example) notes a finding of the broker and returns the example as it is kept; stopped(t) is
     called when its clients are gone with it."""
 
-    def __init__(self, broker: Broker, find: Callable[[str, Time, dict[str, object]], dict[str, object]],
-                 stopped: Callable[[Time], None]):
+    def __init__(
+        self,
+        broker: Broker,
+        find: Callable[[str, Time, dict[str, object]], dict[str, object]],
+        stopped: Callable[[Time], None],
+    ):
         self.broker = broker
         self._find, self._stopped = find, stopped
-        self._last: tuple[Time, str, dict[str, object]] | None = None       # the latest trouble
-        self._fatal: tuple[Time, str, str] | None = None                    # the latest words of its death
+        self._last: tuple[Time, str, dict[str, object]] | None = None  # the latest trouble
+        self._fatal: tuple[Time, str, str] | None = None  # the latest words of its death
         self._ended_t: Time = None
-        self._port: str | None = None       # that it tried to listen on
+        self._port: str | None = None  # that it tried to listen on
         self._seen_life = False
 
     def alive(self) -> None:
@@ -40,9 +44,15 @@ class BrokerLog:
             if broker.up is not None or self._seen_life or self._fatal:
                 announced = broker.up is False and self._fatal is None
                 away_s = event.t - self._ended_t if event.t is not None and self._ended_t is not None else None
-                broker.restarts.append(Restart(
-                    event.t, event.version, announced, self._fatal[2] if self._fatal else "",
-                    away_s if away_s is not None and away_s >= 0 else None))
+                broker.restarts.append(
+                    Restart(
+                        event.t,
+                        event.version,
+                        announced,
+                        self._fatal[2] if self._fatal else "",
+                        away_s if away_s is not None and away_s >= 0 else None,
+                    )
+                )
             self._stopped(event.t)
             broker.up, broker.started = True, event.t
             self._fatal, self._ended_t = None, None

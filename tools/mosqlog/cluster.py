@@ -17,6 +17,7 @@ STDIN = "-"
 @dataclass(frozen=True)
 class Source:
     """The log files of one broker; `name` is None when it is the only one and was given none."""
+
     name: str | None
     paths: list[str]
 
@@ -24,6 +25,7 @@ class Source:
 @dataclass
 class Log:
     """The log of one broker: its files, the oldest first, and all that is known from them."""
+
     name: str | None
     files: list[str]
     parser: Parser
@@ -32,13 +34,19 @@ class Log:
     def subjects(self) -> list[Subject]:
         """Whoever can be in trouble: the broker, its bridges, clients, those that forget their ids, strangers."""
         analyser = self.analyser
-        return [analyser.broker, *analyser.bridges.values(), *analyser.clients.values(), *analyser.families.values(),
-                *analyser.strangers.values()]
+        return [
+            analyser.broker,
+            *analyser.bridges.values(),
+            *analyser.clients.values(),
+            *analyser.families.values(),
+            *analyser.strangers.values(),
+        ]
 
 
 @dataclass(frozen=True)
 class Stay:
     """One session of a client, and the broker it was with."""
+
     broker: str
     session: Session
 
@@ -47,6 +55,7 @@ class Stay:
 class Move:
     """A client came to `to` after it had been with `left`. `overlap_s` is for how long the old broker went on
     believing in it: above 0 the old session was open when the new one began; None when a time is not known."""
+
     t: float | None
     left: str
     to: str
@@ -57,6 +66,7 @@ class Move:
 class Travel:
     """How a client moved between brokers. `both`: how often the old session was still open; `overlap_s`: for how long
     at most."""
+
     client: str
     brokers: list[str]
     moves: int
@@ -67,6 +77,7 @@ class Travel:
 @dataclass(frozen=True)
 class Link:
     """A bridge that one broker makes, and the client that it is of another."""
+
     bridge: Bridge
     of: str
     client: Client
@@ -82,8 +93,10 @@ def grouped(logs: list[str]) -> list[Source]:
         name, path = (match[1], match[2]) if match else (None, log)
         by_name.setdefault(name, []).append(path)
     if None in by_name and len(by_name) > 1:
-        raise ValueError(f"{by_name[None][0]} has no name: with several brokers every log is given as NAME=LOG (a "
-                         f"file whose name holds `=` as ./NAME)")
+        raise ValueError(
+            f"{by_name[None][0]} has no name: with several brokers every log is given as NAME=LOG (a "
+            f"file whose name holds `=` as ./NAME)"
+        )
     paths = [path for group in by_name.values() for path in group]
     if STDIN in paths and len(paths) > 1:
         raise ValueError("- (standard input) goes alone: cat the files together instead")
@@ -92,8 +105,12 @@ def grouped(logs: list[str]) -> list[Source]:
 
 def stays(logs: Iterable[Log], client: str) -> list[Stay]:
     """The sessions of a client with all brokers, in the order in which they began."""
-    found = [Stay(log.name or "", session) for log in logs
-             if client in log.analyser.clients for session in log.analyser.clients[client].sessions]
+    found = [
+        Stay(log.name or "", session)
+        for log in logs
+        if client in log.analyser.clients
+        for session in log.analyser.clients[client].sessions
+    ]
     return sorted(found, key=lambda stay: (stay.session.start is not None, stay.session.start or 0))
 
 
@@ -113,8 +130,15 @@ def travels(logs: list[Log], clients: Iterable[str]) -> list[Travel]:
         way = stays(logs, client)
         overlaps_s = [move.overlap_s or 0 for move in moves(way)]
         both = [overlap_s for overlap_s in overlaps_s if overlap_s > 0]
-        found.append(Travel(client, list(dict.fromkeys(stay.broker for stay in way)), len(overlaps_s), len(both),
-                            max(both, default=0)))
+        found.append(
+            Travel(
+                client,
+                list(dict.fromkeys(stay.broker for stay in way)),
+                len(overlaps_s),
+                len(both),
+                max(both, default=0),
+            )
+        )
     return sorted(found, key=lambda travel: (-travel.both, -travel.moves, travel.client))
 
 
@@ -148,8 +172,10 @@ def links(logs: list[Log]) -> list[Link]:
     for log in logs:
         for bridge in log.analyser.bridges.values():
             for other in logs:
-                found += [Link(bridge, log.name or "", client, other.name or "")
-                          for client in other.analyser.clients.values()
-                          if other is not log and (client.id == bridge.remote_id
-                                                   or client.bridge and client.id.endswith(f".{bridge.id}"))]
+                found += [
+                    Link(bridge, log.name or "", client, other.name or "")
+                    for client in other.analyser.clients.values()
+                    if other is not log
+                    and (client.id == bridge.remote_id or client.bridge and client.id.endswith(f".{bridge.id}"))
+                ]
     return found

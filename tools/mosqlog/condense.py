@@ -21,51 +21,55 @@ from . import parse
 from .flows import SLOW_ACK_S
 from .model import Delays, Flow, Time
 
-LINES = 200_000         # that may be on the way before they are handed on
-ENTRIES = 30_000        # texts that are remembered
-HANDED_ON = ("", "with QoS 1", "with QoS 2")      # a flow that the Analyser has, by its QoS
+LINES = 200_000  # that may be on the way before they are handed on
+ENTRIES = 30_000  # texts that are remembered
+HANDED_ON = ("", "with QoS 1", "with QoS 2")  # a flow that the Analyser has, by its QoS
 
 
 class TopicCount(NamedTuple):
     """Messages of one topic to or from the client."""
+
     topic: str
     sent: bool
     count: int
-    size_b: int             # of all of them
+    size_b: int  # of all of them
     first: Time
     last: Time
 
 
 class Traffic(NamedTuple):
     """Plain packets of one client, from one of its other lines to the next."""
-    t: Time                 # of the last of them
+
+    t: Time  # of the last of them
     client: str
-    heard_first: Time       # when packets came from the client; None: none did, or the log has no times
+    heard_first: Time  # when packets came from the client; None: none did, or the log has no times
     heard_last: Time
     heard: bool
-    silences: list[tuple[float, float]]         # between two of its packets: when it ended, seconds (from 2 s on)
+    silences: list[tuple[float, float]]  # between two of its packets: when it ended, seconds (from 2 s on)
     longest_silence_s: float
     pings: int
     topics: list[TopicCount]
-    delays: dict[bool, Delays]                  # by `sent`
-    slow: list[tuple[Flow, float]]              # flows of SLOW_ACK_S or more, and seconds
-    opened: dict[bool, dict[str, Time]]         # by `sent`: packet ids that flows began with first; see Condenser
-    flows: list[Flow]                           # that are still on their way
+    delays: dict[bool, Delays]  # by `sent`
+    slow: list[tuple[Flow, float]]  # flows of SLOW_ACK_S or more, and seconds
+    opened: dict[bool, dict[str, Time]]  # by `sent`: packet ids that flows began with first; see Condenser
+    flows: list[Flow]  # that are still on their way
 
 
 class Tick(NamedTuple):
     """Time went on, by lines that are counted in a Traffic to come."""
+
     t: Time
     lines: int
 
 
 class _Entry:
     """One text of a PUBLISH, but for time and packet id."""
+
     __slots__ = ("run", "listener", "flows", "sent", "qos", "topic", "size_b", "count", "first", "last")
 
     def __init__(self, run: _Run, event: parse.Publish):
         self.run, self.sent, self.qos = run, event.sent, event.qos
-        self.listener = None if event.sent else run         # that hears the client
+        self.listener = None if event.sent else run  # that hears the client
         self.flows = None if not event.qos else run.to_client if event.sent else run.from_client
         self.topic, self.size_b = event.topic, event.size_b or 0
         self.count = 0
@@ -75,6 +79,7 @@ class _Entry:
 
 class _AckForm:
     """One text of an ack, but for time and packet id."""
+
     __slots__ = ("run", "listener", "flows", "kind", "name", "ends", "to_client", "start", "stop", "at_once", "first")
 
     def __init__(self, run: _Run, event: parse.Ack, start: int, stop: int):
@@ -82,10 +87,10 @@ class _AckForm:
         # PUBREL goes the way of its PUBLISH, the others against it.
         self.to_client = event.sent if event.name == "PUBREL" else not event.sent
         self.flows = run.to_client if self.to_client else run.from_client
-        self.kind = tuple if event.name == "PUBACK" else list       # of a flow of QoS 1, and of QoS 2
+        self.kind = tuple if event.name == "PUBACK" else list  # of a flow of QoS 1, and of QoS 2
         self.ends = event.name in ("PUBACK", "PUBCOMP")
         self.start, self.stop = start, stop
-        self.at_once = 0                        # messages that were finished in the second they began
+        self.at_once = 0  # messages that were finished in the second they began
         self.first: tuple[str, Time] = ("", None)
 
     def first_at_once(self, topic: str, t: Time) -> None:
@@ -96,8 +101,24 @@ class _AckForm:
 
 class _Run:
     """What a client has sent and got since it was handed on last."""
-    __slots__ = ("client", "last", "heard", "heard_first", "silences", "longest_s", "pings", "entries", "from_client",
-                 "to_client", "forms", "delays", "slow", "opened", "busy")
+
+    __slots__ = (
+        "client",
+        "last",
+        "heard",
+        "heard_first",
+        "silences",
+        "longest_s",
+        "pings",
+        "entries",
+        "from_client",
+        "to_client",
+        "forms",
+        "delays",
+        "slow",
+        "opened",
+        "busy",
+    )
 
     def __init__(self, client: str):
         self.client = client
@@ -108,14 +129,14 @@ class _Run:
         self.begin()
 
     def begin(self) -> None:
-        self.last: Time = None          # of its acks
+        self.last: Time = None  # of its acks
         self.heard: Time = None
         self.heard_first: Time = None
         self.silences: list[tuple[float, float]] = []
         self.longest_s = 0.0
         self.pings = 0
         self.entries: list[_Entry] = []
-        self.forms: list[_AckForm] = []             # of its acks that finished messages at once
+        self.forms: list[_AckForm] = []  # of its acks that finished messages at once
         self.delays: dict[bool, Delays] = {}
         self.slow: list[tuple[Flow, float]] = []
         self.opened: dict[bool, dict[str, Time]] = {False: {}, True: {}}
@@ -167,8 +188,8 @@ class Condenser:
         self._acks: dict[str, _AckForm] = {}
         self._pings: dict[str, _Run | None] = {}
         self._entries = 0
-        self._waiting = 0               # lines on the way
-        self._stamp, self._t = "\n", None       # what the line before began with, and its time
+        self._waiting = 0  # lines on the way
+        self._stamp, self._t = "\n", None  # what the line before began with, and its time
 
     def events(self, block: str) -> Iterator[parse.Event | Traffic | Tick]:
         """The events of the next lines, whole ones, plain packets as Traffic, later."""
@@ -213,7 +234,7 @@ class Condenser:
                         except KeyError:
                             form = self._new_ack(t, text, head, tail)
                         if form is not None:
-                            pid = tail[form.start:form.stop]
+                            pid = tail[form.start : form.stop]
                             flows, listener = form.flows, form.listener
                             if form.ends:
                                 flow = flows.pop(pid, None)
@@ -252,7 +273,7 @@ class Condenser:
                                 run.speaks(t)
                         parser.elsewhere()
                         continue
-                except IndexError:      # no text at all
+                except IndexError:  # no text at all
                     pass
                 others += 1
                 for event in parser.all_of(t, text, own):
@@ -280,11 +301,11 @@ class Condenser:
                 width = len(line) - len(text)
                 if not own or width <= 0 or line[width:] != text:
                     yield t, [text], own
-                    at, stamp = stop + 1, "\n"      # no line begins so
+                    at, stamp = stop + 1, "\n"  # no line begins so
                     continue
                 stamp = line[:width]
             begin, upto = at, min(end, at + reach)
-            texts = block[at + len(stamp):upto].split("\n" + stamp)
+            texts = block[at + len(stamp) : upto].split("\n" + stamp)
             # The last piece goes on to the end of what was looked at: one line of this stamp, and others.
             last = texts[-1]
             stop = last.find("\n")
@@ -299,8 +320,8 @@ class Condenser:
             reach = min(max(2 * (at - begin), 500), 100_000)
             if block.count("\n", begin, at - 1) == len(texts) - 1:
                 yield t, texts, True
-            else:       # lines of other seconds in between: one by one
-                for line in block[begin:at - 1].split("\n"):
+            else:  # lines of other seconds in between: one by one
+                for line in block[begin : at - 1].split("\n"):
                     yield self._alone(line)
         self._stamp, self._t = stamp, t
 
@@ -360,8 +381,9 @@ class Condenser:
     def _handed_on(self, run: _Run) -> Traffic:
         topics = []
         for entry in run.entries:
-            topics.append(TopicCount(entry.topic, entry.sent, entry.count, entry.count * entry.size_b, entry.first,
-                                     entry.last))
+            topics.append(
+                TopicCount(entry.topic, entry.sent, entry.count, entry.count * entry.size_b, entry.first, entry.last)
+            )
             entry.count = 0
         flows = []
         for sent, open_flows in ((False, run.from_client), (True, run.to_client)):
@@ -376,8 +398,21 @@ class Condenser:
         heard = run.heard is not None or run.pings > 0 or any(not entry.sent for entry in run.entries)
         if run.silences:
             run.longest_s = max(silence_s for _, silence_s in run.silences)
-        traffic = Traffic(last, run.client, run.heard_first, run.heard, heard, run.silences, run.longest_s, run.pings,
-                          topics, run.all_delays(), run.slow, run.opened, flows)
+        traffic = Traffic(
+            last,
+            run.client,
+            run.heard_first,
+            run.heard,
+            heard,
+            run.silences,
+            run.longest_s,
+            run.pings,
+            topics,
+            run.all_delays(),
+            run.slow,
+            run.opened,
+            flows,
+        )
         run.busy = False
         run.begin()
         return traffic
@@ -400,10 +435,17 @@ class Condenser:
         """The entry of a PUBLISH whose text is new; None when it is not a plain one, or when its packet id does not
         stand where it was looked for (an id can hold anything)."""
         event = self._parser.understood(t, text, True)
-        if type(event) is not parse.Publish or event.dup or event.size_b is None or not pid.isdecimal() \
-                or int(pid) != event.pid or not head.endswith(f" (d0, q{event.qos}, r{int(event.retain)}") \
-                or not head.startswith(("Received PUBLISH from " + event.client + " (", "Sending PUBLISH to "
-                                        + event.client + " (")):
+        if (
+            type(event) is not parse.Publish
+            or event.dup
+            or event.size_b is None
+            or not pid.isdecimal()
+            or int(pid) != event.pid
+            or not head.endswith(f" (d0, q{event.qos}, r{int(event.retain)}")
+            or not head.startswith(
+                ("Received PUBLISH from " + event.client + " (", "Sending PUBLISH to " + event.client + " (")
+            )
+        ):
             return None
         self._entries += 1
         entry = self._publishes.setdefault(head, {})[tail] = _Entry(self._run(event.client), event)
@@ -411,8 +453,11 @@ class Condenser:
 
     def _new_ack(self, t: Time, text: str, head: str, tail: str) -> _AckForm | None:
         event = self._parser.understood(t, text, True)
-        if type(event) is not parse.Ack or event.code or not head.endswith(
-                f" {event.name} {'to' if event.sent else 'from'} {event.client} "):
+        if (
+            type(event) is not parse.Ack
+            or event.code
+            or not head.endswith(f" {event.name} {'to' if event.sent else 'from'} {event.client} ")
+        ):
             return None
         start = 5 if tail.startswith("Mid: ") else 1
         pid = str(event.pid)

@@ -12,21 +12,22 @@ from typing import Callable
 
 from .model import Time, host
 
-PATIENCE_S = 30         # how long an end waits for certainty
-STANDING_S = 900        # after that nobody is at the door any more: the broker closes after 90 s at most
-AT_MOST = 5000          # that are remembered
-LOOKED_AT = 50          # of them, the latest, when it must be guessed who it was
-AT_ONCE_S = 2           # a refusal follows its accept within this
+PATIENCE_S = 30  # how long an end waits for certainty
+STANDING_S = 900  # after that nobody is at the door any more: the broker closes after 90 s at most
+AT_MOST = 5000  # that are remembered
+LOOKED_AT = 50  # of them, the latest, when it must be guessed who it was
+AT_ONCE_S = 2  # a refusal follows its accept within this
 
 
 @dataclass
 class Caller:
     """A connection that has not sent its CONNECT."""
+
     t: Time
     address: str
     port: int
     number: int = 0
-    tls: list[str] = field(default_factory=list)        # OpenSSL's words about it
+    tls: list[str] = field(default_factory=list)  # OpenSSL's words about it
 
     @property
     def host(self) -> str:
@@ -36,6 +37,7 @@ class Caller:
 @dataclass
 class Departure:
     """An end of somebody at the door. `who` is None when nobody stood there, `certain` when it could be no other."""
+
     t: Time
     who: Caller | None
     certain: bool
@@ -46,11 +48,11 @@ class Departure:
 
 class Door:
     def __init__(self) -> None:
-        self._standing: dict[int, Caller] = {}      # in the order of their coming, by a number of their own
+        self._standing: dict[int, Caller] = {}  # in the order of their coming, by a number of their own
         self._by_address: dict[str, list[int]] = {}
         self._came = 0
         self._waiting: list[Departure] = []
-        self._tls: list[tuple[Time, str]] = []      # words whose connection is not known yet
+        self._tls: list[tuple[Time, str]] = []  # words whose connection is not known yet
 
     def accept(self, t: Time, address: str, port: int) -> None:
         """A connection came."""
@@ -63,8 +65,7 @@ class Door:
 
     def knows(self, address: str) -> bool:
         """Whether this address stands here."""
-        return address in self._by_address or any(
-            caller.host == address for caller in self._latest(LOOKED_AT))
+        return address in self._by_address or any(caller.host == address for caller in self._latest(LOOKED_AT))
 
     def standing_at(self, t: Time) -> bool:
         """Whether somebody came just now and has not gone in."""

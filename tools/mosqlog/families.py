@@ -11,11 +11,11 @@ import re
 
 from .model import Client, Family, Session, host
 
-IDS = 8                 # from which a family can be told
-OPEN_SHARE = 4          # of its ids at most one in so many is connected at a time
-RETURN_SHARE = 10       # and at most one in so many comes again
-KEPT = 16               # of its members stay clients of their own, the latest
-FAMILIES = 20_000       # that are watched; the oldest small ones give way
+IDS = 8  # from which a family can be told
+OPEN_SHARE = 4  # of its ids at most one in so many is connected at a time
+RETURN_SHARE = 10  # and at most one in so many comes again
+KEPT = 16  # of its members stay clients of their own, the latest
+FAMILIES = 20_000  # that are watched; the oldest small ones give way
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _RANDOM_END = re.compile(r"[0-9a-fA-F]{4,}$|\d{2,}$|(?<=[-_/|:.~@ ])[0-9A-Za-z]{3,}$")
@@ -29,14 +29,14 @@ def stem(client_id: str) -> str | None:
         return without
     m = _RANDOM_END.search(client_id)
     if m:
-        return client_id[:m.start()] + "*"
+        return client_id[: m.start()] + "*"
     m = _RANDOM_WORD.search(client_id)
-    return client_id[:m.start()] + "*" if m and len(m[0]) >= 8 else None
+    return client_id[: m.start()] + "*" if m and len(m[0]) >= 8 else None
 
 
 class Families:
     def __init__(self) -> None:
-        self.found: dict[str, Family] = {}                      # those that are one device's, by stem and address
+        self.found: dict[str, Family] = {}  # those that are one device's, by stem and address
         self._watched: dict[tuple[str, str], _Watched] = {}
 
     def connected(self, client: Client, session: Session) -> None:
@@ -98,9 +98,12 @@ class _Watched:
         family.last_id = client.id
         self.members.append(client.id)
         if not self.is_one_device():
-            del self.members[:-4 * KEPT]        # of a fleet, no list is needed
+            del self.members[: -4 * KEPT]  # of a fleet, no list is needed
 
     def is_one_device(self) -> bool:
         family = self.family
-        return (family.ids >= IDS and family.open_at_most <= max(2, family.ids // OPEN_SHARE)
-                and family.returned * RETURN_SHARE <= family.ids)
+        return (
+            family.ids >= IDS
+            and family.open_at_most <= max(2, family.ids // OPEN_SHARE)
+            and family.returned * RETURN_SHARE <= family.ids
+        )

@@ -10,7 +10,7 @@ from .model import Client, Delays, Flow, Time
 from .parse import Ack, Publish
 
 SLOW_ACK_S = 10
-WAITING_S = 30          # a flow open for longer at the end of the log is a finding
+WAITING_S = 30  # a flow open for longer at the end of the log is a finding
 Found = list[tuple[str, Time, dict[str, object]]]
 
 
@@ -42,8 +42,9 @@ def acked(client: Client, event: Ack) -> Found:
     if event.name == "PUBREL" and flow.step == "PUBREL":
         flow.copies += 1
         if event.sent:
-            found.append(("resent-by-broker", event.t, {
-                "pid": event.pid, "qos": 2, "topic": flow.topic, "packet": "PUBREL"}))
+            found.append(
+                ("resent-by-broker", event.t, {"pid": event.pid, "qos": 2, "topic": flow.topic, "packet": "PUBREL"})
+            )
     last = "PUBACK" if flow.qos == 1 else "PUBCOMP"
     if event.name != last and not (event.code and event.code >= 128):
         flow.step = event.name
@@ -70,10 +71,21 @@ def lost(client: Client, t: Time) -> Found:
 def waiting(client: Client, last: Time) -> Found:
     """Those that wait at the end of the log."""
     away = client.session is None
-    return [("waiting-flow", flow.t, told(flow, away=away)) for flow in client.flows.values()
-            if away or (last or 0) - (flow.t or 0) > WAITING_S]
+    return [
+        ("waiting-flow", flow.t, told(flow, away=away))
+        for flow in client.flows.values()
+        if away or (last or 0) - (flow.t or 0) > WAITING_S
+    ]
 
 
 def told(flow: Flow, **more: object) -> dict[str, object]:
-    return {"pid": flow.pid, "qos": flow.qos, "topic": flow.topic, "sent": flow.sent,
-            "last": flow.step, "copies": flow.copies, "since": flow.t, **more}
+    return {
+        "pid": flow.pid,
+        "qos": flow.qos,
+        "topic": flow.topic,
+        "sent": flow.sent,
+        "last": flow.step,
+        "copies": flow.copies,
+        "since": flow.t,
+        **more,
+    }

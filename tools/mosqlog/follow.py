@@ -26,14 +26,14 @@ from typing import BinaryIO
 from . import read
 from .cluster import Log
 
-LOOK_S = 0.25       # between two looks
-HEAD_B = 1024       # by which a file is known again
-MARK_B = 512        # by which the copy of a file is known: what was read last of it
+LOOK_S = 0.25  # between two looks
+HEAD_B = 1024  # by which a file is known again
+MARK_B = 512  # by which the copy of a file is known: what was read last of it
 NOTHING_YET = b""
 # How rotated logs are called: LOG.1, LOG.2.gz, LOG-20261127, LOG-20261127-1764201600, LOG.2026-11-27.gz
 _ROTATED = re.compile(r"[.-](\d{1,4}|\d{4}-?\d\d-?\d\d(?:[-_.T]?\d+)?)(?:\.gz)?")
 DATE_FIGURES = 8
-TRIES = 5           # to see files that are being rotated at rest
+TRIES = 5  # to see files that are being rotated at rest
 
 
 def batches(path: str, warn: Callable[[str], None]) -> Iterator[list[str]]:
@@ -65,22 +65,22 @@ class _Growing:
         self._path, self._warn = path, warn
         self._file: BinaryIO | None = None
         self._read_b = 0
-        self._head = self._mark = b""       # its first bytes, and those read last
+        self._head = self._mark = b""  # its first bytes, and those read last
 
     def chunks(self) -> Iterator[bytes]:
         """Bytes as they come, NOTHING_YET where there are none."""
         yield from self._awaited()
         assert self._file is not None
-        if self._file.read(2) == b"\x1f\x8b":       # packed: it does not grow any more
+        if self._file.read(2) == b"\x1f\x8b":  # packed: it does not grow any more
             self._file.close()
             yield from read.chunks(self._path, self._warn)
             self._open()
             self._read_b = os.fstat(self._file.fileno()).st_size
         while True:
             chunk = self._next()
-            if self._begun_anew():      # asked after reading: what was read may be of the file's new life
+            if self._begun_anew():  # asked after reading: what was read may be of the file's new life
                 yield from self._rest_of_copy()
-                yield b"\n"     # half a line that the cut left behind is one by itself
+                yield b"\n"  # half a line that the cut left behind is one by itself
                 self._read_b, self._head, self._mark = 0, b"", b""
                 continue
             if chunk:
@@ -119,7 +119,7 @@ class _Growing:
     def _note(self, chunk: bytes) -> None:
         """These bytes have been read, and the file is still the same."""
         if len(self._head) < HEAD_B and self._read_b == len(self._head):
-            self._head += chunk[:HEAD_B - len(self._head)]
+            self._head += chunk[: HEAD_B - len(self._head)]
         self._read_b += len(chunk)
         self._mark = (self._mark + chunk)[-MARK_B:]
 
@@ -136,7 +136,7 @@ class _Growing:
         try:
             there = os.stat(self._path)
         except OSError:
-            return False        # the new one is not there yet
+            return False  # the new one is not there yet
         return there.st_size > 0 and not os.path.samestat(there, os.fstat(self._file.fileno()))
 
     def _change_over(self) -> Iterator[bytes]:
@@ -145,8 +145,10 @@ class _Growing:
             with contextlib.ExitStack() as closing:
                 try:
                     new = closing.enter_context(read.opened(self._path))
-                    between = [closing.enter_context(open(path, "rb", buffering=0))
-                               for path in self._rotated_after(self._is_open)]
+                    between = [
+                        closing.enter_context(open(path, "rb", buffering=0))
+                        for path in self._rotated_after(self._is_open)
+                    ]
                     # Renamed once more meanwhile? Then something is missing in between.
                     if not os.path.samestat(os.stat(self._path), os.fstat(new.fileno())):
                         continue
@@ -155,11 +157,11 @@ class _Growing:
                 for file in between:
                     yield b"\n"
                     yield from read.unpacked(file, self._path, self._warn)
-                yield b"\n"     # half a line at the end of a file is one by itself
+                yield b"\n"  # half a line at the end of a file is one by itself
                 os.dup2(new.fileno(), self._file.fileno())
                 self._read_b, self._head, self._mark = 0, b"", b""
                 return
-        yield NOTHING_YET       # it is being rotated right now: at the next look
+        yield NOTHING_YET  # it is being rotated right now: at the next look
 
     def _is_open(self, path: Path) -> bool:
         return os.path.samestat(path.stat(), os.fstat(self._file.fileno()))
@@ -170,12 +172,12 @@ class _Growing:
         log = Path(self._path)
         rotated: dict[int, Path] = {}
         for path in log.parent.glob(_literal(log.name) + "?*"):
-            match = _ROTATED.fullmatch(path.name[len(log.name):])
+            match = _ROTATED.fullmatch(path.name[len(log.name) :])
             if match:
                 figures = int(re.sub(r"\D", "", match[1]))
                 # LOG.2 is older than LOG.1, LOG-20261126 than LOG-20261127.
                 age = -figures if len(match[1]) < DATE_FIGURES else figures
-                if age not in rotated or path.suffix != ".gz":      # both are there while one is being packed
+                if age not in rotated or path.suffix != ".gz":  # both are there while one is being packed
                     rotated[age] = path
         newer: list[Path] = []
         for _, path in sorted(rotated.items(), reverse=True):
@@ -190,15 +192,17 @@ class _Growing:
         where they were."""
         if not self._mark:
             return
-        for _ in range(TRIES):      # they may be moved or packed between our looking for them and opening them
+        for _ in range(TRIES):  # they may be moved or packed between our looking for them and opening them
             with contextlib.ExitStack() as closing:
                 try:
                     copy = self._copy()
                     if copy is None:
                         continue
                     file = closing.enter_context(_unpacked(copy))
-                    newer = [closing.enter_context(open(path, "rb", buffering=0))
-                             for path in self._rotated_after(copy.__eq__)]
+                    newer = [
+                        closing.enter_context(open(path, "rb", buffering=0))
+                        for path in self._rotated_after(copy.__eq__)
+                    ]
                     if copy != self._copy():
                         continue
                     file.seek(self._read_b)
@@ -209,8 +213,9 @@ class _Growing:
                     yield b"\n"
                     yield from read.unpacked(later, self._path, self._warn)
                 return
-        self._warn(f"{self._path} was truncated; lines written shortly before are lost, as there is no copy of it "
-                   f"beside it")
+        self._warn(
+            f"{self._path} was truncated; lines written shortly before are lost, as there is no copy of it beside it"
+        )
 
     def _copy(self) -> Path | None:
         """Raises OSError when the files are just moving."""
@@ -224,7 +229,7 @@ class _Growing:
                     if file.read(len(self._mark)) == self._mark:
                         return path
             except (PermissionError, EOFError, gzip.BadGzipFile, zlib.error):
-                continue        # not ours
+                continue  # not ours
         return None
 
 
@@ -250,8 +255,9 @@ class Stop:
         self._asked = threading.Event()
 
     def __enter__(self) -> Stop:
-        self._before = {number: signal.signal(number, lambda *_: self._asked.set())
-                        for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {
+            number: signal.signal(number, lambda *_: self._asked.set()) for number in (signal.SIGINT, signal.SIGTERM)
+        }
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -21,13 +21,13 @@ from .model import Client, Session, Subject
 from .ranking import ranked
 from .strips import Bar, Span
 
-IN_PAGE = 50            # clients with all their details, the worst first
-CLIENTS = 6000          # drawn at all; the rest is counted
-BARS = 40_000           # sessions drawn of all clients together
-BARS_IN_PAGE = 120      # of one client in the page
+IN_PAGE = 50  # clients with all their details, the worst first
+CLIENTS = 6000  # drawn at all; the rest is counted
+BARS = 40_000  # sessions drawn of all clients together
+BARS_IN_PAGE = 120  # of one client in the page
 LEAST_BARS = 4
-SESSION_ROWS = 30       # the latest of a client
-NAME = 60               # letters of an id that are shown
+SESSION_ROWS = 30  # the latest of a client
+NAME = 60  # letters of an id that are shown
 TOPICS = 100
 STRANGERS = 50
 
@@ -60,7 +60,7 @@ def _t(text: object) -> str:
 def _cut(text: str) -> str:
     """An id, cut where it is long; the whole stands in the title of what it is in."""
     shown = words.shown(text)
-    return escape(shown if len(shown) <= NAME else shown[:NAME - 12] + "…" + shown[-10:])
+    return escape(shown if len(shown) <= NAME else shown[: NAME - 12] + "…" + shown[-10:])
 
 
 def _hash(text: str) -> str:
@@ -68,13 +68,17 @@ def _hash(text: str) -> str:
 
 
 def _page(logs: list[Log], first: frozenset[str]) -> Iterator[str]:
-    policy = (f"default-src 'none'; style-src '{_hash(STYLE)}'; script-src '{_hash(_SCRIPT)}'; base-uri 'none'; "
-              f"form-action 'none'")
-    yield (f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-           f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-           f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-           f"<title>Mosquitto log: {_t(_title(logs))}</title><style>{STYLE}</style></head><body>\n"
-           f"<h1>What happened to each device</h1>\n")
+    policy = (
+        f"default-src 'none'; style-src '{_hash(STYLE)}'; script-src '{_hash(_SCRIPT)}'; base-uri 'none'; "
+        f"form-action 'none'"
+    )
+    yield (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Mosquitto log: {_t(_title(logs))}</title><style>{STYLE}</style></head><body>\n"
+        f"<h1>What happened to each device</h1>\n"
+    )
     for log in logs:
         yield from _head(log)
     yield from _totals(logs)
@@ -104,13 +108,16 @@ def _of(log: Log) -> str:
 
 # -- totals
 
+
 def _head(log: Log) -> Iterator[str]:
     account = log.analyser.account
     name = f"<b>{_t(log.name)}</b>: " if log.name else ""
     versions = ", ".join(log.analyser.broker.versions) or "of unknown version"
-    yield (f'<p>{name}{_t(", ".join(log.files))}<br><span class="dim">{account.lines:,} lines, '
-           f"{words.moment(account.first)} to {words.moment(account.last)}; Mosquitto {_t(versions)}"
-           f"{f'; {account.unknown:,} lines not understood' if account.unknown else ''}</span></p>\n")
+    yield (
+        f'<p>{name}{_t(", ".join(log.files))}<br><span class="dim">{account.lines:,} lines, '
+        f"{words.moment(account.first)} to {words.moment(account.last)}; Mosquitto {_t(versions)}"
+        f"{f'; {account.unknown:,} lines not understood' if account.unknown else ''}</span></p>\n"
+    )
 
 
 def _totals(logs: list[Log]) -> Iterator[str]:
@@ -124,12 +131,14 @@ def _totals(logs: list[Log]) -> Iterator[str]:
         (f"{sum(client.session is not None for client in clients):,}", "connected at the end", ""),
         (f"{sum(len(log.analyser.broker.restarts) for log in logs):,}", "restarts of the broker", ""),
     ]
-    if connects or refused:     # else the log has nothing but ends
+    if connects or refused:  # else the log has nothing but ends
         figures += [(f"{connects:,}", "CONNECTs accepted", ""), (f"{refused:,}", "CONNECTs refused", "")]
-    if any(log.analyser.has_packets() for log in logs):     # else nothing is known of them
-        figures += [(f"{sum(client.received for client in clients):,}", "messages in", ""),
-                    (f"{sum(client.sent for client in clients):,}", "messages out", ""),
-                    (f"{sum(client.wills_fired for client in clients):,}", "last wills sent", "")]
+    if any(log.analyser.has_packets() for log in logs):  # else nothing is known of them
+        figures += [
+            (f"{sum(client.received for client in clients):,}", "messages in", ""),
+            (f"{sum(client.sent for client in clients):,}", "messages out", ""),
+            (f"{sum(client.wills_fired for client in clients):,}", "last wills sent", ""),
+        ]
     yield '<div class="totals" id="totals">'
     for number, text, style in figures:
         yield f'<div><b class="{style}">{number}</b><span>{text}</span></div>'
@@ -150,7 +159,7 @@ def _of_broker(log: Log) -> Iterator[str]:
 
 def _found(logs: list[Log]) -> Iterator[str]:
     """The totals of the findings: of each kind how often and with whom."""
-    totals: dict[str, dict[str, list[int]]] = {}        # by code and kind of subject: times, subjects
+    totals: dict[str, dict[str, list[int]]] = {}  # by code and kind of subject: times, subjects
     for subject in (subject for log in logs for subject in log.subjects()):
         for code, finding in subject.findings.items():
             total = totals.setdefault(code, {}).setdefault(words.kind(subject).replace("stranger", "address"), [0, 0])
@@ -165,15 +174,24 @@ def _found(logs: list[Log]) -> Iterator[str]:
         # A refused login is one, though both its client and its address have it.
         times = max(count for count, _ in totals[code].values())
         of = ", ".join(f"<b>{count:,}</b> {_plural(name, count)}" for name, (_, count) in totals[code].items())
-        yield (f'<details class="finding"><summary><span class="{_style(kind.weight)}">{escape(kind.title)}</span> '
-               f'<span class="dim">{code}</span><span class="figures"><b>{times:,}</b> {_plural("time", times)}: {of}'
-               f"</span></summary><p>{escape(kind.means)}</p><p>To do: {escape(kind.do)}</p></details>\n")
+        yield (
+            f'<details class="finding"><summary><span class="{_style(kind.weight)}">{escape(kind.title)}</span> '
+            f'<span class="dim">{code}</span><span class="figures"><b>{times:,}</b> {_plural("time", times)}: {of}'
+            f"</span></summary><p>{escape(kind.means)}</p><p>To do: {escape(kind.do)}</p></details>\n"
+        )
     yield "</div>\n"
 
 
 def _plural(name: str, count: int) -> str:
-    return name if count == 1 else name[:-1] + "ies" if name.endswith("y") else name + "es" if name.endswith("s") \
+    return (
+        name
+        if count == 1
+        else name[:-1] + "ies"
+        if name.endswith("y")
+        else name + "es"
+        if name.endswith("s")
         else name + "s"
+    )
 
 
 def _style(weight: int) -> str:
@@ -181,6 +199,7 @@ def _style(weight: int) -> str:
 
 
 # -- the clients and their time lines
+
 
 class _Fleet:
     """The list of the clients: the first in the page, the others as data for its script."""
@@ -200,8 +219,10 @@ class _Fleet:
         self._restarts = [restart for log in logs for restart in log.analyser.broker.restarts if restart.t is not None]
         self._storms = [storm for log in logs for storm in log.analyser.storms if storm.first is not None]
         at_most = max(LEAST_BARS, BARS // max(len(clients[:CLIENTS]), 1))
-        self._bars = {id(client): self._bars_of(client, BARS_IN_PAGE if i < IN_PAGE else at_most)
-                      for i, client in enumerate(clients[:CLIENTS])}
+        self._bars = {
+            id(client): self._bars_of(client, BARS_IN_PAGE if i < IN_PAGE else at_most)
+            for i, client in enumerate(clients[:CLIENTS])
+        }
 
     def _bars_of(self, client: Client, at_most: int) -> list[Bar]:
         return strips.bars(client, self._span, at_most) if self._span else []
@@ -209,12 +230,14 @@ class _Fleet:
     def written(self) -> Iterator[str]:
         """The heading, the legend, the axis, the rows and the data."""
         total = len(self._in_page) + len(self._waiting)
-        yield (f'<h2>The clients, the worst first</h2>\n<div class="tools"><input id="find" type="search" '
-               f'placeholder="find a client by its id" aria-label="find a client by its id">'
-               f'<button id="more" hidden>Show more</button><button id="all" hidden>Show all</button>'
-               f'<span id="count" class="dim"></span></div>\n'
-               f'<noscript><p class="dim">Without its script this page shows {len(self._in_page)} of {total:,} clients.'
-               f"</p></noscript>\n")
+        yield (
+            f'<h2>The clients, the worst first</h2>\n<div class="tools"><input id="find" type="search" '
+            f'placeholder="find a client by its id" aria-label="find a client by its id">'
+            f'<button id="more" hidden>Show more</button><button id="all" hidden>Show all</button>'
+            f'<span id="count" class="dim"></span></div>\n'
+            f'<noscript><p class="dim">Without its script this page shows {len(self._in_page)} of {total:,} clients.'
+            f"</p></noscript>\n"
+        )
         yield from self._legend()
         yield from self._axis()
         yield '<div id="clients">\n'
@@ -240,11 +263,13 @@ class _Fleet:
         if not all(bar.begun for bar in drawn):
             parts.append(('<svg><rect y="3" width="22" height="6" class="unbegun"/></svg>', "begin not logged"))
         for how in sorted(ends, key=list(words.HOWS).index):
-            parts.append((key.format("bar", f'<rect x="17" width="5" height="12" class="{how}"/>'),
-                          f"end: {words.HOWS[how]}"))
-        for style, text, there in (("restart", "broker restarted", any(r.announced for r in self._restarts)),
-                                   ("crash", "broker came back without having stopped",
-                                    not all(r.announced for r in self._restarts))):
+            parts.append(
+                (key.format("bar", f'<rect x="17" width="5" height="12" class="{how}"/>'), f"end: {words.HOWS[how]}")
+            )
+        for style, text, there in (
+            ("restart", "broker restarted", any(r.announced for r in self._restarts)),
+            ("crash", "broker came back without having stopped", not all(r.announced for r in self._restarts)),
+        ):
             if there:
                 parts.append((f'<svg><line x1="11" x2="11" y2="12" class="{style}"/></svg>', text))
         if self._storms:
@@ -255,9 +280,11 @@ class _Fleet:
         if self._span is None:
             yield '<p class="dim">The log has no times: there is no time line.</p>\n'
             return
-        yield ('<svg width="0" height="0" aria-hidden="true"><defs><pattern id="several" width="5" height="5" '
-               'patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><line y2="5" class="stripe"/></pattern>'
-               '<symbol id="marks">')
+        yield (
+            '<svg width="0" height="0" aria-hidden="true"><defs><pattern id="several" width="5" height="5" '
+            'patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><line y2="5" class="stripe"/></pattern>'
+            '<symbol id="marks">'
+        )
         labels = []
         for i, (t, label) in enumerate(strips.ticks(self._span)):
             part = self._span.part(t)
@@ -267,21 +294,26 @@ class _Fleet:
             labels.append(f'<text x="{part:.2%}" y="14" text-anchor="{anchor}"{style}>{label}</text>')
         for storm in self._storms:
             left, right = self._span.part(storm.first), self._span.part(storm.last)
-            yield f'<rect x="{max(left - .003, 0):.2%}" width="{right - left + .006:.2%}" height="100%" class="storm"/>'
+            start, width = max(left - 0.003, 0), right - left + 0.006
+            yield f'<rect x="{start:.2%}" width="{width:.2%}" height="100%" class="storm"/>'
         for restart in self._restarts:
             part, style = self._span.part(restart.t), "restart" if restart.announced else "crash"
-            yield (f'<line x1="{part:.2%}" x2="{part:.2%}" y2="100%" class="{style}">'
-                   f"<title>{_t(words.restart(restart))}</title></line>")
+            yield (
+                f'<line x1="{part:.2%}" x2="{part:.2%}" y2="100%" class="{style}">'
+                f"<title>{_t(words.restart(restart))}</title></line>"
+            )
         yield f'</symbol></defs></svg>\n<div class="axis"><svg aria-hidden="true">{"".join(labels)}</svg></div>\n'
 
     def _row(self, client: Client, number: int) -> Iterator[str]:
         broker = f'<span class="dim">{_t(self._log_of[id(client)].name)}: </span>' if self._several else ""
         found = ", ".join(f"{finding.count:,} × {finding.code}" for finding in client.worst())
-        yield (f'<details class="client" id="c{number}" data-client="{_t(client.id)}"><summary>'
-               f'<div class="name" title="{_t(client.id)}"><span class="badge {_style(client.weight)}">'
-               f"{client.weight or ''}</span>{broker}{_cut(client.id)}</div>{self._strip(client)}"
-               f'<div class="facts" title="{escape(found)}">{escape(found)}</div>'
-               f'<div class="facts">{_t(self._facts(client))}</div></summary>\n')
+        yield (
+            f'<details class="client" id="c{number}" data-client="{_t(client.id)}"><summary>'
+            f'<div class="name" title="{_t(client.id)}"><span class="badge {_style(client.weight)}">'
+            f"{client.weight or ''}</span>{broker}{_cut(client.id)}</div>{self._strip(client)}"
+            f'<div class="facts" title="{escape(found)}">{escape(found)}</div>'
+            f'<div class="facts">{_t(self._facts(client))}</div></summary>\n'
+        )
         yield from _details(self._log_of[id(client)], client)
         yield "</details>\n"
 
@@ -290,21 +322,28 @@ class _Fleet:
         ends = ", ".join(filter(None, [words.ends(client), now]))
         connects = f"{client.connects:,} {_plural('connect', client.connects)}; " if client.connects else ""
         refused = f"{client.refused:,} {_plural('login', client.refused)} refused; " if client.refused else ""
-        messages = f"; {client.received:,} in, {client.sent:,} out" \
-            if id(self._log_of[id(client)]) in self._with_packets else ""
+        messages = (
+            f"; {client.received:,} in, {client.sent:,} out"
+            if id(self._log_of[id(client)]) in self._with_packets
+            else ""
+        )
         return f"{connects}{refused}{ends or 'no ends'}{messages}"
 
     def _strip(self, client: Client) -> str:
         if self._span is None:
             return "<div></div>"
-        parts = [f'<svg class="strip" role="img" aria-label="sessions of {_t(client.id)}">'
-                 f'<use href="#marks" width="100%" height="100%"/>']
+        parts = [
+            f'<svg class="strip" role="img" aria-label="sessions of {_t(client.id)}">'
+            f'<use href="#marks" width="100%" height="100%"/>'
+        ]
         for bar in self._bars[id(client)]:
             left, right = self._span.part(bar.start), self._span.part(bar.end)
             y, height, style = (2, 14, "several" if bar.count > 1 else "bar") if bar.begun else (6, 6, "unbegun")
-            parts.append(f'<g><title>{escape(_tip(bar))}</title><rect x="{left:.2%}" '
-                         f'width="{right - left:.2%}" y="{y}" height="{height}" class="{style}"/>'
-                         f"{_cap(bar, right)}</g>")
+            parts.append(
+                f'<g><title>{escape(_tip(bar))}</title><rect x="{left:.2%}" '
+                f'width="{right - left:.2%}" y="{y}" height="{height}" class="{style}"/>'
+                f"{_cap(bar, right)}</g>"
+            )
         return "".join(parts) + "</svg>"
 
     def _data(self) -> str:
@@ -313,17 +352,32 @@ class _Fleet:
         clients = []
         for client in self._waiting:
             name = self._log_of[id(client)].name
-            clients.append({
-                "id": words.shown(f"{name}: {client.id}" if self._several else client.id), "weight": client.weight,
-                "facts": words.shown(self._facts(client)),
-                "found": [[codes.index(finding.code), finding.count, self._when(finding)]
-                          for finding in client.worst()],
-                "bars": [[round(bar.start - self._span.first), round(bar.end - bar.start), hows.index(bar.how),
-                          bar.count, int(bar.begun)] for bar in self._bars[id(client)]]})
-        data = {"length": self._span.length_s if self._span else 1,
-                "hows": [[how, words.HOWS[how]] for how in hows],
-                "codes": [[code, KINDS[code].title, f"{KINDS[code].means} {KINDS[code].do}"] for code in codes],
-                "clients": clients}
+            clients.append(
+                {
+                    "id": words.shown(f"{name}: {client.id}" if self._several else client.id),
+                    "weight": client.weight,
+                    "facts": words.shown(self._facts(client)),
+                    "found": [
+                        [codes.index(finding.code), finding.count, self._when(finding)] for finding in client.worst()
+                    ],
+                    "bars": [
+                        [
+                            round(bar.start - self._span.first),
+                            round(bar.end - bar.start),
+                            hows.index(bar.how),
+                            bar.count,
+                            int(bar.begun),
+                        ]
+                        for bar in self._bars[id(client)]
+                    ],
+                }
+            )
+        data = {
+            "length": self._span.length_s if self._span else 1,
+            "hows": [[how, words.HOWS[how]] for how in hows],
+            "codes": [[code, KINDS[code].title, f"{KINDS[code].means} {KINDS[code].do}"] for code in codes],
+            "clients": clients,
+        }
         return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
 
     @staticmethod
@@ -354,14 +408,17 @@ def _tip(bar: Bar) -> str:
 
 # -- one client
 
+
 def _details(log: Log, client: Client) -> Iterator[str]:
     told = []
     if client.connects:
         told.append(f"{client.connects:,} {_plural('connect', client.connects)}")
     if client.received or client.sent or client.pings:
-        told.append(f"{client.received:,} messages in ({words.size(client.received_b)}), {client.sent:,} out "
-                    f"({words.size(client.sent_b)}); {client.pings:,} heartbeats; longest silence "
-                    f"{words.span(client.longest_silence_s)}")
+        told.append(
+            f"{client.received:,} messages in ({words.size(client.received_b)}), {client.sent:,} out "
+            f"({words.size(client.sent_b)}); {client.pings:,} heartbeats; longest silence "
+            f"{words.span(client.longest_silence_s)}"
+        )
     if client.wills_fired:
         told.append(f"last will sent {'once' if client.wills_fired == 1 else f'{client.wills_fired:,} times'}")
     yield f'<div class="body"><p>{"; ".join(told)}'
@@ -370,9 +427,11 @@ def _details(log: Log, client: Client) -> Iterator[str]:
         yield "<br>subscribed: " + ", ".join(f"{_t(text)} (QoS {qos})" for text, qos in wanted[:30])
         yield f" and {len(wanted) - 30:,} more" if len(wanted) > 30 else ""
     for sent, delays in sorted(client.delays.items()):
-        yield (f"<br>PUBLISH to last ack, {'to' if sent else 'from'} the client: {delays.n:,} messages, mean "
-               f"{words.span(delays.total_s / delays.n)}, 95 % within {words.span(delays.at_most_s(.95))}, worst "
-               f"{words.span(delays.worst_s)} ({_t(delays.worst_topic)})")
+        yield (
+            f"<br>PUBLISH to last ack, {'to' if sent else 'from'} the client: {delays.n:,} messages, mean "
+            f"{words.span(delays.total_s / delays.n)}, 95 % within {words.span(delays.at_most_s(0.95))}, worst "
+            f"{words.span(delays.worst_s)} ({_t(delays.worst_topic)})"
+        )
     yield "</p>\n"
     for finding in client.worst():
         yield from _finding(finding)
@@ -393,23 +452,32 @@ def _finding(finding: Finding) -> Iterator[str]:
 def _sessions(log: Log, sessions: list[Session]) -> Iterator[str]:
     if not sessions:
         return
-    yield ('<div class="wide"><table class="sessions"><tr><th>connected</th><th>for</th><th>ended</th><th>address</th>'
-           '<th>user</th><th>session</th><th class="n">keep-alive</th><th class="n">in</th><th class="n">out</th></tr>'
-           "\n")
+    yield (
+        '<div class="wide"><table class="sessions"><tr><th>connected</th><th>for</th><th>ended</th><th>address</th>'
+        '<th>user</th><th>session</th><th class="n">keep-alive</th><th class="n">in</th><th class="n">out</th></tr>'
+        "\n"
+    )
     last = log.analyser.account.last
     if len(sessions) > SESSION_ROWS:
         yield f'<tr><td colspan="9" class="dim">the last {SESSION_ROWS} of {len(sessions):,}</td></tr>\n'
     for session in sessions[-SESSION_ROWS:]:
         merged = f" ({session.merged:,} sessions)" if session.merged > 1 else ""
-        kept = "" if session.clean is None else "clean" if session.clean else \
-            {True: "resumed", False: "new", None: "kept"}[session.present]
+        kept = (
+            ""
+            if session.clean is None
+            else "clean"
+            if session.clean
+            else {True: "resumed", False: "new", None: "kept"}[session.present]
+        )
         keepalive = "" if session.keepalive_s is None else f"{session.keepalive_s} s"
         begin = "not logged" if session.start is None else words.moment(session.start)
-        yield (f"<tr><td>{begin}</td><td>{words.span(words.duration_s(session, last))}{merged}</td>"
-               f'<td class="{"" if session.how in _GOOD_ENDS else "bad"}">{words.HOWS[session.how]}</td>'
-               f'<td>{_t(session.address or "")}</td><td>{_t(session.user or "")}</td><td>{kept}</td>'
-               f'<td class="n">{keepalive}</td><td class="n">{session.received:,}</td>'
-               f'<td class="n">{session.sent:,}</td></tr>\n')
+        yield (
+            f"<tr><td>{begin}</td><td>{words.span(words.duration_s(session, last))}{merged}</td>"
+            f'<td class="{"" if session.how in _GOOD_ENDS else "bad"}">{words.HOWS[session.how]}</td>'
+            f"<td>{_t(session.address or '')}</td><td>{_t(session.user or '')}</td><td>{kept}</td>"
+            f'<td class="n">{keepalive}</td><td class="n">{session.received:,}</td>'
+            f'<td class="n">{session.sent:,}</td></tr>\n'
+        )
     yield "</table></div>\n"
 
 
@@ -422,22 +490,31 @@ def _packets(client: Client) -> Iterator[str]:
         again = getattr(event, "dup", False) or isinstance(event, (parse.Refused, parse.UnknownPid))
         style = "end" if isinstance(event, parse.Ended) else "to" if sent else "from"
         arrow = {"end": "✕", "to": "◀", "from": "▶"}[style]
-        yield (f'<li><time>{words.moment(event.t)}</time><span class="{style}{" again" if again else ""}">{arrow} '
-               f"{escape(words.packet(event))}</span></li>\n")
+        yield (
+            f'<li><time>{words.moment(event.t)}</time><span class="{style}{" again" if again else ""}">{arrow} '
+            f"{escape(words.packet(event))}</span></li>\n"
+        )
     yield "</ul>\n"
 
 
 # -- the other subjects
 
+
 def _table(title: str, name: str, columns: list[str], rows: Iterable[list[str]], more: int = 0) -> Iterator[str]:
     """Cells are HTML; a column whose title begins with # has figures."""
     titles = [column.lstrip("#") for column in columns]
     right = [' class="n"' if column.startswith("#") else "" for column in columns]
-    yield f'<h2>{title}</h2>\n<table id="{name}" class="cards"><thead><tr>' + "".join(
-        f"<th{side}>{text}</th>" for side, text in zip(right, titles)) + "</tr></thead><tbody>\n"
+    yield (
+        f'<h2>{title}</h2>\n<table id="{name}" class="cards"><thead><tr>'
+        + "".join(f"<th{side}>{text}</th>" for side, text in zip(right, titles))
+        + "</tr></thead><tbody>\n"
+    )
     for row in rows:
-        yield "<tr>" + "".join(f'<td{side} data-label="{text}">{cell}</td>'
-                               for side, text, cell in zip(right, titles, row)) + "</tr>\n"
+        yield (
+            "<tr>"
+            + "".join(f'<td{side} data-label="{text}">{cell}</td>' for side, text, cell in zip(right, titles, row))
+            + "</tr>\n"
+        )
     yield "</tbody></table>\n"
     if more > 0:
         yield f'<p class="dim">{more:,} more; --json has all.</p>\n'
@@ -449,79 +526,162 @@ def _counts(counts: dict, names: dict[str, str] | None = None) -> str:
 
 
 def _trouble(subject: Subject) -> str:
-    return "<br>".join(f'<span class="{_style(finding.weight)}">{finding.count:,} × {escape(KINDS[finding.code].title)}'
-                       f"</span>" for finding in subject.worst())
+    return "<br>".join(
+        f'<span class="{_style(finding.weight)}">{finding.count:,} × {escape(KINDS[finding.code].title)}</span>'
+        for finding in subject.worst()
+    )
 
 
 def _across(logs: list[Log]) -> Iterator[str]:
     """The bridges between the brokers, and the clients that were with more than one."""
     links = cluster.links(logs)
     if links:
-        yield from _table("Bridges between the brokers", "links",
-                          ["bridge", "of", "#attempts", "why it failed", "is client", "of", "ended there"],
-                          ([_cut(link.bridge.id), _t(link.of), f"{link.bridge.attempts:,}",
-                            _counts(link.bridge.failures), _cut(link.client.id), _t(link.on),
-                            _counts(link.client.ends, words.HOWS)] for link in links))
+        yield from _table(
+            "Bridges between the brokers",
+            "links",
+            ["bridge", "of", "#attempts", "why it failed", "is client", "of", "ended there"],
+            (
+                [
+                    _cut(link.bridge.id),
+                    _t(link.of),
+                    f"{link.bridge.attempts:,}",
+                    _counts(link.bridge.failures),
+                    _cut(link.client.id),
+                    _t(link.on),
+                    _counts(link.client.ends, words.HOWS),
+                ]
+                for link in links
+            ),
+        )
     travels = cluster.travels(logs, cluster.travellers(logs))
     if travels:
-        yield from _table("With more than one broker", "travels",
-                          ["client", "#moves", "#old session still open", "for at most", "brokers"],
-                          ([_cut(travel.client), f"{travel.moves:,}", f"{travel.both:,}",
-                            words.span(travel.overlap_s) if travel.both else "", _t(", ".join(travel.brokers))]
-                           for travel in travels[:STRANGERS]), len(travels) - STRANGERS)
+        yield from _table(
+            "With more than one broker",
+            "travels",
+            ["client", "#moves", "#old session still open", "for at most", "brokers"],
+            (
+                [
+                    _cut(travel.client),
+                    f"{travel.moves:,}",
+                    f"{travel.both:,}",
+                    words.span(travel.overlap_s) if travel.both else "",
+                    _t(", ".join(travel.brokers)),
+                ]
+                for travel in travels[:STRANGERS]
+            ),
+            len(travels) - STRANGERS,
+        )
 
 
 def _storms(log: Log) -> Iterator[str]:
     storms = log.analyser.storms
     if storms:
-        yield from _table(f"Many at once{_of(log)}", "storms", ["when", "#clients", "how they ended", "likely cause"],
-                          ([f"{words.moment(storm.first)} to {words.moment(storm.last)}",
-                            f"{storm.count:,}" + ("" if storm.connected is None else f" of {storm.connected:,}"),
-                            _counts(storm.ends, words.HOWS),
-                            _t(words.cause({**storm.facts, "cause": storm.cause}))] for storm in storms))
+        yield from _table(
+            f"Many at once{_of(log)}",
+            "storms",
+            ["when", "#clients", "how they ended", "likely cause"],
+            (
+                [
+                    f"{words.moment(storm.first)} to {words.moment(storm.last)}",
+                    f"{storm.count:,}" + ("" if storm.connected is None else f" of {storm.connected:,}"),
+                    _counts(storm.ends, words.HOWS),
+                    _t(words.cause({**storm.facts, "cause": storm.cause})),
+                ]
+                for storm in storms
+            ),
+        )
 
 
 def _bridges(log: Log) -> Iterator[str]:
     bridges = list(log.analyser.bridges.values())
     if bridges:
-        yield from _table(f"Bridges{_of(log)}", "bridges",
-                          ["bridge", "to", "state", "#attempts", "why it failed", "findings"],
-                          ([_cut(bridge.id), _t(bridge.address), _t(bridge.state), f"{bridge.attempts:,}",
-                            _counts(bridge.failures), _trouble(bridge)] for bridge in bridges))
+        yield from _table(
+            f"Bridges{_of(log)}",
+            "bridges",
+            ["bridge", "to", "state", "#attempts", "why it failed", "findings"],
+            (
+                [
+                    _cut(bridge.id),
+                    _t(bridge.address),
+                    _t(bridge.state),
+                    f"{bridge.attempts:,}",
+                    _counts(bridge.failures),
+                    _trouble(bridge),
+                ]
+                for bridge in bridges
+            ),
+        )
 
 
 def _families(log: Log) -> Iterator[str]:
     families = list(log.analyser.families.values())
     if families:
-        yield from _table(f"Devices that forget their id{_of(log)}", "families",
-                          ["ids", "#how many", "from", "user", "ends", "findings"],
-                          ([_cut(family.id), f"{family.ids:,}", _t(family.address or "several addresses"),
-                            _t(family.user or ""), _counts(family.ends, words.HOWS), _trouble(family)]
-                           for family in families))
+        yield from _table(
+            f"Devices that forget their id{_of(log)}",
+            "families",
+            ["ids", "#how many", "from", "user", "ends", "findings"],
+            (
+                [
+                    _cut(family.id),
+                    f"{family.ids:,}",
+                    _t(family.address or "several addresses"),
+                    _t(family.user or ""),
+                    _counts(family.ends, words.HOWS),
+                    _trouble(family),
+                ]
+                for family in families
+            ),
+        )
 
 
 def _strangers(log: Log) -> Iterator[str]:
     strangers = log.analyser.worst_strangers()
     if strangers:
-        yield from _table(f"Addresses that never became a client{_of(log)}", "strangers",
-                          ["address", "#connections", "#refused", "every", "ports", "ids", "findings"],
-                          ([_t(stranger.id) or "not logged", f"{stranger.connections:,}", f"{stranger.refused:,}",
-                            words.span(stranger.every_s) if stranger.every_s else "", _counts(stranger.ports),
-                            _counts(stranger.ids), _trouble(stranger)] for stranger in strangers[:STRANGERS]),
-                          len(strangers) - STRANGERS)
+        yield from _table(
+            f"Addresses that never became a client{_of(log)}",
+            "strangers",
+            ["address", "#connections", "#refused", "every", "ports", "ids", "findings"],
+            (
+                [
+                    _t(stranger.id) or "not logged",
+                    f"{stranger.connections:,}",
+                    f"{stranger.refused:,}",
+                    words.span(stranger.every_s) if stranger.every_s else "",
+                    _counts(stranger.ports),
+                    _counts(stranger.ids),
+                    _trouble(stranger),
+                ]
+                for stranger in strangers[:STRANGERS]
+            ),
+            len(strangers) - STRANGERS,
+        )
 
 
 def _topics(log: Log) -> Iterator[str]:
     topics = sorted(log.analyser.topics.items(), key=lambda item: (-item[1].received_b - item[1].sent_b, item[0]))
     if topics:
-        yield from _table(f"Topics{_of(log)}", "topics",
-                          ["topic", "#published", "#bytes in", "#rate", "#delivered", "#bytes out"],
-                          ([_t(name), f"{topic.received:,}", words.size(topic.received_b), words.rate(topic.rate()),
-                            f"{topic.sent:,}", words.size(topic.sent_b)] for name, topic in topics[:TOPICS]),
-                          len(topics) - TOPICS)
+        yield from _table(
+            f"Topics{_of(log)}",
+            "topics",
+            ["topic", "#published", "#bytes in", "#rate", "#delivered", "#bytes out"],
+            (
+                [
+                    _t(name),
+                    f"{topic.received:,}",
+                    words.size(topic.received_b),
+                    words.rate(topic.rate()),
+                    f"{topic.sent:,}",
+                    words.size(topic.sent_b),
+                ]
+                for name, topic in topics[:TOPICS]
+            ),
+            len(topics) - TOPICS,
+        )
 
 
 def _moments(log: Log) -> Iterator[str]:
     for t, names in log.analyser.connected_at.items():
-        yield (f"<h2>Connected{_of(log)} at {words.moment(t)}: {len(names):,}</h2>\n"
-               f"<p>{_t(', '.join(names) or 'nobody')}</p>\n")
+        yield (
+            f"<h2>Connected{_of(log)} at {words.moment(t)}: {len(names):,}</h2>\n"
+            f"<p>{_t(', '.join(names) or 'nobody')}</p>\n"
+        )

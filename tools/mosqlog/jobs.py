@@ -15,13 +15,18 @@ from typing import Callable, Union
 from . import parse, read
 from .condense import Condenser, Tick, Traffic
 
-BLOCK_B = 4_000_000     # of text that go to a process at a time
-_CUT_WITHIN = 200_000   # of its end, for a line that depends on none before it
+BLOCK_B = 4_000_000  # of text that go to a process at a time
+_CUT_WITHIN = 200_000  # of its end, for a line that depends on none before it
 Found = Union[parse.Event, Traffic, Tick]
 
 
-def events(files: list[str], parser: parse.Parser, warn: Callable[[str], None],
-           took: Callable[[int], object] = lambda size_b: None, jobs: int = 1) -> Iterator[Found]:
+def events(
+    files: list[str],
+    parser: parse.Parser,
+    warn: Callable[[str], None],
+    took: Callable[[int], object] = lambda size_b: None,
+    jobs: int = 1,
+) -> Iterator[Found]:
     """The events of the files, one after the other; jobs: how many processes parse them. The first lines teach the
     parser what stands before their messages. Raises read.Unreadable."""
     blocks = _blocks(files, parser, warn, took)
@@ -45,8 +50,9 @@ def _joined(first: tuple[str, float], blocks: Iterable[tuple[str, float]]) -> It
     yield from blocks
 
 
-def _blocks(files: list[str], parser: parse.Parser, warn: Callable[[str], None], took: Callable[[int], object]
-            ) -> Iterator[tuple[str, float]]:
+def _blocks(
+    files: list[str], parser: parse.Parser, warn: Callable[[str], None], took: Callable[[int], object]
+) -> Iterator[tuple[str, float]]:
     """Lines, and when their file was written."""
     learned = False
     for path in files:
@@ -80,7 +86,7 @@ def _condensed(block: str, written: float) -> list[Found]:
 def _by_several(blocks: Iterator[tuple[str, float]], parser: parse.Parser, jobs: int) -> Iterator[Found]:
     large = _large(blocks)
     first = next(large)
-    lines = first[0].split("\n", parse.LEARN_LINES)[:parse.LEARN_LINES]
+    lines = first[0].split("\n", parse.LEARN_LINES)[: parse.LEARN_LINES]
     with multiprocessing.get_context().Pool(jobs, _begin, (parser.time_format, lines)) as pool:
         waiting = deque([pool.apply_async(_condensed, first)])
         for block in large:

@@ -11,7 +11,7 @@ import re
 
 from . import words
 
-_HEAD = 120     # a time stands within the first characters of a line
+_HEAD = 120  # a time stands within the first characters of a line
 _EPOCH = re.compile(r"(?<![\d.:])(\d{10})(\.\d{1,9})?(?=[\s:\])|])")
 _ZONED = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})? ?(?:Z\b|UTC\b|[+-]\d\d:?\d\d)")
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
@@ -22,7 +22,7 @@ def local(line: str) -> str:
     """The line with its first times in local time, printable."""
     line = _COLOUR.sub("", line)
     head, rest = line[:_HEAD], line[_HEAD:]
-    if not rest or " " in rest:         # a word that is cut at _HEAD is no time
+    if not rest or " " in rest:  # a word that is cut at _HEAD is no time
         head = _EPOCH.sub(_of_epoch, head, count=1)
         head = _ZONED.sub(_of_zoned, head, count=2)
     return words.shown((head + rest).rstrip("\r").replace("\t", "    "))
@@ -32,7 +32,7 @@ def _of_epoch(match: re.Match[str]) -> str:
     return local_second(match[1])[0] + (match[2] or "") + local_second(match[1])[1]
 
 
-@functools.lru_cache(maxsize=16)        # most lines are of the same second as the one before
+@functools.lru_cache(maxsize=16)  # most lines are of the same second as the one before
 def local_second(figures: str) -> tuple[str, str]:
     """Date and time of an epoch second, and their zone."""
     when = datetime.datetime.fromtimestamp(int(figures)).astimezone()
@@ -49,7 +49,7 @@ def _of_zoned(match: re.Match[str]) -> str:
         when = datetime.datetime.fromisoformat(text)
         return _told(when.astimezone(), f".{fraction[1]}" if fraction else "")
     except (ValueError, OverflowError):
-        return match[0]         # figures in the form of a time that are none
+        return match[0]  # figures in the form of a time that are none
 
 
 def _told(when: datetime.datetime, fraction: str) -> str:

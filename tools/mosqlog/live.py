@@ -14,7 +14,7 @@ from . import words
 from .findings import KINDS
 from .model import Session, Subject
 
-Key = Tuple[Optional[str], str, str, str]       # broker, whoever is in trouble, kind of finding
+Key = Tuple[Optional[str], str, str, str]  # broker, whoever is in trouble, kind of finding
 
 AGAIN_S = 3600
 _GOOD_ENDS = ("open", "clean", "broker-stopped")
@@ -24,6 +24,7 @@ _GOOD_ENDS = ("open", "clean", "broker-stopped")
 class Alarm:
     """A finding as it happens: `count` times so far, `t` the time of the latest (None: the log has no times),
     `example` its particulars. `standing`: it was in the log before the program caught up with it."""
+
     broker: str | None
     subject: Subject
     code: str
@@ -46,6 +47,7 @@ class Alarm:
 @dataclass
 class SessionChange:
     """A session that began or ended."""
+
     broker: str | None
     subject: Subject
     session: Session
@@ -77,6 +79,7 @@ class Live:
 
     def teller(self, broker: str | None) -> Callable[[str, Subject, object], None]:
         """The `tell` of the Analyser of that broker."""
+
         def tell(kind: str, subject: Subject, thing) -> None:
             if broker not in self._caught_up:
                 return
@@ -85,6 +88,7 @@ class Live:
             elif kind == "finding":
                 example = {name: value for name, value in thing.items() if name not in ("code", "t")}
                 self._found(Alarm(broker, subject, thing["code"], thing["t"], 1, example))
+
         return tell
 
     def caught_up(self, broker: str | None, subjects: list[Subject]) -> None:
@@ -113,8 +117,11 @@ class Live:
 
 def _same(first: Alarm | None, second: Alarm) -> bool:
     """Whether both are of one event: a refused login is found with its client and with its address."""
-    return first is not None and first.subject is not second.subject and (
-        first.broker, first.code, first.t, first.example) == (second.broker, second.code, second.t, second.example)
+    return (
+        first is not None
+        and first.subject is not second.subject
+        and (first.broker, first.code, first.t, first.example) == (second.broker, second.code, second.t, second.example)
+    )
 
 
 def _key(broker: str | None, subject: Subject, code: str) -> Key:

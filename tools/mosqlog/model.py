@@ -21,10 +21,10 @@ from .findings import Finding
 from .parse import Event, Publish
 
 Time = Optional[float]
-_SLOTS = {"slots": True} if sys.version_info >= (3, 10) else {}     # a fleet has many sessions: half the memory
+_SLOTS = {"slots": True} if sys.version_info >= (3, 10) else {}  # a fleet has many sessions: half the memory
 
 DELAYS_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
-SESSIONS = 256          # kept per client; beyond that neighbours among the older are merged
+SESSIONS = 256  # kept per client; beyond that neighbours among the older are merged
 
 
 def host(address: str | None, has_port: bool | None = None) -> str:
@@ -55,32 +55,34 @@ def _is_ipv6(text: str) -> bool:
 @dataclass(**_SLOTS)
 class Session:
     """One connection of a client."""
-    start: Time = None              # None: its begin is not in the log
-    address: str | None = None      # IP or IP:PORT
-    end: Time = None                # None: it is open, or `how` is "open"
-    how: str = "open"               # one of parse.HOWS, "broker-stopped", "replaced" (no line said how), "open"
+
+    start: Time = None  # None: its begin is not in the log
+    address: str | None = None  # IP or IP:PORT
+    end: Time = None  # None: it is open, or `how` is "open"
+    how: str = "open"  # one of parse.HOWS, "broker-stopped", "replaced" (no line said how), "open"
     user: str | None = None
-    protocol: int | None = None     # 3, 4 (3.1.1), 5
+    protocol: int | None = None  # 3, 4 (3.1.1), 5
     clean: bool | None = None
     keepalive_s: int | None = None
-    present: bool | None = None     # session present, as the CONNACK said
-    will: str | None = None         # its topic, "" when a will was left and its topic not logged, None: none logged
-    received: int = 0               # PUBLISH packets from the client
-    sent: int = 0                   # and to it
-    merged: int = 1                 # how many sessions this one stands for (its times then span them all)
-    together: bool = False          # it ended with many others at once: see Analyser.storms
+    present: bool | None = None  # session present, as the CONNACK said
+    will: str | None = None  # its topic, "" when a will was left and its topic not logged, None: none logged
+    received: int = 0  # PUBLISH packets from the client
+    sent: int = 0  # and to it
+    merged: int = 1  # how many sessions this one stands for (its times then span them all)
+    together: bool = False  # it ended with many others at once: see Analyser.storms
 
 
 @dataclass(**_SLOTS)
 class Flow:
     """A QoS 1 or 2 message on its way."""
+
     t: Time
-    sent: bool                      # by the broker
+    sent: bool  # by the broker
     pid: int
     qos: int
     topic: str
     size_b: int | None
-    step: str = "PUBLISH"           # the last packet seen of it
+    step: str = "PUBLISH"  # the last packet seen of it
     copies: int = 1
 
     @classmethod
@@ -91,6 +93,7 @@ class Flow:
 @dataclass(**_SLOTS)
 class Delays:
     """Seconds from PUBLISH to the last ack: a histogram and the worst one."""
+
     counts: list[int] = field(default_factory=lambda: [0] * (len(DELAYS_S) + 1))
     n: int = 0
     total_s: float = 0.0
@@ -132,7 +135,7 @@ class Delays:
 @dataclass(**_SLOTS)
 class Topic:
     first: Time = None
-    last: Time = None               # when a message came in
+    last: Time = None  # when a message came in
     received: int = 0
     received_b: int = 0
     sent: int = 0
@@ -148,8 +151,9 @@ class Topic:
 @dataclass(**_SLOTS)
 class Rhythm:
     """When something happened again and again: is it a clock's work?"""
+
     count: int = 0
-    times: deque[float] = field(default_factory=lambda: deque(maxlen=32))     # the latest
+    times: deque[float] = field(default_factory=lambda: deque(maxlen=32))  # the latest
 
     def add(self, t: Time) -> None:
         self.count += 1
@@ -174,9 +178,10 @@ class Rhythm:
 @dataclass(**_SLOTS)
 class Subject:
     """Whoever can be in trouble."""
+
     id: str
-    findings: dict[str, Finding] = field(default_factory=dict)    # by code
-    last_seen: Time = None          # the last line that named it
+    findings: dict[str, Finding] = field(default_factory=dict)  # by code
+    last_seen: Time = None  # the last line that named it
 
     @property
     def weight(self) -> int:
@@ -190,39 +195,41 @@ class Subject:
 @dataclass(**_SLOTS)
 class Trail:
     """What the lines to come are judged by; the analyser's own."""
-    ended_t: Time = None            # the latest end, and how: the next line may be its echo
+
+    ended_t: Time = None  # the latest end, and how: the next line may be its echo
     ended_how: str = ""
-    said_goodbye: bool = False      # DISCONNECT came; the broker's own line, if any, ends nothing more
-    taken_over: Session | None = None       # the session that a takeover ended, until the CONNECT that did it
-    takeovers: list[tuple[Time, str, str]] = field(default_factory=list)      # time, old IP, new IP: the last four
-    broken: list[Time] = field(default_factory=list)      # when sessions broke off, the last five
-    flapping: bool = False          # it was at the latest end
+    said_goodbye: bool = False  # DISCONNECT came; the broker's own line, if any, ends nothing more
+    taken_over: Session | None = None  # the session that a takeover ended, until the CONNECT that did it
+    takeovers: list[tuple[Time, str, str]] = field(default_factory=list)  # time, old IP, new IP: the last four
+    broken: list[Time] = field(default_factory=list)  # when sessions broke off, the last five
+    flapping: bool = False  # it was at the latest end
 
 
 @dataclass(**_SLOTS)
 class Client(Subject):
     """All that is known of one client id."""
-    sessions: list[Session] = field(default_factory=list)         # the oldest first; see SESSIONS
+
+    sessions: list[Session] = field(default_factory=list)  # the oldest first; see SESSIONS
     session: Session | None = None  # the open one
-    connects: int = 0               # sessions whose begin is in the log
-    refused: int = 0                # CONNECTs refused
-    ends: dict[str, int] = field(default_factory=dict)            # how its sessions ended: count
-    bridge: bool = False            # another broker's bridge ("New bridge connected")
-    flows: dict[tuple[bool, int], Flow] = field(default_factory=dict)     # in flight, by (sent, pid)
-    received: int = 0               # PUBLISH packets from the client
+    connects: int = 0  # sessions whose begin is in the log
+    refused: int = 0  # CONNECTs refused
+    ends: dict[str, int] = field(default_factory=dict)  # how its sessions ended: count
+    bridge: bool = False  # another broker's bridge ("New bridge connected")
+    flows: dict[tuple[bool, int], Flow] = field(default_factory=dict)  # in flight, by (sent, pid)
+    received: int = 0  # PUBLISH packets from the client
     received_b: int = 0
-    sent: int = 0                   # and to it
+    sent: int = 0  # and to it
     sent_b: int = 0
     pings: int = 0
-    last_heard: Time = None         # the last packet from the client in this session
+    last_heard: Time = None  # the last packet from the client in this session
     longest_silence_s: float = 0.0  # within a session
-    wills_fired: int = 0            # sessions with a will that ended so that the broker sends it
-    connected_s: float = 0.0        # in sessions that have ended and whose begin is in the log
-    beginless: int = 0              # ends whose begin is not in the log: how long those sessions were is not known
-    delays: dict[bool, Delays] = field(default_factory=dict)      # by `sent`
-    subscriptions: dict[str, int] = field(default_factory=dict)   # in force: filter to QoS
-    packets: deque[Event] | None = None     # the last ones, when they were asked for
-    family: str | None = None       # the stem of its id, when it is one of a Family
+    wills_fired: int = 0  # sessions with a will that ended so that the broker sends it
+    connected_s: float = 0.0  # in sessions that have ended and whose begin is in the log
+    beginless: int = 0  # ends whose begin is not in the log: how long those sessions were is not known
+    delays: dict[bool, Delays] = field(default_factory=dict)  # by `sent`
+    subscriptions: dict[str, int] = field(default_factory=dict)  # in force: filter to QoS
+    packets: deque[Event] | None = None  # the last ones, when they were asked for
+    family: str | None = None  # the stem of its id, when it is one of a Family
     trail: Trail = field(default_factory=Trail)
 
 
@@ -230,12 +237,13 @@ class Client(Subject):
 class Family(Subject):
     """Ids that differ in a random part only and come from one address or one user, one after the other: one device
     that makes itself a new id each time. `id` is the stem with `*` for the part that changes."""
-    ids: int = 0                    # how many different ids
-    address: str | None = None      # IP, None: several
+
+    ids: int = 0  # how many different ids
+    address: str | None = None  # IP, None: several
     user: str | None = None
     open_now: int = 0
-    open_at_most: int = 0           # sessions open at one time
-    returned: int = 0               # ids that came again
+    open_at_most: int = 0  # sessions open at one time
+    returned: int = 0  # ids that came again
     ends: dict[str, int] = field(default_factory=dict)
     first: Time = None
     last: Time = None
@@ -246,16 +254,17 @@ class Family(Subject):
 class Stranger(Subject):
     """An address (IP; "" where the log does not name it) whose connections ended before they were sessions: port
     checks, wrong passwords, TLS that failed. `id` is the address."""
-    connections: int = 0            # those that did not become sessions
-    refused: int = 0                # of these, logins that the broker refused
-    ports: dict[int, int] = field(default_factory=dict)           # port of the broker: count
-    ends: dict[str, int] = field(default_factory=dict)            # one of parse.HOWS or "tls": count
-    ids: dict[str, int] = field(default_factory=dict)             # client ids it gave: count (at most 20)
-    tls: dict[str, int] = field(default_factory=dict)             # OpenSSL's words: count (at most 20)
+
+    connections: int = 0  # those that did not become sessions
+    refused: int = 0  # of these, logins that the broker refused
+    ports: dict[int, int] = field(default_factory=dict)  # port of the broker: count
+    ends: dict[str, int] = field(default_factory=dict)  # one of parse.HOWS or "tls": count
+    ids: dict[str, int] = field(default_factory=dict)  # client ids it gave: count (at most 20)
+    tls: dict[str, int] = field(default_factory=dict)  # OpenSSL's words: count (at most 20)
     rhythm: Rhythm = field(default_factory=Rhythm)
     first: Time = None
     last: Time = None
-    sessions: int = 0               # connections from here that did become sessions of clients
+    sessions: int = 0  # connections from here that did become sessions of clients
 
     @property
     def every_s(self) -> float | None:
@@ -266,17 +275,18 @@ class Stranger(Subject):
 @dataclass
 class Bridge(Subject):
     """A bridge that this broker makes to another. `id` is its name in the configuration."""
-    address: str = ""               # host:port of the other side, the latest
-    addresses: dict[str, int] = field(default_factory=dict)       # all of them: attempts
-    state: str = "connecting"       # connecting, connected, failed, closed
-    asked: bool = False             # its CONNECT was logged, in the latest attempt
+
+    address: str = ""  # host:port of the other side, the latest
+    addresses: dict[str, int] = field(default_factory=dict)  # all of them: attempts
+    state: str = "connecting"  # connecting, connected, failed, closed
+    asked: bool = False  # its CONNECT was logged, in the latest attempt
     attempts: int = 0
-    connects: int = 0               # attempts that became connections, where the log tells (CONNACK)
-    failures: dict[str, int] = field(default_factory=dict)        # why, in words: count
-    local_id: str | None = None     # the client id it has on this broker
+    connects: int = 0  # attempts that became connections, where the log tells (CONNACK)
+    failures: dict[str, int] = field(default_factory=dict)  # why, in words: count
+    local_id: str | None = None  # the client id it has on this broker
     remote_id: str | None = None
-    rhythm: Rhythm = field(default_factory=Rhythm)                # of the attempts
-    client: Client | None = None    # its packets and its queue: what was sent, flows open, messages dropped
+    rhythm: Rhythm = field(default_factory=Rhythm)  # of the attempts
+    client: Client | None = None  # its packets and its queue: what was sent, flows open, messages dropped
     first: Time = None
     last: Time = None
 
@@ -285,53 +295,57 @@ class Bridge(Subject):
 class Restart:
     t: Time
     version: str
-    announced: bool                 # "terminating" came before; else it was killed or crashed
-    why: str = ""                   # the words of the kernel, systemd or the container about it
-    away_s: float | None = None     # from the end (or those words) to the start
+    announced: bool  # "terminating" came before; else it was killed or crashed
+    why: str = ""  # the words of the kernel, systemd or the container about it
+    away_s: float | None = None  # from the end (or those words) to the start
 
 
 @dataclass
 class Broker(Subject):
     """The broker itself: what it and its host say about it."""
+
     versions: list[str] = field(default_factory=list)
     restarts: list[Restart] = field(default_factory=list)
-    up: bool | None = None          # None: not known, the log began in the middle
+    up: bool | None = None  # None: not known, the log began in the middle
     started: Time = None
-    ports: dict[int, str] = field(default_factory=dict)           # listeners: "ipv4", "ipv6", "websockets"
-    last_saved: Time = None         # when it began to save its database
+    ports: dict[int, str] = field(default_factory=dict)  # listeners: "ipv4", "ipv6", "websockets"
+    last_saved: Time = None  # when it began to save its database
 
 
 @dataclass
 class Storm:
     """Many sessions that ended within seconds: one event."""
+
     first: Time
     last: Time
-    clients: list[str]              # their ids (at most 1000)
-    count: int                      # how many
-    connected: int | None           # of how many that were connected then; None: not known
-    ends: dict[str, int]            # how: count
-    cause: str                      # "saved", "stalled", "silence", "network", "one-address", "takeover", "unknown"
-    facts: dict[str, object] = field(default_factory=dict)        # what the cause was read from, see words.storm
+    clients: list[str]  # their ids (at most 1000)
+    count: int  # how many
+    connected: int | None  # of how many that were connected then; None: not known
+    ends: dict[str, int]  # how: count
+    cause: str  # "saved", "stalled", "silence", "network", "one-address", "takeover", "unknown"
+    facts: dict[str, object] = field(default_factory=dict)  # what the cause was read from, see words.storm
 
 
 @dataclass
 class Refusal:
     """One login that the broker refused."""
+
     t: Time
-    client: str | None              # the id it gave, None: not logged
-    address: str | None             # IP or IP:PORT; None: not logged or not certain
-    user: str | None                # of this client's earlier sessions; Mosquitto does not log the one refused
-    why: str                        # the broker's words, or of the code in its CONNACK
+    client: str | None  # the id it gave, None: not logged
+    address: str | None  # IP or IP:PORT; None: not logged or not certain
+    user: str | None  # of this client's earlier sessions; Mosquitto does not log the one refused
+    why: str  # the broker's words, or of the code in its CONNACK
 
 
 @dataclass
 class Audit:
     """An administrator's command to the dynamic security plugin."""
+
     t: Time
     client: str
     user: str
-    command: str                    # createClient, setClientPassword, ...
-    arguments: dict[str, str]       # username, rolename, ...
+    command: str  # createClient, setClientPassword, ...
+    arguments: dict[str, str]  # username, rolename, ...
 
     @property
     def changes(self) -> bool:
@@ -342,11 +356,12 @@ class Audit:
 @dataclass
 class Account:
     """The log as such."""
+
     lines: int = 0
-    foreign: int = 0                # lines that are not the broker's
-    unknown: int = 0                # lines of the broker that are not understood
-    first: Time = None              # of the broker's own lines
+    foreign: int = 0  # lines that are not the broker's
+    unknown: int = 0  # lines of the broker that are not understood
+    first: Time = None  # of the broker's own lines
     last: Time = None
-    now: Time = None                # of the latest line; it can be before `last`
-    steps_back: list[tuple[float, float]] = field(default_factory=list)   # (time, seconds) the clock went back
-    timeless: int = 0               # the broker's lines that have no time, or one that could not be read
+    now: Time = None  # of the latest line; it can be before `last`
+    steps_back: list[tuple[float, float]] = field(default_factory=list)  # (time, seconds) the clock went back
+    timeless: int = 0  # the broker's lines that have no time, or one that could not be read

@@ -15,24 +15,49 @@ from typing import Any
 from . import parse, words
 from .cluster import Log
 
-ROWS = 50_000           # in memory, and in a row group
-OPEN = 3                # files written to at one time: logs are nearly in order
-HEAD = 20               # events by which a log is known again
-NO_DAY = "1970-01-01"    # of events before the first time: one folder without a date, and `day` is no date any more
-NO_NAME = "mosquitto"   # of the only broker, when it was given no name
+ROWS = 50_000  # in memory, and in a row group
+OPEN = 3  # files written to at one time: logs are nearly in order
+HEAD = 20  # events by which a log is known again
+NO_DAY = "1970-01-01"  # of events before the first time: one folder without a date, and `day` is no date any more
+NO_NAME = "mosquitto"  # of the only broker, when it was given no name
 
 # Column -> its type in Arrow's words.
 SCHEMA = {
-    "t": "timestamp[us, tz=UTC]", "line": "int64", "kind": "string", "sent": "bool", "client": "string",
-    "address": "string", "port": "int32", "user": "string", "packet": "string", "topic": "string", "qos": "int8",
-    "dup": "bool", "retain": "bool", "pid": "int32", "size_b": "int64", "code": "int32", "session_present": "bool",
-    "protocol": "int8", "clean": "bool", "keepalive_s": "int32", "bridge": "bool", "how": "string", "name": "string",
-    "trouble": "string", "detail": "string",
+    "t": "timestamp[us, tz=UTC]",
+    "line": "int64",
+    "kind": "string",
+    "sent": "bool",
+    "client": "string",
+    "address": "string",
+    "port": "int32",
+    "user": "string",
+    "packet": "string",
+    "topic": "string",
+    "qos": "int8",
+    "dup": "bool",
+    "retain": "bool",
+    "pid": "int32",
+    "size_b": "int64",
+    "code": "int32",
+    "session_present": "bool",
+    "protocol": "int8",
+    "clean": "bool",
+    "keepalive_s": "int32",
+    "bridge": "bool",
+    "how": "string",
+    "name": "string",
+    "trouble": "string",
+    "detail": "string",
 }
 # Fields of events that have another name here; what has no column stands in `detail` as `name=value`.
 _COLUMN = {"filter": "topic", "who": "client", "text": "detail"}
-_COLUMN_OF = {(parse.Ack, "name"): "packet", (parse.Control, "name"): "packet", (parse.UnknownPid, "name"): "packet",
-              (parse.Trouble, "code"): "trouble", (parse.Host, "code"): "trouble"}
+_COLUMN_OF = {
+    (parse.Ack, "name"): "packet",
+    (parse.Control, "name"): "packet",
+    (parse.UnknownPid, "name"): "packet",
+    (parse.Trouble, "code"): "trouble",
+    (parse.Host, "code"): "trouble",
+}
 _KIND = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -50,8 +75,9 @@ class Writer:
             import pyarrow as pa
             import pyarrow.parquet  # noqa: F401 - makes pa.parquet
         except ImportError:
-            raise NotWritten("--parquet needs pyarrow: .venv/bin/python -m pip install -r requirements-parquet.txt"
-                             ) from None
+            raise NotWritten(
+                "--parquet needs pyarrow: .venv/bin/python -m pip install -r requirements-parquet.txt"
+            ) from None
         self._arrow = pa
         self._folder = Path(folder)
         try:
@@ -64,7 +90,7 @@ class Writer:
         self._waiting: dict[tuple[str, str], dict[str, list[Any]]] = {}
         self._open: dict[tuple[str, str], _File] = {}
         self._cleared: set[tuple[str, str]] = set()
-        self._days: dict[str, tuple[float, str]] = {}      # of the last line of each broker that had a time
+        self._days: dict[str, tuple[float, str]] = {}  # of the last line of each broker that had a time
 
     def __enter__(self) -> Writer:
         return self
@@ -101,7 +127,7 @@ class Writer:
         try:
             day = time.strftime("%Y-%m-%d", time.gmtime(t))
         except (ValueError, OverflowError, OSError):
-            day = NO_DAY        # figures that are no time of this world
+            day = NO_DAY  # figures that are no time of this world
         self._days[broker] = (t // 86400, day)
         return day
 
@@ -121,7 +147,7 @@ class Writer:
             if len(self._open) >= OPEN:
                 self._open.pop(next(iter(self._open))).close(whole=True)
             file = self._new(place)
-        self._open[place] = file        # the one written last comes last
+        self._open[place] = file  # the one written last comes last
         return file
 
     def _new(self, place: tuple[str, str]) -> _File:
@@ -185,4 +211,3 @@ def _arrow_type(arrow: Any, kind: str) -> Any:
     if kind.startswith("timestamp"):
         return arrow.timestamp("us", tz="UTC")
     return getattr(arrow, "bool_" if kind == "bool" else kind)()
-

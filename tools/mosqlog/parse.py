@@ -31,12 +31,13 @@ from . import troubles
 from .prefix import Split, Splitter
 
 Time = Optional[float]
-LEARN_LINES = 2000      # at the beginning of a log
+LEARN_LINES = 2000  # at the beginning of a log
 
 
 class Accept(NamedTuple):
     """A TCP connection, no CONNECT yet. `address` is IP (1.x) or IP:PORT (2.x); `port` is 0 where it is not logged
     (0.15)."""
+
     t: Time
     address: str
     port: int
@@ -45,6 +46,7 @@ class Accept(NamedTuple):
 class Connected(NamedTuple):
     """A CONNECT that passed. `protocol` 3, 4 (3.1.1), 5, None where not logged (to 1.5); `clean` and `keepalive_s` are
     None where that is not logged (before 1.3)."""
+
     t: Time
     client: str
     address: str
@@ -57,6 +59,7 @@ class Connected(NamedTuple):
 
 class Will(NamedTuple):
     """The client left a will; its topic follows as WillTopic."""
+
     t: Time
     client: str | None
     size_b: int
@@ -66,6 +69,7 @@ class Will(NamedTuple):
 
 class WillTopic(NamedTuple):
     """Only from Parser."""
+
     t: Time
     client: str | None
     topic: str
@@ -74,6 +78,7 @@ class WillTopic(NamedTuple):
 class Connack(NamedTuple):
     """`code` 0 is accepted. Before 2.1 a refused CONNACK names the address as `client`.
     `session_present` is None in 1.3, which does not log it."""
+
     t: Time
     client: str
     session_present: bool | None
@@ -83,6 +88,7 @@ class Connack(NamedTuple):
 class Publish(NamedTuple):
     """`pid` counts in the client's own space when received, in the broker's when sent.
     `size_b` is None when Mosquitto cut the line; then `topic` is cut too."""
+
     t: Time
     sent: bool
     client: str
@@ -96,6 +102,7 @@ class Publish(NamedTuple):
 
 class Ack(NamedTuple):
     """`name` PUBACK, PUBREC, PUBREL or PUBCOMP; `code` None where not logged."""
+
     t: Time
     sent: bool
     name: str
@@ -106,6 +113,7 @@ class Ack(NamedTuple):
 
 class Control(NamedTuple):
     """`name` SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT or AUTH."""
+
     t: Time
     sent: bool
     name: str
@@ -114,6 +122,7 @@ class Control(NamedTuple):
 
 class Filter(NamedTuple):
     """A filter of the SUBSCRIBE (qos 0..2) or UNSUBSCRIBE (qos None). Only from Parser."""
+
     t: Time
     client: str
     filter: str
@@ -123,6 +132,7 @@ class Filter(NamedTuple):
 
 class Granted(NamedTuple):
     """A subscription in force. Only from Parser."""
+
     t: Time
     client: str
     filter: str
@@ -131,6 +141,7 @@ class Granted(NamedTuple):
 
 class Removed(NamedTuple):
     """A subscription gone. Only from Parser."""
+
     t: Time
     client: str
     filter: str
@@ -140,6 +151,7 @@ class Ended(NamedTuple):
     """A line that ends a connection. `how` is one of HOWS; `address` from 2.1.1 on;
     `detail` is the broker's own reason for `error`. One end may take two lines, and 1.4 and 2.1
     write one for a connection that had ended before: the analyser sorts that out."""
+
     t: Time
     client: str
     how: str
@@ -149,6 +161,7 @@ class Ended(NamedTuple):
 
 class Refused(NamedTuple):
     """A PUBLISH that the broker did not pass on. `why` is denied, too-large or quota."""
+
     t: Time
     sent: bool
     client: str
@@ -160,12 +173,14 @@ class Refused(NamedTuple):
 
 class Dropping(NamedTuple):
     """The queue of this client is full; the broker drops its messages from here on."""
+
     t: Time
     client: str
 
 
 class UnknownPid(NamedTuple):
     """An ack for a packet id that the broker does not know."""
+
     t: Time
     client: str
     name: str
@@ -174,12 +189,14 @@ class UnknownPid(NamedTuple):
 
 class Expired(NamedTuple):
     """A kept session that the broker forgot."""
+
     t: Time
     client: str
 
 
 class Violation(NamedTuple):
     """What the client did wrong, before the end that follows. `who` is an id or an address."""
+
     t: Time
     who: str
     text: str
@@ -187,6 +204,7 @@ class Violation(NamedTuple):
 
 class Broker(NamedTuple):
     """`state` starting, running or terminating."""
+
     t: Time
     version: str
     state: str
@@ -194,6 +212,7 @@ class Broker(NamedTuple):
 
 class Trouble(NamedTuple):
     """An error or warning of the broker about itself. `code` is its finding (findings.KINDS)."""
+
     t: Time
     code: str
     text: str
@@ -201,6 +220,7 @@ class Trouble(NamedTuple):
 
 class Host(NamedTuple):
     """A line of the kernel, systemd, the C library or the container about the broker. `code` as in Trouble."""
+
     t: Time
     code: str
     text: str
@@ -208,6 +228,7 @@ class Host(NamedTuple):
 
 class Tls(NamedTuple):
     """OpenSSL's words about a connection that is not named: its end follows, or came just before."""
+
     t: Time
     text: str
 
@@ -217,6 +238,7 @@ class Bridging(NamedTuple):
     where the line does not say; `what` is try, connect, connack, refused, error, unable, idle, backoff, downgrade,
     local (it subscribes on this broker), ready (it does on the other) or note; `address` is host:port of the other
     side, `detail` the reason."""
+
     t: Time
     name: str | None
     what: str
@@ -226,6 +248,7 @@ class Bridging(NamedTuple):
 
 class Command(NamedTuple):
     """A command of an administrator to the dynamic security plugin."""
+
     t: Time
     client: str
     user: str
@@ -235,12 +258,14 @@ class Command(NamedTuple):
 
 class Saving(NamedTuple):
     """The broker begins to write its database."""
+
     t: Time
     path: str
 
 
 class Listening(NamedTuple):
     """`kind` ipv4, ipv6, websockets or unix; `place` the port or path."""
+
     t: Time
     kind: str
     place: str
@@ -248,6 +273,7 @@ class Listening(NamedTuple):
 
 class Plugin(NamedTuple):
     """A plugin's own line about logins (mosquitto-go-auth and others). `refused`: it says no."""
+
     t: Time
     text: str
     refused: bool
@@ -255,18 +281,21 @@ class Plugin(NamedTuple):
 
 class Foreign(NamedTuple):
     """A line that is not the broker's: another service's, a start script's."""
+
     t: Time
     text: str
 
 
 class Detail(NamedTuple):
     """A TAB line whose place is not known."""
+
     t: Time
     text: str
 
 
 class Note(NamedTuple):
     """A known line that says nothing about a client."""
+
     t: Time
     text: str
 
@@ -276,14 +305,55 @@ class Unknown(NamedTuple):
     text: str
 
 
-Event = Union[Accept, Connected, Will, WillTopic, Connack, Publish, Ack, Control, Filter, Granted,
-              Removed, Ended, Refused, Dropping, UnknownPid, Expired, Violation, Broker, Trouble,
-              Host, Tls, Bridging, Command, Saving, Listening, Plugin, Foreign, Detail, Note, Unknown]
+Event = Union[
+    Accept,
+    Connected,
+    Will,
+    WillTopic,
+    Connack,
+    Publish,
+    Ack,
+    Control,
+    Filter,
+    Granted,
+    Removed,
+    Ended,
+    Refused,
+    Dropping,
+    UnknownPid,
+    Expired,
+    Violation,
+    Broker,
+    Trouble,
+    Host,
+    Tls,
+    Bridging,
+    Command,
+    Saving,
+    Listening,
+    Plugin,
+    Foreign,
+    Detail,
+    Note,
+    Unknown,
+]
 
 Made = Callable[[Time, str, int], Optional[Event]]
 
-HOWS = ("clean", "closed", "timeout", "takeover", "protocol-error", "malformed", "oversize",
-        "not-authorised", "refused", "no-memory", "administrative", "error")
+HOWS = (
+    "clean",
+    "closed",
+    "timeout",
+    "takeover",
+    "protocol-error",
+    "malformed",
+    "oversize",
+    "not-authorised",
+    "refused",
+    "no-memory",
+    "administrative",
+    "error",
+)
 
 # Ends by their last words; the longer before the shorter that it ends with.
 _ENDS = (
@@ -314,57 +384,74 @@ _ENDS = (
 )
 # The words behind "disconnected: " (2.1, and some distributions' 2.0), in small letters.
 _REASONS = {
-    "session taken over": "takeover", "connection closed by client": "closed", "the connection was lost": "closed",
-    "exceeded timeout": "timeout", "keepalive exceeded": "timeout", "keepalive timeout": "timeout",
-    "protocol error": "protocol-error", "receive maximum exceeded": "protocol-error",
-    "exceeding the receive maximum": "protocol-error", "malformed packet": "malformed",
-    "oversize packet": "oversize", "packet too large": "oversize", "oversize payload": "oversize",
-    "out of memory": "no-memory", "not authorised": "not-authorised", "not authorized": "not-authorised",
-    "no longer authorised": "not-authorised", "bad username or password": "not-authorised",
-    "bad user name or password": "not-authorised", "bad authentication method": "refused",
-    "client identifier not valid": "refused", "client banned": "refused", "banned": "refused",
-    "connection rate exceeded": "refused", "non-matching http origin": "refused", "server busy": "refused",
-    "server unavailable": "refused", "unsupported protocol version": "refused",
-    "administrative action": "administrative", "disconnected by administrative action": "administrative",
-    "client disconnected": "clean", "normal disconnection": "clean",
+    "session taken over": "takeover",
+    "connection closed by client": "closed",
+    "the connection was lost": "closed",
+    "exceeded timeout": "timeout",
+    "keepalive exceeded": "timeout",
+    "keepalive timeout": "timeout",
+    "protocol error": "protocol-error",
+    "receive maximum exceeded": "protocol-error",
+    "exceeding the receive maximum": "protocol-error",
+    "malformed packet": "malformed",
+    "oversize packet": "oversize",
+    "packet too large": "oversize",
+    "oversize payload": "oversize",
+    "out of memory": "no-memory",
+    "not authorised": "not-authorised",
+    "not authorized": "not-authorised",
+    "no longer authorised": "not-authorised",
+    "bad username or password": "not-authorised",
+    "bad user name or password": "not-authorised",
+    "bad authentication method": "refused",
+    "client identifier not valid": "refused",
+    "client banned": "refused",
+    "banned": "refused",
+    "connection rate exceeded": "refused",
+    "non-matching http origin": "refused",
+    "server busy": "refused",
+    "server unavailable": "refused",
+    "unsupported protocol version": "refused",
+    "administrative action": "administrative",
+    "disconnected by administrative action": "administrative",
+    "client disconnected": "clean",
+    "normal disconnection": "clean",
 }
 _WORDS_OF_REFUSAL = re.compile(r" disconnected, ([^,]*)\.$")
-_ALREADY = re.compile(r" (already connected)")      # beyond doubt a takeover; "session taken over" is not
+_ALREADY = re.compile(r" (already connected)")  # beyond doubt a takeover; "session taken over" is not
 _NOT_SUPPORTED = re.compile(r"(.*) disconnected due to (.*QoS too high.*?)\.?")
 _OTHER_END = re.compile(r"(.*?)( \[[^\[\]]*\])? disconnected: (.+?)\.?")
 _BRACKET = re.compile(r"(.*) \[([^\[\]]*:\d+)\]")
-_LONG_B = 900   # a shorter line was cut by somebody else than Mosquitto
+_LONG_B = 900  # a shorter line was cut by somebody else than Mosquitto
 
 _ACCEPT = re.compile(r"(\S+?) on port (\d+)\.|(\d+\.\d+\.\d+\.\d+)\.")
-_CONNECTED = re.compile(
-    r"from (\S*|.+?) as (.*) \((?:p(\d+), )?c([01]), k(\d+)(?:, u(.*))?\)\.")
-_CONNECTED_CUT = re.compile(r"from (\S*) as (.*) \((?:p(\d+), )?c([01]), k(\d+),( u?[^)]*)\$?")     # by an editor
-_CONNECTED_OLD = re.compile(r"from (\S+) as ([^(]*)\.()()()()")         # before 1.3: no more than the id
+_CONNECTED = re.compile(r"from (\S*|.+?) as (.*) \((?:p(\d+), )?c([01]), k(\d+)(?:, u(.*))?\)\.")
+_CONNECTED_CUT = re.compile(r"from (\S*) as (.*) \((?:p(\d+), )?c([01]), k(\d+),( u?[^)]*)\$?")  # by an editor
+_CONNECTED_OLD = re.compile(r"from (\S+) as ([^(]*)\.()()()()")  # before 1.3: no more than the id
 _WILL = re.compile(r"\((\d+) bytes\) \(r([01]), q([0-2])\)\.")
 _CONNACK = re.compile(r"(.*) \((?:([01]), )?(\d+)\)")
-_PUBLISH = re.compile(
-    r"(.*?) \(d([01]), q([0-2]), r([01]), m(\d+), '(.*)', \.\.\. \((\d+) bytes\)\)")
+_PUBLISH = re.compile(r"(.*?) \(d([01]), q([0-2]), r([01]), m(\d+), '(.*)', \.\.\. \((\d+) bytes\)\)")
 _PUBLISH_CUT = re.compile(r"(.*?) \(d([01]), q([0-2]), r([01]), m(\d+), '(.*)")
 _DENIED_TO = re.compile(r"(.*?) \(q([0-2]), r([01]), '(.*)', \.\.\. \((\d+) bytes\)\)")
 _ACK = re.compile(r"(.*) \((?:Mid: ?|m)(\d+)(?:, (?:RC: ?|rc)(\d+))?\)")
 _AUTH = re.compile(r"(.*) \(rc\d+, .*\)")
-_UNKNOWN_PID = re.compile(
-    r"(?:Warning: )?Received (PUB[A-Z]+) from (.*) for an unknown packet identifier (\d+)\.")
+_UNKNOWN_PID = re.compile(r"(?:Warning: )?Received (PUB[A-Z]+) from (.*) for an unknown packet identifier (\d+)\.")
 _TOO_LARGE = re.compile(r"outgoing PUBLISH for (.*) \((\d+) bytes\)")
 _DROPPING = re.compile(r"being dropped for client (.*)\.")
 _BAD_SOCKET = re.compile(r"on client (.*?)(?:: (.*?)|, disconnecting)\.?")
 _SOCKET_ERROR = re.compile(r"client (.*), disconnecting\.?")
 _EXPIRED = re.compile(r"Expiring (?:persistent )?client (.*) due to timeout\.")
-_VERSION = re.compile(
-    r"mosquitto version (\S+)(?: \(build date .*\))? (starting|running|terminating)")
+_VERSION = re.compile(r"mosquitto version (\S+)(?: \(build date .*\))? (starting|running|terminating)")
 _ASKED = re.compile(r"(.*) \((?:QoS ([0-2])|(denied))\)")
 _QOS_FILTER = re.compile(r"([0-2]) (.*)")
-_SENTENCES = (      # of a client's or a stranger's mistake; group 1 is who
+_SENTENCES = (  # of a client's or a stranger's mistake; group 1 is who
     re.compile(r"Protocol error from (.*?): .*"),
     re.compile(r"Protocol error from (\S+) CONNECT .*"),
     re.compile(r"Invalid protocol (?:version \d+|\".*\") in CONNECT from (.*)\."),
-    re.compile(r"(?:Invalid|Too high) (?:Will )?QoS in (?:PUBLISH|CONNECT|subscription command) "
-               r"from (.*?)(?:, disconnecting)?\."),
+    re.compile(
+        r"(?:Invalid|Too high) (?:Will )?QoS in (?:PUBLISH|CONNECT|subscription command) "
+        r"from (.*?)(?:, disconnecting)?\."
+    ),
     re.compile(r"Invalid PUBLISH \(QoS=0 and DUP=1\) from (.*), disconnecting\."),
     re.compile(r"(?:Empty|Invalid) (?:un)?subscription string from (.*), disconnecting\."),
     re.compile(r"Bad client (.*) sending multiple CONNECT messages\."),
@@ -381,19 +468,55 @@ _SENTENCES = (      # of a client's or a stranger's mistake; group 1 is who
     re.compile(r"Invalid (?:PUBLISH|SUBSCRIBE|subscribe|CONNECT|packet) .*? from (.*?)(?:, disconnecting)?\."),
 )
 _NOTES = (
-    "Config loaded from ", "No will message specified.", "Info: ", "Loading ", "Plugin ", "plugin:", "Restored ",
-    "Using default config", "Create a configuration file", "For more details see ", "Bridge ", "Reloading config.",
-    "Using http_dir ", " Username/password checking", " TLS-PSK checking", " Extended authentication", " \u251c",
-    " \u2514", "password-file: ", "You are using the ", "Received CONNACK on connection ", "lws_",
-    "Creating default listener", "Binding listener to interface", "Configuration file is OK",
-    "Dynamic security plugin config not found", "  Generated passwords", "  Using admin password", "Broker: ",
-    "Found id for client", "Unable to find id for client", "http serving file", "Starting auth for ",
-    "Completing auth for ", "Drop message clientid", "Persistence ", "sqlite: Restored ", "OCSP: ",
-    "auth-by-env plugin", "Please provide a configuration", "Unsupported property type", "Mosquitto ",
-    "Received DISCONNECT (", "Note: ", "Deleting ", "Purging ",
+    "Config loaded from ",
+    "No will message specified.",
+    "Info: ",
+    "Loading ",
+    "Plugin ",
+    "plugin:",
+    "Restored ",
+    "Using default config",
+    "Create a configuration file",
+    "For more details see ",
+    "Bridge ",
+    "Reloading config.",
+    "Using http_dir ",
+    " Username/password checking",
+    " TLS-PSK checking",
+    " Extended authentication",
+    " \u251c",
+    " \u2514",
+    "password-file: ",
+    "You are using the ",
+    "Received CONNACK on connection ",
+    "lws_",
+    "Creating default listener",
+    "Binding listener to interface",
+    "Configuration file is OK",
+    "Dynamic security plugin config not found",
+    "  Generated passwords",
+    "  Using admin password",
+    "Broker: ",
+    "Found id for client",
+    "Unable to find id for client",
+    "http serving file",
+    "Starting auth for ",
+    "Completing auth for ",
+    "Drop message clientid",
+    "Persistence ",
+    "sqlite: Restored ",
+    "OCSP: ",
+    "auth-by-env plugin",
+    "Please provide a configuration",
+    "Unsupported property type",
+    "Mosquitto ",
+    "Received DISCONNECT (",
+    "Note: ",
+    "Deleting ",
+    "Purging ",
 )
 _BRIDGE_TRY = re.compile(r"(?:\(step [12]\) )?(.*) \((.*:\d+)\)\.?")
-_BRIDGE = (     # the pattern, what it is; group 1 is the name, group 2 the detail
+_BRIDGE = (  # the pattern, what it is; group 1 is the name, group 2 the detail
     (re.compile(r"Bridge (.*) sending CONNECT"), "connect"),
     (re.compile(r"Bridge (.*) doing local SUBSCRIBE on topic (.*)"), "local"),
     (re.compile(r"Bridge (.*) sending (?:UN)?SUBSCRIBE .*"), "ready"),
@@ -416,16 +539,19 @@ _SAVING = re.compile(r"Saving in-memory database to (.*?)\.?")
 _LISTENING = re.compile(r"Opening (\w+) listen socket on (?:port|path) (.*?)\.?")
 _PLUGIN = re.compile(
     r"\|-- |(?:time=\S+ )?level=|auth-plug|Acl is |error: received null username|go-auth|Successfully authenticated|"
-    r".*[Nn]ot authenticated|.*[Aa]uthentication (?:failed|error)|Bulk |mosquitto_auth")
+    r".*[Nn]ot authenticated|.*[Aa]uthentication (?:failed|error)|Bulk |mosquitto_auth"
+)
 _PLUGIN_REFUSED = re.compile(
     r"(?i)null username|not authenticated|authentication (?:failed|error)|user .*: (?:false|0\b)|"
-    r"auth(?:enticated)?: (?:false|0\b)|wrong password|no backend|unauthori[sz]ed|forbidden|\b40[13]\b")
-_LIBRARY = re.compile(r"Client .* (?:sending|received) [A-Z]+.*")      # of mosquitto_sub -d, or a bridge
-_BEHIND = re.compile(r"(?:\x1b\[[0-9;]*m|[\s,;|\\`']|(?<![\w/.])\"|<[^<>]{0,10}>|\[0?m)+$")      # a copy left it
+    r"auth(?:enticated)?: (?:false|0\b)|wrong password|no backend|unauthori[sz]ed|forbidden|\b40[13]\b"
+)
+_LIBRARY = re.compile(r"Client .* (?:sending|received) [A-Z]+.*")  # of mosquitto_sub -d, or a bridge
+_BEHIND = re.compile(r"(?:\x1b\[[0-9;]*m|[\s,;|\\`']|(?<![\w/.])\"|<[^<>]{0,10}>|\[0?m)+$")  # a copy left it
 _OPENSSL = ("OpenSSL Error", "SSL Error", "TLS error")
 
 
 # Each takes the time, the whole text and where the text behind the head begins.
+
 
 def _accept(t: Time, text: str, start: int) -> Event | None:
     m = _ACCEPT.fullmatch(text, start)
@@ -464,13 +590,12 @@ def _publish(sent: bool) -> Made:
         m = text.endswith(" bytes))") and _PUBLISH.fullmatch(text, start)
         if m:
             client, dup, qos, retain, pid, topic, size = m.groups()
-            return new(Publish, (t, sent, client, dup == "1", int(qos), retain == "1", int(pid),
-                                 topic, int(size)))
+            return new(Publish, (t, sent, client, dup == "1", int(qos), retain == "1", int(pid), topic, int(size)))
         if len(text.encode("utf-8", "surrogateescape")) < _LONG_B:
             return None
         m = _PUBLISH_CUT.fullmatch(text, start)
-        return m and Publish(t, sent, m[1], m[2] == "1", int(m[3]), m[4] == "1", int(m[5]), m[6],
-                             None)
+        return m and Publish(t, sent, m[1], m[2] == "1", int(m[3]), m[4] == "1", int(m[5]), m[6], None)
+
     return made
 
 
@@ -481,16 +606,18 @@ def _ack(sent: bool, name: str) -> Made:
             client, pid, code = m.groups()
             return new(Ack, (t, sent, name, client, int(pid), code and int(code)))
         return _unknown_pid(t, text, 0)
+
     return made
 
 
 def _control(sent: bool, name: str) -> Made:
     def made(t: Time, text: str, start: int) -> Event | None:
         client = text[start:]
-        if len(client) > _LONG_B - 100:     # the line is cut, and the id with it
+        if len(client) > _LONG_B - 100:  # the line is cut, and the id with it
             return None
         m = _AUTH.fullmatch(client) if name == "AUTH" else None
         return Control(t, sent, name, m[1] if m else client) if client else None
+
     return made
 
 
@@ -510,6 +637,7 @@ def _refused(sent: bool, why: str) -> Made:
         if text.endswith(", quota exceeded."):
             return Refused(t, sent, text[start:-17], "quota", None, None, None)
         return None
+
     return made
 
 
@@ -542,26 +670,32 @@ def _bridge_try(t: Time, text: str, start: int) -> Event | None:
     return m and Bridging(t, m[1], "try", m[2], "")
 
 
-_BY_HEAD: dict[str, Made] = {       # by the first three words
-    "New connection from": _accept, "New client connected": _connected,
-    "New bridge connected": _connected, "Will message specified": _will,
+_BY_HEAD: dict[str, Made] = {  # by the first three words
+    "New connection from": _accept,
+    "New client connected": _connected,
+    "New bridge connected": _connected,
+    "Will message specified": _will,
     "Sending CONNACK to": _connack,
-    "Received PUBLISH from": _publish(False), "Sending PUBLISH to": _publish(True),
+    "Received PUBLISH from": _publish(False),
+    "Sending PUBLISH to": _publish(True),
     "Denied PUBLISH from": _refused(False, "denied"),
     "Denied PUBLISH to": _refused(True, "denied"),
     "Rejected PUBLISH from": _refused(False, "quota"),
     "Rejected PUBLISH to": _refused(True, "quota"),
-    "Dropped too large": _dropped_large, "Dropping too large": _dropping_large,
-    "Outgoing messages are": _dropping, "Bad socket read/write": _bad_socket,
-    "Socket error on": _socket_error, "Socket read error": _bad_socket, "Socket write error": _bad_socket,
+    "Dropped too large": _dropped_large,
+    "Dropping too large": _dropping_large,
+    "Outgoing messages are": _dropping,
+    "Bad socket read/write": _bad_socket,
+    "Socket error on": _socket_error,
+    "Socket read error": _bad_socket,
+    "Socket write error": _bad_socket,
     "Connecting bridge (step": _bridge_try,
 }
 for _name in ("PUBACK", "PUBREC", "PUBREL", "PUBCOMP"):
     _BY_HEAD["Received " + _name + " from"] = _ack(False, _name)
     _BY_HEAD["Sending " + _name + " to"] = _ack(True, _name)
     _BY_HEAD["Warning: Received " + _name] = _unknown_pid
-for _name in ("SUBSCRIBE", "SUBACK", "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP",
-              "DISCONNECT", "AUTH"):
+for _name in ("SUBSCRIBE", "SUBACK", "UNSUBSCRIBE", "UNSUBACK", "PINGREQ", "PINGRESP", "DISCONNECT", "AUTH"):
     _BY_HEAD["Received " + _name + " from"] = _control(False, _name)
     _BY_HEAD["Sending " + _name + " to"] = _control(True, _name)
 
@@ -576,7 +710,7 @@ def _message(t: Time, text: str) -> Event | None:
         return _client(t, text)
     if text.startswith("\t"):
         return Detail(t, text[1:])
-    if text.startswith("#011"):      # how rsyslog writes a TAB
+    if text.startswith("#011"):  # how rsyslog writes a TAB
         return Detail(t, text[4:])
     return _other(t, text)
 
@@ -637,7 +771,7 @@ def _client(t: Time, text: str) -> Event | None:
     for words, how in _ENDS:
         if text.endswith(words):
             said = _WORDS_OF_REFUSAL.search(words) if how in ("not-authorised", "refused") else _ALREADY.search(words)
-            return _ended(t, text[7:-len(words)], how, said[1] if said else "")
+            return _ended(t, text[7 : -len(words)], how, said[1] if said else "")
     m = _NOT_SUPPORTED.fullmatch(text, 7)
     if m:
         return _ended(t, m[1], "error", m[2])
@@ -663,7 +797,7 @@ def _ended(t: Time, who: str, how: str, detail: str) -> Ended | None:
     m = _BRACKET.fullmatch(who)
     if m:
         return Ended(t, m[1], how, m[2], detail)
-    return Ended(t, who, how, None, detail) if who or how == "takeover" else None     # 0.15 has empty ids
+    return Ended(t, who, how, None, detail) if who or how == "takeover" else None  # 0.15 has empty ids
 
 
 def _violation(t: Time, text: str) -> Event | None:
@@ -688,8 +822,10 @@ def _text(line: bytes | str) -> str:
 
 
 # Lines that were glued together: behind the end of a message the next one's time stands without a line's end.
-_GLUED = re.compile(r"(?<=[.)\w])\s*(?=[12]\d{9}: "
-                    r"(?:New|Client|Received|Sending|Socket|mosquitto|Will|No will|Saving|Error) )")
+_GLUED = re.compile(
+    r"(?<=[.)\w])\s*(?=[12]\d{9}: "
+    r"(?:New|Client|Received|Sending|Socket|mosquitto|Will|No will|Saving|Error) )"
+)
 
 
 class Parser:
@@ -703,9 +839,9 @@ class Parser:
     def __init__(self, time_format: str | None = None, now: Time = None):
         self.time_format = time_format
         self._prefix = Splitter(time_format, now)
-        self._client: str | None = None      # of the CONNECT, SUBSCRIBE or UNSUBSCRIBE
-        self._place = ""                        # "will", "SUBSCRIBE", "UNSUBSCRIBE" or nowhere
-        self._filter = ""                       # the last one asked for
+        self._client: str | None = None  # of the CONNECT, SUBSCRIBE or UNSUBSCRIBE
+        self._place = ""  # "will", "SUBSCRIBE", "UNSUBSCRIBE" or nowhere
+        self._filter = ""  # the last one asked for
 
     def written(self, now: float) -> None:
         """What follows is from a file written last at `now`, for times without a year."""
@@ -752,7 +888,7 @@ class Parser:
         """The event of a line that split() took apart."""
         event = _message(t, text)
         kind = type(event)
-        if kind is Publish or kind is Ack:      # nine lines of ten: as little as possible
+        if kind is Publish or kind is Ack:  # nine lines of ten: as little as possible
             return event
         if not own:
             return event if event is not None and kind not in _WEAK else _around(t, text)
@@ -781,7 +917,7 @@ class Parser:
         if place not in ("SUBSCRIBE", "UNSUBSCRIBE"):
             return None
         if not detail and self._filter and text.startswith(client + " "):
-            rest = text[len(client) + 1:]
+            rest = text[len(client) + 1 :]
             if place == "UNSUBSCRIBE" and rest == self._filter:
                 return Removed(t, client, rest)
             m = place == "SUBSCRIBE" and _QOS_FILTER.fullmatch(rest)
@@ -798,7 +934,7 @@ class Parser:
 
 
 _GLUABLE = (Unknown, Foreign, Ended, Violation, Note, Trouble, Broker, Control, Tls)
-_WEAK = (Note, Trouble, Plugin, Violation, Detail)      # what other programs' lines look like too
+_WEAK = (Note, Trouble, Plugin, Violation, Detail)  # what other programs' lines look like too
 
 
 def _around(t: Time, text: str, otherwise: type[Unknown] | type[Foreign] = Foreign) -> Event:
@@ -815,5 +951,3 @@ def _untidy(t: Time, text: str) -> Event | None:
     """A message that a copy left something behind: a comma, blanks, a colour, a mark of the page."""
     tidy = _BEHIND.sub("", text)
     return _message(t, tidy) if tidy != text else None
-
-

@@ -18,41 +18,73 @@ from typing import NamedTuple
 
 from . import stamp
 
-SHAPES = 64             # remembered; the oldest gives way
+SHAPES = 64  # remembered; the oldest gives way
 _DAY_S = 86400
-_ZONE_STEP_S = 1800     # zones differ by halves of an hour
-ANSI = re.compile(r"\x1b\[[0-9;]*[mK]")     # colours, and what grep puts behind them: an id can hold other escapes
-_NAKED_ANSI = re.compile(r"^(?:\[\d{1,2}(?:;\d{1,3})*m)+|(?:\[\d{0,2}(?:;\d{1,3})*m)+$")     # a copy has lost the ESC
+_ZONE_STEP_S = 1800  # zones differ by halves of an hour
+ANSI = re.compile(r"\x1b\[[0-9;]*[mK]")  # colours, and what grep puts behind them: an id can hold other escapes
+_NAKED_ANSI = re.compile(r"^(?:\[\d{1,2}(?:;\d{1,3})*m)+|(?:\[\d{0,2}(?:;\d{1,3})*m)+$")  # a copy has lost the ESC
 
-_STRONG = (     # beginnings that no other program's log has
+_STRONG = (  # beginnings that no other program's log has
     r"New (?:connection from |client connected from |bridge connected from )",
     r"Received (?:PUB[A-Z]+|SUBSCRIBE|UNSUBSCRIBE|PINGREQ|PINGRESP|DISCONNECT|AUTH|SUBACK|UNSUBACK) from ",
     r"Sending (?:PUB[A-Z]+|SUBACK|UNSUBACK|PINGREQ|PINGRESP|DISCONNECT|AUTH|CONNACK) to ",
     r"Client .{1,300}? (?:closed its connection\.|has exceeded timeout, disconnecting|disconnected due to |"
     r"disconnected, (?:not authorised|session taken|bad user|no longer|client|server|bad auth)|"
     r"already connected, closing old|been disconnected by admin|\[\S+\] disconnected: )",
-    r"Socket (?:error|read error|write error) on client ", r"Bad socket read/write on client ",
-    r"mosquitto version \S+ ", r"Config loaded from ", r"Opening \w+ listen socket on ", r"Saving in-memory database",
-    r"Will message specified \(", r"No will message specified\.", r"(?:Denied|Rejected) PUBLISH (?:from|to) ",
-    r"Dropp(?:ed|ing) too large ", r"Outgoing messages are being dropped", r"Expiring (?:persistent )?client ",
-    r"Unable to accept new connection, ", r"dynsec: \S+ \| ", r"Connecting bridge ", r"Bridge \S+ (?:sending|doing) ",
-    r"Received CONNACK on connection ", r"Restored \d+ ", r"OpenSSL Error(?:\[\d+\])?: ", r"Using default config\.",
-    r"Starting in local only mode", r"Warning: Mosquitto should not", r"Warning: Received PUB",
+    r"Socket (?:error|read error|write error) on client ",
+    r"Bad socket read/write on client ",
+    r"mosquitto version \S+ ",
+    r"Config loaded from ",
+    r"Opening \w+ listen socket on ",
+    r"Saving in-memory database",
+    r"Will message specified \(",
+    r"No will message specified\.",
+    r"(?:Denied|Rejected) PUBLISH (?:from|to) ",
+    r"Dropp(?:ed|ing) too large ",
+    r"Outgoing messages are being dropped",
+    r"Expiring (?:persistent )?client ",
+    r"Unable to accept new connection, ",
+    r"dynsec: \S+ \| ",
+    r"Connecting bridge ",
+    r"Bridge \S+ (?:sending|doing) ",
+    r"Received CONNACK on connection ",
+    r"Restored \d+ ",
+    r"OpenSSL Error(?:\[\d+\])?: ",
+    r"Using default config\.",
+    r"Starting in local only mode",
+    r"Warning: Mosquitto should not",
+    r"Warning: Received PUB",
     r"Error (?:saving in-memory|restoring persistent|creating bridge|opening (?:acl|password))",
-    r"Error: Unable to (?:open (?:log|pw|acl|config)|load (?:CA|server)|start any)", r"Error: Couldn't open database",
-    r"Connection Refused: ", r"Client connection from \S+ (?:denied|failed)", r"TLS support (?:NOT )?available",
-    r"(?:Bridge|Persistence|TLS-PSK|Websockets) support (?:NOT )?available", r"Protocol error from ",
+    r"Error: Unable to (?:open (?:log|pw|acl|config)|load (?:CA|server)|start any)",
+    r"Error: Couldn't open database",
+    r"Connection Refused: ",
+    r"Client connection from \S+ (?:denied|failed)",
+    r"TLS support (?:NOT )?available",
+    r"(?:Bridge|Persistence|TLS-PSK|Websockets) support (?:NOT )?available",
+    r"Protocol error from ",
 )
-_WEAK = (       # those that need a prefix which is a broker's beyond doubt
-    r"Client .{1,300}? disconnected(?:\.|: )", r"Error: ", r"Warning: ", r"Error \w", r"Loading (?:config|plugin)",
-    r"Reloading config", r"Info: ", r"Plugin ", r"Invalid ", r"Unable to ", r"\|-- ", r"The '",
+_WEAK = (  # those that need a prefix which is a broker's beyond doubt
+    r"Client .{1,300}? disconnected(?:\.|: )",
+    r"Error: ",
+    r"Warning: ",
+    r"Error \w",
+    r"Loading (?:config|plugin)",
+    r"Reloading config",
+    r"Info: ",
+    r"Plugin ",
+    r"Invalid ",
+    r"Unable to ",
+    r"\|-- ",
+    r"The '",
 )
 _HEAD = re.compile(r"(?<![\w-])(?:" + "|".join(_STRONG) + ")")
 _WEAK_HEAD = re.compile(r"(?<![\w-])(?:" + "|".join(_WEAK) + ")")
 _AT_ONCE = re.compile(r"\t|#011|" + _HEAD.pattern)
 # How a prefix without the broker's own time ends: a tag and a colon, a container's bar, a stream's name, a quote.
-_HEADER_END = re.compile(r"(?:^<\d+>1 .* (?:-|\]) (?:\ufeff)?|[\w)\]}]: ?|\| ?|\] ?|> ?|[\"'] ?|\t|"
-                         r"(?:stdout|stderr)(?: [FP])? |\$SYS/broker/log/\S+ )$")
+_HEADER_END = re.compile(
+    r"(?:^<\d+>1 .* (?:-|\]) (?:\ufeff)?|[\w)\]}]: ?|\| ?|\] ?|> ?|[\"'] ?|\t|"
+    r"(?:stdout|stderr)(?: [FP])? |\$SYS/broker/log/\S+ )$"
+)
 _QUOTE = re.compile(r"[\"'`]$")
 _TAG = re.compile(r"[\w./-]+(?:\[\d+\])?:\s?$")
 _LEVEL = r"emerg|alert|crit|critical|err|error|warn|warning|notice|info|debug"
@@ -62,6 +94,7 @@ _PIECE = re.compile(r"\d|[^\W\d_]+|.", re.DOTALL)
 
 class Split(NamedTuple):
     """A line taken apart. `own`: it is the broker's; else `text` is the whole line."""
+
     t: float | None
     text: str
     own: bool
@@ -69,10 +102,10 @@ class Split(NamedTuple):
 
 class _Shape(NamedTuple):
     pattern: re.Pattern[str]
-    kinds: tuple[str, ...]      # of the groups, which are the times in it
-    stamped: bool               # the last of them is the broker's own
-    quoted: str                 # what closes the quote that the prefix opens
-    trusted: bool               # its lines are the broker's, whatever they say
+    kinds: tuple[str, ...]  # of the groups, which are the times in it
+    stamped: bool  # the last of them is the broker's own
+    quoted: str  # what closes the quote that the prefix opens
+    trusted: bool  # its lines are the broker's, whatever they say
 
 
 class Splitter:
@@ -83,13 +116,13 @@ class Splitter:
 
     def __init__(self, time_format: str | None = None, now: float | None = None):
         self.now = time.time() if now is None else now
-        self.month_first = False        # of 03/04/2026; learn() settles it where the log does
+        self.month_first = False  # of 03/04/2026; learn() settles it where the log does
         self._given = re.compile(stamp.compiled(time_format).pattern + r"(?=: )") if time_format is not None else None
         self._shapes: list[_Shape] = []
         self._last_prefix, self._last_t, self._last_quote = "", None, ""
         self._last_own: float | None = None
-        self._last_dated: float | None = None           # the latest time with a year, of a header
-        self._header_offset_s: float | None = None      # the broker's own time less its header's
+        self._last_dated: float | None = None  # the latest time with a year, of a header
+        self._header_offset_s: float | None = None  # the broker's own time less its header's
         self._clock_days_s, self._last_clock = 0, None  # of a log that has hours only
         self._values: dict[tuple[str, str], float | None] = {}
 
@@ -102,7 +135,7 @@ class Splitter:
         for line in lines[:2000]:
             for span in stamp.spans(line[:80]):
                 if span.kind in stamp.DAY_OR_MONTH:
-                    a, b = re.findall(r"\d+", line[span.start:span.end])[0 if span.kind != "clock dmy" else 3:][:2]
+                    a, b = re.findall(r"\d+", line[span.start : span.end])[0 if span.kind != "clock dmy" else 3 :][:2]
                     firsts.add(int(a))
                     seconds.add(int(b))
         # A day that stands still while the other figure runs is a month; a figure above 12 is a day.
@@ -128,7 +161,7 @@ class Splitter:
             self._last_own = t = int(line[:10])
             return Split(t, line[12:], True)
         if self._last_prefix and line.startswith(self._last_prefix):
-            text = line[len(self._last_prefix):]
+            text = line[len(self._last_prefix) :]
             return Split(self._last_t, text if not self._last_quote else self._unquoted(text, self._last_quote), True)
         return self._split(line)
 
@@ -156,14 +189,14 @@ class Splitter:
 
     def _taken(self, line: str, shape: _Shape, m: re.Match[str]) -> Split:
         values = [self._value(kind, text) for kind, text in zip(shape.kinds, m.groups())]
-        text = line[m.end():]
+        text = line[m.end() :]
         if shape.stamped:
             own = self._dated(values[-1], shape.kinds[-1])
             if own is not None:
                 self._last_own = own
                 if len(values) > 1 and values[0] is not None and own >= _DAY_S:
                     if shape.kinds[0] in stamp.YEARLESS and abs(own - values[0]) > 2 * _DAY_S:
-                        values[0] = stamp.value(shape.kinds[0], m[1], own + 7 * _DAY_S) or own      # of the same year
+                        values[0] = stamp.value(shape.kinds[0], m[1], own + 7 * _DAY_S) or own  # of the same year
                     if abs(own - values[0]) < 2 * _DAY_S:
                         self._header_offset_s = _rounded(own - values[0])
             t = self._finer(own, values[0] if len(values) > 1 else None)
@@ -187,9 +220,9 @@ class Splitter:
 
     def _learnt(self, line: str) -> Split:
         head = _HEAD.search(line)
-        if head is None or not self._learn_shape(line[:head.start()], strong=True):
+        if head is None or not self._learn_shape(line[: head.start()], strong=True):
             head = _WEAK_HEAD.search(line)
-            if head is None or not self._learn_shape(line[:head.start()], strong=False):
+            if head is None or not self._learn_shape(line[: head.start()], strong=False):
                 return self._strange_or_foreign(line)
         shape = self._shapes[0]
         m = shape.pattern.match(line)
@@ -200,19 +233,19 @@ class Splitter:
         if not prefix or len(prefix) > 400:
             return False
         spans = self._spans(prefix)
-        stamps = [span for span in spans if _ends_a_stamp(prefix[span.end:])]
-        stamped = bool(stamps) and not prefix[stamps[-1].end:].lstrip("])}>:").strip(" \t\"'")
+        stamps = [span for span in spans if _ends_a_stamp(prefix[span.end :])]
+        stamped = bool(stamps) and not prefix[stamps[-1].end :].lstrip("])}>:").strip(" \t\"'")
         if stamps and not stamped and stamps[-1].kind != "clock":
             # The broker's message begins behind its stamp: this head stands somewhere within it.
             return False
         named = re.search(r"(?i)mosquitto|mqtt|broker", prefix) is not None
         if not stamped:
-            if not _HEADER_END.search(prefix) and not (spans and prefix[spans[-1].end:].strip() == ""):
+            if not _HEADER_END.search(prefix) and not (spans and prefix[spans[-1].end :].strip() == ""):
                 return self._learn_strange(prefix) if strong and not spans else False
             if not strong and not named:
                 return False
             if not named and any(shape.stamped for shape in self._shapes):
-                return False        # another program speaks like a broker
+                return False  # another program speaks like a broker
             if not spans and prefix.endswith(": ") and not _TAG.search(prefix):
                 return self._learn_strange(prefix)
         self._remember(prefix, spans, stamped, trusted=stamped or named)
@@ -222,21 +255,22 @@ class Splitter:
         m = self._given.search(prefix) if self._given else None
         if m is None:
             return stamp.spans(prefix)
-        return [*stamp.spans(prefix[:m.start()]), stamp.Span(m.start(), m.end(), "given")]
+        return [*stamp.spans(prefix[: m.start()]), stamp.Span(m.start(), m.end(), "given")]
 
     def _remember(self, prefix: str, spans: list[stamp.Span], stamped: bool, trusted: bool) -> None:
         pieces, at = [], 0
         for span in spans:
-            pieces.append(_general(prefix[at:span.start]))
+            pieces.append(_general(prefix[at : span.start]))
             # The look-behind of a kind would fail here: what stands before is part of the shape.
             pieces.append("(" + self._pattern_of(span.kind) + ")")
             at = span.end
         pieces.append(_general(prefix[at:]))
-        before_message = prefix[:spans[-1].start] if stamped else prefix
+        before_message = prefix[: spans[-1].start] if stamped else prefix
         opened = _QUOTE.search(before_message.rstrip())
         pattern = re.compile("".join(pieces))
-        self._shapes.insert(0, _Shape(pattern, tuple(span.kind for span in spans), stamped, opened[0] if opened else "",
-                                      trusted))
+        self._shapes.insert(
+            0, _Shape(pattern, tuple(span.kind for span in spans), stamped, opened[0] if opened else "", trusted)
+        )
         del self._shapes[SHAPES:]
 
     def _pattern_of(self, kind: str) -> str:
@@ -248,8 +282,10 @@ class Splitter:
         """A prefix in which no time is recognised: the same figures and words in other lines, whatever they say."""
         if not prefix.endswith(": ") or len(prefix) > 60 or not re.search(r"\d", prefix) or ": " in prefix[:-2]:
             return False
-        shape = "".join(r"\d" if piece[0].isdecimal() else r"[^\W\d_]+" if piece[0].isalpha() else re.escape(piece)
-                        for piece in _PIECE.findall(prefix))
+        shape = "".join(
+            r"\d" if piece[0].isdecimal() else r"[^\W\d_]+" if piece[0].isalpha() else re.escape(piece)
+            for piece in _PIECE.findall(prefix)
+        )
         self._shapes.insert(0, _Shape(re.compile(shape), (), False, "", True))
         return True
 
@@ -261,7 +297,7 @@ class Splitter:
         span = stamp.leading(line[:100])
         if span is None or span.kind == "clock":
             return None
-        t = self._value(span.kind, line[span.start:span.end])
+        t = self._value(span.kind, line[span.start : span.end])
         if t is None or span.kind.startswith("epoch"):
             return t
         return t + (self._header_offset_s or 0)
@@ -273,7 +309,7 @@ class Splitter:
         now = self.now
         dated = self._last_own if self._last_own is not None and self._last_own > _DAY_S else self._last_dated
         if dated is not None and kind in stamp.YEARLESS:
-            now = dated + 7 * _DAY_S        # a time without a year lies near those that have one
+            now = dated + 7 * _DAY_S  # a time without a year lies near those that have one
         if kind == "given" and self._given:
             m = self._given.match(text + ": ")
             t = stamp.seconds(m, now) if m else None
@@ -306,7 +342,7 @@ def _general(text: str) -> str:
     """The pattern of a piece of prefix: its figures and its level may differ."""
     out, at = [], 0
     for m in _GENERAL.finditer(text):
-        out.append(re.escape(text[at:m.start()]))
+        out.append(re.escape(text[at : m.start()]))
         out.append(r"\d+" if m[0][0].isdecimal() else f"(?i:{_LEVEL})")
         at = m.end()
     return "".join(out) + re.escape(text[at:])
@@ -326,7 +362,7 @@ def _unpacked(line: str, now: float) -> tuple[float | None, str] | None:
     if not isinstance(fields, dict):
         return None
     text = next((fields[key] for key in _TEXT_KEYS if isinstance(fields.get(key), (str, list))), None)
-    if isinstance(text, list):      # what is not UTF-8, journald writes as numbers
+    if isinstance(text, list):  # what is not UTF-8, journald writes as numbers
         try:
             text = bytes(text).decode("utf-8", "surrogateescape")
         except (TypeError, ValueError):

@@ -11,15 +11,17 @@ from .model import Client, Session
 @dataclass(frozen=True)
 class Present:
     """A client with an open session at the end of the log."""
+
     client: Client
     session: Session
-    for_s: float | None         # None: it was there before the log, or the log has no times
-    silent_s: float | None      # since its last packet; None where packets are not logged
+    for_s: float | None  # None: it was there before the log, or the log has no times
+    silent_s: float | None  # since its last packet; None where packets are not logged
 
 
 @dataclass(frozen=True)
 class Gone:
     """A client that is not connected at the end of the log. `how` is how its last session ended."""
+
     client: Client
     how: str
     address: str | None
@@ -34,9 +36,14 @@ def connected(analyser: Analyser) -> list[Present]:
         session = client.session
         if session is None:
             continue
-        found.append(Present(
-            client, session, None if session.start is None or last is None else last - session.start,
-            None if client.last_heard is None or last is None else last - client.last_heard))
+        found.append(
+            Present(
+                client,
+                session,
+                None if session.start is None or last is None else last - session.start,
+                None if client.last_heard is None or last is None else last - client.last_heard,
+            )
+        )
     return sorted(found, key=lambda present: present.client.id)
 
 
@@ -52,6 +59,12 @@ def gone(analyser: Analyser, for_s: float) -> list[Gone]:
         last_session = client.sessions[-1] if client.sessions else None
         away_s = analyser.account.last - client.last_seen
         if away_s >= for_s:
-            found.append(Gone(client, last_session.how if last_session else "open",
-                              last_session.address if last_session else None, away_s))
+            found.append(
+                Gone(
+                    client,
+                    last_session.how if last_session else "open",
+                    last_session.address if last_session else None,
+                    away_s,
+                )
+            )
     return sorted(found, key=lambda each: (-each.for_s, each.client.id))

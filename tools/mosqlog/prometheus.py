@@ -26,12 +26,13 @@ class _Totals:
         self._logs, self._watched = logs, watched
 
     def describe(self) -> list[Metric]:
-        return []       # nothing is read before it is written
+        return []  # nothing is read before it is written
 
     def collect(self) -> Iterator[Metric]:
         for name, kind, text, labels, samples in (*_METRICS, *_OF_CLIENTS):
             family = (CounterMetricFamily if kind == "counter" else GaugeMetricFamily)(
-                name, text, labels=["broker", *labels])
+                name, text, labels=["broker", *labels]
+            )
             for log in self._logs:
                 for values, number in samples(log, self._watched):
                     if number is not None:
@@ -52,7 +53,7 @@ def _ends(log: Log, watched: list[str]):
 
 
 def _findings(log: Log, watched: list[str]):
-    found = Counter({("client", code): 0 for code in KINDS})        # a counter that is not there yet cannot rise
+    found = Counter({("client", code): 0 for code in KINDS})  # a counter that is not there yet cannot rise
     for subject in log.subjects():
         for code, finding in subject.findings.items():
             found[words.kind(subject), code] += finding.count
@@ -67,8 +68,11 @@ def _ill_subjects(log: Log, watched: list[str]):
 
 def _both_ways(received: str, sent: str):
     def samples(log: Log, watched: list[str]):
-        return [(["received"], sum(getattr(client, received) for client in log.analyser.clients.values())),
-                (["sent"], sum(getattr(client, sent) for client in log.analyser.clients.values()))]
+        return [
+            (["received"], sum(getattr(client, received) for client in log.analyser.clients.values())),
+            (["sent"], sum(getattr(client, sent) for client in log.analyser.clients.values())),
+        ]
+
     return samples
 
 
@@ -77,49 +81,123 @@ def _one(number):
 
 
 def _of_client(number):
-    return lambda log, watched: [([name], number(log.analyser.clients[name])) for name in watched
-                                 if name in log.analyser.clients]
+    return lambda log, watched: [
+        ([name], number(log.analyser.clients[name])) for name in watched if name in log.analyser.clients
+    ]
 
 
 _METRICS = (
     ("mosqlog_lines", "counter", "Lines of the log that were read", [], _one(lambda analyser: analyser.account.lines)),
-    ("mosqlog_lines_not_understood", "counter", "Lines that no version of Mosquitto is known to write", [],
-     _one(lambda analyser: analyser.account.unknown)),
-    ("mosqlog_last_line_timestamp_seconds", "gauge", "Time of the last line, seconds since 1970", [],
-     _one(lambda analyser: analyser.account.last)),
-    ("mosqlog_clients", "gauge", "Client ids seen", [],
-     _one(lambda analyser: len(analyser.clients) + analyser.forgotten)),
-    ("mosqlog_clients_connected", "gauge", "Clients with an open session", [],
-     _one(lambda analyser: sum(client.session is not None for client in analyser.clients.values()))),
-    ("mosqlog_clients_with_findings", "gauge", "Clients with any finding", [],
-     _one(lambda analyser: sum(bool(client.findings) for client in analyser.clients.values()))),
+    (
+        "mosqlog_lines_not_understood",
+        "counter",
+        "Lines that no version of Mosquitto is known to write",
+        [],
+        _one(lambda analyser: analyser.account.unknown),
+    ),
+    (
+        "mosqlog_last_line_timestamp_seconds",
+        "gauge",
+        "Time of the last line, seconds since 1970",
+        [],
+        _one(lambda analyser: analyser.account.last),
+    ),
+    (
+        "mosqlog_clients",
+        "gauge",
+        "Client ids seen",
+        [],
+        _one(lambda analyser: len(analyser.clients) + analyser.forgotten),
+    ),
+    (
+        "mosqlog_clients_connected",
+        "gauge",
+        "Clients with an open session",
+        [],
+        _one(lambda analyser: sum(client.session is not None for client in analyser.clients.values())),
+    ),
+    (
+        "mosqlog_clients_with_findings",
+        "gauge",
+        "Clients with any finding",
+        [],
+        _one(lambda analyser: sum(bool(client.findings) for client in analyser.clients.values())),
+    ),
     ("mosqlog_tcp_connections", "counter", "TCP connections accepted", [], _one(lambda analyser: analyser.accepts)),
-    ("mosqlog_connects", "counter", "CONNECTs accepted", [],
-     _one(lambda analyser: sum(client.connects for client in analyser.clients.values()) + analyser.forgotten)),
-    ("mosqlog_connects_refused", "counter", "CONNECTs refused", [],
-     _one(lambda analyser: analyser.refused)),
+    (
+        "mosqlog_connects",
+        "counter",
+        "CONNECTs accepted",
+        [],
+        _one(lambda analyser: sum(client.connects for client in analyser.clients.values()) + analyser.forgotten),
+    ),
+    ("mosqlog_connects_refused", "counter", "CONNECTs refused", [], _one(lambda analyser: analyser.refused)),
     ("mosqlog_session_ends", "counter", "Sessions that ended, by how", ["how"], _ends),
-    ("mosqlog_wills_fired", "counter", "Last wills that the broker had to send", [],
-     _one(lambda analyser: sum(client.wills_fired for client in analyser.clients.values()))),
-    ("mosqlog_findings", "counter", "Times that each kind of trouble was found, by whose it is", ["of", "code"],
-     _findings),
-    ("mosqlog_finding_subjects", "gauge", "Clients, addresses, bridges, families and brokers with each kind of trouble",
-     ["of", "code"], _ill_subjects),
-    ("mosqlog_messages", "counter", "PUBLISH packets received from and sent to clients", ["direction"],
-     _both_ways("received", "sent")),
-    ("mosqlog_payload_bytes", "counter", "Bytes of their payloads", ["direction"],
-     _both_ways("received_b", "sent_b")),
-    ("mosqlog_broker_restarts", "counter", "Restarts of the broker; announced: no after a kill or a crash",
-     ["announced"], _restarts),
+    (
+        "mosqlog_wills_fired",
+        "counter",
+        "Last wills that the broker had to send",
+        [],
+        _one(lambda analyser: sum(client.wills_fired for client in analyser.clients.values())),
+    ),
+    (
+        "mosqlog_findings",
+        "counter",
+        "Times that each kind of trouble was found, by whose it is",
+        ["of", "code"],
+        _findings,
+    ),
+    (
+        "mosqlog_finding_subjects",
+        "gauge",
+        "Clients, addresses, bridges, families and brokers with each kind of trouble",
+        ["of", "code"],
+        _ill_subjects,
+    ),
+    (
+        "mosqlog_messages",
+        "counter",
+        "PUBLISH packets received from and sent to clients",
+        ["direction"],
+        _both_ways("received", "sent"),
+    ),
+    ("mosqlog_payload_bytes", "counter", "Bytes of their payloads", ["direction"], _both_ways("received_b", "sent_b")),
+    (
+        "mosqlog_broker_restarts",
+        "counter",
+        "Restarts of the broker; announced: no after a kill or a crash",
+        ["announced"],
+        _restarts,
+    ),
 )
 _OF_CLIENTS = (
-    ("mosqlog_client_connected", "gauge", "1 while the client has an open session (--client)", ["client"],
-     _of_client(lambda client: int(client.session is not None))),
-    ("mosqlog_client_trouble", "gauge", "Trouble of the client: the sum of its findings' weights (--client)",
-     ["client"], _of_client(lambda client: client.weight)),
-    ("mosqlog_client_connects", "counter", "CONNECTs of the client that were accepted (--client)", ["client"],
-     _of_client(lambda client: client.connects)),
-    ("mosqlog_client_last_seen_timestamp_seconds", "gauge", "Last line that named the client (--client)", ["client"],
-     _of_client(lambda client: client.last_seen)),
+    (
+        "mosqlog_client_connected",
+        "gauge",
+        "1 while the client has an open session (--client)",
+        ["client"],
+        _of_client(lambda client: int(client.session is not None)),
+    ),
+    (
+        "mosqlog_client_trouble",
+        "gauge",
+        "Trouble of the client: the sum of its findings' weights (--client)",
+        ["client"],
+        _of_client(lambda client: client.weight),
+    ),
+    (
+        "mosqlog_client_connects",
+        "counter",
+        "CONNECTs of the client that were accepted (--client)",
+        ["client"],
+        _of_client(lambda client: client.connects),
+    ),
+    (
+        "mosqlog_client_last_seen_timestamp_seconds",
+        "gauge",
+        "Last line that named the client (--client)",
+        ["client"],
+        _of_client(lambda client: client.last_seen),
+    ),
 )
 NAMES = tuple(name + ("_total" if kind == "counter" else "") for name, kind, *_ in (*_METRICS, *_OF_CLIENTS))

@@ -9,19 +9,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-if TYPE_CHECKING:       # 5 MB and a tenth of the start-up time, which only --publish should cost
+if TYPE_CHECKING:  # 5 MB and a tenth of the start-up time, which only --publish should cost
     import paho.mqtt.client as mqtt
 
-PASSWORD = "MOSQLOG_PASSWORD"       # an environment variable: a command line can be read by everybody on the machine
+PASSWORD = "MOSQLOG_PASSWORD"  # an environment variable: a command line can be read by everybody on the machine
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 CONNECT_S = 5
-LEAVE_S = 5         # for the messages that wait when the program ends
-WAITING = 1000      # messages kept while the broker cannot be reached
+LEAVE_S = 5  # for the messages that wait when the program ends
+WAITING = 1000  # messages kept while the broker cannot be reached
 
 
 @dataclass(frozen=True)
 class Address:
     """Where to publish: `mqtt://user@host:port/topic`, `mqtts://` with TLS."""
+
     host: str
     port: int
     topic: str
@@ -44,8 +45,13 @@ class Address:
             raise ValueError(f"the password would be seen in the list of processes; put it into ${PASSWORD}")
         if not topic or "+" in topic or "#" in topic or parts.query or parts.fragment:
             raise ValueError(f"{url!r}: the topic is empty or has + or # in it; {example}")
-        return Address(parts.hostname, port or _PORTS[parts.scheme], topic, parts.username and unquote(parts.username),
-                       parts.scheme == "mqtts")
+        return Address(
+            parts.hostname,
+            port or _PORTS[parts.scheme],
+            topic,
+            parts.username and unquote(parts.username),
+            parts.scheme == "mqtts",
+        )
 
 
 class Topic:
@@ -86,7 +92,7 @@ class Topic:
             try:
                 self._last.wait_for_publish(LEAVE_S)
             except (RuntimeError, ValueError):
-                pass        # never sent: said below
+                pass  # never sent: said below
             if not self._last.is_published():
                 self._complain("did not acknowledge the last message")
         self._link.disconnect()

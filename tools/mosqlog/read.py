@@ -16,9 +16,9 @@ from typing import BinaryIO, Callable
 from .parse import Parser
 
 CHUNK_B = 1 << 18
-LINE_B = 1 << 16        # what is longer is cut: no Mosquitto line is, and memory is bounded
-TAIL_B, TAIL_LINES = 1 << 16, 1000      # where the last time of a log is looked for
-_WHOLE = re.compile(rb"[.)][\"'`,\s]*$")      # how a message ends that is not cut
+LINE_B = 1 << 16  # what is longer is cut: no Mosquitto line is, and memory is bounded
+TAIL_B, TAIL_LINES = 1 << 16, 1000  # where the last time of a log is looked for
+_WHOLE = re.compile(rb"[.)][\"'`,\s]*$")  # how a message ends that is not cut
 _UTF_16 = ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _ROTATED = re.compile(r"\.(\d+)(?:\.gz)?$")
 
@@ -64,8 +64,9 @@ def _silent(warning: str) -> None:
     pass
 
 
-def batches(path: str, warn: Callable[[str], None],
-            took: Callable[[int], object] = lambda b: None) -> Iterator[list[str]]:
+def batches(
+    path: str, warn: Callable[[str], None], took: Callable[[int], object] = lambda b: None
+) -> Iterator[list[str]]:
     """The lines of a file (or of standard input, "-"), some at a time, without their ends. A last line without an end
     is taken when it ends as messages do, else it may be cut in half and is left out, with a warning; a damaged gzip
     file gives what can be read, and a warning. took(n) is told of every n bytes of the file read.
@@ -73,8 +74,7 @@ def batches(path: str, warn: Callable[[str], None],
     yield from lines(chunks(path, warn, took), path, warn)
 
 
-def chunks(path: str, warn: Callable[[str], None], took: Callable[[int], object] = lambda b: None
-           ) -> Iterator[bytes]:
+def chunks(path: str, warn: Callable[[str], None], took: Callable[[int], object] = lambda b: None) -> Iterator[bytes]:
     """The bytes of a file, unpacked where it is gzip. Raises Unreadable."""
     with opened(path) as file:
         yield from unpacked(file, path, warn, took)
@@ -118,11 +118,13 @@ def opened(path: str) -> BinaryIO:
             raise Unreadable(f"{path} is a folder; name the log files in it, as {path}/*.log*")
         return open(path, "rb", buffering=0)
     except FileNotFoundError:
-        raise Unreadable(f"{path} does not exist; `log_dest file` in mosquitto.conf says where "
-                         f"the broker logs") from None
+        raise Unreadable(
+            f"{path} does not exist; `log_dest file` in mosquitto.conf says where the broker logs"
+        ) from None
     except PermissionError:
-        raise Unreadable(f"{path} may not be read by this user; try with sudo, or pipe it in: "
-                         f"sudo cat {path} | ... -") from None
+        raise Unreadable(
+            f"{path} may not be read by this user; try with sudo, or pipe it in: sudo cat {path} | ... -"
+        ) from None
     except OSError as e:
         raise Unreadable(f"{path} cannot be opened: {e.strerror}") from None
 
@@ -134,8 +136,9 @@ def _chunk(file: BinaryIO, path: str) -> bytes:
         raise Unreadable(f"{path} cannot be read: {e.strerror}") from None
 
 
-def unpacked(file: BinaryIO, path: str, warn: Callable[[str], None],
-             took: Callable[[int], object] = lambda b: None) -> Iterator[bytes]:
+def unpacked(
+    file: BinaryIO, path: str, warn: Callable[[str], None], took: Callable[[int], object] = lambda b: None
+) -> Iterator[bytes]:
     """The bytes of an open file from where it stands, unpacked where they are gzip. Raises Unreadable."""
     chunk = _chunk(file, path)
     if chunk[:2] == b"\x1f\x8b":
@@ -166,8 +169,9 @@ def _utf_16(chunk: bytes) -> str | None:
     return None
 
 
-def _gunzipped(file: BinaryIO, path: str, chunk: bytes, warn: Callable[[str], None],
-               took: Callable[[int], object]) -> Iterator[bytes]:
+def _gunzipped(
+    file: BinaryIO, path: str, chunk: bytes, warn: Callable[[str], None], took: Callable[[int], object]
+) -> Iterator[bytes]:
     # By hand: gzip.open() throws away what it has unpacked when the file ends too early.
     unpack, told_b = zlib.decompressobj(31), 0
     try:
@@ -189,8 +193,7 @@ def _gunzipped(file: BinaryIO, path: str, chunk: bytes, warn: Callable[[str], No
         warn(f"{path} is damaged: read as far as it goes")
 
 
-def lines(chunks_of: Iterator[bytes], path: str, warn: Callable[[str], None]
-          ) -> Iterator[list[str]]:
+def lines(chunks_of: Iterator[bytes], path: str, warn: Callable[[str], None]) -> Iterator[list[str]]:
     """The lines in chunks of bytes, some at a time, without their ends; an empty list for an empty
     chunk. A last line without an end that may be cut in half is left out, with a warning."""
     for block in blocks(chunks_of, path, warn):
@@ -214,8 +217,8 @@ def blocks(chunks_of: Iterator[bytes], path: str, warn: Callable[[str], None]) -
         # A cut in the middle of a character can only be in the tail, behind the last line end.
         begin = data.index(b"\n") + 1 if skipping else 0
         if begin <= end:
-            yield data[begin:end + 1].decode("utf-8", "surrogateescape")
-        skipping, tail = False, data[end + 1:]
+            yield data[begin : end + 1].decode("utf-8", "surrogateescape")
+        skipping, tail = False, data[end + 1 :]
     if _WHOLE.search(tail):
         yield tail.decode("utf-8", "surrogateescape") + "\n"
     elif tail.strip(b"\0"):

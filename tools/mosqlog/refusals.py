@@ -25,11 +25,16 @@ def line(refusal: Refusal, zone: timezone | None = None) -> str:
     when = datetime.now(zone) if t is None else datetime.fromtimestamp(t, zone)
     address = refusal.address or ""
     ip = host(address)
-    port = address[len(ip) + 1:] if address.startswith(ip + ":") else ""
-    whence = f"login refused from {ip}" + (f" port {port}" if port.isdecimal() else "") if ip else \
-        "login refused, address not logged"
-    return (f"{when:%Y-%m-%d %H:%M:%S} mosquitto: {whence}, client {_quoted(refusal.client)}, user "
-            f"{_quoted(refusal.user)}: {words.shown(refusal.why)}")
+    port = address[len(ip) + 1 :] if address.startswith(ip + ":") else ""
+    whence = (
+        f"login refused from {ip}" + (f" port {port}" if port.isdecimal() else "")
+        if ip
+        else "login refused, address not logged"
+    )
+    return (
+        f"{when:%Y-%m-%d %H:%M:%S} mosquitto: {whence}, client {_quoted(refusal.client)}, user "
+        f"{_quoted(refusal.user)}: {words.shown(refusal.why)}"
+    )
 
 
 def _quoted(text: str | None) -> str:

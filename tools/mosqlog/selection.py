@@ -15,6 +15,7 @@ Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 @dataclass(frozen=True)
 class Moment:
     """A time: `t` seconds since 1970, or `before_end_s` seconds before the end of the log."""
+
     t: float | None = None
     before_end_s: float | None = None
 
@@ -29,6 +30,7 @@ class Moment:
 @dataclass(frozen=True)
 class Addresses:
     """IP addresses and networks that were asked for; none of them is no wish."""
+
     networks: list[Network] = field(default_factory=list)
 
     @staticmethod
@@ -37,8 +39,9 @@ class Addresses:
         try:
             return Addresses([ipaddress.ip_network(text.strip("[]"), strict=False)])
         except ValueError:
-            raise ValueError(f"{text!r} is no IP address; give it as 192.168.1.7, 2001:db8::1 or 192.168.1.0/24"
-                             ) from None
+            raise ValueError(
+                f"{text!r} is no IP address; give it as 192.168.1.7, 2001:db8::1 or 192.168.1.0/24"
+            ) from None
 
     def __bool__(self) -> bool:
         return bool(self.networks)
@@ -70,12 +73,17 @@ class Selection:
 
     An event belongs to an address when it names it, or when its client is connected from there."""
 
-    def __init__(self, clients: Iterable[str] = (), addresses: Addresses | None = None,
-                 since: float | None = None, until: float | None = None):
+    def __init__(
+        self,
+        clients: Iterable[str] = (),
+        addresses: Addresses | None = None,
+        since: float | None = None,
+        until: float | None = None,
+    ):
         self._clients, self._addresses = frozenset(clients), addresses or Addresses()
         self._since, self._until = since, until
-        self._last: float | None = None         # a line without a time has that of the line before it
-        self._inside: set[str] = set()          # clients connected from an address asked for
+        self._last: float | None = None  # a line without a time has that of the line before it
+        self._inside: set[str] = set()  # clients connected from an address asked for
 
     def in_time(self, event: parse.Event) -> bool:
         """Whether it lies between `since` and `until`; True for lines before the first time of the log."""
@@ -83,8 +91,7 @@ class Selection:
             self._last = event.t
         if self._last is None:
             return True
-        return (self._since is None or self._last >= self._since) \
-            and (self._until is None or self._last <= self._until)
+        return (self._since is None or self._last >= self._since) and (self._until is None or self._last <= self._until)
 
     def wants(self, event: parse.Event) -> bool:
         """Whether it is of a client or an address asked for; of whomever, when none was. To be asked of every event

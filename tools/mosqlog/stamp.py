@@ -11,23 +11,23 @@ _ENGLISH = "jan feb mar apr may jun jul aug sep oct nov dec"
 # Syslog writes the months of the system's language; the first that has a word keeps it.
 _LANGUAGES = (
     _ENGLISH,
-    "jan feb m\u00e4r apr mai jun jul aug sep okt nov dez",            # German
-    "jan feb mrt apr mei jun jul aug sep okt nov dec",                  # Dutch
-    "janv f\u00e9vr mars avr mai juin juil ao\u00fbt sept oct nov d\u00e9c",   # French
-    "ene feb mar abr may jun jul ago sep oct nov dic",                  # Spanish
-    "gen feb mar apr mag giu lug ago set ott nov dic",                  # Italian
-    "jan fev mar abr mai jun jul ago set out nov dez",                  # Portuguese
-    "sty lut mar kwi maj cze lip sie wrz pa\u017a lis gru",            # Polish
-    "jan feb mar apr maj jun jul aug sep okt nov dec",                  # Danish, Swedish
-    "jan feb mar apr mai jun jul aug sep okt nov des",                  # Norwegian
-    "led \u00fano b\u0159e dub kv\u011b \u010den \u010dvc srp z\u00e1\u0159 \u0159\u00edj lis pro",      # Czech
-    "jan febr m\u00e1rc \u00e1pr m\u00e1j j\u00fan j\u00fal aug szept okt nov dec",        # Hungarian
-    "tammi helmi maalis huhti touko kes\u00e4 hein\u00e4 elo syys loka marras joulu",   # Finnish
+    "jan feb m\u00e4r apr mai jun jul aug sep okt nov dez",  # German
+    "jan feb mrt apr mei jun jul aug sep okt nov dec",  # Dutch
+    "janv f\u00e9vr mars avr mai juin juil ao\u00fbt sept oct nov d\u00e9c",  # French
+    "ene feb mar abr may jun jul ago sep oct nov dic",  # Spanish
+    "gen feb mar apr mag giu lug ago set ott nov dic",  # Italian
+    "jan fev mar abr mai jun jul ago set out nov dez",  # Portuguese
+    "sty lut mar kwi maj cze lip sie wrz pa\u017a lis gru",  # Polish
+    "jan feb mar apr maj jun jul aug sep okt nov dec",  # Danish, Swedish
+    "jan feb mar apr mai jun jul aug sep okt nov des",  # Norwegian
+    "led \u00fano b\u0159e dub kv\u011b \u010den \u010dvc srp z\u00e1\u0159 \u0159\u00edj lis pro",  # Czech
+    "jan febr m\u00e1rc \u00e1pr m\u00e1j j\u00fan j\u00fal aug szept okt nov dec",  # Hungarian
+    "tammi helmi maalis huhti touko kes\u00e4 hein\u00e4 elo syys loka marras joulu",  # Finnish
     "\u044f\u043d\u0432 \u0444\u0435\u0432 \u043c\u0430\u0440 \u0430\u043f\u0440 \u043c\u0430\u0439 "
     "\u0438\u044e\u043d \u0438\u044e\u043b \u0430\u0432\u0433 \u0441\u0435\u043d \u043e\u043a\u0442 "
-    "\u043d\u043e\u044f \u0434\u0435\u043a",                              # Russian
-    "oca \u015fub mar nis may haz tem a\u011fu eyl eki kas ara",            # Turkish
-    "ian feb mar apr mai iun iul aug sep oct noi dec",                  # Romanian
+    "\u043d\u043e\u044f \u0434\u0435\u043a",  # Russian
+    "oca \u015fub mar nis may haz tem a\u011fu eyl eki kas ara",  # Turkish
+    "ian feb mar apr mai iun iul aug sep oct noi dec",  # Romanian
 )
 _MONTHS: dict[str, int] = {}
 for _language in _LANGUAGES:
@@ -37,17 +37,50 @@ for _language in _LANGUAGES:
 _MONTHS.update({"\u043c\u0430\u044f": 5, "mrz": 3, "jui": 6})
 _WORD = r"[^\W\d_]+\.?"
 _DIRECTIVES = {
-    "Y": r"(?P<Y>\d{4})", "y": r"(?P<y>\d\d)", "m": r"(?P<m>\d\d)", "d": r"(?P<d>\d\d)",
-    "e": r"(?P<d>[ \d]\d)", "H": r"(?P<H>\d\d)", "k": r"(?P<H>[ \d]\d)", "M": r"(?P<M>\d\d)",
-    "S": r"(?P<S>\d\d(?:[.,]\d{1,9})?)", "I": r"(?P<I>\d\d)", "p": r"(?P<p>[AaPp]\.?[Mm]\.?)",
-    "b": rf"(?P<b>{_WORD})", "B": rf"(?P<b>{_WORD})", "h": rf"(?P<b>{_WORD})", "a": _WORD,
-    "A": _WORD, "z": r"(?P<z>Z|[+-]\d\d:?\d\d)", "Z": r"(?P<Z>[A-Za-z]{1,5}|[+-]\d\d)",
-    "s": r"(?P<s>\d{9,11}(?:\.\d{1,9})?)", "j": r"(?P<j>\d{3})", "u": r"\d", "w": r"\d",
-    "U": r"\d\d", "V": r"\d\d", "W": r"\d\d", "n": r"\n", "t": r"\t", "%": "%", "G": r"\d{4}",
-    "g": r"\d\d", "C": r"\d\d", "P": r"(?P<p>[ap]m)", "l": r"(?P<I>[ \d]\d)",
+    "Y": r"(?P<Y>\d{4})",
+    "y": r"(?P<y>\d\d)",
+    "m": r"(?P<m>\d\d)",
+    "d": r"(?P<d>\d\d)",
+    "e": r"(?P<d>[ \d]\d)",
+    "H": r"(?P<H>\d\d)",
+    "k": r"(?P<H>[ \d]\d)",
+    "M": r"(?P<M>\d\d)",
+    "S": r"(?P<S>\d\d(?:[.,]\d{1,9})?)",
+    "I": r"(?P<I>\d\d)",
+    "p": r"(?P<p>[AaPp]\.?[Mm]\.?)",
+    "b": rf"(?P<b>{_WORD})",
+    "B": rf"(?P<b>{_WORD})",
+    "h": rf"(?P<b>{_WORD})",
+    "a": _WORD,
+    "A": _WORD,
+    "z": r"(?P<z>Z|[+-]\d\d:?\d\d)",
+    "Z": r"(?P<Z>[A-Za-z]{1,5}|[+-]\d\d)",
+    "s": r"(?P<s>\d{9,11}(?:\.\d{1,9})?)",
+    "j": r"(?P<j>\d{3})",
+    "u": r"\d",
+    "w": r"\d",
+    "U": r"\d\d",
+    "V": r"\d\d",
+    "W": r"\d\d",
+    "n": r"\n",
+    "t": r"\t",
+    "%": "%",
+    "G": r"\d{4}",
+    "g": r"\d\d",
+    "C": r"\d\d",
+    "P": r"(?P<p>[ap]m)",
+    "l": r"(?P<I>[ \d]\d)",
 }
-_COMPOSED = {"T": "%H:%M:%S", "R": "%H:%M", "F": "%Y-%m-%d", "D": "%m/%d/%y", "x": "%m/%d/%y",
-             "X": "%H:%M:%S", "r": "%I:%M:%S %p", "c": "%a %b %e %H:%M:%S %Y"}
+_COMPOSED = {
+    "T": "%H:%M:%S",
+    "R": "%H:%M",
+    "F": "%Y-%m-%d",
+    "D": "%m/%d/%y",
+    "x": "%m/%d/%y",
+    "X": "%H:%M:%S",
+    "r": "%I:%M:%S %p",
+    "c": "%a %b %e %H:%M:%S %Y",
+}
 
 
 def compiled(time_format: str) -> re.Pattern[str]:
@@ -59,14 +92,16 @@ def compiled(time_format: str) -> re.Pattern[str]:
             out.append(re.escape(time_format[i]))
             i += 1
             continue
-        letter = time_format[i + 1:i + 2]
+        letter = time_format[i + 1 : i + 2]
         if letter not in _DIRECTIVES or not letter:
-            raise ValueError(f"time format {time_format!r}: %{letter} is not known; use those of "
-                             f"strftime(3), for example %Y-%m-%dT%H:%M:%S")
+            raise ValueError(
+                f"time format {time_format!r}: %{letter} is not known; use those of "
+                f"strftime(3), for example %Y-%m-%dT%H:%M:%S"
+            )
         part = _DIRECTIVES[letter]
         name = re.match(r"\(\?P<(\w)>", part)
         if name and name[1] in seen:
-            part = "(?:" + part[part.index(">") + 1:]
+            part = "(?:" + part[part.index(">") + 1 :]
         seen.update(name[1] if name else "")
         out.append(part)
         i += 2
@@ -76,8 +111,10 @@ def compiled(time_format: str) -> re.Pattern[str]:
 # The kinds of time that are looked for, the longer before those that they contain. Groups are named by their strftime
 # letters, f is a fraction of a second.
 _DAY_NAME = r"(?:[^\W\d_]{2,4}\.?,? )?"
-_CLOCK = (r"(?P<H>\d\d?)(?P<colon>[:.h]?)(?P<M>\d\d)(?P=colon)(?P<S>\d\d)(?P<f>[.,]\d{1,9})?(?!\d)"
-          r"(?:\s?(?P<p>[AaPp]\.?[Mm]\b\.?))?")
+_CLOCK = (
+    r"(?P<H>\d\d?)(?P<colon>[:.h]?)(?P<M>\d\d)(?P=colon)(?P<S>\d\d)(?P<f>[.,]\d{1,9})?(?!\d)"
+    r"(?:\s?(?P<p>[AaPp]\.?[Mm]\b\.?))?"
+)
 _ZONE = r"(?:\s?(?P<z>Z|[+-]\d\d:?\d\d)(?![\w-])|\s(?P<Z>[A-Z]{3,5}|[+-]\d\d)(?=[\s:\])]|$))?"
 _BETWEEN = r"[T \t_|,;@/-]{1,3}"
 _YMD = r"(?P<Y>\d{4})(?P<dash>[-/._]?)(?P<m>\d\d)(?P=dash)(?P<d>\d\d)"
@@ -87,31 +124,34 @@ _BDY = r"(?P<b>[^\W\d_]{3,9})\.?[ ]+(?P<d>\d\d?)(?:,? (?P<Y>\d{4}))?"
 _DBY = r"(?P<d>\d\d?)(?P<dash>[-/. ])[ ]?(?P<b>[^\W\d_]{3,9})\.?(?:(?P=dash)(?P<Y>\d{4}))?"
 _DBY2 = r"(?P<d>\d\d)(?P<dash>[-/])(?P<b>[^\W\d_]{3,9})(?P=dash)(?P<y>\d\d)"
 # A figure before it would be a part of it; a colon can be grep's, but not before hours.
-_KINDS = {name: re.compile((r"(?<![\w.:])" if name.startswith("clock") else r"(?<![\w.])") + pattern)
-          for name, pattern in {
-    "epoch": r"(?P<s>[12]\d{9}(?:\.\d{1,9})?)(?!\d)(?![.]\d)",
-    "epoch ms": r"(?P<ms>1\d{12})(?!\d)",
-    "epoch us": r"(?P<us>1\d{15})(?!\d)",
-    "ctime": rf"{_DAY_NAME}(?P<b>[^\W\d_]{{3,9}})\.? +(?P<d>\d\d?) {_CLOCK}(?: [A-Z]{{3,5}})? (?P<Y>\d{{4}})(?!\d)",
-    "iso": rf"{_DAY_NAME}{_YMD}{_BETWEEN}{_CLOCK}{_ZONE}",
-    "dmy": rf"{_DAY_NAME}{_DMY}{_BETWEEN}{_CLOCK}{_ZONE}",
-    "dmy2": rf"{_DMY2}{_BETWEEN}{_CLOCK}{_ZONE}",
-    "bdy": rf"{_DAY_NAME}{_BDY}{_BETWEEN}{_CLOCK}{_ZONE}",
-    "dby": rf"{_DAY_NAME}{_DBY}[: ,T]{{1,2}}{_CLOCK}{_ZONE}",
-    "dby2": rf"{_DBY2}[: ,T]{{1,2}}{_CLOCK}{_ZONE}",
-    "clock ymd": rf"{_CLOCK}[ ,]{{1,2}}{_YMD}(?!\d)",
-    "clock dmy": rf"{_CLOCK}[ ,]{{1,2}}{_DMY}(?!\d)",
-    "cjk": rf"(?P<m>\d\d?)[\u6708\uc6d4] ?(?P<d>\d\d?)[\u65e5\uc77c]? {_CLOCK}",
-    "md": rf"(?P<m>\d\d)[-/](?P<d>\d\d) {_CLOCK}",
-    "julian": rf"(?P<Y>\d{{4}})[-.]?(?P<j>\d{{3}}){_BETWEEN}{_CLOCK}",
-    "clock": r"(?P<H>\d\d?):(?P<M>\d\d):(?P<S>\d\d)(?P<f>[.,]\d{1,9})?(?!\d|:\d)(?:\s?(?P<p>[AaPp]\.?[Mm]\b\.?))?",
-}.items()}
-YEARLESS = ("bdy", "dby", "md", "cjk")         # kinds that may have no year
-DAY_OR_MONTH = ("dmy", "dmy2", "clock dmy")     # kinds that leave open which comes first
+_KINDS = {
+    name: re.compile((r"(?<![\w.:])" if name.startswith("clock") else r"(?<![\w.])") + pattern)
+    for name, pattern in {
+        "epoch": r"(?P<s>[12]\d{9}(?:\.\d{1,9})?)(?!\d)(?![.]\d)",
+        "epoch ms": r"(?P<ms>1\d{12})(?!\d)",
+        "epoch us": r"(?P<us>1\d{15})(?!\d)",
+        "ctime": rf"{_DAY_NAME}(?P<b>[^\W\d_]{{3,9}})\.? +(?P<d>\d\d?) {_CLOCK}(?: [A-Z]{{3,5}})? (?P<Y>\d{{4}})(?!\d)",
+        "iso": rf"{_DAY_NAME}{_YMD}{_BETWEEN}{_CLOCK}{_ZONE}",
+        "dmy": rf"{_DAY_NAME}{_DMY}{_BETWEEN}{_CLOCK}{_ZONE}",
+        "dmy2": rf"{_DMY2}{_BETWEEN}{_CLOCK}{_ZONE}",
+        "bdy": rf"{_DAY_NAME}{_BDY}{_BETWEEN}{_CLOCK}{_ZONE}",
+        "dby": rf"{_DAY_NAME}{_DBY}[: ,T]{{1,2}}{_CLOCK}{_ZONE}",
+        "dby2": rf"{_DBY2}[: ,T]{{1,2}}{_CLOCK}{_ZONE}",
+        "clock ymd": rf"{_CLOCK}[ ,]{{1,2}}{_YMD}(?!\d)",
+        "clock dmy": rf"{_CLOCK}[ ,]{{1,2}}{_DMY}(?!\d)",
+        "cjk": rf"(?P<m>\d\d?)[\u6708\uc6d4] ?(?P<d>\d\d?)[\u65e5\uc77c]? {_CLOCK}",
+        "md": rf"(?P<m>\d\d)[-/](?P<d>\d\d) {_CLOCK}",
+        "julian": rf"(?P<Y>\d{{4}})[-.]?(?P<j>\d{{3}}){_BETWEEN}{_CLOCK}",
+        "clock": r"(?P<H>\d\d?):(?P<M>\d\d):(?P<S>\d\d)(?P<f>[.,]\d{1,9})?(?!\d|:\d)(?:\s?(?P<p>[AaPp]\.?[Mm]\b\.?))?",
+    }.items()
+}
+YEARLESS = ("bdy", "dby", "md", "cjk")  # kinds that may have no year
+DAY_OR_MONTH = ("dmy", "dmy2", "clock dmy")  # kinds that leave open which comes first
 
 
 class Span(NamedTuple):
     """Where a time stands in a text, and of which kind it is."""
+
     start: int
     end: int
     kind: str
@@ -123,10 +163,13 @@ def spans(text: str) -> list[Span]:
         m = pattern.search(text)
         while m:
             if _plausible(m):
-                left = spans(text[:m.start()])
-                right = spans(text[m.end():])
-                return [*left, Span(m.start(), m.end(), kind),
-                        *(Span(s.start + m.end(), s.end + m.end(), s.kind) for s in right)]
+                left = spans(text[: m.start()])
+                right = spans(text[m.end() :])
+                return [
+                    *left,
+                    Span(m.start(), m.end(), kind),
+                    *(Span(s.start + m.end(), s.end + m.end(), s.kind) for s in right),
+                ]
             m = pattern.search(text, m.start() + 1)
     return []
 
@@ -138,7 +181,7 @@ def _plausible(m: re.Match[str]) -> bool:
 
 def leading(text: str) -> Span | None:
     """The time that a text begins with, behind brackets or a syslog priority; None: there is none."""
-    start = _BEFORE.match(text).end()       # type: ignore[union-attr]
+    start = _BEFORE.match(text).end()  # type: ignore[union-attr]
     for kind, pattern in _KINDS.items():
         m = pattern.match(text, start)
         if m and _plausible(m):
@@ -157,8 +200,7 @@ def month(word: str) -> int:
 
 def pattern_of(kind: str) -> str:
     """The pattern of a kind of time, without names for its groups."""
-    return re.sub(r"\(\?P=colon\)|\(\?P=dash\)", r"[-/._ :h]?",
-                  re.sub(r"\(\?P<\w+>", "(?:", _KINDS[kind].pattern))
+    return re.sub(r"\(\?P=colon\)|\(\?P=dash\)", r"[-/._ :h]?", re.sub(r"\(\?P<\w+>", "(?:", _KINDS[kind].pattern))
 
 
 def value(kind: str, text: str, now: float, month_first: bool = False) -> float | None:

@@ -12,14 +12,14 @@ from typing import Callable
 
 from .model import Broker, Client, Session, Storm, Time, host
 
-GAP_S = 1.5             # between two ends of one storm
-AT_MOST_S = 60          # that ends are held back
-BEFORE_S = 300          # whose ends say what is usual
-BURST_S, BURST_TIMES = 5, 5     # in a longer row, so many seconds with so many times the usual number
-CLIENTS = 4             # at least
-SHARE = 0.4             # of those connected, at least
-MANY = 20               # that are a storm whatever the share
-UNKNOWN_CLIENTS = 5     # at least, where the log does not say how many were connected
+GAP_S = 1.5  # between two ends of one storm
+AT_MOST_S = 60  # that ends are held back
+BEFORE_S = 300  # whose ends say what is usual
+BURST_S, BURST_TIMES = 5, 5  # in a longer row, so many seconds with so many times the usual number
+CLIENTS = 4  # at least
+SHARE = 0.4  # of those connected, at least
+MANY = 20  # that are a storm whatever the share
+UNKNOWN_CLIENTS = 5  # at least, where the log does not say how many were connected
 SAVED_BEFORE_S = 120
 NAMED = 1000
 NOT_STORMS = ("clean", "broker-stopped", "replaced", "not-authorised", "refused", "administrative")
@@ -28,11 +28,12 @@ NOT_STORMS = ("clean", "broker-stopped", "replaced", "not-authorised", "refused"
 @dataclass
 class End:
     """An end that is held back."""
+
     t: float
     client: Client
     session: Session
-    judge: Callable[[], None]       # makes the single finding of it
-    early_s: float | None           # a keep-alive that "missed" this long before it could have
+    judge: Callable[[], None]  # makes the single finding of it
+    early_s: float | None  # a keep-alive that "missed" this long before it could have
 
 
 class Storms:
@@ -41,16 +42,17 @@ class Storms:
     def __init__(self, broker: Broker, told: Callable[[Storm], None]):
         self._broker, self._told = broker, told
         self._ends: list[End] = []
-        self._before: deque[tuple[float, int]] = deque()    # ends of the last minutes: when, how many
-        self._connected: int | None = None      # when the first of them ended
-        self._lull_s = 0.0                      # how long the log was silent before
-        self._slow_s = 0.0                      # how long a CONNECT had been kept waiting lately
+        self._before: deque[tuple[float, int]] = deque()  # ends of the last minutes: when, how many
+        self._connected: int | None = None  # when the first of them ended
+        self._lull_s = 0.0  # how long the log was silent before
+        self._slow_s = 0.0  # how long a CONNECT had been kept waiting lately
         self._slow_t: Time = None
 
     def hold(self, end: End, connected: int | None, lull_s: float) -> None:
         """An end. connected: how many were before it, None where that is not known. lull_s: since the line before."""
-        if self._ends and (end.t - self._ends[-1].t > GAP_S or end.t - self._ends[0].t > AT_MOST_S
-                           or end.t < self._ends[-1].t):
+        if self._ends and (
+            end.t - self._ends[-1].t > GAP_S or end.t - self._ends[0].t > AT_MOST_S or end.t < self._ends[-1].t
+        ):
             self.settle(None)
         if not self._ends:
             self._connected, self._lull_s = connected, lull_s

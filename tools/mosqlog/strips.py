@@ -8,18 +8,59 @@ from dataclasses import dataclass, field
 
 from .model import Client, Session
 
-_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800,
-            1209600, 2592000, 7776000, 31536000)
+_STEPS_S = (
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    10800,
+    21600,
+    43200,
+    86400,
+    172800,
+    604800,
+    1209600,
+    2592000,
+    7776000,
+    31536000,
+)
 # Of several ends in one bar the first of these gives it its colour.
-WORST_FIRST = ("protocol-error", "malformed", "oversize", "tls", "refused", "not-authorised", "denied", "no-memory",
-                "error", "timeout", "takeover", "closed", "administrative", "broker-stopped", "replaced", "clean",
-                "open")
+WORST_FIRST = (
+    "protocol-error",
+    "malformed",
+    "oversize",
+    "tls",
+    "refused",
+    "not-authorised",
+    "denied",
+    "no-memory",
+    "error",
+    "timeout",
+    "takeover",
+    "closed",
+    "administrative",
+    "broker-stopped",
+    "replaced",
+    "clean",
+    "open",
+)
 
 
 @dataclass
 class Bar:
     """One session, or neighbours too close to be drawn apart. `begun`: its begin is known; else `start` is only the
     earliest that it can have begun."""
+
     start: float
     end: float
     how: str
@@ -36,6 +77,7 @@ class Bar:
 @dataclass(frozen=True)
 class Span:
     """The time that a time line shows, seconds since 1970."""
+
     first: float
     last: float
 
@@ -68,7 +110,7 @@ def _bar(session: Session, earliest: float, span: Span) -> Bar | None:
     end = span.last if session.end is None else session.end
     begun = session.start is not None
     if session.start is None and session.end is None and session.how != "open":
-        return None         # neither is known
+        return None  # neither is known
     start = min(earliest, end) if session.start is None else session.start
     return Bar(start, max(start, end), session.how, begun, session.address, Counter({session.how: session.merged}))
 
@@ -83,8 +125,14 @@ def _merged(found: list[Bar], apart_s: float) -> list[Bar]:
             merged.append(bar)
             continue
         ends = last.ends + bar.ends
-        merged[-1] = Bar(last.start, max(last.end, bar.end), min(last.how, bar.how, key=WORST_FIRST.index),
-                         last.begun, last.address if last.address == bar.address else None, ends)
+        merged[-1] = Bar(
+            last.start,
+            max(last.end, bar.end),
+            min(last.how, bar.how, key=WORST_FIRST.index),
+            last.begun,
+            last.address if last.address == bar.address else None,
+            ends,
+        )
     return merged
 
 

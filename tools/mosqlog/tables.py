@@ -9,13 +9,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-NARROWEST = 14      # columns that are left to the first cell of a row before its table is broken up
+NARROWEST = 14  # columns that are left to the first cell of a row before its table is broken up
 GAP = 2
 
 
 @dataclass(frozen=True)
 class Column:
     """`right`: figures. `wide` columns are left out where there is no room for them."""
+
     title: str
     right: bool = False
     wide: bool = False
@@ -56,8 +57,9 @@ def _fits(console: Console, columns: Sequence[Column], texts: list[list[Text]], 
 def _as_table(console: Console, columns: Sequence[Column], texts: list[list[Text]], kept: list[int]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
     for i in kept:
-        table.add_column(columns[i].title, justify="right" if columns[i].right else "left", overflow="fold",
-                         no_wrap=i != 0)
+        table.add_column(
+            columns[i].title, justify="right" if columns[i].right else "left", overflow="fold", no_wrap=i != 0
+        )
     for row in texts:
         table.add_row(*(row[i] for i in kept))
     console.print(table)
@@ -67,7 +69,9 @@ def _as_lines(console: Console, columns: Sequence[Column], row: list[Text]) -> N
     console.print(row[0])
     told = Text(", ").join(
         Text.assemble((f"{column.title} ", "dim"), *_joined(cell))
-        for column, cell in zip(columns[1:], row[1:]) if cell.plain)
+        for column, cell in zip(columns[1:], row[1:])
+        if cell.plain
+    )
     for line in told.wrap(console, max(console.width - GAP, 8), overflow="fold"):
         line.rstrip()
         console.print(Text(" " * GAP) + line)

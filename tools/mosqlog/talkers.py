@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from .parse import Event, Publish
 
-TALKERS = 20_000        # kept apart; beyond that the quieter half goes into OTHERS
+TALKERS = 20_000  # kept apart; beyond that the quieter half goes into OTHERS
 OTHERS = ("(other clients)", "(other topics)")
 
 
 @dataclass
 class Talker:
     """What one client published to one topic. `first` and `last`: times of the first and the last message."""
+
     client: str
     topic: str
     messages: int = 0
@@ -49,15 +50,16 @@ class Talkers:
 
     def loudest(self) -> list[Talker]:
         """All of them, those with the most bytes first, then those with the most messages."""
-        return sorted(self._by_key.values(), key=lambda talker: (-talker.size_b, -talker.messages, talker.client,
-                                                                 talker.topic))
+        return sorted(
+            self._by_key.values(), key=lambda talker: (-talker.size_b, -talker.messages, talker.client, talker.topic)
+        )
 
     def _forget(self) -> None:
         loud = self.loudest()
         others = self._by_key.get(OTHERS) or Talker(*OTHERS)
-        for talker in loud[TALKERS // 2:]:
+        for talker in loud[TALKERS // 2 :]:
             if talker is not others:
                 others.messages += talker.messages
                 others.size_b += talker.size_b
-        self._by_key = {(talker.client, talker.topic): talker for talker in loud[:TALKERS // 2]}
+        self._by_key = {(talker.client, talker.topic): talker for talker in loud[: TALKERS // 2]}
         self._by_key[OTHERS] = others

@@ -20,8 +20,7 @@ class Teller:
     """`live` is what the analysers tell to. What is begun here (the command's thread, the topic's connection) ends with
     `closing`; warn(text) is called when they have something to complain of."""
 
-    def __init__(self, options: Options, console: Console, closing: contextlib.ExitStack,
-                 warn: Callable[[str], None]):
+    def __init__(self, options: Options, console: Console, closing: contextlib.ExitStack, warn: Callable[[str], None]):
         self.live = Live(self._alarm, self._session)
         self._options, self._console = options, console
         self._command = alarm.Command(options.command, warn) if options.command else None
@@ -39,7 +38,7 @@ class Teller:
 
     def _wanted(self, subject: Subject) -> bool:
         if self._topic is not None and subject.id == self._topic.client_id:
-            return False        # or each alarm would be the cause of the next
+            return False  # or each alarm would be the cause of the next
         clients, hold = self._options.clients, self._options.addresses.hold
         if not clients and not self._options.addresses:
             return True
@@ -62,8 +61,9 @@ class Teller:
         if self._options.json:
             print(as_json, flush=True)
         else:
-            self._print(alarm.broker, f"{words.moment(alarm.t)} {words.named(alarm.subject)}: "
-                                        f"{alarm.text()}", alarm.weight)
+            self._print(
+                alarm.broker, f"{words.moment(alarm.t)} {words.named(alarm.subject)}: {alarm.text()}", alarm.weight
+            )
         if alarm.standing:
             return
         if self._command:

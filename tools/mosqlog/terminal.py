@@ -17,9 +17,9 @@ from .ranking import TROUBLE, ranked
 from .tables import Column, say
 from .talkers import Talkers
 
-EXAMPLES_OF = 3     # clients named under each kind of finding
+EXAMPLES_OF = 3  # clients named under each kind of finding
 TOPIC_ROWS = 10
-AUDITS = 20         # the latest
+AUDITS = 20  # the latest
 _TROUBLE = ((40, "bold red"), (10, "red"), (1, "yellow"), (0, "green"))
 _GOOD_ENDS = ("clean", "open")
 
@@ -29,8 +29,9 @@ def colour(weight: int) -> str:
     return next(style for limit, style in _TROUBLE if weight >= limit)
 
 
-def answer(options: Options, logs: list[Log], talkers: dict[str | None, Talkers], console: Console,
-           warn: Callable[[str], None]) -> None:
+def answer(
+    options: Options, logs: list[Log], talkers: dict[str | None, Talkers], console: Console, warn: Callable[[str], None]
+) -> None:
     """What was asked for: single questions, else single clients and addresses, else the whole of each log."""
     asked = options.connected or options.gone_s is not None or options.talkers or options.moments
     for log in logs:
@@ -59,18 +60,26 @@ def answer(options: Options, logs: list[Log], talkers: dict[str | None, Talkers]
 
 # -- the whole log
 
+
 def _head(log: Log, console: Console) -> None:
     analyser, account = log.analyser, log.analyser.account
     first, last = account.first, account.last
-    length = f"{words.moment(first)} to {words.moment(last)} ({words.span(last - first)})" \
-        if first is not None and last is not None else "no times in this log"
+    length = (
+        f"{words.moment(first)} to {words.moment(last)} ({words.span(last - first)})"
+        if first is not None and last is not None
+        else "no times in this log"
+    )
     console.print(Text((f"{log.name}: " if log.name else "") + ", ".join(map(words.shown, log.files)), "bold"))
     console.print(Text(f"{account.lines:,} lines, {length}"))
     connected = sum(client.session is not None for client in analyser.clients.values())
     more = f", {analyser.forgotten:,} more that came once and left" if analyser.forgotten else ""
     version = f"Mosquitto {', '.join(analyser.broker.versions)}; " if analyser.broker.versions else ""
-    console.print(Text(f"{version}{len(analyser.clients):,} clients{more}, {connected:,} connected at the end; "
-                       f"{len(analyser.topics):,} topics"))
+    console.print(
+        Text(
+            f"{version}{len(analyser.clients):,} clients{more}, {connected:,} connected at the end; "
+            f"{len(analyser.topics):,} topics"
+        )
+    )
 
 
 def _summary(log: Log, console: Console, options: Options) -> None:
@@ -78,12 +87,17 @@ def _summary(log: Log, console: Console, options: Options) -> None:
     _health(analyser, console)
     worst = ranked(analyser.clients.values(), options.sort)
     if worst:
-        _clients(analyser, worst[:options.top], console)
+        _clients(analyser, worst[: options.top], console)
     if len(worst) > options.top:
-        rest = worst[options.top:]
+        rest = worst[options.top :]
         ill = sum(bool(client.findings) for client in rest)
-        console.print(Text(f"... and {len(rest):,} more clients, {ill:,} of them with findings (--top {len(worst)} "
-                           f"shows all, --json has all)", "dim"))
+        console.print(
+            Text(
+                f"... and {len(rest):,} more clients, {ill:,} of them with findings (--top {len(worst)} "
+                f"shows all, --json has all)",
+                "dim",
+            )
+        )
     _bridges(analyser, console)
     _families(analyser, console, options.top)
     _strangers(analyser, console, options.top)
@@ -97,18 +111,24 @@ def _health(analyser: Analyser, console: Console) -> None:
     if analyser.accepts:
         refused = analyser.refused
         accepted = analyser.begins
-        console.print(Text(f"{analyser.accepts:,} TCP connections, {accepted:,} accepted and {refused:,} refused "
-                           f"CONNECTs"))
+        console.print(
+            Text(f"{analyser.accepts:,} TCP connections, {accepted:,} accepted and {refused:,} refused CONNECTs")
+        )
     for restart in analyser.broker.restarts:
         console.print(Text(words.restart(restart), "yellow" if restart.announced else "red"))
     if account.unknown:
         console.print(Text(f"{account.unknown:,} lines not understood (--unknown shows them)", "yellow"))
     if account.lines and account.lines - account.unknown < account.lines * 0.05:
-        console.print(Text("Hardly a line is Mosquitto's: is this its log? --time-format tells how its lines begin.",
-                           "red"))
+        console.print(
+            Text("Hardly a line is Mosquitto's: is this its log? --time-format tells how its lines begin.", "red")
+        )
     elif analyser.clients and not analyser.has_packets():
-        console.print(Text("The log has no packets: `log_type all` in mosquitto.conf shows heartbeats, messages and "
-                           "their acks.", "yellow"))
+        console.print(
+            Text(
+                "The log has no packets: `log_type all` in mosquitto.conf shows heartbeats, messages and their acks.",
+                "yellow",
+            )
+        )
     for note in words.clock(account):
         console.print(Text(note, "yellow"))
     _findings_of(analyser.broker, console)
@@ -121,10 +141,21 @@ def _audits(analyser: Analyser, console: Console) -> None:
     if not changes:
         return
     console.print()
-    tables.show(console, [Column("administrator"), Column("when"), Column("command"), Column("on")],
-                [[words.shown(audit.user or audit.client), words.moment(audit.t), words.shown(audit.command),
-                  words.shown(", ".join(f"{name} {value}" for name, value in audit.arguments.items()
-                                        if name != "password"))] for audit in changes[-AUDITS:]])
+    tables.show(
+        console,
+        [Column("administrator"), Column("when"), Column("command"), Column("on")],
+        [
+            [
+                words.shown(audit.user or audit.client),
+                words.moment(audit.t),
+                words.shown(audit.command),
+                words.shown(
+                    ", ".join(f"{name} {value}" for name, value in audit.arguments.items() if name != "password")
+                ),
+            ]
+            for audit in changes[-AUDITS:]
+        ],
+    )
     _and_more(len(changes), AUDITS, console)
 
 
@@ -135,13 +166,32 @@ def _clients(analyser: Analyser, clients: Iterable[Client], console: Console) ->
         style = colour(client.weight)
         ends = words.ends(client).split(", ") + ["connected"] * (client.session is not None)
         found = [f"{finding.count:,} x {finding.code}" for finding in client.worst()]
-        rows.append([Text(words.shown(client.id), style), Text(f"{client.weight or ''}", style),
-                     f"{client.connects:,}", _up(analyser, client), f"{client.received:,}" if packets else "",
-                     f"{client.sent:,}" if packets else "", "\n".join(filter(None, ends)),
-                     Text("\n".join(found), style)])
-    tables.show(console, [Column("client"), Column("trouble", right=True), Column("connects", right=True),
-                          Column("up", right=True), Column("in", right=True), Column("out", right=True),
-                          Column("ends", wide=True), Column("findings")], rows)
+        rows.append(
+            [
+                Text(words.shown(client.id), style),
+                Text(f"{client.weight or ''}", style),
+                f"{client.connects:,}",
+                _up(analyser, client),
+                f"{client.received:,}" if packets else "",
+                f"{client.sent:,}" if packets else "",
+                "\n".join(filter(None, ends)),
+                Text("\n".join(found), style),
+            ]
+        )
+    tables.show(
+        console,
+        [
+            Column("client"),
+            Column("trouble", right=True),
+            Column("connects", right=True),
+            Column("up", right=True),
+            Column("in", right=True),
+            Column("out", right=True),
+            Column("ends", wide=True),
+            Column("findings"),
+        ],
+        rows,
+    )
 
 
 def _up(analyser: Analyser, client: Client) -> str:
@@ -157,10 +207,20 @@ def _bridges(analyser: Analyser, console: Console) -> None:
     if not analyser.bridges:
         return
     console.print()
-    tables.show(console, [Column("bridge"), Column("to"), Column("state"), Column("attempts", right=True),
-                          Column("why it failed")],
-                [[Text(words.shown(bridge.id), colour(bridge.weight)), words.shown(bridge.address), bridge.state,
-                  f"{bridge.attempts:,}", _counts(bridge.failures)] for bridge in analyser.bridges.values()])
+    tables.show(
+        console,
+        [Column("bridge"), Column("to"), Column("state"), Column("attempts", right=True), Column("why it failed")],
+        [
+            [
+                Text(words.shown(bridge.id), colour(bridge.weight)),
+                words.shown(bridge.address),
+                bridge.state,
+                f"{bridge.attempts:,}",
+                _counts(bridge.failures),
+            ]
+            for bridge in analyser.bridges.values()
+        ],
+    )
 
 
 def _families(analyser: Analyser, console: Console, top: int) -> None:
@@ -168,11 +228,28 @@ def _families(analyser: Analyser, console: Console, top: int) -> None:
     if not families:
         return
     console.print()
-    tables.show(console, [Column("device that forgets its id"), Column("ids", right=True), Column("from"),
-                          Column("user"), Column("open", right=True), Column("ends", wide=True)],
-                [[Text(words.shown(family.id), colour(family.weight)), f"{family.ids:,}",
-                  words.shown(family.address or "several addresses"), words.shown(family.user or ""),
-                  f"{family.open_now:,}", _counts(family.ends, words.HOWS)] for family in families[:top]])
+    tables.show(
+        console,
+        [
+            Column("device that forgets its id"),
+            Column("ids", right=True),
+            Column("from"),
+            Column("user"),
+            Column("open", right=True),
+            Column("ends", wide=True),
+        ],
+        [
+            [
+                Text(words.shown(family.id), colour(family.weight)),
+                f"{family.ids:,}",
+                words.shown(family.address or "several addresses"),
+                words.shown(family.user or ""),
+                f"{family.open_now:,}",
+                _counts(family.ends, words.HOWS),
+            ]
+            for family in families[:top]
+        ],
+    )
     _and_more(len(families), top, console)
 
 
@@ -181,14 +258,30 @@ def _strangers(analyser: Analyser, console: Console, top: int) -> None:
     if not strangers:
         return
     console.print()
-    tables.show(console, [Column("never became a client"), Column("connections", right=True),
-                          Column("refused", right=True), Column("every", right=True), Column("port"), Column("ended"),
-                          Column("as", wide=True)],
-                [[Text(words.shown(stranger.id) or "address not logged", colour(stranger.weight)),
-                  f"{stranger.connections:,}", f"{stranger.refused:,}",
-                  words.span(stranger.every_s) if stranger.every_s else "", ", ".join(map(str, stranger.ports)),
-                  _counts(stranger.ends, words.HOWS), words.shown(", ".join(stranger.ids))]
-                 for stranger in strangers[:top]])
+    tables.show(
+        console,
+        [
+            Column("never became a client"),
+            Column("connections", right=True),
+            Column("refused", right=True),
+            Column("every", right=True),
+            Column("port"),
+            Column("ended"),
+            Column("as", wide=True),
+        ],
+        [
+            [
+                Text(words.shown(stranger.id) or "address not logged", colour(stranger.weight)),
+                f"{stranger.connections:,}",
+                f"{stranger.refused:,}",
+                words.span(stranger.every_s) if stranger.every_s else "",
+                ", ".join(map(str, stranger.ports)),
+                _counts(stranger.ends, words.HOWS),
+                words.shown(", ".join(stranger.ids)),
+            ]
+            for stranger in strangers[:top]
+        ],
+    )
     _and_more(len(strangers), top, console)
 
 
@@ -213,8 +306,11 @@ def _found(subjects: list[Subject], console: Console) -> None:
         console.print(Text(f"{code}: {kind.title}", colour(kind.weight)))
         for subject in ill[:EXAMPLES_OF]:
             finding = subject.findings[code]
-            times = f"{finding.count:,} times, {words.moment(finding.first)} to {words.moment(finding.last)}" \
-                if finding.count > 1 else words.moment(finding.first)
+            times = (
+                f"{finding.count:,} times, {words.moment(finding.first)} to {words.moment(finding.last)}"
+                if finding.count > 1
+                else words.moment(finding.first)
+            )
             say(console, f"{words.named(subject)}: {times}", 2)
             facts = words.example(finding.examples[-1]) if finding.examples else ""
             if facts:
@@ -230,15 +326,34 @@ def _topics(analyser: Analyser, console: Console, top: int) -> None:
     if not ranking:
         return
     console.print()
-    tables.show(console, [Column("topic"), Column("published", right=True), Column("bytes", right=True),
-                          Column("rate", right=True), Column("delivered", right=True), Column("bytes", right=True)],
-                [[words.shown(name), f"{topic.received:,}", words.size(topic.received_b), words.rate(topic.rate()),
-                  f"{topic.sent:,}", words.size(topic.sent_b)] for name, topic in ranking[:top]])
+    tables.show(
+        console,
+        [
+            Column("topic"),
+            Column("published", right=True),
+            Column("bytes", right=True),
+            Column("rate", right=True),
+            Column("delivered", right=True),
+            Column("bytes", right=True),
+        ],
+        [
+            [
+                words.shown(name),
+                f"{topic.received:,}",
+                words.size(topic.received_b),
+                words.rate(topic.rate()),
+                f"{topic.sent:,}",
+                words.size(topic.sent_b),
+            ]
+            for name, topic in ranking[:top]
+        ],
+    )
     if len(ranking) > top:
         console.print(Text(f"... and {len(ranking) - top:,} more topics", "dim"))
 
 
 # -- single questions
+
 
 def _moments(analyser: Analyser, console: Console) -> None:
     for t, clients in analyser.connected_at.items():
@@ -252,14 +367,30 @@ def _connected(analyser: Analyser, console: Console) -> None:
     console.print()
     console.print(Text(f"Connected at the end of the log: {len(present):,}", "bold"))
     if present:
-        tables.show(console, [Column("client"), Column("since"), Column("for", right=True), Column("address"),
-                              Column("user", wide=True), Column("keep-alive", right=True),
-                              Column("last packet", right=True)],
-                    [[words.shown(each.client.id),
-                      "before the log" if each.session.start is None else words.moment(each.session.start),
-                      "" if each.for_s is None else words.span(each.for_s), words.shown(each.session.address or ""),
-                      words.shown(each.session.user or ""), _seconds(each.session.keepalive_s),
-                      "" if each.silent_s is None else f"{words.span(each.silent_s)} ago"] for each in present])
+        tables.show(
+            console,
+            [
+                Column("client"),
+                Column("since"),
+                Column("for", right=True),
+                Column("address"),
+                Column("user", wide=True),
+                Column("keep-alive", right=True),
+                Column("last packet", right=True),
+            ],
+            [
+                [
+                    words.shown(each.client.id),
+                    "before the log" if each.session.start is None else words.moment(each.session.start),
+                    "" if each.for_s is None else words.span(each.for_s),
+                    words.shown(each.session.address or ""),
+                    words.shown(each.session.user or ""),
+                    _seconds(each.session.keepalive_s),
+                    "" if each.silent_s is None else f"{words.span(each.silent_s)} ago",
+                ]
+                for each in present
+            ],
+        )
 
 
 def _gone(analyser: Analyser, for_s: float, console: Console) -> None:
@@ -267,28 +398,55 @@ def _gone(analyser: Analyser, for_s: float, console: Console) -> None:
     console.print()
     console.print(Text(f"Gone for {words.span(for_s)} or longer at the end of the log: {len(gone):,}", "bold"))
     if gone:
-        tables.show(console, [Column("client"), Column("for", right=True), Column("last seen"), Column("went by"),
-                              Column("address")],
-                    [[words.shown(each.client.id), words.span(each.for_s), words.moment(each.client.last_seen),
-                      words.HOWS[each.how] if each.how != "open" else "not logged", words.shown(each.address or "")]
-                     for each in gone])
+        tables.show(
+            console,
+            [Column("client"), Column("for", right=True), Column("last seen"), Column("went by"), Column("address")],
+            [
+                [
+                    words.shown(each.client.id),
+                    words.span(each.for_s),
+                    words.moment(each.client.last_seen),
+                    words.HOWS[each.how] if each.how != "open" else "not logged",
+                    words.shown(each.address or ""),
+                ]
+                for each in gone
+            ],
+        )
 
 
 def _talkers(talkers: Talkers, console: Console, top: int) -> None:
     loudest = talkers.loudest()
     console.print()
     if not loudest:
-        console.print(Text("Nothing was published, or the log has no packets: `log_type all` in mosquitto.conf.",
-                           "yellow"))
+        console.print(
+            Text("Nothing was published, or the log has no packets: `log_type all` in mosquitto.conf.", "yellow")
+        )
         return
-    tables.show(console, [Column("client"), Column("messages", right=True), Column("bytes", right=True),
-                          Column("rate", right=True), Column("topic")],
-                [[words.shown(talker.client), f"{talker.messages:,}", words.size(talker.size_b),
-                  words.rate(talker.rate_per_s()), words.shown(talker.topic)] for talker in loudest[:top]])
+    tables.show(
+        console,
+        [
+            Column("client"),
+            Column("messages", right=True),
+            Column("bytes", right=True),
+            Column("rate", right=True),
+            Column("topic"),
+        ],
+        [
+            [
+                words.shown(talker.client),
+                f"{talker.messages:,}",
+                words.size(talker.size_b),
+                words.rate(talker.rate_per_s()),
+                words.shown(talker.topic),
+            ]
+            for talker in loudest[:top]
+        ],
+    )
     _and_more(len(loudest), top, console)
 
 
 # -- one client, one address
+
 
 def _named(name: str, logs: list[Log], console: Console, warn: Callable[[str], None]) -> None:
     found = False
@@ -307,10 +465,14 @@ def _named(name: str, logs: list[Log], console: Console, warn: Callable[[str], N
             console.print(Text(words.named(subject), "bold " + colour(subject.weight)))
             _findings_of(subject, console)
     if not found:
-        known = sorted({client for log in logs for client in log.analyser.clients},
-                       key=lambda client: (name.lower() not in client.lower(), client))
-        warn(f"no client {name!r} in this log; there are "
-             f"{', '.join(words.shown(client) for client in known[:5]) or 'none'}{' ...' if len(known) > 5 else ''}")
+        known = sorted(
+            {client for log in logs for client in log.analyser.clients},
+            key=lambda client: (name.lower() not in client.lower(), client),
+        )
+        warn(
+            f"no client {name!r} in this log; there are "
+            f"{', '.join(words.shown(client) for client in known[:5]) or 'none'}{' ...' if len(known) > 5 else ''}"
+        )
 
 
 def _client(analyser: Analyser, client: Client, console: Console) -> None:
@@ -318,19 +480,32 @@ def _client(analyser: Analyser, client: Client, console: Console) -> None:
     console.print()
     console.print(Text(words.shown(client.id), "bold " + colour(client.weight)))
     wills = f", last will sent {_times(client.wills_fired)}" if client.wills_fired else ""
-    packets = (f"; {client.received:,} messages in ({words.size(client.received_b)}), {client.sent:,} out "
-               f"({words.size(client.sent_b)}), {client.pings:,} heartbeats, longest silence "
-               f"{words.span(client.longest_silence_s)}") if analyser.has_packets() else ""
+    packets = (
+        (
+            f"; {client.received:,} messages in ({words.size(client.received_b)}), {client.sent:,} out "
+            f"({words.size(client.sent_b)}), {client.pings:,} heartbeats, longest silence "
+            f"{words.span(client.longest_silence_s)}"
+        )
+        if analyser.has_packets()
+        else ""
+    )
     console.print(Text(f"{client.connects:,} connects, {words.ends(client) or 'no ends'}{packets}{wills}"))
     if client.subscriptions:
-        console.print(Text("Subscribed: " + ", ".join(
-            f"{words.shown(wanted)} (QoS {qos})" for wanted, qos in client.subscriptions.items())))
+        console.print(
+            Text(
+                "Subscribed: "
+                + ", ".join(f"{words.shown(wanted)} (QoS {qos})" for wanted, qos in client.subscriptions.items())
+            )
+        )
     for sent, delays in sorted(client.delays.items()):
-        console.print(Text(
-            f"PUBLISH to last ack, {'to' if sent else 'from'} the client: {delays.n:,} messages, mean "
-            f"{words.span(delays.total_s / delays.n)}, half within {words.span(delays.at_most_s(.5))}, 95 % within "
-            f"{words.span(delays.at_most_s(.95))}, worst {words.span(delays.worst_s)} "
-            f"('{words.shown(delays.worst_topic)}', {words.moment(delays.worst_t)})"))
+        console.print(
+            Text(
+                f"PUBLISH to last ack, {'to' if sent else 'from'} the client: {delays.n:,} messages, mean "
+                f"{words.span(delays.total_s / delays.n)}, half within {words.span(delays.at_most_s(0.5))}, "
+                f"95 % within {words.span(delays.at_most_s(0.95))}, worst {words.span(delays.worst_s)} "
+                f"('{words.shown(delays.worst_topic)}', {words.moment(delays.worst_t)})"
+            )
+        )
     _findings_of(client, console)
     console.print()
     _sessions(analyser, client.sessions, console)
@@ -345,15 +520,34 @@ def _sessions(analyser: Analyser, sessions: list[Session], console: Console) -> 
     rows, packets = [], analyser.has_packets()
     for session in sessions:
         merged = f" ({session.merged} sessions)" if session.merged > 1 else ""
-        rows.append([
-            "before the log" if session.start is None else words.moment(session.start),
-            words.span(words.duration_s(session, analyser.account.last)) + merged,
-            Text(words.HOWS[session.how], "green" if session.how in _GOOD_ENDS else "red"),
-            words.shown(session.address or ""), words.shown(session.user or ""), _seconds(session.keepalive_s),
-            _kept(session), f"{session.received:,}" if packets else "", f"{session.sent:,}" if packets else ""])
-    tables.show(console, [Column("connected"), Column("for"), Column("ended"), Column("address"),
-                          Column("user", wide=True), Column("keep-alive", wide=True), Column("session", wide=True),
-                          Column("in", right=True), Column("out", right=True)], rows)
+        rows.append(
+            [
+                "before the log" if session.start is None else words.moment(session.start),
+                words.span(words.duration_s(session, analyser.account.last)) + merged,
+                Text(words.HOWS[session.how], "green" if session.how in _GOOD_ENDS else "red"),
+                words.shown(session.address or ""),
+                words.shown(session.user or ""),
+                _seconds(session.keepalive_s),
+                _kept(session),
+                f"{session.received:,}" if packets else "",
+                f"{session.sent:,}" if packets else "",
+            ]
+        )
+    tables.show(
+        console,
+        [
+            Column("connected"),
+            Column("for"),
+            Column("ended"),
+            Column("address"),
+            Column("user", wide=True),
+            Column("keep-alive", wide=True),
+            Column("session", wide=True),
+            Column("in", right=True),
+            Column("out", right=True),
+        ],
+        rows,
+    )
 
 
 def _kept(session: Session) -> str:
@@ -388,9 +582,10 @@ def _of_addresses(options: Options, log: Log, console: Console, warn: Callable[[
     for stranger in strangers:
         console.print(Text(words.shown(stranger.id), "bold " + colour(stranger.weight)))
         _findings_of(stranger, console)
-    theirs = [client for client in analyser.clients.values()
-              if any(hold(session.address) for session in client.sessions)]
-    for client in ranked(theirs, options.sort)[:options.top]:
+    theirs = [
+        client for client in analyser.clients.values() if any(hold(session.address) for session in client.sessions)
+    ]
+    for client in ranked(theirs, options.sort)[: options.top]:
         console.print()
         console.print(Text(words.shown(client.id), "bold " + colour(client.weight)))
         found = ", ".join(f"{finding.count:,} x {finding.code}" for finding in client.worst())
@@ -405,28 +600,62 @@ def _of_addresses(options: Options, log: Log, console: Console, warn: Callable[[
 
 # -- several brokers
 
+
 def _across(logs: list[Log], console: Console, options: Options) -> None:
     """The bridges between the brokers, and the clients that were with more than one."""
     links = cluster.links(logs)
     if links:
         console.print()
-        tables.show(console, [Column("bridge"), Column("of"), Column("attempts", right=True), Column("why it failed"),
-                              Column("is client"), Column("of"), Column("sessions there", right=True),
-                              Column("ended there")],
-                    [[Text(words.shown(link.bridge.id), colour(link.bridge.weight)), link.of,
-                      f"{link.bridge.attempts:,}", _counts(link.bridge.failures), words.shown(link.client.id), link.on,
-                      f"{sum(session.merged for session in link.client.sessions):,}",
-                      _counts(link.client.ends, words.HOWS)] for link in links])
+        tables.show(
+            console,
+            [
+                Column("bridge"),
+                Column("of"),
+                Column("attempts", right=True),
+                Column("why it failed"),
+                Column("is client"),
+                Column("of"),
+                Column("sessions there", right=True),
+                Column("ended there"),
+            ],
+            [
+                [
+                    Text(words.shown(link.bridge.id), colour(link.bridge.weight)),
+                    link.of,
+                    f"{link.bridge.attempts:,}",
+                    _counts(link.bridge.failures),
+                    words.shown(link.client.id),
+                    link.on,
+                    f"{sum(session.merged for session in link.client.sessions):,}",
+                    _counts(link.client.ends, words.HOWS),
+                ]
+                for link in links
+            ],
+        )
     travellers = [name for name in cluster.travellers(logs) if not options.clients or name in options.clients]
     if not travellers:
         return
     console.print()
     console.print(Text("With more than one broker", "bold"))
-    rows = [[Text(words.shown(travel.client), "red" if travel.both else ""), f"{travel.moves:,}",
-             f"{travel.both:,}" + (f", up to {words.span(travel.overlap_s)}" if travel.both else ""),
-             ", ".join(travel.brokers)] for travel in cluster.travels(logs, travellers)]
-    tables.show(console, [Column("client"), Column("moves", right=True), Column("old session still open", right=True),
-                          Column("brokers")], rows[:options.top])
+    rows = [
+        [
+            Text(words.shown(travel.client), "red" if travel.both else ""),
+            f"{travel.moves:,}",
+            f"{travel.both:,}" + (f", up to {words.span(travel.overlap_s)}" if travel.both else ""),
+            ", ".join(travel.brokers),
+        ]
+        for travel in cluster.travels(logs, travellers)
+    ]
+    tables.show(
+        console,
+        [
+            Column("client"),
+            Column("moves", right=True),
+            Column("old session still open", right=True),
+            Column("brokers"),
+        ],
+        rows[: options.top],
+    )
     _and_more(len(rows), options.top, console)
     for name in options.clients:
         if name in travellers:
@@ -437,17 +666,33 @@ def _way(name: str, logs: list[Log], console: Console) -> None:
     console.print()
     console.print(Text(f"The way of {words.shown(name)}", "bold"))
     way = cluster.stays(logs, name)
-    tables.show(console, [Column("connected"), Column("broker"), Column("until"), Column("ended"), Column("address")],
-                [["before the log" if stay.session.start is None else words.moment(stay.session.start), stay.broker,
-                  "" if stay.session.end is None else words.moment(stay.session.end), words.HOWS[stay.session.how],
-                  words.shown(stay.session.address or "")] for stay in way])
+    tables.show(
+        console,
+        [Column("connected"), Column("broker"), Column("until"), Column("ended"), Column("address")],
+        [
+            [
+                "before the log" if stay.session.start is None else words.moment(stay.session.start),
+                stay.broker,
+                "" if stay.session.end is None else words.moment(stay.session.end),
+                words.HOWS[stay.session.how],
+                words.shown(stay.session.address or ""),
+            ]
+            for stay in way
+        ],
+    )
     for move in cluster.moves(way):
         if (move.overlap_s or 0) > 0:
-            console.print(Text(f"{words.moment(move.t)} came to {move.to} while {move.left} still believed in it, for "
-                               f"{words.span(move.overlap_s)}", "red"))
+            console.print(
+                Text(
+                    f"{words.moment(move.t)} came to {move.to} while {move.left} still believed in it, for "
+                    f"{words.span(move.overlap_s)}",
+                    "red",
+                )
+            )
 
 
 # -- small things
+
 
 def _seconds(seconds: int | None) -> str:
     return "" if seconds is None else f"{seconds} s"

@@ -11,17 +11,25 @@ import re
 from typing import NamedTuple
 
 _BY_CODE: tuple[tuple[str, str], ...] = (
-    ("broker-sockets", r"""
+    (
+        "broker-sockets",
+        r"""
         Unable to accept new connection, system socket count
         (?:.*)?Too many open files
         Warning: Unable to increase maximum allowed connections
-    """),
+    """,
+    ),
     ("broker-tcpd", r"Client connection from .* denied access by tcpd"),
-    ("broker-limit", r"""
+    (
+        "broker-limit",
+        r"""
         Client connection from .* denied: max_connections exceeded
         .*connection rate exceeded
-    """),
-    ("broker-port", r"""
+    """,
+    ),
+    (
+        "broker-port",
+        r"""
         Error: (?:Address (?:already in use|not available|family not supported)|Cannot assign requested address)
         Error: Address in use
         Error: Permission denied$
@@ -39,8 +47,11 @@ _BY_CODE: tuple[tuple[str, str], ...] = (
         \s*sudo setcap
         Warning: Interface .* does not support
         Error setting (?:SO_|IPV6_|TCP_)
-    """),
-    ("broker-database", r"""
+    """,
+    ),
+    (
+        "broker-database",
+        r"""
         Error (?:during )?saving in-memory database
         Error: Couldn't open database
         Error: (?:No such file or directory|Read-only file system)
@@ -52,8 +63,11 @@ _BY_CODE: tuple[tuple[str, str], ...] = (
         sqlite: Error
         .*database or disk is full
         Error: Unable to (?:read|write) .*(?:database|\.db)
-    """),
-    ("broker-database-lost", r"""
+    """,
+    ),
+    (
+        "broker-database-lost",
+        r"""
         Error restoring persistent database
         Error: (?:Corrupt persistent|Corrupt database)
         Error: (?:Invalid msg_store chunk|Incompatible database|Unsupported persistent)
@@ -63,8 +77,11 @@ _BY_CODE: tuple[tuple[str, str], ...] = (
         Warning: (?:Persistence f|Empty client entry found in persistence|Unsupported chunk)
         sqlite: Restored \d+ .* \([1-9]\d* failed\)
         Failed to associate persisted user
-    """),
-    ("broker-certificates", r"""
+    """,
+    ),
+    (
+        "broker-certificates",
+        r"""
         Error: Unable to load (?:CA certificates|server certificate|server key)
         Error: Unable to load (?:certificate revocation|client certificate|client key)
         Error: Unable to (?:load|use) engine private key
@@ -84,8 +101,11 @@ _BY_CODE: tuple[tuple[str, str], ...] = (
         Warning: (?:TLS|ciphers|dhparamfile)
         TLS key logging
         Warning: .*using insecure mode
-    """),
-    ("broker-plugin", r"""
+    """,
+    ),
+    (
+        "broker-plugin",
+        r"""
         Error: (?:Unable to load|Unsupported|Incorrect) (?:auth )?plugin
         Error: (?:Authentication )?[Pp]lugin (?:returned|has missing|'.*' not previously)
         Load error:
@@ -95,17 +115,26 @@ _BY_CODE: tuple[tuple[str, str], ...] = (
         Warning: .* plugin has no plugin_opt
         Plugin could not register
         Error: (?:An )?auth_(?:opt|plugin)
-    """),
-    ("broker-memory", r"""
+    """,
+    ),
+    (
+        "broker-memory",
+        r"""
         (?:Error:? ?)?[Oo]ut of memory
         .*Cannot allocate memory
         Internal log buffer too short
-    """),
-    ("broker-file-rights", r"""
+    """,
+    ),
+    (
+        "broker-file-rights",
+        r"""
         Warning: File .* (?:has world|group is not|owner is not)
         To fix this, use
-    """),
-    ("broker-files", r"""
+    """,
+    ),
+    (
+        "broker-files",
+        r"""
         Error: Unable to open (?:log file|pwfile|acl_file|http dir|pid)
         Error opening (?:acl|password) file
         Error: Unable to write pid file
@@ -116,18 +145,24 @@ _BY_CODE: tuple[tuple[str, str], ...] = (
         Error setting (?:gid|uid|groups) whilst
         Error whilst daemonising
         Error in (?:fork|setsid)
-    """),
-    ("broker-passwords", r"""
+    """,
+    ),
+    (
+        "broker-passwords",
+        r"""
         Error: (?:Invalid|Missing|Unable to decode) (?:hash|password)
         Error: Duplicate user
         Warning: (?:Invalid line in (?:password|psk)|Unable to decode line|Empty username|ACL pattern)
         Error: (?:Empty topic|Invalid (?:topic access|ACL topic|line)|Missing username|Empty invalid topic).*acl
         Error: Empty topic in acl
         ACL denying access to client with dangerous
-    """),
+    """,
+    ),
     ("broker-local-only", r"Starting in local only mode"),
     ("broker-root", r"Warning: Mosquitto should not be run as root"),
-    ("broker-deprecated", r"""
+    (
+        "broker-deprecated",
+        r"""
         (?:Warning|Note): .*(?:deprecated|no longer|will be removed|not needed|recommended to replace|is not longer)
         The .* option is (?:now )?deprecated
         It is best practice to define
@@ -137,8 +172,11 @@ _BY_CODE: tuple[tuple[str, str], ...] = (
         (?:idle_timeout|keepalive|restart_timeout|threshold|sys_interval) (?:interval )?too (?:low|high)
         Note that this was previously
         Duplicate bridge topic
-    """),
-    ("broker-configuration", r"""
+    """,
+    ),
+    (
+        "broker-configuration",
+        r"""
         Error found at
         Error: (?:Duplicate|Empty|Invalid (?!argument))
         Error: (?:Unknown configuration|Malformed UTF-8 in conf|Cannot use both|Unable to open conf)
@@ -155,17 +193,23 @@ _BY_CODE: tuple[tuple[str, str], ...] = (
         Error: TLS support not available
         .*: (?:Error resolving|Unable to resolve)
         Configuration file is not
-    """),
-    ("broker-loop", r"""
+    """,
+    ),
+    (
+        "broker-loop",
+        r"""
         Error in (?:epoll|poll|kqueue)
         Error in initial bridge
         Warning: Unable to (?:open socket pair|set TCP_NODELAY)
-    """),
+    """,
+    ),
     ("broker-error", r"Error(?:: | \w)"),
     ("broker-warning", r"Warning: (?!Received PUB)"),
 )
-_PATTERNS = [(code, re.compile("|".join(f"(?:{line.strip()})" for line in lines.strip().splitlines())))
-             for code, lines in _BY_CODE]
+_PATTERNS = [
+    (code, re.compile("|".join(f"(?:{line.strip()})" for line in lines.strip().splitlines())))
+    for code, lines in _BY_CODE
+]
 
 
 def of_the_broker(text: str) -> str | None:
@@ -179,12 +223,17 @@ def of_the_broker(text: str) -> str | None:
 # -- around the broker: systemd, the kernel, the C library, containers
 
 _HOST: tuple[tuple[str, str], ...] = (
-    ("broker-oom", r"""
+    (
+        "broker-oom",
+        r"""
         (?=.*mosquitto).*(?:Out of memory|oom-kill|Memory cgroup out of memory|Killed process)
         .*mosquitto.*(?:Failed with result 'oom-kill'|A process of this unit has been killed by the OOM killer)
         .*[Mm]emory cgroup out of memory: Kill(?:ed)? process \d+ \(mosquitto\)
-    """),
-    ("broker-crashed", r"""
+    """,
+    ),
+    (
+        "broker-crashed",
+        r"""
         .*mosquitto.*(?:segfault at|general protection|trap invalid opcode)
         .*mosquitto.*(?:status=11/SEGV|status=6/ABRT|status=4/ILL|status=7/BUS)
         .*mosquitto.*(?:code=dumped|Failed with result 'core-dump'|\(core dumped\))
@@ -200,16 +249,22 @@ _HOST: tuple[tuple[str, str], ...] = (
         .*[Ss]ervice .*mosquitto.* exited with code \d+ \(by signal (?:11|6|4|7)\)
         .*Error loading shared library|.*Error relocating
         .*symbol lookup error|.*error while loading shared libraries.*mosquitto
-    """),
-    ("broker-killed", r"""
+    """,
+    ),
+    (
+        "broker-killed",
+        r"""
         .*mosquitto.*(?:status=9/KILL|Failed with result 'signal')
         .*mosquitto.*(?:by signal 9|Watchdog timeout|stop-sigterm.* timed out)
         .*mosquitto\S* exited with code (?:137|9)\b
         .*State 'stop-sigterm' timed out
         Killed$
-    """),
+    """,
+    ),
     ("host-rebooted", r"-- (?:Reboot|Boot [0-9a-f]+) --"),
-    ("broker-failed", r"""
+    (
+        "broker-failed",
+        r"""
         .*mosquitto.*(?:Main process exited, code=exited, status=[1-9])
         .*mosquitto.*(?:Failed with result '|Start request repeated too quickly)
         .*mosquitto.*(?:start operation timed out|Failed to start|Control process exited, code=exited, status=[1-9])
@@ -219,12 +274,15 @@ _HOST: tuple[tuple[str, str], ...] = (
         .*procd: Instance mosquitto.* s in a crash loop
         .*mosquitto.*crash loop
         .*Back-off restarting failed container
-    """),
+    """,
+    ),
 )
-_HOST_PATTERNS = [(code, re.compile("|".join(f"(?:{line.strip()})" for line in lines.strip().splitlines())))
-                  for code, lines in _HOST]
+_HOST_PATTERNS = [
+    (code, re.compile("|".join(f"(?:{line.strip()})" for line in lines.strip().splitlines()))) for code, lines in _HOST
+]
 _MAY_BE_HOST = re.compile(
-    r"(?i)mosquitto|killed|assertion|core|free|abort|fault|corrupt|smashing|back-off|illegal|error|-- (?:re)?boot")
+    r"(?i)mosquitto|killed|assertion|core|free|abort|fault|corrupt|smashing|back-off|illegal|error|-- (?:re)?boot"
+)
 
 
 def of_the_host(line: str) -> str | None:
@@ -239,60 +297,124 @@ def of_the_host(line: str) -> str | None:
 
 # -- OpenSSL
 
+
 class Tls(NamedTuple):
-    side: str       # whose doing it is: "client", "broker", "both", "nobody"
-    words: str      # in plain words
+    side: str  # whose doing it is: "client", "broker", "both", "nobody"
+    words: str  # in plain words
     do: str
 
 
 _TLS: tuple[tuple[str, Tls], ...] = (
-    (r"http request|https proxy request", Tls(
-        "client", "it speaks HTTP to a TLS port that is for MQTT", "A web client needs a listener with `protocol "
-        "websockets`; others the scheme mqtts:// and this port.")),
-    (r"unknown protocol|wrong version number|bad record type|record layer failure|packet length too long|unknown state"
-     r"|record too large|length too long|decode error", Tls(
-         "client", "it speaks plain MQTT (no TLS) to a TLS port", "Switch TLS on in the client, or let it use the port "
-         "without TLS (1883).")),
-    (r"peer did not return a certificate|certificate required", Tls(
-        "client", "it sent no client certificate, and the listener demands one (require_certificate true)",
-        "Give the client its certificate and key, or set require_certificate false.")),
-    (r"alert unknown ca|unknown ca\b", Tls(
-        "client", "it does not trust the broker's certificate: its CA is not known to the client",
-        "Give the client the CA that signed the broker's certificate (and the broker its whole chain).")),
-    (r"alert (?:number 46|certificate unknown|bad certificate)|certificate unknown|alert bad certificate"
-     r"|bad certificate", Tls(
-         "client", "it does not accept the broker's certificate: name, date or CA do not fit",
-         "Compare the name that the client connects to with those in the certificate; look at the client's clock and "
-         "its CA file.")),
-    (r"alert certificate expired|certificate expired|certificate has expired", Tls(
-        "both", "a certificate has expired, or the clock of the one that checks it is wrong",
-        "Renew the certificate; set the clocks.")),
-    (r"certificate verify failed", Tls(
-        "client", "the broker does not trust the certificate that the client sent",
-        "Sign the client's certificate with a CA from the broker's cafile; look at its dates.")),
-    (r"alert protocol version|unsupported protocol|version too (?:low|high)|no protocols available"
-     r"|inappropriate fallback|unsupported ssl version|SSLv[23]", Tls(
-         "both", "they share no TLS version: the client's is too old (or tls_version allows one only)",
-         "Update the client's TLS, or allow its version with tls_version in mosquitto.conf.")),
-    (r"no shared cipher|no ciphers|no suitable (?:key share|signature)|alert handshake failure|handshake failure"
-     r"|alert insufficient security|unsupported elliptic curve|no shared (?:group|signature)", Tls(
-         "both", "they share no cipher, curve or signature: the handshake failed",
-         "Compare the ciphers of both; an RSA key of 2048 bits or more and TLS 1.2 suit nearly every client.")),
-    (r"psk identity not found|unknown psk identity|psk", Tls(
-        "client", "its PSK identity or key is not known", "Compare the client's identity and key with psk_file.")),
-    (r"too small|md too weak|key too", Tls(
-        "broker", "a key or signature is too weak for OpenSSL's security level",
-        "Make new certificates: RSA 2048 or more, SHA-256.")),
-    (r"alert (?:internal error|decrypt error|decode error|user cancel|access denied|unsupported certificate)", Tls(
-        "client", "the client ended the handshake with an alert of its own", "See the client's log.")),
-    (r"unexpected eof|shutdown while in init|EOF occurred|connection reset|(?:^|:)Success|uninitialized|syscall", Tls(
-        "nobody", "the connection was cut without TLS's goodbye", "Harmless by itself: a port check, or a client that "
-        "closes abruptly.")),
-    (r"bad (?:record )?mac|decryption failed|bad decrypt|digest check failed", Tls(
-        "client", "a record did not decrypt: bytes were damaged or mixed (two threads on one socket)",
-        "Update the client; one task only may write to the connection.")),
-    (r"bad write retry|bad length", Tls(
-        "broker", "a fault in the broker's use of OpenSSL", "Update Mosquitto.")),
+    (
+        r"http request|https proxy request",
+        Tls(
+            "client",
+            "it speaks HTTP to a TLS port that is for MQTT",
+            "A web client needs a listener with `protocol websockets`; others the scheme mqtts:// and this port.",
+        ),
+    ),
+    (
+        r"unknown protocol|wrong version number|bad record type|record layer failure|packet length too long"
+        r"|unknown state|record too large|length too long|decode error",
+        Tls(
+            "client",
+            "it speaks plain MQTT (no TLS) to a TLS port",
+            "Switch TLS on in the client, or let it use the port without TLS (1883).",
+        ),
+    ),
+    (
+        r"peer did not return a certificate|certificate required",
+        Tls(
+            "client",
+            "it sent no client certificate, and the listener demands one (require_certificate true)",
+            "Give the client its certificate and key, or set require_certificate false.",
+        ),
+    ),
+    (
+        r"alert unknown ca|unknown ca\b",
+        Tls(
+            "client",
+            "it does not trust the broker's certificate: its CA is not known to the client",
+            "Give the client the CA that signed the broker's certificate (and the broker its whole chain).",
+        ),
+    ),
+    (
+        r"alert (?:number 46|certificate unknown|bad certificate)|certificate unknown|alert bad certificate"
+        r"|bad certificate",
+        Tls(
+            "client",
+            "it does not accept the broker's certificate: name, date or CA do not fit",
+            "Compare the name that the client connects to with those in the certificate; look at the client's clock "
+            "and its CA file.",
+        ),
+    ),
+    (
+        r"alert certificate expired|certificate expired|certificate has expired",
+        Tls(
+            "both",
+            "a certificate has expired, or the clock of the one that checks it is wrong",
+            "Renew the certificate; set the clocks.",
+        ),
+    ),
+    (
+        r"certificate verify failed",
+        Tls(
+            "client",
+            "the broker does not trust the certificate that the client sent",
+            "Sign the client's certificate with a CA from the broker's cafile; look at its dates.",
+        ),
+    ),
+    (
+        r"alert protocol version|unsupported protocol|version too (?:low|high)|no protocols available"
+        r"|inappropriate fallback|unsupported ssl version|SSLv[23]",
+        Tls(
+            "both",
+            "they share no TLS version: the client's is too old (or tls_version allows one only)",
+            "Update the client's TLS, or allow its version with tls_version in mosquitto.conf.",
+        ),
+    ),
+    (
+        r"no shared cipher|no ciphers|no suitable (?:key share|signature)|alert handshake failure|handshake failure"
+        r"|alert insufficient security|unsupported elliptic curve|no shared (?:group|signature)",
+        Tls(
+            "both",
+            "they share no cipher, curve or signature: the handshake failed",
+            "Compare the ciphers of both; an RSA key of 2048 bits or more and TLS 1.2 suit nearly every client.",
+        ),
+    ),
+    (
+        r"psk identity not found|unknown psk identity|psk",
+        Tls("client", "its PSK identity or key is not known", "Compare the client's identity and key with psk_file."),
+    ),
+    (
+        r"too small|md too weak|key too",
+        Tls(
+            "broker",
+            "a key or signature is too weak for OpenSSL's security level",
+            "Make new certificates: RSA 2048 or more, SHA-256.",
+        ),
+    ),
+    (
+        r"alert (?:internal error|decrypt error|decode error|user cancel|access denied|unsupported certificate)",
+        Tls("client", "the client ended the handshake with an alert of its own", "See the client's log."),
+    ),
+    (
+        r"unexpected eof|shutdown while in init|EOF occurred|connection reset|(?:^|:)Success|uninitialized|syscall",
+        Tls(
+            "nobody",
+            "the connection was cut without TLS's goodbye",
+            "Harmless by itself: a port check, or a client that closes abruptly.",
+        ),
+    ),
+    (
+        r"bad (?:record )?mac|decryption failed|bad decrypt|digest check failed",
+        Tls(
+            "client",
+            "a record did not decrypt: bytes were damaged or mixed (two threads on one socket)",
+            "Update the client; one task only may write to the connection.",
+        ),
+    ),
+    (r"bad write retry|bad length", Tls("broker", "a fault in the broker's use of OpenSSL", "Update Mosquitto.")),
 )
 _TLS_PATTERNS = [(re.compile(pattern, re.IGNORECASE), tls) for pattern, tls in _TLS]
 _OTHER_TLS = Tls("both", "the TLS handshake failed", "See OpenSSL's words.")

@@ -9,12 +9,22 @@ from . import parse
 from .model import Account, Client, Restart, Session, Subject
 
 HOWS = {
-    "clean": "disconnected", "closed": "closed without DISCONNECT", "timeout": "keep-alive missed",
-    "takeover": "taken over", "protocol-error": "protocol error", "malformed": "malformed packet",
-    "oversize": "packet too large", "not-authorised": "not authorised",
-    "refused": "login refused", "tls": "TLS failed", "denied": "denied by the broker",
-    "no-memory": "broker out of memory", "administrative": "put out by the administrator",
-    "error": "socket error", "broker-stopped": "broker stopped", "replaced": "end not logged",
+    "clean": "disconnected",
+    "closed": "closed without DISCONNECT",
+    "timeout": "keep-alive missed",
+    "takeover": "taken over",
+    "protocol-error": "protocol error",
+    "malformed": "malformed packet",
+    "oversize": "packet too large",
+    "not-authorised": "not authorised",
+    "refused": "login refused",
+    "tls": "TLS failed",
+    "denied": "denied by the broker",
+    "no-memory": "broker out of memory",
+    "administrative": "put out by the administrator",
+    "error": "socket error",
+    "broker-stopped": "broker stopped",
+    "replaced": "end not logged",
     "open": "connected",
 }
 
@@ -25,8 +35,7 @@ def shown(text: str) -> str:
     if text.isprintable():
         return text
     raw = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else
-                   f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}" for c in raw)
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}" for c in raw)
 
 
 def named(subject: Subject) -> str:
@@ -112,14 +121,18 @@ def clock(account: Account) -> list[str]:
     """What a reader must know of the log's times; nothing when they are sound."""
     notes = []
     if account.timeless and account.first is None:
-        notes.append("No time can be read in this log, so nothing is said about durations. If its lines have times, "
-                     "--time-format tells how they are written, as log_timestamp_format in mosquitto.conf does.")
+        notes.append(
+            "No time can be read in this log, so nothing is said about durations. If its lines have times, "
+            "--time-format tells how they are written, as log_timestamp_format in mosquitto.conf does."
+        )
     if account.steps_back:
         t, back_s = account.steps_back[0]
         more = f", and {len(account.steps_back) - 1} more times" if len(account.steps_back) > 1 else ""
         why = " (summer time ended)" if 3590 <= back_s <= 3610 else ""
-        notes.append(f"The clock went back by {span(back_s)} at {moment(t)}{why}{more}: the log was put together from "
-                     f"several, or the host's time was set. Durations across that are not counted.")
+        notes.append(
+            f"The clock went back by {span(back_s)} at {moment(t)}{why}{more}: the log was put together from "
+            f"several, or the host's time was set. Durations across that are not counted."
+        )
     return notes
 
 
@@ -133,8 +146,11 @@ def storm(e: Mapping[str, object]) -> str:
 
 def cause(e: Mapping[str, object]) -> str:
     """What a storm was probably due to, with the facts that say so."""
-    saved = f"{span(_number(e['saved_before_s']))} after the broker began to save its database" \
-        if "saved_before_s" in e else ""
+    saved = (
+        f"{span(_number(e['saved_before_s']))} after the broker began to save its database"
+        if "saved_before_s" in e
+        else ""
+    )
     told = {
         "saved": f"{saved}: the disk stalls the broker while it saves (it is one thread and then answers nobody)",
         "stalled": "the broker or its host was stalled",
@@ -146,7 +162,7 @@ def cause(e: Mapping[str, object]) -> str:
     }[str(e.get("cause", "unknown"))]
     facts = []
     if "early" in e:
-        facts.append(f"{e['early']} keep-alives \"missed\" up to {span(_number(e['early_s']))} before their time")
+        facts.append(f'{e["early"]} keep-alives "missed" up to {span(_number(e["early_s"]))} before their time')
     if "connect_waited_s" in e:
         facts.append(f"CONNECTs had waited up to {span(_number(e['connect_waited_s']))}")
     if "lull_s" in e and e.get("cause") != "saved":
@@ -181,7 +197,7 @@ def _packet_phrase(e: Mapping[str, object]) -> str:
 
 def _words_phrase(e: Mapping[str, object]) -> str:
     times = f" ({e['times']} times)" if "times" in e else ""
-    said = f"code {e['connack']}: {shown(str(e['words']))}" if "connack" in e else f"\"{shown(str(e['words']))}\""
+    said = f"code {e['connack']}: {shown(str(e['words']))}" if "connack" in e else f'"{shown(str(e["words"]))}"'
     return said + times
 
 
@@ -191,8 +207,10 @@ def _silent_phrase(e: Mapping[str, object]) -> str:
 
 
 def _early_phrase(e: Mapping[str, object]) -> str:
-    return (f"{shown(str(e['client']))} \"missed\" its keep-alive of {e['keepalive_s']} s "
-            f"{span(_number(e['early_s']))} before it could have")
+    return (
+        f'{shown(str(e["client"]))} "missed" its keep-alive of {e["keepalive_s"]} s '
+        f"{span(_number(e['early_s']))} before it could have"
+    )
 
 
 def _ends_phrase(e: Mapping[str, object]) -> str:
@@ -224,8 +242,10 @@ def _family_phrase(e: Mapping[str, object]) -> str:
 
 def _everybody_phrase(e: Mapping[str, object]) -> str:
     since = f" since the start of {e['version']}" if e.get("version") and e.get("since") is not None else ""
-    return (f"{e['refused']} logins of {e['clients']} clients, not one let in{since}: the broker's credentials, not "
-            f"the devices")
+    return (
+        f"{e['refused']} logins of {e['clients']} clients, not one let in{since}: the broker's credentials, not "
+        f"the devices"
+    )
 
 
 def _address_phrase(e: Mapping[str, object]) -> str:
@@ -256,7 +276,7 @@ _PHRASES: dict[str, Callable[[Mapping[str, object]], str]] = {
     "silent_s": _silent_phrase,
     "early_s": _early_phrase,
     "connect_waited_s": lambda e: f"the CONNECT of {shown(str(e['client']))} was answered "
-                                  f"{span(_number(e['connect_waited_s']))} after its connection",
+    f"{span(_number(e['connect_waited_s']))} after its connection",
     "ends": _ends_phrase,
     "hows": _hows_phrase,
     "every_s": _every_phrase,
@@ -279,8 +299,7 @@ def packet(event: parse.Event) -> str:
         code = f", code {event.code}" if event.code else ""
         return f"{event.name} {event.pid}{code}"
     if isinstance(event, parse.Connected):
-        return (f"CONNECT ({'clean' if event.clean else 'keeps its session'}, "
-                f"keep-alive {event.keepalive_s} s)")
+        return f"CONNECT ({'clean' if event.clean else 'keeps its session'}, keep-alive {event.keepalive_s} s)"
     if isinstance(event, parse.Connack):
         return "CONNACK" + (" (session present)" if event.session_present else "")
     if isinstance(event, parse.Ended):

@@ -88,8 +88,16 @@ def write_cluster(stories: List[Story]) -> None:
         lines += ["**%s**" % story.place.title, "", "| fault, in turn | whom it hit | publisher goes on after |"
                   " subscriber goes on after |", "|---|---|--:|--:|"]  # fmt: skip
         for row in story.rows:
-            lines.append("| %s node %d | %s | %s | %s |" % (
-                row["fault"], row["node"], " and ".join(row["hit"]) or "nobody", shown(row["pub"]), shown(row["sub"])))
+            lines.append(
+                "| %s node %d | %s | %s | %s |"
+                % (
+                    row["fault"],
+                    row["node"],
+                    " and ".join(row["hit"]) or "nobody",
+                    shown(row["pub"]),
+                    shown(row["sub"]),
+                )
+            )
         lines += ["", *[line[0].upper() + line[1:] + ".  " for line in story.account], ""]
     PAGE.write_text(between(PAGE.read_text(), "make cluster", lines))
 

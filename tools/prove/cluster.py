@@ -129,8 +129,7 @@ class RabbitCluster:
             node = broker_makes.RabbitMQ(name, folder / label, label, self.names[i])
             node.ticktime_s = TICK_S
             node.extra = (
-                "mqtt.durable_queue_type = quorum\n"
-                "cluster_formation.peer_discovery_backend = classic_config\n" + listed
+                "mqtt.durable_queue_type = quorum\ncluster_formation.peer_discovery_backend = classic_config\n" + listed
             )
             self.nodes.append(node)
         for i in range(size):
@@ -281,8 +280,11 @@ class Story:
         self.place.heal(kind, at)
         row = {"fault": kind, "node": at + 1, "hit": hit, **waits, "now": self._where()}
         self.rows.append(row)
-        print("  %-8s node %d, hit %-9s goes on after: publisher %s, subscriber %s; then at nodes %s" % (
-            kind, at + 1, "+".join(hit) or "nobody", shown(waits["pub"]), shown(waits["sub"]), row["now"]), flush=True)
+        print(
+            "  %-8s node %d, hit %-9s goes on after: publisher %s, subscriber %s; then at nodes %s"
+            % (kind, at + 1, "+".join(hit) or "nobody", shown(waits["pub"]), shown(waits["sub"]), row["now"]),
+            flush=True,
+        )
 
     @staticmethod
     def recovered(client: Client, since_s: float, kind: str, was_hit: bool) -> Optional[float]:

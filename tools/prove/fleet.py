@@ -291,8 +291,11 @@ class Run:
         event.untouched = self.opts.n - len(back)
         event.connects = len(self.link.connections) - before
         self.account.events.append(event)
-        print("  %-8s away %4.1f s; back after it: %s; %d untouched, %d connections made" % (
-            kind, away_s, self._spread(event.back_s), event.untouched, event.connects), flush=True)
+        print(
+            "  %-8s away %4.1f s; back after it: %s; %d untouched, %d connections made"
+            % (kind, away_s, self._spread(event.back_s), event.untouched, event.connects),
+            flush=True,
+        )
         if self.link.open_count() < self.opts.n:
             self.account.wrong.append("%d boards are not back %d s after the %s" % (
                 self.opts.n - self.link.open_count(), ALL_BACK_S, kind))  # fmt: skip

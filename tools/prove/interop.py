@@ -136,8 +136,11 @@ def run_broker(name: str, checks: List[str], interpreter: str, lib: Path, folder
                     again.remarks.append("failed at first: " + verdict.words)
                     verdict = again if again.kind != RED else verdict
                 result.verdicts.append(verdict)
-                print("%-18s %-16s %-11s %5.1f s  %s" % (
-                    name, check, verdict.kind, verdict.took_s, verdict.words or "; ".join(verdict.remarks)), flush=True)
+                print(
+                    "%-18s %-16s %-11s %5.1f s  %s"
+                    % (name, check, verdict.kind, verdict.took_s, verdict.words or "; ".join(verdict.remarks)),
+                    flush=True,
+                )
     except BrokerError as e:
         if result.verdicts:
             raise

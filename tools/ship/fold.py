@@ -16,9 +16,7 @@ def fold(library: Library) -> None:
         again = False
         classes = {s.name: s for s in unit.tree.body if isinstance(s, ast.ClassDef)}
         for base in classes.values():
-            heirs = [
-                (u, c) for u in library.units.values() for c in ast.walk(u.tree) if _has_base(c, base.name)
-            ]
+            heirs = [(u, c) for u in library.units.values() for c in ast.walk(u.tree) if _has_base(c, base.name)]
             if base.name in public or len(heirs) != 1 or heirs[0][0] is not unit:
                 continue
             heir = heirs[0][1]
@@ -122,8 +120,7 @@ def _statement(caller: Function, call: ast.Call) -> Optional[ast.stmt]:
 
 def _is_stored(function: Function, argument: ast.expr) -> bool:
     return isinstance(argument, ast.Name) and any(
-        isinstance(n, ast.Name) and n.id == argument.id and not isinstance(n.ctx, ast.Load)
-        for n in ast.walk(function)
+        isinstance(n, ast.Name) and n.id == argument.id and not isinstance(n.ctx, ast.Load) for n in ast.walk(function)
     )
 
 

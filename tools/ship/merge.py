@@ -224,9 +224,7 @@ class _Links(ast.NodeTransformer):
         if isinstance(base, ast.Name) and base.id in self.modules and not self._is_local(base.id):
             if not isinstance(node.ctx, ast.Load):
                 raise self.module.error(node, "another module's global is set: call a function of it")
-            return ast.copy_location(
-                ast.Name(self._find(node, self.modules[base.id], node.attr), ast.Load()), node
-            )
+            return ast.copy_location(ast.Name(self._find(node, self.modules[base.id], node.attr), ast.Load()), node)
         self.generic_visit(node)
         if isinstance(base, ast.Name) and node.attr in self.library.globals.get(self.lazy.get(base.id, ""), ()):
             node.attr = "%s.%s" % (self.lazy[base.id], node.attr)

@@ -404,9 +404,7 @@ def _joined(statements: Iterable[ast.stmt]) -> List[ast.stmt]:
     return out + [ast.ImportFrom(module, names, 0) for module, names in parts.items()]
 
 
-def _import_statements(
-    library: Library, unit: Unit, there: Dict[str, str], finals: Dict[str, str]
-) -> List[ast.stmt]:
+def _import_statements(library: Library, unit: Unit, there: Dict[str, str], finals: Dict[str, str]) -> List[ast.stmt]:
     statements = []
     for symbol, local in sorted(there.items()):
         name = finals[symbol]

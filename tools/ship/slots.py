@@ -111,9 +111,7 @@ class _Liveness:
             return needed
         if isinstance(node, ast.If):
             return (
-                self._block(node.body, needed, loops)
-                | self._block(node.orelse, needed, loops)
-                | self._read(node.test)
+                self._block(node.body, needed, loops) | self._block(node.orelse, needed, loops) | self._read(node.test)
             )
         if isinstance(node, (ast.While, ast.For, ast.AsyncFor)):
             return self._loop(node, needed, loops)

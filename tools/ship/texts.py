@@ -118,8 +118,4 @@ class _Texts(ast.NodeTransformer):
             self.found.append(text)
             return node
         at = self.all_texts.index(text)
-        return ast.copy_location(
-            ast.Call(ast.Name(self.name, ast.Load()), [ast.Constant(at)], []), node
-        )
-
-
+        return ast.copy_location(ast.Call(ast.Name(self.name, ast.Load()), [ast.Constant(at)], []), node)

@@ -1,7 +1,6 @@
 """Messages that the broker does not acknowledge, listed and given up: for the program that wants to lower the QoS of a
 message, or to let the others pass it. Imported by who asks for it."""
 
-
 from umqtt import addons
 from umqtt.wire import FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK, PUBREL_BYTE, QOS, RETAIN, SENT, SUBSCRIBE_BYTE, TOPIC
 
