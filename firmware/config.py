@@ -51,6 +51,7 @@ _KEYS = (
     ("watchdog_s", 300, 0, 3600, "seconds without progress until the watchdog resets the board (ESP32), 0 for none"),
     ("reset_after_s", 3600, 0, 604800, "seconds without any answer (WiFi, broker) until the board is reset, 0: never"),
     ("stop_pin", -1, -1, 48, "GPIO of a button to ground that stops the program (BOOT is 0 or 9), -1 for none"),
+    ("i2c", {}, 0, 48, "GPIOs sda and scl of the I2C bus that the sensors share, and perhaps freq in Hz"),
     ("sensors", ({"type": "internal"},), 1, 16, "list of sensors"),
 )
 _KINDS = (
@@ -135,6 +136,17 @@ def _broker(value, least, most):
     return ""
 
 
+def _wires(value, most):
+    like = 'an object like {"sda": 21, "scl": 22, "freq": 100000}'
+    if not isinstance(value, dict) or not {"sda", "scl"} <= set(value) <= {"sda", "scl", "freq"}:
+        return like
+    for key, number in value.items():
+        low, high = (10000, 1000000) if key == "freq" else (0, most)
+        if _problem(key, number, 0, low, high):
+            return "%s, with %s from %d to %d" % (like, key, low, high)
+    return "" if value["sda"] != value["scl"] else like + ", on two GPIOs"
+
+
 def _problem(key, value, default, least, most):
     # what is right, when `value` is not; else ""
     if isinstance(default, bool):
@@ -149,6 +161,8 @@ def _problem(key, value, default, least, most):
         if isinstance(value, (list, tuple)) and least <= len(value) <= most and all(isinstance(v, dict) for v in value):
             return ""
         return 'a list of 1 to 16 like {"type": "dht22", "name": "room", "pin": 4}'
+    if isinstance(default, dict):
+        return _wires(value, most)
     if key == "broker":
         return _broker(value, least, most)
     if not isinstance(value, str) or not least <= _is_whole(value) <= most:
@@ -287,6 +301,10 @@ def check(given):
     _together(got, wrong)
     if wrong:
         raise ValueError("\n".join("config.json: " + line for line in wrong))
+    if got["i2c"]:
+        # in each sensor's own, for that is all it is given: one object, which holds the bus once it is open
+        wires = dict(got["i2c"])
+        got["sensors"] = [dict({"i2c": wires}, **entry) for entry in got["sensors"]]
     return got
 
 

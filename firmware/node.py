@@ -64,9 +64,15 @@ class Source:
         values = self.sensor.read()
         if len(values) != len(self.sensor.fields):
             raise ValueError("%d values for %d fields" % (len(values), len(self.sensor.fields)))
-        for value in values:
-            if value is not None and not (isinstance(value, int) and -0x80000000 <= value < 0x80000000):
+        limits = getattr(self.sensor, "limits", ())
+        for i, value in enumerate(values):
+            if value is None or value is ...:
+                continue
+            if not (isinstance(value, int) and -0x80000000 <= value < 0x80000000):
                 raise ValueError("%r is no scaled integer" % value)
+            if limits and not limits[2 * i] <= value <= limits[2 * i + 1]:
+                quantity, unit, places = self.sensor.fields[i]
+                raise ValueError("%s %s %s cannot be" % (quantity, decimal(value, places), unit))
         self.found = True
         self.trouble.ended()
         return values
@@ -207,8 +213,9 @@ class Node:
             if values is None:
                 continue
             for field, value in enumerate(values):  # pyright: ignore[reportArgumentType]
-                self.taken += 1
-                self.keep(number, field, value)
+                if value is not ...:  # nothing new
+                    self.taken += 1
+                    self.keep(number, field, value)
         interval_ms = int(self.cfg["interval_s"] * 1000)
         self.t_next = ticks_add(self.t_next, interval_ms)
         if ticks_diff(self.t_next, ticks_ms()) <= 0:  # late by a whole interval: no burst to catch up, and time to send

@@ -56,13 +56,11 @@ class Waiting:
 
     def drop(self) -> None:
         """Forget the oldest."""
-        self.first = (self.first + 1) % self.most
-        self.count -= 1
+        self.first, self.count = (self.first + 1) % self.most, self.count - 1  # both or neither, whatever is raised
 
     def take_back(self) -> None:
         """Undo drop(), when nothing was put since."""
-        self.first = (self.first - 1) % self.most
-        self.count += 1
+        self.first, self.count = (self.first - 1) % self.most, self.count + 1
 
 
 class RamNode(Node):

@@ -2,8 +2,9 @@
 
 The contract of a sensor, one file each: `Sensor(conf)` takes its object of config.json and raises ValueError that
 names the key; `fields` is ((quantity, unit, decimals), ...); `probe()` finds the device; `read()` gives a list of
-integers, scaled by 10 ** decimals, or None, in the order of `fields`. Both raise OSError in words. `fields` may
-change in probe(), never after it.
+integers, scaled by 10 ** decimals, in the order of `fields`; None: it cannot tell; ...: nothing new, nothing is
+published. Both raise OSError in words. `fields` may change in probe(), never after it. May be there: `limits`, the
+least and the most that each field can be, one after the other, scaled: beyond it is no reading.
 """
 
 # each chip has a module esp32 of its own

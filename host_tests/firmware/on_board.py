@@ -110,6 +110,7 @@ class World:
         import clock
         import discovery
         import ending
+        import i2c
         import node
         import ram
         import retry
@@ -126,8 +127,8 @@ class World:
         ntptime.asked.clear()
         ntptime.answer[0] = None
         for module in (
-            node, ram, ending, untaken, discovery, clock, retry, wifi, sensors.dht22, sensors.internal, sensors.ds18b20,
-            network,
+            node, ram, ending, untaken, discovery, clock, retry, wifi, i2c, network, sensors.dht22, sensors.internal,
+            sensors.ds18b20,
         ):  # fmt: skip
             for name, f in (
                 ("ticks_ms", self.clock.ticks_ms),

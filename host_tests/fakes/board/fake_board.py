@@ -11,6 +11,8 @@ missing:
      "values": {"dht22 4": [[21.5, 40.2], null], "ds18b20 5": [19.25], "adc 34": [1500], "chip": [41]},
                                              one for each reading, then from the start again; null: no answer;
                                              a sensor that is not named is not connected; adc in mV, chip in °C
+                                             "sht4x 0x44": [[21.5, 40.2]], ...: a chip on I2C, see chip_TYPE.py
+     "held": {"21": 5},                      GPIO 21 is held low until another pin went up 5 times; -1: for ever
      "buttons": {"0": "stop"},               GPIO 0 is pressed while there is a file of this name
      "free_heap": 28000,                     bytes of heap after the start, in one piece (MicroPython)
      "clock": false,                         the NTP server does not answer
@@ -25,6 +27,7 @@ from time import (
 
 script = {}
 rtc = [b""]
+chips = {}  # on I2C, by their address: they live as long as they have power
 cause = [1]
 alarm = [0]
 _turn = {}
@@ -45,6 +48,7 @@ def use(new):
     script.clear()
     script.update(new)
     _turn.clear()
+    chips.clear()
     cause[0] = script.get("cause", 1)
     rtc[0] = b""
     try:
@@ -66,12 +70,26 @@ def value(name):
 
 
 def level(pin):
-    """The level of a GPIO: 0 while its button is pressed."""
+    """The level of a GPIO: 0 while its button is pressed, or while something holds it low."""
+    if held().get(str(pin)):
+        return 0
     try:
         open(script.get("buttons", {}).get(str(pin), "")).close()
         return 0
     except OSError:
         return 1
+
+
+def held():
+    """Pins that something holds low, with the clocks after which it lets go."""
+    return script.setdefault("held", {})
+
+
+def drive(level):
+    """The program gives a pin a level; each time that is high counts as a clock for what holds another."""
+    if level:
+        for pin, clocks in held().items():
+            held()[pin] = clocks - 1 if clocks > 0 else clocks
 
 
 def reset(why, sleep_ms=0):

@@ -1,7 +1,7 @@
 """`machine` of an ESP32 or ESP8266, as far as sensor programs use it; pins and sensors are fake_board's.
 
-ADC, RTC and WDT are files of their own, read when they are asked for: what a test board costs of the heap is not
-there for the firmware.
+ADC, RTC, WDT and SoftI2C are files of their own, read when they are asked for: what a test board costs of the heap is
+not there for the firmware.
 """
 
 import fake_board
@@ -15,7 +15,7 @@ else:
 
 def __getattr__(name):
     try:
-        if name in ("ADC", "RTC", "WDT"):
+        if name in ("ADC", "RTC", "WDT", "SoftI2C"):
             return getattr(__import__("machine_" + name.lower()), name)
         return getattr(__import__("umachine"), name)  # what the unix port has of its own: mem32, idle, Signal
     except ImportError:
@@ -41,10 +41,12 @@ def deepsleep(ms=None):
 class Pin:
     IN, OUT, OPEN_DRAIN, PULL_UP, PULL_DOWN = 1, 3, 7, 2, 1
 
-    def __init__(self, number, mode=-1, pull=-1):
+    def __init__(self, number, mode=-1, pull=-1, value=None):
         if not 0 <= number <= 48:
             raise ValueError("invalid pin")
         self.number = number
 
     def value(self, level=None):
-        return fake_board.level(self.number)
+        if level is None:
+            return fake_board.level(self.number)
+        fake_board.drive(level)

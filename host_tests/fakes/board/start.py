@@ -63,7 +63,19 @@ ballast = None  # what of the heap a board with free_heap has not
 if fake_board.script.get("free_heap"):
     import gc
 
-    for name in ("machine_adc", "machine_rtc", "machine_wdt", "network", "dht", "ds18x20", "onewire", "ntptime"):
+    chips = ["chip_" + name.partition(" 0x")[0] for name in fake_board.script.get("values", {}) if " 0x" in name]
+    if chips:
+        chips.append("machine_softi2c")
+    for name in chips + [
+        "machine_adc",
+        "machine_rtc",
+        "machine_wdt",
+        "network",
+        "dht",
+        "ds18x20",
+        "onewire",
+        "ntptime",
+    ]:
         __import__(name)  # the port's own: a board's heap does not hold them
     gc.collect()
     boards = bytearray(fake_board.script["free_heap"] - 512)
@@ -73,7 +85,7 @@ if fake_board.script.get("free_heap"):
                 ballast = (ballast, bytearray(piece_b) if piece_b else None)
         except MemoryError:
             pass  # what is left is in smaller pieces
-    del boards, piece_b, name
+    del boards, piece_b, name, chips
     gc.collect()
 
 try:
