@@ -69,15 +69,15 @@ extras: .venv/stamp  ## get what only some tests of the log analyser want: Chrom
 
 .PHONY: run
 run: $(READY)  ## [try it] publish readings from the real firmware to a real Mosquitto and watch them arrive
-	@exec $(PY) tools/run.py --readings $(READINGS) $(if $(SLEEP),--sleep) $(if $(WEB),--web $(if $(filter-out 1,$(WEB)),$(WEB)))
+	@exec $(PY) -m tools.demo.run --readings $(READINGS) $(if $(SLEEP),--sleep) $(if $(WEB),--web $(if $(filter-out 1,$(WEB)),$(WEB)))
 
 .PHONY: pictures
 pictures: $(READY)  ## the pictures of make run in README, made anew from real runs; wants a Chromium (make extras)
-	@$(PY) tools/pictures.py
+	@$(PY) -m tools.demo.pictures
 
 .PHONY: test
 test: $(READY)  ## all tests; the last line is the total
-	@$(PY) tools/total.py $(TEST_LAYERS:%=test-%)
+	@$(PY) -m tools.total $(TEST_LAYERS:%=test-%)
 
 .PHONY: test-unit
 test-unit: $(READY)  ## protocol, session, story and drop-in tests on CPython; PEERS=dir runs the drop-in tests on micropython-lib too
@@ -94,17 +94,17 @@ test-shipped: $(READY)  ## the same files on the library as a board loads it, bu
 		host_tests/faults/test_cuts.py host_tests/firmware
 
 .PHONY: test-budget
-test-budget: $(READY)  ## sizes, heap and frames within tools/budgets.json; steady traffic allocates nothing
+test-budget: $(READY)  ## sizes, heap and frames within tools/measure/budgets.json; steady traffic allocates nothing
 	@$(PY) -m pytest -q host_tests/budget
 
 .PHONY: size
 size: $(READY)  ## bytes, heap and frames of each module; CHECK=1 fails when a budget is passed, DOCS=1 writes docs/size.md, PORT= measures on a board
-	@$(if $(PORT),exec $(PY) tools/device_size.py $(ARGS),true)
-	@$(if $(PORT),true ||) $(PY) tools/size.py $(if $(CHECK),--check) $(if $(DOCS),--docs)
+	@$(if $(PORT),exec $(PY) -m tools.measure.device_size $(ARGS),true)
+	@$(if $(PORT),true ||) $(PY) -m tools.measure.size $(if $(CHECK),--check) $(if $(DOCS),--docs)
 
 .PHONY: bench
 bench: $(READY) .cache/peers/stamp  ## instructions, heap, writes, time of each operation, ours and others'; PEERS=dir adds another umqtt, PORT= HOST= times a board
-	@$(PY) tools/bench.py $(if $(CHECK),--check) $(if $(DOCS),--docs) $(if $(PEERS),--peers "$(PEERS)") \
+	@$(PY) -m tools.measure.bench $(if $(CHECK),--check) $(if $(DOCS),--docs) $(if $(PEERS),--peers "$(PEERS)") \
 		$(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST))
 
 .PHONY: test-faults
@@ -157,11 +157,11 @@ memory: $(READY)  ## MemoryError at every allocation of store and outbox; counts
 
 .PHONY: wear
 wear: $(READY)  ## flash written, years of life and milliseconds awake for each way to run a node; DOCS=1 writes docs/durability.md
-	@$(PY) tools/wear.py $(if $(DOCS),--docs)
+	@$(PY) -m tools.measure.wear $(if $(DOCS),--docs)
 
 .PHONY: kills
 kills: $(READY)  ## N=50 kill the firmware, cut the link, restart the broker at random; PEERS=dir the same with umqtt.robust
-	@$(PY) tools/kills.py $(or $(N),50) $(if $(SEED),--seed $(SEED)) $(if $(PEERS),--peers "$(PEERS)") $(KILLS)
+	@$(PY) -m tools.prove.kills $(or $(N),50) $(if $(SEED),--seed $(SEED)) $(if $(PEERS),--peers "$(PEERS)") $(KILLS)
 
 .PHONY: years
 years: $(READY)  ## DAYS=45 SEED=1 of virtual time for the whole firmware, everything around it failing at random
@@ -194,7 +194,7 @@ mosqlog-report: $(READY)  ## [the broker's log] a real Mosquitto with a small fl
 
 .PHONY: build
 build: .venv/stamp  ## compile the firmware into build/firmware, as it goes onto the board
-	@$(PY) tools/build.py
+	@$(PY) -m tools.build
 
 .PHONY: ship
 ship: .venv/stamp  ## the library alone as a board loads it, as .py to read and as .mpy, in build/ship
@@ -205,27 +205,27 @@ export PORT BOARD FIRMWARE FIRMWARE_SHA256 CONFIG ROMFS
 
 .PHONY: board
 board: $(READY)  ## [try it] a virtual board on a serial port for stock esptool and mpremote; CHIP=esp32|esp8266 ARGS="--help"
-	@exec $(PY) -m tools.board --chip $(or $(CHIP),esp32) $(ARGS)
+	@exec $(PY) -m tools.virtual_board --chip $(or $(CHIP),esp32) $(ARGS)
 
 .PHONY: flash
 flash: .venv/stamp  ## [your board] put MicroPython onto the board: PORT=/dev/ttyUSB0 FIRMWARE=file.bin (or a release); erases it
-	@exec $(PY) tools/flash.py $(ARGS)
+	@exec $(PY) -m tools.device.flash $(ARGS)
 
 .PHONY: config
 config: .venv/stamp  ## [your board] ask for WiFi, broker and sensors and write config.json to the board at PORT
-	@exec $(PY) tools/config.py $(ARGS)
+	@exec $(PY) -m tools.device.config $(ARGS)
 
 .PHONY: deploy
 deploy: .venv/stamp  ## [your board] put the firmware onto the board at PORT and prove there that readings arrive; ROMFS=0 as files, ROMFS=1 into its ROM
-	@exec $(PY) tools/deploy.py $(ARGS)
+	@exec $(PY) -m tools.device.deploy $(ARGS)
 
 .PHONY: image
 image: .venv/stamp  ## [your board] FIRMWARE=file.bin CONFIG=config.json: one file with all, for a production line
-	@exec $(PY) tools/image.py $(ARGS)
+	@exec $(PY) -m tools.device.image $(ARGS)
 
 .PHONY: logs
 logs: .venv/stamp  ## [your board] what the board at PORT says, until Ctrl-C; ARGS=--crashes shows its crash log
-	@exec $(PY) tools/logs.py $(ARGS)
+	@exec $(PY) -m tools.device.logs $(ARGS)
 
 .PHONY: repl
 repl: .venv/stamp  ## [your board] MicroPython's prompt on the board at PORT; Ctrl-] ends
@@ -233,7 +233,7 @@ repl: .venv/stamp  ## [your board] MicroPython's prompt on the board at PORT; Ct
 
 .PHONY: mip
 mip: .venv/stamp  ## [your board] build the library alone as `mip install` takes it, in build/mip
-	@exec $(PY) tools/mip.py $(ARGS)
+	@exec $(PY) -m tools.device.mip $(ARGS)
 
 .PHONY: test-board
 test-board: $(READY)  ## blank virtual boards to readings, with stock esptool and mpremote

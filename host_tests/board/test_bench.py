@@ -2,11 +2,9 @@
 
 import sys
 
-from conftest import ROOT, mpremote, tool
+from conftest import mpremote, run
 
-sys.path.insert(0, str(ROOT / "tools"))
-
-import size  # noqa: E402
+from tools.measure import size
 
 
 def test_every_operation_is_timed_on_the_board(flashed, tmp_path):
@@ -16,7 +14,7 @@ def test_every_operation_is_timed_on_the_board(flashed, tmp_path):
     size.compile_library(library)
     done = mpremote(board, "mkdir", ":/lib", "+", "cp", "-r", str(library / "umqtt"), ":/lib/")
     assert done.returncode == 0, done.stdout
-    done = tool("bench", "--port", board.port, "--host", "127.0.0.1")
+    done = run(sys.executable, "-m", "tools.measure.bench", "--port", board.port, "--host", "127.0.0.1")
     lines = [line.split() for line in done.stdout.splitlines()]
     assert done.returncode == 0, done.stdout
     for kind in ("native", "simple"):
@@ -26,5 +24,5 @@ def test_every_operation_is_timed_on_the_board(flashed, tmp_path):
 
 
 def test_a_board_without_the_library_is_told(flashed):
-    done = tool("bench", "--port", flashed("esp32").port, "--host", "127.0.0.1")
+    done = run(sys.executable, "-m", "tools.measure.bench", "--port", flashed("esp32").port, "--host", "127.0.0.1")
     assert done.returncode == 1 and "ImportError" in done.stdout, done.stdout

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from conftest import config, mpremote, run, tool, until
 
-from tools.chips import CHIPS, MIB
-from tools.config import as_words, given, keys, sensors, shown, value_of
-from tools.image import filesystem_image
-from tools.ports import ToolError
-from tools.watch import Watcher
+from tools.demo.watch import Watcher
+from tools.device.chips import CHIPS, MIB
+from tools.device.config import as_words, given, keys, sensors, shown, value_of
+from tools.device.image import filesystem_image
+from tools.device.serial_port import ToolError
 
 SECRET = "geheim-wort-7"
 

@@ -9,8 +9,8 @@ import pytest
 from conftest import config, mpremote, tool
 
 import tools.broker
-from tools.config import read_ca
-from tools.ports import ToolError
+from tools.device.config import read_ca
+from tools.device.serial_port import ToolError
 
 x509 = pytest.importorskip("cryptography.x509", reason="no `cryptography`: run `make setup`")
 from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402

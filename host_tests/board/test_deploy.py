@@ -6,7 +6,8 @@ import threading
 import pytest
 from conftest import config, logs_until, mpremote, tool, until
 
-from tools.deploy import (
+from tools.demo.watch import Watcher
+from tools.device.deploy import (
     MANIFEST,
     OLDEST,
     Firmware,
@@ -17,8 +18,7 @@ from tools.deploy import (
     plan,
     prove_imports,
 )  # fmt: skip
-from tools.ports import ToolError, repl
-from tools.watch import Watcher
+from tools.device.serial_port import ToolError, repl
 
 
 def deploy(board, *arguments):

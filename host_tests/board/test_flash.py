@@ -15,10 +15,10 @@ import types
 import pytest
 from conftest import ROOT, mpremote, run, tool
 
-from tools.board import standin
-from tools.chips import CHIPS, MIB, with_esp8266_flash
-from tools.flash import DIGESTS, NEWEST, RELEASES, check_image, fetch, image_chip, variant
-from tools.ports import ToolError
+from tools.device.chips import CHIPS, MIB, with_esp8266_flash
+from tools.device.flash import DIGESTS, NEWEST, RELEASES, check_image, fetch, image_chip, variant
+from tools.device.serial_port import ToolError
+from tools.virtual_board import fake_image
 
 OLDER = "esptool==4.12.0"  # the last line for Python 3.9, where it is the pinned one
 
@@ -123,7 +123,7 @@ def test_every_kind_of_damage_to_an_image_is_seen(images, chip):
 
 @pytest.mark.parametrize("chip", ["esp32", "esp8266"])
 def test_a_cable_pulled_while_flashing_is_told_and_the_next_run_mends_it(boards, tmp_path, chip):
-    standin.build(chip, tmp_path / "image.bin", code_b=96 * 1024)
+    fake_image.build(chip, tmp_path / "image.bin", code_b=96 * 1024)
     board = boards(chip, "--unplug-after", "70000")
     flash = ("flash", "--port", board.port, "--firmware", str(tmp_path / "image.bin"))
     done = tool(*flash)
@@ -167,14 +167,14 @@ def test_ports_and_files_that_are_none_are_told_in_words(boards, tmp_path, image
 def test_a_port_without_permission_names_the_group(boards):
     real = os.path.realpath(boards("esp32").port)
     os.chmod(real, 0)
-    code = "import os, sys; sys.path.insert(0, %r)\nfrom tools import ports\nos.geteuid() or os.setuid(65534)\n"
-    code += "ports.run_tool('flash', lambda: ports.choose(%r))"
-    done = run(sys.executable, "-c", code % (str(ROOT), real))
+    code = "import os\nfrom tools.device import serial_port\nos.geteuid() or os.setuid(65534)\n"
+    code += "serial_port.run_tool('flash', lambda: serial_port.choose(%r))"
+    done = run(sys.executable, "-c", code % real)
     assert done.returncode == 2 and "usermod -aG" in done.stdout and "log out" in done.stdout, done.stdout
 
 
 def test_no_permission_in_words():
-    from tools.ports import no_permission
+    from tools.device.serial_port import no_permission
 
     assert "sudo usermod -aG" in no_permission("/dev/null") and "log out" in no_permission("/dev/null")
 
@@ -330,19 +330,19 @@ def test_plain_http_is_asked_for_nothing_that_could_not_be_known_again(tmp_path)
 
 
 def test_the_port_is_found_when_there_is_one_board(monkeypatch):
-    from tools import ports
+    from tools.device import serial_port
 
     def plugged(*rows):
-        monkeypatch.setattr(ports, "comports", lambda: [types.SimpleNamespace(device=d, vid=v) for d, v in rows])
+        monkeypatch.setattr(serial_port, "comports", lambda: [types.SimpleNamespace(device=d, vid=v) for d, v in rows])
 
     plugged(("/dev/ttyUSB0", 0x10C4), ("/dev/ttyS0", None), ("/dev/ttyACM3", 0x1234))
-    assert ports.choose("") == "/dev/ttyUSB0"
+    assert serial_port.choose("") == "/dev/ttyUSB0"
     plugged(("/dev/ttyUSB1", 0x1A86), ("/dev/ttyUSB0", 0x10C4))
     with pytest.raises(ToolError, match="several boards: /dev/ttyUSB0, /dev/ttyUSB1") as caught:
-        ports.choose("")
+        serial_port.choose("")
     assert caught.value.status == 2
     with pytest.raises(ToolError, match="no port /dev/ttyNO. There is /dev/ttyUSB0, /dev/ttyUSB1"):
-        ports.choose("/dev/ttyNO")
+        serial_port.choose("/dev/ttyNO")
     plugged(("/dev/ttyS0", None))
     with pytest.raises(ToolError, match="no board found.*make board"):
-        ports.choose("")
+        serial_port.choose("")

@@ -13,8 +13,8 @@ import pytest
 from conftest import ROOT, config, mpremote, run, until
 
 from tools.build import FIRMWARE, NOT_FOR_THE_BOARD, SOURCE_ONLY, build_library
+from tools.demo.watch import Watcher
 from tools.ship import LIBRARY
-from tools.watch import Watcher
 
 sys.path.insert(0, str(ROOT / "tools" / "setup"))
 import debian  # noqa: E402

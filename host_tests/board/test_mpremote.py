@@ -11,7 +11,7 @@ import pytest
 import serial
 from conftest import PATIENCE_S, mpremote, run, wait_for
 
-from tools.chips import filesystem
+from tools.device.chips import filesystem
 
 
 def execute(board, source):
@@ -200,22 +200,22 @@ def test_a_killed_board_leaves_no_interpreter(flashed):
 
 
 def test_a_second_board_of_a_kind_has_a_port_and_a_flash_of_its_own(tmp_path):
-    from tools.board.__main__ import take_flash
+    from tools.virtual_board.__main__ import take_flash
 
     taken = [take_flash("", tmp_path, "esp32", 1 << 20) for _ in range(3)]
     assert [name for _, name in taken] == ["esp32", "esp32-2", "esp32-3"]
     taken[0][0].close()
     taken.append(take_flash("", tmp_path, "esp32", 1 << 20))
     assert taken[-1][1] == "esp32"
-    done = run(sys.executable, "-m", "tools.board", "--flash", taken[1][0].path, "--flash-size", "1")
+    done = run(sys.executable, "-m", "tools.virtual_board", "--flash", taken[1][0].path, "--flash-size", "1")
     assert done.returncode == 2 and "is the flash of a board that runs" in done.stdout, done.stdout
     for chip, _ in taken:
         chip.close()
 
 
 def test_what_make_board_says_can_be_typed_wherever_the_clone_is(tmp_path):
-    from tools.board.__main__ import next_steps
-    from tools.board.nor import NorFlash
+    from tools.virtual_board.__main__ import next_steps
+    from tools.virtual_board.nor_flash import NorFlash
 
     folder = tmp_path / "my clone"
     folder.mkdir()
@@ -228,7 +228,7 @@ def test_what_make_board_says_can_be_typed_wherever_the_clone_is(tmp_path):
 
 
 def test_make_board_says_what_is_missing():
-    done = run(sys.executable, "-m", "tools.board", "--micropython", "/nowhere/micropython")
+    done = run(sys.executable, "-m", "tools.virtual_board", "--micropython", "/nowhere/micropython")
     assert done.returncode == 2 and "make setup" in done.stdout
-    done = run(sys.executable, "-m", "tools.board", "--help")
+    done = run(sys.executable, "-m", "tools.virtual_board", "--help")
     assert done.returncode == 0 and "--unplug-after" in done.stdout

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tools.board.nor import SECTOR_B, NorFlash
-from tools.board.standin import partition_table
-from tools.chips import CHIPS, MIB, filesystem, partitions
+from tools.device.chips import CHIPS, MIB, filesystem, partitions
+from tools.virtual_board.fake_image import partition_table
+from tools.virtual_board.nor_flash import SECTOR_B, NorFlash
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from conftest import ENV, PATIENCE_S, ROOT
 
-from tools.watch import Watcher
+from tools.demo.watch import Watcher
 
 
 @pytest.mark.parametrize("chip", ["esp32", "esp8266"])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.board.repl import WINDOW_B, Repl, wants_more
+from tools.virtual_board.repl import WINDOW_B, Repl, wants_more
 
 
 class Engine:

@@ -6,8 +6,8 @@ import zlib
 
 import pytest
 
-from tools.board.nor import SECTOR_B, NorFlash
-from tools.board.rom import RomLoader
+from tools.virtual_board.boot_rom import RomLoader
+from tools.virtual_board.nor_flash import SECTOR_B, NorFlash
 
 SIZE_B = 1 << 20
 

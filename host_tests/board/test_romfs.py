@@ -5,12 +5,12 @@ import json
 import pytest
 from conftest import config, mpremote, tool, until
 
-from tools import deploy as program
 from tools.build import romfs
-from tools.chips import MIB, rom
-from tools.deploy import Firmware, Found, check_path, plan
-from tools.ports import ToolError
-from tools.watch import Watcher
+from tools.demo.watch import Watcher
+from tools.device import deploy as program
+from tools.device.chips import MIB, rom
+from tools.device.deploy import Firmware, Found, check_path, plan
+from tools.device.serial_port import ToolError
 
 PUT = """
 import os

@@ -9,9 +9,9 @@ import sys
 import pytest
 from conftest import ENV, PATIENCE_S, ROOT, config, logs_until, mpremote, tool
 
-import tools.config
-from tools import deploy, logs, ports
-from tools.ports import ToolError, repl
+import tools.device.config
+from tools.device import deploy, logs, serial_port
+from tools.device.serial_port import ToolError, repl
 
 # A board that is awake for a moment and then asleep for SLEEP_MS, and says how often it woke.
 SLEEPER = "import machine, time\nprint('awake')\ntime.sleep_ms(300)\nmachine.deepsleep(%d)\n"
@@ -57,8 +57,8 @@ def test_a_board_that_does_not_wake_in_time_is_told_how_to_catch_it_and_never_to
 ):
     board = flashed("esp32")
     asleep(board, tmp_path, 600_000)
-    monkeypatch.setattr(ports, "ANSWER_S", 0.3)
-    for main, arguments in ((deploy.main, ()), (tools.config.main, ()), (logs.main, ("--crashes",))):
+    monkeypatch.setattr(serial_port, "ANSWER_S", 0.3)
+    for main, arguments in ((deploy.main, ()), (tools.device.config.main, ()), (logs.main, ("--crashes",))):
         with pytest.raises(ToolError, match="was silent") as told:
             main(["--port", board.port, "--wait", "1", *arguments])
         said = str(told.value) + capsys.readouterr().err
@@ -85,7 +85,7 @@ def test_a_port_that_is_not_there_yet_is_waited_for(boards, images, tmp_path):
     done = tool("deploy", "--port", str(port))
     assert done.returncode == 2 and "--wait" in done.stdout, done.stdout
     started = []
-    command = [sys.executable, str(ROOT / "tools" / "deploy.py"), "--port", str(port), "--wait", "60"]
+    command = [sys.executable, "-m", "tools.device.deploy", "--port", str(port), "--wait", "60"]
     asked = subprocess.Popen(command, cwd=ROOT, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert "Waiting for it" in asked.stdout.readline()
@@ -106,8 +106,8 @@ def test_a_board_that_is_silent_for_12_seconds_after_copying_is_waited_for(flash
 
 def test_a_board_that_falls_silent_for_good_is_told_not_waited_for_without_end(flashed, monkeypatch):
     board = flashed("esp32")
-    monkeypatch.setattr(ports, "SILENCE_S", 1)
-    monkeypatch.setattr(ports, "ANSWER_S", 1)
+    monkeypatch.setattr(serial_port, "SILENCE_S", 1)
+    monkeypatch.setattr(serial_port, "ANSWER_S", 1)
     with pytest.raises(ToolError, match="has answered, and is silent now") as told, repl(board.port) as transport:
         transport.exec("import time; time.sleep(20)")
     assert "make flash" not in str(told.value)
@@ -116,14 +116,14 @@ def test_a_board_that_falls_silent_for_good_is_told_not_waited_for_without_end(f
 def test_each_file_on_the_board_is_hashed_once_and_only_those_that_are_ours(flashed, monkeypatch, capsys):
     board = flashed("esp32")
     said = []
-    real = ports.Transport.exec
+    real = serial_port.Transport.exec
 
     def recording(self, command, data_consumer=None):
         got = real(self, command, data_consumer)
         said.append(got.decode())
         return got
 
-    monkeypatch.setattr(ports.Transport, "exec", recording)
+    monkeypatch.setattr(serial_port.Transport, "exec", recording)
     mpremote(board, "exec", "f = open('journal.0', 'wb'); f.write(bytes(4000)); f.close()")
     for run in ("first", "second"):
         said.clear()
@@ -166,10 +166,10 @@ def test_config_never_leaves_the_program_stopped(flashed, tmp_path, env, options
 def test_a_tool_that_is_ended_within_leaves_the_program_running(flashed, tmp_path, number):
     board = flashed("esp32")
     with_main(board, TICKS, tmp_path)
-    code = "import sys, time; sys.path.insert(0, %r)\nfrom tools.ports import repl, run_tool\ndef main():\n"
+    code = "import time\nfrom tools.device.serial_port import repl, run_tool\ndef main():\n"
     code += "    with repl(%r) as t:\n        print('stopped', flush=True)\n        t.exec('while True: pass')\n"
     code += "run_tool('x', main)"
-    with subprocess.Popen([sys.executable, "-c", code % (str(ROOT), board.port)], stdout=subprocess.PIPE, env=ENV,
+    with subprocess.Popen([sys.executable, "-c", code % board.port], stdout=subprocess.PIPE, env=ENV,
                           stderr=subprocess.DEVNULL) as started:  # fmt: skip
         assert started.stdout.readline() == b"stopped\n"
         started.send_signal(number)
@@ -201,7 +201,7 @@ def test_logs_say_after_five_seconds_of_silence_what_may_be_wrong(flashed, tmp_p
 def test_logs_follow_a_port_that_goes_away_and_comes_back(flashed, boards, tmp_path):
     board = flashed("esp32")
     with_main(board, TICKS, tmp_path)
-    with subprocess.Popen([sys.executable, str(ROOT / "tools" / "logs.py"), "--port", board.port], cwd=ROOT, env=ENV,
+    with subprocess.Popen([sys.executable, "-m", "tools.device.logs", "--port", board.port], cwd=ROOT, env=ENV,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as started:  # fmt: skip
         try:
             for _ in range(2):

@@ -6,12 +6,12 @@ import shutil
 import sys
 
 import pytest
-from conftest import ROOT, at_terminal, mpremote, tool
+from conftest import at_terminal, mpremote, tool
 
-from tools.board import standin
+from tools.virtual_board import fake_image
 
 SECRET = "geheim-wort-7"
-CONFIG = [sys.executable, str(ROOT / "tools" / "config.py")]
+CONFIG = [sys.executable, "-m", "tools.device.config"]
 ANSWERS = ["net", SECRET, "10.0.0.1", "", "me", " geheim 2 ", "no", "", "5", "internal adc:b:34"]
 
 
@@ -74,9 +74,9 @@ def test_ctrl_c_and_ctrl_d_at_a_question_write_nothing(tmp_path):
 
 @pytest.mark.parametrize("at", [" with 4 MiB", "Configuring flash size"])
 def test_ctrl_c_while_flashing_is_told_and_the_next_run_mends_it(boards, tmp_path, at):
-    standin.build("esp32", tmp_path / "image.bin", code_b=1 << 20)
+    fake_image.build("esp32", tmp_path / "image.bin", code_b=1 << 20)
     board = boards("esp32")
-    flash = [sys.executable, str(ROOT / "tools" / "flash.py"), "--port", board.port]
+    flash = [sys.executable, "-m", "tools.device.flash", "--port", board.port]
     flash += ["--firmware", str(tmp_path / "image.bin")]
     status, said = at_terminal(flash, ctrl_c_at=at)
     assert status == 130 and "interrupted; running it again mends" in said and "Traceback" not in said, said
@@ -88,7 +88,7 @@ def test_ctrl_c_while_flashing_is_told_and_the_next_run_mends_it(boards, tmp_pat
 def test_ctrl_c_while_deploying_is_told_and_the_next_run_mends_it(flashed):
     for chip, at in (("esp8266", "ROM partition:   0 %"), ("esp32", "[ 3/")):
         board = flashed(chip, name=chip)
-        deploy = [sys.executable, str(ROOT / "tools" / "deploy.py"), "--port", board.port]
+        deploy = [sys.executable, "-m", "tools.device.deploy", "--port", board.port]
         status, said = at_terminal(deploy, ctrl_c_at=at)
         assert status == 130 and "interrupted; running it again mends" in said and "Traceback" not in said, said
         status, said = at_terminal(deploy)

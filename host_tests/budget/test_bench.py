@@ -1,17 +1,14 @@
-"""Instructions, writes and heap of the operations stay within tools/budgets.json; a budget that is passed is told."""
+"""Instructions, writes and heap of the operations stay within measure/budgets.json; a budget that is passed is told."""
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
 
-import bench  # noqa: E402
-import size  # noqa: E402
+from tools.measure import bench, size
 
 BUDGETS = json.loads(size.BUDGETS.read_text())["operations"]
 KIND = {"native": "native", "prepared": "prepared", "umqtt.simple": "simple", "routes": "routes"}

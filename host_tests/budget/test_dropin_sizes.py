@@ -2,16 +2,14 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
 
-import size  # noqa: E402
-from bench_peer import Peer  # noqa: E402
+from tools.measure import size
+from tools.measure.bench_peer import Peer
 
 HEAP_KB = 64
 ONCE_B = 25000  # with the client and what it leaves of a heap of 64 KB: once it fits, twice not

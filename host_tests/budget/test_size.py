@@ -1,4 +1,4 @@
-"""The budgets of tools/budgets.json hold, and the reader of .mpy files reads."""
+"""The budgets of tools/measure/budgets.json hold, and the reader of .mpy files reads."""
 
 import ast
 import subprocess
@@ -8,17 +8,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tools"), str(ROOT)]
-
-import size  # noqa: E402
 
 from tools.build import compile_one  # noqa: E402
+from tools.measure import size
 from tools.mpy import HANDLER_WORDS, Mpy  # noqa: E402
 
 
 def test_the_size_budgets_hold() -> None:
     got = subprocess.run(
-        [sys.executable, str(ROOT / "tools/size.py"), "--check"],
+        [sys.executable, "-m", "tools.measure.size", "--check"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         check=False,

@@ -1,16 +1,14 @@
 """Zero means zero: steady traffic allocates nothing, shown by a locked heap on the real 32-bit MicroPython."""
 
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tools"))
 
-import size  # noqa: E402
-from bench_peer import Peer  # noqa: E402
+from tools.measure import size
+from tools.measure.bench_peer import Peer
 
 
 @pytest.fixture(scope="module", params=size.FORMS)

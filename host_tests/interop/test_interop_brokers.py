@@ -5,7 +5,7 @@ import concurrent.futures
 import pytest
 
 from tools.broker import BrokerError
-from tools.host_board import micropython
+from tools.firmware_process import micropython
 from tools.prove import broker_makes, interop
 from tools.prove.deviations import deviation
 

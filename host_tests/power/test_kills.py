@@ -7,14 +7,19 @@ from pathlib import Path
 
 import pytest
 
-KILLS = Path(__file__).resolve().parents[2] / "tools" / "kills.py"
+ROOT = Path(__file__).resolve().parents[2]
 COUNTS = re.compile(r"readings taken (\d+), arrived (\d+), lost (\d+), repeated (\d+), out of order (\d+)")
 
 
 def kills(*args: str) -> "tuple[int, list[int], str]":
     """(exit status, [taken, arrived, lost, repeated, out of order], all that it printed)."""
     got = subprocess.run(
-        [sys.executable, str(KILLS), *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False
+        [sys.executable, "-m", "tools.prove.kills", *args],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=300,
+        check=False,
     )
     text = got.stdout.decode(errors="replace")
     if got.returncode == 2:

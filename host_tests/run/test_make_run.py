@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from tools import host_board, run
+from tools import firmware_process
+from tools.demo import run
 
 ROOT = Path(__file__).resolve().parents[2]
-RUN = [sys.executable, str(ROOT / "tools" / "run.py"), "--interval", "0.3"]
+RUN = [sys.executable, "-m", "tools.demo.run", "--interval", "0.3"]
 END_TIMEOUT_S = 240  # only what hangs takes so long
 TOTAL = re.compile(r"^(\d+) published, (\d+) received, (\d+) lost, (\d+) repeated$", re.M)
 ROW = re.compile(r"^\d\d:\d\d:\d\d\.\d{3}  \S+/\S+ .* QoS 2  ", re.M)
@@ -192,7 +193,7 @@ def test_in_a_terminal_it_is_a_table(mark):
 
 
 def test_a_reading_that_does_not_arrive_ends_it_with_1(mark, tmp_path):
-    real = host_board.micropython()
+    real = firmware_process.micropython()
     if not real:
         pytest.skip("no MicroPython here to be falsified")
     # a firmware that says it published one more than it did
@@ -212,7 +213,7 @@ def test_a_program_that_cannot_be_run_is_named(mark, name):
 
 
 def test_a_firmware_that_ends_by_itself_is_told_with_its_last_words(mark, tmp_path):
-    real = host_board.micropython()
+    real = firmware_process.micropython()
     if not real:
         pytest.skip("no MicroPython here")
     broken = tmp_path / "micropython"
@@ -224,7 +225,7 @@ def test_a_firmware_that_ends_by_itself_is_told_with_its_last_words(mark, tmp_pa
 
 
 def test_a_micropython_that_executes_nothing_in_place_gets_files_and_a_larger_heap(mark, tmp_path):
-    real = host_board.micropython()
+    real = firmware_process.micropython()
     if not real:
         pytest.skip("no MicroPython here")
     older = tmp_path / "micropython"
@@ -236,10 +237,10 @@ def test_a_micropython_that_executes_nothing_in_place_gets_files_and_a_larger_he
 
 
 def test_a_firmware_that_does_not_stop_is_killed_and_has_no_figures(tmp_path, monkeypatch):
-    monkeypatch.setattr(host_board, "STOP_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(host_board, "micropython", lambda: None)
+    monkeypatch.setattr(firmware_process, "STOP_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(firmware_process, "micropython", lambda: None)
     (tmp_path / "board").mkdir()
-    board = host_board.HostBoard(tmp_path / "board", {}, 38)
+    board = firmware_process.HostBoard(tmp_path / "board", {}, 38)
     board.command = [sys.executable, "-c", "import time; time.sleep(60)"]
     began_s = time.monotonic()
     with board:
@@ -252,7 +253,7 @@ def test_a_firmware_that_does_not_stop_is_killed_and_has_no_figures(tmp_path, mo
 
 
 def test_without_any_micropython_it_runs_on_cpython_and_says_so(monkeypatch, capsys):
-    monkeypatch.setattr(host_board, "micropython", lambda: None)
+    monkeypatch.setattr(firmware_process, "micropython", lambda: None)
     monkeypatch.setattr(sys, "argv", ["run.py", "--readings", "5", "--interval", "0.3"])
     kept = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:

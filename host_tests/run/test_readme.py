@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tools import host_board
+from tools import firmware_process
 from tools.broker import Broker
-from tools.watch import Watcher
+from tools.demo.watch import Watcher
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", "CONTRIBUTING.md")
@@ -47,7 +47,7 @@ def test_every_file_that_is_linked_exists(page):
 
 
 def test_the_program_publishes_receives_and_leaves_its_will(tmp_path):
-    micropython = host_board.micropython()
+    micropython = firmware_process.micropython()
     if not micropython:
         pytest.skip("no MicroPython here")
     text = program((ROOT / "README.md").read_text())

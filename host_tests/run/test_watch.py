@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from tools import pictures
+from tools.demo import pictures
+from tools.demo.watch import Reading, Tally, parse
 from tools.total import figures
-from tools.watch import Reading, Tally, parse
 
 GOOD = b'{"value":21.5,"unit":"\xc2\xb0C","time":1795466220,"seq":17}'
 

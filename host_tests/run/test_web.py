@@ -17,9 +17,9 @@ import pytest
 from host_tests.mosqlog.browser import Browser, chromium
 from tools import broker as brokers
 from tools.broker import Broker
-from tools.link import Link
-from tools.watch import Reading, Tally, Watcher
-from tools.web import FOLDER, Page
+from tools.demo.cuttable_link import Link
+from tools.demo.watch import Reading, Tally, Watcher
+from tools.demo.web import FOLDER, Page
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 240  # only what hangs takes so long
@@ -151,7 +151,7 @@ def text(name):
 def test_in_a_browser_a_stopped_broker_and_a_cut_link_lose_nothing(browser, tmp_path):
     (tmp_path / "tmp").mkdir()
     env = dict(os.environ, TMPDIR=str(tmp_path / "tmp"))
-    command = [sys.executable, str(ROOT / "tools" / "run.py"), "--readings", "0", "--web", "--interval", "0.3"]
+    command = [sys.executable, "-m", "tools.demo.run", "--readings", "0", "--web", "--interval", "0.3"]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as started:
         try:
             said = []

@@ -12,7 +12,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "host_tests")]
 from run_mpy import interpreter  # noqa: E402
 
 from tools.build import build_library  # noqa: E402
-from tools.logs import Lines, SourceNames  # noqa: E402
+from tools.device.logs import Lines, SourceNames  # noqa: E402
 from tools.ship import read_map  # noqa: E402
 from tools.ship.translate import Translator  # noqa: E402
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Callable, Dict, List, Optional
 
 from tools.broker import BrokerError
-from tools.host_board import micropython
+from tools.firmware_process import micropython
 from tools.prove import broker_makes, brokers_page
 from tools.prove.brokers_page import shown
 from tools.prove.epmd import NameServer

@@ -33,7 +33,7 @@ import paho.mqtt.client as paho
 
 from tools.broker import BrokerError
 from tools.build import build
-from tools.host_board import SUMMARY, BoardError, HostBoard, micropython
+from tools.firmware_process import SUMMARY, BoardError, HostBoard, micropython
 from tools.prove import broker_makes, operators_page
 from tools.prove.link import Link
 

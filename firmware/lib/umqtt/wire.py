@@ -1,7 +1,7 @@
 """Every byte of MQTT 3.1 and 3.1.1: arguments as bytes, packets to bytes, and which packets from a broker are legal.
 
 Imports nothing of ours but the exceptions. Functions that are called once for each packet have one caller, and the
-build puts them there (tools/ship.py).
+build puts them there (tools/ship).
 """
 
 from micropython import const

@@ -5,11 +5,11 @@ import time
 from dataclasses import dataclass, field
 from typing import Callable, Dict, List, Optional, Tuple
 
-from tools.board.interpreter import Died, Interpreter
-from tools.board.nor import NorFlash
-from tools.board.repl import Repl
-from tools.board.rom import RomLoader
-from tools.chips import CHIPS, MIB, PARTITION_TABLE, SECTOR_B, esp8266_flash, filesystem, rom
+from tools.device.chips import CHIPS, MIB, PARTITION_TABLE, SECTOR_B, esp8266_flash, filesystem, rom
+from tools.virtual_board.boot_rom import RomLoader
+from tools.virtual_board.nor_flash import NorFlash
+from tools.virtual_board.on_interpreter import Died, Interpreter
+from tools.virtual_board.repl import Repl
 
 MACHINES = {"esp32": "Generic ESP32 module with ESP32", "esp8266": "ESP module with ESP8266"}
 # Free heap after the start: ESP32 as measured on the stock 1.24 with WiFi up; of an ESP8266's 38 KiB 20 to 28 KB.

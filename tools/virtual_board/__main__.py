@@ -1,4 +1,4 @@
-"""`python -m tools.board`: put a virtual board on a serial port until Ctrl-C or SIGTERM."""
+"""`python -m tools.virtual_board`: put a virtual board on a serial port until Ctrl-C or SIGTERM."""
 
 import argparse
 import contextlib
@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 from typing import Tuple
 
-from tools.board.board import Board, Fit, serve
-from tools.board.nor import NorFlash
-from tools.board.rom import SILICON
-from tools.board.serial_ports import PtyPort, Rfc2217Port
 from tools.printable import quoted
+from tools.virtual_board.board import Board, Fit, serve
+from tools.virtual_board.boot_rom import SILICON
+from tools.virtual_board.nor_flash import NorFlash
+from tools.virtual_board.serial_end import PtyPort, Rfc2217Port
 
 ROOT = Path(__file__).resolve().parents[2]
 FROZEN = Path(__file__).with_name("frozen")
@@ -178,10 +178,10 @@ def take_flash(path: str, folder: Path, chip: str, size_b: int) -> Tuple[NorFlas
 
 def next_steps(chip: str, port: str, flash: NorFlash) -> str:
     """What to type in another terminal; the image that it names is made."""
-    from tools.board import standin  # it needs esptool, which takes a while to load
+    from tools.virtual_board import fake_image  # it needs esptool, which takes a while to load
 
     image = Path(flash.path).with_name(chip + "-stand-in.bin")
-    standin.build(chip, image, flash.size_b, rom=flash.size_b >= 2 << 20)
+    fake_image.build(chip, image, flash.size_b, rom=flash.size_b >= 2 << 20)
     return (
         "in another terminal, for example:\n  export PORT=%s\n  make flash FIRMWARE=%s\n"
         "  .cache/mosquitto/mosquitto &   # a broker, at 127.0.0.1\n"

@@ -1,6 +1,6 @@
 """`make run`: the real firmware on a real MicroPython publishes to a real broker, and an independent client watches.
 
-    python tools/run.py [--readings N] [--interval S] [--qos 0|1|2] [--heap-kb 38] [--sleep] [--web [TCP_PORT]]
+    python -m tools.demo.run [--readings N] [--interval S] [--qos 0|1|2] [--heap-kb 38] [--sleep] [--web [TCP_PORT]]
 
 Ends with 0 when every reading that the firmware published was received once (after Ctrl-C as well, when the run was
 endless), 1 when one was lost or came twice or nothing could be run, 130 after Ctrl-C before all N were there. Ctrl-C
@@ -20,16 +20,14 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Optional
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from tools.broker import Broker, BrokerError
 from tools.build import BuildError, build
+from tools.demo.cuttable_link import Link
+from tools.demo.watch import Reading, Tally, Watcher, plain, screen
+from tools.demo.web import Page
+from tools.firmware_process import BoardError, HostBoard
 from tools.foreground import own_foreground
-from tools.host_board import BoardError, HostBoard
-from tools.link import Link
 from tools.printable import let_any_text_out, printable
-from tools.watch import Reading, Tally, Watcher, plain, screen
-from tools.web import Page
 
 FIRST_READING_TIMEOUT_S = 60
 SILENCE_TIMEOUT_S = 60

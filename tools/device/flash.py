@@ -18,12 +18,10 @@ import urllib.request
 from pathlib import Path
 from typing import List, Optional, Tuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from tools.device.chips import CHIPS, MIB, PARTITION_TABLE, ROM_VARIANT, Chip, partitions, rom
+from tools.device.serial_port import ToolError, choose, no_permission, parser, run_tool, stream
 
-from tools.chips import CHIPS, MIB, PARTITION_TABLE, ROM_VARIANT, Chip, partitions, rom
-from tools.ports import ToolError, choose, no_permission, parser, run_tool, stream
-
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SITE = "https://micropython.org"
 # Releases as the download site names them. The library needs 1.22.
 RELEASES = {

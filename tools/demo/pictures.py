@@ -12,16 +12,14 @@ import time
 from pathlib import Path
 from typing import List
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from rich.console import Console
 
 from host_tests.mosqlog.browser import Browser, chromium
-from tools import run
 from tools.build import build
-from tools.watch import Reading, Screen, Tally
+from tools.demo import run
+from tools.demo.watch import Reading, Screen, Tally
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 WIDTH = 92  # columns of the terminal
 ROWS = 14  # readings: two measurements
@@ -75,7 +73,7 @@ def page() -> None:
     """Write docs/run-web.png: the broker was away for a while."""
     if not chromium():
         raise SystemExit("pictures: there is no Chromium; `make extras` gets one")
-    command = [sys.executable, str(ROOT / "tools" / "run.py"), "--readings", "0", "--web"]
+    command = [sys.executable, "-m", "tools.demo.run", "--readings", "0", "--web"]
     with (
         tempfile.TemporaryDirectory(prefix="pictures-") as scratch,
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started,

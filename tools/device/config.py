@@ -19,15 +19,24 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from mpremote.transport_serial import SerialTransport
 
-from tools.deploy import Found, check_version
-from tools.ports import LOST, WAIT_S, ToolError, Transport, add_wait, choose, in_words, parser, repl, run_tool
+from tools.device.deploy import Found, check_version
+from tools.device.serial_port import (
+    LOST,
+    WAIT_S,
+    ToolError,
+    Transport,
+    add_wait,
+    choose,
+    in_words,
+    parser,
+    repl,
+    run_tool,
+)
 from tools.printable import let_any_text_out, printable
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = json.loads((ROOT / "firmware" / "config.example.json").read_text(encoding="utf-8"))
 START_S = 8.0  # by then a board has read its configuration, or has ended because of it
 # What the firmware says once it has taken its configuration.
@@ -181,7 +190,7 @@ def check(config: Dict[str, Any], chip: str = "esp32") -> Dict[str, Any]:
     checked: Dict[str, Any] = {}
     try:
         checked = _firmware_config().check(config)
-        asked = subprocess.run([sys.executable, str(ROOT / "tools" / "sensor_check.py"), chip], text=True,
+        asked = subprocess.run([sys.executable, "-m", "tools.device.sensor_check", chip], cwd=ROOT, text=True,
                                input=json.dumps(checked), stdout=subprocess.PIPE, check=True)  # fmt: skip
         wrong += ["config.json: " + line for line in asked.stdout.splitlines()]
     except ValueError as e:

@@ -1,6 +1,6 @@
 """Kill the firmware, the link and the broker at random, and count every reading at an independent client.
 
-    python tools/kills.py [N] [--seed S] [--qos Q] [--broker-kill] [--app] [--forget] [--peers FOLDER]
+    python -m tools.prove.kills [N] [--seed S] [--qos Q] [--broker-kill] [--app] [--forget] [--peers FOLDER]
 
 A real MicroPython runs host_tests/power/node.py (store and outbox on) against a real Mosquitto with persistence,
 through a proxy. N times it is killed with SIGKILL; between, links are cut after some bytes or stalled, and the broker
@@ -34,14 +34,14 @@ from pathlib import Path
 
 import paho.mqtt.client as paho
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "host_tests")]
 
 import run_mpy  # noqa: E402
 
 from tools import broker as brokers  # noqa: E402
 from tools.build import build  # noqa: E402
-from tools.host_board import HostBoard  # noqa: E402
+from tools.firmware_process import HostBoard  # noqa: E402
 from tools.mosqlog import parse  # noqa: E402
 
 CONF = """\

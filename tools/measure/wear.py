@@ -1,4 +1,4 @@
-"""Measure what durability costs and put the table into docs/durability.md: `python tools/wear.py [--docs] [READINGS]`.
+"""What durability costs, as the table of docs/durability.md: `python -m tools.measure.wear [--docs] [READINGS]`.
 
 Exit status: 0, 2 there is no MicroPython.
 """
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "host_tests"))
 
 import run_mpy  # noqa: E402

@@ -3,16 +3,12 @@
 Exit status: 0 told, 1 a module cannot be imported there, in words, 2 no board.
 """
 
-import sys
-from pathlib import Path
 from typing import List, Optional, Tuple
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mpremote.transport import TransportExecError
 
-from tools.deploy import Found
-from tools.ports import ToolError, choose, in_words, parser, repl, run_tool
+from tools.device.deploy import Found
+from tools.device.serial_port import ToolError, choose, in_words, parser, repl, run_tool
 
 # In an order in which each module's own imports are there before it. What stands beneath the client is merged into it.
 MODULES = ("umqtt.client", "umqtt.simple", "umqtt.robust")

@@ -9,19 +9,16 @@ The .mpy files are the shipped form (tools/ship); for a MicroPython that cannot 
 import hashlib
 import json
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import Dict, List, Optional
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from tools.build import BuildError, build_library
-from tools.ports import ToolError, parser, run_tool
+from tools.device.serial_port import ToolError, parser, run_tool
 from tools.printable import quoted
 from tools.ship import LIBRARY
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 HASH_DIGITS = 8  # how much of a file's SHA-256 its name in the index is
 MPY_VERSION = "6"
 

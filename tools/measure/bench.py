@@ -1,9 +1,9 @@
 """What an operation costs: this client as a board loads it, peers, and the floor (a bare socket), as ratios.
 
-    python3 tools/bench.py [--peers DIR] [--check] [--docs] [--port DEVICE --host ADDRESS]
+    python3 -m tools.measure.bench [--peers DIR] [--check] [--docs] [--port DEVICE --host ADDRESS]
 
 Instructions are user instructions under valgrind's callgrind on the 64-bit MicroPython, heap is of the 32-bit one: both
-are exact on one machine, and --check (exit status 1) holds them against tools/budgets.json. Times are told, never
+are exact on one machine, and --check (exit status 1) holds them against budgets.json. Times are told, never
 tested, the clients taking turns. Ours is measured in the form that is shipped, the others, which tools/setup/peers.py
 has got, as they are; --peers: one more, in a folder. --port: time on a board (a serial device for mpremote) with the
 library in its /lib and its network up; it connects back to --host, this machine's address in that network. Exit status
@@ -22,10 +22,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple, Optional
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-import size
-from bench_peer import Peer
+from tools.measure import size
+from tools.measure.bench_peer import Peer
 
 OPS = Path(__file__).resolve().parent / "bench_ops.py"
 DOCS = size.ROOT / "docs" / "bench.md"

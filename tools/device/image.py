@@ -6,22 +6,19 @@ Exit status: 0 written, 1 something is wrong, in words; 2 wrong arguments.
 import hashlib
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Dict, List, Optional
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 from littlefs import LittleFS, LittleFSError
 
-from tools.chips import CHIPS, MIB, PARTITION_TABLE, ROM_VARIANT, SECTOR_B, filesystem, rom, with_esp8266_flash
-from tools.config import check, given, read_ca
-from tools.deploy import MANIFEST, build_firmware
-from tools.flash import check_image, image_chip
-from tools.ports import ToolError, parser, run_tool
+from tools.device.chips import CHIPS, MIB, PARTITION_TABLE, ROM_VARIANT, SECTOR_B, filesystem, rom, with_esp8266_flash
+from tools.device.config import check, given, read_ca
+from tools.device.deploy import MANIFEST, build_firmware
+from tools.device.flash import check_image, image_chip
+from tools.device.serial_port import ToolError, parser, run_tool
 from tools.printable import quoted
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SPARE_BLOCKS = 16  # for the readings that wait, the crash log, and littlefs itself
 
 

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Callable, Deque, List, Tuple
 
-from tools.watch import Reading, Tally
+from tools.demo.watch import Reading, Tally
 
 FOLDER = Path(__file__).with_name("web_page")
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}

@@ -1,4 +1,4 @@
-// Draws what the server tells (see tools/web.py): a line per sensor over the time at which its readings were taken.
+// Draws what the server tells (see tools/demo/web.py): a line per sensor over the time at which its readings were taken.
 "use strict";
 
 const SPAN_S = 120, FIRST_SPAN_S = 20; // what a chart shows, and what it begins with

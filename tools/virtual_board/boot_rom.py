@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass
 from typing import Callable, Dict, Optional
 
-from tools.board.nor import SECTOR_B, NorFlash
+from tools.virtual_board.nor_flash import SECTOR_B, NorFlash
 
 CHIP_MAGIC_REG = 0x40001000
 _BAD_COMMAND, _FAILED, _BAD_CHECKSUM = 0x05, 0x06, 0x07

@@ -1,4 +1,4 @@
-"""`python -m tools.board.standin CHIP FILE`: an image of the shape of MicroPython's, for the virtual board only.
+"""`python -m tools.virtual_board.fake_image CHIP FILE`: an image of MicroPython's shape, for the virtual board only.
 
 esptool takes it for real: headers, checksums, digests and the partition table are right. Its code does nothing; the
 virtual board starts its own MicroPython when it finds a valid image.
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from esptool.bin_image import ESP32FirmwareImage, ESP8266ROMFirmwareImage, ImageSegment
 
-from tools.chips import CHIPS, MIB, PARTITION_TABLE, filesystem
+from tools.device.chips import CHIPS, MIB, PARTITION_TABLE, filesystem
 
 MARK = b"stand-in for MicroPython: runs on the virtual board only"
 ROM_MARK = b"; has /rom/lib on sys.path"

@@ -8,15 +8,23 @@ import codecs
 import re
 import sys
 import time
-from pathlib import Path
 from typing import Callable, List, Optional
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import serial
 
+from tools.device.serial_port import (
+    GONE,
+    ToolError,
+    add_wait,
+    boards,
+    choose,
+    in_words,
+    parser,
+    repl,
+    run_tool,
+    seconds,
+)
 from tools.foreground import own_foreground
-from tools.ports import GONE, ToolError, add_wait, boards, choose, in_words, parser, repl, run_tool, seconds
 from tools.printable import printable
 from tools.ship import ShipError
 from tools.ship.translate import Translator, is_told

@@ -1,0 +1,1 @@
+"""`make run`: the firmware, a broker and a screen."""

@@ -1,0 +1,1 @@
+"""The board at the end of the cable: flash, configure, deploy, listen."""
