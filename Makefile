@@ -10,7 +10,7 @@ export PYTEST_DEBUG_TEMPROOT := $(CURDIR)/.cache
 
 # Each layer of tests is a target test-LAYER whose last line says `N passed, N failed, N skipped` (pytest's does).
 # `make test` runs them in this order and adds them up.
-TEST_LAYERS := unit mpy shipped budget faults broker interop mosqlog run power board
+TEST_LAYERS := unit mpy shipped budget faults broker interop mosqlog run power release board
 
 GET := $(PYTHON3) tools/setup/get.py
 GET_FROM := tools/setup/get.py tools/setup/debian.py tools/setup/network.py
@@ -191,6 +191,10 @@ mosqlog: .venv/stamp  ## [the broker's log] what happened to each device: LOG=mo
 .PHONY: mosqlog-report
 mosqlog-report: $(READY)  ## [the broker's log] a real Mosquitto with a small fleet in trouble on it, its report in build/mosqlog; DOCS=1 makes docs/mosqlog.png (3 min)
 	@$(PY) -m host_tests.mosqlog.fleet build/mosqlog $(if $(DOCS),--picture docs/mosqlog.png)
+
+.PHONY: test-release
+test-release: $(READY)  ## one version number everywhere; the files of a release
+	@$(PY) -m pytest -q host_tests/release
 
 .PHONY: build
 build: .venv/stamp  ## compile the firmware into build/firmware, as it goes onto the board

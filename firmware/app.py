@@ -6,6 +6,7 @@ from micropython import const
 
 import power
 from health import crashed
+from umqtt import __version__
 from wifi import Wifi
 
 _RESTART_MS = const(60000)  # between two starts that fail
@@ -47,7 +48,7 @@ def _begin(f, *args):
 def run(cfg: dict, began_ms: int) -> None:
     """Run until the stop button is pressed. A sensor's configuration that is wrong is told in words, and ends it; what
     cannot start for another reason is tried again by a reset. began_ms: ticks_ms() as the program started."""
-    print("umqtt-node: started by", power.cause())
+    print("umqtt-node: started by %s, version %s" % (power.cause(), __version__))
     if cfg["tls"] and not cfg["tls_ca"]:
         print("tls: tls_insecure is set: the broker is not checked, and anybody in between can read the password")
     try:

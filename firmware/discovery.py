@@ -8,6 +8,8 @@ from time import ticks_diff, ticks_ms
 
 from micropython import const
 
+from umqtt import __version__
+
 _TOLD = const(255)  # in Source.announced: Home Assistant knows all of its fields
 _UNTOLD = const(254)  # the broker did not acknowledge: not on this connection
 _SETTLE_MS = const(1500)  # Home Assistant subscribes to what was announced
@@ -47,12 +49,13 @@ def announcement(cfg: dict, client_id: str, topic: str, source, field: int):
     device_class = _CLASSES.get(quantity)
     payload = (
         '{"name":%s,"uniq_id":"%s","stat_t":%s,%s"unit_of_meas":%s,%s"stat_cla":"measurement","exp_aft":%d,'
-        '"val_tpl":"{{value_json.value}}","o":{"name":"umqtt-node"},"dev":{"ids":["%s"],"name":%s}}'
+        '"val_tpl":"{{value_json.value}}","o":{"name":"umqtt-node","sw":"%s"},"dev":{"ids":["%s"],"name":%s}}'
         % (
             dumps(source.name + " " + quantity), legal(client_id, source.name, quantity),
             dumps(topic + source.name + "/" + quantity),
             '"avty_t":%s,' % dumps(topic + "status") if cfg["will"] else "", dumps(unit),
-            '"dev_cla":"%s",' % device_class if device_class else "", expire_s, node, dumps(client_id),
+            '"dev_cla":"%s",' % device_class if device_class else "", expire_s, __version__, node,
+            dumps(client_id),
         )
     )  # fmt: skip
     return "%s/sensor/%s/%s/config" % (cfg["ha_prefix"], node, name), payload

@@ -71,14 +71,14 @@ def build_library(into: Path, source: Path = LIBRARY, optimize: int = 3) -> list
     files = []
     for name in modules:
         files.append(into / "mpy" / PACKAGE / (name + ".mpy"))
-        compile_one(into / "py" / PACKAGE / (name + ".py"), files[-1], "%s.%s" % (PACKAGE, name), optimize)
+        compile_one(into / "py" / PACKAGE / (name + ".py"), files[-1], module(Path(PACKAGE, name + ".py")), optimize)
     return files
 
 
 def module(name: Path) -> str:
     """What a .py of the firmware is imported as. Tracebacks are told by it: the board has that name already, a path
     would be one more."""
-    return ".".join(name.with_suffix("").parts).replace("lib.", "", 1)
+    return ".".join(name.with_suffix("").parts).replace("lib.", "", 1).replace(".__init__", "")
 
 
 def compile_one(source: Path, target: Path, name: str, optimize: int = 3) -> None:

@@ -9,7 +9,7 @@ from fakes.check import equal
 
 FIRMWARE = on_board.ROOT + "/firmware"
 MAY = {
-    "app": ["durable", "health", "power", "ram", "remembered", "sleeper", "wifi"],
+    "app": ["durable", "health", "power", "ram", "remembered", "sleeper", "umqtt", "wifi"],
     "sleeper": ["clock", "durable", "ending", "health", "power", "untaken"],
     "durable": ["clock", "node", "retry", "umqtt"],
     "ram": ["clock", "node"],

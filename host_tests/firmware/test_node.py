@@ -10,6 +10,7 @@ import ending
 import fake_board
 import network
 import ntptime
+from umqtt import __version__
 
 ROOM = {"type": "dht22", "name": "room", "pin": 4}
 ROOM_VALUES = {"dht22 4": [[21.5, 40.2], [21.6, 40.1]]}
@@ -320,7 +321,7 @@ def test_a_sensor_that_is_configured_wrongly_ends_the_start_in_one_line():
         w = World(SCRIPT, sensors=[ROOM])
         lines = said()
         app.run(conf(sensors=[sensor]), 0)
-        equal(lines[0], "umqtt-node: started by power on")
+        equal(lines[0], "umqtt-node: started by power on, version " + __version__)
         assert len(lines) == 2 and part in lines[1], lines
         equal(w.net.dialled, [])
 
@@ -368,7 +369,7 @@ def test_home_assistant_is_told_of_each_quantity_once_it_was_found():
             "dev_cla": "temperature",
             "stat_cla": "measurement",
             "exp_aft": 90,
-            "o": {"name": "umqtt-node"},
+            "o": {"name": "umqtt-node", "sw": __version__},
             "val_tpl": "{{value_json.value}}",
             "dev": {"ids": ["n1"], "name": "n1"},
         },

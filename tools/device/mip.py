@@ -16,6 +16,7 @@ from typing import Dict, List, Optional
 from tools.build import BuildError, build_library
 from tools.device.serial_port import ToolError, parser, run_tool
 from tools.printable import quoted
+from tools.release.version import version
 from tools.ship import LIBRARY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +24,7 @@ HASH_DIGITS = 8  # how much of a file's SHA-256 its name in the index is
 MPY_VERSION = "6"
 
 
-def write_index(out: Path, kind: str, files: Dict[str, bytes], version: str) -> None:
+def write_index(out: Path, kind: str, files: Dict[str, bytes], number: str) -> None:
     """The part of an index for "6" (.mpy) or "py": every file under its hash, and the lists that name them."""
     rows = []
     for name, data in sorted(files.items()):
@@ -34,8 +35,8 @@ def write_index(out: Path, kind: str, files: Dict[str, bytes], version: str) -> 
         path.write_bytes(data)
     folder = out / "package" / kind / "umqtt"
     folder.mkdir(parents=True)
-    text = json.dumps({"v": 1, "version": version, "hashes": rows, "deps": []})
-    for name in ("latest", version):
+    text = json.dumps({"v": 1, "version": number, "hashes": rows, "deps": []})
+    for name in ("latest", number):
         (folder / (name + ".json")).write_text(text)
 
 
@@ -52,17 +53,16 @@ def build_package(out: Path, url: str = "") -> List[str]:
         compiled = {"umqtt/" + file.name: file.read_bytes() for file in files}
     # a board that compiles them itself can do so for one layer after the other, but not for the merged core at once
     sources = {"umqtt/" + source.name: source.read_bytes() for source in sorted(LIBRARY.glob("*.py"))}
-    every = b"".join(data for _, data in sorted({**compiled, **sources}.items()))
-    version = "0.0." + str(int(hashlib.sha256(every).hexdigest()[:6], 16))  # no releases yet: by content
     shutil.rmtree(out, ignore_errors=True)
     for name, data in compiled.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_bytes(data)
     base = url.rstrip("/") + "/" if url else ""
-    package = {"version": version, "urls": [[name, base + name] for name in sorted(compiled)], "deps": []}
+    number = version()
+    package = {"version": number, "urls": [[name, base + name] for name in sorted(compiled)], "deps": []}
     (out / "package.json").write_text(json.dumps(package, indent=1))
-    write_index(out, MPY_VERSION, compiled, version)
-    write_index(out, "py", sources, version)
+    write_index(out, MPY_VERSION, compiled, number)
+    write_index(out, "py", sources, number)
     return sorted(compiled)
 
 

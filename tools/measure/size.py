@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from tools.build import PACKAGE, build_library, compile_one, romfs
+from tools.build import PACKAGE, build_library, compile_one, module, romfs
 from tools.measure.bench_peer import Peer
 from tools.mpy import BYTES, STR, Code, Mpy
 from tools.ship import CORE, LIBRARY, read_map
@@ -127,7 +127,7 @@ def compile_library(into: Path, form: str = "shipped") -> Form:
     modules = {}
     for source in sorted(LIBRARY.glob("*.py")):
         name = source.stem
-        compile_one(source, into / PACKAGE / (name + ".mpy"), "%s.%s" % (PACKAGE, name))
+        compile_one(source, into / PACKAGE / (name + ".mpy"), module(Path(PACKAGE, source.name)))
         written = scopes(ast.parse(source.read_text()), name + ".")
         modules[name] = [_function(n, code, k) for (n, k), code in zip(written, read_mpy(into, name).codes[1:])]
     return Form(form, into, modules, {})

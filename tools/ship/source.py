@@ -136,6 +136,10 @@ class _Bare(ast.NodeTransformer):
         node.annotation = None
         return node
 
+    def visit_Assign(self, node: ast.Assign) -> Optional[ast.AST]:
+        is_for_checker = isinstance(node.targets[0], ast.Name) and node.targets[0].id == "TYPE_CHECKING"
+        return None if is_for_checker else self.generic_visit(node)
+
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Optional[ast.AST]:
         if node.value is None:
             return None

@@ -1,0 +1,1 @@
+"""What a release is made of: `version` says which one, the other modules build its files."""
