@@ -16,14 +16,15 @@ MAY = {
     "node": ["clock", "discovery", "ending", "health", "power", "retry", "tls_context", "umqtt", "untaken"],
     "untaken": ["clock", "ending", "umqtt"],
     "ending": ["umqtt"],
+    "ota": ["slots"],
     "discovery": ["umqtt"],
     "remembered": ["umqtt"],
     "retry": ["reasons"],
     "crc8": ["i2c"],
 }
 OURS = (
-    "app", "clock", "config", "crc8", "discovery", "durable", "ending", "health", "i2c", "node", "power", "ram",
-    "reasons", "remembered", "retry", "sensors", "sleeper", "tls_context", "umqtt", "untaken", "wifi",
+    "app", "clock", "config", "crc8", "discovery", "durable", "ending", "health", "i2c", "node", "ota", "power",
+    "ram", "reasons", "remembered", "retry", "sensors", "sleeper", "slots", "tls_context", "umqtt", "untaken", "wifi",
 )  # fmt: skip
 IMPORT = re.compile(r"^ *(import|from) ([a-z_0-9]+)")
 

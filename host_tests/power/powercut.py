@@ -14,8 +14,11 @@ import sys
 here = __file__.rsplit("/", 2)[0]
 sys.path.insert(0, here)
 sys.path.insert(0, here + "/../firmware/lib")
+sys.path += [here + "/../firmware", here + "/fakes/board"]
 
+import ota  # noqa: E402
 from power.scenes import PRODUCT, RANDOM, SCENES  # noqa: E402
+from power.update_scenes import UPDATES  # noqa: E402
 from umqtt.outbox import Outbox  # noqa: E402
 from umqtt.store import Store  # noqa: E402
 
@@ -83,7 +86,20 @@ def early_tidy():
     Outbox._tidy = f
 
 
-SABOTAGE = {f.__name__: f for f in (lazy_pubrec, late_put, no_place, lazy_seen, early_tidy)}
+def early_switch():
+    # an update is tried before its last file is there
+    next_file = ota.Update.next_file
+
+    def f(self):
+        next_file(self)
+        if self.number == 3:
+            self.whole()
+
+    ota.Update.next_file = f
+
+
+SCENES.update(UPDATES)
+SABOTAGE = {f.__name__: f for f in (lazy_pubrec, late_put, no_place, lazy_seen, early_tidy, early_switch)}
 
 
 def run(scene, cuts):

@@ -62,6 +62,13 @@ def test_nothing_is_lost_or_repeated_when_power_fails(scene: str) -> None:
     assert counts[1:] == [0, 0, 0, 0], text
 
 
+@pytest.mark.parametrize("scene", ["Update", "UpdateBad", "UpdateHangs"])
+def test_an_update_leaves_one_whole_firmware_wherever_power_fails(scene: str) -> None:
+    counts, text = powercut("--every", "15", scene)
+    assert counts[0] > 80, text
+    assert counts[1:] == [0, 0, 0, 0], text
+
+
 @pytest.mark.parametrize("scene", ["LinkOut", "LinkIn"])
 def test_one_message_arrives_once_though_link_and_power_fail(scene: str) -> None:
     counts, text = powercut("--every", "3", scene)
@@ -84,6 +91,7 @@ def test_nothing_is_lost_or_repeated_in_random_histories() -> None:
         ("lazy_seen", "Receive"),
         ("no_place", "Mixed"),
         ("early_tidy", "Send"),
+        ("early_switch", "Update"),
     ],
 )
 def test_the_cuts_see_a_store_that_writes_too_late(sabotage: str, scene: str) -> None:
