@@ -8,50 +8,60 @@ from time import sleep_ms
 from machine import Pin
 from micropython import const
 
+_KEYS = const((("pin", "gpio", None, "GPIO of the data line, with a pull-up of 4.7 to 10 kOhm"),))
 _PAUSE_MS = const(2100)  # it measures every 2 s at most
 
 
 class Sensor:
     fields = (("temperature", "°C", 1), ("humidity", "%", 1))
+    chip = "DHT22"
 
     def __init__(self, conf):
         if not isinstance(conf.get("pin"), int):
             raise ValueError("pin is %r; needed is the GPIO of the data line" % conf.get("pin"))
-        from dht import DHT22
+        import dht
 
         self.pin = conf["pin"]
-        self.device = DHT22(Pin(self.pin))
+        self.device = getattr(dht, self.chip)(Pin(self.pin))
 
     def probe(self):
         """Nothing: the device gives no second answer within 2 s, and the first one is the reading."""
 
     def read(self):
-        """Takes 5 ms with interrupts off; 2 s more when the first answer is missing or garbled, as it is after
-        power-on, or when another interrupt came."""
+        """Takes 5 ms with interrupts off, DHT11 25 ms; 2 s more when the first answer is missing or garbled, as it is
+        after power-on, or when another interrupt came."""
         try:
             return self._ask()
         except OSError:
             sleep_ms(_PAUSE_MS)
             return self._ask()
 
+    def wrong(self, words):
+        """An OSError that names the device."""
+        return OSError("%s on GPIO %d: %s" % (self.chip, self.pin, words))
+
     def _ask(self):
+        device = self.device
         try:
-            self.device.measure()
+            device.measure()
         except Exception as e:  # the driver raises a plain Exception on a wrong check sum
             if isinstance(e, OSError):
-                raise OSError("no DHT22 answers on GPIO %d" % self.pin)
-            raise OSError("DHT22 on GPIO %d: %s" % (self.pin, e))
-        celsius = round(self.device.temperature() * 10)
-        percent = round(self.device.humidity() * 10)
+                raise OSError("no %s answers on GPIO %d" % (self.chip, self.pin))
+            raise self.wrong(e)
+        values = self.checked(device.temperature(), device.humidity())
+        if not any(values):
+            # a line that is held low reads as zeros, whose check sum is right; air is never that dry
+            raise self.wrong("all zeros: is the data line shorted to ground?")
+        return values
+
+    def checked(self, celsius, percent):
+        """The answer, scaled. Raises OSError for what cannot be."""
+        celsius = round(celsius * 10)
+        percent = round(percent * 10)
         if celsius < -400:
             celsius = -celsius - 32768  # clones send two's complement where the driver reads a sign
-        if not celsius and not percent:
-            # a line that is held low reads as zeros, whose check sum is right; air is never that dry
-            raise OSError("DHT22 on GPIO %d: all zeros: is the data line shorted to ground?" % self.pin)
-        if not (-400 <= celsius <= 1250 and 0 <= percent <= 1000):
-            raise OSError(
-                "DHT22 on GPIO %d: %d.%d %% cannot be: is it a DHT11?" % (self.pin, percent // 10, percent % 10)
-                if percent > 1000
-                else "DHT22 on GPIO %d: %d °C cannot be" % (self.pin, celsius // 10)
-            )
+        if percent > 1000:
+            raise self.wrong("%d.%d %% cannot be: is it a DHT11?" % (percent // 10, percent % 10))
+        if not (-400 <= celsius <= 1250 and 0 <= percent):
+            raise self.wrong("%d °C cannot be" % (celsius // 10))
         return [celsius, percent]

@@ -116,6 +116,7 @@ class World:
         import retry
         import sensors.dht22
         import sensors.ds18b20
+        import sensors.scd4x
         import sensors.internal
         import untaken
         import wifi
@@ -128,7 +129,7 @@ class World:
         ntptime.answer[0] = None
         for module in (
             node, ram, ending, untaken, discovery, clock, retry, wifi, i2c, network, sensors.dht22, sensors.internal,
-            sensors.ds18b20,
+            sensors.ds18b20, sensors.scd4x,
         ):  # fmt: skip
             for name, f in (
                 ("ticks_ms", self.clock.ticks_ms),

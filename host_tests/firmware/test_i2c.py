@@ -90,3 +90,180 @@ def test_sensors_share_the_bus_that_the_configuration_names_once():
     equal(w.readings("out/humidity")[0]["value"], 80.0)
     a, b = [source.sensor.bus for source in w.node.sources[:2]]
     assert a is b and "open" in a
+
+
+def test_an_sht3x_reads_hundredths():
+    World()
+    s = sensor("sht3x", {"sht3x 0x44": [[21.5, 40.2], [-40.0, 0.0], "crc", "stretch", None]})
+    s.probe()
+    equal([s.read(), s.read()], [[2150, 4020], [-4000, 0]])
+    assert "checksum" in str(raises(OSError, s.read))
+    assert "SHT3x at 0x44: the bus failed (110)" in str(raises(OSError, s.read))
+
+
+def test_an_aht20_reads_what_a_real_one_sent():
+    World()
+    # 23.191071 %, 31.674576 °C, and a checksum that is right
+    real = [0x1C, 0x3B, 0x5E, 0x86, 0x88, 0xB2, 0xD2]
+    s = sensor("aht20", {"aht20 0x38": [real, [21.5, 40.2], [-40.0, 0.0], [85.0, 100.0], "crc"]})
+    s.probe()
+    equal([s.read() for _ in range(4)], [[3167, 2319], [2150, 4020], [-4000, 0], [8500, 10000]])
+    assert "AHT20 at 0x38: the checksum" in str(raises(OSError, s.read))
+
+
+def test_an_aht20_that_is_busy_has_a_second_try_and_one_without_calibration_is_told():
+    w = World()
+    s = sensor("aht20", {"aht20 0x38": [[20, 40], "busy", "stuck"]})
+    s.probe()
+    equal(s.read(), [2000, 4000])
+    began = w.clock.now
+    equal(s.read(), [2000, 4000])
+    equal(w.clock.now - began, 160)
+    chip = fake_board.chips[0x38]
+    chip.busy = lambda: True
+    assert "busy, and does not end" in str(raises(OSError, s.read))
+    s = sensor("aht20", {"aht20 0x38": ["uncalibrated"]})
+    assert "does not load its calibration" in str(raises(OSError, s.probe))
+
+
+def test_a_bh1750_reads_lux_as_its_data_sheet_does():
+    w = World()
+    s = sensor("bh1750", {"bh1750 0x23": [28067, 0, 100.8, 60000, None]})
+    s.probe()
+    began = w.clock.now
+    equal(s.read(), [280667], "1000001110010000: 28067 lx")
+    assert w.clock.now - began >= 180, "before, it would answer with the measurement before"
+    equal([s.read(), s.read()], [[0], [1008]])
+    assert "brighter than the 54612 lx" in str(raises(OSError, s.read))
+    assert "no BH1750 answers at 0x23" in str(raises(OSError, s.read))
+
+
+def test_an_scd4x_answers_as_in_its_data_sheet():
+    from chip_scd4x import words
+
+    equal(words((0x01F4, 0x6667, 0x5EB9)), b"\x01\xf4\x33\x66\x67\xa2\x5e\xb9\x3c")
+    w = World()
+    s = sensor("scd4x", {"scd4x 0x62": [[500, 25.0, 37.0]]}, altitude_m=1000)
+    s.probe()
+    equal(fake_board.chips[0x62].altitude_m, 1000)
+    equal(s.read(), [..., ..., ...])
+    w.clock.sleep_ms(5100)
+    equal(s.read(), [..., ..., ...], "the first after a start")
+    w.clock.sleep_ms(5000)
+    equal(s.read(), [500, 2500, 3700])
+    equal(s.read(), [..., ..., ...], "nothing new")
+    w.clock.sleep_ms(5000)
+    equal(s.read(), [500, 2500, 3700])
+
+
+def test_an_scd4x_that_measured_while_the_board_slept_is_not_started_again():
+    w = World()
+    fake_board.use({"values": {"scd4x 0x62": [[800, 20, 50]]}})
+    s = made("scd4x")
+    s.probe()
+    w.clock.sleep_ms(60000)
+    for cause, want in ((4, [800, 2000, 5000]), (1, [..., ..., ...])):
+        fake_board.cause[0] = cause
+        s = made("scd4x")
+        s.probe()
+        equal(s.read(), want, "reset cause %d" % cause)
+    w.clock.sleep_ms(12000)
+    equal(s.read(), [800, 2000, 5000])
+
+
+def test_an_scd4x_that_falls_silent_or_shows_nothing_is_no_reading():
+    w = World({"wifi": {"lab": "12345678"}, "values": {"scd4x 0x62": [[0, 20, 50]]}}, i2c=WIRES,
+              sensors=[{"type": "scd4x"}])  # fmt: skip
+    w.run(60000)
+    assert "sensor scd4x: co2 0 ppm cannot be; trying again" in w.said, w.said
+    equal(w.readings(), [])
+    s = sensor("scd4x", {"scd4x 0x62": ["silent"]})
+    s.probe()
+    w.clock.sleep_ms(59000)
+    equal(s.read(), [..., ..., ...])
+    w.clock.sleep_ms(1001)
+    assert "nothing for a minute" in str(raises(OSError, s.read))
+    s = sensor("scd4x", {"scd4x 0x62": [[800, 20, 50], [800, 20, 50], [800, 20, 50], "crc"]})
+    s.probe()
+    w.clock.sleep_ms(22000)
+    assert "SCD4x at 0x62: the checksum" in str(raises(OSError, s.read))
+    fake_board.chips.clear()
+    assert "no SCD4x answers" in str(raises(OSError, s.read))
+
+
+def test_an_ads1115_reads_each_of_its_inputs_and_ranges():
+    World()
+    volts = [1.5, 0.5, -0.1, 3.0]
+    for channel, range_mv, want in (
+        (0, 4096, [15000]), ("1", 4096, [5000]), ("2", 4096, [-1000]), ("3", 6144, [30000]), ("0-1", 2048, [10000]),
+        ("0-3", 2048, [-15000]), ("1-3", 4096, [-25000]), ("2", 256, [-100000]), ("1", 1024, [500000]),
+    ):  # fmt: skip
+        s = sensor("ads1115", {"ads1115 0x48": [volts]}, channel=channel, range_mv=range_mv)
+        s.probe()
+        equal(s.read(), want, (channel, range_mv))
+    s = sensor("ads1115", {"ads1115 0x48": [volts]}, channel="0", ratio=2.5)
+    equal(s.read(), [37500])
+    s = sensor("ads1115", {"ads1115 0x48": [volts]}, channel="2", range_mv=512)
+    equal(s.fields, (("voltage", "V", 6),))
+
+
+def test_an_ads1115_at_the_end_of_its_range_or_another_chip_is_no_reading():
+    World()
+    for volts, range_mv in (([4.2, 0, 0, 0], 4096), ([-0.6, 0, 0, 0], 512)):
+        s = sensor("ads1115", {"ads1115 0x48": [volts]}, channel="0", range_mv=range_mv)
+        assert "more than it can measure" in str(raises(OSError, s.read))
+    s = sensor("ads1115", {"ads1115 0x48": [[1, 1, 1, 1], "busy"]}, channel="0")
+    s.probe()
+    assert "does not end" in str(raises(OSError, s.read))
+    s = sensor("ads1115", {"ads1115 0x48": ["deaf"]}, channel="0", range_mv=2048)
+    fake_board.chips.clear()
+    s = sensor("ads1115", {"ads1115 0x48": ["deaf"]}, channel="0")
+    s.command = b"\x01\xc3\x81"
+    assert "does not keep" in str(raises(OSError, s.probe))
+    for keys in ({"channel": "4"}, {"channel": "0", "range_mv": 5000}, {"channel": "1-0"}):
+        assert "it does not have" in str(raises(ValueError, sensor, "ads1115", {}, **keys))
+
+
+def test_a_bme280_computes_as_in_the_worked_example():
+    World()
+    s = sensor("bmp280", {"bmp280 0x76": [{"raw": [519888, 415148, 0]}]})
+    s.probe()
+    equal(s.read(), [2508, 100653], "25.08 °C, 100653.27 Pa")
+
+
+def test_a_bme280_agrees_with_the_formulas_in_floating_point():
+    World()
+    shown = [[21.5, 1006.53, 40.2], [-39.0, 310.0, 5.0], [84.0, 1090.0, 95.0], [0.0, 850.0, 70.0], [35.0, 1013.25, 20]]
+    s = sensor("bme280", {"bme280 0x77": shown}, address="0x77")
+    s.probe()
+    for celsius, hectopascal, percent in shown:
+        t, p, h = s.read()
+        assert abs(t - celsius * 100) <= 2 and abs(p - hectopascal * 100) <= 3 and abs(h - percent * 100) <= 4, (
+            t,
+            p,
+            h,
+        )
+
+
+def test_humidity_of_a_bme280_is_cut_where_the_data_sheet_says():
+    World()
+    s = sensor("bme280", {"bme280 0x76": [{"raw": [519888, 415148, 0]}, {"raw": [519888, 415148, 65535]}]})
+    s.probe()
+    equal([s.read()[2], s.read()[2]], [0, 10000])
+
+
+def test_a_bme280_that_is_another_chip_blank_busy_or_asleep_is_said_in_words():
+    World()
+    for kind, values, part in (
+        ("bme280", {"bmp280 0x76": [[20, 1000]]}, "0x58, which a BMP280 has, not 0x60"),
+        ("bmp280", {"bme280 0x76": [[20, 1000, 50]]}, "0x60, which a BME280 has, not 0x58"),
+        ("bme280", {"bme280 0x76": ["id"]}, "which a BME680 has"),
+        ("bme280", {"bme280 0x76": ["blank"]}, "calibration is missing"),
+        ("bme280", {}, "no BME280 answers at 0x76"),
+    ):
+        assert part in str(raises(OSError, sensor(kind, values).probe)), part
+    s = sensor("bme280", {"bme280 0x76": ["nothing", [20, 1000, 50], "busy"]})
+    s.probe()
+    assert "measured nothing" in str(raises(OSError, s.read))
+    equal(s.read()[0], 2000)
+    assert "does not end" in str(raises(OSError, s.read))

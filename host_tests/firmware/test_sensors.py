@@ -31,6 +31,19 @@ def test_dht22_that_is_missing_or_garbled_is_said_in_words():
     equal(str(raises(OSError, s.read)), "DHT22 on GPIO 4: checksum error")
 
 
+def test_dht11_reads_whole_degrees():
+    World()
+    s = sensor("dht11", {"dht11 4": [[21, 40], None, [-5, 4], [0, 0], [1, 3]]}, pin=4)
+    equal(s.read(), [21, 40])
+    equal(s.read(), [-5, 4])
+    equal(names(s), [("temperature", "°C", 0), ("humidity", "%", 0)])
+    s = sensor("dht11", {"dht11 4": [[0, 0]]}, pin=4)
+    assert "DHT11 on GPIO 4: all zeros" in str(raises(OSError, s.read))
+    s = sensor("dht11", {"dht11 4": [[1, 3]]}, pin=4)
+    assert "3 % cannot be: is it a DHT22?" in str(raises(OSError, s.read))
+    equal(str(raises(OSError, sensor("dht11", {}, pin=4).read)), "no DHT11 answers on GPIO 4")
+
+
 def test_ds18b20_reads_hundredths_after_its_conversion_time():
     w = World()
     fake_board.use({"values": {"ds18b20 5": [19.25, -0.06]}})

@@ -1,11 +1,13 @@
-"""`dht`: the script's "dht22 PIN" is [temperature in °C, humidity in %], or "checksum"."""
+"""`dht`: the script's "dht22 PIN" or "dht11 PIN" is [temperature in °C, humidity in %], or "checksum"."""
 
 import fake_board
 
 
 class DHT22:
+    kind = "dht22"
+
     def __init__(self, pin):
-        self.name = "dht22 %d" % pin.number
+        self.name = "%s %d" % (self.kind, pin.number)
         self.now = [0, 0]
 
     def measure(self):
@@ -21,3 +23,7 @@ class DHT22:
 
     def humidity(self):
         return self.now[1]
+
+
+class DHT11(DHT22):
+    kind = "dht11"

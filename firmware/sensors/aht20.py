@@ -1,0 +1,39 @@
+"""AHT20, AHT21, AHT25 (Aosong) on I2C: air temperature and humidity. Source: data sheet AHT20, version 1.1, sections 5
+and 6."""
+
+from micropython import const
+
+from crc8 import crc8
+from i2c import OnI2C
+
+_MEASURE_MS = const(80)
+_START_MS = const(40)  # after power-on, and after its calibration was loaded
+_BUSY = const(0x80)
+_CALIBRATED = const(0x08)
+
+
+class Sensor(OnI2C):
+    fields = (("temperature", "°C", 2), ("humidity", "%", 2))
+    limits = (-4000, 8500, 0, 10000)
+    chip = "AHT20"
+    address = 0x38
+
+    def probe(self):
+        """Its status byte; it loads its calibration, should that not have happened at power-on."""
+        if not self.ask(b"\x71", 1, _START_MS)[0] & _CALIBRATED:
+            self.ask(b"\xbe\x08\x00")
+            if not self.ask(b"\x71", 1, _START_MS)[0] & _CALIBRATED:
+                raise self.wrong("it does not load its calibration: power it off and on")
+
+    def read(self):
+        """Takes 80 ms, and as long again when it is not ready by then."""
+        a = self.ask(b"\xac\x33\x00", 7, _MEASURE_MS)
+        if a[0] & _BUSY:
+            a = self.ask(b"", 7, _MEASURE_MS)
+            if a[0] & _BUSY:
+                raise self.wrong("it is busy, and does not end")
+        if crc8(a[:6]) != a[6]:
+            raise self.wrong("the checksum of its answer is wrong: long wires, or a weak pull-up?")
+        rh = a[1] << 12 | a[2] << 4 | a[3] >> 4
+        t = (a[3] & 15) << 16 | a[4] << 8 | a[5]
+        return [(t * 20000 + 0x80000 >> 20) - 5000, rh * 10000 + 0x80000 >> 20]
