@@ -84,7 +84,13 @@ def _attributes(library: Library) -> Dict[str, str]:
     for unit in library.units.values():
         look(unit.tree, "", "")
     for unit in library.units.values():
+        imported = {alias.asname or alias.name for statement in unit.imports for alias in statement.names}
         for node in ast.walk(unit.tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in imported:
+                if node.attr in owners:
+                    raise ShipError("%s: ._%s of MicroPython's %s is also an attribute of ours, and would be renamed"
+                                    % (unit.name, node.attr[1:], node.value.id))  # fmt: skip
+                continue
             if isinstance(node, ast.Attribute) and _is_ours(node.attr) and node.attr not in owners:
                 raise ShipError("%s: ._%s is an attribute of none of our classes" % (unit.name, node.attr[1:]))
             if isinstance(node, ast.Constant) and node.value in owners and is_private(str(node.value)):
@@ -96,7 +102,11 @@ def _attributes(library: Library) -> Dict[str, str]:
     for_instances = rom_names("instance", "class", "asyncio", "mip")
     taken: Dict[str, Set[str]] = {}  # ROM name -> lines of classes that have it
     to: Dict[str, str] = {}
-    order = sorted(owners, key=lambda name: (name not in of_class, -len(owners[name]), -uses[name], name))
+    # the core's first: every program loads it
+    core = {n.attr for n in ast.walk(library.units[library.core[-1]].tree) if isinstance(n, ast.Attribute)}
+    order = sorted(
+        owners, key=lambda name: (name not in core, name not in of_class, -len(owners[name]), -uses[name], name)
+    )
     for name in order:
         if name in KEPT:
             continue

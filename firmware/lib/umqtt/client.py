@@ -257,13 +257,13 @@ class MQTTClient(KeepAlive):
     ) -> "int | None":
         """Publish `msg` (bytes-like or str) under `topic` [3.3].
 
-        QoS 0: returns 0 once the bytes are with the network. QoS 1, 2: takes a slot, returns the packet id: with `wait`
-        when the broker has acknowledged, without at once (None when all slots are taken: nothing was published), and
-        the message goes out when the link allows, repeated after a reconnect until acknowledged; `pending` and
-        `on_ended` tell. A payload that can change (bytearray) is copied then. Raises ValueError, or OSError with
-        errno 28 when the store is full (nothing changed); OSError: link down or deadline passed: a message of QoS 1 or
-        2 that had its slot stays in flight and is not to be published again. Inside a callback nothing waits. Allocates
-        nothing for bytes.
+        QoS 0: returns 0 once the bytes are with the network, without `wait` at once (None when older bytes wait:
+        nothing was published). QoS 1, 2: takes a slot, returns the packet id: with `wait` when the broker has
+        acknowledged, without at once (None when all slots are taken: nothing was published), and the message goes out
+        when the link allows, repeated after a reconnect until acknowledged; `pending` and `on_ended` tell. A payload
+        that can change (bytearray) is copied then. Raises ValueError, or OSError with errno 28 when the store is full
+        (nothing changed); OSError: link down or deadline passed: a message of QoS 1 or 2 that had its slot stays in
+        flight and is not to be published again. Inside a callback nothing waits. Allocates nothing for bytes.
         """
         if topic is not self._last_topic:
             self._last_topic = _NO_TOPIC  # should it be refused
@@ -274,9 +274,11 @@ class MQTTClient(KeepAlive):
                 self._last_topic = topic
         if msg.__class__ is not _bytes:
             msg = wire.data(msg)
-            if qos or self._next_packet is None:
+            if qos or not wait or self._next_packet is None:
                 msg = _bytes(msg)  # it outlives the call, and may be the receive buffer
         if not qos and self._send_blocked:
+            if not wait and not self._in_callback():
+                return None
             topic_bytes = self._last_topic_bytes  # a callback may publish under another while this waits
             timeout_ms = self._await_all_sent(timeout_ms, msg)
             self._last_topic = _NO_TOPIC
@@ -294,8 +296,11 @@ class MQTTClient(KeepAlive):
             return self._exchange(wait, timeout_ms)
         event = self._send_packet(draft)
         draft[PAYLOAD] = b""  # not to be kept alive
-        if event:
+        if event and wait:
             self._finish_sending(event, timeout_ms)
+        elif event == LOST:
+            self._link_lost()
+            raise self._fault
         return 0
 
     def _await_all_sent(self, timeout_ms, msg=None):

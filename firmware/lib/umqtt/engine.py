@@ -35,6 +35,7 @@ MORE = const(16)  # of this message follows: it is larger than the buffer
 LATER = const(32)  # a later part of it
 _UNWANTED = const(64)  # not delivered: it was before, or its callback has raised
 _NOT_TAKEN = const(128)  # and so not acknowledged
+_RAISED = const(192)  # both: its callback has raised. _NOT_TAKEN alone: its view will acknowledge it later
 
 _HEADER_B = const(2)  # of the shortest packet
 _MOST_SHIFT = const(21)  # a remaining length has 4 bytes of 7 bits
@@ -255,6 +256,10 @@ def reader(client, rx, read, send):
                             view_part = client._view
                             if view_part is not None:
                                 outcome = view_part(buf, topic_end, start, need_b, flags)
+                                if outcome is client:
+                                    flags |= _NOT_TAKEN
+                                    if place != _NO_PLACE:
+                                        held_ids[place] = 0
                             elif not flags & (MORE | LATER) and topic_end:
                                 message = client._message or client.cb
                                 if message is not None:
@@ -276,9 +281,9 @@ def reader(client, rx, read, send):
                         if client._send_packet is not send:  # the callback has ended this connection
                             if not client._send_packet:
                                 client._send_packet = None
-                            yield RAISED if flags & _NOT_TAKEN else first_byte
+                            yield RAISED if flags & _UNWANTED else first_byte
                         client._next_packet = next_packet
-                        if flags & _NOT_TAKEN:
+                        if flags & _UNWANTED:
                             yield RAISED
                     flags = flags & ~MORE | LATER
                     start = topic_end = 0
@@ -297,11 +302,11 @@ def reader(client, rx, read, send):
             idle = True
             buf = rx
             view = rx_view  # a buffer of a message's own is given back now
-            if flags & _NOT_TAKEN:
+            if flags & _RAISED == _RAISED:
                 continue
             answer = 0
             if packet_type == PUBLISH:
-                if flags & QOS:
+                if flags & QOS and not flags & _NOT_TAKEN:
                     answer = PUBREC_BYTE if flags & QOS_2 else PUBACK_BYTE
             elif packet_type == CONNACK:
                 client._on_connack(rx[0], rx[1])
