@@ -1,0 +1,23 @@
+"""A lamp that obeys lamp/set and answers under lamp/state."""
+
+from machine import Pin
+
+from umqtt.client import MQTTClient
+from umqtt.reconnect import Reconnect
+
+lamp = Pin(5, Pin.OUT)
+
+
+def on_message(topic, payload, retained):
+    if payload in (b"on", b"off"):
+        lamp.value(payload == b"on")
+        c.publish("lamp/state", payload, retain=True, qos=1)  # leaves when this function has returned
+    else:
+        print("not a command:", payload)
+
+
+c = MQTTClient("lamp", "192.168.1.10", reconnect=Reconnect())
+c.set_callback(on_message)
+c.subscribe("lamp/set", qos=1, wait=False)  # the broker need not be there yet
+while True:
+    c.poll(1000)  # calls on_message, then acknowledges the message

@@ -1,0 +1,231 @@
+"""The programs of examples/ as a user copies them, on a MicroPython with a board's heap against a real Mosquitto.
+
+Each runs twice: on the library's source, and on the form that a board loads. Of a program nothing is changed but the
+broker's place and its pauses. What a board has and a PC has not stands in `standins/`.
+"""
+
+import queue
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from broker import real
+from broker.test_real_tls import CONFIG as TLS
+from broker.test_real_tls import Authority
+
+EXAMPLES = real.ROOT / "examples"
+STANDINS = Path(__file__).with_name("standins")
+PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py"))
+HEAP_B = {"source": 120_000, "shipped": 60_000}  # an ESP32 has 100 KB and more; the source is compiled in it
+MOST_LINES = 30
+WAIT_S = 15
+
+
+class Program:
+    """A program of examples/ under MicroPython in a folder of its own; `replaced`: {its text: ours}."""
+
+    def __init__(self, folder, lib, name, heap_b, replaced):
+        text = (EXAMPLES / name).read_text()
+        for old, new in replaced.items():
+            assert old in text, (name, old)
+            text = text.replace(old, new)
+        paths = "import sys\nsys.path[:0] = [%r, %r, %r]\n" % (str(lib), str(STANDINS), str(EXAMPLES))
+        path = folder / name
+        path.write_text(paths + text)
+        self.process = subprocess.Popen(
+            [real.micropython_path(), "-X", "heapsize=%d" % heap_b, str(path)],
+            cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        self.lines = queue.Queue()
+        self.said = []
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self.lines.put(line.rstrip("\n"))
+
+    def says(self, wanted):
+        """Wait until it prints a line with this in it."""
+        end_s = time.monotonic() + WAIT_S
+        while not any(wanted in line for line in self.said):
+            try:
+                self.said.append(self.lines.get(timeout=max(0, end_s - time.monotonic())))
+            except queue.Empty:
+                raise AssertionError("it did not say %r, but %r" % (wanted, self.said[:20]))
+
+    def ends(self):
+        """Wait until it has ended; returns all that it printed."""
+        assert self.process.wait(WAIT_S) == 0, list(self.lines.queue)
+        self.reader.join(WAIT_S)
+        return list(self.lines.queue)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture(params=sorted(HEAP_B))
+def run(request, tmp_path):
+    """run(name, {its text: ours}) starts a program of examples/."""
+    if not real.micropython_path():
+        pytest.skip("no MicroPython: run `make setup`")
+    lib = (real.ROOT if request.param == "source" else real.shipped_checkout()) / "firmware" / "lib"
+    running = []
+
+    def start(name, replaced):
+        running.append(Program(tmp_path, lib, name, HEAP_B[request.param], replaced))
+        return running[-1]
+
+    yield start
+    for program in running:
+        program.stop()
+
+
+@pytest.fixture
+def seen(broker, make_observer):
+    return make_observer(broker.port)
+
+
+def at(port, host="192.168.1.10", here="127.0.0.1"):
+    return {'"%s"' % host: '"%s", %d' % (here, port)}
+
+
+def next_of(observer, topic):
+    while True:
+        got = observer.next()
+        if got[0] == topic:
+            return got
+
+
+def test_every_program_is_short_and_has_a_test():
+    tests = Path(__file__).read_text()
+    for name in PROGRAMS:
+        assert len((EXAMPLES / name).read_text().splitlines()) < MOST_LINES, name
+        assert '"%s"' % name in tests or name == "wifi.py", name
+
+
+def test_readings_go_out_and_wait_while_the_broker_is_away(make_broker, make_observer, run):
+    broker = make_broker()
+    observer = make_observer(broker.port)
+    program = run("publish.py", {**at(broker.port), "10_000": "100", "Reconnect(": "Reconnect(100, 200, "})
+    program.says("connected")
+    assert next_of(observer, "kitchen/temperature") == ("kitchen/temperature", b"21.5", 1, False)
+    observer.close()
+    broker.stop()
+    program.says("closed by the broker")
+    program.says("dropped, 4 messages wait")
+    broker.start()
+    observer = make_observer(broker.port, client_id="again")
+    next_of(observer, "kitchen/temperature")
+    program.stop()
+    assert next_of(observer, "kitchen/status")[1] == b"offline"
+
+
+def test_a_command_is_obeyed_answered_and_what_is_none_is_told(broker, seen, run):
+    program = run("commands.py", at(broker.port))
+    broker.wait(lambda events: any("lamp/set" in str(e) for e in events), "lamp")
+    seen.publish("lamp/set", "on", qos=1)
+    program.says("pin 5: 1")
+    assert next_of(seen, "lamp/state")[1] == b"on"
+    seen.publish("lamp/set", "of", qos=1)
+    program.says("not a command: b'of'")
+
+
+def test_each_topic_finds_its_function(broker, seen, run):
+    program = run("routing.py", at(broker.port))
+    broker.wait(lambda events: any("settings" in str(e) for e in events), "hall")
+    for topic, told in (
+        ("house/attic/light", "light in attic: dim"),
+        ("settings", "setting b'settings' b'dim'"),
+        ("settings/a/b", "setting b'settings/a/b' b'dim'"),
+        ("news", "nobody's: b'news'"),
+    ):
+        seen.publish(topic, "dim", qos=1)
+        program.says(told)
+
+
+def test_a_board_that_sleeps_sends_each_reading_once(make_broker, make_observer, run):
+    broker = make_broker(persistence=True)
+    observer = make_observer(broker.port)
+    told = []
+    for life in range(4):
+        if life == 1:
+            observer.close()
+            broker.stop()
+        if life == 3:
+            broker.start()
+            observer = make_observer(broker.port, client_id="again")
+        told.append(run("sleep.py", {**at(broker.port), '"21.5"': '"%d"' % life}).ends())
+        if life == 0:
+            assert next_of(observer, "shed/temperature")[1:3] == (b"0", 2)
+    assert [m[1] for m in observer.rest() if m[0] == "shed/temperature"] == [b"1", b"2", b"3"]
+    assert [lines[-1] for lines in told] == ["sleeps for 60000 ms"] * 4
+    assert [len(lines) for lines in told] == [1, 2, 2, 1] and told[1][0].startswith("kept for the next wake: "), told
+
+
+def test_a_network_that_is_not_there_is_told_and_the_reading_kept(broker, run):
+    lines = run("sleep.py", {**at(broker.port), "my network": "other", "60_000": "1000", '"its password"': '"", 300'})
+    assert lines.ends() == [
+        "kept for the next wake: WiFi: other is not joined, status 201",
+        "sleeps for 1000 ms",
+    ]
+
+
+def test_a_file_larger_than_the_heap_goes_out_and_comes_in(broker, run, make_observer, tmp_path):
+    observer = make_observer(broker.port, topic="camera/photo")
+    photo = bytes(range(256)) * 1200
+    (tmp_path / "photo.jpg").write_bytes(photo)
+    run("large_send.py", at(broker.port)).ends()
+    assert observer.next()[:3] == ("camera/photo", photo, 1)
+    program = run("large_receive.py", at(broker.port))
+    broker.wait(lambda events: any("shelf/update" in str(e) for e in events), "shelf")
+    observer.publish("shelf/update", photo, qos=1)
+    program.says("update.part is whole")
+    assert (tmp_path / "update.part").read_bytes() == photo
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return Authority("a private CA")
+
+
+def der_of(pem):
+    import base64
+
+    return base64.b64decode("".join(line for line in pem.decode().splitlines() if not line.startswith("-----")))
+
+
+def test_tls_takes_the_right_broker_and_no_other(make_broker, authority, run, tmp_path):
+    cert, key = authority.issue("localhost")
+    broker = make_broker(TLS, files={"ca": authority.pem(), "cert": cert, "key": key})
+    (tmp_path / "ca.der").write_bytes(authority.der())
+    replaced = {**at(broker.port, "broker.example", "localhost"), "10_000": "50"}
+    run("tls.py", replaced).says("connected")
+    broker.wait(lambda events: any("temperature" in str(e) for e in events), "kitchen")
+    (tmp_path / "ca.der").write_bytes(Authority("another").der())
+    run("tls.py", replaced).says("not correctly signed by the trusted CA")
+
+
+def test_a_board_shows_its_certificate(make_broker, authority, run, tmp_path):
+    cert, key = authority.issue("localhost")
+    config = TLS + "require_certificate true\nuse_identity_as_username true\n"
+    broker = make_broker(config, files={"ca": authority.pem(), "cert": cert, "key": key})
+    cert, key = authority.issue("kitchen")
+    for name, content in (("ca.der", authority.der()), ("board.der", der_of(cert)), ("board-key.der", der_of(key))):
+        (tmp_path / name).write_bytes(content)
+    run("tls_certificate.py", at(broker.port, "broker.example", "localhost")).ends()
+    broker.wait(lambda events: any("temperature" in str(e) for e in events), "kitchen")
+
+
+def test_a_pre_shared_key_is_enough(make_broker, run):
+    probe = "import tls; tls.SSLContext(tls.PROTOCOL_TLS_CLIENT).psk_identity = b'k'"
+    if subprocess.run([real.micropython_path(), "-c", probe], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("this MicroPython has no pre-shared keys: 1.29 has them")
+    keys = "kitchen:a1b2c3d4e5f60718293a4b5c6d7e8f90\n"
+    broker = make_broker("allow_anonymous true\npsk_hint h\npsk_file $DIR/keys\n", files={"keys": keys})
+    run("tls_psk.py", at(broker.port, "broker.example")).ends()
+    broker.wait(lambda events: any("temperature" in str(e) for e in events), "kitchen")
