@@ -86,6 +86,12 @@ def run(request, tmp_path):
 
 
 @pytest.fixture
+def broker(make_broker):
+    """A Mosquitto that has not seen the program before."""
+    return make_broker()
+
+
+@pytest.fixture
 def seen(broker, make_observer):
     return make_observer(broker.port)
 
@@ -108,8 +114,7 @@ def test_every_program_is_short_and_has_a_test():
         assert '"%s"' % name in tests or name == "wifi.py", name
 
 
-def test_readings_go_out_and_wait_while_the_broker_is_away(make_broker, make_observer, run):
-    broker = make_broker()
+def test_readings_go_out_and_wait_while_the_broker_is_away(broker, make_observer, run):
     observer = make_observer(broker.port)
     program = run("publish.py", {**at(broker.port), "10_000": "100", "Reconnect(": "Reconnect(100, 200, "})
     program.says("connected")
