@@ -336,6 +336,54 @@ def test_a_broker_that_stops_is_no_such_event(tmp_path):
     assert a.storms == [] and not any(codes(client) for client in a.clients.values())
 
 
+# -- who comes back late
+
+UP = [f"New client connected from 10.0.0.{i} as dev{i} (p2, c0, k60)." for i in range(12)]
+OUTAGES = {
+    "restart": ["900|mosquitto version 2.0.18 terminating", "8|mosquitto version 2.0.18 starting"],
+    "kill": ["900|mosquitto version 2.0.18 starting"],
+    "network": [f"{900 if i == 0 else 0}|Client dev{i} closed its connection." for i in range(12)],
+}
+
+
+def back(i, after_s):
+    return f"{after_s}|New client connected from 10.0.0.{i}:4 as dev{i} (p2, c0, k60)."
+
+
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_a_device_that_came_back_long_after_the_others_is_named_first(tmp_path, outage):
+    soon = [back(i, 1) for i in range(12) if i != 7]
+    a = analysed(tmp_path, lines("mosquitto version 2.0.18 starting", *UP, *OUTAGES[outage], *soon, back(7, 36)))
+    assert [client.id for client in a.worst_first()][0] == "dev7"
+    assert [client.id for client in a.clients.values() if "back-late" in codes(client)] == ["dev7"]
+    (example,) = a.clients["dev7"].findings["back-late"].examples
+    assert example["away_s"] == 47 and example["back"] and example["others"] == 11 and example["others_s"] == 6
+    assert words.example(example).startswith("back 47 s after ") and "half of 11 others within 6 s" in words.example(
+        example
+    )
+
+
+def test_a_device_that_never_came_back_is_named_too(tmp_path):
+    soon = [back(i, 1) for i in range(11)]
+    text = lines("mosquitto version 2.0.18 starting", *UP, *OUTAGES["restart"], *soon, "600|Received PINGREQ from dev0")
+    a = analysed(tmp_path, text)
+    assert [client.id for client in a.clients.values() if "back-late" in codes(client)] == ["dev11"]
+    assert words.example(a.clients["dev11"].findings["back-late"].examples[0]).startswith("not back 10 min 11 s after ")
+
+
+def test_devices_that_come_back_one_by_one_are_not_late(tmp_path):
+    one_by_one = [back(i, 5) for i in range(12)]
+    a = analysed(tmp_path, lines("mosquitto version 2.0.18 starting", *UP, *OUTAGES["restart"], *one_by_one))
+    assert not any(codes(client) for client in a.clients.values())
+
+
+def test_a_device_that_had_said_goodbye_is_not_waited_for(tmp_path):
+    asleep = ["10|Received DISCONNECT from dev3", "Client dev3 disconnected."]
+    soon = [back(i, 1) for i in range(12) if i != 3]
+    text = lines("mosquitto version 2.0.18 starting", *UP, *asleep, *OUTAGES["restart"], *soon, back(3, 900))
+    assert not codes(analysed(tmp_path, text).clients["dev3"])
+
+
 # -- the broker
 
 

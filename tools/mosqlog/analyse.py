@@ -67,6 +67,7 @@ from .model import (
     Topic,
     host,
 )
+from .returns import Returns
 from .storms import NOT_STORMS, End, Storms
 
 TOPICS = 20_000  # beyond that the smaller half goes into OTHER_TOPICS
@@ -177,6 +178,7 @@ class Analyser:
             self.broker, lambda code, t, example: self._find(self.broker, code, t, example, True), self._stop
         )
         self._storms = Storms(self.broker, self._stormed)
+        self._returns = Returns(self._find)
         self._connected_now = 0
         self._whole = False  # the log has the broker's start, or everybody's begin
         self._lull_s = 0.0  # between the latest two times
@@ -274,6 +276,7 @@ class Analyser:
             self._look(float("inf"))
         self.settle()
         self.tell = None  # from here on it is judged as a whole, which is no news
+        self._returns.finish(self.account.last)
         for client in self.clients.values():
             for found in flows.waiting(client, self.account.last):
                 self._find(client, *found)
@@ -447,6 +450,8 @@ class Analyser:
         client.connects += 1
         self.begins += 1
         self._open(client, session)
+        if t is not None:
+            self._returns.came_back(client, t)
         if host(event.address) != event.address:  # an IP alone may be that of many
             self._by_address[event.address] = event.client
         if client.packets is not None:
@@ -838,6 +843,9 @@ class Analyser:
                 **storm.facts,
             },
         )
+        self._returns.fell_out(
+            [self.clients[name] for name in storm.clients if name in self.clients], storm.last, "storm"
+        )
         if self.tell:
             self.tell("storm", self.broker, storm)
 
@@ -1077,16 +1085,19 @@ class Analyser:
     def _broker(self, event: parse.Broker) -> None:
         if self.clients or self.accepts:
             self._log.alive()
+        self._log.said(event, self._lull_s)
         if event.state == "starting":
             self._whole = True
-        self._log.said(event)
+            self._returns.broker_began(event.t)
 
     def _stop(self, t: Time) -> None:
         self._door.clear()
         self._storms.settle(None)
-        for client in list(self.clients.values()):
-            if client.session:
-                self._end(client, t, "broker-stopped")
+        there = [client for client in self.clients.values() if client.session]
+        for client in there:
+            self._end(client, t, "broker-stopped")
+        if there:
+            self._returns.fell_out(there, t, "restart")
         self._connected_now = 0
 
     def _trouble(self, event: parse.Trouble) -> None:

@@ -35,8 +35,9 @@ class BrokerLog:
         """A line shows that the broker had been running before."""
         self._seen_life = True
 
-    def said(self, event: parse.Broker) -> None:
-        """It starts, runs or stops."""
+    def said(self, event: parse.Broker, lull_s: float) -> None:
+        """It starts, runs or stops. lull_s: since the line before, which a broker that was killed cannot have outlived
+        by more."""
         broker = self.broker
         if event.version not in broker.versions:
             broker.versions.append(event.version)
@@ -44,6 +45,8 @@ class BrokerLog:
             if broker.up is not None or self._seen_life or self._fatal:
                 announced = broker.up is False and self._fatal is None
                 away_s = event.t - self._ended_t if event.t is not None and self._ended_t is not None else None
+                if broker.up and event.t is not None:
+                    away_s = lull_s
                 broker.restarts.append(
                     Restart(
                         event.t,

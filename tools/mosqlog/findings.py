@@ -87,6 +87,14 @@ KINDS = {
         "If it is one device, a shorter keep-alive makes the old connection go earlier; if the "
         "addresses belong to two, give each an id of its own.",
     ),
+    "back-late": Kind(
+        10,
+        "came back long after the others",
+        "The broker's restart or the network's outage hit many at once, and most of them were back by then: the rest "
+        "of its absence is this device's own.",
+        "See what it waits for: a pause between two attempts that grows too long, a name or an address that it keeps, "
+        "weak WiFi, a program that gave up until something restarted it.",
+    ),
     "closed-without-disconnect": Kind(
         8,
         "connection closed without DISCONNECT",

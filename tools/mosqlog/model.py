@@ -182,6 +182,7 @@ class Subject:
     id: str
     findings: dict[str, Finding] = field(default_factory=dict)  # by code
     last_seen: Time = None  # the last line that named it
+    late_s: float = 0.0  # of a client: away after an outage that was over for most others, the longest
 
     @property
     def weight(self) -> int:
@@ -297,7 +298,7 @@ class Restart:
     version: str
     announced: bool  # "terminating" came before; else it was killed or crashed
     why: str = ""  # the words of the kernel, systemd or the container about it
-    away_s: float | None = None  # from the end (or those words) to the start
+    away_s: float | None = None  # from the end (or those words, else the last line: then at most) to the start
 
 
 @dataclass

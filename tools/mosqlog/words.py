@@ -113,7 +113,8 @@ def restart(restart: Restart) -> str:
     """When and how the broker came back."""
     said = "restarted" if restart.announced else "restarted without having stopped"
     why = f": {shown(restart.why)}" if restart.why else "" if restart.announced else ": killed or crashed"
-    away = f" after {span(restart.away_s)}" if restart.away_s is not None else ""
+    at_most = "" if restart.announced or restart.why else "at most "
+    away = f" after {at_most}{span(restart.away_s)}" if restart.away_s is not None else ""
     return f"{moment(restart.t)} broker {restart.version} {said}{away}{why}"
 
 
@@ -213,6 +214,14 @@ def _early_phrase(e: Mapping[str, object]) -> str:
     )
 
 
+def _away_phrase(e: Mapping[str, object]) -> str:
+    after = "the broker's restart" if e["after"] == "restart" else "many had fallen out at once"
+    away_s, others_s = span(_number(e["away_s"])), span(_number(e["others_s"]))
+    return (
+        f"{'back' if e['back'] else 'not back'} {away_s} after {after}; half of {e['others']} others within {others_s}"
+    )
+
+
 def _ends_phrase(e: Mapping[str, object]) -> str:
     if "within_s" not in e:
         return f"{e['ends']} ends, one every {span(_number(e['every_s']))}"
@@ -275,6 +284,7 @@ _PHRASES: dict[str, Callable[[Mapping[str, object]], str]] = {
     "after_s": lambda e: f"after {span(_number(e['after_s']))}",
     "silent_s": _silent_phrase,
     "early_s": _early_phrase,
+    "away_s": _away_phrase,
     "connect_waited_s": lambda e: f"the CONNECT of {shown(str(e['client']))} was answered "
     f"{span(_number(e['connect_waited_s']))} after its connection",
     "ends": _ends_phrase,
