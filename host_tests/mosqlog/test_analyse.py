@@ -376,7 +376,8 @@ def test_a_complaint_about_an_ip_without_a_port_blames_no_client_behind_it():
 def test_a_broker_that_was_killed_is_told_from_one_that_was_stopped():
     start, stop = "mosquitto version 2.0.11 starting", "mosquitto version 2.0.11 terminating"
     killed = read(start, UP, 10, start)
-    assert killed.broker.restarts == [Restart(1000000010, "2.0.11", announced=False, away_s=10)]  # at most: since the line before
+    at_most_s = 10  # since the line before
+    assert killed.broker.restarts == [Restart(1000000010, "2.0.11", announced=False, away_s=at_most_s)]
     assert killed.clients["dev"].ends == {"broker-stopped": 1} and found(killed) == {}
     stopped = read(start, UP, stop, 10, start)
     assert stopped.broker.restarts == [Restart(1000000010, "2.0.11", announced=True, away_s=10)]

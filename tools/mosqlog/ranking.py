@@ -21,6 +21,7 @@ KEYS: dict[str, Callable[[Client], object]] = {
 
 
 def ranked(clients: Iterable[Client], key: str = TROUBLE) -> list[Client]:
-    """The clients by a key of KEYS, the greatest first (`name`: alphabetical), among equals who came back latest after an outage."""
+    """The clients by a key of KEYS, the greatest first (`name`: alphabetical); among equals first who came back latest
+    after an outage."""
     by = KEYS[key]
     return sorted(clients, key=lambda client: (by(client), -client.late_s, client.id))
