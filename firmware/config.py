@@ -54,6 +54,17 @@ _KEYS = (
     ("i2c", {}, 0, 48, "GPIOs sda and scl of the I2C bus that the sensors share, and perhaps freq in Hz"),
     ("sensors", ({"type": "internal"},), 1, 16, "list of sensors"),
 )
+# what may be done with the values of any sensor: a number, or one for each quantity
+_TREATMENT = (
+    ("offset", -1e6, 1e6),
+    ("scale", -1e6, 1e6),
+    ("min", -1e6, 1e6),
+    ("max", -1e6, 1e6),
+    ("delta", 0.0, 1e6),
+    ("send_every_s", 1, 86400),
+    ("median", 2, 25),
+    ("mean", 2, 25),
+)
 _KINDS = (
     (bool, "true or false"),
     (int, "a whole number"),
@@ -200,6 +211,36 @@ def _sensors(entries, wrong):
                 if value in names:
                     wrong.append('%sname is "%s" (a second time); needed is a name of its own' % (where, value))
                 names.append(value)
+        for key, least, most in _TREATMENT:
+            value = entry.get(key, least)
+            for number in value.values() if isinstance(value, dict) and isinstance(least, float) else (value,):
+                needed = _problem(key, number, 0, least, most)
+                if needed or key == "scale" and not number:
+                    needed = needed or "a number that is not 0"
+                    wrong.append("%s%s is %s; needed is %s" % (where, key, _shown(key, value), needed))
+                    break
+        if "median" in entry and "mean" in entry:
+            wrong.append("%smedian and mean are given; needed is one of them" % where)
+
+
+def _completed(got):
+    # each sensor is given nothing but its own entry
+    wires = dict(got["i2c"])  # one object for all, which holds the bus once it is open
+    sensors = []
+    for entry in got["sensors"]:
+        entry = dict(entry)
+        if wires:
+            entry.setdefault("i2c", wires)
+        treatment = {key: entry[key] for key, _, _ in _TREATMENT if key in entry}
+        if treatment:
+            entry["treatment"] = treatment
+            treatment["name"] = entry.get("name", entry["type"])
+            if got["deep_sleep"] and ("delta" in treatment or "send_every_s" in treatment):
+                treatment["kept"] = got["kept"] = True  # RTC memory is shared with the queue
+        if entry["type"] == "pulse":
+            got["kept"] = True
+        sensors.append(entry)
+    got["sensors"] = sensors
 
 
 def _paired(x):
@@ -301,10 +342,7 @@ def check(given):
     _together(got, wrong)
     if wrong:
         raise ValueError("\n".join("config.json: " + line for line in wrong))
-    if got["i2c"]:
-        # in each sensor's own, for that is all it is given: one object, which holds the bus once it is open
-        wires = dict(got["i2c"])
-        got["sensors"] = [dict({"i2c": wires}, **entry) for entry in got["sensors"]]
+    _completed(got)
     return got
 
 

@@ -46,6 +46,7 @@ def announcement(cfg: dict, client_id: str, topic: str, source, field: int):
     name = legal(source.name, quantity)
     # three readings that did not come: what is shown would be old
     expire_s = int(3 * cfg["interval_s"] * (cfg["connect_every"] if cfg["deep_sleep"] else 1)) + 60
+    expire_s += getattr(source.sensor, "send_every_s", 0)
     device_class = _CLASSES.get(quantity)
     payload = (
         '{"name":%s,"uniq_id":"%s","stat_t":%s,%s"unit_of_meas":%s,%s"stat_cla":"measurement","exp_aft":%d,'

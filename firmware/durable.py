@@ -37,6 +37,10 @@ class DurableNode(Node):
             if hasattr(machine.RTC, "ALARM0"):
                 size_b, journal_b, self.slots = 492, 180, 1  # ESP8266: 1 in flight, 2 that wait
             journal = RtcJournal(Region(memory, _REMEMBERED_B, journal_b), journal)
+            if cfg.get("kept"):
+                from kept import room_b
+
+                size_b -= room_b()
             stage = Region(memory, _REMEMBERED_B + journal_b, size_b - _REMEMBERED_B - journal_b)
         self.journal = Store(journal)
         self.outbox = Outbox("queue", self.journal, stage, self.room_b(cfg["queue_kb"] * 1024), clock=clock.stamp)

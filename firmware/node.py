@@ -49,7 +49,11 @@ class Source:
         self.name = conf.get("name", kind)
         try:
             self.sensor = __import__("sensors." + kind, None, None, ("Sensor",)).Sensor(conf)
-        except (ImportError, ValueError) as e:
+            if "treatment" in conf:
+                from treatment import Treated
+
+                self.sensor = Treated(self.sensor, conf["treatment"])
+        except (ImportError, KeyError, TypeError, ValueError) as e:  # KeyError: of a key that is missing
             raise ValueError("config.json: sensors[%d] of type %s: %s" % (number, kind, e))
         self.trouble = Trouble("sensor " + self.name, 2000, 600000)
         self.found = False

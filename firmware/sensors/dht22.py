@@ -15,6 +15,7 @@ _PAUSE_MS = const(2100)  # it measures every 2 s at most
 class Sensor:
     fields = (("temperature", "°C", 1), ("humidity", "%", 1))
     chip = "DHT22"
+    pause_ms = _PAUSE_MS  # from one sample to the next
 
     def __init__(self, conf):
         if not isinstance(conf.get("pin"), int):

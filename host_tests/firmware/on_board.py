@@ -117,6 +117,7 @@ class World:
         import sensors.dht22
         import sensors.ds18b20
         import sensors.scd4x
+        import treatment
         import sensors.internal
         import untaken
         import wifi
@@ -129,7 +130,7 @@ class World:
         ntptime.answer[0] = None
         for module in (
             node, ram, ending, untaken, discovery, clock, retry, wifi, i2c, network, sensors.dht22, sensors.internal,
-            sensors.ds18b20, sensors.scd4x,
+            sensors.ds18b20, sensors.scd4x, treatment,
         ):  # fmt: skip
             for name, f in (
                 ("ticks_ms", self.clock.ticks_ms),
@@ -141,6 +142,7 @@ class World:
                     setattr(module, name, f)
         self.began = self.clock.now
         self.epoch_s = NOW_S
+        treatment.time = lambda: clock.time()
         clock.time = lambda: self.epoch_s + (self.clock.now - self.began) / 1000
         fake_board.time = lambda: clock.time()
         clock.time_ns = lambda: int((self.epoch_s + (self.clock.now - self.began) / 1000) * 1000000000)

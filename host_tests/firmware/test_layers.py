@@ -11,9 +11,20 @@ FIRMWARE = on_board.ROOT + "/firmware"
 MAY = {
     "app": ["durable", "health", "power", "ram", "remembered", "sleeper", "umqtt", "wifi"],
     "sleeper": ["clock", "durable", "ending", "health", "power", "untaken"],
-    "durable": ["clock", "node", "retry", "umqtt"],
+    "durable": ["clock", "kept", "node", "retry", "umqtt"],
     "ram": ["clock", "node"],
-    "node": ["clock", "discovery", "ending", "health", "power", "retry", "tls_context", "umqtt", "untaken"],
+    "node": [
+        "clock",
+        "discovery",
+        "ending",
+        "health",
+        "power",
+        "retry",
+        "tls_context",
+        "treatment",
+        "umqtt",
+        "untaken",
+    ],  # fmt: skip
     "untaken": ["clock", "ending", "umqtt"],
     "ending": ["umqtt"],
     "ota": ["slots"],
@@ -21,10 +32,12 @@ MAY = {
     "remembered": ["umqtt"],
     "retry": ["reasons"],
     "crc8": ["i2c"],
+    "treatment": ["kept"],
 }
 OURS = (
-    "app", "clock", "config", "crc8", "discovery", "durable", "ending", "health", "i2c", "node", "ota", "power",
-    "ram", "reasons", "remembered", "retry", "sensors", "sleeper", "slots", "tls_context", "umqtt", "untaken", "wifi",
+    "app", "clock", "config", "crc8", "discovery", "durable", "ending", "health", "i2c", "kept", "node", "ota",
+    "power", "ram", "reasons", "remembered", "retry", "sensors", "sleeper", "slots", "tls_context", "treatment",
+    "umqtt", "untaken", "wifi",
 )  # fmt: skip
 IMPORT = re.compile(r"^ *(import|from) ([a-z_0-9]+)")
 
@@ -63,5 +76,5 @@ def test_modules_are_imported_by_an_import_where_an_import_will_do():
 def test_sensors_know_nothing_of_ours_but_their_bus():
     for name in os.listdir(FIRMWARE + "/sensors"):
         if name.endswith(".py"):
-            others = [m for m in imported(FIRMWARE + "/sensors/" + name) if m not in ("crc8", "i2c", "sensors")]
+            others = [m for m in imported(FIRMWARE + "/sensors/" + name) if m not in ("crc8", "i2c", "kept", "sensors")]
             equal(others, [], name)
