@@ -250,6 +250,14 @@ lint: .venv/stamp  ## ruff and its formatter, spelling, pyright with the board's
 	@.venv/bin/typos
 	@$(PY) -m basedpyright --typeshedpath .venv/lib/python3*/site-packages
 
+.PHONY: docs
+docs: .venv/stamp  ## docs/ and the API reference as a site in build/docs; copies the programs of examples/ into their pages
+	@$(PY) -m tools.docs.programs
+	@$(GET) docs
+	@grep -q '^docs' .cache/docs/stamp || { echo 'docs: no mkdocs (above is why); the pages are readable as they are' >&2; exit 1; }
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict -q
+	@echo 'build/docs/index.html, the API reference: build/docs/api/index.html'
+
 .PHONY: clean
 clean:  ## remove what was built (not .venv and .cache)
 	@rm -rf build .pytest_cache .ruff_cache .hypothesis

@@ -4,11 +4,12 @@ venv         .venv with the host tools of requirements.txt
 micropython  .cache/micropython/: micropython32, micropython64 and micropython (the best of them)
 mosquitto    .cache/mosquitto/: mosquitto and mosquitto_passwd
 
-Not part of `make setup`, because only some targets want them (`make extras`, `make interop`, `make bench`):
+Not part of `make setup`, because only some targets want them (`make extras`, `interop`, `bench`, `docs`):
 brokers-few  .cache/brokers/: those that `make test` compares with Mosquitto; brokers: all of `make interop`
 peers        .cache/peers/: the other clients that `make bench` measures
 chromium     .cache/chromium/: chromium, to look at the log analyser's report with (800 MB)
 parquet      the packages of requirements-parquet.txt in .venv (200 MB)
+docs         the packages of requirements-docs.txt in .venv, for `make docs`
 
 Each writes a stamp last, so that an interrupted set-up is mended by running it again. A stamp that begins with
 "missing" records what cannot be had here and why; `make setup` removes it first.
@@ -273,22 +274,32 @@ def browser_works(program: Path) -> bool:
 
 
 def missing(what: str, reason: str) -> str:
-    say("%s: %s; the tests that want it are skipped" % (what, reason))
+    say("%s: %s; what wants it is skipped" % (what, reason))
     return "missing %s: %s" % (what, reason)
 
 
 def get_parquet(stamp: Path) -> str:
-    wanted = ROOT / "requirements-parquet.txt"
-    text = "parquet %s %s" % (STAMP_VERSION, hashlib.sha256(wanted.read_bytes() + sys.version.encode()).hexdigest())
+    return get_packages(stamp, "parquet", "duckdb, pyarrow", "pyarrow and duckdb")
+
+
+def get_docs(stamp: Path) -> str:
+    return get_packages(stamp, "docs", "material, mkdocstrings_handlers.python", "mkdocs")
+
+
+def get_packages(stamp: Path, part: str, imports: str, called: str) -> str:
+    """The packages of requirements-PART.txt, for one purpose only: in .venv, not of the first set-up."""
+    wanted = ROOT / ("requirements-%s.txt" % part)
+    digest = hashlib.sha256(wanted.read_bytes() + sys.version.encode()).hexdigest()
+    text = "%s %s %s" % (part, STAMP_VERSION, digest)
     python = str(VENV / "bin" / "python")
-    if stamp.exists() and stamp.read_text() == text and runs(python, "-c", "import duckdb, pyarrow"):
+    if stamp.exists() and stamp.read_text() == text and runs(python, "-c", "import " + imports):
         return text
-    say(".venv: getting the packages of requirements-parquet.txt")
+    say(".venv: getting the packages of " + wanted.name)
     env = dict(os.environ, PIP_CACHE_DIR=str(CACHE / "pip"), PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1")
     done = subprocess.run([python, "-m", "pip", "install", "-q", "-r", str(wanted)], env=env, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
     if done.returncode:
-        return missing("pyarrow and duckdb", done.stdout.strip().splitlines()[-1])
+        return missing(called, done.stdout.strip().splitlines()[-1])
     return text
 
 
@@ -312,7 +323,7 @@ def stamp_of_brokers(names: list[str]) -> str:
 
 PARTS: dict[str, Callable[[Path], str]] = {
     "venv": get_venv, "micropython": get_micropython, "mosquitto": get_mosquitto,
-    "chromium": get_chromium, "parquet": get_parquet,
+    "chromium": get_chromium, "parquet": get_parquet, "docs": get_docs,
     "brokers": get_brokers, "brokers-few": get_brokers_few, "peers": get_peers,
 }  # fmt: skip
 

@@ -1,0 +1,125 @@
+"""The docs are whole: their links lead somewhere, their programs are those of examples/, and every text that the
+library can say to a person has a row in docs/errors.md."""
+
+import ast
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from markdown_it import MarkdownIt
+
+from tools.docs.programs import SHOWN, with_programs
+
+ROOT = Path(__file__).resolve().parents[2]
+ELSEWHERE = (".venv", ".cache", "build", "node_modules")
+PAGES = [p for p in sorted(ROOT.rglob("*.md")) if not set(p.relative_to(ROOT).parts) & {*ELSEWHERE, "golden", "logs"}]
+LIBRARY = sorted(ROOT.glob("firmware/lib/umqtt/*.py"))
+# Words that a person never sees: `robust` prints them when DEBUG is set, `reconnect` looks for them in a text.
+NOT_TOLD = ("mqtt reconnect:", "closed by")
+
+
+def named(page):
+    return str(page.relative_to(ROOT))
+
+
+def parsed(page):
+    return MarkdownIt("commonmark").enable("table").parse(page.read_text())
+
+
+def anchors(page):
+    """The anchors of a page, as GitHub and mkdocs make them of its headings."""
+    found = set()
+    tokens = parsed(page)
+    for heading, content in zip(tokens, tokens[1:]):
+        if heading.type == "heading_open":
+            text = "".join(c.content for c in content.children if c.type in ("text", "code_inline"))
+            slug = re.sub(r"[^\w\- ]", "", text.lower()).strip().replace(" ", "-")
+            n = 0
+            while slug + ("-%d" % n if n else "") in found:
+                n += 1
+            found.add(slug + ("-%d" % n if n else ""))
+    return found | set(re.findall(r'<a (?:id|name)="([^"]+)"', page.read_text()))
+
+
+def links(page):
+    for token in parsed(page):
+        for child in token.children or ():
+            target = child.attrGet("href" if child.type == "link_open" else "src")
+            if child.type in ("link_open", "image") and not re.match(r"[a-z]+:", target):
+                yield unquote(target)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_link_leads_somewhere(page):
+    broken = []
+    for target in links(page):
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        if not there.exists() or anchor and there.suffix == ".md" and anchor not in anchors(there):
+            broken.append(target)
+    assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_a_program_in_a_page_is_the_one_that_is_tested(page):
+    text = page.read_text()
+    assert text == with_programs(text), "run `make docs`: it copies the programs into their pages"
+
+
+def test_every_program_is_shown_in_one_page_or_linked():
+    shown = [m[2] for page in PAGES for m in SHOWN.finditer(page.read_text())]
+    every = ["examples/" + p.name for p in sorted(ROOT.glob("examples/*.py"))]
+    assert sorted(shown + ["examples/wifi.py"]) == every
+
+
+def texts(path):
+    """The strings of a module that are words for a person: those with a blank in them, docstrings and hints aside."""
+    tree = ast.parse(path.read_text())
+    aside = set()
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            aside.add(id(body[0].value))
+        hints = [getattr(node, "annotation", None), getattr(node, "returns", None)]
+        aside.update(id(part) for hint in hints if hint is not None for part in ast.walk(hint))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in aside:
+            # The signs of umqtt.tls are many texts in one, and what they answer to.
+            for words in node.value.split("|"):
+                if re.search(r"\w[:;,]? \w", words) and words not in NOT_TOLD:
+                    yield words
+
+
+def as_told(words):
+    """`…` for what differs each time."""
+    return re.sub(r"%s/%s|%\d*[a-z]", "…", words).strip().removesuffix(" …")
+
+
+def told():
+    page = (ROOT / "docs" / "errors.md").read_text()
+    rows = [row.split("|") for row in page.splitlines() if row.startswith("| ") and not row.startswith("| words")]
+    return {text.removesuffix(" …") for row in rows for text in re.findall(r"`([^`]+)`", row[1])}
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda path: path.stem)
+def test_every_text_of_the_library_has_a_row_that_says_what_to_do(path):
+    rows = told()
+    missing = [words for words in texts(path) if as_told(words) not in rows]
+    assert missing == [], "docs/errors.md: a row for each, with … for what differs"
+
+
+def test_no_row_is_of_a_text_that_nobody_says_any_more():
+    said = {as_told(words) for path in LIBRARY for words in texts(path)}
+    said |= {one for path in LIBRARY for one in re.findall(r'"([^"]+)"', path.read_text())}
+    page = (ROOT / "docs" / "errors.md").read_text()
+    page = page.split("\n## The link")[1]
+    ports = {"ENOMEM", "MBEDTLS_ERR_SSL_ALLOC_FAILED", "not correctly signed by the trusted CA"}
+    rows = re.findall(r"^\| (`.*?`) \|", page, re.M)
+    gone = [
+        text
+        for row in rows
+        for text in re.findall(r"`([^`]+)`", row)
+        if text.removesuffix(" …") not in said and not text.startswith(("[Errno", "-")) and text not in ports
+    ]
+    assert gone == [], "docs/errors.md has rows for these, and nothing says them"
