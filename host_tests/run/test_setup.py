@@ -48,7 +48,7 @@ def test_a_name_look_up_that_hangs_is_no_network_within_five_seconds(monkeypatch
     monkeypatch.setattr(network.urllib.request, "getproxies", dict)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: ends.append(time.sleep(60)))
     began_s = time.monotonic()
-    assert network.why_not("https://pypi.org/simple", 0.5) == "pypi.org: no answer within 0 s"
+    assert network.why_not("https://index.example/simple", 0.5) == "index.example: no answer within 0 s"
     assert time.monotonic() - began_s < 30 and not ends and network.TIMEOUT_S < 5
 
 
@@ -69,10 +69,22 @@ def test_pip_is_asked_where_it_is_configured_to_ask(monkeypatch, tmp_path):
     (tmp_path / "pip.conf").write_text("[global]\nindex-url = https://here.example/simple?a=%20\n")
     monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
     assert network.pip_index() == "https://here.example/simple?a=%20"
-    (tmp_path / "pip.conf").write_text("[global]\nno-index = true\n")
+    for no_index in ("true", "1"):
+        (tmp_path / "pip.conf").write_text("[global]\nno-index = %s\n" % no_index)
+        assert network.pip_index() == ""
+    (tmp_path / "pip.conf").write_text("[download]\nno-index = no\nindex-url = https://a.example/\n")
+    assert network.pip_index() == "https://a.example/"
+    monkeypatch.setenv("PIP_INDEX_URL", "https://me:secret@other.example/simple")
+    assert network.pip_index() == "https://me:****@other.example/simple"
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
     assert network.pip_index() == ""
-    monkeypatch.setenv("PIP_INDEX_URL", "https://other.example/simple")
-    assert network.pip_index() == "https://other.example/simple"
+
+
+def test_without_a_pip_no_index_is_known(tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho 'No module named pip' >&2\nexit 1\n")
+    python.chmod(0o755)
+    assert network.pip_index(str(python)) == ""
 
 
 @pytest.fixture
@@ -119,6 +131,18 @@ def test_a_venv_of_this_python_is_kept(venv):
     (venv / "mine").touch()
     get.bare_venv()
     assert (venv / "mine").exists()
+
+
+def test_a_python_without_pip_asks_the_pip_of_the_venv_for_the_index(venv, monkeypatch):
+    venv.mkdir()
+    asked = []
+    monkeypatch.setattr(get, "runs", lambda *command: "pip" not in command)
+    monkeypatch.setattr(get, "bare_venv", lambda: asked.append("venv made"))
+    monkeypatch.setattr(network, "pip_index", lambda python: asked.append(python) or "https://127.0.0.1:1/")
+    monkeypatch.setattr(network.urllib.request, "getproxies", dict)
+    with pytest.raises(SystemExit, match="no network: .*127.0.0.1"):
+        get.get_venv(venv / "stamp")
+    assert asked == ["venv made", str(get.PYTHON)]
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="there is no make here")

@@ -131,7 +131,11 @@ def get_venv(stamp: Path) -> str:
     whole = stamp.exists() and stamp.read_text() == text and told(str(PYTHON), "-c", ASK) == HERE
     if whole and runs(str(PYTHON), "-m", "pytest", "--version"):
         return text
-    why = network.why_not(network.pip_index())
+    python = sys.executable
+    if not runs(python, "-m", "pip", "--version"):  # Debian has it in a package of its own
+        bare_venv()
+        python = str(PYTHON)
+    why = network.why_not(network.pip_index(python))
     if why:
         raise SystemExit("setup: no network: the Python packages cannot be got (%s). The first set-up needs one, and"
                          " nothing after it does. `make setup` tries again." % why)  # fmt: skip

@@ -3,16 +3,16 @@ not after a quarter of an hour of retries."""
 
 from __future__ import annotations
 
-import configparser
 import os
+import re
 import socket
+import subprocess
+import sys
 import threading
 import urllib.parse
 import urllib.request
-from pathlib import Path
 
 TIMEOUT_S = 4.0
-PYPI = "https://pypi.org/simple"
 
 
 def why_not(url: str, timeout_s: float = TIMEOUT_S) -> str:
@@ -41,24 +41,16 @@ def why_not(url: str, timeout_s: float = TIMEOUT_S) -> str:
     return "%s: %s" % (host, answers[-1]) if answers[-1] else ""
 
 
-def pip_index() -> str:
-    """The address that pip asks; "" when it asks none."""
-    if os.environ.get("PIP_NO_INDEX"):
-        return ""
-    if os.environ.get("PIP_INDEX_URL"):
-        return os.environ["PIP_INDEX_URL"]
-    found = PYPI
-    home = Path(os.path.expanduser("~"))
-    files = [Path("/etc/pip.conf"), home / ".pip/pip.conf", home / ".config/pip/pip.conf",
-             Path(os.environ.get("APPDATA", "/nowhere")) / "pip/pip.ini"]  # fmt: skip
-    for path in [*files, Path(os.environ.get("PIP_CONFIG_FILE") or "/nowhere")]:
-        parser = configparser.ConfigParser(interpolation=None)
-        try:
-            parser.read(path, encoding="utf-8")
-        except (configparser.Error, UnicodeDecodeError):
-            continue
-        for section in ("global", "install"):
-            if parser.getboolean(section, "no-index", fallback=False):
-                return ""
-            found = parser.get(section, "index-url", fallback=found)
-    return found
+def pip_index(python: str = sys.executable) -> str:
+    """The address that this Python's pip asks, in pip's own words: its help shows what is configured; "" when it asks
+    none, or when there is no pip. A password in it is masked."""
+    told = {}
+    for question in ("config list", "download --help"):
+        command = [python, "-m", "pip", *question.split()]
+        env = dict(os.environ, COLUMNS="10000", PIP_DISABLE_PIP_VERSION_CHECK="1")  # no line of the help is broken
+        told[question] = subprocess.run(command, env=env, capture_output=True, text=True).stdout
+    for value in re.findall(r"\.no-index='(.*)'", told["config list"]):
+        if value.lower() in ("1", "y", "yes", "t", "true", "on"):
+            return ""
+    found = re.search(r"--index-url <url> .*\(default (\S+)\)", told["download --help"])
+    return found.group(1) if found else ""
