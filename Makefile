@@ -192,6 +192,10 @@ mosqlog: .venv/stamp  ## [the broker's log] what happened to each device: LOG=mo
 mosqlog-report: $(READY)  ## [the broker's log] a real Mosquitto with a small fleet in trouble on it, its report in build/mosqlog; DOCS=1 makes docs/mosqlog.png (3 min)
 	@$(PY) -m host_tests.mosqlog.fleet build/mosqlog $(if $(DOCS),--picture docs/mosqlog.png)
 
+.PHONY: package
+package: .venv/stamp  ## what `mip install github:OWNER/REPO` takes: package.json and mip/, to be committed with a release; CHECK=1 REPO=
+	@$(PY) -m tools.release.package $(if $(CHECK),--check) $(if $(REPO),--repo "$(REPO)")
+
 .PHONY: test-release
 test-release: $(READY)  ## one version number everywhere; the files of a release
 	@$(PY) -m pytest -q host_tests/release

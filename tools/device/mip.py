@@ -9,25 +9,24 @@ The .mpy files are the shipped form (tools/ship); for a MicroPython that cannot 
 import hashlib
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Dict, List, Optional
 
-from tools.build import BuildError, build_library
+from tools.build import BuildError
 from tools.device.serial_port import ToolError, parser, run_tool
 from tools.printable import quoted
+from tools.release.package import FIRST, MPY_VERSION, first, library, list_of, place
 from tools.release.version import version
 from tools.ship import LIBRARY
 
 ROOT = Path(__file__).resolve().parents[2]
 HASH_DIGITS = 8  # how much of a file's SHA-256 its name in the index is
-MPY_VERSION = "6"
 
 
-def write_index(out: Path, kind: str, files: Dict[str, bytes], number: str) -> None:
+def write_index(out: Path, kind: str, files: Dict[str, bytes]) -> None:
     """The part of an index for "6" (.mpy) or "py": every file under its hash, and the lists that name them."""
     rows = []
-    for name, data in sorted(files.items()):
+    for name, data in files.items():
         digest = hashlib.sha256(data).hexdigest()[:HASH_DIGITS]
         rows.append([name, digest])
         path = out / "file" / digest[:2] / digest
@@ -35,8 +34,8 @@ def write_index(out: Path, kind: str, files: Dict[str, bytes], number: str) -> N
         path.write_bytes(data)
     folder = out / "package" / kind / "umqtt"
     folder.mkdir(parents=True)
-    text = json.dumps({"v": 1, "version": number, "hashes": rows, "deps": []})
-    for name in ("latest", number):
+    text = json.dumps({"v": 1, "version": version(), "hashes": rows, "deps": []})
+    for name in ("latest", version()):
         (folder / (name + ".json")).write_text(text)
 
 
@@ -45,32 +44,30 @@ def build_package(out: Path, url: str = "") -> List[str]:
 
     url: where `out` will be served; without it package.json names its files relative to itself.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        try:
-            files = build_library(Path(scratch))
-        except BuildError as e:
-            raise ToolError(str(e)) from None
-        compiled = {"umqtt/" + file.name: file.read_bytes() for file in files}
+    try:
+        compiled = library()
+    except BuildError as e:
+        raise ToolError(str(e)) from None
     # a board that compiles them itself can do so for one layer after the other, but not for the merged core at once
     sources = {"umqtt/" + source.name: source.read_bytes() for source in sorted(LIBRARY.glob("*.py"))}
+    sources[FIRST + ".py"] = first((LIBRARY / "__init__.py").read_text(), ".py").encode()
     shutil.rmtree(out, ignore_errors=True)
-    for name, data in compiled.items():
-        (out / name).parent.mkdir(parents=True, exist_ok=True)
-        (out / name).write_bytes(data)
-    base = url.rstrip("/") + "/" if url else ""
-    number = version()
-    package = {"version": number, "urls": [[name, base + name] for name in sorted(compiled)], "deps": []}
-    (out / "package.json").write_text(json.dumps(package, indent=1))
-    write_index(out, MPY_VERSION, compiled, number)
-    write_index(out, "py", sources, number)
-    return sorted(compiled)
+    for target, data in compiled.items():
+        (out / place(target, Path())).parent.mkdir(parents=True, exist_ok=True)
+        (out / place(target, Path())).write_bytes(data)
+    (out / "package.json").write_text(list_of(compiled, url.rstrip("/") + "/" if url else "", Path()))
+    write_index(out, str(MPY_VERSION), compiled)
+    write_index(out, "py", sources)
+    return list(compiled)
 
 
 def main(argv: Optional[List[str]] = None) -> int:
     p = parser(
         "mip",
-        "Build the library as a package for `mip install`, to be served from any web server. On firmware"
-        " that freezes an umqtt of its own, sys.path.insert(0, '/lib') must come before the first import.",
+        "Build the library as a package for `mip install`, to be served from any web server. Stock firmware freezes an"
+        " umqtt of its own, which hides one in /lib. So the package also puts /umqtt/__init__ into the root, where a"
+        " board looks first: it leads to /lib/umqtt, and `import umqtt` is ours without a line in boot.py. Where that"
+        " file is not, `import sys` and `sys.path.insert(0, '/lib')` must come before the first import of umqtt.",
     )
     p.add_argument("--output", default=str(ROOT / "build" / "mip"), metavar="DIR", help="default: build/mip")
     p.add_argument("--url", default="", help="where it will be served: whole addresses in package.json")

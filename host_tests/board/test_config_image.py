@@ -1,7 +1,5 @@
-"""`make config`, `make image` and `make mip`, on virtual boards and without."""
+"""`make config` and `make image`, on virtual boards and without."""
 
-import functools
-import http.server
 import json
 import os
 import stat
@@ -172,60 +170,6 @@ def test_an_image_that_cannot_be_is_refused(images, tmp_path):
     with pytest.raises(ToolError, match="do not fit|leave less"):
         filesystem_image({"/big": b"x" * MIB}, MIB)
     assert CHIPS["esp32"].image_offset == 0x1000
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def index(tmp_path):
-    """build/mip on a web server of its own."""
-    done = tool("mip", "--output", str(tmp_path / "mip"))
-    assert done.returncode == 0, done.stdout
-    server = http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path / "mip"))
-    )
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    url = "http://127.0.0.1:%d" % server.server_port
-    done = tool("mip", "--output", str(tmp_path / "mip" / "whole"), "--url", url + "/whole")
-    assert done.returncode == 0, done.stdout
-    yield url
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-USE = """
-import sys
-sys.path.insert(0, '/lib')
-import umqtt.simple, umqtt.client
-print(umqtt.__path__, umqtt.simple.MQTTClient('id', '127.0.0.1', port=%d, keepalive=30).connect())
-"""
-
-
-@pytest.mark.parametrize("way", ["mpremote, package.json", "mpremote, index", "board, package.json", "board, index"])
-def test_the_library_installs_with_mip_and_works(flashed, index, broker, way):
-    board = flashed("esp32")
-    who, _, what = way.partition(", ")
-    if who == "mpremote":
-        package = [index + "/package.json"] if what == "package.json" else ["--index", index, "umqtt"]
-        done = mpremote(board, "mip", "install", *package)
-    else:
-        package = "'%s/whole/package.json'" % index if what == "package.json" else "'umqtt', index='%s'" % index
-        done = mpremote(board, "exec", "import mip; mip.install(%s)" % package)
-    assert done.returncode == 0 and "Done" in done.stdout, done.stdout
-    used = mpremote(board, "exec", USE % broker.port)
-    assert used.returncode == 0 and used.stdout.startswith("/lib/umqtt "), used.stdout
-
-
-def test_mpremote_installs_at_the_true_heap_of_an_esp8266(flashed, index, broker):
-    board = flashed("esp8266")
-    assert mpremote(board, "mip", "install", index + "/package.json").returncode == 0
-    used = mpremote(board, "exec", USE % broker.port)
-    assert used.returncode == 0 and used.stdout.startswith("/lib/umqtt "), used.stdout
 
 
 class CommandLines(threading.Thread):
