@@ -9,8 +9,8 @@ export PYTHONDONTWRITEBYTECODE := 1
 export PYTEST_DEBUG_TEMPROOT := $(CURDIR)/.cache
 
 # Each layer of tests is a target test-LAYER whose last line says `N passed, N failed, N skipped` (pytest's does).
-# `make test` runs them in this order and adds them up.
-TEST_LAYERS := unit mpy shipped budget faults broker interop mosqlog run power release board
+# `make test` runs JOBS of them at a time, the long ones first, and adds them up.
+TEST_LAYERS := board mpy release run shipped broker mosqlog power unit budget interop faults
 
 GET := $(PYTHON3) tools/setup/get.py
 GET_FROM := tools/setup/get.py tools/setup/debian.py tools/setup/network.py
@@ -76,8 +76,8 @@ pictures: $(READY)  ## the pictures of make run in README, made anew from real r
 	@$(PY) -m tools.demo.pictures
 
 .PHONY: test
-test: $(READY)  ## all tests; the last line is the total
-	@$(PY) -m tools.total $(TEST_LAYERS:%=test-%)
+test: $(READY)  ## all tests, JOBS=2 layers at a time; the last line is the total
+	@$(PY) -m tools.total --jobs $(or $(JOBS),2) $(TEST_LAYERS:%=test-%)
 
 .PHONY: test-unit
 test-unit: $(READY)  ## protocol, session, story and drop-in tests on CPython; PEERS=dir runs the drop-in tests on micropython-lib too

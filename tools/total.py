@@ -1,16 +1,21 @@
-"""Run make targets one after another and add up their tests: `python -m tools.total TARGET ...`
+"""Run make targets, some side by side, and add up their tests: `python -m tools.total [--jobs 2] TARGET ...`
 
 Each target says `N passed, N failed, N skipped` (or pytest's words for it) on its last such line. A target that ends
-badly without a failed test, or says no figures, counts as one failure: nothing is passed over in silence.
+badly without a failed test, or says no figures, counts as one failure: nothing is passed over in silence. They begin in
+the order given; with one job the output of each is passed on as it comes, with more as a whole when it has ended.
 Ends with 1 when anything failed.
 """
 
+from __future__ import annotations
+
+import argparse
 import re
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 FIGURE = re.compile(r"(\d+) (passed|failed|skipped|errors?|xfailed|xpassed)\b")
 ROLE = {"error": "failed", "errors": "failed", "xpassed": "failed", "xfailed": "skipped"}
@@ -23,34 +28,40 @@ def figures(line: str) -> Counter:
     return found
 
 
-def run(target: str) -> Counter:
-    """The figures of one target, whose output is passed on as it comes."""
-    print("== %s" % target, flush=True)
+def run(target: str, at_once: bool) -> Counter:
+    """The figures of one target; its output is passed on, `at_once` or when it has ended."""
+    print("== %s" % target + ("" if at_once else " has begun"), flush=True)
     began_s = time.monotonic()
     last: Counter = Counter()
+    said = []
     with subprocess.Popen(["make", target], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as made:
         assert made.stdout
         for line in made.stdout:
-            print(line, end="", flush=True)
+            if at_once:
+                print(line, end="", flush=True)
+            else:
+                said.append(line)
             last = figures(line) or last
     if not sum(last.values()):
-        print("%s: no test ran" % target)
+        said.append("%s: no test ran\n" % target)
         last["failed"] += 1
     elif made.returncode and not last["failed"]:
-        print("%s: ended with status %d" % (target, made.returncode))
+        said.append("%s: ended with status %d\n" % (target, made.returncode))
         last["failed"] += 1
-    print("-- %s: %.1f s" % (target, time.monotonic() - began_s), flush=True)
+    heading = "" if at_once else "== %s\n" % target
+    print("%s%s-- %s: %.1f s" % (heading, "".join(said), target, time.monotonic() - began_s), flush=True)
     return last
 
 
-def main(targets: list[str]) -> int:
-    sums: Counter = Counter()
-    red = []
-    for target in targets:
-        got = run(target)
-        sums.update(got)
-        if got["failed"]:
-            red.append(target)
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=1, help="how many targets run at one time")
+    parser.add_argument("targets", nargs="+")
+    opts = parser.parse_args(arguments)
+    with ThreadPoolExecutor(opts.jobs) as pool:
+        got = dict(zip(opts.targets, pool.map(lambda target: run(target, opts.jobs == 1), opts.targets)))
+    sums: Counter = sum(got.values(), Counter())
+    red = [target for target in opts.targets if got[target]["failed"]]
     if red:
         print("Failed: " + " ".join(red))
     print("%d passed, %d failed, %d skipped" % (sums["passed"], sums["failed"], sums["skipped"]))

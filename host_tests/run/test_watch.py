@@ -7,7 +7,6 @@ import pytest
 
 from tools.demo import pictures
 from tools.demo.watch import Reading, Tally, parse
-from tools.total import figures
 
 GOOD = b'{"value":21.5,"unit":"\xc2\xb0C","time":1795466220,"seq":17}'
 
@@ -62,15 +61,3 @@ def test_what_is_no_reading_is_passed_over(payload):
 ])  # fmt: skip
 def test_the_delay_is_told_in_the_whole_seconds_that_the_firmware_knows(taken_s, received_s, words):
     assert reading(1, taken_s, received_s).delay() == words
-
-
-@pytest.mark.parametrize(("line", "passed", "failed", "skipped"), [
-    ("== 3 failed, 10 passed, 2 skipped, 1 error in 1.2s ==", 10, 4, 2),
-    ("1 passed, 2 errors in 1.2s", 1, 2, 0),
-    ("7 passed, 0 failed, 1 skipped", 7, 0, 1),
-    ("1 xpassed, 2 xfailed", 0, 1, 2),
-    ("no tests ran in 0.1s", 0, 0, 0),
-])  # fmt: skip
-def test_the_total_knows_the_words_of_every_runner(line, passed, failed, skipped):
-    got = figures(line)
-    assert (got["passed"], got["failed"], got["skipped"]) == (passed, failed, skipped)
