@@ -11,7 +11,7 @@ lamp = Pin(5, Pin.OUT)
 def on_message(topic, payload, retained):
     if payload in (b"on", b"off"):
         lamp.value(payload == b"on")
-        c.publish("lamp/state", payload, retain=True, qos=1)  # leaves when this function has returned
+        c.publish("lamp/state", payload, retain=True, qos=1)  # returns at once: nothing waits in a callback
     else:
         print("not a command:", payload)
 
