@@ -7,6 +7,7 @@ import pytest
 from tools.prove import brokers_page, deviations, operators_page
 from tools.prove.checks import CHECKS
 from tools.prove.fleet import Event
+from tools.prove.interop import Result, Verdict
 
 
 def test_the_picture_holds_every_board_that_came_back():
@@ -38,3 +39,13 @@ def test_every_deviation_names_checks_that_exist_and_says_both_sides():
     for d in deviations.DEVIATIONS:
         assert set(d.checks.split()) <= set(CHECKS), d
         assert d.broker_does and d.client_does
+
+
+def test_what_two_brokers_do_not_do_stands_once_and_names_both():
+    verdicts = [Verdict("qos2", "broker", remarks=["slow"]), Verdict("row_in", "pass")]
+    results = [Result(name, name, "Debian", verdicts=verdicts) for name in ("rabbitmq-bookworm", "rabbitmq-trixie")]
+    results += [Result("mosquitto", "mosquitto", "Debian", verdicts=[Verdict("qos2", "pass")])]
+    lines = brokers_page.page_lines(results)
+    told = [line for line in lines if "it answers a PUBLISH of QoS 2 with PUBACK" in line]
+    assert len(told) == 1 and told[0].startswith("| 1, 2 | QoS 2, both ways |"), told
+    assert "- rabbitmq-trixie: slow." in lines and not [line for line in lines if line.startswith("- mosquitto")]

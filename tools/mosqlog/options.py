@@ -110,7 +110,7 @@ def parser() -> argparse.ArgumentParser:
         description="What happened to each device, from the log of a Mosquitto broker (1.3 to 2.1).\n"
         "Best with `log_type all` in mosquitto.conf.",
         epilog="Exit status: 0, 1 when --fail-on found something, 2 when a log cannot be read or a file not be\n"
-        "written. Every finding is explained in docs/mosqlog.md.",
+        "written. Every finding is explained in docs/mosqlog-findings.md.",
     )
     made.add_argument(
         "logs",

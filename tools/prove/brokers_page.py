@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, List
+from typing import TYPE_CHECKING, Dict, List, Tuple
 
 from tools.prove.checks import CHECKS
-from tools.prove.deviations import Deviation, deviation
+from tools.prove.deviations import deviation
 
 if TYPE_CHECKING:
     from tools.prove.cluster import Story
@@ -50,34 +50,39 @@ def page_lines(results: List[Result]) -> List[str]:
     for name, (words, _) in CHECKS.items():
         row = [SIGNS[v.kind] if v else " " for v in (_verdict(r, name) for r in ran)]
         lines.append("| %s | %s |" % (words, " | ".join(row)))
-    lines += ["", "### What each does not do, and what the client does about it", ""]
-    for r in ran:
-        lines += _deviations(r)
-    return lines
+    return [*lines, *_deviations(ran), *_remarks(ran)]
 
 
 def _verdict(result: Result, name: str) -> Verdict | None:
     return next((v for v in result.verdicts if v.check == name), None)
 
 
-def _deviations(result: Result) -> List[str]:
-    told: Dict[Deviation, List[str]] = {}
-    for v in result.verdicts:
-        known = deviation(result.broker, v.check)
-        if v.kind == "broker" and known:
-            told.setdefault(known, []).append(CHECKS[v.check][0])
-    lines = ["**%s**" % result.title + (": all that was asked." if not told else "")]
-    if told:
-        lines += ["", "| checks | the broker | the client |", "|---|---|---|"]
-    for known, checks in told.items():
-        lines.append("| %s | %s | %s |" % ("; ".join(checks), known.broker_does, known.client_does))
-    remarks = sorted({m for v in result.verdicts for m in v.remarks
-                      if not m.startswith(("refuses", "failed at first"))})  # fmt: skip
-    wire = sorted({re.sub(r" \d+ times$", "", b) for v in result.verdicts for b in v.broker_breaches})
-    if wire:
-        lines += ["", *textwrap.wrap("In the bytes, by the broker: " + "; ".join(wire) + ".", 140)]
-    if remarks:
-        lines += ["", *textwrap.wrap("Also: " + "; ".join(remarks) + ".", 140)]
+def _deviations(ran: List[Result]) -> List[str]:
+    told: Dict[Tuple[str, str], Tuple[Dict[str, None], Dict[int, None]]] = {}
+    for number, r in enumerate(ran, 1):
+        for v in r.verdicts:
+            known = deviation(r.broker, v.check)
+            if v.kind == "broker" and known:
+                checks, brokers = told.setdefault((known.broker_does, known.client_does), ({}, {}))
+                checks[CHECKS[v.check][0]] = None
+                brokers[number] = None
+    lines = ["", "### What a broker does not do, and what the client does about it", ""]
+    lines += ["| brokers | checks | the broker | the client |", "|---|---|---|---|"]
+    for (broker_does, client_does), (checks, brokers) in told.items():
+        numbers = ", ".join(map(str, brokers))
+        lines.append("| %s | %s | %s | %s |" % (numbers, "; ".join(checks), broker_does, client_does))
+    return lines
+
+
+def _remarks(ran: List[Result]) -> List[str]:
+    lines = [""]
+    for r in ran:
+        told = sorted({m for v in r.verdicts for m in v.remarks if not m.startswith(("refuses", "failed at first"))})
+        wire = sorted({re.sub(r" \d+ times$", "", b) for v in r.verdicts for b in v.broker_breaches})
+        if wire:
+            told.append("in the bytes " + ", ".join(wire))
+        if told:
+            lines += textwrap.wrap("- %s: %s." % (r.title, "; ".join(told)), 140, subsequent_indent="  ")
     return [*lines, ""]
 
 
