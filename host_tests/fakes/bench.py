@@ -7,6 +7,7 @@ world().client(...), .net, .clock, .broker for more than that
 import sys
 
 import fakes.shim  # noqa: F401 - before the library
+from fakes import loop
 from fakes.broker import Script
 from fakes.clock import Clock, ticks_add, ticks_diff
 from fakes.net import Net
@@ -26,6 +27,8 @@ def wire_up(net, clock):
     import umqtt.stream
     import umqtt.tls
 
+    loop.import_aio()
+    loop.install(net, clock)
     umqtt.tls.collect = int  # on CPython it takes 50 ms, at each connection
     if sys.implementation.name != "micropython":
         # CPython's IOBase has a `close` of its own, MicroPython's has nothing
@@ -37,6 +40,8 @@ def wire_up(net, clock):
         "ticks_diff": ticks_diff,
         "ticks_add": ticks_add,
         "sleep_ms": clock.sleep_ms,
+        "core": loop.core,
+        "Event": loop.Event,
     }
     # whichever modules the library has: shipped, one has the names of several
     for path in list(sys.modules):
@@ -68,6 +73,16 @@ class World:
             lambda topic, payload, retained: self.inbox.append((bytes(topic), bytes(payload), bool(retained)))
         )
         return c
+
+    def aio_client(self, client_id="c1", server=HOST, **named):
+        """A client of umqtt.aio; what it does runs in `run`."""
+        c = loop.import_aio().MQTTClient(client_id, server, **named)
+        c.pid = 0
+        return c
+
+    def run(self, main, on_step=None):
+        """Run the coroutine `main` on this world's loop; what it returns."""
+        return loop.run(main, on_step)
 
     def serve(self, c, ms):
         """c.poll() for ms of the virtual time."""

@@ -32,7 +32,16 @@ _WRITABLE = const(4)  # select.POLLOUT
 # A message that waits for a task, or for its acknowledgement.
 _FLAGS = const(3)
 _ID = const(4)  # 0: nothing is to be acknowledged
-_TAKER = const(5)  # the task that has it in hand
+_TAKER = const(5)  # who has it in hand
+
+
+class _Messages:
+    # an `async for`
+    def __init__(self, client):
+        self.client = client
+
+    def __anext__(self):
+        return self.client.take(self)
 
 
 class MQTTClient(client.MQTTClient):
@@ -40,9 +49,9 @@ class MQTTClient(client.MQTTClient):
     `disconnect` are awaited.
 
     queue: messages of QoS 0 that may wait for an `async for`; of more than that the oldest is dropped (`dropped`
-    counts). One of QoS 1 or 2 is never dropped: it is acknowledged when the task that took it asks for the next, and
-    the broker sends no more than its window unacknowledged (Mosquitto 20). A callback or a view takes all messages
-    instead.
+    counts). One of QoS 1 or 2 is never dropped: it is acknowledged when who took it asks for the next, or leaves the
+    `async with` without an exception, and the broker sends no more than its window unacknowledged (Mosquitto 20). A
+    callback or a view takes all messages instead.
 
     Attribute `on_state`: an asyncio.Event, set whenever the link came up or went down.
     """
@@ -85,8 +94,8 @@ class MQTTClient(client.MQTTClient):
 
     async def __aexit__(self, kind, fault, trace):
         if not kind:
-            for message in self._in_hand:
-                self._acknowledge(message)
+            while self._in_hand:
+                self._acknowledge(self._in_hand[0])
         await self.disconnect()
 
     async def disconnect(self, timeout_ms: "int | None" = None) -> None:
@@ -167,11 +176,14 @@ class MQTTClient(client.MQTTClient):
     # Receiving
 
     def __aiter__(self):
-        return self
+        return _Messages(self)
 
-    async def __anext__(self):
+    async def take(self, taker=None) -> "tuple[bytes, bytes, bool]":
+        """The next message, topic, payload, retained; the one that `taker` took before is acknowledged now. An `async
+        for` is a taker of its own. Waits for ever. Raises OSError: the link is down; StopAsyncIteration: it was
+        disconnected."""
         for message in self._in_hand:
-            if message[_TAKER] is core.cur_task:
+            if message[_TAKER] is taker:
                 self._acknowledge(message)
                 break
         self._sort_out()
@@ -181,7 +193,7 @@ class MQTTClient(client.MQTTClient):
             await self._turn(ticks_add(ticks_ms(), NEVER_MS))
         message = self._messages.pop(0)
         if message[_ID]:
-            message[_TAKER] = core.cur_task
+            message[_TAKER] = taker
             self._in_hand.append(message)
         return message[0], message[1], message[2]
 
@@ -215,17 +227,16 @@ class MQTTClient(client.MQTTClient):
         # A new connection: what was not acknowledged on the one before, the broker sends again if it kept the session.
         if self._messages_of != self._connect_count:
             self._messages_of = self._connect_count
-            for message in list(self._messages) + self._in_hand:
-                if message[_ID]:
-                    if self._session_present and message[_TAKER] is None:
-                        self._messages.remove(message)
-                    message[_ID] = 0
-            self._in_hand = []
+            if self._session_present:
+                self._messages = [message for message in self._messages if not message[_ID]]
+            for message in self._messages:
+                message[_ID] = 0
+            self._in_hand.clear()
 
     def _acknowledge(self, message):
         self._sort_out()
-        if not message[_ID]:
-            return
+        if message not in self._in_hand:
+            return  # of another connection
         self._in_hand.remove(message)
         if message[_FLAGS] & QOS_2:
             held = self._held_packet_ids
@@ -268,8 +279,9 @@ class MQTTClient(client.MQTTClient):
 
     def _wake_callers(self):
         for task in self._callers:
-            core._task_queue.remove(task)
-            core._task_queue.push(task)
+            if task.data is None:  # else it is cancelled, and a push would undo that
+                core._task_queue.remove(task)
+                core._task_queue.push(task)
         self._callers.clear()
 
     def _wake_server(self):
@@ -280,8 +292,8 @@ class MQTTClient(client.MQTTClient):
     # The task
 
     def _start(self):
-        if not self._is_serving:
-            self._is_serving = True
+        self._is_serving = True
+        if not self._timer:  # else the one of a connection that was closed goes on
             serving = self._serve()
             self._timer = core.create_task(serving)
             self._reads = core.Task(serving)
@@ -307,6 +319,7 @@ class MQTTClient(client.MQTTClient):
             self._wake_callers()
             if self._is_serving:
                 yield from self._wait_for_socket()
+        self._timer = None
 
     def _wait_for_socket(self):
         sock = self._socket

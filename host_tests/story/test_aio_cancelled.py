@@ -1,0 +1,186 @@
+"""Each exchange of umqtt.aio is cancelled at each step of the loop: session, slots and stream stay sound, and the next
+exchanges find them so."""
+
+from fakes import loop
+from fakes.bench import World
+from fakes.check import equal
+from fakes.model import Model
+from fakes.net import Plan
+from fakes.packets import PUBCOMP
+
+
+class Cancelled:
+    """One exchange, cancelled before step `at` of the loop since it began, and what must hold afterwards."""
+
+    def __init__(self, exchange, at, connected=True, **named):
+        self.exchange = exchange
+        self.at = at
+        self.connected = connected
+        self.w = World(Model, ack_ms=3)
+        self.w.net.plan = Plan(latency_ms=2, buffer=600)
+        self.c = self.w.aio_client(timeout_ms=2000, **named)
+        self.steps = 0
+        self.task = None
+        self.over = False
+        self.taken = []
+        self.w.run(self.main(), self.step)
+
+    def step(self, task):
+        if self.task:
+            if self.steps == self.at:
+                self.task.cancel()
+            self.steps += 1
+
+    async def begin(self):
+        await self.exchange(self)
+        self.over = True  # it was not cancelled in time
+
+    async def main(self):
+        c = self.c
+        if self.connected:
+            await c.connect()
+            await c.subscribe("in", 2)
+            for qos in range(3):
+                self.w.broker.inject("in", b"%d" % qos, qos)
+        pid = c.pid
+        task = self.task = loop.create_task(self.begin())
+        try:
+            await task
+        except loop.CancelledError:
+            pass
+        self.task = None
+        self.had_slots = c.pid - pid
+        if not c.isconnected():
+            await c.connect()
+        await c.subscribe("in", 2)
+        await loop.gather(*[c.publish("out", b"after %d" % qos, qos=qos) for qos in range(3)])
+        equal(await c.subscribe([("more", 1), ("x", 2)]), b"\1\2")
+        self.w.broker.inject("in", b"last", 1)
+        async for message in c:
+            self.taken.append(message[1])
+            if message[1] == b"last":
+                break
+        await loop.sleep_ms(50)  # PUBREL of what was taken
+        equal(c.inflight, 0)
+        await c.__aexit__(None, None, None)
+
+    def verdict(self):
+        w, c = self.w, self.c
+        w.clock.sleep_ms(50)
+        equal(w.broker.violations, [])
+        equal(loop.Loop.unhandled, [])
+        equal(w.net.open_sockets(), [])
+        equal(c.free_slots(), 4)
+        equal(len(c._callers), 0)
+        equal(loop.core._io_queue.map, {})
+        unacknowledged = [row for row in w.broker.kept("c1").out if row[1] != PUBCOMP]
+        equal(unacknowledged, [], "all that was taken is acknowledged")
+        out = [payload for topic, payload, _ in w.broker.accepted if topic == "out"]
+        for qos in range(3):
+            equal(out.count(b"after %d" % qos), 1)
+            assert self.taken.count(b"%d" % qos) <= 1, self.taken
+        return out
+
+
+def at_every_step(exchange, check=None, **named):
+    at = 0
+    while True:
+        run = Cancelled(exchange, at, **named)
+        out = run.verdict()
+        if check:
+            check(run, out)
+        if run.over and run.steps <= at:
+            assert at > 1, at
+            return
+        at += 1
+        assert at < 400
+
+
+def publish(qos, payload=b"it"):
+    async def exchange(run):
+        await run.c.publish("out", payload, qos=qos)
+
+    def check(run, out):
+        # one that had its slot arrives, whatever the call found; at most once
+        assert out.count(payload) <= 1, out
+        if run.over or run.had_slots:
+            equal(out.count(payload), 1)
+
+    return exchange, check
+
+
+def test_a_publish_of_qos_0():
+    at_every_step(*publish(0))
+
+
+def test_a_publish_of_qos_1():
+    at_every_step(*publish(1))
+
+
+def test_a_publish_of_qos_2():
+    at_every_step(*publish(2))
+
+
+def test_a_publish_larger_than_what_the_network_takes():
+    for qos in range(3):
+        at_every_step(*publish(qos, b"large" * 1000))
+
+
+def test_a_publish_that_waits_for_a_slot():
+    async def exchange(run):
+        await run.c.publish("out", b"it", qos=1)
+
+    async def crowded(run):
+        await loop.gather(*[exchange(run) for _ in range(6)])
+
+    at_every_step(crowded)
+
+
+def test_a_subscribe():
+    async def exchange(run):
+        equal(await run.c.subscribe([("a", 1), ("b", 0)]), b"\1\0")
+
+    at_every_step(exchange)
+
+
+def test_an_unsubscribe():
+    async def exchange(run):
+        await run.c.unsubscribe(["a", "b"])
+
+    at_every_step(exchange)
+
+
+def test_the_wait_for_a_message():
+    async def exchange(run):
+        while len(run.taken) < 3:
+            run.taken.append((await run.c.take())[1])
+
+    def check(run, out):
+        equal(sorted(run.taken[: run.taken.index(b"last")]), [b"0", b"1", b"2"])
+
+    at_every_step(exchange, check)
+
+
+def test_a_connect():
+    async def exchange(run):
+        await run.c.connect()
+
+    at_every_step(exchange, connected=False)
+
+
+def test_a_disconnect():
+    async def exchange(run):
+        await run.c.disconnect()
+
+    at_every_step(exchange)
+
+
+def test_a_call_that_is_given_up_in_time():
+    async def exchange(run):
+        for ms in range(1, 9, 2):
+            try:
+                await loop.wait_for_ms(run.c.publish("out", b"it", qos=2), ms)
+            except loop.TimeoutError:
+                pass
+
+    at_every_step(exchange)
