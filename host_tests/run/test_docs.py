@@ -123,3 +123,31 @@ def test_no_row_is_of_a_text_that_nobody_says_any_more():
         if text.removesuffix(" …") not in said and not text.startswith(("[Errno", "-")) and text not in ports
     ]
     assert gone == [], "docs/errors.md has rows for these, and nothing says them"
+
+
+# Modules whose public calls are all a program's. In the others some are verbs between parts of the library.
+ALL_SHOWN = ("client", "aio", "routes", "stream", "takeback", "outbox", "simple", "robust")
+
+
+def shown_in_reference():
+    """{module: {class or function: its methods that are shown}} of docs/api.md."""
+    page = (ROOT / "docs" / "api.md").read_text()
+    found = {}
+    for module, name, options in re.findall(r"^::: umqtt\.(\w+)\.(\w+)\n((?:    .*\n)*)", page, re.M):
+        members = re.search(r" members: \[(.*)\]", options)
+        found.setdefault(module, {})[name] = set(members[1].split(", ")) if members else set()
+    return found
+
+
+@pytest.mark.parametrize("module", sorted(shown_in_reference()))
+def test_the_reference_shows_what_there_is_and_each_says_what_it_does(module):
+    tree = ast.parse((ROOT / "firmware" / "lib" / "umqtt" / (module + ".py")).read_text())
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    public = [n for n in tree.body if isinstance(n, (*functions, ast.ClassDef)) and not n.name.startswith("_")]
+    for name, members in shown_in_reference()[module].items():
+        (node,) = [n for n in public if n.name == name]
+        assert ast.get_docstring(node), name
+        methods = {n.name: n for n in getattr(node, "body", ()) if isinstance(n, functions) and n.name[0] != "_"}
+        for method in methods:
+            assert method not in members or ast.get_docstring(methods[method]), "%s.%s" % (name, method)
+            assert method in members or module not in ALL_SHOWN, "docs/api.md does not show %s.%s" % (name, method)
