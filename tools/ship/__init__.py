@@ -23,33 +23,60 @@ import json
 from pathlib import Path
 from typing import Dict, List
 
+from tools.ship.closed import public_names
 from tools.ship.fold import fold
 from tools.ship.frame import frame_of
 from tools.ship.inline import SCOPES, inline, inlined
 from tools.ship.merge import Library
 from tools.ship.names import rename
 from tools.ship.numbers import number, number_locals
+from tools.ship.package import Package
 from tools.ship.slots import share_slots
-from tools.ship.source import PACKAGE, Origin, ShipError, origin, read
+from tools.ship.source import PACKAGE, Module, Origin, ShipError, origin, read
 from tools.ship.texts import gather
 
 ROOT = Path(__file__).resolve().parents[2]
-LIBRARY = ROOT / "firmware" / "lib" / PACKAGE
+FIRMWARE = ROOT / "firmware"
+LIBRARY = FIRMWARE / "lib" / PACKAGE
 
-# No program imports these: their names, though public among ours, are as private ones.
-INTERNAL = ("addons", "journaling", "recall", "tls", "wanted")
+# The library: its users know the public names. No program imports those of `internal`: their names, though public
+# among ours, are as private ones.
+UMQTT = Package(
+    PACKAGE,
+    groups=(("errors", "wire", "session", "keepalive", "engine", "transport", "client"),),
+    internal=("addons", "journaling", "recall", "tls", "wanted"),
+)
+CORE = UMQTT.groups[0]
+# The firmware: nobody knows more of it than main.py does, and the contract of a sensor. The first group is what every
+# life of a board loads.
+FIRMWARE_GROUPS = (("retry", "power", "health", "clock", "wifi", "node", "app"),)
+ENTRIES = {"config": ("take", "check"), "app": ("run",)}
+CONTRACT = frozenset(("fields", "probe", "read"))
+NOT_MODULES = ("lib", "boot.py", "main.py", "manifest.py")
 
-# Merged into the last, the lowest first. A module of this list that is not there is left out.
-CORE = ("errors", "wire", "session", "keepalive", "engine", "transport", "client")
-
-__all__ = ["CORE", "LIBRARY", "ShipError", "ship"]
+__all__ = ["CORE", "FIRMWARE", "LIBRARY", "NOT_MODULES", "ShipError", "ship", "ship_firmware"]
 
 
 def ship(into: Path, source: Path = LIBRARY) -> List[str]:
     """Write the shipped form of the library in `source` to `into`: PACKAGE/*.py and names.json. Returns the modules'
     names. Raises ShipError; then nothing was written."""
-    modules = read(source)
-    library = Library(modules, [name for name in CORE if name in modules], INTERNAL)
+    return _ship(into, into / PACKAGE, read(source, UMQTT), UMQTT)
+
+
+def ship_firmware(into: Path, source: Path = FIRMWARE) -> List[str]:
+    """The same of the firmware's own modules in `source`, to `into`/*.py. Returns the files' names without .py."""
+    package = Package(
+        "", FIRMWARE_GROUPS, exports=ENTRIES, kept=CONTRACT | public_names(source / "lib" / PACKAGE)
+    )
+    modules = read(source, package, NOT_MODULES)
+    for name in modules:
+        if name.startswith("sensors/"):
+            package.exports[name] = ("Sensor",)  # type: ignore
+    return _ship(into, into, modules, package)
+
+
+def _ship(into: Path, folder: Path, modules: Dict[str, Module], package: Package) -> List[str]:
+    library = Library(modules, package)
     fold(library)
     inline(library, frame_of)
     library.drop_empty()
@@ -63,11 +90,12 @@ def ship(into: Path, source: Path = LIBRARY) -> List[str]:
         ast.fix_missing_locations(unit.tree)
     texts = {name: ast.unparse(unit.tree) + "\n" for name, unit in sorted(library.units.items())}
     functions = {name: _functions(library.units[name].tree) for name in texts}
-    names = {"attributes": attributes, "functions": functions, "inlined": _inlined(library)}
-    folder = into / PACKAGE
-    folder.mkdir(parents=True, exist_ok=True)
+    where = "firmware/lib/%s" % package.name if package.name else "firmware"
+    names = {"folder": where, "attributes": attributes, "functions": functions, "inlined": _inlined(library)}
     for name, text in texts.items():
-        (folder / (name + ".py")).write_text(text)
+        path = folder / (name + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
     (into / "names.json").write_text(json.dumps(names, indent=1, sort_keys=True) + "\n")
     return list(texts)
 

@@ -34,7 +34,7 @@ def main() -> int:
 
 def traceback(path: str, names: Optional[Path]) -> int:
     try:
-        translator = Translator(json.loads(names.read_text()) if names else None)
+        translator = Translator(*([json.loads(names.read_text())] if names else []))
         with open(path) if path != "-" else contextlib.nullcontext(sys.stdin) as lines:
             for line in lines:
                 print(translator.line(line.rstrip("\n")))

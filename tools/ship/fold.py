@@ -3,13 +3,17 @@
 import ast
 from typing import Dict, List, Optional
 
-from tools.ship.merge import Library
+from tools.ship.merge import Library, Unit
 from tools.ship.source import FUNCTIONS, Function, bound
 
 
 def fold(library: Library) -> None:
-    """Each class of the core that has one subclass and no user outside goes into that subclass."""
-    unit = library.units[library.core[-1]]
+    """Each class of a merged module that has one subclass, there, and no other user goes into that subclass."""
+    for name in library.groups:
+        _fold_within(library, library.units[name])
+
+
+def _fold_within(library: Library, unit: Unit) -> None:
     public = set(unit.exports.values())
     again = True
     while again:

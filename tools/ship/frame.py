@@ -25,18 +25,30 @@ def frame_of(function: Function) -> int:
         return Mpy(source.with_suffix(".mpy").read_bytes()).codes[1].words
 
 
+def _plain(name: str) -> str:
+    return name.replace(".", "_").replace("/", "_")
+
+
 class _Plain(ast.NodeTransformer):
     """Globals as the compiler can read them."""
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        node.id = node.id.replace(".", "_")
+        node.id = _plain(node.id)
         return node
 
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        node.attr = _plain(node.attr)
+        return self.generic_visit(node)
+
     def visit_Global(self, node: ast.Global) -> ast.AST:
-        node.names = [name.replace(".", "_") for name in node.names]
+        node.names = [_plain(name) for name in node.names]
+        return node
+
+    def visit_alias(self, node: ast.alias) -> ast.AST:
+        node.name = _plain(node.name)
         return node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.name = node.name.replace(".", "_")
+        node.name = _plain(node.name)
         node.decorator_list = []
         return self.generic_visit(node)

@@ -3,7 +3,7 @@ costs a call and 50 bytes of heap.
 
 This takes module functions that no program can import, and private methods that nothing overrides. Names of the
 function become locals of the caller. Where the caller is a generator, which keeps its locals while it waits, they are
-let go at the end. Nothing of an optional module goes into the core.
+let go at the end. Nothing of a module that is loaded seldom goes into one that is loaded always.
 """
 
 import ast
@@ -11,7 +11,8 @@ import copy
 from collections import Counter
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
-from tools.ship.merge import Library, Unit, class_level
+from tools.ship.closed import own_attributes
+from tools.ship.merge import Library, Unit, bound_name, class_level
 from tools.ship.source import FUNCTIONS, Function, Origin, bound, is_private, origin
 
 STACK_WORDS = 11  # a larger frame comes from the heap at every call (VM_MAX_STATE_ON_STACK of py/objfun.c)
@@ -46,13 +47,16 @@ class _Site(NamedTuple):
     caller: Function
     call: ast.Call
     is_method: bool
+    home: Unit
+    there: Unit  # that of the caller
 
 
 class _Index:
     """Where each name stands. It is made anew when functions have changed: until then those are `changed`."""
 
     def __init__(self, library: Library):
-        self.core = library.units[library.core[-1]]
+        self.library = library
+        self.core = library.units[library.first]
         self.uses: Counter = Counter()
         self.bindings: Counter = Counter()
         self.calls: Dict[str, List[Tuple[Function, ast.Call, Unit]]] = {}
@@ -74,13 +78,18 @@ class _Index:
     def sites(self, candidate: _Candidate) -> Optional[List[_Site]]:
         """All places that call the function; None when its name stands anywhere else, or within itself."""
         found = [
-            _Site(candidate.function, caller, call, candidate.is_method)
+            _Site(candidate.function, caller, call, candidate.is_method, candidate.unit, unit)
             for caller, call, unit in self.calls.get(candidate.name, ())
             if _calls(call, candidate)
             and caller is not candidate.function
-            and (unit is not self.core or candidate.unit is self.core)
+            and self._may_go(candidate.unit, unit)
         ]
         return found if len(found) == self.uses[candidate.name] else None
+
+    def _may_go(self, home: Unit, there: Unit) -> bool:
+        """Whether a function of `home` may stand in `there`: what is loaded more often takes nothing of what is
+        loaded seldom."""
+        return there is home or home is self.core or (there is not self.core and not self.library.package.is_closed)
 
 
 def inline(library: Library, frame_of: FrameOf) -> List[str]:
@@ -110,12 +119,13 @@ def inlined(function: Function) -> List[Origin]:
 
 
 def _candidates(library: Library, index: _Index) -> Iterator[_Candidate]:
+    own_names = own_attributes(library) if library.package.is_closed else set()
     for unit in library.units.values():
         exported = set(unit.exports.values())
         for function, container, owner in _functions(unit.tree):
             name = function.name
             uses = index.uses[name]
-            is_hidden = is_private(name) if owner else name not in exported
+            is_hidden = (name in own_names or not library.package.is_closed and is_private(name)) if owner else name not in exported
             once = 2 if owner else 1  # a method is counted as a function and as a name of its class
             if not is_hidden or not uses or index.bindings[name] != once or not _is_plain(function):
                 continue
@@ -144,6 +154,8 @@ def _code_b(value: ast.AST) -> int:
 
 def _place_everywhere(sites: List[_Site], frame_of: FrameOf) -> bool:
     """In all places or none."""
+    if not all(_brings_imports(site) for site in sites):
+        return False
     before = [(s.caller, s.caller.body, inlined(s.caller)) for s in sites]
     for site in sites:
         site.call.is_waiting = True  # type: ignore - the caller's next copy has it, too
@@ -158,6 +170,24 @@ def _place_everywhere(sites: List[_Site], frame_of: FrameOf) -> bool:
             return False
         within = [*inlined(site.function), *filter(None, [origin(site.function)])]
         site.caller.body, site.caller.inlined = changed.body, inlined(site.caller) + within  # type: ignore
+    return True
+
+
+def _brings_imports(site: _Site) -> bool:
+    """Let the caller's module import of MicroPython's modules what the function uses. False when a name means
+    something else there."""
+    if site.home is site.there:
+        return True
+    names = {n.id for n in ast.walk(site.function) if isinstance(n, ast.Name)} - set(bound(site.function))
+    had = {bound_name(statement): statement for statement in site.there.imports}
+    for statement in site.home.imports:
+        name = bound_name(statement)
+        if name not in names:
+            continue
+        if name in had and ast.dump(had[name]) != ast.dump(statement):
+            return False
+        if name not in had:
+            site.there.imports.append(statement)  # if it is not used in the end it does not ship
     return True
 
 

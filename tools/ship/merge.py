@@ -1,4 +1,4 @@
-"""Make one module of the core's: every use of a global says whose it is, constants become their values, then the
+"""Make one module of each group's: every use of a global says whose it is, constants become their values, then the
 modules stand one behind the other.
 
 A global is called `module.name` from here on (a dot cannot occur in a name of Python's); `names` gives it the name
@@ -6,9 +6,10 @@ that ships. What the library imports from MicroPython keeps its name.
 """
 
 import ast
-from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Union
+from typing import Dict, List, NamedTuple, Optional, Set, Tuple, Union
 
-from tools.ship.source import FUNCTIONS, PACKAGE, Module, ShipError, bound, is_private
+from tools.ship.package import Package
+from tools.ship.source import FUNCTIONS, Module, ShipError, bound, is_private
 
 Value = Union[int, str, bytes, tuple]
 
@@ -23,16 +24,15 @@ class Unit(NamedTuple):
 
 
 class Library:
-    """All modules, `core` merged into the last of it. units: what ships, by name; aliases: for each other core module
-    the names that a program may still import from it, and their globals."""
+    """All modules, those of a group merged into its last. units: what ships, by name; aliases: for each other module of
+    a group the names that a program may still import from it, and their globals. groups: {its last: all of it}."""
 
-    def __init__(self, modules: Dict[str, Module], core: List[str], internal: Sequence[str] = ()):
-        for name in core:
-            if name not in modules:
-                raise ShipError("%s.py is in the list of core modules, but not there" % name)
+    def __init__(self, modules: Dict[str, Module], package: Package):
         self.modules = modules
-        self.core = core
-        self.internal = internal
+        self.package = package
+        present = [[name for name in group if name in modules] for group in package.groups]
+        self.groups = {group[-1]: group for group in present if group}
+        self.merged = {name: target for target, group in self.groups.items() for name in group}
         self.globals = {name: _own_globals(module) for name, module in modules.items()}
         self.foreign: Dict[str, Dict[str, ast.stmt]] = {name: {} for name in modules}
         self.constants: Dict[str, Value] = {}
@@ -40,7 +40,7 @@ class Library:
         self.units: Dict[str, Unit] = {}
         self.aliases: Dict[str, Dict[str, str]] = {}
         self._reexported: Dict[str, Dict[str, str]] = {name: {} for name in modules}
-        order = core + [name for name in modules if name not in core]
+        order = [*self.merged, *(name for name in modules if name not in self.merged)]
         links = {name: _Links(self, modules[name]) for name in modules}
         for name in order:
             links[name].read_imports()
@@ -54,7 +54,35 @@ class Library:
 
     def home(self, module: str) -> str:
         """The unit that has the globals of `module`."""
-        return self.core[-1] if module in self.core else module
+        return self.merged.get(module, module)
+
+    def exported(self, module: str) -> Set[str]:
+        """The globals of `module` that a program may import."""
+        if self.package.exports is not None:
+            return self.globals[module] & set(self.package.exports.get(module, ()))
+        if module in self.package.internal:
+            return set()
+        return {name for name in self.globals[module] if not is_private(name)}
+
+    @property
+    def first(self) -> str:
+        """The unit of the first group, which is loaded whenever any is."""
+        return next(iter(self.groups), "")
+
+    def is_ours(self, path: str) -> bool:
+        """Whether `path` is imported of this package."""
+        module = self.package.module(path)
+        if module is None or not self.package.is_closed:
+            return module is not None
+        return module in self.modules or any(name.startswith(module + "/") for name in self.modules)
+
+    def meant(self, path: str, name: str) -> Tuple[str, str]:
+        """`from path import name`: the module, and its global; "" for the module itself."""
+        folder = self.package.module(path) or ""
+        inside = "%s/%s" % (folder, name) if folder else name
+        if folder and folder in self.modules and inside not in self.modules:
+            return folder, name
+        return inside, ""
 
     def symbol(self, module: str, name: str) -> Optional[str]:
         """The global that `from umqtt.module import name` means; None when there is none."""
@@ -67,8 +95,9 @@ class Library:
 
     def drop_empty(self) -> None:
         """Internal modules of which nothing is left do not ship."""
-        for name in self.internal:
-            if name in self.units and not self.units[name].tree.body:
+        for name in list(self.units):
+            is_ours = self.package.is_closed or name in self.package.internal
+            if is_ours and not self.units[name].tree.body and not self.units[name].exports:
                 del self.units[name]
 
     def _take_constants(self, module: Module) -> None:
@@ -82,9 +111,10 @@ class Library:
             value = self._evaluate(module, statement.value.args[0])  # type: ignore
             self.constants[name] = value
             short = name.split(".", 1)[1]
-            if not is_private(short):
+            is_public = short in self.exported(module.name) if self.package.is_closed else not is_private(short)
+            if is_public:
                 self.public_constants[module.name][short] = value
-                if module.name not in self.core or module.name == self.core[-1]:
+                if self.home(module.name) == module.name:
                     kept.append(ast.Assign([ast.Name(name, ast.Store())], literal(value)))
         module.tree.body = kept
 
@@ -96,14 +126,28 @@ class Library:
             raise module.error(expression, "const() of something that is not known here: %s" % e) from None
 
     def _make_units(self, order: List[str]) -> None:
-        target = self.core[-1]
+        for target, group in self.groups.items():
+            self._merge(target, group)
+        for name in order:
+            if name in self.groups:
+                continue
+            names = {n: "%s.%s" % (name, n) for n in self.exported(name)}
+            if self.package.is_closed or name not in self.package.internal:
+                names.update(self._errors(name))
+            if name in self.merged:
+                self.aliases[name] = names
+            else:
+                tree = self.modules[name].tree
+                self.units[name] = Unit(name, tree, list(self.foreign[name].values()), names)
+
+    def _merge(self, target: str, group: List[str]) -> None:
         body: List[ast.stmt] = []
         imports: Dict[str, ast.stmt] = {}
         same: Dict[str, str] = {}  # NAME = a builtin, in two modules
-        for name in self.core:
+        for name in group:
             for local, statement in self.foreign[name].items():
                 if local in imports and ast.dump(imports[local]) != ast.dump(statement):
-                    raise ShipError("%s.py imports another %s than the core's modules before it" % (name, local))
+                    raise ShipError("%s.py imports another %s than the modules before it" % (name, local))
                 imports[local] = statement
             for statement in self.modules[name].tree.body:
                 twin = _is_builtin_alias(statement)
@@ -113,23 +157,14 @@ class Library:
                 if twin:
                     same[twin] = statement.targets[0].id  # type: ignore
                 body.append(statement)
-        exports = {n: "%s.%s" % (target, n) for n in self.globals[target] if not is_private(n)}
+        exports = {n: "%s.%s" % (target, n) for n in self.exported(target)}
         exports.update(self._errors(target))
         self.units[target] = Unit(target, ast.Module(body, []), list(imports.values()), exports)
-        for name in order:
-            if name in self.core[:-1]:
-                names = {n: "%s.%s" % (name, n) for n in self.globals[name] if not is_private(n)}
-                names.update(self._errors(name))
-                self.aliases[name] = names
-            elif name != target:
-                is_internal = name in self.internal
-                exports = {n: "%s.%s" % (name, n) for n in self.globals[name] if not (is_internal or is_private(n))}
-                exports.update({} if is_internal else self._errors(name))
-                tree = self.modules[name].tree
-                self.units[name] = Unit(name, tree, list(self.foreign[name].values()), exports)
 
     def _errors(self, module: str) -> Dict[str, str]:
         """Exceptions of ours that `module` imports are names of it too: programs catch them by either."""
+        if self.package.is_closed:
+            return {}
         return {
             name: symbol
             for name, symbol in self._reexported[module].items()
@@ -159,13 +194,21 @@ class _Links(ast.NodeTransformer):
 
     def read_imports(self) -> None:
         tree = self.module.tree
-        lazy = _Lazy(self.library.core)
+        package = self.library.package
+        lazy = _Lazy(self.library, self.library.home(self.module.name))
         lazy.visit(tree)
         kept: List[ast.stmt] = []
         for statement in [*tree.body, *lazy.found]:
-            if isinstance(statement, ast.ImportFrom) and (statement.module or "").split(".")[0] == PACKAGE:
+            if not isinstance(statement, (ast.Import, ast.ImportFrom)):
+                kept.append(statement)
+            elif isinstance(statement, ast.ImportFrom) and self.library.is_ours(statement.module or ""):
                 self._ours(statement)
-            elif isinstance(statement, (ast.Import, ast.ImportFrom)):
+            elif isinstance(statement, ast.Import) and self.library.is_ours(statement.names[0].name):
+                for alias in statement.names:
+                    if alias.name not in self.library.modules:
+                        raise self.module.error(statement, "write from FOLDER import MODULE")
+                    self.modules[alias.asname or alias.name] = package.module(alias.name) or ""
+            else:
                 for alias in statement.names:
                     one = (
                         ast.Import([alias])
@@ -174,23 +217,21 @@ class _Links(ast.NodeTransformer):
                     )
                     local = alias.asname or alias.name
                     self.library.foreign[self.module.name][local] = one
-            else:
-                kept.append(statement)
         tree.body = kept
         for name in self.library.globals[self.module.name]:
             self.symbols[name] = "%s.%s" % (self.module.name, name)
 
     def _ours(self, statement: ast.ImportFrom) -> None:
-        path = (statement.module or "").split(".")
         for alias in statement.names:
             local = alias.asname or alias.name
-            there = alias.name if len(path) == 1 else path[1]
+            there, name = self.library.meant(statement.module or "", alias.name)
             if there not in self.library.modules:
-                raise self.module.error(statement, "there is no %s.%s" % (PACKAGE, there))
-            if len(path) == 1:
+                words = "there is no %s" % self.library.package.path(there)
+                raise self.module.error(statement, words)
+            if not name:
                 self.modules[local] = there
                 continue
-            symbol = self._find(statement, there, alias.name)
+            symbol = self._find(statement, there, name)
             if "." in symbol:
                 self.symbols[local] = symbol
                 self.library.reexport(self.module.name, local, symbol)
@@ -201,7 +242,7 @@ class _Links(ast.NodeTransformer):
             return symbol
         foreign = self.library.foreign[there].get(name)
         if not foreign:
-            raise self.module.error(node, "%s.%s has no %s" % (PACKAGE, there, name))
+            raise self.module.error(node, "%s has no %s" % (self.library.package.path(there), name))
         self.library.foreign[self.module.name].setdefault(name, foreign)
         return name
 
@@ -248,15 +289,20 @@ class _Links(ast.NodeTransformer):
         """The modules of ours that a function imports itself; a name imported of one becomes its global."""
         modules: Dict[str, str] = {}
         for node in ast.walk(function):
-            path = (getattr(node, "module", None) or "").split(".") if isinstance(node, ast.ImportFrom) else [""]
-            if path[0] != PACKAGE:
+            if isinstance(node, ast.Import):
+                modules.update((a.asname or a.name, a.name) for a in node.names if a.name in self.library.modules)
+            if not isinstance(node, ast.ImportFrom) or not self.library.is_ours(node.module or ""):
                 continue
-            for alias in node.names:  # type: ignore
-                if len(path) == 1:
-                    modules[alias.asname or alias.name] = alias.name
-                elif self.library.symbol(path[1], alias.name):
+            for alias in node.names:
+                there, name = self.library.meant(node.module or "", alias.name)
+                if not name:
+                    modules[alias.asname or alias.name] = there
+                elif self.library.symbol(there, name):
                     alias.asname = alias.asname or alias.name
-                    alias.name = str(self.library.symbol(path[1], alias.name))
+                    alias.name = str(self.library.symbol(there, name))
+                    node.module = self.library.package.path(self.library.home(there))
+                if self.library.home(there) != there and not name:
+                    raise self.module.error(node, "%s is merged: write from %s import NAME" % (there, there))
         return modules
 
     visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore
@@ -313,10 +359,12 @@ class _Links(ast.NodeTransformer):
 
 
 class _Lazy(ast.NodeTransformer):
-    """Takes imports of the core's modules out of functions: merged, they are always there."""
+    """Takes imports of modules that are merged with this one out of functions: they are always there. Of an open
+    package's first group all are."""
 
-    def __init__(self, core: List[str]):
-        self.core = core
+    def __init__(self, library: Library, home: str):
+        self.library = library
+        self.home = home
         self.found: List[ast.stmt] = []
         self.depth = 0
 
@@ -328,13 +376,21 @@ class _Lazy(ast.NodeTransformer):
         return node
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> Optional[ast.AST]:
-        path = (node.module or "").split(".")
-        if not self.depth or path[0] != PACKAGE:
+        if not self.depth or not self.library.is_ours(node.module or ""):
             return node
-        names = [path[1]] if len(path) > 1 else [alias.name for alias in node.names]
-        if not any(name in self.core for name in names):
+        modules = [self.library.meant(node.module or "", alias.name)[0] for alias in node.names]
+        return self._taken(node, modules)
+
+    def visit_Import(self, node: ast.Import) -> Optional[ast.AST]:
+        modules = [self.library.package.module(alias.name) for alias in node.names]
+        return self._taken(node, [m for m in modules if m]) if self.depth else node
+
+    def _taken(self, node: ast.AST, modules: List[str]) -> Optional[ast.AST]:
+        always = self.library.first if not self.library.package.is_closed else ""
+        homes = {self.library.home(module) for module in modules}
+        if not homes & {self.home if self.home in self.library.groups else "", always}:
             return node
-        self.found.append(node)
+        self.found.append(node)  # type: ignore
         return None
 
 
@@ -370,6 +426,12 @@ def literal(value: Value) -> ast.expr:
     if isinstance(value, int) and not isinstance(value, bool) and value < 0:
         return ast.UnaryOp(ast.USub(), ast.Constant(-value))
     return ast.Constant(value)
+
+
+def bound_name(statement: ast.stmt) -> str:
+    """What an import of one name binds."""
+    alias = statement.names[0]  # type: ignore
+    return (alias.asname or alias.name).split(".")[0]
 
 
 def class_level(node: ast.ClassDef) -> List[str]:

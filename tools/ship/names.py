@@ -10,8 +10,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Dict, Iterable, List, Set
 
-from tools.ship.merge import Library, Unit, class_level, literal
-from tools.ship.source import FUNCTIONS, PACKAGE, ShipError, all_arguments, bound, is_private, origin
+from tools.ship.closed import own_attributes
+from tools.ship.merge import Library, Unit, bound_name, class_level, literal
+from tools.ship.source import FUNCTIONS, ShipError, all_arguments, bound, is_private, origin
 
 ROM_NAMES = Path(__file__).with_name("rom_names.txt")
 FRIENDS = ("turn", "lost", "window")  # of Reconnect and Store: for the client alone, and of no other class
@@ -42,23 +43,26 @@ def rename(library: Library) -> Dict[str, str]:
         _rename_arguments(library, unit, tables[name], finals)
         unit.tree.body[:0] = _import_statements(library, unit, there, finals)
         used = {n.id for n in ast.walk(unit.tree) if isinstance(n, ast.Name)}
-        unit.tree.body[:0] = _joined(s for s in unit.imports if _bound_name(s) in used)
+        unit.tree.body[:0] = _joined(s for s in unit.imports if bound_name(s) in used)
     _make_aliases(library, finals)
+    _refuse_circles(library)
     for unit in library.units.values():
         ast.fix_missing_locations(unit.tree)
     return attributes
 
 
-def _is_ours(name: str) -> bool:
-    return is_private(name) or name in FRIENDS
-
-
 def _attributes(library: Library) -> Dict[str, str]:
     """{private attribute: its ROM name}; what finds none keeps its own."""
     roots = _roots(library)
+    own_names = own_attributes(library) if library.package.is_closed else set()
     uses: Counter = Counter()
     owners: Dict[str, Set[str]] = {}  # attribute -> lines of classes whose objects can have it
+    fixed: Dict[str, Set[str]] = {}  # the same of those that keep their names
+    set_elsewhere: Set[str] = set()  # by whom is not known
     of_class: Set[str] = set()
+
+    def is_ours(name: str) -> bool:
+        return name in own_names or not library.package.is_closed and (is_private(name) or name in FRIENDS)
 
     def look(node: ast.AST, line: str, own: str) -> None:
         # own: what the object itself is called here
@@ -66,16 +70,21 @@ def _attributes(library: Library) -> Dict[str, str]:
             if isinstance(child, ast.ClassDef):
                 root = roots.get(child.name, child.name)
                 for name in class_level(child):
-                    if _is_ours(name):
+                    if not is_ours(name):
+                        fixed.setdefault(name, set()).add(root)
+                    else:
                         owners.setdefault(name, set()).add(root)
                         of_class.add(name)
                         uses[name] += 1
                 look(child, root, "")
                 continue
-            if isinstance(child, ast.Attribute) and _is_ours(child.attr):
+            if isinstance(child, ast.Attribute):
                 uses[child.attr] += 1
+                of = owners if is_ours(child.attr) else fixed
                 if isinstance(child.value, ast.Name) and child.value.id == own and line:
-                    owners.setdefault(child.attr, set()).add(line)
+                    of.setdefault(child.attr, set()).add(line)
+                elif isinstance(child.ctx, ast.Store) and not is_ours(child.attr):
+                    set_elsewhere.add(child.attr)
             inside = own
             if isinstance(child, FUNCTIONS) and line and not own and child.args.args:
                 inside = child.args.args[0].arg
@@ -91,19 +100,20 @@ def _attributes(library: Library) -> Dict[str, str]:
                     raise ShipError("%s: ._%s of MicroPython's %s is also an attribute of ours, and would be renamed"
                                     % (unit.name, node.attr[1:], node.value.id))  # fmt: skip
                 continue
-            if isinstance(node, ast.Attribute) and _is_ours(node.attr) and node.attr not in owners:
+            if isinstance(node, ast.Attribute) and is_ours(node.attr) and node.attr not in owners:
                 raise ShipError("%s: ._%s is an attribute of none of our classes" % (unit.name, node.attr[1:]))
             if isinstance(node, ast.Constant) and node.value in owners and is_private(str(node.value)):
                 raise ShipError(
                     "%s: the private name %r as a string, which is renamed when shipped: write x.%s"
                     % (unit.name, node.value, node.value)
                 )
-    for_class = rom_names("class", "asyncio", "mip")
-    for_instances = rom_names("instance", "class", "asyncio", "mip")
+    closed = ("any", "closed") if library.package.is_closed else ()
+    for_class = rom_names(*closed, "class", "asyncio", "mip")
+    for_instances = rom_names(*closed, "instance", "class", "asyncio", "mip")
     taken: Dict[str, Set[str]] = {}  # ROM name -> lines of classes that have it
     to: Dict[str, str] = {}
     # the core's first: every program loads it
-    core = {n.attr for n in ast.walk(library.units[library.core[-1]].tree) if isinstance(n, ast.Attribute)}
+    core = {n.attr for n in ast.walk(library.units[library.first].tree) if isinstance(n, ast.Attribute)}
     order = sorted(
         owners, key=lambda name: (name not in core, name not in of_class, -len(owners[name]), -uses[name], name)
     )
@@ -111,7 +121,8 @@ def _attributes(library: Library) -> Dict[str, str]:
         if name in KEPT:
             continue
         for new in for_class if name in of_class else for_instances:
-            if not taken.get(new, set()) & owners[name]:
+            has = taken.get(new, set()) | fixed.get(new, set())
+            if not has & owners[name] and new not in set_elsewhere:
                 taken.setdefault(new, set()).update(owners[name])
                 to[name] = new
                 break
@@ -184,7 +195,7 @@ class _Table:
                 self.words.add(node.name)
             elif isinstance(node, (ast.Import, ast.ImportFrom)):
                 self.words.update(alias.asname or alias.name for alias in node.names)
-        self.words.update(_bound_name(statement) for statement in unit.imports)
+        self.words.update(bound_name(statement) for statement in unit.imports)
         self.words.update(unit.exports)
         present = sorted((n for n in counts if not n.startswith("_")), key=lambda n: (-counts[n], n))
         self.candidates = present + [n for n in rom_names("any") if n not in counts]
@@ -282,12 +293,12 @@ class _Globals(ast.NodeTransformer):
 def _rename_arguments(library: Library, unit: Unit, table: _Table, finals: Dict[str, str]) -> None:
     """The compiler keeps the names of functions and of their arguments, but not those of locals."""
     by_keyword: Dict[str, Set[str]] = {}
-    for other in library.units.values():
-        for node in ast.walk(other.tree):
-            if isinstance(node, ast.Call):
-                called = getattr(node.func, "attr", None) or getattr(node.func, "id", None)
-                called = finals.get(str(called), str(called))
-                by_keyword.setdefault(called, set()).update(k.arg for k in node.keywords if k.arg)
+    calls = [n for other in library.units.values() for n in ast.walk(other.tree) if isinstance(n, ast.Call)]
+    anywhere = {k.arg for call in calls for k in call.keywords if k.arg and library.package.is_closed}
+    for call in calls:
+        called = getattr(call.func, "attr", None) or getattr(call.func, "id", None)
+        called = finals.get(str(called), str(called))
+        by_keyword.setdefault(called, set()).update(k.arg for k in call.keywords if k.arg)
 
     def look(node: ast.AST, private: bool, inside: bool) -> None:
         for child in ast.iter_child_nodes(node):
@@ -295,9 +306,9 @@ def _rename_arguments(library: Library, unit: Unit, table: _Table, finals: Dict[
                 look(child, child.name not in unit.exports, False)
             elif isinstance(child, (*FUNCTIONS, ast.Lambda)):
                 name = getattr(child, "name", "<lambda>")
-                hidden = private or inside or _is_hidden(child, unit)
+                hidden = private or inside or library.package.is_closed or _is_hidden(child, unit)
                 if hidden and not (isinstance(child, ast.Lambda) and by_keyword.get("<lambda>")):
-                    _short_arguments(child, table, by_keyword.get(name, set()))
+                    _short_arguments(child, table, by_keyword.get(name, set()) | anywhere)
                 look(child, False, True)
                 _short_names(child, table)
             else:
@@ -396,11 +407,6 @@ def _words_in(function: ast.AST) -> Set[str]:
     return words
 
 
-def _bound_name(statement: ast.stmt) -> str:
-    alias = statement.names[0]  # type: ignore
-    return (alias.asname or alias.name).split(".")[0]
-
-
 def _joined(statements: Iterable[ast.stmt]) -> List[ast.stmt]:
     """Imports from one module in one statement; plain ones first."""
     plain: List[ast.alias] = []
@@ -420,8 +426,22 @@ def _import_statements(library: Library, unit: Unit, there: Dict[str, str], fina
         name = finals[symbol]
         alias = ast.alias(name, None if name == local else local)
         home = library.home(symbol.split(".")[0])
-        statements.append(ast.ImportFrom("%s.%s" % (PACKAGE, home), [alias], 0))
+        statements.append(ast.ImportFrom(library.package.path(home), [alias], 0))
     return _joined(statements)
+
+
+def _refuse_circles(library: Library) -> None:
+    """Merging may make of a line of imports a circle, in which a module finds another half made."""
+    of: Dict[str, Set[str]] = {}
+    for name, unit in library.units.items():
+        paths = [s.module or "" for s in unit.tree.body if isinstance(s, ast.ImportFrom)]
+        of[name] = {str(library.package.module(path)) for path in paths} & library.units.keys()
+    while of:
+        free = [name for name, needs in of.items() if not needs & of.keys()]
+        if not free:
+            raise ShipError("merged, these import each other in a circle: %s" % ", ".join(sorted(of)))
+        for name in free:
+            del of[name]
 
 
 def _make_aliases(library: Library, finals: Dict[str, str]) -> None:
@@ -437,6 +457,7 @@ def _make_aliases(library: Library, finals: Dict[str, str]) -> None:
             for public, value in sorted(library.public_constants[name].items())
         ]
         if aliases:  # nobody imports one that has constants alone
-            body: List[ast.stmt] = [ast.ImportFrom("%s.%s" % (PACKAGE, library.core[-1]), aliases, 0)]
+            home = library.package.path(library.home(name))
+            body: List[ast.stmt] = [ast.ImportFrom(home, aliases, 0)]
             tree = ast.Module(body + values, [])
             library.units[name] = Unit(name, ast.fix_missing_locations(tree), [], dict.fromkeys(names, ""))

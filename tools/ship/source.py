@@ -3,7 +3,9 @@ later steps could not follow."""
 
 import ast
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Union
+from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Union
+
+from tools.ship.package import Package
 
 PACKAGE = "umqtt"
 
@@ -27,11 +29,14 @@ class Origin(NamedTuple):
 
 
 class Module:
-    """One file of the library. `tree` is changed by the steps, `text` never."""
+    """One file of the package. `tree` is changed by the steps, `text` never. asked_for: attributes that it asks for by
+    a string."""
 
-    def __init__(self, path: Path):
-        self.name = path.stem
+    def __init__(self, path: Path, name: str, package: Package):
+        self.name = name
         self.path = path
+        self.package = package
+        self.asked_for: Set[str] = set()
         self.text = path.read_text()
         self.tree = ast.parse(self.text, str(path))
         note_origins(self.tree, self.name, "")
@@ -42,10 +47,16 @@ class Module:
         return ShipError("%s.py:%d: %s" % (self.name, getattr(node, "lineno", 0), words))
 
 
-def read(folder: Path) -> Dict[str, Module]:
-    """The modules of `folder` by name. Raises ShipError."""
+def read(folder: Path, package: Package, without: Sequence[str] = ()) -> Dict[str, Module]:
+    """The modules of `folder` and the folders in it by name, but those `without`: files or folders. Raises ShipError."""
+    found = {}
     try:
-        return {path.stem: Module(path) for path in sorted(folder.glob("*.py"))}
+        for path in sorted(folder.rglob("*.py")):
+            relative = path.relative_to(folder)
+            if relative.parts[0] not in without:
+                name = relative.with_suffix("").as_posix()
+                found[name] = Module(path, name, package)
+        return found
     except SyntaxError as e:
         raise ShipError("%s:%s: %s" % (Path(e.filename or "").name, e.lineno, e.msg)) from None
 
@@ -79,14 +90,14 @@ def refuse_constructs(module: Module) -> None:
         for alias in node.names
     }
     # there a program asks for a name of its own
-    asked_for = {
+    program_asks = {
         id(node)
         for function in ast.walk(module.tree)
         if isinstance(function, ast.FunctionDef) and function.name == "__getattr__"
         for node in ast.walk(function)
     }
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and id(node) not in asked_for:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and id(node) not in program_asks:
             called = node.func.id
             if called in LOOKS_INSIDE:
                 raise module.error(node, "%s() could name what is renamed when shipped: write the name out" % called)
@@ -94,7 +105,9 @@ def refuse_constructs(module: Module) -> None:
                 name = node.args[1]
                 public = isinstance(name, ast.Constant) and not is_private(str(name.value))
                 on_foreign = isinstance(node.args[0], ast.Name) and node.args[0].id in foreign
-                if not public and not on_foreign:
+                if public:
+                    module.asked_for.add(str(name.value))  # type: ignore
+                elif not on_foreign:
                     words = "%s() with a private or computed name, which is renamed when shipped: write x._name"
                     raise module.error(node, words % called)
         elif isinstance(node, ast.Attribute) and node.attr == "__dict__":
@@ -102,9 +115,10 @@ def refuse_constructs(module: Module) -> None:
         elif isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
             raise module.error(node, "import *: name what is imported")
         elif isinstance(node, ast.ImportFrom) and node.level:
-            raise module.error(node, "relative import: write from %s" % PACKAGE)
-        elif isinstance(node, ast.Import) and any(a.name.split(".")[0] == PACKAGE for a in node.names):
-            raise module.error(node, "import of our own: write from %s import NAME" % PACKAGE)
+            raise module.error(node, "relative import: write from %s" % (module.package.name or "MODULE"))
+        elif isinstance(node, ast.Import) and not module.package.is_closed:
+            if any(module.package.module(alias.name) is not None for alias in node.names):
+                raise module.error(node, "import of our own: write from %s import NAME" % module.package.name)
         name = getattr(node, "attr", None) or getattr(node, "name", None) or getattr(node, "id", None)
         if isinstance(name, str) and name.startswith("__") and not name.endswith("__"):
             raise module.error(node, "%s: CPython would mangle it, MicroPython not: one underscore is enough" % name)

@@ -1,0 +1,73 @@
+"""Which attributes of a closed package may change their names: those of its own classes, as long as nothing else can
+have one of that name. What the ports' modules, the library and the objects of drivers have keeps it, wherever it
+stands: who owns an attribute is not known from its use."""
+
+import ast
+from pathlib import Path
+from typing import Dict, Set, Tuple
+
+from tools.ship.merge import Library, class_level
+from tools.ship.source import FUNCTIONS, all_arguments, is_private
+
+PORT_NAMES = Path(__file__).with_name("port_names.txt")
+
+
+def port_names() -> Set[str]:
+    """Names of the ports' own modules, and of what they freeze."""
+    lines = PORT_NAMES.read_text().splitlines()
+    return {word for line in lines if not line.startswith("#") for word in line.split()}
+
+
+def public_names(folder: Path) -> Set[str]:
+    """Every name without an underscore that the sources in `folder` use."""
+    names: Set[str] = set()
+    for path in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Attribute):
+                names.add(node.attr)
+            elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+                names.add(node.name)
+                names.update(class_level(node) if isinstance(node, ast.ClassDef) else ())
+                names.update(a.arg for a in all_arguments(node.args)) if isinstance(node, FUNCTIONS) else None
+            elif isinstance(node, ast.keyword) and node.arg:
+                names.add(node.arg)
+    return {name for name in names if not is_private(name)}
+
+
+def own_attributes(library: Library) -> Set[str]:
+    """The attributes whose names may change."""
+    found: Set[str] = set()
+    fixed = port_names() | library.package.kept
+    for module in library.modules.values():
+        fixed |= module.asked_for
+    for names, is_fixed in owned(library).values():
+        if is_fixed:
+            fixed |= names
+        found |= names
+    return {name for name in found - fixed if not name.startswith("__")}
+
+
+def owned(library: Library) -> Dict[str, Tuple[Set[str], bool]]:
+    """{class: the attributes of its objects; whether they are fixed, for it has a base that is not ours}."""
+    classes = [n for unit in library.units.values() for n in ast.walk(unit.tree) if isinstance(n, ast.ClassDef)]
+    ours = {node.name for node in classes}
+    found = {}
+    for node in classes:
+        names = set(class_level(node))
+        for method in node.body:
+            if isinstance(method, FUNCTIONS) and method.args.args:
+                names |= _stored(method, method.args.args[0].arg)
+        strange = any(not (isinstance(base, ast.Name) and base.id in ours) for base in node.bases)
+        found[node.name] = names, strange
+    return found
+
+
+def _stored(method: ast.AST, own: str) -> Set[str]:
+    return {
+        n.attr
+        for n in ast.walk(method)
+        if isinstance(n, ast.Attribute)
+        and isinstance(n.ctx, ast.Store)
+        and isinstance(n.value, ast.Name)
+        and n.value.id == own
+    }
