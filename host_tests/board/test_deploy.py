@@ -55,8 +55,9 @@ def test_a_blank_board_becomes_readings_in_mosquitto(boards, images, broker, tmp
 
 
 @pytest.mark.parametrize("keep_in", ["rtc", "flash"])
-def test_a_board_publishes_what_it_keeps_over_a_reset(flashed, broker, tmp_path, keep_in):
-    board = flashed("esp32")
+def test_an_esp8266_publishes_what_it_keeps_over_a_reset(flashed, broker, tmp_path, keep_in):
+    # the code that takes the most heap, on a MicroPython without binascii.crc32
+    board = flashed("esp8266")
     # seldom enough that the slowest machine sends what it measures
     configure(board, broker, tmp_path, keep_in=keep_in, queue_kb=4, interval_s=2)
     with Watcher(broker.port) as watcher:
@@ -67,18 +68,6 @@ def test_a_board_publishes_what_it_keeps_over_a_reset(flashed, broker, tmp_path,
         while seqs[-1] < 14:
             seqs.append(next_reading(watcher).seq)
         assert sorted(set(seqs)) == list(range(seqs[0], seqs[0] + len(set(seqs)))), seqs
-
-
-def test_an_esp8266_that_has_too_little_heap_for_what_it_shall_keep_says_so_and_never_ends_at_a_prompt(
-    flashed, broker, tmp_path
-):
-    # The journal and the queue need about 3 KB more than the 28,000 B of an ESP8266 leave: docs/board.md says so.
-    board = flashed("esp8266")
-    configure(board, broker, tmp_path, keep_in="rtc", queue_kb=4, interval_s=2)
-    done = deploy(board)
-    assert done.returncode == 1, done.stdout
-    assert "memory: " in done.stdout and "are not enough" in done.stdout, done.stdout
-    assert ">>>" not in done.stdout, done.stdout
 
 
 def test_two_boards_at_once(flashed, broker, tmp_path):

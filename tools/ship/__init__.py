@@ -23,7 +23,7 @@ import json
 from pathlib import Path
 from typing import Dict, List
 
-from tools.ship.closed import public_names
+from tools.ship.closed import entries, public_names
 from tools.ship.fold import fold
 from tools.ship.frame import frame_of
 from tools.ship.inline import SCOPES, inline, inlined
@@ -50,11 +50,11 @@ CORE = UMQTT.groups[0]
 # The firmware: nobody knows more of it than main.py does, and the contract of a sensor. The first group is what every
 # life of a board loads.
 FIRMWARE_GROUPS = (("retry", "power", "health", "clock", "wifi", "node", "app"),)
-ENTRIES = {"config": ("take", "check"), "app": ("run",)}
 CONTRACT = frozenset(("fields", "probe", "read"))
-NOT_MODULES = ("lib", "boot.py", "main.py", "manifest.py")
+SOURCE_ONLY = ("boot.py", "main.py")  # MicroPython runs these as source
+NOT_FOR_THE_BOARD = ("manifest.py",)  # for freezing into an image
 
-__all__ = ["CORE", "FIRMWARE", "LIBRARY", "NOT_MODULES", "ShipError", "ship", "ship_firmware"]
+__all__ = ["CORE", "FIRMWARE", "LIBRARY", "NOT_FOR_THE_BOARD", "SOURCE_ONLY", "ShipError", "ship", "ship_firmware"]
 
 
 def ship(into: Path, source: Path = LIBRARY) -> List[str]:
@@ -65,13 +65,13 @@ def ship(into: Path, source: Path = LIBRARY) -> List[str]:
 
 def ship_firmware(into: Path, source: Path = FIRMWARE) -> List[str]:
     """The same of the firmware's own modules in `source`, to `into`/*.py. Returns the files' names without .py."""
-    package = Package(
-        "", FIRMWARE_GROUPS, exports=ENTRIES, kept=CONTRACT | public_names(source / "lib" / PACKAGE)
-    )
-    modules = read(source, package, NOT_MODULES)
+    kept = CONTRACT | public_names(source / "lib" / PACKAGE)
+    package = Package("", FIRMWARE_GROUPS, exports=entries([source / name for name in SOURCE_ONLY]), kept=kept)
+    modules = read(source, package, ("lib", *SOURCE_ONLY, *NOT_FOR_THE_BOARD))
+    asked_for = {name for module in modules.values() for name in module.asked_for}
     for name in modules:
-        if name.startswith("sensors/"):
-            package.exports[name] = ("Sensor",)  # type: ignore
+        if "/" in name:  # imported by a name that is made when it runs
+            package.exports[name] = tuple(sorted(asked_for))  # type: ignore
     return _ship(into, into, modules, package)
 
 

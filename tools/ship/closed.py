@@ -4,7 +4,7 @@ stands: who owns an attribute is not known from its use."""
 
 import ast
 from pathlib import Path
-from typing import Dict, Set, Tuple
+from typing import Dict, Iterable, Set, Tuple
 
 from tools.ship.merge import Library, class_level
 from tools.ship.source import FUNCTIONS, all_arguments, is_private
@@ -32,6 +32,26 @@ def public_names(folder: Path) -> Set[str]:
             elif isinstance(node, ast.keyword) and node.arg:
                 names.add(node.arg)
     return {name for name in names if not is_private(name)}
+
+
+def entries(programs: Iterable[Path]) -> Dict[str, Tuple[str, ...]]:
+    """{module: what these programs, which are not shipped, import of it}."""
+    found: Dict[str, Tuple[str, ...]] = {}
+    for program in programs:
+        for node in ast.walk(ast.parse(program.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                module, names = node.module or "", tuple(alias.name for alias in node.names)
+            elif isinstance(node, ast.Attribute) and _is_import(node.value):
+                module, names = node.value.args[0].value, (node.attr,)  # type: ignore
+            else:
+                continue
+            module = module.replace(".", "/")
+            found[module] = found.get(module, ()) + names
+    return found
+
+
+def _is_import(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "__import__"
 
 
 def own_attributes(library: Library) -> Set[str]:

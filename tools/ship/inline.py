@@ -80,9 +80,7 @@ class _Index:
         found = [
             _Site(candidate.function, caller, call, candidate.is_method, candidate.unit, unit)
             for caller, call, unit in self.calls.get(candidate.name, ())
-            if _calls(call, candidate)
-            and caller is not candidate.function
-            and self._may_go(candidate.unit, unit)
+            if _calls(call, candidate) and caller is not candidate.function and self._may_go(candidate.unit, unit)
         ]
         return found if len(found) == self.uses[candidate.name] else None
 
@@ -125,7 +123,11 @@ def _candidates(library: Library, index: _Index) -> Iterator[_Candidate]:
         for function, container, owner in _functions(unit.tree):
             name = function.name
             uses = index.uses[name]
-            is_hidden = (name in own_names or not library.package.is_closed and is_private(name)) if owner else name not in exported
+            is_hidden = (
+                (name in own_names or not library.package.is_closed and is_private(name))
+                if owner
+                else name not in exported
+            )
             once = 2 if owner else 1  # a method is counted as a function and as a name of its class
             if not is_hidden or not uses or index.bindings[name] != once or not _is_plain(function):
                 continue

@@ -48,7 +48,8 @@ class Module:
 
 
 def read(folder: Path, package: Package, without: Sequence[str] = ()) -> Dict[str, Module]:
-    """The modules of `folder` and the folders in it by name, but those `without`: files or folders. Raises ShipError."""
+    """The modules of `folder`, and of the folders in it, by name; not those `without`: files or folders. Raises
+    ShipError."""
     found = {}
     try:
         for path in sorted(folder.rglob("*.py")):
@@ -99,12 +100,18 @@ def refuse_constructs(module: Module) -> None:
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and id(node) not in program_asks:
             called = node.func.id
+            if called == "__import__":
+                names = [n for a in node.args[3:] for n in ast.walk(a) if isinstance(n, ast.Constant)]
+                module.asked_for.update(n.value for n in names)
             if called in LOOKS_INSIDE:
                 raise module.error(node, "%s() could name what is renamed when shipped: write the name out" % called)
             if called in BY_NAME and len(node.args) > 1:
                 name = node.args[1]
                 public = isinstance(name, ast.Constant) and not is_private(str(name.value))
-                on_foreign = isinstance(node.args[0], ast.Name) and node.args[0].id in foreign
+                root = node.args[0]
+                while isinstance(root, ast.Attribute):
+                    root = root.value
+                on_foreign = isinstance(root, ast.Name) and root.id in foreign
                 if public:
                     module.asked_for.add(str(name.value))  # type: ignore
                 elif not on_foreign:

@@ -72,7 +72,8 @@ def _rare(tree: ast.AST) -> Set[str]:
     counts = Counter(n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str))
     names = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
     names |= {a.arg for n in ast.walk(tree) if isinstance(n, ast.arguments) for a in n.args}
-    names |= {n.slice.value for n in ast.walk(tree) if isinstance(n, ast.Subscript) and isinstance(n.slice, ast.Constant)}
+    keys = [n.slice for n in ast.walk(tree) if isinstance(n, ast.Subscript)]
+    names |= {key.value for key in keys if isinstance(key, ast.Constant)}
     return {t for t, n in counts.items() if n == 1 and RARE < len(t) < LEAST and t.islower() and t not in names}
 
 

@@ -11,7 +11,7 @@ board was given.
 import re
 import tempfile
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, List
 
 from tools.ship import FIRMWARE, LIBRARY, PACKAGE, read_map, ship, ship_firmware
 

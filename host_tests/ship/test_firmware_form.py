@@ -1,0 +1,165 @@
+"""The firmware as it ships: merged, renamed, and nothing of it lost on the way."""
+
+import ast
+import builtins
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tools.ship import FIRMWARE, ShipError, read_map, ship_firmware  # noqa: E402
+from tools.ship.closed import entries  # noqa: E402
+from tools.ship.translate import Translator  # noqa: E402
+
+MAIN = '__import__("app").run()\n'
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ship")
+    ship_firmware(folder)
+    return folder
+
+
+def made(tmp_path, **sources):
+    """A firmware of these modules, shipped: {name: its text}. `folder__x` is folder/x."""
+    source = tmp_path / "firmware"
+    (source / "lib" / "umqtt").mkdir(parents=True)
+    for name, text in {"boot": "", "main": MAIN, **sources}.items():
+        path = source / (name.replace("__", "/") + ".py")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    ship_firmware(tmp_path / "out", source)
+    return {p.relative_to(tmp_path / "out").as_posix()[:-3]: p.read_text() for p in (tmp_path / "out").rglob("*.py")}
+
+
+def run(texts, then):
+    """What `then`, with the shipped modules importable, leaves in `out`."""
+    before = set(sys.modules)
+
+    class Finder:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            import importlib.machinery
+
+            inside = name.replace(".", "/")
+            is_folder = any(key.startswith(inside + "/") for key in texts)
+            if inside in texts or is_folder:
+                return importlib.machinery.ModuleSpec(name, Finder, is_package=is_folder)
+            return None
+
+        create_module = staticmethod(lambda spec: None)
+
+        @staticmethod
+        def exec_module(module):
+            exec(texts.get(module.__name__.replace(".", "/"), ""), module.__dict__)
+
+    sys.meta_path.insert(0, Finder)
+    try:
+        names = {"out": []}
+        exec(then, names)
+        return names["out"]
+    finally:
+        sys.meta_path.remove(Finder)
+        for name in set(sys.modules) - before:
+            del sys.modules[name]
+
+
+def test_every_name_that_is_used_is_there(shipped):
+    for path in shipped.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                bound.add(node.name)
+            elif isinstance(node, ast.arg):
+                bound.add(node.arg)
+            elif isinstance(node, ast.ExceptHandler) and node.name:
+                bound.add(node.name)
+            elif isinstance(node, ast.alias):
+                bound.add((node.asname or node.name).split(".")[0])
+        used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+        assert not used - bound - set(dir(builtins)) - {"__name__"}, path
+
+
+def test_what_main_and_drivers_are_asked_for_is_there(shipped):
+    for module, names in entries([FIRMWARE / "main.py", FIRMWARE / "boot.py"]).items():
+        path = shipped / (module + ".py")
+        for name in names if path.exists() else ():
+            assert "def %s(" % name in path.read_text()
+    for driver in (shipped / "sensors").glob("*.py"):
+        text = driver.read_text()
+        assert "class Sensor" in text and "def read(" in text and "def probe(" in text and "fields" in text, driver
+
+
+def test_what_every_life_loads_is_one_module(shipped):
+    for name in ("node", "power", "retry", "wifi"):
+        assert not (shipped / (name + ".py")).exists()
+
+
+def test_attributes_of_ours_are_renamed_and_those_of_foreign_objects_are_not(tmp_path):
+    texts = made(
+        tmp_path,
+        app="import other\n\nclass Here:\n    def __init__(self):\n        self.mine_alone = 1\n        self.ticks_ms = 2\n"
+        "def run():\n    h = Here()\n    return h.mine_alone, h.ticks_ms, other.f(h)\n",
+        other="def f(x):\n    x.mine_alone += 4\n    return x.mine_alone\n",
+    )
+    assert "mine_alone" not in "".join(texts.values()) and "ticks_ms" in texts["app"]
+    assert run(texts, "import app\nout += app.run()") == [1, 2, 5]
+
+
+def test_two_attributes_of_one_object_never_get_one_name(tmp_path):
+    names = ["attribute_number_%d" % i for i in range(150)]
+    body = "".join("        self.%s = %d\n" % (n, i) for i, n in enumerate(names))
+    total = "+".join("self.%s" % n for n in names)
+    text = "class A:\n    def __init__(self):\n        self.append = 1000\n%s    def add_all(self):\n        return self.append + %s\n"
+    texts = made(tmp_path, app=text % (body, total) + "def run():\n    return A().add_all()\n")
+    assert run(texts, "import app\nout.append(app.run())") == [1000 + sum(range(150))]
+
+
+def test_what_is_asked_for_by_a_string_keeps_its_name(tmp_path):
+    texts = made(
+        tmp_path,
+        app="class A:\n    limits_of_it = 3\n\ndef run():\n    a = A()\n    return getattr(a, 'limits_of_it', 0), "
+        "__import__('sensors.x', None, None, ('Sensor',)).Sensor(2).fields\n",
+        sensors__x="class Sensor:\n    def __init__(self, conf):\n        self.fields = conf\n",
+    )
+    assert run(texts, "import app\nout += app.run()") == [3, 2]
+
+
+def test_a_function_that_moves_brings_what_it_imports(tmp_path):
+    texts = made(
+        tmp_path,
+        node="from time import time_ns\ndef now():\n    return time_ns() // 1\n",
+        app="import node\ndef run():\n    from late import f\n    return f()\n",
+        late="import node\ndef f():\n    return node.now()\n",
+    )
+    assert run(texts, "import app\nout.append(app.run())")[0] > 1
+
+
+def test_merging_into_a_circle_is_refused(tmp_path):
+    with pytest.raises(ShipError, match="circle"):
+        made(
+            tmp_path,
+            node="def f():\n    return print('node', 1)\ndef g():\n    return f, f\n",
+            other="from node import g\ndef h():\n    return g(), g\n",
+            app="from other import h\ndef run():\n    return h(), h\n",
+        )
+
+
+def test_a_name_made_at_run_time_is_refused_in_words(tmp_path):
+    with pytest.raises(ShipError, match=r"app.py:2: getattr\(\) with a private or computed name"):
+        made(tmp_path, app="def run(x, name):\n    return getattr(x, name)\n")
+
+
+def test_a_traceback_of_the_firmware_is_told_in_the_source_s_names(shipped):
+    names = read_map(shipped)
+    row = next(r for r in names["functions"]["app"] if r["name"] == "Node.measure")
+    told = Translator(names).line('  File "app", line 1, in %s' % row["shipped"])
+    assert "firmware/node.py" in told and "Node.measure" in told, told
+    driver = next(r for r in names["functions"]["sensors/dht22"] if r["name"] == "Sensor.read")
+    told = Translator(names).line('  File "sensors.dht22", line 1, in %s' % driver["shipped"])
+    assert '"firmware/sensors/dht22.py", lines' in told, told
