@@ -91,8 +91,9 @@ def test_what_main_and_drivers_are_asked_for_is_there(shipped):
         for name in names if path.exists() else ():
             assert "def %s(" % name in path.read_text()
     for driver in (shipped / "sensors").glob("*.py"):
-        text = driver.read_text()
-        assert "class Sensor" in text and "def read(" in text and "def probe(" in text and "fields" in text, driver
+        assert "class Sensor" in driver.read_text(), driver
+    text = (shipped / "sensors" / "dht22.py").read_text()
+    assert "def read(" in text and "def probe(" in text and "fields" in text
 
 
 def test_what_every_life_loads_is_one_module(shipped):
@@ -100,24 +101,56 @@ def test_what_every_life_loads_is_one_module(shipped):
         assert not (shipped / (name + ".py")).exists()
 
 
+HERE = """
+import other
+
+class Here:
+    def __init__(self):
+        self.mine_alone = 1
+        self.ticks_ms = 2
+
+def run():
+    h = Here()
+    return h.mine_alone, h.ticks_ms, other.f(h)
+"""
+THERE = """
+def f(x):
+    x.mine_alone += 4
+    return x.mine_alone
+"""
+MANY = """
+class A:
+    def __init__(self):
+        self.append = 1000
+        {}
+    def together(self):
+        return self.append + {}
+
+def run():
+    return A().together()
+"""
+
+
 def test_attributes_of_ours_are_renamed_and_those_of_foreign_objects_are_not(tmp_path):
-    texts = made(
-        tmp_path,
-        app="import other\n\nclass Here:\n    def __init__(self):\n        self.mine_alone = 1\n        self.ticks_ms = 2\n"
-        "def run():\n    h = Here()\n    return h.mine_alone, h.ticks_ms, other.f(h)\n",
-        other="def f(x):\n    x.mine_alone += 4\n    return x.mine_alone\n",
-    )
+    texts = made(tmp_path, app=HERE, other=THERE)
     assert "mine_alone" not in "".join(texts.values()) and "ticks_ms" in texts["app"]
     assert run(texts, "import app\nout += app.run()") == [1, 2, 5]
 
 
 def test_two_attributes_of_one_object_never_get_one_name(tmp_path):
-    names = ["attribute_number_%d" % i for i in range(150)]
-    body = "".join("        self.%s = %d\n" % (n, i) for i, n in enumerate(names))
-    total = "+".join("self.%s" % n for n in names)
-    text = "class A:\n    def __init__(self):\n        self.append = 1000\n%s    def add_all(self):\n        return self.append + %s\n"
-    texts = made(tmp_path, app=text % (body, total) + "def run():\n    return A().add_all()\n")
+    names = ["self.attribute_number_%d" % i for i in range(150)]
+    stores = "; ".join("%s = %d" % (name, i) for i, name in enumerate(names))
+    texts = made(tmp_path, app=MANY.format(stores, " + ".join(names)))
     assert run(texts, "import app\nout.append(app.run())") == [1000 + sum(range(150))]
+
+
+def test_a_function_that_somebody_imports_when_it_runs_stays(tmp_path):
+    texts = made(
+        tmp_path,
+        late="def f():\n    return 7\ndef g():\n    return [f()]\n",
+        app="def run():\n    from late import f, g\n    return [f(), g()]\n",
+    )
+    assert run(texts, "import app\nout += app.run()") == [7, [7]]
 
 
 def test_what_is_asked_for_by_a_string_keeps_its_name(tmp_path):

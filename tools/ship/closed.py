@@ -6,7 +6,7 @@ import ast
 from pathlib import Path
 from typing import Dict, Iterable, Set, Tuple
 
-from tools.ship.merge import Library, class_level
+from tools.ship.merge import Library, bound_name, class_level
 from tools.ship.source import FUNCTIONS, all_arguments, is_private
 
 PORT_NAMES = Path(__file__).with_name("port_names.txt")
@@ -60,6 +60,10 @@ def own_attributes(library: Library) -> Set[str]:
     fixed = port_names() | library.package.kept
     for module in library.modules.values():
         fixed |= module.asked_for
+    for unit in library.units.values():
+        foreign = {bound_name(statement) for statement in unit.imports}
+        used = [n for n in ast.walk(unit.tree) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
+        fixed |= {n.attr for n in used if n.value.id in foreign}  # type: ignore
     for names, is_fixed in owned(library).values():
         if is_fixed:
             fixed |= names

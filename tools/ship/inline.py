@@ -65,6 +65,8 @@ class _Index:
             for node in ast.walk(unit.tree):
                 if isinstance(node, (ast.Name, ast.Attribute)):
                     self.uses[node.id if isinstance(node, ast.Name) else node.attr] += 1
+                elif isinstance(node, ast.alias):
+                    self.uses[node.name] += 1  # a function imports it
                 elif isinstance(node, FUNCTIONS):
                     self.bindings[node.name] += 1
                 elif isinstance(node, ast.ClassDef):
