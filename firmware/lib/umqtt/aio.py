@@ -128,7 +128,9 @@ class MQTTClient(client.MQTTClient):
         """As the client's. QoS 0 without `wait`: None when older bytes wait."""
         end = self._end(timeout_ms)
         while True:
-            packet_id = client.MQTTClient.publish(self, topic, msg, retain, qos, wait and self._is_over(), 0)
+            packet_id = None
+            if not qos or not wait or self._is_over() or self.free_slots():
+                packet_id = client.MQTTClient.publish(self, topic, msg, retain, qos, wait and self._is_over(), 0)
             if not wait:
                 break
             if packet_id is not None:

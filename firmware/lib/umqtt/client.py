@@ -259,11 +259,13 @@ class MQTTClient(KeepAlive):
 
         QoS 0: returns 0 once the bytes are with the network, without `wait` at once (None when older bytes wait:
         nothing was published). QoS 1, 2: takes a slot, returns the packet id: with `wait` when the broker has
-        acknowledged, without at once (None when all slots are taken: nothing was published), and the message goes out
-        when the link allows, repeated after a reconnect until acknowledged; `pending` and `on_ended` tell. A payload
-        that can change (bytearray) is copied then. Raises ValueError, or OSError with errno 28 when the store is full
-        (nothing changed); OSError: link down or deadline passed: a message of QoS 1 or 2 that had its slot stays in
-        flight and is not to be published again. Inside a callback nothing waits. Allocates nothing for bytes.
+        acknowledged, without at once, and the message goes out when the link allows, repeated after a reconnect until
+        acknowledged; `pending` and `on_ended` tell. A payload that can change (bytearray) is copied then. Inside a
+        callback nothing waits. Allocates nothing for bytes.
+
+        Raises ValueError; OSError with errno ENOBUFS when it may not wait and all slots are taken (`free_slots` tells
+        before), with errno 28 when the store is full: nothing was published, nothing changed. OSError: link down or
+        deadline passed: a message of QoS 1 or 2 that had its slot stays in flight, and is not to be published again.
         """
         if topic is not self._last_topic:
             self._last_topic = _NO_TOPIC  # should it be refused
@@ -331,7 +333,7 @@ class MQTTClient(KeepAlive):
 
     def _exchange(self, wait, timeout_ms, sender=None):
         """Begin the exchange of the packet in `_draft`, with `wait` see it through; sender.send(slot), if given, sends
-        it, when nothing older waits. Returns the packet id, None when it could not begin at once."""
+        it, when nothing older waits. Returns the packet id, None when a sender could not begin at once."""
         if self._next_packet is None:
             if self._in_callback():
                 wait = False
@@ -342,6 +344,8 @@ class MQTTClient(KeepAlive):
             draft = list(self._draft)  # a callback may make another meanwhile
             while self.inflight == _len(self._packet_slots) or sender is not None and self._send_blocked:
                 if not wait:
+                    if sender is None:
+                        raise link_error("ENOBUFS", "all slots are taken: again after poll()")
                     return None
                 self._wait(end)
             self._draft[:] = draft
@@ -414,8 +418,7 @@ class MQTTClient(KeepAlive):
                 topic_filter, filter_qos = row
                 payload += wire.text(topic_filter, wire.FILTER) + _bytes((wire.number(filter_qos, 2),))
         self._draft[1:] = first_byte, b"", payload
-        if self._exchange(wait, timeout_ms) is None:
-            raise link_error("ENOBUFS", "all slots are taken")
+        self._exchange(wait, timeout_ms)
         if not wait or self._in_callback() or first_byte == UNSUBSCRIBE_BYTE:
             return None
         for row, code in zip(filters, self._awaited_codes):
