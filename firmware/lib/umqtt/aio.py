@@ -62,7 +62,7 @@ class MQTTClient(client.MQTTClient):
     """
 
     _is_serving = _is_waiting = False
-    _tasks = ()
+    _tasks: tuple = ()
     dropped = 0
 
     def __init__(self, *args, queue: int = 8, keep_oldest: bool = False, **named) -> None:
@@ -156,7 +156,7 @@ class MQTTClient(client.MQTTClient):
     async def _granted(self, first_byte, filters, qos, end):
         while not self._is_over() and (self._awaited_id or not self.free_slots()):
             await self._turn(end)
-        client.MQTTClient._filters(self, first_byte, filters, qos, self._is_over(), 0)
+        client.MQTTClient._filters(self, first_byte, filters, qos, self._is_over(), None)
         self._wake_server()
         packet_id = self._awaited_id = self.pid
         try:

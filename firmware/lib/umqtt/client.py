@@ -401,7 +401,8 @@ class MQTTClient(KeepAlive):
         self, topic: "str | bytes | list[str | bytes]", wait: bool = True, timeout_ms: "int | None" = None
     ) -> None:
         """Unsubscribe from a filter or a list of them [3.10]. Raises ValueError, OSError, ProtocolError."""
-        return self._filters(UNSUBSCRIBE_BYTE, topic, None, wait, timeout_ms)
+        # None, or what umqtt.aio awaits
+        return self._filters(UNSUBSCRIBE_BYTE, topic, None, wait, timeout_ms)  # pyright: ignore[reportReturnType]
 
     def _filters(self, first_byte, filters, qos, wait, timeout_ms):
         if isinstance(filters, (str, _bytes, bytearray)):
