@@ -13,5 +13,5 @@ ROOM = ("sensor.n1_room_temperature", "sensor.n1_room_humidity")
 
 def test_a_new_node_is_there_with_its_values(home, node):
     node()
-    entities = home.until(has_values(*ROOM))
+    home.until(has_values(*ROOM))
     assert home.complaints == [] and home.show()["repairs"] == []

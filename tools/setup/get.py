@@ -318,8 +318,8 @@ def get_homeassistant(stamp: Path) -> str:
     shutil.rmtree(venv, ignore_errors=True)
     must_run("make .cache/homeassistant/venv", python, "-m", "venv", str(venv))
     env = dict(os.environ, PIP_CACHE_DIR=str(CACHE / "pip"), PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1")
-    done = subprocess.run([str(venv / "bin" / "pip"), "install", "-q", "--no-deps", "--prefer-binary", "-r", str(wanted)],
-                          env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+    command = [str(venv / "bin" / "pip"), "install", "-q", "--no-deps", "--prefer-binary", "-r", str(wanted)]
+    done = subprocess.run(command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
         shutil.rmtree(venv, ignore_errors=True)
         return missing("Home Assistant", done.stdout.strip().splitlines()[-1])
