@@ -62,7 +62,7 @@ def test_a_reconnecting_client_tells_of_a_link_that_a_ping_found_broken():
         told = []
         w = World(Model)
         c = w.client(keepalive=20, reconnect=Reconnect(10, 10, on_state=lambda up, error: told.append(up)))
-        c.poll(0)
+        w.serve(c, 10)
         w.clock.sleep_ms(16000)
         w.link.take = no_route
         c.poll(poll_ms)

@@ -15,7 +15,8 @@ from tools.ship.merge import Library, Unit, bound_name, class_level, literal
 from tools.ship.source import FUNCTIONS, ShipError, all_arguments, bound, is_private, origin
 
 ROM_NAMES = Path(__file__).with_name("rom_names.txt")
-FRIENDS = ("turn", "lost", "window")  # of Reconnect and Store: for the client alone, and of no other class
+# Of Reconnect and Store: for the client alone, and of no other class.
+FRIENDS = ("turn", "lost", "up", "pause_left_ms", "window")
 KEPT = ("_send_str", "_recv_len")  # micropython-lib's: its users' subclasses call them
 
 

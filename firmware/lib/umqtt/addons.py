@@ -6,8 +6,50 @@ A client that uses no such part pays for none of them.
 
 from time import ticks_diff, ticks_ms
 
-from umqtt.engine import ALL_SENT, LOST, RAISED, UNHEARD
+from micropython import const
+
+from umqtt.engine import ALL_SENT, LOST, UNHEARD
 from umqtt.wire import PACKET_ID, PAYLOAD
+
+_NO_EVENT = const(0)  # of a poll
+
+# Connecting
+
+
+def begin_connect(client, timeout_ms=None) -> None:
+    """Close what is up and begin a connection: `poll` goes on with it, and raises what `connect` would. Nothing but a
+    name look-up blocks. Raises ValueError, and nothing has changed; OSError: inside a callback, and without `reconnect`
+    when the look-up failed or there is no socket."""
+    client._begin_connect(timeout_ms)
+    client._step(0)
+
+
+def is_connecting(client) -> bool:
+    """Whether a connection is under way: from its beginning until subscriptions are made again."""
+    return client._is_connecting
+
+
+def session_present(client) -> bool:
+    """Whether the broker kept the session of the connection that is up."""
+    return client._session_present
+
+
+def waits_for(client):
+    """(stream, mask): the stream that an event loop should look at, and whether `poll(0)` is to be called once it is
+    readable (1) or writable (4). (None, 0) without a socket. Other ones after each poll."""
+    return (client._socket, client._poll_mask) if client._socket else (None, _NO_EVENT)
+
+
+def due_ms(client) -> int:
+    """Within so many milliseconds `poll(0)` must be called, though nothing happens to the stream: for the keep-alive,
+    half a packet, a deadline, the end of a pause. At most `timeout_ms`."""
+    left_ms = client.timeout_ms
+    if client._socket:
+        left_ms = client._watch()
+    elif client._auto_reconnect and client._may_reconnect:
+        left_ms = client._auto_reconnect.pause_left_ms()
+    return min(left_ms, client.timeout_ms)
+
 
 # Sending
 
@@ -67,7 +109,8 @@ def send_stream(client, packet, stream):
     """Send a packet whose payload is `stream`: len(stream) bytes, of which stream.piece holds the first; stream.fill()
     puts the next ones there. It cannot be repeated, and while it goes out a lost link raises, with `reconnect` too.
     Returns the writer's event."""
-    client._may_reconnect = False
+    if client._may_reconnect:
+        client._may_reconnect = None
     client._stream = stream
     event = client._send_packet(packet)
     packet[PAYLOAD] = None
@@ -76,7 +119,8 @@ def send_stream(client, packet, stream):
 
 def end_stream(client, packet_id, sent: bool) -> None:
     """The stream of `packet_id` (0: it has none) is over; sent: all of it is with the network."""
-    client._may_reconnect = True
+    if client._may_reconnect is None:  # else a callback has disconnected
+        client._may_reconnect = True
     if not sent:
         client._close()  # half a packet is out: nothing can follow it
     if client.pending(packet_id):
@@ -106,11 +150,6 @@ def give_up(client, slot, kind: int) -> None:
 def last_fault(client) -> BaseException:
     """The exception that the last connection ended with."""
     return client._fault
-
-
-def callback_raised(client) -> bool:
-    """Whether the exception that `connect` has just raised is a callback's."""
-    return client._last_event == RAISED
 
 
 def note_error(client, words: str) -> None:

@@ -17,7 +17,7 @@ from umqtt.engine import BLOCKED, HALF_A_PACKET, LOST, NOTHING_YET, RAISED, UNHE
 from umqtt.errors import MQTTException, ProtocolError, link_error
 from umqtt.keepalive import KeepAlive
 from umqtt.wire import CONNECT_BYTE, DISCONNECT_BYTE, FIRST_BYTE, PACKET_ID, PAYLOAD, PINGREQ_BYTE, PUBLISH_BYTE
-from umqtt.wire import REFUSED, RETAIN, SENT, SUBSCRIBE_BYTE, TOPIC, UNSUBSCRIBE_BYTE
+from umqtt.wire import REFUSED, RETAIN, SUBSCRIBE_BYTE, TOPIC, UNSUBSCRIBE_BYTE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,13 +61,16 @@ class MQTTClient(KeepAlive):
     to `on_oversize`.
     """
 
-    cb = _socket = _auto_reconnect = _durable_store = _last_address = _last_will = _view = _taken = _message = None
+    cb = _socket = _auto_reconnect = _durable_store = _address = _last_will = _view = _taken = _message = None
     _send_packet: "Callable | None"  # or _ENDED
     _next_packet = _send_packet = _stream = None
     _fault: BaseException  # the last one of a connection
-    _any_size = _link_up = _subscribe_again = _is_connecting = False
+    _session_present: bool
+    _any_size = _link_up = False
+    _may_reconnect: "bool | None"  # None: a call wants to be told of a lost link itself
     _may_reconnect = _send_blocked = True
-    _connect_count = _oversize_count = 0
+    _connect_count = _oversize_count = _lookup_ms = 0
+    _filters_left = ()  # that are to be subscribed to again, one at a time: as packet _subscribe_id
     _last_topic_bytes = b""
 
     def __init__(
@@ -105,6 +108,7 @@ class MQTTClient(KeepAlive):
         self._send_buf = bytearray(tx_size)
         self._send_buf_b = tx_size
         self._last_topic = _NO_TOPIC
+        self._session_present = False
         if ssl:
             from umqtt import tls  # noqa: F401 - before the heap is in pieces; transport finds it loaded
         if not clean_session:
@@ -116,7 +120,8 @@ class MQTTClient(KeepAlive):
             from umqtt import journaling
 
             self._durable_store = store
-            self._subscribe_again = journaling.keep(self, store)
+            if journaling.keep(self, store):
+                self._filters_left = list(self._granted_qos)
 
     def set_callback(self, f: "Callable[[bytes, bytes, bool], object] | None") -> None:
         """f(topic, payload, retained) is called with bytes, bytes, bool for each message, before it is acknowledged.
@@ -156,49 +161,72 @@ class MQTTClient(KeepAlive):
 
     def connect(self, timeout_ms: "int | None" = None) -> bool:
         """Connect and resume: TCP (and TLS), CONNECT, CONNACK and the subscriptions that the broker forgot, all within
-        the deadline, name look-up aside; a connection that is up is closed first. Blocks.
+        the deadline, name look-up aside; a connection that is up is closed first. Blocks: it is a loop over `poll`.
 
         Returns session present: True when the broker kept this client's session. Raises ValueError before anything has
         changed; OSError: no connection, or no answer in time; MQTTException(code, reason): refused; ProtocolError.
         Then nothing is left open. Inside a callback OSError, and the connection stays.
         """
-        head = wire.connect(
-            self.client_id, self.user, self.pswd, self.keepalive, self.clean_session, self.protocol, self._last_will
-        )
-        if self._next_packet is None and self._send_packet:
-            raise link_error("ENOTCONN", "connect inside a callback")
-        self._close()
-        self._is_connecting = True
-        self._last_event = NOTHING_YET
+        self._begin_connect(timeout_ms)
+        may_reconnect = self._may_reconnect
+        self._may_reconnect = None  # a failure is the caller's
         try:
-            # A look-up blocks, and takes seconds without a network: not again, unless the connection failed.
-            address = transport.resolve(self.server, self.port, self._last_address)
-            self._last_address = None
-            end = self._end(timeout_ms)
-            self._adopt(transport.connect(address, ticks_diff(end, ticks_ms()), self.ssl))
-            self._last_address = address
-            self._send_loose(CONNECT_BYTE, head)
-            while not self._link_up:
-                self._wait(end)
-            self._connect_count += 1
-            # Subscriptions one at a time: any number fits the buffers. A refused one is dropped.
-            for topic_filter in list(self._granted_qos) if self._subscribe_again else ():
-                if topic_filter in self._granted_qos:  # else a callback has unsubscribed meanwhile
-                    self._draft[1:] = SUBSCRIBE_BYTE, b"", topic_filter + _bytes((self._granted_qos[topic_filter],))
-                    self._exchange(True, ticks_diff(end, ticks_ms()))
-            self._subscribe_again = False
-            if self._durable_store:
-                self._durable_store.sync()
-            self._send_slots()
-            while self._send_blocked:
-                self._wait(end)
+            while self._is_connecting or not self._link_up:
+                self._wait(self._connect_end)
+            may_reconnect = True
         except BaseException as fault:
             self._close(fault)
             raise
         finally:
-            self._is_connecting = False
-        self._may_reconnect = True
+            if self._may_reconnect is None:  # else a callback has disconnected
+                self._may_reconnect = may_reconnect
         return self._session_present
+
+    def _begin_connect(self, timeout_ms=None):
+        """Close what is up and begin a connection: `poll` makes it, a step at a time. Raises ValueError (nothing has
+        changed); OSError inside a callback."""
+        connect_packet = wire.connect(
+            self.client_id, self.user, self.pswd, self.keepalive, self.clean_session, self.protocol, self._last_will
+        )
+        if self._in_callback() and self._send_packet:
+            raise link_error("ENOTCONN", "connect inside a callback")
+        self._close()
+        self._last_event = NOTHING_YET
+        self._connect_packet = connect_packet
+        self._connect_end = self._end(timeout_ms)
+        self._is_connecting = True
+
+    def _await_tcp(self, ms):
+        # a step until TCP is up: wait for that up to ms, then begin with TLS and CONNECT. Returns 0
+        try:
+            sock = self._socket
+            if not sock:
+                began_ms = ticks_ms()
+                # A look-up blocks, and takes seconds without a network: not again, unless the connection failed.
+                self._address = transport.resolve(self.server, self.port, self._address)
+                self._lookup_ms = ticks_diff(ticks_ms(), began_ms)
+                self._connect_end = ticks_add(self._connect_end, self._lookup_ms)
+                self._socket = sock = transport.open_socket(self._address)
+                self._poller = transport.select.poll()
+                self._poller.register(sock, _WRITABLE)
+                self._poll_mask = _WRITABLE
+                transport.connect(sock, self._address)
+            left_ms = self._watch()
+            if not left_ms:
+                raise link_error("ETIMEDOUT", self._dead_words)
+            for _ in self._poller.ipoll(min(ms, left_ms)):
+                transport.check(sock)
+                self._adopt(transport.with_tls(sock, self.ssl, self.server))
+                if self._session_present is None:  # the last attempt may have made a session, which this one finds
+                    self._filters_left = list(self._granted_qos)
+                self._session_present = None  # pyright: ignore[reportAttributeAccessIssue] - not known yet
+                self._send_loose(CONNECT_BYTE, self._connect_packet)
+                self._send_blocked = True  # until all that connecting sends has left
+        except BaseException as fault:
+            if not transport.is_not_yet(fault):
+                self._address = None
+                self._on_fault(fault)
+        return 0 if self._socket else self._link_lost()
 
     def _adopt(self, sock):
         # a connected stream that does not block
@@ -226,6 +254,28 @@ class MQTTClient(KeepAlive):
         send(None)
         self._next_packet = engine.reader(self, self._receive_buf, stream.readinto, send).send
 
+    def _go_on_connecting(self, ms):
+        # nothing of it waits for the network: send the next filter, one at a time, for so any number fits slots and
+        # buffers; then wait for the answer. Returns whether to read
+        if self._link_up and not self.pending(self._subscribe_id):
+            while self._filters_left and self.inflight < _len(self._packet_slots):
+                topic_filter = self._filters_left.pop(0)
+                if topic_filter in self._granted_qos:  # else a callback has unsubscribed meanwhile
+                    self._draft[1:] = SUBSCRIBE_BYTE, b"", topic_filter + _bytes((self._granted_qos[topic_filter],))
+                    self._subscribe_id = self._take_slot()[PACKET_ID]
+                    if self._send_slots() == LOST:
+                        return self._link_lost()
+                    break
+            else:
+                if not self._filters_left:
+                    self._is_connecting = False
+                    self._send_blocked = self._durable_store is not None  # which has to note what was granted
+                    if self._auto_reconnect:
+                        self._auto_reconnect.up(self)
+                    return False
+        self._wait_readable(min(ms, max(self._watch(), 1)))
+        return True
+
     def _on_connack(self, flags, code):
         if code:
             raise wire.refusal(code)
@@ -234,11 +284,12 @@ class MQTTClient(KeepAlive):
         # MQTT 3.1 has no session present: what a kept session holds is repeated either way.
         self._session_present = present = not self.clean_session and (flags == 1 or self.protocol == 3)
         if not present or self.protocol == 3:
-            self._subscribe_again = True
+            self._filters_left = list(self._granted_qos)
+        self._subscribe_id = 0
         self._resume(present)
         self._wrote_ms = self._heard_ms
-        self._send_blocked = self.inflight > 0
         self._link_up = True
+        self._connect_count += 1
 
     def isconnected(self) -> bool:
         """Whether CONNACK came and nothing has gone wrong since. Does no I/O."""
@@ -259,13 +310,11 @@ class MQTTClient(KeepAlive):
 
         QoS 0: returns 0 once the bytes are with the network, without `wait` at once (None when older bytes wait:
         nothing was published). QoS 1, 2: takes a slot, returns the packet id: with `wait` when the broker has
-        acknowledged, without at once, and the message goes out when the link allows, repeated after a reconnect until
-        acknowledged; `pending` and `on_ended` tell. A payload that can change (bytearray) is copied then. Inside a
-        callback nothing waits. Allocates nothing for bytes.
-
-        Raises ValueError; OSError with errno ENOBUFS when it may not wait and all slots are taken (`free_slots` tells
-        before), with errno 28 when the store is full: nothing was published, nothing changed. OSError: link down or
-        deadline passed: a message of QoS 1 or 2 that had its slot stays in flight, and is not to be published again.
+        acknowledged, without at once (None when all slots are taken: nothing was published), and the message goes out
+        when the link allows, repeated after a reconnect until acknowledged; `pending` and `on_ended` tell. A payload
+        that can change (bytearray) is copied then. Raises ValueError, or OSError with errno 28 when the store is full
+        (nothing changed); OSError: link down or deadline passed: a message of QoS 1 or 2 that had its slot stays in
+        flight and is not to be published again. Inside a callback nothing waits. Allocates nothing for bytes.
         """
         if topic is not self._last_topic:
             self._last_topic = _NO_TOPIC  # should it be refused
@@ -333,19 +382,17 @@ class MQTTClient(KeepAlive):
 
     def _exchange(self, wait, timeout_ms, sender=None):
         """Begin the exchange of the packet in `_draft`, with `wait` see it through; sender.send(slot), if given, sends
-        it, when nothing older waits. Returns the packet id, None when a sender could not begin at once."""
+        it, when nothing older waits. Returns the packet id, None when it could not begin at once."""
         if self._next_packet is None:
             if self._in_callback():
                 wait = False
             elif wait and not self._auto_reconnect:
-                self._without_link(0, 0)
+                self._without_link(0)
         end = ticks_add(ticks_ms(), self.timeout_ms if timeout_ms is None else timeout_ms)
         if self.inflight == _len(self._packet_slots) or sender is not None and self._send_blocked:
             draft = list(self._draft)  # a callback may make another meanwhile
             while self.inflight == _len(self._packet_slots) or sender is not None and self._send_blocked:
                 if not wait:
-                    if sender is None:
-                        raise link_error("ENOBUFS", "all slots are taken: again after poll()")
                     return None
                 self._wait(end)
             self._draft[:] = draft
@@ -365,8 +412,6 @@ class MQTTClient(KeepAlive):
         if event == LOST and (wait or self._auto_reconnect):
             self._link_lost()
         if wait:
-            if slot[FIRST_BYTE] & ~SENT == SUBSCRIBE_BYTE and not self._is_connecting:
-                self._awaited_id = packet_id
             while slot[PACKET_ID] == packet_id:
                 left_ms = ticks_diff(end, ticks_ms())
                 if left_ms > 0 and self._next_packet is not None:
@@ -401,8 +446,7 @@ class MQTTClient(KeepAlive):
         self, topic: "str | bytes | list[str | bytes]", wait: bool = True, timeout_ms: "int | None" = None
     ) -> None:
         """Unsubscribe from a filter or a list of them [3.10]. Raises ValueError, OSError, ProtocolError."""
-        # None, or what umqtt.aio awaits
-        return self._filters(UNSUBSCRIBE_BYTE, topic, None, wait, timeout_ms)  # pyright: ignore[reportReturnType]
+        self._filters(UNSUBSCRIBE_BYTE, topic, None, wait, timeout_ms)
 
     def _filters(self, first_byte, filters, qos, wait, timeout_ms):
         if isinstance(filters, (str, _bytes, bytearray)):
@@ -418,21 +462,21 @@ class MQTTClient(KeepAlive):
             else:
                 topic_filter, filter_qos = row
                 payload += wire.text(topic_filter, wire.FILTER) + _bytes((wire.number(filter_qos, 2),))
-        self._draft[1:] = first_byte, b"", payload
-        self._exchange(wait, timeout_ms)
-        if not wait or self._in_callback() or first_byte == UNSUBSCRIBE_BYTE:
-            return None
-        for row, code in zip(filters, self._awaited_codes):
+        codes = bytearray()  # stands in the slot where a message has its topic, until SUBACK fills it
+        self._draft[1:] = first_byte, codes, payload
+        if self._exchange(wait, timeout_ms) is None:
+            raise link_error("ENOBUFS", "all slots are taken")
+        for row, code in zip(filters, codes):
             if code == REFUSED:
                 raise MQTTException(REFUSED, "subscription refused: %s" % (row[0],))
-        return self._awaited_codes
+        return _bytes(codes) if codes else None
 
     # The end
 
     def disconnect(self, timeout_ms: "int | None" = None) -> None:
         """Send DISCONNECT [3.14] behind everything that waits, and close; the broker drops the will. Never raises for a
         dead link; OSError when the store cannot be written."""
-        self._may_reconnect = False
+        self._may_reconnect = self._is_connecting = False
         end = self._end(timeout_ms)
         try:
             if self._link_up:
@@ -457,7 +501,7 @@ class MQTTClient(KeepAlive):
         self._socket = self._next_packet = self._send_packet = None
         if in_callback:
             self._send_packet = _ENDED  # pyright: ignore[reportAttributeAccessIssue]
-        self._link_up = False
+        self._link_up = self._is_connecting = False
         self._send_blocked = True
         if fault:
             self._error_words = str(fault)
@@ -469,12 +513,12 @@ class MQTTClient(KeepAlive):
 
     def _on_fault(self, fault):
         """A generator's: the connection ends with this exception."""
-        self._fault = transport.in_words(fault, self.ssl, self._link_up)
+        self._fault = transport.in_words(fault, self.ssl, self._link_up) if self._send_packet else fault
         self._close(self._fault)
 
     def _link_lost(self):
         # what it means for the call that finds it so
-        if self._auto_reconnect and self._may_reconnect and not self._is_connecting:
+        if self._auto_reconnect and self._may_reconnect:
             if isinstance(self._fault, (OSError, MQTTException)):
                 return self._auto_reconnect.lost(self)
         raise self._fault
@@ -508,7 +552,7 @@ class MQTTClient(KeepAlive):
         keep-alive.
         """
         if self._next_packet is None:
-            return self._without_link(ms, self.timeout_ms)
+            return self._without_link(ms)
         if self._send_blocked:
             if not self._unblock(ms):
                 return 0
@@ -532,11 +576,13 @@ class MQTTClient(KeepAlive):
 
     _step = poll  # which a subclass cannot override
 
-    def _without_link(self, ms, timeout_ms):
+    def _without_link(self, ms):
         if self._in_callback():
             raise link_error("ENOTCONN", "poll inside a callback")
+        if self._is_connecting:
+            return self._await_tcp(ms)
         if self._auto_reconnect and self._may_reconnect:
-            return self._auto_reconnect.turn(self, ms, timeout_ms)
+            return self._auto_reconnect.turn(self, ms)
         raise link_error("ENOTCONN", "not connected" + (self._error_words and ": " + self._error_words))
 
     def _without_packet(self, event):
@@ -564,13 +610,14 @@ class MQTTClient(KeepAlive):
             self._wait_readable(min(ms, max(self._watch(), 1)))
             event = self._send_slots()
             if event == BLOCKED and not self._watch():
-                self._on_fault(link_error("ETIMEDOUT", "nothing leaves"))
+                words = self._dead_words if self._is_connecting else "nothing leaves"
+                self._on_fault(link_error("ETIMEDOUT", words))
                 event = LOST
         if event == LOST:
             return self._link_lost()
         if event != BLOCKED:
             self._poll_for(_READABLE)
-            return True
+            return self._go_on_connecting(ms) if self._is_connecting else True
         return reads
 
     def _poll_for(self, mask):
@@ -590,7 +637,7 @@ class MQTTClient(KeepAlive):
             event = self._send_packet(slot)
             self._slots_sent += 1
         if event != BLOCKED and event != LOST:
-            self._send_blocked = False
+            self._send_blocked = self._is_connecting
         return event
 
     def _wait(self, end):
@@ -598,13 +645,10 @@ class MQTTClient(KeepAlive):
         left_ms = ticks_diff(end, ticks_ms())
         if left_ms <= 0:
             fault = link_error("ETIMEDOUT", "no answer in time")
-            if self._link_up and self._send_blocked:
+            if self._link_up and self._send_blocked and not self._is_connecting:
                 self._on_fault(fault)  # half a packet is out, or nothing leaves: that is a dead link
             raise fault
-        if self._next_packet is None:
-            self._without_link(left_ms, left_ms)
-        else:
-            self._step(left_ms)
+        self._step(left_ms)
 
     def _end(self, timeout_ms):
         return ticks_add(ticks_ms(), self.timeout_ms if timeout_ms is None else timeout_ms)
@@ -613,11 +657,13 @@ class MQTTClient(KeepAlive):
         return self._next_packet is None and self._send_packet is not None
 
     def diag(self) -> dict:
-        """Counters since the start and the last error in words: {connects, inflight, oversize, resends, error}."""
+        """Counters since the start, the milliseconds of the last name look-up (0: none was needed), and the last error
+        in words: {connects, inflight, resends, oversize, lookup_ms, error}."""
         return {
             "connects": self._connect_count,
             "inflight": self.inflight,
             "resends": self._resent_count,
             "oversize": self._oversize_count,
+            "lookup_ms": self._lookup_ms,
             "error": self._error_words,
         }

@@ -30,10 +30,12 @@ class KeepAlive(Session):
 
     _link_up: bool  # CONNACK came
     _send_blocked: bool  # bytes wait for the network
+    _connect_end: int  # of the attempt under way
     timeout_ms: int
     _send_ping: "Callable[[], None]"  # unless one is under way; it may find the link down
 
     keepalive = _watched_s = 0
+    _is_connecting = False  # until subscriptions were made again
     _dead_words = ""
 
     def _start_watch(self):
@@ -46,11 +48,14 @@ class KeepAlive(Session):
     def _watch(self):
         """Nothing is left to read: send a PINGREQ if it is time. Returns the milliseconds until the next look is due,
         0 when the link is dead, for the reason in `_dead_words`, or down, as the PINGREQ has found."""
-        if not self._link_up:
-            return NEVER_MS
         now = ticks_ms()
         most_ms = NEVER_MS
-        if self._slots_sent and not self._send_blocked:
+        if self._is_connecting:
+            most_ms = ticks_diff(self._connect_end, now)
+            if most_ms <= 0 or not self._link_up:
+                self._dead_words = "no answer in time"
+                return most_ms if most_ms > 0 else 0
+        elif self._slots_sent and not self._send_blocked:
             oldest_id = self._packet_slots[0][PACKET_ID]
             if oldest_id != self._unacked_id:
                 self._unacked_id = oldest_id
@@ -63,7 +68,7 @@ class KeepAlive(Session):
         if not quarter_ms:
             return most_ms
         silent_ms = ticks_diff(now, self._wrote_ms)
-        if self._send_blocked:
+        if self._send_blocked and not self._is_connecting:
             left_ms = 5 * quarter_ms - silent_ms
         elif self._ping_sent:
             left_ms = 2 * quarter_ms - ticks_diff(now, self._pinged_ms)

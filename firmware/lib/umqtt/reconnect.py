@@ -9,7 +9,7 @@ from time import sleep_ms, ticks_diff, ticks_ms
 
 from micropython import const
 
-from umqtt.addons import callback_raised, last_fault, note_error
+from umqtt.addons import begin_connect, last_fault, note_error
 from umqtt.errors import MQTTException, link_error
 
 _STABLE_MS = const(10000)
@@ -42,23 +42,28 @@ class Reconnect:
         self.pause_ms = 0  # or _UP
         self.since_ms = self.down_since_ms = ticks_ms()  # when the pause, or the connection, began; the outage
 
-    def turn(self, client, ms: int, timeout_ms: int) -> int:
-        """client's poll(ms) while it is not connected: connects when it is time to, which takes up to timeout_ms.
-        Returns 0."""
-        left_ms = self.pause_ms - ticks_diff(ticks_ms(), self.since_ms)
-        if 0 < left_ms <= self.pause_ms:  # more: ticks have wrapped
+    def turn(self, client, ms: int) -> int:
+        """client's poll(ms) while there is no connection: waits up to ms for the end of the pause, or begins an
+        attempt, which client's polls go on with. Returns 0."""
+        if self.pause_ms == _UP:
+            return self.lost(client)  # a callback or a PINGREQ has found it so
+        left_ms = self.pause_left_ms()
+        if left_ms:
             sleep_ms(min(left_ms, ms))
             return 0
         if self.brokers:
             self._choose(len(self.brokers))
             client.server, client.port = self.brokers[self.broker]
-        try:
-            client.connect(min(client.timeout_ms, timeout_ms))
-        except (OSError, MQTTException) as fault:
-            if callback_raised(client):
-                self.lost(client)
-                raise
-            return self.lost(client, isinstance(fault, MQTTException) and fault.args[0] in _ASKING_AGAIN_IS_USELESS)
+        begin_connect(client)
+        return 0
+
+    def pause_left_ms(self) -> int:
+        """The milliseconds until the next attempt, 0: now."""
+        left_ms = self.pause_ms - ticks_diff(ticks_ms(), self.since_ms)
+        return left_ms if 0 < left_ms <= self.pause_ms else 0  # more: ticks have wrapped
+
+    def up(self, client) -> int:
+        """client is connected, its subscriptions were made again. Returns 0."""
         self.pause_ms = _UP
         self.since_ms = ticks_ms()
         return self.tell(client, "")
@@ -72,10 +77,11 @@ class Reconnect:
             elif self.broker >= self.silent_broker:
                 self.broker += 1
 
-    def lost(self, client, refused: bool = False) -> int:
+    def lost(self, client) -> int:
         """client's link went down, or an attempt failed: begins the pause before the next. Returns 0."""
         now = ticks_ms()
         error = client.diag()["error"]
+        fault = last_fault(client)
         many = len(self.brokers or (None,))
         self.failures += 1
         if self.pause_ms == _UP:
@@ -83,14 +89,14 @@ class Reconnect:
             self.short_lives += 1
             if not 0 <= ticks_diff(now, self.since_ms) < _STABLE_MS:  # negative after six days
                 self.short_lives = self.failures = 0
-                if last_fault(client).args[0] == link_error("ETIMEDOUT", "").args[0] and many > 1:
+                if fault.args[0] == link_error("ETIMEDOUT", "").args[0] and many > 1:
                     self.silent_broker = self.broker
             elif self.short_lives > 2 and "closed by" in error:
                 error += "; closed again and again: has another device this client id?"
                 note_error(client, error)
         rounds = self.failures // many
         self.pause_ms = 0
-        if refused:
+        if isinstance(fault, MQTTException) and fault.args[0] in _ASKING_AGAIN_IS_USELESS:
             self.pause_ms = self.cap_ms
         elif not self.failures % many:
             outage_ms = ticks_diff(now, self.down_since_ms)

@@ -66,8 +66,7 @@ class Session:
         self._slots_sent = 0
         self._resent_count = 0
         self._news: "tuple | None" = None  # (packet id, return codes) of an exchange that ended, until it is told
-        self._awaited_id = _FREE  # of the SUBSCRIBE that a call waits for
-        self._awaited_codes = self._suback_codes = b""  # its return codes, and those of the last SUBACK
+        self._suback_codes = b""  # of the last SUBACK
         self._draft = [_FREE, 0, b"", b""]  # the packet in the making
         self._most_qos = 2  # that the broker is known to do
         self._held_packet_ids = [_FREE] * _HELD  # incoming QoS 2 ids, from their delivery to PUBREL
@@ -164,8 +163,8 @@ class Session:
             count += 1
         if granted and len(codes) != count:
             raise ProtocolError("SUBACK: return codes")
-        if slot[PACKET_ID] == self._awaited_id:
-            self._awaited_codes = codes
+        if granted and isinstance(slot[TOPIC], bytearray):
+            slot[TOPIC].extend(codes)  # for the call that waits
 
     def _subscribed(self, topic_filter, qos):
         """The broker has granted `topic_filter` with `qos`, or, None, has it no more."""

@@ -97,7 +97,7 @@ class MQTTClient(client.MQTTClient):
 
                 upstream.adopt(self)
         if not self._link_up:
-            self._without_link(0, 0)
+            self._without_link(0)
         if self._next_packet is None and self.inflight == len(self._packet_slots):
             # inside a callback, where nothing waits: it may publish as much as it likes
             self._packet_slots.append([0, 0, b"", b""])

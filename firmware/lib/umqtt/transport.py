@@ -1,45 +1,74 @@
 """TCP, and TLS on it: the only file that knows how the ports' sockets behave and fail.
 
 Of a stream that does not block the client calls `readinto(buf, n)` and `write(buf, offset, n)` itself: n > 0 bytes
-moved, None nothing now, 0 read: closed by the broker. Nothing but `resolve` and `connect` waits.
+moved, None nothing now, 0 read: closed by the broker. Nothing but `resolve` waits.
 """
 
 import select  # noqa: F401 - the client's
 import socket
 
-from umqtt.errors import link_error
+from micropython import const
+
+from umqtt.errors import ProtocolError, link_error
+
+_AF_INET = const(2)
 
 
 def resolve(server: str, port: int, last):
-    """The address for `connect`: `last`, the one that it was given before, when it is of that place; else the name is
-    looked up. Blocks for as long as the port does. Raises OSError."""
-    if not last or last[0] != (server, port):
-        last = (server, port), socket.getaddrinfo(server, port, 0, socket.SOCK_STREAM)[0]
-    return last
+    """The address for `connect`: `last`, the one that it was given before, when it is of that place; that of an IPv4
+    address; else the name is looked up, which blocks for as long as the port takes. Raises OSError."""
+    place = server, port
+    if last and last[0] == place:
+        return last
+    if isinstance(server, str) and not server.strip("0123456789."):
+        return place, _AF_INET, place
+    family, _, _, _, sockaddr = socket.getaddrinfo(server, port, 0, socket.SOCK_STREAM)[0]
+    return place, family, sockaddr
 
 
-def connect(address, timeout_ms: int, ssl):
-    """A connected stream that does not block, within timeout_ms: with `ssl`, an SSLContext, the TLS stream; its
-    handshake is done by the first writes and reads. Raises OSError; then nothing is left open."""
-    (host, _), (family, _, _, _, sockaddr) = address
-    sock = socket.socket(family)
+def open_socket(address):
+    """A socket for `connect`, which does not block. Raises OSError."""
+    sock = socket.socket(address[1])
+    sock.settimeout(0)
     try:
-        sock.settimeout(timeout_ms / 1000)  # for connect alone: a read that times out loses what it had
-        sock.connect(sockaddr)
-        sock.setblocking(False)
-        try:
-            # TCP_NODELAY: else a small packet behind an unacknowledged one waits for a delayed ACK
-            sock.setsockopt(6, 1, 1)
-        except (OSError, AttributeError):
-            pass  # not every port has it
-        if ssl:
-            from umqtt import tls
+        # TCP_NODELAY: else a small packet behind an unacknowledged one waits for a delayed ACK
+        sock.setsockopt(6, 1, 1)
+    except (OSError, AttributeError):
+        pass  # not every port has it
+    return sock
 
-            return tls.wrap(ssl, sock, host)
-        return sock
-    except BaseException:  # Ctrl-C too: connect is where it comes
-        sock.close()
-        raise
+
+def connect(sock, address) -> None:
+    """Begin to connect the socket: once it can be written to, it is, or `check` tells why not. Raises OSError, also for
+    what `is_not_yet`."""
+    (server, port), _, sockaddr = address
+    try:
+        sock.connect(sockaddr)
+    except TypeError:  # the unix port takes nothing that is not from its getaddrinfo, which knows an IP address
+        sock.connect(socket.getaddrinfo(server, port, 0, socket.SOCK_STREAM)[0][-1])
+
+
+def is_not_yet(fault) -> bool:
+    """Whether an exception of `connect` or `check` says no more than that it takes its time."""
+    return isinstance(fault, OSError) and fault.args[0] in (11, 114, 115, 119)  # EAGAIN, EALREADY, EINPROGRESS
+
+
+def check(sock) -> None:
+    """Look at the socket, which can be written to: it is connected now. Raises OSError with the port's number when it
+    was refused or has ended, or for what `is_not_yet`; ProtocolError when the other end speaks before it was asked."""
+    got = sock.read(1)
+    if got is not None:
+        raise ProtocolError("what answers speaks first") if got else link_error("ECONNRESET", "closed by the broker")
+
+
+def with_tls(sock, ssl, server):
+    """The stream of `sock`: itself, or with `ssl`, an SSLContext, the TLS stream on it; its handshake is done by the
+    first writes and reads. Raises OSError, ValueError."""
+    if ssl:
+        from umqtt import tls
+
+        return tls.wrap(ssl, sock, server)
+    return sock
 
 
 def in_words(fault, ssl, link_up: bool):

@@ -1,1 +1,0 @@
-"""A real Home Assistant, headless, that reads what a node announces."""
