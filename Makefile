@@ -10,7 +10,7 @@ export PYTEST_DEBUG_TEMPROOT := $(CURDIR)/.cache
 
 # Each layer of tests is a target test-LAYER whose last line says `N passed, N failed, N skipped` (pytest's does).
 # `make test` runs JOBS of them at a time, the long ones first, and adds them up.
-TEST_LAYERS := board mpy release run shipped broker mosqlog power unit budget interop faults
+TEST_LAYERS := board mpy release homeassistant run shipped broker mosqlog power unit budget interop faults
 
 GET := $(PYTHON3) tools/setup/get.py
 GET_FROM := tools/setup/get.py tools/setup/debian.py tools/setup/network.py
@@ -51,8 +51,8 @@ $(shell for stamp in .cache/*/stamp; do grep -qs '^missing' $$stamp && rm $$stam
 endif
 
 .PHONY: extras
-extras: .venv/stamp  ## get what only some tests of the log analyser want: Chromium, pyarrow and DuckDB (1 GB); they are skipped without
-	@$(GET) chromium parquet
+extras: .venv/stamp  ## get what only some tests want: Chromium, pyarrow, DuckDB and a Home Assistant (1.5 GB); they are skipped without
+	@$(GET) chromium parquet homeassistant
 
 .venv/stamp: requirements.txt $(GET_FROM)
 	@$(GET) venv
@@ -62,6 +62,8 @@ extras: .venv/stamp  ## get what only some tests of the log analyser want: Chrom
 	@$(GET) mosquitto
 .cache/peers/stamp: $(GET_FROM) tools/setup/peers.py
 	@$(GET) peers
+.cache/homeassistant/stamp: $(GET_FROM) requirements-homeassistant.txt
+	@$(GET) homeassistant
 .cache/brokers/stamp: $(BROKERS_FROM) | .venv/stamp
 	@$(GET) brokers
 .cache/brokers-few/stamp: $(BROKERS_FROM) | .venv/stamp
@@ -142,6 +144,10 @@ fleet: $(READY)  ## N=200 whole firmwares on one Mosquitto that is restarted, ki
 .PHONY: herd
 herd: .venv/stamp  ## BOARDS=10000 in virtual time: after an outage, keep-alives, discovery; DOCS=1
 	@$(PY) -m tools.prove.herd $(or $(BOARDS),10000) $(if $(DOCS),--docs)
+
+.PHONY: test-homeassistant
+test-homeassistant: $(READY)  ## the whole firmware read by a real Home Assistant (make extras gets it)
+	@$(PY) -m pytest -q host_tests/homeassistant
 
 .PHONY: test-power
 test-power: $(READY)  ## power cuts at a part of the flash operations, and that they see what a careless store loses

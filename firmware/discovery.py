@@ -107,8 +107,8 @@ class Announcer:
                 if not self.holding:
                     self.holding = True
                     self.t_held = now
-                self.pid = c.publish(topic, payload, self.cfg["retain"], 1, False)
-                if self.pid:
+                if c.free_slots():
+                    self.pid = c.publish(topic, payload, self.cfg["retain"], 1, False)
                     self.source = source
                     self.t_told = now
                 break

@@ -371,7 +371,7 @@ class Node:
         if self.greet:
             pid = self.status_pid  # one that is still in flight says "online" already
             if not c.pending(pid):
-                pid = c.publish(self.topic + "status", "online", self.retain, 1, False)
+                pid = c.free_slots() and c.publish(self.topic + "status", "online", self.retain, 1, False)
             if pid:
                 self.status_pid = pid
                 self.greet = False

@@ -316,7 +316,8 @@ class Update:
         c = self.node.client
         text = '{"update":"%s","file":%d,"from":%d,"b":%d}' % (
             self.digest[:8], self.number, self.had_b, self.until_b - self.had_b)  # fmt: skip
-        if c.publish(self.node.topic + "ota/want", text, False, 1, False) is not None:
+        if c.free_slots():
+            c.publish(self.node.topic + "ota/want", text, False, 1, False)
             if not self.must_ask:
                 self.silence_ms = min(_MOST_SILENCE_MS, 2 * self.silence_ms)
             self.must_ask = False

@@ -92,13 +92,13 @@ class RamNode(Node):
         queue = self.queue
         t = ticks_ms()
         while queue.count and ticks_diff(ticks_ms(), t) < _HAND_OVER_MS:
+            if self.qos and not c.free_slots():
+                return
             topic, payload = self.message(*queue.oldest())
             before = c.inflight
             queue.drop()  # first: once it is the client's nothing may fail before it is gone from here
             try:
-                if c.publish(topic, payload, False, self.qos, False) is None:
-                    queue.take_back()
-                    return
+                c.publish(topic, payload, False, self.qos, False)
             except Exception:
                 if c.inflight > before:  # the link went down, but the message has its slot: again would be twice
                     self.published += 1

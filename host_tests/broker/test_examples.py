@@ -141,6 +141,14 @@ def test_a_command_is_obeyed_answered_and_what_is_none_is_told(broker, seen, run
     assert next_of(seen, "lamp/state")[1] == b"on"
     seen.publish("lamp/set", "of", qos=1)
     program.says("not a command: b'of'")
+    for _ in range(10):
+        seen.publish("lamp/set", "on", qos=1)
+        seen.publish("lamp/set", "off", qos=1)
+    seen.publish("lamp/set", "end", qos=1)
+    program.says("not a command: b'end'")
+    assert program.said.count("pin 5: 0") == 10
+    while next_of(seen, "lamp/state")[1] != b"off":
+        pass
 
 
 def test_each_topic_finds_its_function(broker, seen, run):

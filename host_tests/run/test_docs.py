@@ -151,3 +151,22 @@ def test_the_reference_shows_what_there_is_and_each_says_what_it_does(module):
         for method in methods:
             assert method not in members or ast.get_docstring(methods[method]), "%s.%s" % (name, method)
             assert method in members or module not in ALL_SHOWN, "docs/api.md does not show %s.%s" % (name, method)
+
+
+# Files that a page tells its reader to make, or that a board has.
+NOT_OURS = {"NAME.py", "my_manifest.py", "config.json", "boot.py", "crash.log"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_files_and_targets_that_a_page_names_exist(page):
+    text = page.read_text()
+    there = {
+        p.name for folder in ("firmware", "tools", "host_tests", "examples") for p in ROOT.glob(folder + "/**/*.py")
+    }
+    files = {Path(name).name for name in re.findall(r"`(?:[\w./]*/)?(\w+\.py)(?:::\w+)?`", text)}
+    modules = set(re.findall(r"-m (tools(?:\.\w+)+)", text))
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M))
+    gone = files - there - NOT_OURS
+    gone |= {m for m in modules if not list(ROOT.glob(m.replace(".", "/") + "*"))}
+    gone |= {"make " + t for t in re.findall(r"(?:`|^)make ([a-z][a-z-]+)", text, re.M) if t not in targets}
+    assert gone == set() or page.name == "CHANGELOG.md"

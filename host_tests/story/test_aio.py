@@ -3,7 +3,9 @@ cancelled call leaves session, slots and stream sound."""
 
 from fakes import loop
 from fakes.bench import World
-from fakes.check import equal
+from fakes.check import equal, raises
+from fakes.model import Model
+from fakes.net import Context, Plan
 from fakes.packets import (
     DISCONNECT,
     PINGREQ,
@@ -26,6 +28,14 @@ def up(**named):
     c = w.aio_client(**named)
     w.broker.accept()
     return w, w.broker, c
+
+
+async def payloads(c, count):
+    """Of the next `count` messages."""
+    got = []
+    while len(got) < count:
+        got.append((await c.take())[1])
+    return got
 
 
 def test_a_publish_is_awaited_until_its_ack():
@@ -156,4 +166,270 @@ def test_a_message_is_acknowledged_when_its_task_asks_for_the_next():
 
     w.run(main())
     equal(taken, [(b"t", b"1", False), (b"t", b"2", False), (b"t", b"3", False)])
+    b.done()
+
+
+def test_the_broker_sends_no_more_than_its_window_while_nobody_takes():
+    w = World(Model, window=5)
+    c = w.aio_client()
+
+    async def main():
+        async with c:
+            await c.subscribe("t", 1)
+            for i in range(50):
+                w.broker.inject("t", b"%d" % i, 1)
+            await loop.sleep_ms(5000)
+            equal(len(c._messages), 5)
+            taken = []
+            async for _, payload, _ in c:
+                taken.append(payload)
+                await c.publish("other", payload, qos=1)  # its ack is not held up
+                if len(taken) == 50:
+                    break
+            equal(taken, [b"%d" % i for i in range(50)])
+
+    w.run(main())
+    equal(w.broker.violations, [])
+
+
+def test_of_qos_0_only_the_queue_is_kept_and_what_is_dropped_is_counted():
+    for keep_oldest in (False, True):
+        w = World(Model)
+        c = w.aio_client(queue=3, keep_oldest=keep_oldest)
+
+        async def main():
+            async with c:
+                await c.subscribe("t", 2)
+                for i in range(10):
+                    w.broker.inject("t", b"%d" % i, i % 2)
+                await loop.sleep_ms(100)
+                taken = await payloads(c, 8)
+                kept = [b"0", b"2", b"4"] if keep_oldest else [b"4", b"6", b"8"]
+                equal(sorted(taken), sorted(kept + [b"1", b"3", b"5", b"7", b"9"]))
+                equal(c.dropped, 2)
+
+        w.run(main())
+
+
+def test_what_was_not_acknowledged_comes_again_after_a_cut_and_what_waited_only_once():
+    for qos in (1, 2):
+        w = World(Model)
+        c = w.aio_client()
+
+        async def main():
+            await c.connect()
+            await c.subscribe("t", 2)
+            for i in range(4):
+                w.broker.inject("t", b"%d" % i, qos)
+            await loop.sleep_ms(10)
+            equal((await c.take())[1], b"0")
+            w.broker.stop()
+            await loop.sleep_ms(10)
+            await c.connect()
+            # the one in hand as well: nothing was said of it
+            equal(await payloads(c, 4), [b"0", b"1", b"2", b"3"])
+            await loop.sleep_ms(10)
+            equal(c._messages, [])
+
+        w.run(main())
+        equal(w.broker.violations, [])
+
+
+def test_when_the_broker_forgot_the_session_what_came_is_taken_all_the_same():
+    w = World(Model)
+    c = w.aio_client()
+
+    async def main():
+        await c.connect()
+        await c.subscribe("t", 1)
+        w.broker.inject("t", b"1", 1)
+        w.broker.inject("t", b"2", 2)
+        await loop.sleep_ms(10)
+        w.broker.stop()
+        w.broker.forget()
+        await loop.sleep_ms(10)
+        await c.connect()
+        equal(await payloads(c, 2), [b"1", b"2"])
+        await c.publish("t2", "x", qos=1)
+
+    w.run(main())
+    equal(w.broker.violations, [])
+
+
+def test_every_task_that_waits_hears_why_the_link_is_down():
+    w, b, c = up()
+    b.expect(PUBLISH)
+    b.wait(100)
+    b.cut()
+    heard = []
+
+    async def hears(awaited):
+        try:
+            await awaited
+        except OSError as e:
+            heard.append(str(e))
+
+    async def main():
+        await c.connect()
+        c.on_state.clear()
+        await loop.gather(hears(c.publish("t", "x", qos=1)), hears(c.take()), hears(c.on_state.wait()))
+        equal(len(heard), 2)
+        assert all("closed by the broker" in words for words in heard), heard
+        assert not c.isconnected()
+        await hears(c.publish("t", "x"))
+        await hears(c.subscribe("t"))
+        equal(len(heard), 4)
+        assert all("closed by the broker" in words for words in heard), heard
+
+    w.run(main())
+
+
+def test_a_deadline_is_one_and_the_message_stays_in_flight():
+    w, b, c = up(timeout_ms=1000)
+    b.expect(PUBLISH, qos=1, pid=1)
+
+    async def main():
+        await c.connect()
+        start = w.clock.now
+        try:
+            await c.publish("t", "x", qos=1)
+            raise AssertionError("no deadline")
+        except OSError as e:
+            assert "no answer in time" in str(e), e
+        equal(w.clock.now - start, 1000)
+        equal(c.inflight, 1)
+        b.send(PUBACK, 1)
+        await loop.sleep_ms(1)
+        equal(c.inflight, 0)
+
+    w.run(main())
+
+
+def test_a_callback_takes_the_messages_and_publishes_without_waiting():
+    w, b, c = up()
+    got = []
+
+    def on_message(topic, payload, retained):
+        got.append(payload)
+        equal(c.publish("answer", payload, qos=1), len(got))
+        if payload == b"2":
+            raise ValueError("no")
+
+    b.send(PUBLISH, 5, topic="t", payload="1", qos=1)
+    b.expect(PUBLISH, pid=1, topic="answer", payload="1")
+    b.expect(PUBACK, pid=5)
+    b.send(PUBACK, 1)
+    b.send(PUBLISH, 6, topic="t", payload="2", qos=1)
+    b.expect(PUBLISH, pid=2)
+    b.send(PUBACK, 2)
+    c.set_callback(on_message)
+
+    async def main():
+        await c.connect()
+        await loop.sleep_ms(10)
+
+    w.run(main())
+    equal(got, [b"1", b"2"])
+    equal([str(context["exception"]) for context in loop.Loop.unhandled], ["no"])
+    b.done()
+
+
+def test_a_call_without_wait_is_not_awaited():
+    w, b, c = up(inflight=1)
+    b.expect(PUBLISH, qos=1, pid=1)
+    b.expect(PUBLISH, qos=0)
+    b.send(PUBACK, 1)
+    b.expect(SUBSCRIBE)
+    b.send(SUBACK, 2, codes=[0])
+
+    async def main():
+        await c.connect()
+        equal(c.publish("t", "x", qos=1, wait=False), 1)
+        raises(OSError, c.publish, "t", "x", qos=1, wait=False)
+        raises(OSError, c.subscribe, "t", wait=False)
+        equal(c.publish("t", "x", wait=False), 0)
+        await loop.sleep_ms(10)
+        equal(c.subscribe("t", wait=False), None)
+        await loop.sleep_ms(10)
+        equal(c.inflight, 0)
+
+    w.run(main())
+    b.done()
+
+
+def test_a_mistake_of_the_caller_is_a_value_error_and_nothing_has_changed():
+    w, b, c = up()
+    b.expect(DISCONNECT)
+
+    async def main():
+        async with c:
+            for call in (c.publish("t/#", "x", qos=1), c.publish("t", 1.5), c.subscribe("a#"), c.unsubscribe([])):
+                try:
+                    await call
+                    raise AssertionError("no ValueError")
+                except ValueError:
+                    pass
+            equal(c.inflight, 0)
+
+    w.run(main())
+    b.done()
+
+
+def test_a_message_larger_than_the_buffer_is_told():
+    w, b, c = up(rx_size=64)
+    told = []
+    c.on_oversize = lambda topic, size_b: told.append((topic, size_b))
+    b.send(PUBLISH, 5, topic="large", payload="x" * 1000, qos=1)
+    b.expect(PUBACK, pid=5)
+    b.send(PUBLISH, topic="t", payload="next")
+
+    async def main():
+        await c.connect()
+        equal((await c.take())[1], b"next")
+
+    w.run(main())
+    equal(told, [(b"large", 1000)])
+    equal(c.diag()["oversize"], 1)
+    b.done()
+
+
+def test_tls_records_that_are_buffered_are_read():
+    w = World(Model)
+    w.net.serve("broker.test", 8883, w.broker)
+    w.net.plan = Plan(handshake_ms=50)
+    c = w.aio_client(ssl=Context())
+
+    async def main():
+        async with c:
+            await c.subscribe("t", 0)
+            for i in range(8):
+                w.broker.inject("t", b"%d" % i)
+            equal(await payloads(c, 8), [b"%d" % i for i in range(8)])
+            for qos in range(3):
+                await c.publish("x", "y" * 3000, qos=qos)
+
+    w.run(main())
+    equal(w.broker.violations, [])
+    equal(len(w.broker.accepted), 3)
+
+
+def test_when_it_is_disconnected_an_async_for_ends():
+    w, b, c = up()
+    b.expect(DISCONNECT)
+    ended = []
+
+    async def iterate():
+        async for _ in c:
+            pass
+        ended.append(1)
+
+    async def main():
+        await c.connect()
+        task = loop.create_task(iterate())
+        await loop.sleep_ms(5)
+        await c.disconnect()
+        await task
+
+    w.run(main())
+    equal(ended, [1])
     b.done()

@@ -117,4 +117,4 @@ def test_free_slots_tells_how_many_more_can_be_taken():
         b.expect(PUBLISH)
         c.publish("t", "x", qos=1, wait=False)
         equal(c.free_slots(), left)
-    equal(c.publish("t", "x", qos=1, wait=False), None)
+    raises(OSError, c.publish, "t", "x", qos=1, wait=False)

@@ -1,5 +1,7 @@
 """PUBLISH out, QoS 0, 1 and 2: the flows, one write for each packet, and what happens to acks at odd moments."""
 
+import errno
+
 from fakes.bench import World, pair
 from fakes.check import equal, raises
 from fakes.packets import PINGREQ, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE, encode
@@ -142,14 +144,16 @@ def test_a_mutable_payload_may_change_after_publish_returned():
     equal(c.inflight, 0)
 
 
-def test_publish_without_waiting_returns_an_id_and_none_when_the_window_is_full():
+def test_publish_without_waiting_returns_an_id_and_raises_when_all_slots_are_taken():
     b, c = up(inflight=2)
     b.expect(PUBLISH, pid=1)
     b.expect(PUBLISH, pid=2)
     equal(c.publish("t", "1", qos=1, wait=False), 1)
     equal(c.publish("t", "2", qos=2, wait=False), 2)
-    equal(c.publish("t", "3", qos=1, wait=False), None)
-    equal(c.inflight, 2)
+    for wait_or_not in ({"wait": False}, {"wait": False, "timeout_ms": 1000}):
+        full = raises(OSError, c.publish, "t", "3", qos=1, **wait_or_not)
+        equal((full.errno, "all slots are taken" in str(full)), (errno.ENOBUFS, True))
+    equal((c.inflight, c.isconnected()), (2, True))
     b.send(PUBACK, 1)
     c.poll(10)
     equal(c.inflight, 1)
@@ -304,6 +308,17 @@ def test_who_waits_for_room_does_not_wait_for_a_packet():
         c.publish("t", "x" * 50)
     equal(c.world.clock.now - t, 0, "nothing was coming, so nothing ended the wait but its deadline")
     b.done()
+
+
+def test_an_answer_for_which_there_is_no_slot_is_raised_and_the_command_stays_unacknowledged():
+    b, c = up(inflight=1)
+    c.set_callback(lambda t, p, r: c.publish("answer", p, qos=1))
+    b.expect(PUBLISH, pid=1)
+    c.publish("t", "1", qos=1, wait=False)
+    b.send(PUBLISH, qos=1, pid=7, topic="command", payload="on")
+    full = raises(OSError, c.poll, 10)
+    equal((full.errno, c.inflight, c.isconnected()), (errno.ENOBUFS, 1, True))
+    b.done()  # no PUBACK for 7: the broker sends it again
 
 
 def test_a_qos_0_publish_that_waits_keeps_its_topic_though_a_callback_publishes_under_another():

@@ -53,7 +53,8 @@ while True:
             before = client.inflight
             last = ticks()
             try:
-                if client.publish(b"cluster/" + name.encode(), b"%d" % n, False, qos, False) is not None:
+                if client.free_slots():
+                    client.publish(b"cluster/" + name.encode(), b"%d" % n, False, qos, False)
                     print("A", n)
                     n += 1
             except OSError:

@@ -75,7 +75,8 @@ def send_all(c, topic, first, last, qos, ms):
             break
         before = c.inflight
         try:
-            if n < last and c.publish(topic, b"%d" % n, False, qos, False) is not None:
+            if n < last and c.free_slots():
+                c.publish(topic, b"%d" % n, False, qos, False)
                 n += 1
                 continue
         except OSError:

@@ -4,11 +4,12 @@ venv         .venv with the host tools of requirements.txt
 micropython  .cache/micropython/: micropython32, micropython64 and micropython (the best of them)
 mosquitto    .cache/mosquitto/: mosquitto and mosquitto_passwd
 
-Not part of `make setup`, because only some targets want them (`make extras`, `interop`, `bench`, `docs`):
+Not part of `make setup`, because only some targets want them (`make extras`, `interop`, `bench`, `docs`, `run HA=1`):
 brokers-few  .cache/brokers/: those that `make test` compares with Mosquitto; brokers: all of `make interop`
 peers        .cache/peers/: the other clients that `make bench` measures
 chromium     .cache/chromium/: chromium, to look at the log analyser's report with (800 MB)
 parquet      the packages of requirements-parquet.txt in .venv (200 MB)
+homeassistant  .cache/homeassistant/venv: a real Home Assistant, for the tests and for `make run HA=1` (440 MB)
 docs         the packages of requirements-docs.txt in .venv, for `make docs`
 
 Each writes a stamp last, so that an interrupted set-up is mended by running it again. A stamp that begins with
@@ -286,6 +287,45 @@ def get_parquet(stamp: Path) -> str:
     return get_packages(stamp, "parquet", "duckdb, pyarrow", "pyarrow and duckdb")
 
 
+def python_313() -> str:
+    """A Python 3.13 of this machine, "" where there is none. A pyenv's is not on PATH until somebody chooses it."""
+    named = os.environ.get("PYTHON313")
+    managed = (".pyenv/versions/3.13.*", ".local/share/uv/python/cpython-3.13.*")
+    installed = [str(found) for folder in managed for found in sorted(Path.home().glob(folder + "/bin/python3.13"))]
+    for python in [named] if named else ["python3.13", *installed]:
+        if runs(python, "-c", "import sys, ensurepip, venv; assert sys.version_info[:2] == (3, 13)"):
+            return python
+    return ""
+
+
+def get_homeassistant(stamp: Path) -> str:
+    """Home Assistant takes one Python only, and 440 MB: a virtual environment of its own."""
+    wanted = ROOT / "requirements-homeassistant.txt"
+    venv = stamp.parent / "venv"
+    text = "homeassistant %s %s" % (STAMP_VERSION, hashlib.sha256(wanted.read_bytes()).hexdigest())
+    if (
+        stamp.exists()
+        and stamp.read_text() == text
+        and runs(str(venv / "bin" / "python"), "-c", "import homeassistant")
+    ):
+        return text
+    python = python_313()
+    if not python:
+        return missing(
+            "Home Assistant", "it runs on Python 3.13 alone, and there is none here; PYTHON313=/path names one"
+        )
+    say(".cache/homeassistant: getting Home Assistant from PyPI (two minutes)")
+    shutil.rmtree(venv, ignore_errors=True)
+    must_run("make .cache/homeassistant/venv", python, "-m", "venv", str(venv))
+    env = dict(os.environ, PIP_CACHE_DIR=str(CACHE / "pip"), PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_NO_INPUT="1")
+    command = [str(venv / "bin" / "pip"), "install", "-q", "--no-deps", "--prefer-binary", "-r", str(wanted)]
+    done = subprocess.run(command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if done.returncode:
+        shutil.rmtree(venv, ignore_errors=True)
+        return missing("Home Assistant", done.stdout.strip().splitlines()[-1])
+    return text
+
+
 def get_docs(stamp: Path) -> str:
     return get_packages(stamp, "docs", "material, mkdocstrings_handlers.python", "mkdocs")
 
@@ -328,6 +368,7 @@ def stamp_of_brokers(names: list[str]) -> str:
 PARTS: dict[str, Callable[[Path], str]] = {
     "venv": get_venv, "micropython": get_micropython, "mosquitto": get_mosquitto,
     "chromium": get_chromium, "parquet": get_parquet, "docs": get_docs,
+    "homeassistant": get_homeassistant,
     "brokers": get_brokers, "brokers-few": get_brokers_few, "peers": get_peers,
 }  # fmt: skip
 

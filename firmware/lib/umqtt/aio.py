@@ -8,7 +8,8 @@
 One task of its own serves the connection. It waits by the event loop's own poll of the socket, and wakes the tasks that
 wait for what it has done. A call that is cancelled leaves a message of QoS 1 and 2 in flight, as a deadline does.
 
-Of asyncio's `core` it uses what asyncio's own streams and events use: `cur_task`, `_io_queue`, `_task_queue`.
+Of asyncio's `core` it uses what asyncio's own streams and events use: `cur_task`, `_io_queue`, `_task_queue`, and
+`_exc_context`.
 """
 
 from time import ticks_add, ticks_diff, ticks_ms
@@ -21,18 +22,20 @@ from umqtt.engine import LATER, MORE
 from umqtt.errors import MQTTException
 from umqtt.keepalive import NEVER_MS
 from umqtt.wire import FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBREC_BYTE, QOS, QOS_2, REFUSED, RETAIN
-from umqtt.wire import SUBSCRIBE_BYTE, TOPIC, UNSUBSCRIBE_BYTE
+from umqtt.wire import SUBSCRIBE_BYTE, TOPIC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_READABLE = const(1)  # select.POLLIN
 _WRITABLE = const(4)  # select.POLLOUT
 
-# A message that waits for a task, or for its acknowledgement.
-_FLAGS = const(3)
-_ID = const(4)  # 0: nothing is to be acknowledged
-_TAKER = const(5)  # who has it in hand
+# A message that waits to be taken, or for its acknowledgement, is a list.
+_MESSAGE = const(0)  # (topic, payload, retained)
+_FLAGS = const(1)
+_ID = const(2)  # 0: nothing is to be acknowledged
+_TAKER = const(3)  # who has it in hand
 
 
 class _Messages:
@@ -45,31 +48,32 @@ class _Messages:
 
 
 class MQTTClient(client.MQTTClient):
-    """As `umqtt.client.MQTTClient`, with its arguments; `connect`, `publish`, `subscribe`, `unsubscribe` and
-    `disconnect` are awaited.
+    """As `umqtt.client.MQTTClient`, with its arguments; `connect`, `disconnect`, `publish`, `subscribe` and
+    `unsubscribe` are awaited. Without `wait`, and inside a callback, the last three never wait and are not awaited:
+    they return what they return there.
 
-    queue: messages of QoS 0 that may wait for an `async for`; of more than that the oldest is dropped (`dropped`
-    counts). One of QoS 1 or 2 is never dropped: it is acknowledged when who took it asks for the next, or leaves the
-    `async with` without an exception, and the broker sends no more than its window unacknowledged (Mosquitto 20). A
-    callback or a view takes all messages instead.
+    queue: messages of QoS 0 that may wait for an `async for`; of more than that the oldest is dropped, the newest with
+    keep_oldest (`dropped` counts). One of QoS 1 or 2 is never dropped: it is acknowledged when who took it asks for
+    the next, or leaves the `async with` without an exception, and the broker sends no more than its window
+    unacknowledged (Mosquitto 20). A callback or a view takes all messages instead. What it raises goes to the loop's
+    exception handler, and the message stays unacknowledged.
 
-    Attribute `on_state`: an asyncio.Event, set whenever the link came up or went down.
+    Attribute `on_state`: an asyncio.Event, set whenever the link came up or went down; `isconnected` and `diag` tell.
     """
 
     _is_serving = _is_waiting = False
+    _tasks: tuple = ()
     dropped = 0
-    _oversize_topic = b""
 
-    def __init__(self, *args, queue: int = 8, **named) -> None:
+    def __init__(self, *args, queue: int = 8, keep_oldest: bool = False, **named) -> None:
         client.MQTTClient.__init__(self, *args, **named)
         self.on_state = Event()
         self._queue = queue
+        self._keep_oldest = keep_oldest
         self._messages = []  # not yet taken
         self._in_hand = []  # taken, and not yet acknowledged
-        self._messages_of = 0  # the connection that the messages to be acknowledged came on
+        self._messages_of = 0  # the connection that they came on
         self._callers = []  # tasks that wait; each is in the loop's queue, with its deadline
-        # Three tasks in the eyes of the loop, for it knows one that waits for one thing only. All run `_serve`.
-        self._timer = self._reads = self._writes = None
         self._view = self._arrived
 
     def set_callback(self, f) -> None:
@@ -80,7 +84,7 @@ class MQTTClient(client.MQTTClient):
     # Connecting
 
     async def connect(self, timeout_ms: "int | None" = None) -> bool:
-        """As the client's."""
+        """As the client's, without blocking but for the name look-up."""
         present = client.MQTTClient.connect(self, timeout_ms)
         self._start()
         return present
@@ -93,83 +97,78 @@ class MQTTClient(client.MQTTClient):
         return self
 
     async def __aexit__(self, kind, fault, trace):
-        if not kind:
-            while self._in_hand:
-                self._acknowledge(self._in_hand[0])
+        while self._in_hand and not kind:
+            self._acknowledge(self._in_hand[0])
         await self.disconnect()
 
     async def disconnect(self, timeout_ms: "int | None" = None) -> None:
         """As the client's."""
         self._may_reconnect = False
+        end = self._end(timeout_ms)
         try:
-            end = self._end(timeout_ms)
             while self._link_up and self._send_blocked:
                 await self._turn(end)
         except (OSError, MQTTException):
             pass
         finally:
-            client.MQTTClient.disconnect(self, 0)
             self._is_serving = False
-            self._wake_server()
+            client.MQTTClient.disconnect(self, 0)
 
     def _close(self, fault=None):
         # out of the loop's poll first: one of a closed socket raises, or never ends
-        if self._timer:
-            core._io_queue.remove(self._reads)
-            core._io_queue.remove(self._writes)
+        for task in self._tasks:
+            core._io_queue.remove(task)
         client.MQTTClient._close(self, fault)
         self._wake_server()
 
     # Sending
 
-    async def publish(
+    def publish(
         self, topic, msg, retain: bool = False, qos: int = 0, wait: bool = True, timeout_ms: "int | None" = None
-    ) -> "int | None":
-        """As the client's. QoS 0 without `wait`: None when older bytes wait."""
-        end = self._end(timeout_ms)
+    ) -> "Any":
+        """As the client's."""
+        if wait and not self._in_callback():
+            return self._published(topic, msg, retain, qos, self._end(timeout_ms))
+        packet_id = client.MQTTClient.publish(self, topic, msg, retain, qos, False)
+        self._wake_server()
+        return packet_id
+
+    async def _published(self, topic, msg, retain, qos, end):
+        packet_id = None
         while True:
-            packet_id = client.MQTTClient.publish(self, topic, msg, retain, qos, wait and self._is_over(), 0)
-            if not wait:
-                break
+            is_over = self._is_over()  # then it raises
+            if is_over or not qos or self.free_slots():
+                packet_id = client.MQTTClient.publish(self, topic, msg, retain, qos, is_over)
             if packet_id is not None:
                 break
             await self._turn(end)
-        if self._send_blocked:
-            self._wake_server()
-        if wait:
-            while self.pending(packet_id) if packet_id else self._send_blocked:
-                await self._turn(end)
+        self._wake_server()
+        while self.pending(packet_id) if packet_id else self._send_blocked:
+            await self._turn(end)
         return packet_id
 
-    async def subscribe(self, topic, qos: int = 0, wait: bool = True, timeout_ms: "int | None" = None):
-        """As the client's."""
-        return await self._filter_call(SUBSCRIBE_BYTE, topic, qos, wait, timeout_ms)
+    def _filters(self, first_byte, filters, qos, wait, timeout_ms):
+        if wait and not self._in_callback():
+            return self._granted(first_byte, filters, qos, self._end(timeout_ms))
+        client.MQTTClient._filters(self, first_byte, filters, qos, False, 0)
+        self._wake_server()
 
-    async def unsubscribe(self, topic, wait: bool = True, timeout_ms: "int | None" = None):
-        """As the client's."""
-        await self._filter_call(UNSUBSCRIBE_BYTE, topic, None, wait, timeout_ms)
-
-    async def _filter_call(self, first_byte, topic, qos, wait, timeout_ms):
-        end = self._end(timeout_ms)
-        while wait and not self._is_over() and not self.free_slots():
+    async def _granted(self, first_byte, filters, qos, end):
+        while not self._is_over() and not self.free_slots():
             await self._turn(end)
-        self._filters(first_byte, topic, qos, wait and self._is_over(), 0)
-        if self._send_blocked:
-            self._wake_server()
-        if not wait:
-            return None
+        client.MQTTClient._filters(self, first_byte, filters, qos, self._is_over(), None)
+        self._wake_server()
         packet_id = self.pid
         codes = self._packet_slots[self._slot_index(packet_id)][TOPIC]  # empty until SUBACK fills it
         while self.pending(packet_id):
             await self._turn(end)
         codes = bytes(codes)
-        if first_byte == UNSUBSCRIBE_BYTE:
-            return None
-        if REFUSED in codes:
-            if isinstance(topic, (list, tuple)):
-                topic = topic[list(codes).index(REFUSED)][0]
-            raise MQTTException(REFUSED, "subscription refused: %s" % topic)
-        return codes
+        if first_byte == SUBSCRIBE_BYTE:
+            if REFUSED in codes:
+                if isinstance(filters, (list, tuple)):
+                    filters = filters[list(codes).index(REFUSED)][0]
+                raise MQTTException(REFUSED, "subscription refused: %s" % filters)
+            return codes
 
     # Receiving
 
@@ -177,15 +176,17 @@ class MQTTClient(client.MQTTClient):
         return _Messages(self)
 
     async def take(self, taker=None) -> "tuple[bytes, bytes, bool]":
-        """The next message, topic, payload, retained; the one that `taker` took before is acknowledged now. An `async
+        """The next message: topic, payload, retained; the one that `taker` took before is acknowledged now. An `async
         for` is a taker of its own. Waits for ever. Raises OSError: the link is down; StopAsyncIteration: it was
         disconnected."""
         for message in self._in_hand:
             if message[_TAKER] is taker:
                 self._acknowledge(message)
                 break
-        self._sort_out()
-        while not self._messages:
+        while True:
+            self._sort_out()
+            if self._messages:
+                break
             if not self._is_serving and not self._may_reconnect:
                 raise StopAsyncIteration
             await self._turn(ticks_add(ticks_ms(), NEVER_MS))
@@ -193,19 +194,19 @@ class MQTTClient(client.MQTTClient):
         if message[_ID]:
             message[_TAKER] = taker
             self._in_hand.append(message)
-        return message[0], message[1], message[2]
+        return message[_MESSAGE]
 
     def _arrived(self, buf, topic_end, start, end, flags):
         # the view of a client without a callback
         view = memoryview(buf)
-        if flags & (MORE | LATER):
+        topic = bytes(view[2:topic_end])
+        if flags & (MORE | LATER):  # larger than the buffer
             if not flags & LATER:
-                self._oversize_topic = bytes(view[2:topic_end])
-                self._oversize_b = 0
-            self._oversize_b += end - start
+                self._oversize = topic, 0
+            self._oversize = self._oversize[0], self._oversize[1] + end - start
             if not flags & MORE:
                 self._oversize_count += 1
-                self._news = self._oversize_topic, self._oversize_b
+                self._news = self._oversize
             return None
         self._sort_out()
         packet_id = 0
@@ -214,11 +215,11 @@ class MQTTClient(client.MQTTClient):
         else:
             waiting = [message for message in self._messages if not message[_FLAGS] & QOS]
             if len(waiting) >= self._queue:
-                self._messages.remove(waiting[0])
                 self.dropped += 1
-        self._messages.append(
-            [bytes(view[2:topic_end]), bytes(view[start:end]), flags & RETAIN == RETAIN, flags, packet_id, None]
-        )
+                if self._keep_oldest:
+                    return None
+                self._messages.remove(waiting[0])
+        self._messages.append([(topic, bytes(view[start:end]), flags & RETAIN == RETAIN), flags, packet_id, None])
         return self if packet_id else None
 
     def _sort_out(self):
@@ -236,21 +237,21 @@ class MQTTClient(client.MQTTClient):
         if message not in self._in_hand:
             return  # of another connection
         self._in_hand.remove(message)
+        draft = self._draft
+        draft[PACKET_ID] = packet_id = message[_ID]
+        draft[FIRST_BYTE] = PUBACK_BYTE
+        draft[TOPIC] = draft[PAYLOAD] = b""
         if message[_FLAGS] & QOS_2:
-            held = self._held_packet_ids
-            if 0 not in held:
-                held.append(0)
-            held[held.index(0)] = message[_ID]
+            draft[FIRST_BYTE] = PUBREC_BYTE
+            if 0 not in self._held_packet_ids:
+                self._held_packet_ids.append(0)
+            self._held_packet_ids[self._held_packet_ids.index(0)] = packet_id
         if self._taken is not None:
-            self._taken(message[_ID] if message[_FLAGS] & QOS_2 else 0, None)
+            self._taken(packet_id if message[_FLAGS] & QOS_2 else 0, None)
         if self._link_up:
-            self._draft[PACKET_ID] = message[_ID]
-            self._draft[FIRST_BYTE] = PUBREC_BYTE if message[_FLAGS] & QOS_2 else PUBACK_BYTE
-            self._draft[TOPIC] = self._draft[PAYLOAD] = b""
-            self._send_packet(self._draft)
-            self._draft[PACKET_ID] = 0
-            if self._send_blocked:
-                self._wake_server()
+            self._send_packet(draft)
+            self._wake_server()
+        draft[PACKET_ID] = 0
 
     # Waiting
 
@@ -277,27 +278,21 @@ class MQTTClient(client.MQTTClient):
             if task in self._callers:
                 self._callers.remove(task)
 
-    def _wake_callers(self):
-        for task in self._callers:
-            if task.data is None:  # else it is cancelled, and a push would undo that
-                core._task_queue.remove(task)
-                core._task_queue.push(task)
-        self._callers.clear()
-
     def _wake_server(self):
-        if self._is_waiting:
-            core._task_queue.remove(self._timer)
-            core._task_queue.push(self._timer)
+        # something is to be sent, or the link is down
+        if self._is_waiting and self._send_blocked:
+            core._task_queue.remove(self._tasks[0])
+            core._task_queue.push(self._tasks[0])
 
     # The task
 
     def _start(self):
         self._is_serving = True
-        if not self._timer:  # else the one of a connection that was closed goes on
+        if not self._tasks:  # else the one of a connection that was closed goes on
             serving = self._serve()
-            self._timer = core.create_task(serving)
-            self._reads = core.Task(serving)
-            self._writes = core.Task(serving)
+            # The loop knows a task that waits for one thing only: three that run the same, for a time and the socket's
+            # two sides.
+            self._tasks = core.create_task(serving), core.Task(serving), core.Task(serving)
 
     def _serve(self):
         was_up = False
@@ -310,39 +305,36 @@ class MQTTClient(client.MQTTClient):
                     self._socket_fault = fault
                     self._is_serving = False
                 else:
-                    core.Loop.call_exception_handler(
-                        {"message": "callback raised", "exception": fault, "future": core.cur_task}
-                    )
+                    core._exc_context["exception"] = fault
+                    core._exc_context["future"] = core.cur_task
+                    core.Loop.call_exception_handler(core._exc_context)
             if was_up != self._link_up:
                 was_up = self._link_up
                 self.on_state.set()
-            self._wake_callers()
-            if self._is_serving:
-                yield from self._wait_for_socket()
-        self._timer = None
-
-    def _wait_for_socket(self):
-        sock = self._socket
-        writes = self._poll_mask & _WRITABLE if sock else 0
-        now = ticks_ms()
-        if sock:
-            core.cur_task = self._reads
-            core._io_queue.queue_read(sock)
-            if writes:
-                core.cur_task = self._writes
-                core._io_queue.queue_write(sock)
-        core._task_queue.push(self._timer, ticks_add(now, max(self._watch(), 1) if sock else 100))
-        self._is_waiting = True
-        yield
-        self._is_waiting = False
-        running = core.cur_task
-        if self._timer is not running:
-            core._task_queue.remove(self._timer)
-        if sock and self._reads is not running:
-            self._out_of_queue(self._reads)
-        if writes and self._writes is not running:
-            self._out_of_queue(self._writes)
-
-    def _out_of_queue(self, task):
-        # it is ready as well, or still waits for the socket
-        (core._io_queue if task.data else core._task_queue).remove(task)
+            for task in self._callers:
+                if task.data is None:  # else it is cancelled, and a push would undo that
+                    core._task_queue.remove(task)
+                    core._task_queue.push(task)
+            self._callers.clear()
+            if not self._is_serving:
+                break
+            due = ticks_add(ticks_ms(), max(self._watch(), 1) if self._socket else 100)
+            sides = self._poll_mask if self._socket else 0
+            timer, core.cur_task, writes = self._tasks
+            core._task_queue.push(timer, due)
+            if sides & _READABLE:
+                core._io_queue.queue_read(self._socket)
+            else:
+                core._task_queue.push(core.cur_task, due)
+            core.cur_task = writes
+            if sides & _WRITABLE:
+                core._io_queue.queue_write(self._socket)
+            else:
+                core._task_queue.push(writes, due)
+            self._is_waiting = True
+            yield
+            self._is_waiting = False
+            for task in self._tasks:
+                if task is not core.cur_task:  # it is ready as well, or still waits
+                    (core._io_queue if task.data else core._task_queue).remove(task)
+        self._tasks = ()

@@ -310,11 +310,13 @@ class MQTTClient(KeepAlive):
 
         QoS 0: returns 0 once the bytes are with the network, without `wait` at once (None when older bytes wait:
         nothing was published). QoS 1, 2: takes a slot, returns the packet id: with `wait` when the broker has
-        acknowledged, without at once (None when all slots are taken: nothing was published), and the message goes out
-        when the link allows, repeated after a reconnect until acknowledged; `pending` and `on_ended` tell. A payload
-        that can change (bytearray) is copied then. Raises ValueError, or OSError with errno 28 when the store is full
-        (nothing changed); OSError: link down or deadline passed: a message of QoS 1 or 2 that had its slot stays in
-        flight and is not to be published again. Inside a callback nothing waits. Allocates nothing for bytes.
+        acknowledged, without at once, and the message goes out when the link allows, repeated after a reconnect until
+        acknowledged; `pending` and `on_ended` tell. A payload that can change (bytearray) is copied then. Inside a
+        callback nothing waits. Allocates nothing for bytes.
+
+        Raises ValueError; OSError with errno ENOBUFS when it may not wait and all slots are taken (`free_slots` tells
+        before), with errno 28 when the store is full: nothing was published, nothing changed. OSError: link down or
+        deadline passed: a message of QoS 1 or 2 that had its slot stays in flight, and is not to be published again.
         """
         if topic is not self._last_topic:
             self._last_topic = _NO_TOPIC  # should it be refused
@@ -382,7 +384,7 @@ class MQTTClient(KeepAlive):
 
     def _exchange(self, wait, timeout_ms, sender=None):
         """Begin the exchange of the packet in `_draft`, with `wait` see it through; sender.send(slot), if given, sends
-        it, when nothing older waits. Returns the packet id, None when it could not begin at once."""
+        it, when nothing older waits. Returns the packet id, None when a sender could not begin at once."""
         if self._next_packet is None:
             if self._in_callback():
                 wait = False
@@ -393,6 +395,8 @@ class MQTTClient(KeepAlive):
             draft = list(self._draft)  # a callback may make another meanwhile
             while self.inflight == _len(self._packet_slots) or sender is not None and self._send_blocked:
                 if not wait:
+                    if sender is None:
+                        raise link_error("ENOBUFS", "all slots are taken: again after poll()")
                     return None
                 self._wait(end)
             self._draft[:] = draft
@@ -446,7 +450,8 @@ class MQTTClient(KeepAlive):
         self, topic: "str | bytes | list[str | bytes]", wait: bool = True, timeout_ms: "int | None" = None
     ) -> None:
         """Unsubscribe from a filter or a list of them [3.10]. Raises ValueError, OSError, ProtocolError."""
-        self._filters(UNSUBSCRIBE_BYTE, topic, None, wait, timeout_ms)
+        # None, or what umqtt.aio awaits
+        return self._filters(UNSUBSCRIBE_BYTE, topic, None, wait, timeout_ms)  # pyright: ignore[reportReturnType]
 
     def _filters(self, first_byte, filters, qos, wait, timeout_ms):
         if isinstance(filters, (str, _bytes, bytearray)):
@@ -464,8 +469,7 @@ class MQTTClient(KeepAlive):
                 payload += wire.text(topic_filter, wire.FILTER) + _bytes((wire.number(filter_qos, 2),))
         codes = bytearray()  # stands in the slot where a message has its topic, until SUBACK fills it
         self._draft[1:] = first_byte, codes, payload
-        if self._exchange(wait, timeout_ms) is None:
-            raise link_error("ENOBUFS", "all slots are taken")
+        self._exchange(wait, timeout_ms)
         for row, code in zip(filters, codes):
             if code == REFUSED:
                 raise MQTTException(REFUSED, "subscription refused: %s" % (row[0],))

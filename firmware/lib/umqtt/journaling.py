@@ -1,7 +1,7 @@
-"""How a client keeps its session in a store (umqtt.store): imported by the client that is given one.
+"""Lets a client keep its session in a store (umqtt.store). The client that is given one imports it.
 
-The store's work hangs in front of the verbs of one client's session, so that a client without a store pays nothing. The
-store in turn sees of the session only the verbs of `KeptSession`.
+It puts the store's work in front of the verbs of that client's session, so that a client without a store pays nothing.
+Of the session the store sees only the verbs of `KeptSession`.
 """
 
 from micropython import const
@@ -35,20 +35,21 @@ class KeptSession:
         self.client.pid = packet_id
 
     def _in_flight(self) -> list:
-        """The slots in use, oldest first: [packet id, first byte, topic with its length before it, payload, None where
-        nobody can repeat it (a stream)]. Allocates."""
+        """Return the slots in use, oldest first: [packet id, first byte, topic with its length before it, payload, None
+        for a stream, which nobody can repeat]. Allocates."""
         return self.client._packet_slots[: self.client.inflight]
 
     def _held_ids(self) -> list:
-        """The incoming QoS 2 ids that were delivered and not released. Allocates."""
+        """Return the incoming QoS 2 ids that were delivered and not yet released. Allocates."""
         return [packet_id for packet_id in self.client._held_packet_ids if packet_id]
 
     def _subscriptions(self) -> dict:
-        """The granted subscriptions, {filter with its length before it: QoS}: the session's own dict."""
+        """Return the session's own dict of granted subscriptions, {filter with its length before it: QoS}."""
         return self.client._granted_qos
 
     def _restore(self, packet_id: int, first_byte: int, topic: bytes, payload: bytes) -> list:
-        """Take a slot for an exchange that began before a reset; packet_id 0: it gets a new one. Returns the slot."""
+        """Take a slot for an exchange that began before a reset, with a new packet id when packet_id is 0. Returns the
+        slot."""
         last = self.client.pid
         self.client._draft[1:] = first_byte, topic, payload
         slot = self.plain_take_slot()
@@ -65,11 +66,11 @@ class KeptSession:
         held[held.index(0)] = packet_id
 
     def _release(self, slot: list) -> None:
-        """Give a slot back: the store has refused its message."""
+        """Give a slot back, for the store has refused its message."""
         self.client._free_slot(self.client._slot_index(slot[PACKET_ID]))
 
     def _pending(self, packet_id: int) -> bool:
-        """Whether a slot has this id."""
+        """Return whether a slot has this id."""
         return self.client.pending(packet_id)
 
     # The client's side
@@ -77,7 +78,7 @@ class KeptSession:
     def take_slot(self):
         slot = self.plain_take_slot()
         if slot[FIRST_BYTE] < PUBACK_BYTE and isinstance(slot[PAYLOAD], bytes):  # else a stream
-            # Inside a callback one write to flash covers the note that it ran as well.
+            # Inside a callback, one write to flash will also cover the note that it ran.
             self.store.put(slot, self.client._in_callback())
         return slot
 
@@ -113,7 +114,7 @@ class KeptSession:
             if len(client._send_buf) + 4 <= client._send_buf_b:
                 for _, event in client._poller.ipoll(0):
                     if event != _WRITABLE:
-                        return True  # a packet has come: one write to flash serves many acks
+                        return True  # a packet has come: read on, and let one write to flash serve many acks
             try:
                 self.store.sync()
             except OSError as fault:
@@ -123,8 +124,8 @@ class KeptSession:
 
 
 def keep(client, store) -> bool:
-    """Put what `store` holds in flight again, and let it follow the session of `client` from now on. Returns whether
-    the subscriptions must be made again."""
+    """Put the messages of `store` in flight again, and let it follow the session of `client` from now on. Returns
+    whether the subscriptions must be made again."""
     session = KeptSession(client, store)
     again = store.replay(session, client.client_id, client.server)
     client._take_slot = session.take_slot
@@ -138,5 +139,5 @@ def keep(client, store) -> bool:
 
 
 def gate(store, write):
-    """The `write` of a connection through which no byte leaves before what must be on flash is there."""
+    """Return a `write` for a connection that lets no byte leave before everything that must be on flash is there."""
     return lambda buf, offset, n: None if store.must else write(buf, offset, n)

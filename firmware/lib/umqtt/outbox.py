@@ -117,7 +117,7 @@ class Outbox:
         first_byte = wire.number(qos, 2) << 1 | (0x31 if retain else 0x30)
         if wire.number(keep, 255) == DROP:
             packet_id = None
-            if self.client and self.client.isconnected():
+            if self.client and self.client.isconnected() and (not qos or self.client.free_slots()):
                 packet_id = self.client.publish(name, data, retain, qos, False)
             self.dropped += packet_id is None
             return packet_id
@@ -239,8 +239,9 @@ class Outbox:
                     taken = None
                     try:
                         payload = body[_TOPIC + topic_b :]
-                        taken = client.publish(topic, payload, first_byte & 1 == 1, first_byte >> 1 & 3, False)
-                        handed_over += taken is not None
+                        if not first_byte & 6 or client.free_slots():
+                            taken = client.publish(topic, payload, first_byte & 1 == 1, first_byte >> 1 & 3, False)
+                            handed_over += 1
                     except ValueError as e:
                         taken = 0  # it never will be, and must not block the others
                         self.dropped += 1

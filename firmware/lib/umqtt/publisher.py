@@ -1,7 +1,7 @@
-"""A prepared topic: messages under it leave in one write from a buffer of their own, and nothing is allocated.
+"""A prepared topic: each message under it leaves in one write from a buffer of its own, and allocates nothing.
 
-Layout of the buffer: room for the fixed header, topic with its length, packet id (QoS 1), payload. The header ends
-where the topic's length begins, so a payload of another length moves nothing but the header's start.
+The buffer holds room for the fixed header, the topic with its length, the packet id (QoS 1), the payload. The header
+ends where the topic's length begins, so a payload of another length moves nothing but the header's start.
 """
 
 from umqtt import wire
@@ -19,10 +19,10 @@ class _Slice:
 
 
 class Publisher:
-    """`publish(msg)` is `client.publish(topic, msg, retain, qos)`. size: bytes of the longest payload that is prepared
-    for. qos: 0 or 1.
+    """Publishes under one topic without allocating. size: bytes of the longest payload that it prepares for. qos: 0 or
+    1.
 
-    Takes size + the topic + 130 bytes of heap. Raises ValueError, as `publish` does.
+    Takes size + the topic + 130 bytes of heap. Raises ValueError.
     """
 
     def __init__(self, client, topic, retain: bool = False, size: int = 128, qos: int = 0) -> None:
@@ -36,16 +36,16 @@ class Publisher:
         self.buf = bytearray(_HEADER_B) + self.topic_bytes + bytes(2 * qos)
         self.id_at = _len(self.buf) - 2
         self.rest_b = _len(self.buf) - _HEADER_B  # of the packet behind its header, but for the payload
-        self.tail = _Slice()[_len(self.buf) :]  # kept: writing through it allocates nothing
+        self.tail = _Slice()[_len(self.buf) :]  # kept, so that writing through it allocates nothing
         self.buf[self.tail] = bytes(size)  # the buffer keeps this room
         self.payload_b = -1
         self.start = self.packet_b = self.sent_b = 0
         self.its_turn = False
 
     def publish(self, msg, timeout_ms=None):
-        """Publish; returns 0 once the bytes are with the network, in QoS 1 the packet id once it is acknowledged. msg:
-        bytes; any other type, a payload longer than `size`, and a message that must wait for older bytes go the
-        client's way. Raises OSError, ValueError."""
+        """Publish `msg` (bytes) [3.3]. Returns 0 once the bytes are with the network, with QoS 1 the packet id once the
+        broker has acknowledged. Another type, a payload longer than `size`, and a message that must wait for older
+        bytes are given to `client.publish`, which may allocate. Blocks. Raises OSError, ValueError, ProtocolError."""
         if msg.__class__ is not _bytes or _len(msg) != self.payload_b and not self._fits(_len(msg)):
             return self._clients_way(msg, timeout_ms)
         self.buf[self.tail] = msg

@@ -1,5 +1,5 @@
-"""What an earlier life left: reads a journal for a Store, and a folder for an Outbox; the formats stand there. Needed
-at a start only: imported then, and forgotten when the store was replayed."""
+"""Reads what an earlier life left: a journal for a Store, a folder for an Outbox, whose modules describe the formats.
+Needed only at a start: imported then, and dropped from the heap once the store was replayed."""
 
 import os
 import sys
@@ -24,10 +24,10 @@ _TOPIC = const(7)
 
 _SENT_PUBREL = const(0x6A)  # first bytes of slots
 _SENT = const(8)
-_UNSENT = const(0x37)  # a mask: a PUBLISH without DUP
+_UNSENT = const(0x37)  # a mask that takes DUP off a PUBLISH
 
 _NO_MESSAGE = const(-1)  # in place of its number
-_NO_FILE = const(-2)  # of umqtt.outbox, as
+_NO_FILE = const(-2)  # this and the next are umqtt.outbox's
 _CLOSED = const(-1)
 _EBUSY = const(16)
 _EEXIST = const(17)
@@ -37,11 +37,11 @@ _PIECE_B = const(64)
 
 
 class Journal:
-    """What `journal` says, read by `records` of umqtt.store. Raises OSError when the flash cannot be read.
+    """The content of `journal`, read with `records` of umqtt.store. Raises OSError when the flash cannot be read.
 
-    generation: 0 when there is no header; who; place; pid; state: as the header says and later records changed it;
+    Attributes: generation, 0 without a header; who, place, pid, state: from the header, as later records changed them;
     slots: [(packet id, first byte, topic, payload)], oldest first; held: incoming ids; subscriptions: {filter: QoS};
-    size_b; faulty: it is not to be relied on; report: the faults in words, else "".
+    size_b; faulty: its end or content cannot be trusted; report: the faults in words, else "".
     """
 
     def __init__(self, journal, records):
@@ -57,7 +57,7 @@ class Journal:
             with file:
                 self._read(records(file), file, journal.path + ".bad")
         self.faulty = self.report != ""
-        # RTC memory needs a reserve only when it is full: the outbox asks for it then
+        # RTC memory needs a reserve only once it is full, and then the outbox asks for it
         if not (journal.volatile or journal.reserve() or self.report):
             self.report = "storage: remove files, there is no room for the journal's reserve"
 
@@ -83,7 +83,7 @@ class Journal:
             return
         try:
             _copy(file, copy)
-        except OSError as e:  # no room: each whole record counts all the same
+        except OSError as e:  # no room for the copy; each whole record counts all the same
             copy = e
         self.report = "journal: %s, copy: %s" % (found, copy)
 
@@ -116,15 +116,15 @@ class Journal:
         if kind == _PUBREC:
             self.slots[at : at + 1] = [(packet_id, _SENT_PUBREL, b"", b"")]
             return
-        self.slots[at : at + 1] = []  # PUBACK, PUBCOMP: done
+        self.slots[at : at + 1] = []  # PUBACK, PUBCOMP: the exchange has ended
         if kind == _PUT:
             topic_end = _topic_end(body)
             self.slots.append((packet_id, body[_FIRST_BYTE] | _SENT, body[_TOPIC:topic_end], body[topic_end:]))
             self.pid = packet_id
 
     def replay(self, session, who):
-        """Put it into the session of `who` (CRC-32 of client id and server). Returns whether the journal was another
-        one's: its messages go out as new then."""
+        """Put the content into the session of `who` (CRC-32 of client id and server). Returns whether the journal
+        belonged to another: then its messages go out as new."""
         session._subscriptions().update(self.subscriptions)
         if self.generation and who != self.who:
             renewed = 0
@@ -167,13 +167,13 @@ def _copy(file, name):
 
 
 def room_b(path):
-    """(bytes free, bytes of a block) in the file system of folder `path`."""
+    """Return (bytes free, bytes of a block) of the file system that holds folder `path`."""
     found = os.statvfs(path or ".")
     return found[1] * found[4], found[1]
 
 
 def reserve(path, size_b):
-    """Whether there are size_b bytes in file `path`.reserve; it is made when there is room for it."""
+    """Return whether file `path`.reserve has size_b bytes; make it when there is room."""
     name = path + ".reserve"
     try:
         if os.stat(name)[6] >= size_b:
@@ -193,7 +193,7 @@ def reserve(path, size_b):
 
 
 def make_room(path):
-    """Remove a file that the journal of `path` can do without. Raises OSError when there is none."""
+    """Remove a file that the journal of `path` can spare. Raises OSError when there is none."""
     for name in (path + ".reserve", path + ".bad"):
         try:
             os.remove(name)
@@ -204,15 +204,16 @@ def make_room(path):
 
 
 def refuse(path):
-    """Raise OSError: somebody else writes `path`."""
+    """Raise OSError, for another program writes `path`."""
     raise OSError(_EBUSY, "storage: another program writes %s, too: stop one of them" % path)
 
 
 class Folder:
-    """What folder `path` of an outbox holds, read by `messages` of umqtt.outbox; made when missing. Raises OSError.
+    """The content of an outbox's folder `path`, read with `messages` of umqtt.outbox; made when it is missing. Raises
+    OSError.
 
-    files: the numbers that name the files, in order; tail_b: bytes in the last one, or CLOSED: nothing is to be
-    appended to it; last: the highest number that is used up, else -1; damaged: the file that is, or NO_FILE; report.
+    Attributes: files: the numbers that name the files, in order; tail_b: bytes in the last one, or CLOSED when nothing
+    may be appended to it; last: the highest number used up, else -1; damaged: the damaged file, or NO_FILE; report.
     """
 
     def __init__(self, path, messages):
@@ -235,12 +236,12 @@ class Folder:
             if self.tail_b:
                 self._find_last(name, messages)
                 break
-            os.remove(name)  # a power cut came between its making and its first byte
+            os.remove(name)  # a power cut came after it was made, before its first byte
             self.files.pop()
 
     def _list(self, path, name):
         if name == "new":
-            os.remove(path + "/new")  # of a squeeze that was interrupted
+            os.remove(path + "/new")  # left by a squeeze that was interrupted
         elif name != "bad":
             try:
                 number = int(name, 16)
@@ -262,8 +263,8 @@ class Folder:
 
 
 def staged(content, messages, last):
-    """[(number, body)] of the messages in `content` of a stage that follow number `last`: the others are on flash, for
-    a reset can come between the write there and the clearing here."""
+    """Return [(number, body)] of the messages in `content` of a stage that come after number `last`. The others are on
+    flash: a reset can come between the write there and the clearing here."""
     found = []
     for number, body in messages(BytesIO(content)):
         if number > last:
@@ -273,7 +274,7 @@ def staged(content, messages, last):
 
 
 def most_files(path, files, most, segment_b):
-    """(how many files of segment_b there may be in folder `path` where `files` are now, report): `most`, but no more
+    """Return (how many files of segment_b folder `path` may hold, where `files` are now; report): `most`, but no more
     than there is room for while one more is written. Reads all directories of the file system."""
     free_b, block_b = room_b(path)
     room = max(1, files + free_b // (-(-segment_b // block_b) * block_b) - 1)

@@ -55,8 +55,9 @@ class MQTTClient(simple.MQTTClient):
                 end = self._end(None)
                 # Without waiting: once it has its slot it is finished, on whichever connection, and never begun again.
                 while packet_id is None:
-                    packet_id = client.MQTTClient.publish(self, topic, msg, retain, qos, False)
-                    if packet_id is None:  # all slots are taken
+                    if self.free_slots():
+                        packet_id = client.MQTTClient.publish(self, topic, msg, retain, qos, False)
+                    else:
                         self._wait(end)
                 while self.pending(packet_id):
                     self._wait(end)

@@ -1,5 +1,5 @@
-"""The same in RTC memory, which survives deep sleep, watchdog and reset but not a power cut: no flash is written
-until it is full.
+"""Journal and stage in RTC memory, which survives deep sleep, watchdog and reset but no power cut: nothing is written
+to flash until it is full.
 
     rtc = machine.RTC().memory
     store = Store(RtcJournal(Region(rtc, 64, 384), FileJournal("/journal")))
@@ -14,7 +14,7 @@ from micropython import const
 
 from umqtt.store import crc32
 
-_FRAME = const(">HI")  # before the content of a region: its length, its CRC-32
+_FRAME = const(">HI")  # stands before the content of a region: its length, its CRC-32
 _FRAME_B = const(6)
 
 _HEAD_B = const(7)  # what every record begins with (umqtt.store)
@@ -24,10 +24,11 @@ _ENOENT = const(2)
 
 
 class Region:
-    """size_b bytes from `at` on of `memory`, machine.RTC().memory: f() returns all of it, f(bytes) replaces it.
+    """size_b bytes, from byte `at` on, of `memory`: machine.RTC().memory, where f() returns everything and f(bytes)
+    replaces it.
 
-    It holds 6 bytes less than that: a length and a CRC-32 stand before, so that what power-on left there is nothing.
-    Raises ValueError when the memory is smaller.
+    A region holds 6 bytes less than size_b: a length and a CRC-32 stand first, so that whatever the memory holds after
+    power-on counts as nothing. Raises ValueError when the memory is smaller.
     """
 
     def __init__(self, memory, at: int, size_b: int):
@@ -36,7 +37,7 @@ class Region:
         self.size_b = size_b - _FRAME_B
 
     def read(self) -> bytes:
-        """The bytes that were written last, b"" when there are none or they are damaged."""
+        """Return the bytes that were written last, b"" when there are none or they are damaged. Allocates."""
         framed = self.memory()[self.at : self.at + self.size_b + _FRAME_B]
         if len(framed) > _FRAME_B:
             content_b, crc = unpack_from(_FRAME, framed)
@@ -46,7 +47,7 @@ class Region:
         return b""
 
     def write(self, data) -> None:
-        """Replace them by `data`, at most size_b bytes. Raises ValueError."""
+        """Replace the content by `data`. Raises ValueError when it has more than `size_b` bytes. Allocates."""
         if len(data) > self.size_b:
             raise ValueError("%d B in a region of %d B" % (len(data), self.size_b))
         memory = bytearray(self.memory())
@@ -57,12 +58,12 @@ class Region:
 
 
 class RtcJournal:
-    """A journal in Region `region`; while the live data does not fit, in FileJournal `file`. The newer one counts."""
+    """A journal in Region `region`, or in FileJournal `file` while the live data does not fit. The newer one counts."""
 
-    volatile = True  # a power cut may take it, and leave files that are older
+    volatile = True  # a power cut may take the region, and leave files that are older
 
     def __init__(self, region: Region, file):
-        self.region = region  # empty: the file counts, if there is one
+        self.region = region  # when it is empty the file counts, if there is one
         self.file = file
         self.path = file.path  # a region is whole or empty: only the file can be damaged
         self.limit_b = file.limit_b
@@ -71,7 +72,7 @@ class RtcJournal:
         self._head = b""  # of the region as this program left it
 
     def load(self):
-        """The journal as something to read from, None when there is none. Raises OSError."""
+        """Return the journal as something to read from, None when there is none. Raises OSError."""
         file = self.file.load()
         content = self.region.read()
         if file and content:
@@ -80,7 +81,7 @@ class RtcJournal:
                 content = b""
                 self.region.write(content)
             else:
-                # a reset came before it went: after a power cut it would bring back what was done long ago
+                # a reset came before the file was removed: after a power cut it would bring back what was done long ago
                 file.close()
                 self._remove_file()
                 file = None
@@ -97,7 +98,7 @@ class RtcJournal:
         self._in_file = False
 
     def check(self) -> bool:
-        """As FileJournal's, of both."""
+        """As FileJournal's, for region and file."""
         head = self.region.read()[:_HEAD_B]
         if head and head != self._head:
             from umqtt import recall
@@ -117,7 +118,7 @@ class RtcJournal:
         return True
 
     def rewrite(self, data) -> None:
-        """As FileJournal's: into the region when it fits, then the file goes."""
+        """As FileJournal's: into the region when the data fits; then the file is removed."""
         self.check()
         if len(data) > self.region.size_b:
             self.file.rewrite(data)
@@ -130,8 +131,8 @@ class RtcJournal:
             self._remove_file()
 
     def keep_place(self, outbox) -> None:
-        """All that `outbox` handed over has ended: the name of its first file says so from now on, for a power cut
-        takes what the store says of it."""
+        """Everything that `outbox` handed over has ended: let the name of its first file say so, for a power cut takes
+        what the store says of it."""
         place = outbox.store.place
         files = outbox._files
         if files and files[0] < place < outbox._end(0):

@@ -1,5 +1,5 @@
-"""What must survive a reset or a power cut, in a journal: messages in flight, incoming QoS 2 ids, subscriptions, how
-far the outbox was handed over, and a few bytes of the application's.
+"""Keeps what must survive a reset or a power cut in a journal: messages in flight, incoming QoS 2 ids, subscriptions,
+how far the outbox was handed over, and a few bytes of the application's.
 
     store = Store(FileJournal("/journal"))
     client = MQTTClient(client_id, server, store=store)   # what the journal holds is in flight again, ids included
@@ -14,11 +14,11 @@ snapshot, begun by its header, then changes; the types are those of the MQTT pac
    5                PUBREC: the broker has the message of id (2)
    6                PUBREL: incoming id (2) is free
    8  subscribed    QoS (1), 128 for not any more, filter with its length before it
-This is version 1. A version that another reader would misread must take other types, 9 to 14: a whole record that makes
-no sense here is told, set aside with its file, and passed over.
+This is version 1. A version that this reader would misread must take other types, 9 to 14: the reader reports a whole
+record that makes no sense to it, sets its file aside, and goes on.
 
-`must` says that notes have to be on flash before another byte leaves: the client calls sync() before it sends. Acks
-whose loss only costs a repeated packet wait for the next sync.
+While `must` is set the notes have to be on flash before another byte leaves: the client calls sync() before it sends.
+An ack whose loss only costs a repeated packet waits for the next sync.
 """
 
 import os
@@ -30,7 +30,7 @@ from umqtt import wire
 
 try:
     from binascii import crc32
-except ImportError:  # an ESP8266: nobody else reads these files, so another checksum does
+except ImportError:  # an ESP8266 has none: nobody else reads these files, so any checksum will do
     from hashlib import sha256
 
     def crc32(data, value=0):
@@ -54,9 +54,9 @@ _ID = const(0)
 _FIRST_BYTE = const(1)
 _TOPIC = const(2)
 _PAYLOAD = const(3)
-_UNSENT = const(0x37)  # a mask: a PUBLISH's first byte without DUP
+_UNSENT = const(0x37)  # a mask that takes DUP off the first byte of a PUBLISH
 
-_NOTES_B = const(1024)  # so many bytes of notes may wait, a snapshot says more in less
+_NOTES_B = const(1024)  # once more bytes of notes wait, a snapshot is shorter
 
 _NOT_KNOWN = b"", -1  # a file whose last write failed
 
@@ -67,14 +67,14 @@ _len = len
 
 
 def record(out: bytearray, kind: int, body: bytes) -> None:
-    """Append a record of `kind` (1..15) with `body` to bytearray `out`, the whole of it or nothing. Raises ValueError:
-    over 65535 bytes."""
+    """Append a record of `kind` (1..15) with `body` to bytearray `out`, all of it or nothing. Raises ValueError when
+    the body is over 65535 bytes."""
     head = pack(">BH", kind, wire.number(_len(body), 65535))
     out.extend(head + pack(">I", crc32(body, crc32(head))) + body)
 
 
 def records(file):
-    """Yield (kind, body) of each whole record in the open `file`, and (0, b"") for each byte that belongs to none."""
+    """Yield (kind, body) of each whole record in the open `file`, and (0, b"") for each byte outside of one."""
     end = file.seek(0, 2)
     at = 0
     while at < end:
@@ -97,12 +97,12 @@ class FileJournal:
     """A journal in file `path` of a littlefs2 (on a host: POSIX) file system, where a rename replaces its target at
     once. Also uses `path`.new, `path`.bad and `path`.reserve.
 
-    compact_b: the file is rewritten when it would exceed this, or twice the live data if that is more; up to 128 bytes
-    littlefs2 keeps a file within its directory and erases next to nothing. limit_b: what it may never exceed.
-    reserve_b: so much room is kept in `path`.reserve, and given up when the file system has no room for the journal:
-    then messages can still end, and their files go. 0: none.
+    compact_b: bytes; the file is rewritten once it would exceed this, or twice the live data if that is more. Up to 128
+    bytes littlefs2 keeps a file within its directory and erases next to nothing. limit_b: bytes that the file never
+    exceeds. reserve_b: bytes kept in `path`.reserve, 0 for none; they are given up when the file system has no room for
+    the journal, so that messages can still end and their files go.
 
-    Before each write it is checked that nobody else has written the file.
+    Before each write the journal checks that nobody else has written the file.
     """
 
     volatile = False
@@ -113,12 +113,12 @@ class FileJournal:
         self.compact_b = self._full_b = compact_b
         self.reserve_b = reserve_b
         self._reserved = not reserve_b
-        # the file as this program left it: its first bytes, the CRC in them differs from snapshot to snapshot, and its
-        # size
+        # the file as this program left it: its first bytes, whose CRC differs from snapshot to snapshot, and its size
         self._left = b"", 0
 
     def load(self):
-        """The journal as an open file, this program's from now on; None when there is none. Raises OSError."""
+        """Return the journal as an open file, which is this program's from now on; None when there is none. Raises
+        OSError."""
         try:
             file = open(self.path, "rb")
         except OSError as e:
@@ -129,7 +129,7 @@ class FileJournal:
         return file
 
     def check(self) -> bool:
-        """Whether there is a file. Raises OSError when another program has written it since this one did."""
+        """Return whether there is a file. Raises OSError when another program has written it since this one did."""
         left = self._left
         file = self.load()
         if file:
@@ -143,7 +143,7 @@ class FileJournal:
 
     def append(self, data: bytearray) -> bool:
         """Write `data` behind the rest; it is on flash when this returns. Returns False when it is time to rewrite.
-        Raises OSError; then its end is not known, and it must be rewritten."""
+        Raises OSError; then nobody knows where the file ends, and it must be rewritten."""
         there = self.check()
         head, size_b = self._left
         size_b += _len(data)
@@ -151,7 +151,7 @@ class FileJournal:
             return False
         self._left = _NOT_KNOWN
         try:
-            # not f.seek(0, 2): opening it to write is a write
+            # no seek to the end: opening a file to write is a write already
             with open(self.path, "ab") as file:
                 file.write(data)
         except OSError as e:
@@ -162,12 +162,13 @@ class FileJournal:
         return True
 
     def rewrite(self, data: bytearray) -> None:
-        """Replace all by `data`, at once: a power cut leaves the old or the new. Raises OSError; then the old stays."""
+        """Replace everything by `data` at once: a power cut leaves the old or the new. Raises OSError; then the old
+        stays."""
         self.check()
         data_b = _len(data)
         if data_b > self.limit_b:
             raise OSError(_ENOSPC, "store full: %d B, limit %d B" % (data_b, self.limit_b))
-        left = bytes(data[:_HEAD_B]), data_b  # now: once the file is replaced nothing may fail
+        left = bytes(data[:_HEAD_B]), data_b  # allocated now: once the file is replaced nothing may fail
         while True:
             try:
                 with open(self.path + ".new", "wb") as file:
@@ -186,7 +187,7 @@ class FileJournal:
         self.reserve()
 
     def reserve(self) -> bool:
-        """Whether the reserve is there; it is made (again) when there is room for it. Blocks for flash then."""
+        """Return whether the reserve is there; make it (again) when there is room. Blocks for flash then."""
         if not self._reserved:
             from umqtt import recall
 
@@ -195,32 +196,32 @@ class FileJournal:
 
 
 class Store:
-    """What a session must remember, kept in `journal` (FileJournal, or umqtt.rtc.RtcJournal). One client at a time.
+    """What a session must remember, kept in `journal` (FileJournal, or umqtt.rtc.RtcJournal). Serves one client.
 
-    A journal that is damaged, or not ours: each whole record counts, the file is copied aside, `report` says so. Raises
-    OSError when the flash cannot be read. Attributes: state: the application's bytes, b"" at first; report: the faults
-    that were found, in words, else ""; window: slots that replay needs; pid: the packet id given out last, -1 when
-    nothing of an earlier life was found.
+    Of a journal that is damaged, or not ours, each whole record counts; the file is copied aside, and `report` says so.
+    Blocks for flash. Raises OSError when the flash cannot be read.
+
+    Attributes: `state`, the application's bytes, b"" at first; `report`, the faults that were found, in words, else "".
     """
 
     def __init__(self, journal):
         from umqtt import recall
 
         self.journal = journal
-        self.cork = False  # the outbox hands over: one sync for all, and
-        self.next_place = 0  # `place` as the next put() makes it
+        self.cork = False  # set while the outbox hands over: one sync for all of it, and
+        self.next_place = 0  # put() makes this the new `place`
         self.out = bytearray()  # records that wait for sync
         self._session = None
         self._found = found = recall.Journal(journal, records)
         self._generation = found.generation
         self._written_b = found.size_b
-        # a snapshot must replace the journal: its end, or its content, is not to be relied on
+        # set when a snapshot must replace the journal, whose end or content cannot be trusted
         self._stale = found.faulty or not found.generation
         self.must = found.faulty
         self.place = found.place
         self.pid = found.pid
         self.state = found.state
-        self.window = _len(found.slots)
+        self.window = _len(found.slots)  # slots that replay() needs
         self.report = found.report
 
     # the client's side
@@ -244,8 +245,8 @@ class Store:
         return changed and _len(session._subscriptions()) > 0
 
     def rewrite(self) -> None:
-        """The journal is no longer true, as when the broker forgot the session: a snapshot replaces it at the next
-        sync."""
+        """Let a snapshot replace the journal at the next sync: it is no longer true, for the broker forgot the
+        session."""
         self._stale = self.must = True
 
     def put(self, slot: list, later: bool = False) -> None:
@@ -256,12 +257,12 @@ class Store:
         try:
             self.note(slot, self.next_place if self.cork else place)
             self.must = True
-            # a message that has no room is refused now: later it would be in flight, and every sync would fail
+            # refuse a message without room now: later it would be in flight, and every sync would fail
             fits = not self._stale and self._written_b + _len(self.out) <= self.journal.limit_b
             if not fits or not (later or self.cork):
                 self.sync()
         except BaseException:
-            # its record may stand in the journal, but after an error that takes no more but a snapshot
+            # its record may stand in the journal, which after an error takes nothing but a snapshot
             self.place = place
             self._session._release(slot)
             raise
@@ -281,7 +282,7 @@ class Store:
         if not _PUT < packet_type < _SUBSCRIBED or packet_type == _PUBREC and not self._session._pending(packet_id):
             return
         self._note(packet_type, packet_id, b"", b"")
-        # PUBACK or PUBCOMP lost: the broker gets a repetition and answers it again
+        # if PUBACK or PUBCOMP is lost, the broker gets a repetition and answers it again
         if packet_type == _PUBREC or packet_type == _PUBREL:
             self.must = True
 
@@ -301,7 +302,7 @@ class Store:
         self._note(_SUBSCRIBED, _GONE if qos is None else qos, b"", filter)
 
     def _note(self, kind, number, mark, rest):
-        # raises no MemoryError: what is noted has happened
+        # never raises MemoryError: what it notes has already happened
         try:
             if _len(self.out) <= _NOTES_B:
                 record(self.out, kind, pack(">B" if kind == _SUBSCRIBED else ">H", number) + mark + rest)
@@ -313,12 +314,12 @@ class Store:
     # flash
 
     def sync(self) -> None:
-        """Bring the notes that wait to flash. Blocks for a flash write. Raises OSError; then they still wait."""
+        """Write the notes that wait to flash. Blocks for that write. Raises OSError; then they still wait."""
         session = self._session
         if session and (self.out or self.must or self._stale):
             stale = self._stale
             data = self.out
-            self._stale = True  # should it fail, a snapshot will say all
+            self._stale = True  # should the write fail, a snapshot will say everything
             self.out = bytearray()
             if stale or not self.journal.append(data):
                 data = bytearray()

@@ -1,6 +1,6 @@
 """Payloads larger than the memory: `publish` sends one from a reader of known length, a piece at a time.
 
-To receive one in pieces needs no module: see `MQTTClient.set_view`.
+To receive one in pieces you need no module: see `MQTTClient.set_view`.
 """
 
 from micropython import const
@@ -13,17 +13,17 @@ _NOT_BEGUN = const(-1)  # in place of a packet id
 
 
 class _Stream:
-    """The payload of one message: `len` is its length, `piece` the bytes that are to be sent next."""
+    """The payload of one message: `len` gives its length, `piece` holds the bytes to send next."""
 
     def __init__(self, client, reader, length, piece_b):
         self.client = client
         self.reader = reader
         self.length = length
-        self.left_b = length  # not yet read
+        self.left_b = length  # still to be read
         self.buf = self.piece = bytearray(min(piece_b, length))
         self.error = None
-        self.packet_id = _NOT_BEGUN  # 0: it has none
-        self.sent = False  # all of it is with the network
+        self.packet_id = _NOT_BEGUN  # 0 for QoS 0
+        self.sent = False  # whether all of it is with the network
 
     def __len__(self):
         return self.length
@@ -43,33 +43,34 @@ class _Stream:
                     raise ValueError("the reader ended %d bytes early" % (self.left_b - got_b))
                 got_b += count
         except Exception as error:
-            self.error = error  # an OSError of the reader's would be taken for the link's
+            self.error = error  # else an OSError of the reader's would be taken for the link's
             raise
         self.left_b -= got_b
         return True
 
     def send(self, slot):
-        """The client's: send the packet of `slot`, whose payload this is. Returns the writer's event."""
+        """For the client: send the packet of `slot`, whose payload this is. Returns the writer's event."""
         self.packet_id = slot[wire.PACKET_ID]
         return addons.send_stream(self.client, slot, self)
 
 
 def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None, piece_b=256):
-    """Publish `length` bytes that `reader.readinto(buf)` gives, in pieces of piece_b bytes, under `topic`.
+    """Publish `length` bytes that `reader.readinto(buf)` gives, in pieces of piece_b bytes, under `topic` [3.3].
 
-    qos: 0 returns 0 once the bytes are with the network, 1 the packet id once acknowledged. There is no QoS 2, and
-    no repetition by itself, for the reader cannot go back: after an OSError publish again. A reader that ends early or
-    raises behind the first piece leaves a packet that cannot be finished: the link is closed, and ValueError or the
-    reader's exception raised.
-    timeout_ms: for all of it. Blocks; takes piece_b + about 300 bytes of heap. Not to be called inside a callback.
-    Raises ValueError, OSError, ProtocolError.
+    With qos 0 returns 0 once the bytes are with the network, with qos 1 the packet id once the broker has acknowledged.
+    There is no QoS 2, and nothing is repeated by itself, for the reader cannot go back: after an OSError publish again.
+    A reader that ends early or raises after the first piece leaves a packet that nobody can finish: the link is closed,
+    and ValueError or the reader's exception is raised.
+
+    timeout_ms: for all of it. Blocks; takes piece_b + about 300 bytes of heap. Raises ValueError, OSError (inside a
+    callback too), ProtocolError, and what the reader raises.
     """
     wire.number(qos, 1)
     topic_bytes = wire.text(topic)
     if addons.in_callback(client):
         raise link_error("ENOTCONN", "not inside a callback")
     stream = _Stream(client, reader, wire.number(length, _MOST_B), max(piece_b, addons.send_buf_b(client)))
-    stream.fill()  # before a byte or a slot is taken: it may raise
+    stream.fill()  # it may raise: before a byte or a slot is taken
     if length <= addons.send_buf_b(client):  # no larger than a message that waits to be sent
         return client.publish(topic, stream.piece, retain, qos, True, timeout_ms)
     first_byte = wire.PUBLISH_BYTE | (wire.RETAIN if retain else 0) | qos << 1

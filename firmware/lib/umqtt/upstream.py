@@ -1,5 +1,5 @@
-"""What programs do with the `sock` of micropython-lib's client: give it a mode, read and write it, poll it, put one of
-their own there. Loaded when a program does so.
+"""Serves programs that use the `sock` of micropython-lib's client: they give it a mode, read and write it, poll it, or
+put one of their own there. Loaded when a program does so.
 """
 
 import select

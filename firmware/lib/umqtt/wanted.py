@@ -1,4 +1,4 @@
-"""Which of the messages that wait in an Outbox are still wanted: not those that are too old, and of a topic only the
+"""Decides which of the messages that wait in an Outbox are still wanted: none that is too old, and of a topic only the
 last n. Imported for the first message that has such a policy, or when the outbox is full."""
 
 import os
@@ -13,7 +13,7 @@ _KEEP = const(13)  # in the body of a message (umqtt.outbox)
 _STAGED = const(-1)
 _CLOSED = const(-1)
 
-# a clock that is behind this was never set: 2019 where time begins in 2000, 1989 where it begins in 1970
+# a clock behind this was never set: it is in 2019 where time begins in 2000, in 1989 where it begins in 1970
 _SET_S = const(600000000)
 
 _WANTED = const(0)
@@ -22,14 +22,15 @@ _SUPERSEDED = const(2)
 
 
 class Chooser:
-    """counts: {topic: messages of a last-n policy that wait and were not judged yet}; None: to be counted again."""
+    """counts: {topic: messages with a last-n policy that wait and were not judged yet}; None when they must be counted
+    again."""
 
     def __init__(self):
         self.counts = None
 
     def is_wanted(self, outbox, body):
-        """Whether the message that is next, `body` (umqtt.outbox), is to be handed over; else it is counted in
-        outbox.expired or dropped."""
+        """Return whether to hand over the next message, `body` (umqtt.outbox); count it in outbox.expired or dropped if
+        not."""
         if self.counts is None:
             self.counts = _count(outbox)
         fate = _fate(outbox, body, self.counts)
@@ -38,8 +39,8 @@ class Chooser:
         return fate == _WANTED
 
     def squeeze(self, outbox):
-        """Write the files anew without the messages that nobody wants, if that frees one. Takes the room of one file
-        more. Raises OSError: then the files are as they were, or some of them are written anew."""
+        """Rewrite the files without the messages that nobody wants, if that frees one. Needs room for one more file.
+        Raises OSError; then the files are as they were, or some of them are rewritten."""
         outbox._tidy()
         plan = _plan(outbox)
         if len(plan) >= len(outbox._files):
@@ -82,7 +83,7 @@ def _topic(body):
 
 
 def _fate(outbox, body, counts):
-    # what becomes of the message that is next; from now on it is not in `counts`
+    # what becomes of the next message, which leaves `counts` with this
     _, taken_s, expire_s, _, keep = unpack_from(">IIIBB", body)
     now_s = outbox.clock()
     fate = _WANTED
@@ -96,7 +97,7 @@ def _fate(outbox, body, counts):
 
 
 def _plan(outbox):
-    # the first numbers of the files that the wanted messages fill
+    # the first number of each file that the wanted messages fill
     counts = _count(outbox)
     plan = []
     end_b = outbox.segment_b
@@ -111,7 +112,7 @@ def _plan(outbox):
 
 
 def _put_in_place(outbox, files, number):
-    # "new" becomes the last of `files`, which hold all that is wanted up to `number`: the old ones before that go
+    # "new" becomes the last of `files`, which hold everything wanted up to `number`; the old files before it go
     if files:
         os.rename(outbox.path + "/new", outbox._name(files[-1]))
     old = outbox._files

@@ -1,0 +1,1 @@
+"""A real Home Assistant, headless, that reads what a node announces."""
