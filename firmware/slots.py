@@ -16,11 +16,12 @@ import sys
 import machine
 from micropython import const
 
-ROOT = "/"  # a test has its own
+ROOT = ""  # the current folder, which is / on a board; a test has its own
 TRIAL = const(1)  # an update that must reach the broker, or the old firmware comes back
 COUNTED = const(2)  # a start that has yet to show that it is none of a boot loop
 SAFE = const(3)  # the cable's firmware without its sensors: a boot loop waits for an update
 
+TRIED = "ota/boot"  # as probation.py calls it, which keeps it
 MOST_STARTS = const(6)  # in a row that come to nothing, then it is a boot loop
 TRIAL_STARTS = const(3)  # a power cut within a trial is no verdict
 _PAUSE_MS = const(2000)
@@ -56,6 +57,22 @@ def write(name: str, value) -> None:
     os.rename(at("part"), at(name))
 
 
+def begin() -> None:
+    """From now on starts are counted. Raises nothing."""
+    try:
+        os.mkdir(ROOT + "ota")
+    except OSError:
+        pass  # it is there, or flash is full
+
+
+def kind() -> int:
+    """What choose() found: 0, TRIAL, COUNTED or SAFE."""
+    if is_there(at("boot.try")):
+        return TRIAL
+    starts = read("starts").get("starts", 0)
+    return SAFE if starts > MOST_STARTS else COUNTED if starts else 0
+
+
 def choose() -> int:
     """Put the firmware that is to run first on sys.path, and count this start. Returns 0, TRIAL, COUNTED or SAFE.
 
@@ -63,36 +80,36 @@ def choose() -> int:
     sys.modules.pop(__name__, None)
     if not is_there(ROOT + "ota"):
         return 0
-    kind = 0
     try:
-        kind = _count()
+        _count()
     except OSError as e:
         print("ota: the start cannot be noted:", e)
-    if kind == SAFE:
+    found = kind()
+    if found == SAFE:
         print("ota: %d starts came to nothing: safe mode, without sensors, waiting for an update" % MOST_STARTS)
-        return kind
-    run = read("boot.try" if kind == TRIAL else "boot").get("run")
+        return found
+    run = read("boot.try" if found == TRIAL else "boot").get("run")
     if run and is_there(at(run)):
         sys.path.insert(0, at(run))
         sys.path.insert(0, at(run) + "/lib")
-    return kind
+    return found
 
 
-def _count() -> int:
-    # the kind of this start, noted before anything of it can fail
+def _count() -> None:
+    # the kind of this start is noted before anything of it can fail
     starts = read("starts").get("starts", 0)
     if is_there(at("boot.new")):
         write("starts", {"starts": 1})
         os.rename(at("boot.new"), at("boot.try"))
-        return TRIAL
+        return
     if is_there(at("boot.try")):
         if starts < TRIAL_STARTS:
             write("starts", {"starts": starts + 1})
-            return TRIAL
+            return
         go_back("in %d starts it did not reach the broker" % TRIAL_STARTS)
         starts = 0
-    if machine.reset_cause() == machine.DEEPSLEEP_RESET:  # wakes are no boot loop, and flash wears
-        return SAFE if starts > MOST_STARTS else COUNTED if starts else 0
+    elif machine.reset_cause() == machine.DEEPSLEEP_RESET:  # wakes are no boot loop, and flash wears
+        return
     # after a start in safe mode the whole firmware gets one more: a moment may have passed
     starts = MOST_STARTS if starts > MOST_STARTS else starts + 1
     boot = read("boot")
@@ -103,7 +120,6 @@ def _count() -> int:
         write("boot", boot["old"] or {"run": "", "digest": ""})
         starts = 1
     write("starts", {"starts": starts})
-    return SAFE if starts > MOST_STARTS else COUNTED
 
 
 def go_back(why: str) -> None:

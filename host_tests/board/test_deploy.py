@@ -241,3 +241,12 @@ def test_the_plan_writes_main_last_and_removes_twins():
     write, remove, _ = plan(Firmware(wanted, b"", ["/app.mpy", "/lib/umqtt/wire.mpy"]), there, ["/old.mpy"])
     assert write == ["/app.mpy", "/lib/umqtt/wire.mpy", "/main.py"]
     assert remove == ["/app.py", "/old.mpy", "/umqtt/x.py"]
+
+
+def test_the_plan_ends_updates_over_the_air_and_first_what_starts_them():
+    there = Found.__new__(Found)
+    there.files = dict.fromkeys(["/ota/1/app.mpy", "/ota/1/lib/x.mpy", "/ota/1.list", "/ota/boot", "/ota/taken"], "?")
+    there.folders = {"/ota", "/ota/1", "/ota/1/lib"}
+    _, remove, folders = plan(Firmware({"/app.mpy": b"a"}, b"", ["/app.mpy"]), there, [])
+    assert remove == ["/ota/boot", "/ota/1.list", "/ota/1/app.mpy", "/ota/1/lib/x.mpy"]
+    assert folders == ["/ota/1/lib", "/ota/1"], "what is in a folder goes before it; the newest manifest stays known"

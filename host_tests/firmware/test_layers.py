@@ -27,7 +27,7 @@ MAY = {
     ],  # fmt: skip
     "untaken": ["clock", "ending", "umqtt"],
     "ending": ["umqtt"],
-    "ota": ["slots"],
+    "update": ["ending", "power", "slots"],
     "discovery": ["umqtt"],
     "remembered": ["umqtt"],
     "retry": ["reasons"],
@@ -37,7 +37,7 @@ MAY = {
 OURS = (
     "app", "clock", "config", "crc8", "discovery", "durable", "ending", "health", "i2c", "kept", "node", "ota",
     "power", "ram", "reasons", "remembered", "retry", "sensors", "sleeper", "slots", "tls_context", "treatment",
-    "umqtt", "untaken", "wifi",
+    "umqtt", "untaken", "update", "wifi",
 )  # fmt: skip
 IMPORT = re.compile(r"^ *(import|from) ([a-z_0-9]+)")
 

@@ -16,7 +16,7 @@ sys.path.insert(0, here)
 sys.path.insert(0, here + "/../firmware/lib")
 sys.path += [here + "/../firmware", here + "/fakes/board"]
 
-import ota  # noqa: E402
+import update  # noqa: E402
 from power.scenes import PRODUCT, RANDOM, SCENES  # noqa: E402
 from power.update_scenes import UPDATES  # noqa: E402
 from umqtt.outbox import Outbox  # noqa: E402
@@ -88,14 +88,14 @@ def early_tidy():
 
 def early_switch():
     # an update is tried before its last file is there
-    next_file = ota.Update.next_file
+    next_file = update.Update.next_file
 
     def f(self):
         next_file(self)
         if self.number == 3:
             self.whole()
 
-    ota.Update.next_file = f
+    update.Update.next_file = f
 
 
 SCENES.update(UPDATES)

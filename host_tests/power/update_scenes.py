@@ -7,20 +7,15 @@ them, is a brick, and a fault.
 
 import os
 import sys
-from binascii import hexlify
-from hashlib import sha256
-from struct import pack
 
 import fake_board
-import ota
 import slots
+import update
+from fakes.ota_host import Asking, Host
 from power.scenes import ROOT, Scene
 
-KEY = "k" * 32
-TOPIC = "umqtt/n1"
 _STARTS = 40  # within one life, of a program that should have ended long before
 _TURNS = 200
-_CHUNK_B = 200
 _FILES = (("app.mpy", 900), ("node.mpy", 5000), ("lib/umqtt/client.mpy", 300), ("same.mpy", 600))
 
 
@@ -31,41 +26,6 @@ def firmware(version):
         head = b"v%d %s\n" % (0 if name == "same.mpy" else version, name.encode())
         files[name] = head + bytes([b"abc"[i % 3] for i in range(size_b)])
     return files
-
-
-def digest(data):
-    return hexlify(sha256(data).digest()).decode()
-
-
-def list_of(files):
-    lines = ["umqtt-node 1 %d\n" % (getattr(sys.implementation, "_mpy", 0) & 0xFF)]
-    for name in sorted(files):
-        lines.append("%s %d %s\n" % (digest(files[name]), len(files[name]), name))
-    return "".join(lines).encode()
-
-
-def manifest(listed, serial, key=KEY):
-    text = "umqtt-ota1 %d %d %s" % (serial, len(listed), digest(listed))
-    signature = ota.hmac(key.encode(), ("%s %s" % (TOPIC, text)).encode())
-    return ("%s %s" % (text, hexlify(signature).decode())).encode()
-
-
-class _Node:
-    """As much of a node as an update uses; what it asks for waits in `asked`."""
-
-    topic = TOPIC + "/"
-    cfg = {"ota_key": KEY}
-
-    def __init__(self):
-        self.client = self
-        self.asked = []
-
-    def feed(self):
-        pass
-
-    def publish(self, topic, text, retain, qos, wait):
-        self.asked.append(eval(text))
-        return 1
 
 
 class Update(Scene):
@@ -160,23 +120,17 @@ class Update(Scene):
 
     def update(self, wanted):
         """The manifest comes, and then all that is asked for."""
-        files = firmware(wanted)
-        listed = list_of(files)
-        parts = [listed] + [files[name] for name in sorted(files)]
-        node = _Node()
-        got = ota.Update(node, manifest(listed, wanted))
+        host = Host(firmware(wanted), wanted)
+        node = Asking()
+        got = update.Update(node, host.manifest())
         for _ in range(_TURNS):
             got.work()
             if got.over:
                 break
-            for asked in node.asked:
-                data = parts[asked["file"]]
-                end = asked["from"] + asked["b"]
-                for at in range(asked["from"], end, _CHUNK_B):
-                    piece = data[at : min(end, at + _CHUNK_B)]
-                    got.chunk(b"", pack(">4sHI", sha256(listed).digest()[:4], asked["file"], at) + piece, 2)
-            del node.asked[:]
-        if got.over in (ota.WHOLE, ota.ON_TRIAL, ota.RUNS):
+            for asked in node.take():
+                for chunk in host.chunks(asked):
+                    got.chunk(b"", chunk, 2)
+        if got.over in (update.WHOLE, update.ON_TRIAL, update.RUNS):
             return
         if wanted not in self.bad:
             self.faults.append("version %d: %s" % (wanted, got.over or "no end"))

@@ -41,6 +41,8 @@ from tools.device.serial_port import (
 )
 from tools.printable import printable
 
+OTA_BOOT = "/ota/boot"  # which update runs; firmware/slots.py
+OTA_TAKEN = "/ota/taken"  # the newest manifest that was taken: no older one is
 MANIFEST = "/deployed.json"  # the files that are ours, so that only those are ever removed
 OLDEST = (1, 22)
 ROM_PIECE_B = 512
@@ -201,8 +203,9 @@ def wants_rom(found: Found, choice: str) -> bool:
 def plan(firmware: Firmware, found: Found, ours: List[str]) -> Tuple[List[str], List[str], List[str]]:
     """(files to write, files to remove, folders to remove). `ours`: what an earlier deployment put there.
 
-    What would be imported in the place of a module of ours goes whoever put it there: a .py beside our .mpy, one in
-    /lib, a /umqtt in the root, and where the firmware is in the ROM partition its old files and their empty folders.
+    Updates that came over the air go: what the cable brings runs. What would be imported in the place of a module of
+    ours goes whoever put it there: a .py beside our .mpy, one in /lib, a /umqtt in the root, and where the firmware is
+    in the ROM partition its old files and their empty folders.
     """
     wanted = firmware.files
     write = [p for p, data in wanted.items() if found.files.get(p) != hashlib.sha256(data).hexdigest()]
@@ -213,11 +216,15 @@ def plan(firmware: Firmware, found: Found, ours: List[str]) -> Tuple[List[str], 
     for path in sorted(set(found.files) - set(wanted)):
         stem, _, suffix = path.rpartition(".")
         in_our_way = suffix in ("py", "mpy") and (stem in stems or stem in packages)
-        if path in ours or in_our_way or path.startswith(tuple(p + "/" for p in packages)):
+        updated = path.startswith("/ota/") and path != OTA_TAKEN
+        if path in ours or in_our_way or updated or path.startswith(tuple(p + "/" for p in packages)):
             remove.append(path)
+    remove.sort(key=lambda p: not p.startswith(OTA_BOOT))  # first of all: nothing starts an update that is half gone
     left = (set(found.files) - set(remove)) | set(wanted)
+    packages += {f for f in found.folders if f.startswith("/ota/")}
     packages += {path.rpartition("/")[0] for path in firmware.modules if path.count("/") > 1}
-    hollow = [f for f in sorted(found.folders & set(packages)) if not any(p.startswith(f + "/") for p in left)]
+    hollow = sorted(found.folders & set(packages), reverse=True)  # what is in a folder goes before it
+    hollow = [f for f in hollow if not any(p.startswith(f + "/") for p in left)]
     # main.py last: a board that is unplugged half way does not start half a program
     write.sort(key=lambda p: (p in ("/main.py", "/boot.py"), p))
     return write, remove, hollow

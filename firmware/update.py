@@ -1,4 +1,4 @@
-"""An update over the air, while one is under way: what is missing is asked for, checked and laid beside the firmware
+"""An update over the air while it is under way: what is missing is asked for, checked and laid beside the firmware
 that runs. docs/ota.md has the messages. Loaded for a manifest, forgotten when it is done.
 
 The manifest names a list by its SHA-256, the list names each file by its own, and a HMAC with the board's key signs the
@@ -21,13 +21,15 @@ _MANIFEST = "umqtt-ota1"
 _LIST = "umqtt-node"
 _HEAD = ">4sHI"  # of a chunk: the beginning of the list's digest, the file's number in it, the offset in the file
 _HEAD_B = calcsize(_HEAD)
-_WINDOW_B = const(4096)  # asked for at once, on flash before more is asked for
+_WINDOW_B = const(1024)  # asked for at once: what the listener takes at once, and room for commands
+_SAVE_B = const(4096)  # of a file that comes, what a power cut may cost; a block of flash, for each opening costs one
 _PIECE_B = const(256)
 _SILENCE_MS = const(5000)  # then it is asked for again
 _TRIES = const(3)  # for a file whose bytes are others than the list says
 _BLOCK_B = const(4096)
 _RESERVE_B = const(24576)  # of flash, for what the node keeps
 _BLOCK_OF_SHA_B = const(64)
+_STAY_S = const(20)  # a board that sleeps waits so long for the next piece
 _MOST_SILENCE_MS = const(60000)
 _BEFORE_THE_LIST = const(-1)
 
@@ -104,6 +106,82 @@ def _remove(path):
         pass  # it is not there, or it stays until the next update
 
 
+_under_way = None
+
+
+def begin(node, manifest: bytes):
+    """Take the update of the manifest, or go on with it; b"": give it up. Returns words when there is nothing to be
+    done, else None: node.listener answers later. Raises ValueError in words, OSError."""
+    global _under_way
+    listener = node.listener
+    update = Update(node, manifest) if manifest else None
+    if _under_way:
+        _under_way.close()
+    elif update and not update.over:
+        listener.hear(node.topic + "ota/chunk", 1, _take)
+    if update and not update.over:
+        _under_way = update
+        listener.each_turn = _turn
+        listener.stay(_STAY_S)
+        return None
+    if _under_way:
+        _forget(node)
+    if not update or update.over == ON_TRIAL:
+        return None
+    if update.over == RUNS:
+        return "this firmware runs"
+    raise ValueError(update.over)
+
+
+def _take(topic: bytes, payload, flags: int) -> None:
+    if _under_way and payload:
+        _under_way.chunk(topic, payload, flags)
+        _under_way.work()  # the next window at once, not in the next turn
+
+
+def _turn(client) -> bool:
+    # while the link is up; whether there is more to be done
+    update = _under_way
+    node = update.node
+    if not update.over:
+        update.work()
+    node.listener.stay(_STAY_S)
+    if not update.over:
+        return True
+    if update.over == WHOLE:
+        if not node.journal and (node.waiting() or client.inflight):
+            return True  # what is in RAM goes out first: the start forgets it
+        if not update.say('"state":"starting"'):
+            return True
+        node.listener.afterwards(_restart)
+    else:
+        node.listener.answer("ota", False, update.over)
+    _forget(node)
+    return False
+
+
+def _forget(node) -> None:
+    # the heap has this back
+    global _under_way
+    _under_way = None
+    node.listener.each_turn = None
+    for name in (__name__, "slots"):
+        sys.modules.pop(name, None)
+    try:
+        node.listener.unhear(node.topic + "ota/chunk")
+    except OSError:
+        pass  # the broker goes on sending; nobody takes it
+
+
+def _restart(node) -> None:
+    from ending import finish
+
+    import power
+
+    finish(node, node.cfg["timeout_s"] * 1000)
+    power.restart()
+
+
 class Update:
     """manifest: what came under cmd/ota. Raises ValueError in words: refused, nothing has changed; OSError.
 
@@ -118,18 +196,19 @@ class Update:
         self.serial, self.digest, self.list_b = read_manifest(manifest, node.topic[:-1], node.cfg["ota_key"])
         taken = slots.read("taken")
         if self.serial < taken.get("serial", 0):
-            raise ValueError("the manifest is older than one that was taken before: it may be somebody's copy")
+            raise ValueError(
+                "the manifest is older than one that was taken before: somebody's copy, or made by a wrong clock"
+            )
         boot = slots.read("boot")
         self.boot = {"run": boot.get("run", ""), "digest": boot.get("digest", "")}
         self.over = self._had(taken)
         if self.over:
             return
-        if slots.is_there(slots.ROOT + "rom/app.mpy"):
+        if slots.is_there("/rom/app.mpy"):
             raise ValueError("this board executes its firmware from ROM, which `make deploy` alone can write")
         if slots.is_there(slots.at("boot.try")):
             raise ValueError("another update is on trial: send this one again when that has ended, in some minutes")
-        if not slots.is_there(slots.ROOT + "ota"):
-            os.mkdir(slots.ROOT + "ota")
+        slots.begin()
         self.into = taken.get("into", "")
         if taken.get("digest") != self.digest or self.into in ("", self.boot["run"]):
             self.into = self._clear()
@@ -198,10 +277,11 @@ class Update:
             self.close()
             self.check()
             return
-        self.had_b = size_of(self.part)
-        if self.had_b > self.size_b:
-            os.remove(self.part)
-            self.had_b = 0
+        if self.file is None:
+            self.had_b = size_of(self.part)
+            if self.had_b > self.size_b:
+                os.remove(self.part)
+                self.had_b = 0
         self.want()
 
     def want(self) -> None:
@@ -273,7 +353,7 @@ class Update:
                 _, size_b, name = line.split(" ")
                 if not slots.is_there(slots.at(self.into + "/" + name.strip())):
                     need_b += (int(size_b) // _BLOCK_B + 1) * _BLOCK_B
-        room = os.statvfs(slots.ROOT)
+        room = os.statvfs(slots.ROOT + "ota")
         free_b = room[0] * room[3] + size_of(self.part)
         if free_b < need_b + _RESERVE_B:
             self.end("the flash has %d KiB free, the update needs %d" % (free_b >> 10, (need_b + _RESERVE_B) >> 10))
@@ -311,17 +391,22 @@ class Update:
 
     def ask(self) -> None:
         """Ask for the window; again after a silence. Raises OSError."""
-        self.close()  # what came so far is on flash
-        self.had_b = size_of(self.part)
-        c = self.node.client
-        text = '{"update":"%s","file":%d,"from":%d,"b":%d}' % (
-            self.digest[:8], self.number, self.had_b, self.until_b - self.had_b)  # fmt: skip
-        if c.free_slots():
-            c.publish(self.node.topic + "ota/want", text, False, 1, False)
-            if not self.must_ask:
-                self.silence_ms = min(_MOST_SILENCE_MS, 2 * self.silence_ms)
+        if not self.must_ask:
+            self.close()  # what came so far is on flash
+            self.had_b = size_of(self.part)
+            self.silence_ms = min(_MOST_SILENCE_MS, 2 * self.silence_ms)
+        if self.say('"file":%d,"from":%d,"b":%d' % (self.number, self.had_b, self.until_b - self.had_b)):
             self.must_ask = False
             self.asked_ms = ticks_ms()
+
+    def say(self, text: str) -> bool:
+        """Tell the host; False: not now, all slots of the client are taken. Raises OSError."""
+        c = self.node.client
+        if not c.free_slots():
+            return False
+        text = '{"update":"%s",%s}' % (self.digest[:8], text)
+        c.publish(self.node.topic + "ota/want", text, False, 1, False)
+        return True
 
     def chunk(self, topic: bytes, payload: bytes, flags: int) -> None:
         """A piece of the file in hand has come; one that is late, repeated or of another update does nothing."""
@@ -339,7 +424,7 @@ class Update:
             self.had_b = end_b
             self.asked_ms = ticks_ms()
             self.silence_ms = _SILENCE_MS
-            if end_b == self.until_b:
+            if end_b == self.until_b and (end_b == self.size_b or not end_b % _SAVE_B):
                 self.close()
         except OSError as e:
             self.end("the flash: %s" % e)

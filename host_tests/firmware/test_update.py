@@ -1,0 +1,248 @@
+"""An update over the air, taken from a host piece by piece: who may send one, what is asked for, what is refused."""
+
+import os
+from binascii import hexlify
+
+import fakes.clock
+import on_board  # noqa: F401 - the paths
+from fakes.check import equal, raises
+from fakes.folder import Folder, read, write
+from fakes.ota_host import Asking, Host
+
+import update
+import slots
+
+FILES = {"app.mpy": b"new app" * 100, "lib/umqtt/client.mpy": b"new client" * 300, "same.mpy": b"the same" * 50}
+
+
+class Flash(Folder):
+    """The root of a board with the cable's firmware, of which one file is the same."""
+
+    def __enter__(self):
+        path = super().__enter__()
+        slots.ROOT = path + "/"
+        write(path + "/app.mpy", b"old app")
+        write(path + "/same.mpy", FILES["same.mpy"])
+        self.clock = fakes.clock.Clock()
+        update.ticks_ms = self.clock.ticks_ms
+        update.ticks_diff = fakes.clock.ticks_diff
+        return self
+
+    def __exit__(self, *_):
+        super().__exit__()
+        slots.ROOT = ""
+
+
+def take(host, coming, node, spoil=lambda chunk: chunk):
+    """Turns until the update is over; the requests that it took."""
+    requests = []
+    for _ in range(300):
+        coming.work()
+        if coming.over:
+            return requests
+        for asked in node.take():
+            requests.append(asked)
+            for chunk in host.chunks(asked):
+                coming.chunk(b"", spoil(chunk), 2)
+    raise AssertionError("no end")
+
+
+def test_hmac_is_rfc_4231s():
+    for key, message, mac in (
+        (b"\x0b" * 20, b"Hi There", b"b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"),
+        (b"Jefe", b"what do ya want for nothing?", b"5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+        (
+            b"\xaa" * 131,
+            b"Test Using Larger Than Block-Size Key - Hash Key First",
+            b"60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+        ),
+    ):
+        equal(hexlify(update.hmac(key, message)), mac)
+
+
+def test_what_differs_is_asked_for_and_the_whole_is_offered():
+    with Flash():
+        host = Host(FILES, 7)
+        node = Asking()
+        coming = update.Update(node, host.manifest())
+        requests = take(host, coming, node)
+        equal(coming.over, update.WHOLE)
+        assert host.names.index("same.mpy") not in [asked["file"] for asked in requests], requests
+        for name in FILES:
+            equal(read(slots.at("1/" + name)), FILES[name], name)
+        offered = slots.read("boot.new")
+        equal((offered["run"], offered["old"]["run"]), ("1", ""))
+        equal(read(slots.ROOT + "app.mpy"), b"old app", "the cable's firmware is not written over")
+
+
+def test_a_manifest_of_somebody_else_is_refused_and_changes_nothing():
+    with Flash():
+        host = Host(FILES, 7)
+        good = host.manifest()
+        longer = good.replace(b" 7 ", b" 8 ")
+        for bad in (host.manifest("x" * 32), host.manifest(topic="umqtt/n2"), longer, good[:-1] + b"!", good[:-1]):
+            words = str(raises(ValueError, update.Update, Asking(), bad))
+            assert "ota_key" in words, words
+        for bad in (b"1", b"\xff\xfe", b"a b c d e"):
+            raises(ValueError, update.Update, Asking(), bad)
+        assert not slots.is_there(slots.ROOT + "ota")
+
+
+def test_an_older_manifest_is_refused_in_words():
+    with Flash():
+        host = Host(FILES, 7)
+        node = Asking()
+        take(host, update.Update(node, host.manifest()), node)
+        older = Host({"app.mpy": b"a hole that was mended"}, 6)
+        words = str(raises(ValueError, update.Update, Asking(), older.manifest()))
+        assert "older" in words, words
+
+
+def test_an_update_goes_on_where_it_was_in_a_life_before():
+    with Flash():
+        host = Host(FILES, 7)
+        node = Asking()
+        coming = update.Update(node, host.manifest())
+        got = []
+        while [name for name in host.names if name and not slots.is_there(slots.at("1/" + name))][:1] == ["app.mpy"]:
+            coming.work()
+            for asked in node.take():
+                got.append(asked["file"])
+                for chunk in host.chunks(asked):
+                    coming.chunk(b"", chunk, 2)
+        again = Asking()
+        coming = update.Update(again, Host(FILES, 8).manifest())  # the host was ended, and was started again
+        asked = [request["file"] for request in take(host, coming, again)]
+        equal(coming.over, update.WHOLE)
+        assert 0 in got and 0 not in asked and 1 not in asked, (got, asked)
+
+
+def test_a_piece_that_is_late_repeated_or_of_another_update_does_nothing():
+    with Flash():
+        host = Host(FILES, 7)
+        node = Asking()
+        coming = update.Update(node, host.manifest())
+        coming.work()
+        chunks = host.chunks(node.take()[0], 50)
+        for chunk in (chunks[1], chunks[0], chunks[0], Host({"x": b"x"}, 9).chunk(0, 50, b"z"), b"", b"123456789"):
+            coming.chunk(b"", chunk, 2)
+        for chunk in chunks[1:]:
+            coming.chunk(b"", chunk, 2)
+        coming.work()
+        equal(read(coming.list), host.listed)
+
+
+def test_bytes_that_are_not_the_files_are_asked_for_again_and_given_up_after_three_times():
+    with Flash():
+        host = Host(FILES, 7)
+        node = Asking()
+        coming = update.Update(node, host.manifest())
+        bad = host.chunk(1, 0, b"")[:6]
+
+        def spoil(chunk):
+            return chunk[:-1] + b"!" if chunk[:6] == bad else chunk
+
+        requests = take(host, coming, node, spoil)
+        assert "app.mpy" in coming.over and "SHA-256" in coming.over, coming.over
+        equal(len([asked for asked in requests if asked["file"] == 1 and not asked["from"]]), 3)
+        assert not slots.is_there(slots.at("boot.new"))
+
+
+def test_files_for_another_micropython_are_refused_before_they_are_sent():
+    with Flash():
+        host = Host(FILES, 7, mpy=99)
+        node = Asking()
+        coming = update.Update(node, host.manifest())
+        requests = take(host, coming, node)
+        assert "99" in coming.over and "make flash" in coming.over, coming.over
+        equal({asked["file"] for asked in requests}, {0})
+
+
+def test_a_flash_without_room_is_told_before_anything_is_sent():
+    with Flash():
+        host = Host(FILES, 7)
+        node = Asking()
+        coming = update.Update(node, host.manifest())
+        room = update.os
+        update.os = _Full(room)
+        try:
+            take(host, coming, node)
+        finally:
+            update.os = room
+        assert "KiB free" in coming.over, coming.over
+
+
+class _Full:
+    def __init__(self, real):
+        self.real = real
+
+    def statvfs(self, path):
+        return (4096, 4096, 100, 8, 8, 0, 0, 0, 0, 255)
+
+    def __getattr__(self, name):
+        return getattr(self.real, name)
+
+
+def test_silence_is_asked_into_again_and_less_and_less_often():
+    with Flash() as flash:
+        host = Host(FILES, 7)
+        node = Asking()
+        coming = update.Update(node, host.manifest())
+        times = []
+        for _ in range(700):
+            coming.work()
+            if node.take():
+                times.append(flash.clock.now)
+            flash.clock.sleep_ms(300)
+        pauses = [b - a for a, b in zip(times, times[1:])]
+        assert pauses[0] < 5700 < 2 * pauses[0] and pauses[-1] > 55000, pauses
+
+
+def test_without_a_free_slot_of_the_client_it_is_asked_in_the_next_turn():
+    with Flash():
+        node = Asking()
+        coming = update.Update(node, Host(FILES, 7).manifest())
+        node.no_slot = True
+        coming.work()
+        node.no_slot = False
+        equal(node.take(), [])
+        coming.work()
+        equal(len(node.take()), 1)
+
+
+def test_what_runs_already_is_said_and_what_has_failed_is_tried_again_only_when_it_is_sent_anew():
+    with Flash():
+        host = Host(FILES, 7)
+        node = Asking()
+        take(host, update.Update(node, host.manifest()), node)
+        equal(update.Update(node, host.manifest()).over, update.ON_TRIAL)
+        os.rename(slots.at("boot.new"), slots.at("boot.try"))
+        equal(update.Update(node, host.manifest()).over, update.ON_TRIAL)
+        other = Host({"app.mpy": b"another"}, 8)
+        assert "on trial" in str(raises(ValueError, update.Update, node, other.manifest()))
+        slots.go_back("it is bad")
+        equal(update.Update(node, host.manifest()).over, "it is bad")
+        anew = Host(FILES, 9)
+        coming = update.Update(node, anew.manifest())
+        take(anew, coming, node)
+        equal(coming.over, update.WHOLE)
+        os.rename(slots.at("boot.new"), slots.at("boot"))
+        equal(update.Update(node, Host(FILES, 10).manifest()).over, update.RUNS)
+
+
+def test_a_newer_update_takes_the_place_of_one_that_was_half_there():
+    with Flash():
+        host = Host(FILES, 7)
+        node = Asking()
+        coming = update.Update(node, host.manifest())
+        coming.work()
+        for chunk in host.chunks(node.take()[0]):
+            coming.chunk(b"", chunk, 2)
+        coming.work()
+        newer = Host({"app.mpy": b"newer"}, 8)
+        node = Asking()
+        coming = update.Update(node, newer.manifest())
+        take(newer, coming, node)
+        equal(coming.over, update.WHOLE)
+        left = sorted(name for name in os.listdir(slots.ROOT + "ota") if name[0].isdigit())
+        equal(left, ["2", "2.list"])
