@@ -151,6 +151,25 @@ def test_a_command_is_obeyed_answered_and_what_is_none_is_told(broker, seen, run
         pass
 
 
+def test_tasks_share_one_client_through_an_outage(broker, make_observer, run):
+    observer = make_observer(broker.port)
+    quick = {"sleep(10)": "sleep_ms(100)", "Reconnect()": "Reconnect(100, 200), timeout_ms=1000"}
+    program = run("tasks.py", {**at(broker.port), **quick})
+    next_of(observer, "kitchen/temperature")
+    broker.wait(lambda events: any("kitchen/light/set" in str(e) for e in events), "kitchen")
+    observer.publish("kitchen/light/set", "on", qos=1)
+    program.says("light: b'on'")
+    observer.close()
+    broker.stop()
+    program.says("not yet acknowledged: ")
+    broker.start()
+    observer = make_observer(broker.port, client_id="again")
+    next_of(observer, "kitchen/temperature")
+    broker.wait(lambda events: sum("kitchen/light/set" in str(e) for e in events) > 1, "kitchen")
+    observer.publish("kitchen/light/set", "off", qos=1)
+    program.says("light: b'off'")
+
+
 def test_each_topic_finds_its_function(broker, seen, run):
     program = run("routing.py", at(broker.port))
     broker.wait(lambda events: any("settings" in str(e) for e in events), "hall")
