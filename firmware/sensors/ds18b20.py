@@ -7,6 +7,12 @@ from time import sleep_ms
 from machine import Pin
 from micropython import const
 
+_KEYS = const(
+    (
+        ("pin", "gpio", None, "GPIO of the bus, with a pull-up of 4.7 kOhm"),
+        ("rom", "text", "", "its 16 hexadecimal digits, where several share the bus"),
+    )
+)
 _CONVERSION_MS = const(750)  # at 12 bits
 _FAMILIES = b"\x28\x22\x10\x3b\x42"  # DS18B20 and the others that the driver reads
 

@@ -9,12 +9,12 @@ GOOD = {"wifi_ssid": "net", "broker": "10.0.0.1"}
 EXAMPLE = json.loads((ROOT / "firmware" / "config.example.json").read_text())
 # What a file may hold that passes as JSON, and what must be said of it.
 REFUSED = [
-    ({"sensors": [{"type": "dht33", "pin": 4}]}, 'dht33", which there is not; the closest is dht22'),
+    ({"sensors": [{"type": "dth22", "pin": 4}]}, 'dth22", which there is not; the closest is dht22'),
     ({"sensors": [{"type": "../app"}]}, "../app"),
-    ({"sensors": [{"type": "internal"}, {"type": "dht22"}]}, "sensors[1] of type dht22: pin is None"),
-    ({"sensors": [{"type": "adc", "pin": 34, "ratio": "2"}]}, "ratio is '2'"),
+    ({"sensors": [{"type": "internal"}, {"type": "dht22"}]}, "type dht22: pin is missing; needed is the GPIO"),
+    ({"sensors": [{"type": "adc", "pin": 34, "ratio": "2"}]}, 'ratio is "2"; needed is a number from 0.001 to 1000'),
     ({"sensors": [{"type": "ds18b20", "pin": 5, "rom": "28ff"}]}, "rom is '28ff'"),
-    ({"sensors": [{"type": "adc", "pin": 99}]}, "sensors[0] of type adc: invalid pin"),
+    ({"sensors": [{"type": "adc", "pin": 99}]}, "pin is 99; needed is a GPIO that an ESP32 can use so"),
     ({"sensors": "internal"}, "a list of 1 to 16"),
     ({"wifi_ssid": EXAMPLE["wifi_ssid"]}, "as in the example"),
     ({"wifi_password": EXAMPLE["wifi_password"]}, "as in the example"),

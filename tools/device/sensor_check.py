@@ -1,34 +1,249 @@
-"""Whether the firmware's own sensors take their configuration: `python -m tools.device.sensor_check CHIP <config.json`.
+"""Whether the sensors of a configuration can be what they are said to be, and whether a driver keeps the contract:
 
-Makes each sensor as the board does, on stand-ins for the board's modules, in this process of its own. Prints a line for
-each thing that is wrong. CHIP: esp32 or esp8266.
+    python -m tools.device.sensor_check CHIP <config.json       CHIP: esp32 or esp8266
+    python -m tools.device.sensor_check CHIP --contract
+
+SENSORS in the environment names drivers of the user's own. Makes each sensor as the board does, on stand-ins for the
+board's modules, in this process of its own. Prints a line for each thing that is wrong, with what to write instead.
+
+A driver says which keys it takes in `_KEYS = const(((key, allowed, default, words), ...))`, of which nothing goes onto
+the board: a const() with an underscore is written where it is used, and nowhere else. allowed: "gpio", "gpio_in",
+"adc"; (least, most) of a number, a fraction where they are; the choices, a tuple of texts or of more than two numbers;
+"bool"; "text". default None: it must be given. A driver without _KEYS is checked by what its constructor raises.
 """
 
+import difflib
+import gc
+import importlib.util
 import json
+import os
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any, Dict, List, Tuple
 
-ROOT = Path(__file__).resolve().parents[2]
+from tools.device.drivers import ROOT, added, types
+
+# GPIOs that a chip of the family can use so. Which of them a board has led out nobody but its maker knows.
+PINS = {
+    "esp32": {"gpio": [*range(49)], "gpio_in": [*range(49)], "adc": [*range(21), 25, 26, 27, *range(32, 40)]},
+    "esp8266": {"gpio": [0, 1, 2, 3, 4, 5, 12, 13, 14, 15], "gpio_in": [0, 1, 2, 3, 4, 5, 12, 13, 14, 15], "adc": [0]},
+}
+COMMON = ("type", "name", "i2c", "offset", "scale", "min", "max", "median", "mean", "delta", "send_every_s")
+PASSED_ON = ("treatment",)  # config.check() adds it
 
 
-def main() -> None:
+def closest(word: str, words: Any) -> str:
+    """The one of `words` that is nearest to a mistaken one."""
+    return difflib.get_close_matches(word, list(words), 1, 0)[0]
+
+
+def load(kind: str, path: Path) -> ModuleType:
+    """A driver as the board imports it. Raises what it raises."""
+    spec = importlib.util.spec_from_file_location("sensors." + kind, path)
+    module = importlib.util.module_from_spec(spec)  # pyright: ignore[reportArgumentType]
+    sys.modules["sensors." + kind] = module
+    spec.loader.exec_module(module)  # pyright: ignore[reportOptionalMemberAccess]
+    return module
+
+
+def needed(allowed: Any, value: Any, chip: str) -> str:
+    """What is right, when `value` is not; else ""."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if allowed == "bool":
+        return "" if isinstance(value, bool) else "true or false"
+    if allowed == "text":
+        return "" if isinstance(value, str) and value else "a text"
+    if isinstance(allowed, str):
+        pins = PINS[chip][allowed]
+        if number and value in pins:
+            return ""
+        return "a GPIO that an %s can use so: %s" % (chip.upper(), ranges(pins))
+    if len(allowed) == 2 and not isinstance(allowed[0], str):
+        fraction = isinstance(allowed[0], float)
+        if number and (fraction or isinstance(value, int)) and allowed[0] <= value <= allowed[1]:
+            return ""
+        return "a %s from %s to %s" % ("number" if fraction else "whole number", *allowed)
+    if value in allowed or isinstance(allowed[0], str) and str(value).lower() in allowed:
+        return ""
+    if isinstance(allowed[0], str) and isinstance(value, int) and hex(value) in allowed:
+        return ""
+    return "one of " + ", ".join(json.dumps(choice) for choice in allowed)
+
+
+def ranges(numbers: List[int]) -> str:
+    """[0, 1, 2, 5] as "0 to 2, 5"."""
+    runs: List[List[int]] = []
+    for n in numbers:
+        if runs and runs[-1][1] == n - 1:
+            runs[-1][1] = n
+        else:
+            runs.append([n, n])
+    return ", ".join(str(a) if a == b else "%d to %d" % (a, b) for a, b in runs)
+
+
+def of_keys(conf: Dict[str, Any], keys: Any, chip: str) -> List[str]:
+    """What is wrong with the keys of one entry."""
+    known = {row[0] for row in keys} | set(COMMON)
+    wrong = [
+        "%s is not a key of it; the closest is %s" % (key, closest(key, known))
+        for key in conf
+        if key not in known and key not in PASSED_ON
+    ]
+    for key, allowed, default, words in keys:
+        if key not in conf:
+            if default is None:
+                wrong.append("%s is missing; needed is the %s" % (key, words))
+        elif needed(allowed, conf[key], chip):
+            wrong.append("%s is %s; needed is %s (%s)" % (
+                key, json.dumps(conf[key]), needed(allowed, conf[key], chip), words))  # fmt: skip
+    return wrong
+
+
+def pins_of(config: Dict[str, Any], keys: Dict[str, Any], chip: str) -> List[Tuple[int, str, str]]:
+    """(GPIO, who uses it, how) of everything that uses one."""
+    used = [(config["i2c"][line], "i2c." + line, "") for line in ("sda", "scl") if config.get("i2c")]
+    if config.get("stop_pin", -1) >= 0:
+        used.append((config["stop_pin"], "stop_pin", ""))
+    if chip == "esp8266" and config.get("deep_sleep"):
+        used.append((16, "deep_sleep, which wakes by it", ""))
+    for i, conf in enumerate(config["sensors"]):
+        for key, allowed, _, _ in keys.get(conf["type"], ()):
+            is_pin = isinstance(allowed, str) and allowed in PINS[chip] and isinstance(conf.get(key), int)
+            if is_pin and (chip, allowed) != ("esp8266", "adc"):  # whose ADC is a pin of its own
+                shared = allowed if allowed == "adc" else conf["type"] if "rom" in conf else ""
+                used.append((conf[key], "sensors[%d]" % i, shared))
+    return used
+
+
+def of_config(config: Dict[str, Any], chip: str, drivers: Dict[str, Path]) -> List[str]:
+    """What is wrong with the sensors of a configuration that firmware/config.py takes."""
+    wrong: List[str] = []
+    keys: Dict[str, Any] = {}
+    for i, conf in enumerate(config["sensors"]):
+        kind = conf["type"]
+        if kind not in drivers:
+            wrong.append('sensors[%d].type is "%s", which there is not; the closest is %s. There are %s' % (
+                i, kind, closest(kind, drivers), ", ".join(drivers)))  # fmt: skip
+            continue
+        where = "sensors[%d] of type %s: " % (i, kind)
+        try:
+            module = load(kind, drivers[kind])
+            keys[kind] = getattr(module, "_KEYS", ())
+            found = of_keys(conf, keys[kind], chip) if hasattr(module, "_KEYS") else []
+            if config.get("deep_sleep") and hasattr(module, "_NOT_ASLEEP"):
+                found.append("deep_sleep is true; " + module._NOT_ASLEEP)
+            if not found:
+                sensor = module.Sensor(dict(conf))
+                if "treatment" in conf:
+                    from treatment import Treated  # pyright: ignore[reportMissingImports]
+
+                    Treated(sensor, conf["treatment"])
+        except KeyError as e:
+            found = ["%s is missing" % e.args[0]]
+        except Exception as e:  # whatever the constructor of a driver raises
+            found = [str(e) or repr(e)]
+        wrong += [where + line for line in found]
+    users: Dict[int, Tuple[str, str]] = {}
+    for pin, user, shared in pins_of(config, keys, chip):
+        if pin in users and not (shared and shared == users[pin][1]):
+            wrong.append("GPIO %d is used twice, by %s and by %s" % (pin, users[pin][0], user))
+        users.setdefault(pin, (user, shared))
+    return wrong
+
+
+def example(keys: Any, chip: str) -> Dict[str, Any]:
+    """An entry that gives what must be given."""
+    conf: Dict[str, Any] = {"i2c": {"sda": 4, "scl": 5}}
+    for key, allowed, default, _ in keys:
+        if default is None:
+            conf[key] = (
+                True if allowed == "bool" else "x" if allowed == "text" else allowed[0] if not isinstance(allowed, str)
+                else PINS[chip][allowed][-1]
+            )  # fmt: skip
+    return conf
+
+
+def of_driver(kind: str, path: Path, chip: str) -> List[str]:
+    """How a driver breaks the contract (the docstring of firmware/sensors/internal.py), on a board to which nothing is
+    connected: there it must say so, by OSError in words, or read what can be read."""
+    try:
+        module = load(kind, path)
+    except Exception as e:
+        return ["it cannot be imported: %r" % e]
+    if not hasattr(module, "Sensor"):
+        return ["it has no class Sensor"]
+    try:
+        sensor = module.Sensor(dict(example(getattr(module, "_KEYS", ()), chip), type=kind))
+    except (ValueError, KeyError) as e:
+        if not hasattr(module, "_KEYS"):
+            return []  # which keys it takes nobody knows: it is checked when it is configured
+        return ["Sensor() refuses what _KEYS asks for: %r" % e]
+    except Exception as e:
+        return ["Sensor() raises %r; a configuration that is wrong is a ValueError that names the key" % e]
+    wrong: List[str] = []
+    for call in ("probe", "read"):
+        if not callable(getattr(sensor, call, None)):
+            wrong.append("Sensor has no %s()" % call)
+            continue
+        try:
+            got = getattr(sensor, call)()
+        except OSError as e:
+            if len(e.args) != 1 or not isinstance(e.args[0], str):
+                wrong.append("%s() raises %r; needed is an OSError in words" % (call, e))
+            continue
+        except Exception as e:
+            wrong.append("%s() raises %r where nothing is connected; needed is an OSError in words" % (call, e))
+            continue
+        if call == "read" and not of_fields(getattr(sensor, "fields", None), ()):
+            wrong += of_values(got, sensor.fields)
+    return wrong + of_fields(getattr(sensor, "fields", None), getattr(sensor, "limits", ()))
+
+
+def of_fields(fields: Any, limits: Any) -> List[str]:
+    """What is wrong with what a sensor says of its values."""
+    try:
+        for quantity, unit, places in fields:
+            if not (isinstance(quantity, str) and quantity and not set(quantity) & set("+#/ ")):
+                return ["fields: %r is no quantity: a text without + # / and spaces" % (quantity,)]
+            if not isinstance(unit, str) or not (callable(places) or isinstance(places, int) and 0 <= places <= 9):
+                return ["fields: %s has unit %r and %r decimals; needed are a text and 0 to 9" % (
+                    quantity, unit, places)]  # fmt: skip
+    except (TypeError, ValueError):
+        return ["fields is %r; needed is ((quantity, unit, decimals), ...)" % (fields,)]
+    if limits and len(limits) != 2 * len(fields):
+        return ["limits has %d numbers; needed are the least and the most of %d fields" % (len(limits), len(fields))]
+    return []
+
+
+def of_values(values: Any, fields: Any) -> List[str]:
+    """What is wrong with what read() gave."""
+    if not isinstance(values, list) or len(values) != len(fields):
+        return ["read() gives %r; needed is a list with a value for each of fields" % (values,)]
+    return [
+        "read() gives %r for %s; needed is an integer scaled by 10 ** decimals, None or ..." % (value, fields[i][0])
+        for i, value in enumerate(values)
+        if value is not None and value is not ... and (not isinstance(value, int) or isinstance(value, bool))
+    ]
+
+
+def main(chip: str, contract: bool) -> None:
+    own = os.environ.get("SENSORS", "")
     sys.path[:0] = [str(ROOT / p) for p in ("firmware", "firmware/lib", "host_tests/fakes/board", "host_tests")]
     import fakes.shim  # noqa: F401, I001 - MicroPython's names on CPython, which the others want
     import fake_board
-    from config import closest  # the firmware's
 
-    fake_board.use({"port": sys.argv[1]})
-    types = sorted(p.stem for p in (ROOT / "firmware" / "sensors").glob("[a-z]*.py"))
-    for i, conf in enumerate(json.load(sys.stdin)["sensors"]):
-        kind = conf["type"]
-        if kind not in types:
-            print('sensors[%d].type is "%s", which there is not; the closest is %s' % (i, kind, closest(kind, types)))
-            continue
-        try:
-            __import__("sensors." + kind, None, None, ("Sensor",)).Sensor(conf)
-        except (ValueError, TypeError) as e:
-            print("sensors[%d] of type %s: %s" % (i, kind, e))
+    gc.mem_free = lambda: 1 << 16  # pyright: ignore[reportAttributeAccessIssue]
+    fake_board.use({"port": chip})
+    fake_board.ticks_ms = __import__("time").ticks_ms
+    if contract:
+        for path in added(own):
+            for line in of_driver(path.stem, path, chip):
+                print("%s: %s" % (path.name, line))
+    else:
+        for line in of_config(json.load(sys.stdin), chip, types(own)):
+            print(line)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1], "--contract" in sys.argv)

@@ -1,0 +1,166 @@
+"""Sensors that cannot be so are refused before anything is written, with what to write instead; and a driver of one's
+own is tried before it goes onto a board."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import ENV, ROOT, mpremote, tool
+
+from tools.device import drivers
+
+I2C = {"i2c": {"sda": 21, "scl": 22}}
+
+
+def said(sensors, chip="esp32", own="", **keys):
+    """The lines of the check of a whole configuration."""
+    sys.path.insert(0, str(ROOT / "firmware"))
+    import config
+
+    given = {"wifi_ssid": "net", "broker": "b", "sensors": sensors, **keys}
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.device.sensor_check", chip], input=json.dumps(config.check(given)), text=True,
+        cwd=ROOT, env=dict(ENV, SENSORS=str(own)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    return done.stdout.splitlines()
+
+
+def contract(own):
+    """What breaks the contract in drivers of one's own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.device.sensor_check", "esp32", "--contract"], text=True, cwd=ROOT,
+        env=dict(ENV, SENSORS=str(own)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_each_type_of_the_firmware_can_be_configured():
+    every = []
+    pins = iter(range(4, 20))
+    for kind in sorted(drivers.types()):
+        more = {"dht11": 1, "dht22": 1, "ds18b20": 1, "binary": 1, "pulse": 1}
+        entry = {"type": kind}
+        if kind in more:
+            entry["pin"] = next(pins)
+        if kind in ("adc", "battery"):
+            entry["pin"] = 34
+        if kind == "ads1115":
+            entry["channel"] = "0"
+        every.append(entry)
+    assert said(every, **I2C) == []
+
+
+def test_what_is_wrong_is_named_with_what_is_right():
+    wrong = {
+        "bme208": ({"type": "bme208"}, 'sensors[0].type is "bme208", which there is not; the closest is bme280'),
+        "key": ({"type": "sht4x", "addr": "0x44"}, "addr is not a key of it; the closest is address"),
+        "treatment": ({"type": "adc", "pin": 34, "offsets": 1}, "offsets is not a key of it; the closest is offset"),
+        "address": ({"type": "sht4x", "address": "0x47"}, 'address is "0x47"; needed is one of "0x44", "0x45", "0x46"'),
+        "number": (
+            {"type": "scd4x", "altitude_m": 9000},
+            "altitude_m is 9000; needed is a whole number from 0 to 3000",
+        ),
+        "channel": ({"type": "ads1115"}, "channel is missing; needed is the input"),
+        "range": ({"type": "ads1115", "channel": 0, "range_mv": 5000}, "range_mv is 5000; needed is one of 6144"),
+        "offset": ({"type": "sht4x", "offset": 1}, 'as {"temperature": 1}'),
+        "delta": ({"type": "sht4x", "delta": {"pressure": 1}}, "delta names pressure; it has temperature, humidity"),
+    }
+    for entry, words in wrong.values():
+        lines = said([entry], **I2C)
+        assert len(lines) == 1 and words in lines[0], lines
+    assert said([{"type": "ads1115", "channel": 3, "address": 72, "range_mv": 256, "ratio": 2}], **I2C) == []
+    assert "i2c is missing" in said([{"type": "sht4x"}])[0]
+
+
+def test_pins_that_a_chip_cannot_use_so_or_that_are_used_twice_are_told():
+    for chip, entry, words in (
+        ("esp8266", {"type": "dht22", "pin": 6}, "a GPIO that an ESP8266 can use so: 0 to 5, 12 to 15"),
+        ("esp8266", {"type": "adc", "pin": 34}, "can use so: 0 "),
+        ("esp32", {"type": "adc", "pin": 22}, "0 to 20, 25 to 27, 32 to 39"),
+        ("esp32", {"type": "dht22", "pin": "4"}, 'pin is "4"'),
+        ("esp32", {"type": "dht22", "pin": True}, "pin is true"),
+    ):
+        lines = said([entry], chip)
+        assert len(lines) == 1 and words in lines[0], lines
+    two = [{"type": "dht22", "name": "a", "pin": 4}, {"type": "ds18b20", "name": "b", "pin": 4}]
+    assert said(two) == ["GPIO 4 is used twice, by sensors[0] and by sensors[1]"]
+    assert said([{"type": "dht22", "pin": 22}], **I2C) == ["GPIO 22 is used twice, by i2c.scl and by sensors[0]"]
+    assert said([{"type": "dht22", "pin": 0}], stop_pin=0) == ["GPIO 0 is used twice, by stop_pin and by sensors[0]"]
+    bus = [{"type": "ds18b20", "name": n, "pin": 4, "rom": "28ff01020304050" + n} for n in "12"]
+    assert said(bus) == [], "a bus is for several"
+    assert said([{"type": "adc", "name": "a", "pin": 34}, {"type": "adc", "name": "b", "pin": 34}]) == []
+
+
+OWN = '''"""A light dependent resistor."""
+from micropython import const
+_KEYS = const((("pin", "adc", None, "GPIO of the divider"),))
+class Sensor:
+    fields = (("light", "%", 0),)
+    def __init__(self, conf):
+        self.pin = conf["pin"]
+    def probe(self):
+        pass
+    def read(self):
+        return [42]
+'''
+
+
+def test_a_driver_of_ones_own_is_a_type_like_ours(tmp_path):
+    (tmp_path / "light.py").write_text(OWN)
+    for own in (tmp_path, tmp_path / "light.py"):
+        assert said([{"type": "light", "pin": 34}], own=own) == []
+        assert "pin is missing; needed is the GPIO of the divider" in said([{"type": "light"}], own=own)[0]
+    assert "the closest is light" in said([{"type": "lihgt", "pin": 34}], own=tmp_path)[0]
+
+
+def test_the_driver_on_the_page_about_the_firmware_is_one(tmp_path):
+    page = (ROOT / "docs" / "firmware.md").read_text(encoding="utf-8")
+    (tmp_path / "ldr.py").write_text(page.split("```python\n", 1)[1].split("```", 1)[0], encoding="utf-8")
+    assert contract(tmp_path) == ""
+    assert said([{"type": "ldr", "pin": 34}], own=tmp_path) == []
+    assert "needed is the GPIO of the divider" in said([{"type": "ldr"}], own=tmp_path)[0]
+
+
+@pytest.mark.parametrize(("old", "new", "words"), [
+    ("return [42]", "return [4.2]", "read() gives 4.2 for light; needed is an integer"),
+    ("return [42]", "return 42", "read() gives 42; needed is a list"),
+    ("return [42]", "return [1, 2]", "needed is a list with a value for each"),
+    ("return [42]", "return [True]", "read() gives True for light"),
+    ("return [42]", "raise KeyError(5)", "read() raises KeyError(5) where nothing is connected"),
+    ("return [42]", "raise OSError(19)", "read() raises OSError(19); needed is an OSError in words"),
+    ("        pass\n", "        return self.nothing\n", "probe() raises AttributeError"),
+    ("    def probe(self):\n        pass\n", "", "Sensor has no probe()"),
+    ("class Sensor", "class Light", "it has no class Sensor"),
+    ('"%", 0', '"%", 0.5', "0.5 decimals"),
+    ('"light"', '"light/1"', "no quantity: a text without + # /"),
+    ('(("light", "%", 0),)', "5", "fields is 5"),
+    ("import const", "import nothing", "it cannot be imported"),
+    ('self.pin = conf["pin"]', "self.pin = conf.pin", "Sensor() raises AttributeError"),
+])  # fmt: skip
+def test_a_driver_that_breaks_the_contract_is_told_how(tmp_path, old, new, words):
+    assert old in OWN
+    (tmp_path / "light.py").write_text(OWN.replace(old, new))
+    lines = contract(tmp_path)
+    assert "light.py: " in lines and words in lines, lines
+
+
+def test_our_own_drivers_keep_the_contract():
+    names = " ".join(str(path) for path in drivers.types().values())
+    assert contract(names) == ""
+
+
+def test_a_driver_of_ones_own_goes_onto_the_board_and_a_bad_one_changes_nothing(flashed, tmp_path, monkeypatch):
+    board = flashed("esp32")
+    (tmp_path / "light.py").write_text(OWN.replace("return [42]", "return [4.2]"))
+    monkeypatch.setitem(ENV, "SENSORS", str(tmp_path))
+    done = tool("deploy", "--port", board.port)
+    assert done.returncode == 1 and "read() gives 4.2 for light" in done.stdout, done.stdout
+    assert "app.mpy" not in mpremote(board, "fs", "ls").stdout
+    (tmp_path / "light.py").write_text(OWN)
+    done = tool("deploy", "--port", board.port)
+    assert done.returncode == 0 and "light.py keep the contract" in done.stdout, done.stdout
+    assert "light.mpy" in mpremote(board, "fs", "ls", ":sensors").stdout
+    monkeypatch.setitem(ENV, "SENSORS", str(tmp_path / "dark.py"))
+    done = tool("deploy", "--port", board.port)
+    assert done.returncode == 2 and "dark.py is no driver" in done.stdout, done.stdout
