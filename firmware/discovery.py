@@ -15,13 +15,39 @@ _UNTOLD = const(254)  # the broker did not acknowledge: not on this connection
 _SETTLE_MS = const(1500)  # Home Assistant subscribes to what was announced
 
 _LEGAL = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
+# Quantities that are called as Home Assistant's classes of sensors are; those of them that only grow; those that are on
+# or off, when they have no unit; and those that are called otherwise.
+_MEASURED = (
+    " temperature humidity voltage current power illuminance irradiance battery moisture frequency distance weight"
+    " speed wind_speed sound_pressure ph pm1 pm25 pm10 "
+)
+_GROWING = " energy water gas precipitation "
+_ON_OFF = (
+    " door window garage_door opening lock motion occupancy presence moisture smoke gas vibration sound light power"
+    " plug running tamper problem safety heat cold low state "
+)
 _CLASSES = {
-    "temperature": "temperature",
-    "humidity": "humidity",
-    "voltage": "voltage",
     "uptime": "duration",
+    "awake": "duration",
     "heap": "data_size",
+    "co2": "carbon_dioxide",
+    "pressure": "atmospheric_pressure",
+    "rssi": "signal_strength",
+    "low": "battery",
 }
+
+
+def class_of(quantity: str, unit: str, places):
+    """What it is to Home Assistant: component, device class or "", state class or ""."""
+    word = " %s " % quantity
+    name = _CLASSES.get(quantity, "")
+    if not unit and word in _ON_OFF:
+        return "binary_sensor", name or quantity if quantity != "state" else "", ""
+    if not isinstance(places, int):  # a text
+        return "sensor", "", ""
+    if word in _GROWING or quantity == "count":
+        return "sensor", quantity if word in _GROWING else "", "total_increasing"
+    return "sensor", name or (quantity if word in _MEASURED else ""), "measurement"
 
 
 def legal(*words: str) -> str:
@@ -41,25 +67,28 @@ def legal(*words: str) -> str:
 
 def announcement(cfg: dict, client_id: str, topic: str, source, field: int):
     """Topic and payload that tell Home Assistant of one field of `source`. topic: the node's, TOPIC/CLIENT_ID/."""
-    quantity, unit, _ = source.sensor.fields[field]
+    quantity, unit, places = source.sensor.fields[field]
+    component, device_class, state_class = class_of(quantity, unit, places)
     node = legal(client_id)
     name = legal(source.name, quantity)
     # three readings that did not come: what is shown would be old
     expire_s = int(3 * cfg["interval_s"] * (cfg["connect_every"] if cfg["deep_sleep"] else 1)) + 60
     expire_s += getattr(source.sensor, "send_every_s", 0)
-    device_class = _CLASSES.get(quantity)
     payload = (
-        '{"name":%s,"uniq_id":"%s","stat_t":%s,%s"unit_of_meas":%s,%s"stat_cla":"measurement","exp_aft":%d,'
+        '{"name":%s,"uniq_id":"%s","stat_t":%s,%s%s%s%s"exp_aft":%d,'
         '"val_tpl":"{{value_json.value}}","o":{"name":"umqtt-node","sw":"%s"},"dev":{"ids":["%s"],"name":%s}}'
         % (
             dumps(source.name + " " + quantity), legal(client_id, source.name, quantity),
             dumps(topic + source.name + "/" + quantity),
-            '"avty_t":%s,' % dumps(topic + "status") if cfg["will"] else "", dumps(unit),
-            '"dev_cla":"%s",' % device_class if device_class else "", expire_s, __version__, node,
+            '"avty_t":%s,' % dumps(topic + "status") if cfg["will"] else "",
+            '"unit_of_meas":%s,' % dumps(unit) if unit else "",
+            '"dev_cla":"%s",' % device_class if device_class else "",
+            '"pl_on":"1","pl_off":"0",' if component != "sensor" else
+            '"stat_cla":"%s",' % state_class if state_class else "", expire_s, __version__, node,
             dumps(client_id),
         )
     )  # fmt: skip
-    return "%s/sensor/%s/%s/config" % (cfg["ha_prefix"], node, name), payload
+    return "%s/%s/%s/%s/config" % (cfg["ha_prefix"], component, node, name), payload
 
 
 class Announcer:

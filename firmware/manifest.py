@@ -14,8 +14,8 @@ if not os.path.isdir(SHIPPED):  # a manifest is run in its own folder
 package("umqtt", base_path=SHIPPED, opt=3)
 package("sensors", opt=3)
 for name in (
-    "app", "clock", "config", "crc8", "discovery", "durable", "ending", "health", "i2c", "kept", "node", "power",
-    "ram", "reasons", "remembered", "retry", "sleeper", "slots", "tls_context", "treatment", "untaken", "update",
-    "wifi",
+    "app", "board_facts", "clock", "config", "contact", "crc8", "discovery", "durable", "ending", "health", "i2c",
+    "kept", "low_battery", "node", "power", "ram", "reasons", "remembered", "retry", "sleeper", "slots",
+    "tls_context", "treatment", "untaken", "update", "wifi",
 ):  # fmt: skip
     module(name + ".py", opt=3)

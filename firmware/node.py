@@ -102,6 +102,13 @@ class Node:
         self.turn_ms = _BUTTON_MS if cfg["stop_pin"] >= 0 else _TURN_MS
         self.feed = watchdog(cfg["watchdog_s"])
         self.sources = [Source(conf, i) for i, conf in enumerate(cfg["sensors"])]
+        self.watched = []  # sensors that may change at any time
+        for number, source in enumerate(self.sources):
+            if hasattr(source.sensor, "changed"):
+                self.watched.append(number)
+                self.turn_ms = _STEP_MS
+        self.rest_s = 0  # so long it sleeps once its battery is low
+        self.t_low = None
         self.joining = Trouble("wifi")
         self.timing = Trouble("clock", 5000, 600000)
         self.linking = Trouble("broker")
@@ -168,6 +175,9 @@ class Node:
         if left_ms <= 0:
             self.measure()
             left_ms = max(0, ticks_diff(self.t_next, ticks_ms()))
+        for number in self.watched:
+            if self.sources[number].sensor.changed():
+                self.take(number)
         if self.client is None:
             self.open()
         ms = min(left_ms, self.turn_ms)
@@ -179,6 +189,12 @@ class Node:
         else:
             self.link_ended()
             sleep_ms(min(ms, _BUTTON_MS))  # what failed may have left the connection as it was
+        if self.rest_s:
+            from low_battery import rest
+
+            rest(self)
+        else:
+            self.t_low = None
         now_s = clock.uptime_s()
         if self.running.count and now_s - self.crashed_s > _CALM_S:
             self.running.ended()
@@ -211,21 +227,27 @@ class Node:
 
     def measure(self) -> None:
         """Read every sensor, and set the time of the next measurement."""
-        for number, source in enumerate(self.sources):
-            values = source.trouble.attempt(source.read)
+        for number in range(len(self.sources)):
+            self.take(number)
             self.feed()  # each sensor has its own time
-            if values is None:
-                continue
-            for field, value in enumerate(values):  # pyright: ignore[reportArgumentType]
-                if value is not ...:  # nothing new
-                    self.taken += 1
-                    self.keep(number, field, value)
         interval_ms = int(self.cfg["interval_s"] * 1000)
         self.t_next = ticks_add(self.t_next, interval_ms)
         if ticks_diff(self.t_next, ticks_ms()) <= 0:  # late by a whole interval: no burst to catch up, and time to send
             self.t_next = ticks_add(ticks_ms(), interval_ms)
         gc.collect()
         self.low_b = min(self.low_b, gc.mem_free())
+
+    def take(self, number: int) -> None:
+        """Read one sensor."""
+        source = self.sources[number]
+        values = source.trouble.attempt(source.read)
+        if values is None:
+            return
+        for field, value in enumerate(values):  # pyright: ignore[reportArgumentType]
+            if value is not ...:  # nothing new
+                self.taken += 1
+                self.keep(number, field, value)
+        self.rest_s = getattr(source.sensor, "rest_s", self.rest_s)
 
     def message(self, number: int, field: int, value, up_s: int, seq: int):
         """Topic and payload of a reading that was taken at uptime up_s."""
@@ -234,7 +256,8 @@ class Node:
         time = clock.unix_s(up_s)
         if time is None:
             time = 'null,"up_s":%d' % up_s
-        payload = '{"value":%s,"unit":"%s","time":%s,"seq":%d}' % (decimal(value, places), unit, time, seq)
+        text = decimal(value, places) if isinstance(places, int) or value is None else places(value)
+        payload = '{"value":%s,"unit":"%s","time":%s,"seq":%d}' % (text, unit, time, seq)
         return self.topic + source.name + "/" + quantity, payload
 
     # reaching the broker

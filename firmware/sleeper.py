@@ -92,7 +92,7 @@ class Sleeper(DurableNode):
 
     def rest_ms(self) -> int:
         """The rest of the interval, which counts from wake to wake: less what the board needs to start."""
-        interval_ms = int(self.cfg["interval_s"] * 1000)
+        interval_ms = max(int(self.cfg["interval_s"] * 1000), self.rest_s * 1000)
         awake_ms = ticks_diff(ticks_ms(), self.t_began)
         return max(1, interval_ms - awake_ms - min(self.known.start_ms, interval_ms // 2))
 

@@ -1,10 +1,14 @@
-"""The board itself: uptime, free heap, and the chip's temperature where the port has it. Keys: none.
+"""The board itself: uptime, free heap, and the chip's temperature where the port has it.
 
 The contract of a sensor, one file each: `Sensor(conf)` takes its object of config.json and raises ValueError that
 names the key; `fields` is ((quantity, unit, decimals), ...); `probe()` finds the device; `read()` gives a list of
 integers, scaled by 10 ** decimals, in the order of `fields`; None: it cannot tell; ...: nothing new, nothing is
-published. Both raise OSError in words. `fields` may change in probe(), never after it. May be there: `limits`, the
-least and the most that each field can be, one after the other, scaled: beyond it is no reading.
+published. Both raise OSError in words. `fields` may change in probe(), never after it. In the place of decimals may be
+a function: what it makes of the integer is published, as JSON.
+
+May be there: `limits`, the least and the most that each field can be, one after the other, scaled: beyond it is no
+reading. `quantities`, where probe() changes which there are. `pause_ms` between two samples. `changed()`, asked in each
+turn: whether it is to be read now. `rest_s`: the board is to sleep so long.
 """
 
 # each chip has a module esp32 of its own
@@ -13,9 +17,21 @@ least and the most that each field can be, one after the other, scaled: beyond i
 import gc
 from time import ticks_diff, ticks_ms
 
+from micropython import const
+
+_KEYS = const((("also", "list rssi reset woken ip version awake", (), "what else it says of itself"),))
+
 
 class Sensor:
+    quantities = ("uptime", "heap", "temperature", "rssi", "awake")  # that it may have
+
     def __init__(self, conf):
+        self.also = ()
+        if conf.get("also"):
+            from board_facts import facts
+
+            known = facts()
+            self.also = [known[name] for name in conf["also"]]
         self.fields = (("uptime", "s", 0), ("heap", "B", 0))
         self.celsius = None
         self.t = ticks_ms()
@@ -34,6 +50,8 @@ class Sensor:
             self.fields = (("uptime", "s", 0), ("heap", "B", 0), ("temperature", "°C", 1))
         except (ImportError, AttributeError, OSError):
             self.celsius = None  # ESP8266, and C-chips before MicroPython 1.22
+            self.fields = self.fields[:2]
+        self.fields += tuple([field for field, _ in self.also])
 
     def read(self):
         now = ticks_ms()
@@ -46,4 +64,6 @@ class Sensor:
             except (OSError, ValueError):
                 celsius = None  # the rest is known all the same
             values.append(celsius if celsius is not None and -400 <= celsius <= 1250 else None)
+        for _, read in self.also:
+            values.append(read())
         return values

@@ -56,6 +56,7 @@ def said():
     import discovery
     import ending
     import health
+    import low_battery
     import node
     import ram
     import retry
@@ -66,7 +67,7 @@ def said():
     def record(*what):
         lines.append(" ".join(str(x) for x in what))
 
-    for module in (app, node, ram, untaken, ending, discovery, retry, health):
+    for module in (app, node, ram, untaken, ending, discovery, retry, health, low_battery):
         module.print = record
     return lines
 
@@ -116,7 +117,11 @@ class World:
         import retry
         import sensors.dht22
         import sensors.ds18b20
+        import sensors.binary
+        import sensors.pulse
         import sensors.scd4x
+        import board_facts
+        import low_battery
         import treatment
         import sensors.internal
         import untaken
@@ -130,7 +135,8 @@ class World:
         ntptime.answer[0] = None
         for module in (
             node, ram, ending, untaken, discovery, clock, retry, wifi, i2c, network, sensors.dht22, sensors.internal,
-            sensors.ds18b20, sensors.scd4x, treatment,
+            sensors.ds18b20, sensors.scd4x, treatment, sensors.binary, sensors.pulse,
+            board_facts, low_battery,
         ):  # fmt: skip
             for name, f in (
                 ("ticks_ms", self.clock.ticks_ms),

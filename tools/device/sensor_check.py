@@ -7,9 +7,10 @@ SENSORS in the environment names drivers of the user's own. Makes each sensor as
 board's modules, in this process of its own. Prints a line for each thing that is wrong, with what to write instead.
 
 A driver says which keys it takes in `_KEYS = const(((key, allowed, default, words), ...))`, of which nothing goes onto
-the board: a const() with an underscore is written where it is used, and nowhere else. allowed: "gpio", "gpio_in",
-"adc"; (least, most) of a number, a fraction where they are; the choices, a tuple of texts or of more than two numbers;
-"bool"; "text". default None: it must be given. A driver without _KEYS is checked by what its constructor raises.
+the board: a const() with an underscore is written where it is used, and nowhere else. default None: it must be given.
+allowed: "gpio", "gpio_in", "adc"; (least, most) of a number, a fraction where they are; the choices, a tuple of texts
+or of more than two numbers; "bool"; "text"; "list a b", a list of some of these words. A driver without _KEYS is
+checked by what its constructor raises.
 """
 
 import difflib
@@ -53,6 +54,10 @@ def needed(allowed: Any, value: Any, chip: str) -> str:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if allowed == "bool":
         return "" if isinstance(value, bool) else "true or false"
+    if isinstance(allowed, str) and allowed.startswith("list "):
+        choices = allowed.split()[1:]
+        right = isinstance(value, list) and all(isinstance(word, str) and word in choices for word in value)
+        return "" if right else "a list of some of %s" % ", ".join(choices)
     if allowed == "text":
         return "" if isinstance(value, str) and value else "a text"
     if isinstance(allowed, str):

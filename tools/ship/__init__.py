@@ -50,7 +50,8 @@ CORE = UMQTT.groups[0]
 # The firmware: nobody knows more of it than main.py does, and the contract of a sensor. The first group is what every
 # life of a board loads.
 FIRMWARE_GROUPS = (("retry", "power", "health", "clock", "wifi", "node", "app"),)
-CONTRACT = frozenset(("fields", "probe", "read"))
+CONTRACT = frozenset(("fields", "probe", "read", "chip", "address", "bus", "ask", "wrong", "words"))
+FOR_DRIVERS = {"i2c": ("OnI2C",), "crc8": ("crc8", "Words")}  # that a user's own driver may import
 SOURCE_ONLY = ("boot.py", "main.py")  # MicroPython runs these as source
 NOT_FOR_THE_BOARD = ("manifest.py",)  # for freezing into an image
 
@@ -67,6 +68,7 @@ def ship_firmware(into: Path, source: Path = FIRMWARE) -> List[str]:
     """The same of the firmware's own modules in `source`, to `into`/*.py. Returns the files' names without .py."""
     kept = CONTRACT | public_names(source / "lib" / PACKAGE)
     package = Package("", FIRMWARE_GROUPS, exports=entries([source / name for name in SOURCE_ONLY]), kept=kept)
+    package.exports.update(FOR_DRIVERS)  # type: ignore
     modules = read(source, package, ("lib", *SOURCE_ONLY, *NOT_FOR_THE_BOARD))
     asked_for = {name for module in modules.values() for name in module.asked_for}
     for name in modules:

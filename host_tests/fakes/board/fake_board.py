@@ -13,6 +13,8 @@ missing:
                                              a sensor that is not named is not connected; adc in mV, chip in °C
                                              "sht4x 0x44": [[21.5, 40.2]], ...: a chip on I2C, see chip_TYPE.py
      "held": {"21": 5},                      GPIO 21 is held low until another pin went up 5 times; -1: for ever
+     "levels": {"12": 0},                    of GPIOs; 1 where none is given; set_level() changes one
+     "woken": 4,                             wake_reason() of an ESP32
      "buttons": {"0": "stop"},               GPIO 0 is pressed while there is a file of this name
      "free_heap": 28000,                     bytes of heap after the start, in one piece (MicroPython)
      "clock": false,                         the NTP server does not answer
@@ -27,6 +29,7 @@ from time import (
 
 script = {}
 rtc = [b""]
+handlers = {}  # interrupts of GPIOs
 chips = {}  # on I2C, by their address: they live as long as they have power
 cause = [1]
 alarm = [0]
@@ -49,6 +52,7 @@ def use(new):
     script.update(new)
     _turn.clear()
     chips.clear()
+    handlers.clear()
     cause[0] = script.get("cause", 1)
     rtc[0] = b""
     try:
@@ -77,7 +81,17 @@ def level(pin):
         open(script.get("buttons", {}).get(str(pin), "")).close()
         return 0
     except OSError:
-        return 1
+        return script.get("levels", {}).get(str(pin), 1)
+
+
+def set_level(pin, level):
+    """The world outside gives a GPIO a level: its interrupt comes, when there is one."""
+    levels = script.setdefault("levels", {})
+    before = levels.get(str(pin), 1)
+    levels[str(pin)] = level
+    handler, trigger, own = handlers.get(pin, (None, 0, None))
+    if handler and level != before and trigger & (1 if level else 2):
+        handler(own)
 
 
 def held():

@@ -38,8 +38,18 @@ def deepsleep(ms=None):
     fake_board.reset(DEEPSLEEP_RESET, fake_board.alarm[0] if ms is None else ms)
 
 
+if fake_board.script.get("port") != "esp8266":
+    EXT0_WAKE, EXT1_WAKE, TIMER_WAKE, TOUCHPAD_WAKE, ULP_WAKE = 2, 3, 4, 5, 6
+
+    def wake_reason():
+        return fake_board.script.get("woken", 0)
+
+
 class Pin:
-    IN, OUT, OPEN_DRAIN, PULL_UP, PULL_DOWN = 1, 3, 7, 2, 1
+    IN, OUT, OPEN_DRAIN, PULL_UP = 1, 3, 7, 2
+    IRQ_RISING, IRQ_FALLING = 1, 2
+    if fake_board.script.get("port") != "esp8266":
+        PULL_DOWN = 1
 
     def __init__(self, number, mode=-1, pull=-1, value=None):
         if not 0 <= number <= 48:
@@ -50,3 +60,6 @@ class Pin:
         if level is None:
             return fake_board.level(self.number)
         fake_board.drive(level)
+
+    def irq(self, handler=None, trigger=3):
+        fake_board.handlers[self.number] = handler, trigger, self

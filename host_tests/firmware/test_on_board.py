@@ -1,0 +1,264 @@
+"""Sensors on the board's own pins: contacts and pulses by interrupt, the battery, and what the board says of itself."""
+
+import json
+import os
+
+import on_board
+from fakes.check import equal, raises
+from on_board import World
+
+import fake_board
+
+assert on_board  # the paths
+WIFI = {"lab": "12345678"}
+
+
+def sensor(kind, **keys):
+    return __import__("sensors." + kind, None, None, ("Sensor",)).Sensor(keys)
+
+
+def forget():
+    """Nothing is kept of the test before, on flash or in RTC memory."""
+    from kept import Kept
+
+    Kept.taken_b = 0
+    for name in ("pulse-12", "pulse-12.new"):
+        try:
+            os.remove(name)
+        except OSError:
+            pass
+
+
+def bounce(w, pin, levels, ms):
+    """The pin's level changes, one after the other, ms apart."""
+    for level in levels:
+        fake_board.set_level(pin, level)
+        w.clock.sleep_ms(ms)
+
+
+def test_a_contact_that_bounces_is_one_change():
+    w = World({"levels": {"12": 0}})
+    s = sensor("binary", pin=12, quantity="door")
+    equal((s.fields, s.read(), s.changed()), ((("door", "", 0),), [0], False))
+    bounce(w, 12, (1, 0, 1, 0, 1), 5)
+    equal(s.changed(), False, "it has not stayed so yet")
+    w.clock.sleep_ms(50)
+    equal((s.changed(), s.read(), s.changed(), s.read()), (True, [1], False, [1]))
+    bounce(w, 12, (0, 1), 20)
+    w.clock.sleep_ms(500)
+    equal(s.changed(), False, "a glitch")
+
+
+def test_changes_that_come_while_the_board_is_busy_all_wait():
+    w = World({"levels": {"12": 0}})
+    s = sensor("binary", pin=12, quantity="motion", pull="none")
+    bounce(w, 12, (1, 0, 1), 2000)
+    got = []
+    while s.changed():
+        got += s.read()
+    equal(got, [1, 0, 1])
+    bounce(w, 12, (0, 1) * 20, 100)
+    got = []
+    while s.changed():
+        got += s.read()
+    assert len(got) >= 14 and got[-1] == 1 and all(a != b for a, b in zip(got, got[1:])), got
+
+
+def test_a_leak_that_closes_to_ground_is_1_and_a_missed_interrupt_is_made_up_for():
+    w = World({})
+    s = sensor("binary", pin=12, quantity="moisture", inverted=True)
+    equal(s.read(), [0])
+    fake_board.script["levels"] = {"12": 0}  # no interrupt came
+    s.changed()
+    w.clock.sleep_ms(60)
+    equal((s.changed(), s.read()), (True, [1]))
+
+
+def test_a_pull_that_the_chip_does_not_have_is_told():
+    import machine
+
+    World({})
+    down = machine.Pin.PULL_DOWN
+    del machine.Pin.PULL_DOWN
+    try:
+        for kind in ("binary", "pulse"):
+            assert "pull is down" in str(raises(ValueError, sensor, kind, pin=12, pull="down"))
+    finally:
+        machine.Pin.PULL_DOWN = down
+    sensor("binary", pin=12, pull="down")
+
+
+def test_a_door_that_opens_is_published_at_once():
+    w = World({"wifi": WIFI, "levels": {"12": 0}}, interval_s=600,
+              sensors=[{"type": "binary", "name": "front", "pin": 12, "quantity": "door"}])  # fmt: skip
+    w.run(5000)
+    equal([r["value"] for r in w.readings("front/door")], [0])
+    fake_board.set_level(12, 1)
+    now = w.clock.now
+    while len(w.readings("front/door")) < 2:
+        w.node.turn()
+    assert w.clock.now - now < 300, w.clock.now - now
+    w.run(2000)
+    equal([r["value"] for r in w.readings("front/door")], [0, 1])
+
+
+def test_a_door_is_published_when_it_changes_and_now_and_then():
+    w = World({"wifi": WIFI, "levels": {"12": 0}}, interval_s=10,
+              sensors=[{"type": "binary", "name": "front", "pin": 12, "send_every_s": 300}])  # fmt: skip
+    w.run(100000)
+    fake_board.set_level(12, 1)
+    w.run(225000)
+    equal([r["value"] for r in w.readings("front/state")], [0, 1, 1])
+
+
+def test_pulses_are_counted_in_units_each_once():
+    forget()
+    w = World({})
+    s = sensor("pulse", pin=12, per_unit=1000, unit="kWh", name="meter")
+    equal((s.fields, s.read()), ((("energy", "kWh", 3),), [0]))
+    bounce(w, 12, (0, 1) * 7, 100)
+    equal(s.read(), [7])
+    for _ in range(5):
+        bounce(w, 12, (0, 1), 2)  # one pulse whose contact chatters
+    w.clock.sleep_ms(50)
+    equal(s.read(), [8])
+    w.clock.now += 7 * 86400000  # a week without one
+    bounce(w, 12, (0, 1), 20)
+    equal(s.read(), [9])
+    for keys, fields, want in (
+        ({"per_unit": 0.5, "unit": "L"}, ("water", "L", 0), 18),
+        ({"per_unit": 3.58, "unit": "mm"}, ("precipitation", "mm", 1), 25),
+        ({"unit": "m³", "quantity": "gas", "per_unit": 100}, ("gas", "m³", 2), 9),
+        ({"edge": "rising"}, ("count", "", 0), 9),
+    ):
+        forget()
+        w = World({})
+        s = sensor("pulse", pin=12, **keys)
+        equal(s.fields, (fields,))
+        bounce(w, 12, (0, 1) * 9, 100)
+        equal(s.read(), [want])
+    forget()
+
+
+def test_the_sum_of_pulses_survives_a_reset_and_a_power_cut():
+    from kept import Kept
+
+    forget()
+    w = World({"wifi": WIFI}, sensors=[{"type": "pulse", "name": "rain", "pin": 12}])
+    w.run(3000)
+    bounce(w, 12, (0, 1) * 5, 20)
+    w.run(200)  # a turn: no reading is due
+    Kept.taken_b = 0
+    s = sensor("pulse", pin=12, name="rain")
+    equal(s.read(), [5], "a reset")
+    Kept.taken_b = 0
+    equal(sensor("pulse", pin=12, name="other").read(), [0])
+    w.clock.sleep_ms(3600000)
+    bounce(w, 12, (0, 1), 20)
+    Kept.taken_b = 0
+    s = sensor("pulse", pin=12, name="rain")
+    w.clock.sleep_ms(3600000)
+    bounce(w, 12, (0, 1), 20)
+    equal(s.read(), [6])
+    fake_board.use({})  # RTC memory is empty after it
+    Kept.taken_b = 0
+    equal(sensor("pulse", pin=12, name="rain").read(), [6], "a power cut")
+    forget()
+
+
+def battery(mv, **keys):
+    """A board on a battery, fully up."""
+    entry = dict({"type": "battery", "name": "cell", "pin": 34, "ratio": 2}, **keys)
+    return World({"wifi": WIFI, "values": {"adc 34": mv}}, sensors=[entry])
+
+
+def of(w, quantity):
+    return [r["value"] for r in w.readings("cell/" + quantity)]
+
+
+def test_a_battery_tells_volts_and_per_cent():
+    w = battery([1850])
+    w.run(5000)
+    equal((of(w, "voltage"), of(w, "battery"), of(w, "low")), ([3.7], [50], [0]))
+    w = battery([2100])
+    w.run(5000)
+    equal((of(w, "battery"), of(w, "low")), ([100], [0]))
+    for keys, part in (({"empty_v": 4.2, "full_v": 4.2}, "full_v"),):
+        assert part in str(raises(ValueError, battery, [1800], **keys))
+
+
+def test_a_low_battery_says_so_and_puts_the_board_to_sleep_for_long():
+    w = battery([1850] * 32 + [1680] * 16)
+    e = raises(fake_board.Reset, w.run, 60000)
+    equal(e.args, (4, 3600000))
+    equal((of(w, "low"), of(w, "battery")[-1]), ([0, 0, 1], 7))
+    assert "battery: low: once what waits is sent, sleeping for 3600 s" in w.said, w.said
+    equal(w.status()[-1], b"offline")
+
+
+def test_a_low_battery_without_a_broker_does_not_keep_the_radio_on():
+    from fakes.net import Plan
+
+    w = battery([1600], sleep_s=7200)
+    w.net.plan = Plan(refuse=True)
+    began = w.clock.now
+    e = raises(fake_board.Reset, w.run, 200000)
+    equal(e.args[1], 7200000)
+    assert 60000 <= w.clock.now - began < 90000
+
+
+def test_a_battery_that_recovers_goes_on_and_sleep_s_0_never_sleeps():
+    w = battery([1680] * 16 + [1710] * 16 + [1760] * 16, sleep_s=0)
+    w.run(25000)
+    equal((of(w, "battery"), of(w, "low")), ([7, 15, 27], [1, 1, 0]), "5 per cent over the limit it is well again")
+
+
+def test_internal_says_what_else_it_is_asked_for():
+    from umqtt import __version__
+
+    w = World({"wifi": WIFI, "cause": 3, "woken": 4},
+              sensors=[{"type": "internal", "also": ["rssi", "reset", "woken", "ip", "version", "awake"]}])  # fmt: skip
+    w.run(15000)
+    got = {q: w.readings("internal/" + q)[-1]["value"] for q in ("rssi", "reset", "woken", "ip", "version")}
+    equal(got, {"rssi": -61, "reset": "watchdog", "woken": "timer", "ip": "127.0.0.1", "version": __version__})
+    equal(w.readings("internal/rssi")[0]["value"], None, "WiFi is being joined while the first reading is taken")
+    assert isinstance(w.readings("internal/awake")[-1]["value"], int)
+    from board_facts import dotted
+
+    equal([dotted(n) for n in (-1, 0x0A000001, -0x3F57FFFE)], ['"255.255.255.255"', '"10.0.0.1"', '"192.168.0.2"'])
+
+
+def test_home_assistant_gets_the_class_of_each_quantity():
+    from discovery import announcement, class_of
+
+    for quantity, unit, want in (
+        ("co2", "ppm", ("sensor", "carbon_dioxide", "measurement")),
+        ("illuminance", "lx", ("sensor", "illuminance", "measurement")),
+        ("pressure", "hPa", ("sensor", "atmospheric_pressure", "measurement")),
+        ("rssi", "dBm", ("sensor", "signal_strength", "measurement")),
+        ("awake", "ms", ("sensor", "duration", "measurement")),
+        ("moisture", "%", ("sensor", "moisture", "measurement")),
+        ("battery", "%", ("sensor", "battery", "measurement")),
+        ("light", "%", ("sensor", "", "measurement")),
+        ("energy", "kWh", ("sensor", "energy", "total_increasing")),
+        ("water", "L", ("sensor", "water", "total_increasing")),
+        ("precipitation", "mm", ("sensor", "precipitation", "total_increasing")),
+        ("gas", "m³", ("sensor", "gas", "total_increasing")),
+        ("count", "", ("sensor", "", "total_increasing")),
+        ("door", "", ("binary_sensor", "door", "")),
+        ("moisture", "", ("binary_sensor", "moisture", "")),
+        ("gas", "", ("binary_sensor", "gas", "")),
+        ("low", "", ("binary_sensor", "battery", "")),
+        ("state", "", ("binary_sensor", "", "")),
+        ("ph", "", ("sensor", "ph", "measurement")),
+        ("index", "", ("sensor", "", "measurement")),
+    ):
+        equal(class_of(quantity, unit, 0), want, quantity)
+    equal(class_of("ip", "", str), ("sensor", "", ""))
+    w = World({"wifi": WIFI, "levels": {"12": 0}},
+              sensors=[{"type": "binary", "name": "front", "pin": 12, "quantity": "door"}])  # fmt: skip
+    topic, payload = announcement(dict(w.node.cfg, ha_prefix="ha"), "n1", "umqtt/n1/", w.node.sources[0], 0)
+    equal(topic, "ha/binary_sensor/n1/front_door/config")
+    got = json.loads(payload)
+    equal((got["pl_on"], got["pl_off"], got["dev_cla"]), ("1", "0", "door"))
+    assert "unit_of_meas" not in got and "stat_cla" not in got
