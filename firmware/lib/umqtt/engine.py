@@ -5,10 +5,10 @@ bytes; None: nothing now; 0 from `read`: the broker has closed. A new connection
 cannot be resumed by mistake. Packets are asked for exactly (2 bytes, the rest of the length, the body), so nothing is
 copied and a short read leaves the stream in step.
 
-`client` is the session that they serve (umqtt.client). They use of it: `_on_ack`, `_suback_codes`, `_held_packet_ids`;
-`_link_up`, `_send_blocked`, `_wrote_ms`, `_heard_ms`, `_ping_sent`, `_ping_after_ms`, `_send_ping`; `_on_connack`,
-`_on_fault`, `_fault`, `_stream`; and, for a message, `_next_packet`, `_send_packet`, `_view`, `cb`, `_message`,
-`_taken`, `_any_size`, `_oversize_count`, `_news`.
+`client` is the session that they serve (umqtt.client). They use of it: `_on_ack`, `_suback_codes`, `_held_packet_ids`,
+`_error_words`, `_link_up`, `_send_blocked`, `_wrote_ms`, `_heard_ms`, `_ping_sent`, `_ping_after_ms`, `_send_ping`;
+`_on_connack`, `_on_fault`, `_fault`, `_stream`; and, for a message, `_next_packet`, `_send_packet`, `_view`, `cb`,
+`_message`, `_taken`, `_any_size`, `_oversize_count`, `_news`.
 """
 
 from time import ticks_diff, ticks_ms
@@ -66,12 +66,13 @@ def _own_payload(buf, start):
         return buf
 
 
-def _free_place(held_ids):
-    """The index of a free place for the id of an incoming QoS 2 message. Raises ProtocolError: the broker has left too
-    many without PUBREL; MemoryError, and nothing has changed."""
+def _free_place(client, held_ids):
+    """The index of a free place for the id of an incoming QoS 2 message. Raises MemoryError: nothing has changed."""
     if 0 not in held_ids:
         if _len(held_ids) >= _MOST_HELD:
-            raise ProtocolError("too many QoS 2 messages without PUBREL")
+            # A broker that releases none (NATS 2.10 after a resume) has given up the oldest long ago.
+            client._error_words = "the broker releases no QoS 2 message: the oldest id is forgotten"
+            del held_ids[0]
         held_ids.append(0)
     return held_ids.index(0)
 
@@ -241,7 +242,7 @@ def reader(client, rx, read, send):
                                 if packet_id in held_ids:
                                     flags |= _UNWANTED
                                 else:
-                                    place = _free_place(held_ids)
+                                    place = _free_place(client, held_ids)
                     if remaining_b:
                         flags |= MORE
                     if not flags & _UNWANTED:
