@@ -96,8 +96,8 @@ def as_told(words):
     return re.sub(r"%s/%s|%\d*[a-z]", "…", words).strip().removesuffix(" …")
 
 
-def told():
-    page = (ROOT / "docs" / "errors.md").read_text()
+def told(name="errors.md"):
+    page = (ROOT / "docs" / name).read_text()
     rows = [row.split("|") for row in page.splitlines() if row.startswith("| ") and not row.startswith("| words")]
     return {text.removesuffix(" …") for row in rows for text in re.findall(r"`([^`]+)`", row[1])}
 
@@ -154,7 +154,7 @@ def test_the_reference_shows_what_there_is_and_each_says_what_it_does(module):
 
 
 # Files that a page tells its reader to make, or that a board has.
-NOT_OURS = {"NAME.py", "my_manifest.py", "config.json", "boot.py", "crash.log"}
+NOT_OURS = {"my_manifest.py", "config.json", "boot.py", "crash.log"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
@@ -166,7 +166,35 @@ def test_files_and_targets_that_a_page_names_exist(page):
     files = {Path(name).name for name in re.findall(r"`(?:[\w./]*/)?(\w+\.py)(?:::\w+)?`", text)}
     modules = set(re.findall(r"-m (tools(?:\.\w+)+)", text))
     targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.M))
-    gone = files - there - NOT_OURS
+    gone = {name for name in files - there - NOT_OURS if "NAME" not in name}
     gone |= {m for m in modules if not list(ROOT.glob(m.replace(".", "/") + "*"))}
     gone |= {"make " + t for t in re.findall(r"(?:`|^)make ([a-z][a-z-]+)", text, re.M) if t not in targets}
     assert gone == set() or page.name == "CHANGELOG.md"
+
+
+# The firmware's modules that say why something failed; other lines say themselves what they mean.
+REASONS = ("reasons", "wifi", "clock")
+
+
+@pytest.mark.parametrize("module", REASONS)
+def test_every_reason_of_the_firmware_has_a_row(module):
+    page = (ROOT / "docs" / "logs.md").read_text()
+    pieces = [as_told(words) for words in texts(ROOT / "firmware" / (module + ".py"))]
+    # a text of several pieces: each stands in the row
+    missing = [piece for piece in pieces if piece.strip('"… :') not in page]
+    assert missing == [], "docs/logs.md: a row for each, with … for what differs"
+
+
+def test_every_beginning_of_a_line_is_explained():
+    rows = set(re.findall(r"^\| `([\w -]+?)(?: N| NAME)?:` \|", (ROOT / "docs" / "logs.md").read_text(), re.M))
+    begins = {"program", "note"}
+    for path in [*ROOT.glob("firmware/*.py"), *ROOT.glob("firmware/commands/*.py")]:
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and call.args:
+                words = call.args[0].left if isinstance(call.args[0], ast.BinOp) else call.args[0]
+                words = words.value if isinstance(words, ast.Constant) and isinstance(words.value, str) else ""
+                name = getattr(call.func, "id", "")
+                begin = re.match(r"([A-Za-z][\w -]*?)(?: %d)?:" if name == "print" else r"(\w+)", words)
+                if begin and name in ("print", "Trouble"):
+                    begins.add(begin[1])
+    assert begins - {"note"} == rows, "docs/logs.md: a row for each part that a line can be about"
