@@ -98,7 +98,9 @@ class RamNode(Node):
             before = c.inflight
             queue.drop()  # first: once it is the client's nothing may fail before it is gone from here
             try:
-                c.publish(topic, payload, False, self.qos, False)
+                if c.publish(topic, payload, False, self.qos, False) is None:  # of QoS 0, and older bytes wait
+                    queue.take_back()
+                    return
             except Exception:
                 if c.inflight > before:  # the link went down, but the message has its slot: again would be twice
                     self.published += 1

@@ -30,6 +30,11 @@ def refused(b, c, f, *args, **named):
     equal(len(c.world.link.writes), writes, "%r" % (args,))
     assert c.isconnected()
     b.done()
+    return str(e)
+
+
+def begins(words, name):
+    assert words.startswith(name + ": "), words
 
 
 TOPICS = ("", b"", "a/+", "+", "#", "a/#", "a#", "a\0", b"\xff", "x" * 65536, "ü" * 32768, 5, None, ["a"], b"\xc3")
@@ -40,21 +45,23 @@ def test_topics():
     b, c = up()
     for t in TOPICS:
         for qos in (0, 1, 2):
-            refused(b, c, c.publish, t, "x", qos=qos)
+            begins(refused(b, c, c.publish, t, "x", qos=qos), "topic")
 
 
 def test_payloads():
     b, c = up()
     for p in (5, None, 1.5, ["x"], {"a": 1}, object()):
         for qos in (0, 1):
-            refused(b, c, c.publish, "t", p, qos=qos)
+            words = refused(b, c, c.publish, "t", p, qos=qos)
+            begins(words, "msg")
+            assert type(p).__name__ in words and "str(x) or json.dumps(x)" in words, words
 
 
 def test_qos():
     b, c = up()
     for qos in (3, -1, 4, "1", 1.5, b"1"):
-        refused(b, c, c.publish, "t", "x", qos=qos)
-        refused(b, c, c.subscribe, "t", qos)
+        begins(refused(b, c, c.publish, "t", "x", qos=qos), "qos")
+        begins(refused(b, c, c.subscribe, "t", qos), "qos")
 
 
 def test_filters():
@@ -62,7 +69,7 @@ def test_filters():
     for f in FILTERS:
         refused(b, c, c.subscribe, f, 1)
         refused(b, c, c.unsubscribe, f)
-        refused(b, c, c.subscribe, [("fine", 1), (f, 1)])
+        begins(refused(b, c, c.subscribe, [("fine", 1), (f, 1)]), "filter")
     refused(b, c, c.subscribe, [])
     refused(b, c, c.unsubscribe, [])
     refused(b, c, c.subscribe, None)
@@ -72,29 +79,32 @@ def test_filters():
     refused(b, c, c.subscribe, [("a", 3)])
 
 
-def test_connect_checks_before_it_dials():
-    for named in (
-        {"client_id": ""},
-        {"client_id": "a\0"},
-        {"client_id": "x" * 24, "protocol": 3},
-        {"client_id": "", "protocol": 3, "clean_session": True},
-        {"password": "p"},
-        {"user": "u\0"},
-        {"user": "u", "password": "x" * 65536},
-        {"keepalive": -1},
-        {"keepalive": 65536},
-        {"keepalive": 1.5},
-        {"protocol": 5},
-        {"client_id": None},
-        {"client_id": 5},
+def test_connect_checks_before_it_dials_and_names_the_argument():
+    for begin, named in (
+        ("client id", {"client_id": ""}),
+        ("client_id", {"client_id": "a\0"}),
+        ("client id", {"client_id": "x" * 24, "protocol": 3}),
+        ("client id", {"client_id": "", "protocol": 3, "clean_session": True}),
+        ("password", {"password": "p"}),
+        ("user", {"user": "u\0"}),
+        ("user", {"user": 5}),
+        ("password", {"user": "u", "password": "x" * 65536}),
+        ("password", {"user": "u", "password": 1234}),
+        ("keepalive", {"keepalive": -1}),
+        ("keepalive", {"keepalive": 65536}),
+        ("keepalive", {"keepalive": 1.5}),
+        ("keepalive", {"keepalive": "sixty"}),
+        ("protocol", {"protocol": 5}),
+        ("client_id", {"client_id": None}),
+        ("client_id", {"client_id": 5}),
     ):
         w = World()
 
         def make():
             w.client(**named).connect()
 
-        e = raises(ValueError, make)
-        assert str(e)
+        words = str(raises(ValueError, make))
+        assert words.startswith(begin), words
         equal(w.net.dialled, [], named)
 
 
@@ -108,8 +118,15 @@ def test_a_bad_connect_leaves_the_connection_that_is_up():
 def test_wills():
     w = World()
     c = w.client()
-    for args in (("", "x"), ("a/#", "x"), ("a", "x", False, 3), ("a", 5), (None, "x"), ("a\0", "x")):
-        raises(ValueError, lambda: c.set_last_will(*args))
+    for name, args in (
+        ("topic", ("", "x")),
+        ("topic", ("a/#", "x")),
+        ("qos", ("a", "x", False, 3)),
+        ("msg", ("a", 5)),
+        ("topic", (None, "x")),
+        ("topic", ("a\0", "x")),
+    ):
+        begins(str(raises(ValueError, lambda: c.set_last_will(*args))), name)
     w.broker.accept(will=None)
     c.connect()
     w.broker.done()

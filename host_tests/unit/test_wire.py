@@ -152,20 +152,20 @@ def test_filters_that_are_refused():
 
 def test_payloads_that_are_no_bytes_are_refused():
     for x in (5, None, 1.5, ["a"], ("a",), {"a": 1}, object()):
-        raises(ValueError, wire.data, x)
+        raises(ValueError, wire.data, x, "msg")
     for x in (b"a", "a", bytearray(b"a"), memoryview(b"a")):
-        equal(bytes(wire.data(x)), b"a")
+        equal(bytes(wire.data(x, "msg")), b"a")
 
 
 def test_an_array_of_larger_items_is_the_bytes_of_its_memory():
     from array import array
 
     halves = array("H", [1, 2])
-    equal(bytes(wire.data(halves)), bytes(halves))
+    equal(bytes(wire.data(halves, "msg")), bytes(halves))
     equal(len(wire.text(halves, wire.ANY_BYTES)), 6)
 
 
 def test_numbers_out_of_range_are_refused():
-    equal(wire.number(2, 2), 2)
+    equal(wire.number(2, 2, "qos"), 2)
     for x in (-1, 3, "1", None, 1.0, b"1"):
-        raises(ValueError, wire.number, x, 2)
+        raises(ValueError, wire.number, x, 2, "qos")

@@ -146,7 +146,7 @@ class MQTTClient(KeepAlive):
         """The message that the broker publishes when this client vanishes [3.1.2.5]; for the next `connect`. Raises
         ValueError."""
         wire.text(topic)
-        self._last_will = topic, wire.data(msg), retain, wire.number(qos, 2)
+        self._last_will = topic, wire.data(msg, "msg"), retain, wire.number(qos, 2, "qos")
 
     def on_oversize(self, topic: bytes, size_b: int) -> object:
         """Called from `poll` when a message of size_b bytes was larger than rx_size, there is no view, and it has been
@@ -326,7 +326,7 @@ class MQTTClient(KeepAlive):
             if isinstance(topic, (str, _bytes)):
                 self._last_topic = topic
         if msg.__class__ is not _bytes:
-            msg = wire.data(msg)
+            msg = wire.data(msg, "msg")
             if qos or not wait or self._next_packet is None:
                 msg = _bytes(msg)  # it outlives the call, and may be the receive buffer
         if not qos and self._send_blocked:
@@ -339,7 +339,7 @@ class MQTTClient(KeepAlive):
         first_byte = PUBLISH_BYTE | RETAIN if retain else PUBLISH_BYTE
         if qos:
             if qos != 1:
-                qos = min(wire.number(qos, 2), self._most_qos)
+                qos = min(wire.number(qos, 2, "qos"), self._most_qos)
             first_byte |= qos << 1
         draft = self._draft
         draft[FIRST_BYTE] = first_byte
@@ -391,14 +391,15 @@ class MQTTClient(KeepAlive):
             elif wait and not self._auto_reconnect:
                 self._without_link(0)
         end = ticks_add(ticks_ms(), self.timeout_ms if timeout_ms is None else timeout_ms)
-        if self.inflight == _len(self._packet_slots) or sender is not None and self._send_blocked:
-            draft = list(self._draft)  # a callback may make another meanwhile
-            while self.inflight == _len(self._packet_slots) or sender is not None and self._send_blocked:
-                if not wait:
-                    if sender is None:
-                        raise link_error("ENOBUFS", "all slots are taken: again after poll()")
-                    return None
-                self._wait(end)
+        draft = None
+        while self.inflight == _len(self._packet_slots) or sender is not None and self._send_blocked:
+            if not wait:
+                if sender is None:
+                    raise link_error("ENOBUFS", "all slots are taken: poll first")
+                return None
+            draft = draft or list(self._draft)  # a callback may make another meanwhile
+            self._wait(end)
+        if draft:
             self._draft[:] = draft
         older_wait = self._send_blocked
         # so that the slot is sent by the next poll, should Ctrl-C come before it is sent here
@@ -454,19 +455,21 @@ class MQTTClient(KeepAlive):
         return self._filters(UNSUBSCRIBE_BYTE, topic, None, wait, timeout_ms)  # pyright: ignore[reportReturnType]
 
     def _filters(self, first_byte, filters, qos, wait, timeout_ms):
+        subscribes = first_byte == SUBSCRIBE_BYTE
         if isinstance(filters, (str, _bytes, bytearray)):
-            filters = (filters if first_byte == UNSUBSCRIBE_BYTE else (filters, qos),)
+            filters = ((filters, qos) if subscribes else filters,)
         if not isinstance(filters, (list, tuple)) or not 0 < _len(filters) < _len(self._receive_buf) - 1:
-            raise ValueError("a filter, or a list of 1 to rx_size - 2, needed")
+            raise ValueError("filters: 1 to rx_size - 2 needed")
         payload = b""
         for row in filters:
-            if first_byte == UNSUBSCRIBE_BYTE:
-                payload += wire.text(row, wire.FILTER)
-            elif not isinstance(row, (list, tuple)):
-                raise ValueError("(filter, qos) needed")
-            else:
-                topic_filter, filter_qos = row
-                payload += wire.text(topic_filter, wire.FILTER) + _bytes((wire.number(filter_qos, 2),))
+            topic_filter = row
+            if subscribes:
+                if not isinstance(row, (list, tuple)):
+                    raise ValueError("(filter, qos) needed")
+                topic_filter, qos = row
+            payload += wire.text(topic_filter, wire.FILTER, "filter")
+            if subscribes:
+                payload += _bytes((wire.number(qos, 2, "qos"),))
         codes = bytearray()  # stands in the slot where a message has its topic, until SUBACK fills it
         self._draft[1:] = first_byte, codes, payload
         self._exchange(wait, timeout_ms)

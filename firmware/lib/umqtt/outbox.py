@@ -113,11 +113,11 @@ class Outbox:
         nothing changed. Blocks for a flash write, unless it was staged.
         """
         name = wire.text(topic)[2:]
-        data = wire.data(payload)
-        first_byte = wire.number(qos, 2) << 1 | (0x31 if retain else 0x30)
-        if wire.number(keep, 255) == DROP:
+        data = wire.data(payload, "payload")
+        first_byte = wire.number(qos, 2, "qos") << 1 | (0x31 if retain else 0x30)
+        if wire.number(keep, 255, "keep") == DROP:
             packet_id = None
-            if self.client and self.client.isconnected() and (not qos or self.client.free_slots()):
+            if self.client and self.client.isconnected() and self.client.free_slots():
                 packet_id = self.client.publish(name, data, retain, qos, False)
             self.dropped += packet_id is None
             return packet_id
@@ -125,7 +125,9 @@ class Outbox:
             self._choose()
         number = self.next
         taken_s = max(0, int(self.clock() if taken is None else taken)) & 0xFFFFFFFF
-        head = pack(_FORMAT, number, taken_s, wire.number(expire_s, 0x3FFFFFFF), first_byte, keep, _len(name))
+        head = pack(
+            _FORMAT, number, taken_s, wire.number(expire_s, 0x3FFFFFFF, "expire_s"), first_byte, keep, _len(name)
+        )
         staged = bytearray(self._staged)
         record(staged, _MESSAGE, head + name + data)
         message_b = _len(staged) - _len(self._staged)
@@ -223,7 +225,7 @@ class Outbox:
         """
         if self.store.journal.volatile and not client.inflight:
             self.store.journal.keep_place(self)
-        if not self.waiting or not client.free_slots() or not client.isconnected():
+        if not self.waiting or not client.isconnected():
             return 0
         store = self.store
         place = store.place
@@ -232,6 +234,8 @@ class Outbox:
         store.cork = True
         try:
             for body in waiting:
+                if not client.free_slots():
+                    break
                 number, _, expire_s, first_byte, keep, topic_b = unpack_from(_FORMAT, body)
                 if not (keep or expire_s) or self._choose().is_wanted(self, body):
                     store.next_place = number + 1  # noted in the record that makes the message the client's
@@ -239,9 +243,8 @@ class Outbox:
                     taken = None
                     try:
                         payload = body[_TOPIC + topic_b :]
-                        if not first_byte & 6 or client.free_slots():
-                            taken = client.publish(topic, payload, first_byte & 1 == 1, first_byte >> 1 & 3, False)
-                            handed_over += 1
+                        taken = client.publish(topic, payload, first_byte & 1 == 1, first_byte >> 1 & 3, False)
+                        handed_over += taken is not None
                     except ValueError as e:
                         taken = 0  # it never will be, and must not block the others
                         self.dropped += 1

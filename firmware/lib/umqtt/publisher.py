@@ -29,8 +29,8 @@ class Publisher:
         self.client = client
         self.topic = topic
         self.retain = retain
-        self.size = wire.number(size, 65535)
-        self.qos = wire.number(qos, 1)
+        self.size = wire.number(size, 65535, "size")
+        self.qos = wire.number(qos, 1, "qos")
         self.topic_bytes = wire.text(topic)
         self.first_byte = wire.PUBLISH_BYTE | (wire.RETAIN if retain else 0) | qos << 1
         self.buf = bytearray(_HEADER_B) + self.topic_bytes + bytes(2 * qos)

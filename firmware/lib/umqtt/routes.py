@@ -35,7 +35,7 @@ class Routes:
     def add(self, filter: "str | bytes", f) -> None:
         """Call f(topic, msg, retained) for topics that `filter` matches [4.7]; every match is called, in the order of
         adding. An exception of f comes out of `poll`. Raises ValueError for a filter that MQTT does not allow."""
-        filter = text(filter, 1)[2:]
+        filter = text(filter, 1, "filter")[2:]
         self._functions.append(f)
         routes = (len(self._functions) - 1,)
         if b"+" not in filter and b"#" not in filter:

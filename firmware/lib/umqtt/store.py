@@ -69,7 +69,7 @@ _len = len
 def record(out: bytearray, kind: int, body: bytes) -> None:
     """Append a record of `kind` (1..15) with `body` to bytearray `out`, all of it or nothing. Raises ValueError when
     the body is over 65535 bytes."""
-    head = pack(">BH", kind, wire.number(_len(body), 65535))
+    head = pack(">BH", kind, wire.number(_len(body), 65535, "body"))
     out.extend(head + pack(">I", crc32(body, crc32(head))) + body)
 
 
@@ -234,7 +234,7 @@ class Store:
         """
         from umqtt import recall
 
-        self._who = crc32(wire.data(server), crc32(wire.data(client_id)))
+        self._who = crc32(wire.data(server, "server"), crc32(wire.data(client_id, "client_id")))
         changed = self._found.replay(session, self._who)
         self.report = self._found.report
         self._session = session

@@ -65,11 +65,11 @@ def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None,
     timeout_ms: for all of it. Blocks; takes piece_b + about 300 bytes of heap. Raises ValueError, OSError (inside a
     callback too), ProtocolError, and what the reader raises.
     """
-    wire.number(qos, 1)
+    wire.number(qos, 1, "qos")
     topic_bytes = wire.text(topic)
     if addons.in_callback(client):
         raise link_error("ENOTCONN", "not inside a callback")
-    stream = _Stream(client, reader, wire.number(length, _MOST_B), max(piece_b, addons.send_buf_b(client)))
+    stream = _Stream(client, reader, wire.number(length, _MOST_B, "length"), max(piece_b, addons.send_buf_b(client)))
     stream.fill()  # it may raise: before a byte or a slot is taken
     if length <= addons.send_buf_b(client):  # no larger than a message that waits to be sent
         return client.publish(topic, stream.piece, retain, qos, True, timeout_ms)

@@ -89,7 +89,7 @@ class Sock:
         """Write all, or the first `length` bytes, behind what the client itself has to send. Returns how many. Raises
         OSError."""
         addons.await_all_sent(self.owner, None)
-        view = memoryview(wire.data(buf))[:length]
+        view = memoryview(wire.data(buf, "buf"))[:length]
         rest = view
         while len(rest):
             count = self._stream().write(rest)

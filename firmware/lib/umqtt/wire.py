@@ -60,28 +60,27 @@ ANY_TEXT = const(2)  # empty, too: ids, names
 ANY_BYTES = const(3)
 
 
-def data(value):
+def data(value, name: str):
     """`value` as something to copy bytes from: str becomes UTF-8; bytes and bytearray stay; other buffers become bytes.
-    Raises ValueError."""
+    name: the argument that it was, for the words of an error. Raises ValueError."""
     if isinstance(value, str):
         return value.encode()
     try:
         view = memoryview(value)
     except TypeError:
-        raise ValueError("str or bytes needed, not %s: use str(x) or json.dumps(x)" % type(value).__name__)
+        raise ValueError("%s: str or bytes needed, not %s: str(x) or json.dumps(x)" % (name, type(value).__name__))
     return value if isinstance(value, (bytes, bytearray)) else bytes(view)
 
 
-def text(value, kind: int = TOPIC_NAME) -> bytes:
+def text(value, kind: int = TOPIC_NAME, name: str = "topic") -> bytes:
     """`value` (as for `data`) with its 16-bit length before it [1.5.3].
 
     kind: TOPIC_NAME, without + and #; FILTER, which has them where they may stand [4.7.1]; ANY_TEXT; ANY_BYTES. But for
     ANY_BYTES it must be UTF-8 without U+0000. Raises ValueError.
     """
-    value = bytes(data(value))
+    value = bytes(data(value, name))
     length = len(value)
-    if length > 65535:
-        raise ValueError("over 65535 B")
+    wrong = "over 65535 B" if length > 65535 else ""
     if kind < ANY_BYTES:
         try:
             letters = str(value, "utf-8")
@@ -89,16 +88,18 @@ def text(value, kind: int = TOPIC_NAME) -> bytes:
             for letter in letters if len(letters) < length else "":
                 if letter != chr(ord(letter)) or 0xD7FF < ord(letter) < 0xE000:
                     raise UnicodeError
+            if "\0" in letters or not value and kind < ANY_TEXT:
+                wrong = "empty, or U+0000 in it"
+            last = ""
+            for level in letters.split("/") if kind < ANY_TEXT else ():
+                # Nothing may follow #, and a wildcard is a level of its own.
+                if last == "#" or ("+" in level or "#" in level) and (kind == TOPIC_NAME or len(level) > 1):
+                    wrong = "wrong wildcard"
+                last = level
         except ValueError:  # UnicodeError, but without words
-            raise ValueError("no UTF-8 text")
-        if "\0" in letters or not value and kind < ANY_TEXT:
-            raise ValueError("empty, or U+0000 in it")
-        last = ""
-        for level in letters.split("/") if kind < ANY_TEXT else ():
-            # Nothing may follow #, and a wildcard is a level of its own.
-            if last == "#" or ("+" in level or "#" in level) and (kind == TOPIC_NAME or len(level) > 1):
-                raise ValueError("wrong wildcard")
-            last = level
+            wrong = "no UTF-8 text"
+    if wrong:
+        raise ValueError(name + ": " + wrong)
     return bytes((length >> 8, length & 255)) + value
 
 
@@ -109,13 +110,13 @@ def check_topic(topic: bytes) -> None:
         if topic:
             text(topic)
     except ValueError as wrong:
-        raise ProtocolError("topic of a message: %s" % wrong)
+        raise ProtocolError(str(wrong))
 
 
-def number(value, most: int) -> int:
-    """`value` when it is an int or bool in 0..most. Raises ValueError."""
+def number(value, most: int, name: str) -> int:
+    """`value` when it is an int or bool in 0..most; name: the argument that it was. Raises ValueError."""
     if not isinstance(value, int) or not 0 <= value <= most:
-        raise ValueError("0 to %d needed" % most)
+        raise ValueError("%s: 0 to %d needed" % (name, most))
     return value
 
 
@@ -128,7 +129,7 @@ def connect(client_id, user, password, keepalive_s, clean_session, protocol, wil
     """
     if protocol not in (3, 4):
         raise ValueError("protocol: 3, 4")
-    payload = text(client_id, ANY_TEXT)
+    payload = text(client_id, ANY_TEXT, "client_id")
     letters = len(str(payload[2:], "utf-8"))
     if protocol == 3 and not 0 < letters < 24 or not letters and not clean_session:
         raise ValueError("client id: empty needs clean_session, MQTT 3.1 takes 1 to 23 letters")
@@ -137,16 +138,16 @@ def connect(client_id, user, password, keepalive_s, clean_session, protocol, wil
     flags = 2 if clean_session else 0
     if will:
         topic, message, retain, qos = will
-        flags |= 4 | number(qos, 2) << 3 | (32 if retain else 0)
-        payload += text(topic) + text(message, ANY_BYTES)
+        flags |= 4 | number(qos, 2, "qos") << 3 | (32 if retain else 0)
+        payload += text(topic) + text(message, ANY_BYTES, "msg")
     if user:
         flags |= 128
-        payload += text(user, ANY_TEXT)
+        payload += text(user, ANY_TEXT, "user")
         if password is not None:
             flags |= 64
-            payload += text(password, ANY_BYTES)
+            payload += text(password, ANY_BYTES, "password")
     name = b"\0\4MQTT\4" if protocol == 4 else b"\0\6MQIsdp\3"
-    return name + bytes((flags, number(keepalive_s, 65535) >> 8, keepalive_s & 255)) + payload
+    return name + bytes((flags, number(keepalive_s, 65535, "keepalive") >> 8, keepalive_s & 255)) + payload
 
 
 def refusal(code: int) -> MQTTException:
