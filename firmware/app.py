@@ -31,6 +31,8 @@ def make(cfg: dict, began_ms: int):
     from remembered import Remembered
 
     known = Remembered()
+    if cfg.get("trials") or cfg.get("came_back"):
+        known.forget()
     if not known.skip:
         _begin(known.join, wifi, cfg)
     from sleeper import Sleeper
@@ -48,6 +50,10 @@ def _begin(f, *args):
 def run(cfg: dict, began_ms: int) -> None:
     """Run until the stop button is pressed. A sensor's configuration that is wrong is told in words, and ends it; what
     cannot start for another reason is tried again by a reset. began_ms: ticks_ms() as the program started."""
+    if cfg["commands"] and cfg["log_b"]:
+        import tail
+
+        tail.keep(cfg["log_b"])
     print("umqtt-node: started by %s, version %s" % (power.cause(), __version__))
     if cfg["tls"] and not cfg["tls_ca"]:
         print("tls: tls_insecure is set: the broker is not checked, and anybody in between can read the password")
@@ -55,6 +61,8 @@ def run(cfg: dict, began_ms: int) -> None:
         node = make(cfg, began_ms)
     except ValueError as e:
         print(e)
+        if cfg.get("trials"):
+            restart(False, e)  # with what was before
     except Exception as e:  # no memory, a flash that cannot be read, a radio that does not start
         crashed(e)
         restart(cfg["deep_sleep"], e)

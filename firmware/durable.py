@@ -70,12 +70,13 @@ class DurableNode(Node):
         if c.inflight:
             from umqtt.takeback import take_back, unacknowledged
 
-            own = self.topic.encode()
+            from ending import is_reading
+
             for pid, topic, _ in unacknowledged(c):
-                if topic == own + b"status":  # of those that earlier lives could not send one is enough
+                if topic == self.topic.encode() + b"status":  # of those that earlier lives could not send one is enough
                     take_back(c, self.status_pid)
                     self.status_pid = pid
-                elif not topic or topic.startswith(own):
+                elif is_reading(self, topic):
                     self.before += 1
         self.first = self.journal.pid < 0  # nothing of an earlier life: else the ids go on where they were
         if self.qos < 2:

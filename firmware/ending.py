@@ -14,16 +14,7 @@ def finish(node, ms: int, status: str = "offline", unfinished=None) -> None:
     c = node.client
     if not c:
         return
-    end = ticks_add(ticks_ms(), ms)
-    while c.isconnected() and busy(node):
-        left_ms = ticks_diff(end, ticks_ms())
-        if left_ms <= 0:
-            break
-        node.feed()
-        if not node.linking.attempt(node.serve, min(left_ms, _STEP_MS)):
-            node.link_ended()
-            sleep_ms(min(max(node.linking.pause_ms, 1), left_ms))
-    node.feed()
+    send(node, ms)
     if c.isconnected() and c.inflight and unfinished:
         node.linking.attempt(unfinished)
     if status and c.isconnected():
@@ -32,9 +23,25 @@ def finish(node, ms: int, status: str = "offline", unfinished=None) -> None:
     node.linking.attempt(c.disconnect)
 
 
+def send(node, ms: int) -> None:
+    """Send what waits, and hear what the broker has for us, for up to ms."""
+    end = ticks_add(ticks_ms(), ms)
+    while node.client.isconnected() and busy(node):
+        left_ms = ticks_diff(end, ticks_ms())
+        if left_ms <= 0:
+            break
+        node.feed()
+        if not node.linking.attempt(node.serve, min(left_ms, _STEP_MS)):
+            node.link_ended()
+            sleep_ms(min(max(node.linking.pause_ms, 1), left_ms))
+    node.feed()
+
+
 def busy(node) -> bool:
-    """Whether something is to be sent, or not yet acknowledged."""
+    """Whether something is to be sent, or not yet acknowledged, or heard."""
     holding = node.announcer is not None and node.announcer.holding
+    if node.listener is not None and node.listener.busy():
+        return True
     return node.waiting() > 0 or node.client.inflight > 0 or node.greet or holding
 
 
@@ -62,4 +69,7 @@ def readings_in_flight(node) -> int:
 def is_reading(node, topic: bytes) -> bool:
     """Whether a message under `topic` (b"": the broker has it) is a reading."""
     own = node.topic.encode()
-    return not topic or topic.startswith(own) and topic != own + b"status"
+    if not topic.startswith(own):
+        return not topic
+    rest = topic[len(own) :]
+    return rest not in (b"status", b"diag", b"log") and not rest.startswith(b"ack/")

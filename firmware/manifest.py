@@ -12,10 +12,12 @@ SHIPPED = "../build/ship/py"
 if not os.path.isdir(SHIPPED):  # a manifest is run in its own folder
     raise SystemExit("umqtt-node: run `make ship` first, which builds the library that is frozen")
 package("umqtt", base_path=SHIPPED, opt=3)
+package("commands", opt=3)
 package("sensors", opt=3)
 for name in (
-    "app", "board_facts", "clock", "config", "contact", "crc8", "discovery", "durable", "ending", "health", "i2c",
-    "kept", "low_battery", "node", "power", "ram", "reasons", "remembered", "retry", "sleeper", "slots",
-    "tls_context", "treatment", "untaken", "update", "wifi",
+    "app", "board_facts", "clock", "config", "contact", "crc8", "diagnosis", "discovery", "durable", "ending",
+    "flags", "health", "i2c", "kept", "led", "listening", "low_battery", "node", "power", "probation", "ram",
+    "reasons", "reconfigure", "remembered", "retry", "sleeper", "slots", "tail", "tls_context", "treatment", "trial",
+    "untaken", "update", "wifi",
 ):  # fmt: skip
     module(name + ".py", opt=3)

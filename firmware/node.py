@@ -9,6 +9,7 @@ Topics: TOPIC/CLIENT_ID/status is "online" or "offline", retained. TOPIC/CLIENT_
 # pyright: reportAttributeAccessIssue=false
 
 import gc
+import sys
 from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
@@ -133,6 +134,18 @@ class Node:
         self.t_wait = 0
         self.heard = False
         self.doubts = None  # an Untaken, once an acknowledgement was late
+        self.listener = None
+        if cfg["commands"]:
+            from listening import Listener
+
+            self.listener = Listener(self)
+        self.led = None
+        if cfg["led"] >= 0:
+            from led import Light
+
+            self.led = Light(cfg["led"], cfg["led_low"])
+        self.trials = cfg.get("trials", ()) or cfg.get("came_back", ())
+        self.diag = cfg["diag"] and power.cause() != power.WOKE  # is to be published
         self.announcer = None  # tells Home Assistant
         if cfg["ha_prefix"]:
             from discovery import Announcer
@@ -180,6 +193,8 @@ class Node:
                 self.take(number)
         if self.client is None:
             self.open()
+        if self.led:
+            self.led.look(self)
         ms = min(left_ms, self.turn_ms)
         if not self.link():
             sleep_ms(min(ms, _STEP_MS if self.wifi.joining else _BUTTON_MS))
@@ -202,6 +217,10 @@ class Node:
         if limit_s and now_s - self.heard_s > limit_s:
             print("radio: nothing has answered for %d s: reset, %d readings wait" % (limit_s, self.waiting()))
             power.restart()
+        if self.trials:
+            from trial import judge
+
+            judge(self)
 
     def failed(self, e) -> None:
         """An exception that should not have been."""
@@ -233,9 +252,13 @@ class Node:
         interval_ms = int(self.cfg["interval_s"] * 1000)
         self.t_next = ticks_add(self.t_next, interval_ms)
         if ticks_diff(self.t_next, ticks_ms()) <= 0:  # late by a whole interval: no burst to catch up, and time to send
-            self.t_next = ticks_add(ticks_ms(), interval_ms)
+            self.measure_in(interval_ms)
         gc.collect()
         self.low_b = min(self.low_b, gc.mem_free())
+
+    def measure_in(self, ms: int) -> None:
+        """The next measurement is due ms from now."""
+        self.t_next = ticks_add(ticks_ms(), ms)
 
     def take(self, number: int) -> None:
         """Read one sensor."""
@@ -279,12 +302,15 @@ class Node:
         """Load the library and make the client. Only now: the first reading need not wait for it, nor WiFi."""
         from umqtt.client import MQTTClient
 
-        c = self.make_client(MQTTClient, self.journal, self.slots)
+        buffer_b = 64 + 2 * len(self.topic.encode()) if self.listener else 64  # a whole topic and a command
+        c = self.make_client(MQTTClient, self.journal, self.slots, buffer_b)
         if self.cfg["will"]:
             c.set_last_will(self.topic + "status", "offline", self.retain, 1)
         self.port = c.port
         self.client = c
         self.opened()
+        if self.listener:
+            self.listener.opened(c, self.journal)
 
     def link(self) -> bool:
         """Whether the broker is there; one step, when one is due, at what is missing: WiFi, the broker, the time."""
@@ -391,6 +417,8 @@ class Node:
     def serve(self, ms: int) -> None:
         """Hand over what is to be told, then let the client work for up to ms. Raises what they raise."""
         c = self.client
+        if self.listener:
+            self.listener.work(c)
         if self.greet:
             pid = self.status_pid  # one that is still in flight says "online" already
             if not c.pending(pid):
@@ -410,6 +438,8 @@ class Node:
             if not got:
                 break
             self.heard = True
+            if self.listener:
+                self.listener.pinged = False
             self.heard_s = clock.uptime_s()
             got = c.poll(0)
         if c.inflight != self.waited_for or not c.inflight:
@@ -417,9 +447,19 @@ class Node:
             self.t_wait = ticks_ms()
         elif ticks_diff(ticks_ms(), self.t_wait) > self.cfg["timeout_s"] * 1000:
             self.doubt().look(self)
+        if self.diag and not (c.inflight or self.greet or holding or self.waiting()):
+            self.tell_diagnosis()
         if self.published and not self.acked and not c.inflight:
             self.acked = True
             print("broker: took the first readings, %d ms after the start" % ticks_diff(ticks_ms(), self.t_began))
+
+    def tell_diagnosis(self) -> None:
+        """Publish how the board is, once. Raises what publish does."""
+        from diagnosis import text
+
+        del sys.modules["diagnosis"]
+        self.diag = False
+        self.client.publish(self.topic + "diag", text(self), self.retain and self.greeting, 1, False)
 
     def link_ended(self) -> None:
         """serve() has raised."""

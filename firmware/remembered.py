@@ -24,8 +24,12 @@ class Remembered:
         self.region = Region(machine.RTC().memory, 0, SIZE_B)
         state = self.region.read()
         if len(state) != calcsize(_FORMAT):
-            state = bytes(calcsize(_FORMAT))
+            return self.forget()
         self.load(state)
+
+    def forget(self) -> None:
+        """As after power-on: another configuration, another network perhaps."""
+        self.load(bytes(calcsize(_FORMAT)))
 
     def load(self, state: bytes) -> None:
         (

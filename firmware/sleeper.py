@@ -8,8 +8,9 @@ from micropython import const
 import clock
 import power
 from durable import DurableNode
-from ending import finish, sum_up
+from ending import finish, send, sum_up
 from health import crashed
+from probation import LIMIT_S
 from untaken import Untaken
 
 _MOST_USES = const(50)  # so often an address is used again before DHCP is asked
@@ -19,6 +20,7 @@ _PATIENT = const(2)  # so many attempts have all of awake_ms, then
 _SHORT_MS = const(4000)  # they have this, or twice what the last good one took
 _FULL_EVERY = const(10)  # but each tenth has all of it: the network may have become slow
 _STEP_MS = const(50)
+_PAUSE_MS = const(1000)  # between two attempts
 _TOLD = const(255)  # in Source.announced: discovery's
 _MOST_START_MS = const(20000)
 _ASK_MS = const(1000)  # for the answer to a PINGREQ at the end of a wake
@@ -51,6 +53,8 @@ class Sleeper(DurableNode):
         """Milliseconds that this wake may take. A night without the broker must not empty the battery: after two
         attempts that failed each further one costs no more than a good wake does."""
         known = self.known
+        if self.cfg.get("trials"):
+            return LIMIT_S * 1000
         full_ms = self.cfg["awake_ms"]
         if known.fails < _PATIENT or known.fails % _FULL_EVERY == 0:
             return full_ms
@@ -74,6 +78,8 @@ class Sleeper(DurableNode):
             self.remember()
         except Exception as e:
             crashed(e)
+        if self.cfg.get("trials"):  # the broker was not reached: back to what was before, and not after a long sleep
+            power.restart()
         ms = self.rest_ms()
         known.due_ms = clock.now_ms() + ms
         known.save()
@@ -116,9 +122,13 @@ class Sleeper(DurableNode):
         known.skip = every - 1 if every > 1 else 1 if known.fails else 0
         known.fails += 1
         self.open()
-        if self.join() and self.linking.attempt(self.connect):
+        if self.reach():
             known.took_ms = ticks_diff(self.t_wait, self.t_began)
             had = self.waiting() + self.client.inflight
+            if self.listener:
+                self.attend()
+            if self.trials:
+                self.end_trial()
             finish(self, self.left_ms() - _ASK_MS, "", self.unfinished)
             left = self.waiting() + self.client.inflight
             if left < had or not left:
@@ -126,6 +136,32 @@ class Sleeper(DurableNode):
                 known.skip = every - 1 if not left else 0
             self.look_around()
         self.wifi.off()
+
+    def reach(self) -> bool:
+        """Whether the broker is reached: by one attempt; on trial by as many as the time allows."""
+        while not (self.join() and self.linking.attempt(self.connect)):
+            if not self.cfg.get("trials") or self.left_ms() <= 0:
+                return False
+            sleep_ms(_PAUSE_MS)
+            self.feed()
+        return True
+
+    def attend(self) -> None:
+        """Hear what the broker has for us, as far as the budget goes; stay awake for as long as a command asks for."""
+        listener = self.listener
+        send(self, self.left_ms() - _ASK_MS)
+        while listener.stays_s():
+            self.budget_ms = ticks_diff(ticks_ms(), self.t_began) + self.cfg["awake_ms"]
+            self.turn()
+            self.feed()
+
+    def end_trial(self) -> None:
+        """What is on trial is kept when all was sent with it; what came back is told."""
+        from trial import passed
+
+        send(self, self.left_ms() - _ASK_MS)
+        if self.client.isconnected() and not self.waiting():
+            passed(self)
 
     def unfinished(self) -> None:
         """Time is over, and the broker has not acknowledged all: if the link lives, it does not take the message."""

@@ -100,7 +100,8 @@ class Untaken:
                 node.refused += 1
                 print("broker: it %s %s: given up, %d so far" % (words, topic, node.refused))
             else:
-                node.greeting = False
+                if topic == node.topic + "status":
+                    node.greeting = False
                 print("broker: it %s %s: not sent any more (if it takes no retained message: set retain to false)" % (
                     words, topic))  # fmt: skip
 

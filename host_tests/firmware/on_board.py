@@ -56,10 +56,12 @@ def said():
     import discovery
     import ending
     import health
+    import listening
     import low_battery
     import node
     import ram
     import retry
+    import trial
     import untaken
 
     lines = []
@@ -67,7 +69,7 @@ def said():
     def record(*what):
         lines.append(" ".join(str(x) for x in what))
 
-    for module in (app, node, ram, untaken, ending, discovery, retry, health, low_battery):
+    for module in (app, node, ram, untaken, ending, discovery, retry, health, listening, trial, low_battery):
         module.print = record
     return lines
 
@@ -112,6 +114,8 @@ class World:
         import discovery
         import ending
         import i2c
+        import led
+        import listening
         import node
         import ram
         import retry
@@ -134,9 +138,9 @@ class World:
         ntptime.asked.clear()
         ntptime.answer[0] = None
         for module in (
-            node, ram, ending, untaken, discovery, clock, retry, wifi, i2c, network, sensors.dht22, sensors.internal,
-            sensors.ds18b20, sensors.scd4x, treatment, sensors.binary, sensors.pulse,
-            board_facts, low_battery,
+            node, ram, ending, untaken, discovery, clock, retry, wifi, i2c, network, listening, led, sensors.dht22,
+            sensors.internal, sensors.ds18b20, sensors.scd4x, treatment, sensors.binary, sensors.pulse, board_facts,
+            low_battery,
         ):  # fmt: skip
             for name, f in (
                 ("ticks_ms", self.clock.ticks_ms),
@@ -165,7 +169,7 @@ class World:
         return [
             json.loads(p if isinstance(p, str) else bytes(p).decode())
             for topic, p, qos in self.broker.accepted
-            if topic.count("/") == 3 and topic.endswith(name)
+            if topic.count("/") == 3 and "/ack/" not in topic and topic.endswith(name)
         ]
 
     def status(self):

@@ -131,7 +131,7 @@ def test_taking_it_prints_what_is_wrong_and_leaves_no_module_behind():
     real = config.read
     try:
         right = config.check(dict(GOOD))
-        for read, got in ((lambda: right, right), (lambda: real("no such file"), None)):
+        for read, got in ((lambda path: right, right), (lambda path: real("no such file"), None)):
             sys.modules["config"] = config
             config.read = read
             equal(config.take(), got)
@@ -203,11 +203,11 @@ def test_what_mqtt_allows_is_not_refused():
 def test_a_character_written_as_a_surrogate_pair_is_that_character():
     high, low = chr(0xD83D), chr(0xDE00)
     given = {"a": ["x" + high + low + "y", {"name": high + low}], "b": high, "c": low + high, "d": 5}
-    got = config._paired(given)
+    got = config.paired(given)
     equal(got["a"][0], "x\U0001f600y")
     equal(got["a"][1]["name"], "\U0001f600")
     equal((got["b"], got["c"], got["d"]), (high, low + high, 5))
-    assert "surrogate" in lines(topic=config._paired(high + "x"))[0]
+    assert "surrogate" in lines(topic=config.paired(high + "x"))[0]
 
 
 def test_a_broker_is_a_name_or_an_address_with_a_port_at_most():

@@ -2,7 +2,7 @@
 message, or to let the others pass it. Imported by who asks for it."""
 
 from umqtt import addons
-from umqtt.wire import FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK, PUBREL_BYTE, QOS, RETAIN, SENT, SUBSCRIBE_BYTE, TOPIC
+from umqtt.wire import FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK, PUBREL_BYTE, QOS, RETAIN, SUBSCRIBE_BYTE, TOPIC
 
 
 def unacknowledged(client) -> list:
@@ -16,15 +16,16 @@ def unacknowledged(client) -> list:
 
 
 def take_back(client, packet_id: int):
-    """Give up message `packet_id`: its slot is free, and an ack that comes late is answered and changes nothing.
+    """Give up message or subscription `packet_id`: its slot is free, and an ack that comes late is answered and changes
+    nothing.
 
-    Returns (topic, payload, retain, QoS); None when there is no such message, or the broker has it already. With a
+    Returns (topic, payload, retain, QoS); None when it is no message, or the broker has it already. With a
     store that is noted in the same write as the next message: neither is lost, and not both are there.
     """
     for slot in addons.in_flight(client):
         first_byte = slot[FIRST_BYTE]
-        if slot[PACKET_ID] == packet_id and first_byte < SUBSCRIBE_BYTE:
+        if slot[PACKET_ID] == packet_id:
             message = slot[TOPIC][2:], slot[PAYLOAD], first_byte & RETAIN == RETAIN, (first_byte & QOS) >> 1
             addons.give_up(client, slot, PUBACK)
-            return None if first_byte & ~SENT == PUBREL_BYTE else message
+            return None if first_byte >= PUBREL_BYTE else message
     return None

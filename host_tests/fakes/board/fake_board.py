@@ -33,6 +33,7 @@ handlers = {}  # interrupts of GPIOs
 chips = {}  # on I2C, by their address: they live as long as they have power
 cause = [1]
 alarm = [0]
+shown = {}  # the level that the program gave a GPIO
 _turn = {}
 
 

@@ -1,7 +1,7 @@
 """`machine` of an ESP32 or ESP8266, as far as sensor programs use it; pins and sensors are fake_board's.
 
-ADC, RTC, WDT and SoftI2C are files of their own, read when they are asked for: what a test board costs of the heap is
-not there for the firmware.
+ADC, RTC, WDT, Timer and SoftI2C are files of their own, read when they are asked for: what a test board costs of the
+heap is not there for the firmware.
 """
 
 import fake_board
@@ -15,7 +15,7 @@ else:
 
 def __getattr__(name):
     try:
-        if name in ("ADC", "RTC", "WDT", "SoftI2C"):
+        if name in ("ADC", "RTC", "WDT", "Timer", "SoftI2C"):
             return getattr(__import__("machine_" + name.lower()), name)
         return getattr(__import__("umachine"), name)  # what the unix port has of its own: mem32, idle, Signal
     except ImportError:
@@ -59,6 +59,7 @@ class Pin:
     def value(self, level=None):
         if level is None:
             return fake_board.level(self.number)
+        fake_board.shown[self.number] = level
         fake_board.drive(level)
 
     def irq(self, handler=None, trigger=3):

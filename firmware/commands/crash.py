@@ -1,0 +1,34 @@
+"""crash: the crash log, the oldest part of it first; that part is gone from the board once the broker has it."""
+
+import os
+
+from probation import write
+
+_FILE = "crash.log"
+_PART_B = 1024
+
+
+def carry_out(node, payload: bytes, flags: int) -> str:
+    try:
+        with open(_FILE, "rb") as f:
+            part = f.read(_PART_B)
+            rest_b = len(f.read())
+    except OSError:
+        return "no crash since the last one that was taken"
+    taken_b = len(part)
+    while part and part[-1] & 0xC0 == 0x80 and rest_b:  # not within a character
+        part = part[:-1]
+    node.listener.afterwards(lambda node: cut(taken_b))
+    words = "".join([chr(b) if b < 128 else "?" for b in part])
+    return words + ("\n(%d B more: send crash again)" % rest_b if rest_b else "")
+
+
+def cut(taken_b: int) -> None:
+    """The first bytes were taken."""
+    with open(_FILE, "rb") as f:
+        f.seek(taken_b)
+        rest = f.read()
+    if rest:
+        write(_FILE, rest)
+    else:
+        os.remove(_FILE)

@@ -1,0 +1,44 @@
+"""log: the last lines of the log. log N: the last N. log on [SECONDS]: from now on (600 s) each line to
+TOPIC/CLIENT_ID/log; log off ends it."""
+
+import tail
+from clock import uptime_s
+
+_STREAM_S = 600
+_MOST_S = 86400
+
+
+def carry_out(node, payload: bytes, flags: int):
+    if not node.cfg["log_b"]:
+        raise ValueError("no lines are kept: log_b is 0 in config.json")
+    word, _, seconds = str(payload, "utf-8").strip().partition(" ")
+    if word == "off":
+        node.listener.turns.pop("log", None)
+        return "no more lines"
+    if word == "on":
+        if seconds and not (seconds.isdigit() and 0 < int(seconds) <= _MOST_S):
+            raise ValueError("log on: needed is nothing, or seconds from 1 to %d" % _MOST_S)
+        seconds = int(seconds or _STREAM_S)
+        node.listener.turns["log"] = stream(node.topic + "log", uptime_s() + seconds)
+        return "lines for %d s" % seconds
+    text, _ = tail.since(0)
+    if word.isdigit():
+        lines = text.split("\n")
+        return "\n".join(lines[-int(word) - 1 :])
+    return text
+
+
+def stream(topic: str, until_s: int):
+    """A function for Listener.turns: publishes the lines since the last call, until that uptime."""
+    at = [tail.total()]
+
+    def publish(c):
+        text, end = tail.since(at[0])
+        whole_b = text.rfind("\n") + 1
+        for line in text[:whole_b].split("\n"):
+            if line:
+                c.publish(topic, line)
+        at[0] = end - len(text[whole_b:].encode())
+        return uptime_s() < until_s
+
+    return publish

@@ -1,0 +1,211 @@
+"""What does the board hear? Its subscriptions, and the messages that come by them. Imported when something listens.
+
+A message is noted inside the client's callback, acknowledged, and taken by its function in the node's turn, where that
+may publish and write flash. With a store, a command that was noted but not yet carried out survives a power cut: it is
+noted in the same write as its packet id, and is gone from there in the same write as its answer.
+"""
+
+import gc
+import sys
+from struct import pack, unpack_from
+from time import ticks_diff, ticks_ms
+
+from micropython import const
+from umqtt.client import MQTTException
+
+import clock
+from flags import EARLIER, LATER, MORE, OF_THE_PACKET
+
+_MOST_B = const(2048)  # of all messages that wait
+_TRIES = const(3)  # so many connections in a row that end at a subscription, and there is none
+_REFUSED = const(0x80)
+
+_FILTER = const(0)  # of an ear, a list
+_QOS = const(1)
+_TAKE = const(2)
+_ASKED = const(3)
+
+
+class Listener:
+    """Hears for `node`: commands, when `commands` is set, and what hear() asks for."""
+
+    def __init__(self, node):
+        self.node = node
+        self.own = (node.topic + "cmd/").encode()  # of messages that must not be lost in a power cut
+        self.ears = []
+        if node.cfg["commands"]:
+            self.hear(node.topic + "cmd/+", 2, self.obey)
+        self.waiting = []  # (topic, payload, flags)
+        self.answers = []  # (topic, payload)
+        self.then = None  # what is done once the broker has the answer
+        self.then_pid = self.t_then = 0
+        self.topic = b""  # of a message that comes in parts
+        self.payload = None
+        self.failures = 0  # connections in a row that ended at a subscription
+        self.pinged = False  # what the broker had for us has come once it answers
+        self.awake_until_s = 0
+        self.turns = {}  # name: f(client), called in each turn as long as it returns True
+
+    def hear(self, topic_filter: str, qos: int, take) -> None:
+        """Call take(topic, payload, flags), bytes, bytes, int, for each message of the filter, whose only wildcard may
+        be its last level. payload is None for one that is too large, or for which there was no memory."""
+        self.ears.append([topic_filter.encode(), qos, take, False])
+
+    def unhear(self, topic_filter: str) -> None:
+        """Forget the filter. Raises OSError."""
+        name = topic_filter.encode()
+        self.ears = [ear for ear in self.ears if ear[_FILTER] != name]
+        self.node.client.unsubscribe(name, False)
+
+    def opened(self, client, store) -> None:
+        """The client was made; store: its Store or None."""
+        client.set_view(self.note)
+        state = store.state if store else b""
+        at = 0
+        while at + 4 <= len(state):
+            topic_b, payload_b = unpack_from(">HH", state, at)
+            at += 4 + topic_b + payload_b
+            self.waiting.append((state[at - topic_b - payload_b : at - payload_b], state[at - payload_b : at], EARLIER))
+
+    def note(self, buf, topic_end: int, start: int, end: int, flags: int):
+        """The client's view. Returns what the store is to keep with it."""
+        if not flags & LATER:
+            self.topic = bytes(memoryview(buf)[2:topic_end]) if topic_end else b""
+            self.payload = b""
+        try:
+            if self.payload is not None:
+                room_b = _MOST_B - sum([len(payload or b"") for _, payload, _ in self.waiting])
+                piece = bytes(memoryview(buf)[start:end])
+                self.payload = self.payload + piece if len(self.payload) + len(piece) <= room_b else None
+        except MemoryError:
+            self.payload = None
+        if flags & MORE:
+            return None
+        self.waiting.append((self.topic, self.payload, flags & OF_THE_PACKET))
+        self.payload = None
+        return self.kept() if self.topic.startswith(self.own) else None
+
+    def kept(self) -> bytes:
+        """The commands that wait, as the store has them."""
+        return b"".join(
+            [
+                pack(">HH", len(topic), len(payload)) + topic + payload
+                for topic, payload, _ in self.waiting
+                if payload is not None and topic.startswith(self.own)
+            ]
+        )
+
+    def obey(self, topic: bytes, payload, flags: int) -> None:
+        """Carry out a command. What that takes is loaded now, and forgotten again."""
+        name = str(topic[len(self.own) :], "utf-8")
+        gc.collect()
+        try:
+            from commands.inbox import obey
+
+            obey(self.node, name, payload, flags)
+        except MemoryError:
+            self.answer(name, False, "no memory for it now: a restart may help")
+        finally:
+            for loaded in [key for key in sys.modules if key.startswith("commands")]:
+                del sys.modules[loaded]
+
+    def answer(self, name: str, ok: bool, words: str) -> None:
+        """To be published under ack/`name`: what was done, or why not."""
+        from json import dumps
+
+        text = '{"ok":%s,"words":%s}' % ("true" if ok else "false", dumps(words))
+        self.answers.append((self.node.topic + "ack/" + name, text))
+
+    def afterwards(self, then) -> None:
+        """Call then(node) once the broker has the answers, or does not take them; no command is taken before."""
+        self.then = then
+        self.t_then = ticks_ms()
+
+    def stay(self, seconds: int) -> None:
+        """A board that sleeps does not, for so long from now."""
+        self.awake_until_s = clock.uptime_s() + seconds
+
+    def stays_s(self) -> int:
+        """Seconds for which a board that sleeps is to stay awake."""
+        return max(0, self.awake_until_s - clock.uptime_s())
+
+    def busy(self) -> bool:
+        """Whether something is to be heard or answered before a board sleeps."""
+        if self.waiting or self.answers or self.then or self.pinged:
+            return True
+        return self.failures < _TRIES and [ear for ear in self.ears if not ear[_ASKED]] != []
+
+    def work(self, c) -> None:
+        """One step with client c: subscribe, take what has come, answer. Raises what publish and subscribe do."""
+        for ear in self.ears:
+            if not ear[_ASKED] and self.may_ask(c):
+                self.ask(c, ear)
+        if self.then:
+            late = ticks_diff(ticks_ms(), self.t_then) > 2000 * self.node.cfg["timeout_s"]
+            if not late and (self.answers or c.pending(self.then_pid)):
+                return self.tell(c)
+            then = self.then
+            self.then = None
+            then(self.node)
+        for name in list(self.turns):
+            if not self.turns[name](c):
+                del self.turns[name]
+        while self.waiting and not self.then:
+            topic, payload, flags = self.waiting.pop(0)
+            for ear in self.ears:
+                if matches(ear[_FILTER], topic):
+                    ear[_TAKE](topic, payload, flags)
+                    break
+            store = self.node.journal
+            if store and topic.startswith(self.own):
+                store.seen(0, self.kept())  # written with the answer
+        self.tell(c)
+
+    def tell(self, c) -> None:
+        # what fits into the slots of the client
+        while self.answers and c.free_slots():
+            topic, text = self.answers[0]
+            pid = c.publish(topic, text, False, 1, False)
+            if pid is None:
+                return
+            self.then_pid = pid
+            self.answers.pop(0)
+
+    def may_ask(self, c) -> bool:
+        """Whether a subscription can be asked for now. After one that ended the connection readings go first."""
+        if self.failures:
+            return self.failures < _TRIES and not c.inflight and not self.node.waiting()
+        return c.free_slots() > 0
+
+    def ask(self, c, ear) -> None:
+        """Subscribe. Some brokers say no by ending the connection; what is subscribed once the client renews itself."""
+        self.failures += 1
+        name = str(ear[_FILTER], "utf-8")
+        try:
+            c.subscribe(ear[_FILTER], ear[_QOS])
+        except MQTTException as e:
+            if e.args[0] != _REFUSED:
+                raise
+            print("commands: the broker lets nobody here subscribe to %s: check its ACL" % name)
+        except OSError:
+            from umqtt.takeback import take_back
+
+            take_back(c, c.pid)  # else it is sent again, and ends the next connection
+            if self.failures == _TRIES:
+                print("commands: the broker ends the connection at a subscription to %s: there is none" % name)
+            raise
+        self.failures = 0
+        ear[_ASKED] = True
+        if self.node.cfg["deep_sleep"]:
+            c.ping()
+            self.pinged = True
+
+
+def matches(topic_filter: bytes, topic: bytes) -> bool:
+    """Whether the filter covers the topic."""
+    head = topic_filter[:-1]
+    if topic_filter.endswith(b"#"):
+        return topic.startswith(head)
+    if topic_filter.endswith(b"+"):
+        return topic.startswith(head) and b"/" not in topic[len(head) :]
+    return topic == topic_filter

@@ -1,0 +1,81 @@
+"""How is config.json changed without a cable? Imported by the commands that do, and forgotten again, with the code that
+checks it."""
+
+import json
+import sys
+
+import config
+import probation
+from probation import LIMIT_S
+
+
+def changed(part: bytes):
+    """The object of config.json with a part of it changed as `part` says, JSON in which null takes a key out
+    (RFC 7396). Returns (the new object, the keys that differ). Raises ValueError as config.check() does."""
+    try:
+        change = config.paired(json.loads(part)) if is_closed(part) else None
+    except ValueError:
+        change = None
+    if not isinstance(change, dict) or [key for key in change if not isinstance(key, str)]:
+        raise ValueError('needed is an object in JSON with keys of config.json, like {"interval_s": 30}')
+    given = config.given_in(config.FILE)
+    differ = [key for key in change if json.dumps(given.get(key)) != json.dumps(change[key])]
+    for key in differ:
+        given[key] = change[key]
+        if change[key] is None:
+            del given[key]
+    config.check(given)
+    return given, sorted(differ)  # pyright: ignore[reportArgumentType]
+
+
+def is_closed(text: bytes) -> bool:
+    """Whether each bracket has its own end: MicroPython's json takes half a message."""
+    ends = b""
+    in_text = escaped = False
+    for c in text:
+        if in_text:
+            in_text = escaped or c != 34
+            escaped = c == 92 and not escaped
+        elif c == 34:
+            in_text = True
+        elif c == 91 or c == 123:
+            ends = bytes((c + 2,)) + ends
+        elif c == 93 or c == 125:
+            if ends[:1] != bytes((c,)):
+                return False
+            ends = ends[1:]
+    return not ends
+
+
+def shown() -> str:
+    """config.json without what is secret by its key, or may be: an address with a login. Raises ValueError."""
+    given = config.given_in(config.FILE)
+    return json.dumps({key: given[key] for key in given if not is_hidden(key, given[key])})
+
+
+def is_hidden(key: str, value) -> bool:
+    return config.is_secret(key) or "@" in json.dumps(value)
+
+
+def write(given: dict) -> None:
+    """It is the configuration from now on. Raises OSError."""
+    probation.write(config.FILE, text(given))
+
+
+def offer(given: dict) -> int:
+    """It is tried at the next start, for so many seconds. Raises OSError."""
+    probation.offer(config.FILE, text(given))
+    return LIMIT_S
+
+
+def text(given: dict) -> bytes:
+    """The file, a line for each key."""
+    lines = ["  %s: %s" % (json.dumps(key), json.dumps(given[key])) for key in sorted(given)]
+    return ("{\n%s\n}\n" % ",\n".join(lines)).encode()
+
+
+def forget() -> None:
+    """The heap is needed for other things."""
+    for name in ("reconfigure", "config", "probation"):
+        if name in sys.modules:
+            del sys.modules[name]

@@ -1,0 +1,554 @@
+"""Commands over MQTT: each is obeyed once, answered in words, and none of them can lock the owner out or tell a
+secret."""
+
+import builtins
+import json
+import os
+import sys
+
+from fakes.check import equal, raises
+from fakes.folder import Folder, read, write
+from fakes.net import Plan
+from on_board import HOST, ROOT, World, radio, said, started
+
+import config
+import durable
+import fake_board
+import network
+import node
+import ram
+import remembered
+import sleeper
+import tail
+
+ROOM = {"type": "dht22", "name": "room", "pin": 4}
+SCRIPT = {"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2], [21.6, 40.1]]}}
+GIVEN = {
+    "wifi_ssid": "lab", "wifi_password": "12345678", "broker": HOST, "client_id": "n1", "interval_s": 60,
+    "commands": True, "sensors": [ROOM], "user": "me", "password": "geheim99", "ntp_host": "",
+}  # fmt: skip
+
+
+PRINT = print  # which a node that obeys replaces, to keep the last lines
+
+
+class Commanded(World):
+    """A World whose node obeys, in a folder of its own with its config.json; boot() is one more start."""
+
+    def __init__(self, **keys):
+        self.home = os.getcwd()
+        self.folder = Folder()
+        os.chdir(self.folder.__enter__())
+        given = dict(GIVEN)
+        given.update(keys)
+        write("config.json", json.dumps(given).encode())
+        World.__init__(self, SCRIPT)
+        durable.print = sleeper.print = node.print
+        self.boot()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        builtins.print = tail._said = PRINT
+        os.chdir(self.home)
+        self.folder.__exit__()
+
+    def boot(self):
+        """The board starts: everything in RAM is gone, and the links with it."""
+        for link in self.net.links:
+            link.end("rst")
+        network.WLAN._the.clear()
+        started(self.clock)
+        sys.modules["config"] = config
+        fresh = config.take()
+        sys.modules["config"] = config
+        assert fresh, "no configuration"
+        wifi = radio()
+        wifi.ssid, wifi.password = fresh["wifi_ssid"], fresh["wifi_password"]
+        self.said = said()
+        durable.print = sleeper.print = node.print
+        sleeper.ticks_ms, sleeper.ticks_diff, sleeper.ticks_add = node.ticks_ms, node.ticks_diff, node.ticks_add
+        sleeper.sleep_ms = node.sleep_ms
+        if fresh["deep_sleep"]:
+            known = remembered.Remembered()
+            if fresh["trials"] or fresh["came_back"]:
+                known.forget()
+            self.node = sleeper.Sleeper(fresh, wifi, known, self.clock.ticks_ms())
+        else:
+            self.node = (ram.RamNode if fresh["keep_in"] == "ram" else durable.DurableNode)(fresh, wifi)
+        return self.node
+
+    def reset(self, ms=60000):
+        """Runs until the board resets, which it must within ms; it starts again."""
+        got = raises(fake_board.Reset, self.run, ms)
+        self.boot()
+        return got
+
+    def send(self, name, payload="", qos=2, retain=0, ms=3000):
+        self.broker.inject("umqtt/n1/cmd/" + name, payload, qos, retain)
+        self.run(ms)
+
+    def answers(self, name=""):
+        """(ok, words) of every answer that the broker took, of one command when it is named."""
+        return [
+            (got["ok"], got["words"])
+            for topic, got in [(t, json.loads(bytes(p).decode())) for t, p, _ in self.broker.accepted if "/ack/" in t]
+            if not name or topic == "umqtt/n1/ack/" + name
+        ]
+
+
+def test_read_takes_readings_at_once_and_says_how_many():
+    with Commanded() as w:
+        w.run(5000)
+        w.send("read")
+        equal(w.answers("read"), [(True, "2 readings")])
+        equal([r["seq"] for r in w.readings()], [1, 2, 3, 4])
+        equal(w.broker.violations, [])
+
+
+def test_the_interval_changes_at_once_and_outlives_a_reset():
+    with Commanded() as w:
+        w.run(5000)
+        w.send("interval", "10", ms=45000)
+        equal(w.answers("interval"), [(True, "interval_s is 10")])
+        times = [r["time"] for r in w.readings("temperature")]
+        equal([b - a for a, b in zip(times[1:], times[2:])], [10] * (len(times) - 2))
+        assert len(times) >= 5, times
+        equal(config.read()["interval_s"], 10)
+        equal(config.read()["password"], "geheim99")
+        equal(w.boot().cfg["interval_s"], 10)
+
+
+def test_what_is_malformed_is_answered_in_words_and_changes_nothing():
+    with Commanded() as w:
+        before = read("config.json")
+        w.run(5000)
+        for name, payload, words in (
+            ("interval", "soon", "needed is a number of seconds"),
+            ("interval", "true", "needed is a number of seconds"),
+            ("interval", "0", "interval_s is 0 (a whole number); needed is a number from 0.1 to 86400"),
+            ("interval", '1,"x":2', "needed is a number of seconds"),
+            ("config", "interval_s=5", "needed is an object in JSON"),
+            ("config", "[1]", "needed is an object in JSON"),
+            ("config", '{"qos":1', "needed is an object in JSON"),
+            ("config", '{"broker":["a}"}', "needed is an object in JSON"),
+            ("config", '{"sensors":[{"type":"internal"}}]', "needed is an object in JSON"),
+            ("config", '{"qos":7,"colour":"red"}', "qos is 7 (a whole number); needed is a whole number from 0 to 2"),
+            ("config", '{"qos":7,"colour":"red"}', "colour is not a key"),
+            ("config", '{"broker":null}', "broker is missing"),
+            ("stay_awake", "-1", "needed is a whole number of seconds"),
+            ("identify", "5", "config.json names no light"),
+            ("log", "on soon", "log on: needed is"),
+            ("restart", "", "an empty message restarts nothing"),
+            ("reboot", "1", "there is no command reboot; there are config, crash,"),
+            ("inbox", "1", "there is no command inbox"),
+            ("unknown", "1", "there is no command unknown"),
+            ("..", "1", "there is no command ..;"),
+            ("config", "x" * 2100, "over 2048 B"),
+        ):
+            w.send(name, payload)
+            ok, got = w.answers(name)[-1]
+            assert not ok and words in got, (name, payload, got)
+        equal(read("config.json"), before)
+        w.run(60000)
+        equal([r["seq"] for r in w.readings()], [1, 2, 3, 4, 5, 6][: len(w.readings())])
+        equal(w.broker.violations, [])
+
+
+def test_a_restart_sends_what_waits_and_happens_once_however_it_was_sent():
+    for keep_in in ("ram", "rtc", "flash"):
+        for qos in (0, 1, 2):
+            for retain in (0, 1):
+                with Commanded(keep_in=keep_in) as w:
+                    w.run(5000)
+                    w.broker.inject("umqtt/n1/cmd/restart", "1", qos, retain)
+                    w.reset()
+                    what = "%s, QoS %d, retained %d" % (keep_in, qos, retain)
+                    equal(w.answers("restart")[0], (True, "restarting"), what)
+                    equal(w.status()[-1], b"offline", what)
+                    w.run(120000)  # raises Reset, should it come twice
+                    equal(len(w.answers("restart")), 1 + retain, what)  # refused at the subscription
+                    assert w.status()[-1] == b"online", what
+                    seqs = [r["seq"] for r in w.readings()]
+                    assert seqs == sorted(seqs) or keep_in == "ram", what
+
+
+def test_a_restart_whose_acknowledgement_was_lost_is_not_obeyed_again():
+    for keep_in in ("ram", "flash"):
+        for qos in (1, 2):
+            for cut in range(4, 90, 9):
+                with Commanded(keep_in=keep_in) as w:
+                    w.run(5000)
+                    link = w.broker.kept("n1").link
+                    w.broker.inject("umqtt/n1/cmd/restart", "1", qos)
+                    link.plan = Plan(cut_out=link.out_b + cut, how="silence")
+                    resets = 0
+                    for _ in range(4):
+                        try:
+                            w.run(90000)
+                        except fake_board.Reset:
+                            resets += 1
+                            w.boot()
+                    assert resets <= 1, "%s QoS %d cut %d: %d resets" % (keep_in, qos, cut, resets)
+                    assert resets or w.answers("restart"), (keep_in, qos, cut)
+                    if keep_in == "flash":  # in RAM the answer may go with the reset
+                        assert w.answers("restart"), (qos, cut)
+                    equal(w.broker.violations, [])
+
+
+def test_a_retained_command_is_refused_in_words_where_it_would_come_at_each_start():
+    with Commanded() as w:
+        w.broker.inject("umqtt/n1/cmd/restart", "1", 1, 1)
+        w.broker.inject("umqtt/n1/cmd/interval", "5", 1, 1)
+        w.run(30000)
+        for name in ("restart", "interval"):
+            equal(len(w.answers(name)), 1)
+            ok, words = w.answers(name)[0]
+            assert not ok and "retained" in words
+        equal(w.node.cfg["interval_s"], 60)
+        w.broker.inject("umqtt/n1/cmd/restart", "", 1, 1)  # clearing it restarts nothing
+        w.run(30000)
+        assert "an empty message" in w.answers("restart")[-1][1]
+
+
+def test_a_command_that_was_taken_before_a_power_cut_is_carried_out_after_it():
+    with Commanded(keep_in="flash") as w:
+        w.run(5000)
+        w.node.listener.work = lambda c: None  # the power fails before its turn comes
+        w.broker.inject("umqtt/n1/cmd/interval", "17", 2)
+        w.broker.inject("umqtt/n1/cmd/restart", "1", 2)
+        w.run(1000)
+        equal(w.broker.kept("n1").out, [], "the broker has its acknowledgement")
+        w.boot()
+        w.run(20000)
+        equal(w.answers("interval"), [(True, "interval_s is 17")])
+        equal(w.answers("restart"), [(True, "the board has started since")])
+        w.boot()
+        w.run(20000)
+        equal(len(w.answers()), 2)
+
+
+def test_commands_false_hears_nothing_and_loads_nothing():
+    theirs = ("tail", "probation", "reconfigure", "led", "diagnosis")
+    before = dict(sys.modules)
+    with Commanded(commands=False) as w:
+        for name in theirs:
+            sys.modules.pop(name, None)
+        w.boot()
+        w.run(5000)
+        w.send("restart", "1")
+        equal(w.broker.kept("n1").subs, {})
+        equal(w.answers(), [])
+        equal(w.node.listener, None)
+        equal([name for name in theirs if name in sys.modules], [])
+    for name in theirs:
+        if name in before:
+            sys.modules[name] = before[name]
+
+
+def test_a_command_is_forgotten_once_it_was_carried_out():
+    with Commanded() as w:
+        w.run(5000)
+        for name in ("interval", "config", "read", "log", "nonsense"):
+            w.send(name)
+        equal([m for m in sys.modules if m.startswith("commands")], [])
+        assert "reconfigure" not in sys.modules
+
+
+def test_the_words_on_unknown_commands_name_all_there_are():
+    from commands.unknown import COMMANDS
+
+    files = [n[:-3] for n in os.listdir(ROOT + "/firmware/commands") if n.endswith(".py")]
+    equal(sorted(files), sorted(list(COMMANDS) + ["inbox", "unknown"]))
+
+
+def test_no_answer_holds_a_secret():
+    with Commanded() as w:
+        w.run(5000)
+        w.send("config", "")
+        shown = json.loads(w.answers("config")[-1][1])
+        equal(shown["wifi_ssid"], "lab")
+        assert "password" not in shown and "wifi_password" not in shown
+        for change in (
+            {"wifi_password": "geheim"}, {"password": 4711}, {"broker": "mqtt://me:geheim99@h"}, {"password": ["x"]},
+            {"broker": ["me:geheim99@h/"]}, {"user": 1, "password": "geheim99\t"},
+        ):  # fmt: skip
+            w.send("config", json.dumps(change))
+            assert not w.answers("config")[-1][0]
+        w.send("config", '{"password":"geheim99","qos":1')
+        w.send("log")
+        w.send("crash")
+        all_said = "".join([words for _, words in w.answers()])
+        for secret in ("geheim", "12345678", "4711"):
+            assert secret not in all_said, all_said
+
+
+def test_a_new_configuration_is_kept_once_the_broker_is_reached_with_it():
+    with Commanded() as w:
+        w.run(5000)
+        w.broker.inject("umqtt/n1/cmd/config", '{"interval_s":20,"qos":1,"user":null,"password":null}', 2)
+        w.reset()
+        ok, words = w.answers("config")[0]
+        assert ok and words.startswith("interval_s, password, qos, user: on trial for 180 s"), words
+        w.run(5000)
+        equal(config.read()["interval_s"], 60, "not yet")
+        w.run(12000)
+        equal(w.answers("config")[1], (True, "kept: the broker was reached"))
+        equal(sorted(n for n in os.listdir(".") if n.startswith("config")), ["config.json"])
+        cfg = config.read()
+        equal((cfg["interval_s"], cfg["qos"], cfg["user"]), (20, 1, ""))
+        w.run(400000)  # no reset
+        equal({qos for topic, _, qos in w.broker.accepted[-3:] if topic.count("/") == 3}, {1})
+
+
+def test_a_configuration_that_does_not_reach_the_broker_goes_back_by_itself():
+    for change in (
+        '{"wifi_ssid":"gone"}', '{"wifi_password":"another one"}', '{"broker":"10.9.9.9"}', '{"port":1999}',
+        '{"broker":"10.9.9.9","commands":false}',
+    ):  # fmt: skip
+        with Commanded() as w:
+            before = read("config.json")
+            w.run(5000)
+            w.broker.inject("umqtt/n1/cmd/config", change, 2)
+            w.reset()
+            began = w.clock.now
+            w.reset(400000)
+            assert 180000 <= w.clock.now - began < 300000, w.clock.now - began
+            w.run(60000)
+            ok, words = w.answers("config")[-1]
+            assert not ok and "what was before is back" in words, words
+            equal(read("config.json"), before)
+            equal(sorted(n for n in os.listdir(".") if n.startswith("config")), ["config.json"])
+            w.boot()
+            w.run(60000)
+            equal(len(w.answers("config")), 2, "told once")
+            w.send("config", '{"interval_s":9}', ms=0)
+            w.reset()
+            w.run(15000)
+            equal(config.read()["interval_s"], 9, "and the next one is taken")
+
+
+def test_a_configuration_that_cannot_even_start_goes_back_at_once():
+    import app
+
+    with Commanded() as w:
+        w.run(5000)
+        w.broker.inject("umqtt/n1/cmd/config", '{"sensors":[{"type":"thermocouple"}]}', 2)
+        raises(fake_board.Reset, w.run, 60000)
+        real = app.sleep_ms
+        app.sleep_ms = w.clock.sleep_ms
+        sys.modules["config"] = config
+        cfg = config.take()
+        sys.modules["config"] = config
+        try:
+            raises(fake_board.Reset, app.run, cfg, w.clock.ticks_ms())
+        finally:
+            app.sleep_ms = real
+        w.boot()
+        w.run(5000)
+        assert not w.answers("config")[-1][0]
+        assert w.readings()
+
+
+def test_a_sleeper_takes_its_commands_at_each_wake_and_stays_awake_when_asked():
+    with Commanded(deep_sleep=True, keep_in="rtc") as w:
+        slept = []
+
+        def wake():
+            got = raises(fake_board.Reset, w.boot().run)
+            slept.append(got.args[1])
+            w.clock.sleep_ms(got.args[1] or 1)
+
+        for _ in range(2):
+            wake()
+        w.broker.inject("umqtt/n1/cmd/interval", "30", 1)
+        wake()
+        equal(w.answers("interval"), [(True, "interval_s is 30")])
+        began = w.clock.now
+        wake()
+        assert w.clock.now - began <= 31000, "the next sleep is shorter"
+        w.broker.inject("umqtt/n1/cmd/stay_awake", "120", 1, 1)
+        for _ in range(2):
+            began = w.clock.now
+            before = len(w.readings())
+            w.clock.at(60000, w.broker.inject, "umqtt/n1/cmd/read", "1", 1, 0)
+            wake()
+            assert 115000 < w.clock.now - began < 170000, w.clock.now - began
+            assert len(w.readings()) - before >= 10, "it measures meanwhile"
+        equal(set(w.answers("stay_awake")), {(True, "awake for 120 s")})
+        equal(len(w.answers("read")), 2)
+        w.clock.at(20000, w.broker.inject, "umqtt/n1/cmd/stay_awake", "", 1, 1)
+        began = w.clock.now
+        wake()
+        assert w.clock.now - began < 60000
+        equal(w.answers("stay_awake")[-1], (True, "it may sleep"))
+        awake = []
+        for _ in range(3):
+            began = w.clock.now
+            got = raises(fake_board.Reset, w.boot().run)
+            awake.append(w.clock.now - began)
+            w.clock.sleep_ms(got.args[1])
+        assert max(awake) < 3000, awake
+        equal(w.broker.violations, [])
+
+
+def test_a_sleeper_tries_a_configuration_in_one_wake_and_goes_back_without_a_long_sleep():
+    with Commanded(deep_sleep=True, keep_in="rtc", awake_ms=4000) as w:
+        got = raises(fake_board.Reset, w.node.run)
+        w.clock.sleep_ms(got.args[1])
+        w.broker.inject("umqtt/n1/cmd/config", '{"broker":"10.9.9.9","interval_s":80000}', 1)
+        raises(fake_board.Reset, w.boot().run)
+        equal(raises(fake_board.Reset, w.boot().run).args[0], 2, "a reset, no sleep of 80000 s")
+        raises(fake_board.Reset, w.boot().run)
+        equal([ok for ok, _ in w.answers("config")], [True, False])
+        w.broker.inject("umqtt/n1/cmd/config", '{"interval_s":100}', 1)
+        raises(fake_board.Reset, w.boot().run)
+        equal(raises(fake_board.Reset, w.boot().run).args[0], 4)
+        equal(w.answers("config")[-1], (True, "kept: the broker was reached"))
+
+
+def test_a_broker_that_ends_the_connection_at_the_subscription_gets_the_readings_all_the_same():
+    with Commanded() as w:
+        w.broker._subscribe = lambda link, kept, p: w.broker._drop(link)
+        w.run(600000)
+        seqs = [r["seq"] for r in w.readings()]
+        assert len(seqs) >= 16 and seqs == list(range(1, len(seqs) + 1)), seqs
+        equal(len([line for line in w.said if line.startswith("commands: the broker ends")]), 1)
+        assert len(w.broker.connects) < 8, len(w.broker.connects)
+
+
+def test_a_broker_that_refuses_the_subscription_is_told_once():
+    from fakes.packets import SUBACK, encode
+
+    with Commanded() as w:
+        w.broker._subscribe = lambda link, kept, p: w.broker._send(link, encode(SUBACK, p.pid, codes=(128,)))
+        w.run(200000)
+        equal(len([line for line in w.said if "check its ACL" in line]), 1)
+        assert len(w.readings()) >= 6
+
+
+def test_a_broker_that_forgot_is_asked_again():
+    with Commanded() as w:
+        w.run(5000)
+        w.broker.stop()
+        w.broker.forget()
+        w.run(30000)
+        w.send("read")
+        equal(len(w.answers("read")), 1)
+
+
+def test_diagnostics_come_once_at_each_start_retained():
+    with Commanded(deep_sleep=True, keep_in="rtc") as w:
+        for _ in range(3):
+            got = raises(fake_board.Reset, w.boot().run)
+            w.clock.sleep_ms(got.args[1])
+        told = [json.loads(bytes(p).decode()) for t, p, _ in w.broker.accepted if t == "umqtt/n1/diag"]
+        equal(len(told), 1, "a wake is no start")
+        equal(told[0]["reset"], "power on")
+        equal(told[0]["rssi_dbm"], -61)
+        for key in ("version", "micropython", "port", "heap_b", "connects", "resends", "error", "ip", "up_s"):
+            assert key in told[0], key
+        assert "umqtt/n1/diag" in w.broker.retained
+    with Commanded(diag=False) as w:
+        w.run(30000)
+        equal([t for t, _, _ in w.broker.accepted if t.endswith("/diag")], [])
+    with Commanded() as w:
+        fake_board.script["values"] = {}  # not one sensor answers
+        w.run(5000)
+        equal(len([t for t, _, _ in w.broker.accepted if t.endswith("/diag")]), 1)
+
+
+def test_the_crash_log_comes_oldest_first_and_goes_once_the_broker_has_it():
+    with Commanded() as w:
+        log = "".join(["Traceback %d äöü\n" % i for i in range(90)])
+        write("crash.log", log.encode())
+        w.run(5000)
+        taken = ""
+        for i in range(3):
+            w.send("crash")
+            words = w.answers("crash")[-1][1]
+            equal("send crash again" in words, i + 1 < 3 and len(log) > 1024 * (i + 1), words)
+            taken += words.split("\n(")[0]
+            if "crash.log" not in os.listdir("."):
+                break
+        equal(taken.replace("?", ""), log.replace("äöü", ""))
+        w.send("crash")
+        equal(w.answers("crash")[-1], (True, "no crash since the last one that was taken"))
+
+
+def test_the_crash_log_stays_when_the_answer_does_not_arrive():
+    with Commanded() as w:
+        write("crash.log", b"Traceback\n")
+        w.run(5000)
+        link = w.broker.kept("n1").link
+        w.broker.inject("umqtt/n1/cmd/crash", "", 0)
+        link.plan = Plan(cut_out=link.out_b + 10, how="silence")
+        w.run(2000)
+        assert "crash.log" in os.listdir(".")
+        w.run(300000)
+        equal(w.answers("crash"), [(True, "Traceback\n")])
+        assert "crash.log" not in os.listdir(".")
+
+
+def test_the_last_lines_are_told_and_each_further_one_when_asked_for():
+    with Commanded() as w:
+        tail._said = lambda *words: None
+        tail.keep(100)
+        for i in range(30):
+            print("line", i)
+        w.run(5000)
+        w.send("log", "2")
+        equal(w.answers("log"), [(True, "line 28\nline 29\n")])
+        w.send("log", "")
+        assert w.answers("log")[-1][1].endswith("line 29\n")
+        equal(len(w.answers("log")[-1][1].encode()), 100)
+        w.send("log", "on 60")
+        print("ä new", 1)
+        print("second")
+        w.run(6000)
+        lines = [bytes(p).decode() for t, p, _ in w.broker.accepted if t == "umqtt/n1/log"]
+        equal(lines, ["ä new 1", "second"])
+        w.send("log", "off")
+        print("third")
+        w.run(6000)
+        equal(len([t for t, _, _ in w.broker.accepted if t == "umqtt/n1/log"]), 2)
+    with Commanded(log_b=0) as w:
+        w.run(5000)
+        w.send("log")
+        assert "log_b is 0" in w.answers("log")[0][1]
+
+
+def blinks(w, ticks=60):
+    """What the light shows, a letter for each tick."""
+    import machine_timer
+
+    shown = ""
+    for _ in range(ticks):
+        machine_timer.the[-1].callback(None)
+        w.clock.sleep_ms(machine_timer.the[-1].period_ms)
+        shown += "#" if fake_board.shown[2] else "."
+    return shown
+
+
+def test_the_light_tells_what_is_wrong_by_its_blinks():
+    with Commanded(led=2) as w:
+        fake_board.script["wifi"] = {}
+        w.run(5000)
+        assert ".......#.......#......." in blinks(w), "once: no WiFi"
+        fake_board.script["wifi"] = {"lab": "12345678"}
+        w.net.plan = Plan(refuse=True)
+        w.run(90000)
+        assert ".......#.#.......#.#......." in blinks(w), "twice: no broker"
+        w.net.plan = Plan()
+        fake_board.script["values"] = {}
+        w.run(90000)
+        assert ".......#.#.#.......#.#.#......." in blinks(w), "three times: a sensor"
+        fake_board.script["values"] = SCRIPT["values"]
+        w.run(1500000)
+        equal(blinks(w, 100).count("#"), 4, "well: a flash every 5 s")
+        w.send("identify", "10")
+        equal(w.answers("identify"), [(True, "blinking for 10 s")])
+        assert ".#.#.#.#.#.#.#.#" in blinks(w, 20)
+        w.clock.sleep_ms(10000)
+        equal(blinks(w, 100).count("#"), 4)
