@@ -118,3 +118,38 @@ def test_free_slots_tells_how_many_more_can_be_taken():
         c.publish("t", "x", qos=1, wait=False)
         equal(c.free_slots(), left)
     raises(OSError, c.publish, "t", "x", qos=1, wait=False)
+
+
+def test_messages_that_the_broker_had_when_it_forgot_the_session_have_ended():
+    for many in (1, 3):
+        b, c = up()
+        for i in range(many):
+            b.expect(PUBLISH, qos=2)
+            b.reply(PUBREC)
+            b.expect(PUBREL)
+            c.publish("t", str(i), qos=2, wait=False)
+            c.world.serve(c, 10)
+        b.cut()
+        raises(OSError, c.poll, 10)
+        b.accept(sp=0)
+        c.connect()
+        c.world.serve(c, 10)
+        equal((c.told, c.inflight), ([(i + 1, b"") for i in range(many)], 0))
+        b.done()
+
+
+def test_subscribes_inside_each_other_keep_their_own_codes():
+    b, c = up()
+    inner = []
+    b.expect(SUBSCRIBE, filters=[("outer", 2)])
+    b.reply(SUBACK, codes=(2,))
+    b.expect(SUBSCRIBE, filters=[("inner", 1)])
+    b.reply(SUBACK, codes=(0,))
+
+    def ended(packet_id, codes):
+        c.on_ended = None
+        inner.append(c.subscribe("inner", 1))
+
+    c.on_ended = ended
+    equal((c.subscribe("outer", 2), inner), (b"\2", [b"\0"]))
+    b.done()

@@ -70,6 +70,32 @@ def test_a_reconnecting_client_tells_of_a_link_that_a_ping_found_broken():
         equal(told, [True, False, True])
 
 
+def test_a_busy_receiver_tells_of_a_link_that_its_ping_found_broken():
+    told = []
+    w = World(Model)
+    c = w.client(keepalive=20, reconnect=Reconnect(10, 10, on_state=lambda up, error: told.append((up, error))))
+    w.serve(c, 10)
+    c.subscribe("t")
+    w.clock.sleep_ms(16000)
+    w.link.take = no_route
+    for _ in range(8):
+        w.broker.inject("t", b"x")
+    w.serve(c, 200)
+    equal([up for up, _ in told], [True, False, True])
+    assert "link is down" in told[1][1], told
+
+
+def test_a_ping_of_the_program_that_finds_the_link_broken_is_told_as_well():
+    told = []
+    w = World(Model)
+    c = w.client(reconnect=Reconnect(10, 10, on_state=lambda up, error: told.append(up)))
+    w.serve(c, 10)
+    w.link.take = no_route
+    c.ping()
+    w.serve(c, 100)
+    equal(told, [True, False, True])
+
+
 def test_keepalive_0_means_no_ping():
     b, c = up(keepalive=0)
     c.world.serve(c, 10_000_000)

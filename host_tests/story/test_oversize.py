@@ -187,3 +187,23 @@ def test_a_view_that_raises_at_any_part_leaves_the_message_unacknowledged_and_th
         c.world.serve(c, 100)
         equal(seen[-1], b"y")
         b.done()
+
+
+def test_it_is_told_at_once_when_its_ack_finds_the_link_lost():
+    def no_route(data):
+        raise OSError(113)
+
+    for reconnect in (None, Reconnect()):
+        b, c = pair(rx_size=RX, reconnect=reconnect)
+        b.accept()
+        c.connect()
+        told = []
+        c.on_oversize = lambda topic, size_b, told=told: told.append((topic, size_b))
+        b.send(PUBLISH, 9, qos=1, topic="a/b", payload=b"x" * 100)
+        c.world.clock.run_due()
+        c.world.link.take = no_route
+        if reconnect:
+            c.poll(10)
+        else:
+            raises(OSError, c.poll, 10)
+        equal((told, c.isconnected()), ([(b"a/b", 107)], False))

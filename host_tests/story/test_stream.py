@@ -176,3 +176,21 @@ def test_what_is_staged_while_it_waits_for_a_slot_leaves_first():
         b.send(PUBACK, 2)
         stream.publish(c, "t", Reader(pattern(3000)), 3000, qos=1)
         b.done()
+
+
+def test_a_callback_that_disconnects_while_a_stream_goes_out_is_final():
+    from umqtt.reconnect import Reconnect
+
+    for qos in (0, 1):
+        w = World(Model)
+        c = w.client(reconnect=Reconnect(10, 10))
+        w.serve(c, 100)
+        c.subscribe("in")
+        c.set_callback(lambda topic, payload, retained: c.disconnect())
+        w.broker.inject("in", b"x")
+        w.link.plan.write_max = 50
+        w.link.plan.write_again = True
+        raises(OSError, stream.publish, c, "t", Reader(pattern(5000)), 5000, qos=qos)
+        equal((c.isconnected(), w.net.open_sockets()), (False, []))
+        raises(OSError, c.poll, 100)
+        equal(len(w.net.dialled), 1, "nothing connects again by itself")

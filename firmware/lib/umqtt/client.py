@@ -573,15 +573,22 @@ class MQTTClient(KeepAlive):
         if event > 0:
             self._last_event = event
             if self._news is not None:
-                first, second = self._news
-                self._news = None
-                (self.on_oversize if isinstance(first, _bytes) else self.on_ended)(first, second)
+                self._tell_news()
             return 1
         if event == NOTHING_YET and self._watch():
             return 0
         return self._without_packet(event)
 
     _step = poll  # which a subclass cannot override
+
+    def _tell_news(self):
+        first, second = self._news  # pyright: ignore[reportGeneralTypeIssues]
+        self._news = None
+        if isinstance(first, _bytes):
+            self.on_oversize(first, second)
+        else:
+            for packet_id in first if isinstance(first, list) else (first,):
+                self.on_ended(packet_id, second)
 
     def _without_link(self, ms):
         if self._in_callback():
@@ -604,7 +611,11 @@ class MQTTClient(KeepAlive):
                 words = "half a packet, and no more in time"
             if self._next_packet is not None:  # else a PINGREQ has found the link dead
                 self._on_fault(link_error("ETIMEDOUT", words))
-        return self._link_lost()
+        try:
+            return self._link_lost()
+        finally:
+            if self._news is not None:  # of a message whose ack has found the link lost
+                self._tell_news()
 
     def _unblock(self, ms):
         # send what waits, waiting up to ms for room or a packet. Returns whether to read now

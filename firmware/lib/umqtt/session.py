@@ -65,7 +65,8 @@ class Session:
             self._packet_slots.append([_FREE, 0, b"", b""])
         self._slots_sent = 0
         self._resent_count = 0
-        self._news: "tuple | None" = None  # (packet id, return codes) of an exchange that ended, until it is told
+        # Until it is told: (packet id or a list of them, return codes) of what has ended.
+        self._news: "tuple | None" = None
         self._suback_codes = b""  # of the last SUBACK
         self._draft = [_FREE, 0, b"", b""]  # the packet in the making
         self._most_qos = 2  # that the broker is known to do
@@ -177,8 +178,11 @@ class Session:
         old order."""
         used = []
         free = []
+        ended_ids = []
         for slot in self._packet_slots:  # not the first so many: Ctrl-C may have come while one was given back
             if not slot[PACKET_ID] or not present and slot[FIRST_BYTE] & ~SENT == PUBREL_BYTE:
+                if slot[PACKET_ID]:
+                    ended_ids.append(slot[PACKET_ID])
                 slot[PACKET_ID] = _FREE
                 free.append(slot)
                 continue
@@ -190,6 +194,8 @@ class Session:
         self.inflight = len(used)
         self._packet_slots = used + free
         self._slots_sent = 0
+        if ended_ids and self.on_ended is not None:
+            self._news = ended_ids, b""
         if not present:
             for i in range(len(self._held_packet_ids)):
                 self._held_packet_ids[i] = _FREE
