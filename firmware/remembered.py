@@ -55,3 +55,17 @@ class Remembered:
             wifi.start(limit_ms, self.bssid if any(self.bssid) else None, self.address)
         else:
             wifi.start(limit_ms)
+
+    def note_address(self, wifi) -> None:
+        """The address that DHCP gave, with mask, gateway and name server."""
+        self.address = bytes([int(n) for word in wifi.sta.ifconfig() for n in word.split(".")])
+
+    def note_access_point(self, wifi) -> None:
+        """The strongest one of the network's name; hidden when none shows it. Blocks 2 s for a scan. Raises what the
+        port does."""
+        best = bytes(6), -999
+        for row in wifi.sta.scan():
+            if row[0] == wifi.ssid.encode() and row[3] > best[1]:
+                best = row[1], row[3]
+        self.bssid = bytes(best[0])
+        self.hidden = not any(self.bssid)

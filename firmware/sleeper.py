@@ -221,13 +221,10 @@ class Sleeper(DurableNode):
                 known.bssid = bytes(6)
                 known.uses = known.hidden = 0
             elif not any(known.address):
-                known.address = wifi.address()
+                known.note_address(wifi)
                 known.uses = 0
             if any(known.address) and not any(known.bssid) and not known.hidden and self.left_ms() > _SCAN_MS:
-                known.bssid = wifi.bssid()
-                if not known.bssid:
-                    known.bssid = bytes(6)
-                    known.hidden = 1
+                known.note_access_point(wifi)
         except Exception as e:  # of the ports each raises its own
             known.hidden = 1  # no scan at each wake
             print("wifi: the scan failed:", e)

@@ -34,7 +34,7 @@ class Wifi:
         return self.sta.isconnected()
 
     def start(self, timeout_ms: int, bssid=None, address=None) -> None:
-        """Begin to join the network; joined() is asked then. bssid, address: what bssid() and address() gave. Blocks
+        """Begin to join the network; joined() is asked then. bssid, address: as `remembered` has them. Blocks
         for 100 ms at most. Raises OSError in words."""
         sta = self.sta
         self.joining = False
@@ -85,19 +85,6 @@ class Wifi:
         self.start(timeout_ms, bssid, address)
         while not self.joined():
             sleep_ms(_STEP_MS)
-
-    def address(self) -> bytes:
-        """16 bytes that shorten the next start(): address, mask, gateway, name server."""
-        return bytes([int(n) for word in self.sta.ifconfig() for n in word.split(".")])
-
-    def bssid(self) -> bytes:
-        """6 bytes that shorten the next start(): the strongest access point of this name; b"" when none shows it (a
-        hidden network). Blocks 2 s for a scan. Raises what the port does."""
-        best = b"", -999
-        for row in self.sta.scan():
-            if row[0] == self.ssid.encode() and row[3] > best[1]:
-                best = row[1], row[3]
-        return bytes(best[0])
 
     def off(self) -> None:
         """Leave the network and switch the radio off; the next start() begins from there."""

@@ -20,6 +20,7 @@ from time import ticks_diff, ticks_ms
 from micropython import const
 
 _KEYS = const((("also", "list rssi reset woken ip version awake", (), "what else it says of itself"),))
+_FIELDS = (("uptime", "s", 0), ("heap", "B", 0))
 
 
 class Sensor:
@@ -32,7 +33,7 @@ class Sensor:
 
             known = facts()
             self.also = [known[name] for name in conf["also"]]
-        self.fields = (("uptime", "s", 0), ("heap", "B", 0))
+        self.fields = _FIELDS
         self.celsius = None
         self.t = ticks_ms()
         self.up_ms = 0
@@ -47,7 +48,7 @@ class Sensor:
             else:  # the first ESP32 tells Fahrenheit
                 self.celsius = lambda: (esp32.raw_temperature() - 32) * 5 / 9
             self.celsius()
-            self.fields = (("uptime", "s", 0), ("heap", "B", 0), ("temperature", "°C", 1))
+            self.fields = _FIELDS + (("temperature", "°C", 1),)
         except (ImportError, AttributeError, OSError):
             self.celsius = None  # ESP8266, and C-chips before MicroPython 1.22
             self.fields = self.fields[:2]

@@ -31,6 +31,7 @@ def gather(tree: ast.Module, module: str) -> None:
     for function in ast.walk(tree):
         if isinstance(function, FUNCTIONS):
             _join_lists(function)
+            _join_rows(function)
     rare = _rare(tree)
     finder = _Texts(None, rare)
     finder.visit(tree)
@@ -57,6 +58,33 @@ def _join_lists(function: ast.AST) -> None:
         if isinstance(target, ast.Name) and len(statement.targets) == 1 and _is_only_indexed(function, target):
             split = ast.Attribute(ast.Constant(BETWEEN.join(texts)), "split", ast.Load())
             statement.value = ast.Call(split, [ast.Constant(BETWEEN)], [])
+
+
+def _join_rows(function: ast.AST) -> None:
+    """`for name, words in (("a", "no such"), ("b", "not so")):` goes through the lines of one text: each row would be a
+    tuple on the heap, each text an object."""
+    for loop in ast.walk(function):
+        if not (isinstance(loop, ast.For) and isinstance(loop.target, ast.Tuple) and isinstance(loop.iter, ast.Tuple)):
+            continue
+        rows = [_texts_of(row) for row in loop.iter.elts]
+        texts = [text for row in rows for text in row]
+        if any(len(row) != len(loop.target.elts) for row in rows) or any(BETWEEN in t or END in t for t in texts):
+            continue
+        if len(rows) < FEW or not all(isinstance(e, ast.Name) for e in loop.target.elts):
+            continue
+        one = loop.target.elts[0].id  # type: ignore
+        lines = ast.Attribute(ast.Constant(END.join(BETWEEN.join(row) for row in rows)), "split", ast.Load())
+        parts = ast.Attribute(ast.Name(one, ast.Load()), "split", ast.Load())
+        loop.iter = ast.Call(lines, [ast.Constant(END)], [])
+        loop.body.insert(0, ast.Assign([loop.target], ast.Call(parts, [ast.Constant(BETWEEN)], [])))
+        loop.target = ast.Name(one, ast.Store())
+
+
+def _texts_of(row: ast.expr) -> List[str]:
+    """The texts of a row that has nothing else."""
+    values = [e.value for e in row.elts if isinstance(e, ast.Constant)] if isinstance(row, ast.Tuple) else []
+    texts = [value for value in values if isinstance(value, str)]
+    return texts if isinstance(row, ast.Tuple) and len(texts) == len(row.elts) else []
 
 
 def _is_only_indexed(function: ast.AST, target: ast.Name) -> bool:

@@ -16,7 +16,9 @@ missing:
      "levels": {"12": 0},                    of GPIOs; 1 where none is given; set_level() changes one
      "woken": 4,                             wake_reason() of an ESP32
      "buttons": {"0": "stop"},               GPIO 0 is pressed while there is a file of this name
-     "free_heap": 28000,                     bytes of heap after the start, in one piece (MicroPython)
+     "free_heap": 28000,                     bytes of heap after the start, in one piece, and room for names beside it
+                                             (MicroPython)
+     "tell_names": true,                     with it: print the names that are no ROM's, before the program and after
      "clock": false,                         the NTP server does not answer
      "state": "rtc.bin"}                     file that keeps RTC memory and the reset cause from one process to the
      next

@@ -1,13 +1,28 @@
-"""Flash that code is executed from, as on a board: a ROMFS image (MicroPython 1.25 and newer) outside of the heap."""
+"""What a board has outside of its heap: flash that code is executed from, as a ROMFS image (MicroPython 1.25 and
+newer), and the names of its ROM."""
 
+import gc
 import os
+import sys
 
 import ffi
 import uctypes
 import vfs
 
+_POOL_B = 2000  # of 320 names and more; what else a name may take of the heap is less
 _PROT_READ = 1
 _MAP_PRIVATE = 2
+
+
+def make_room_for_names():
+    """Names that the ROM has not go into pools of the heap, each twice as large as the one before. How much of a pool
+    is free here is chance: begin a new one, which is free, so that a program's names cost nothing."""
+    taken_b = gc.mem_alloc()
+    n = 0
+    while gc.mem_alloc() - taken_b < _POOL_B:
+        taken_b = gc.mem_alloc()
+        hasattr(sys, "name of nothing %d" % n)
+        n += 1
 
 
 def rom(image):

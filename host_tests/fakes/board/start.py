@@ -63,20 +63,21 @@ ballast = None  # what of the heap a board with free_heap has not
 if fake_board.script.get("free_heap"):
     import gc
 
+    import flash
+    import micropython
+
+    own = ["machine", "machine_adc", "machine_rtc", "machine_wdt", "network", "dht", "ds18x20", "onewire", "ntptime"]
+    if fake_board.script.get("port") != "esp8266":
+        own.append("esp32")
     chips = ["chip_" + name.partition(" 0x")[0] for name in fake_board.script.get("values", {}) if " 0x" in name]
     if chips:
-        chips.append("machine_softi2c")
-    for name in chips + [
-        "machine_adc",
-        "machine_rtc",
-        "machine_wdt",
-        "network",
-        "dht",
-        "ds18x20",
-        "onewire",
-        "ntptime",
-    ]:
+        own += chips + ["machine_softi2c"]
+    for name in own:
         __import__(name)  # the port's own: a board's heap does not hold them
+    flash.make_room_for_names()
+    if fake_board.script.get("tell_names"):
+        micropython.qstr_info(1)
+    del flash, sys.modules["flash"]
     gc.collect()
     boards = bytearray(fake_board.script["free_heap"] - 512)
     for piece_b in (65536, 4096, 256, 0):
@@ -85,13 +86,18 @@ if fake_board.script.get("free_heap"):
                 ballast = (ballast, bytearray(piece_b) if piece_b else None)
         except MemoryError:
             pass  # what is left is in smaller pieces
-    del boards, piece_b, name, chips
+    del boards, piece_b, name, own, chips
     gc.collect()
 
 try:
     for name in ("boot.py", "main.py"):
         with open(name) as f:
-            exec(f.read(), {"__name__": "__main__"})
+            code = compile(f.read(), name, "exec")  # a board compiles it as it comes, and holds no text
+        exec(code, {"__name__": "__main__"})
+    if fake_board.script.get("tell_names"):
+        import micropython
+
+        micropython.qstr_info(1)
 except fake_board.Reset as e:
     with open("sleep_ms", "w") as f:
         f.write(str(e.args[1]))
