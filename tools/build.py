@@ -38,12 +38,11 @@ def build(dest: Path, firmware: Path = FIRMWARE, optimize: int = 3, drivers: Seq
         library = firmware / "lib" / PACKAGE
         try:
             ship(shipped / "lib", library)
-            ship_firmware(shipped, firmware)
+            ship_firmware(shipped, firmware, drivers)
         except ShipError as e:
             raise BuildError(str(e)) from None
         sources = {p.relative_to(shipped): p for p in shipped.rglob("*.py")}
         sources.update({Path(name): firmware / name for name in SOURCE_ONLY})
-        sources.update({Path("sensors") / p.name: p for p in drivers})
         names = []
         for name, source in sorted(sources.items()):
             target = new / (name if str(name) in SOURCE_ONLY else name.with_suffix(".mpy"))

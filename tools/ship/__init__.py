@@ -21,7 +21,7 @@ and tests read it. To try a source of your own: python -m tools.ship --source fi
 import ast
 import json
 from pathlib import Path
-from typing import Dict, List
+from typing import Dict, List, Sequence
 
 from tools.ship.closed import entries, public_names
 from tools.ship.fold import fold
@@ -64,12 +64,16 @@ def ship(into: Path, source: Path = LIBRARY) -> List[str]:
     return _ship(into, into / PACKAGE, read(source, UMQTT), UMQTT)
 
 
-def ship_firmware(into: Path, source: Path = FIRMWARE) -> List[str]:
-    """The same of the firmware's own modules in `source`, to `into`/*.py. Returns the files' names without .py."""
+def ship_firmware(into: Path, source: Path = FIRMWARE, drivers: Sequence[Path] = ()) -> List[str]:
+    """The same of the firmware's own modules in `source`, and of drivers beside its own, to `into`/*.py. Returns the
+    files' names without .py."""
     kept = CONTRACT | public_names(source / "lib" / PACKAGE)
     package = Package("", FIRMWARE_GROUPS, exports=entries([source / name for name in SOURCE_ONLY]), kept=kept)
     package.exports.update(FOR_DRIVERS)  # type: ignore
     modules = read(source, package, ("lib", *SOURCE_ONLY, *NOT_FOR_THE_BOARD))
+    for path in drivers:
+        name = "sensors/" + path.stem
+        modules[name] = Module(path, name, package)
     asked_for = {name for module in modules.values() for name in module.asked_for}
     for name in modules:
         if "/" in name:  # imported by a name that is made when it runs
