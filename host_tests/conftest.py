@@ -14,22 +14,29 @@ for folder in (ROOT, ROOT / "firmware" / "lib", HERE):
 
 import fakes.shim  # noqa: E402, F401
 import pytest  # noqa: E402
-from fakes import clock  # noqa: E402
+from fakes import bench, clock  # noqa: E402
 
 CLOCK_NAMES = ("Clock", "World", "pair")
 
 
 def pytest_generate_tests(metafunc):
+    kinds = []
     if any(hasattr(metafunc.module, name) for name in CLOCK_NAMES):
+        kinds = ["early", "wrap"]
+    if metafunc.function.__name__ not in getattr(metafunc.module, "NOT_ON_ASYNCIO", [metafunc.function.__name__]):
+        kinds.append("asyncio")
+    if kinds:
         metafunc.fixturenames.append("clock_start")
-        metafunc.parametrize("clock_start", ["early", "wrap"], indirect=True)
+        metafunc.parametrize("clock_start", kinds, indirect=True)
 
 
 @pytest.fixture
 def clock_start(request):
     clock.start_ms = clock.LATE_MS if request.param == "wrap" else clock.EARLY_MS
+    bench.on_asyncio = request.param == "asyncio"
     yield
     clock.start_ms = clock.EARLY_MS
+    bench.on_asyncio = False
 
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -15,6 +15,10 @@ from fakes.net import Net
 HOST = "broker.test"
 PORT = 1883
 
+# The runners set it: `client` makes clients of umqtt.aio. A file of stories that says NOT_ON_ASYNCIO = (test, ...) is run
+# so as well, but for these.
+on_asyncio = False
+
 
 def wire_up(net, clock):
     """The library's modules look at this network and this clock from now on."""
@@ -51,6 +55,50 @@ def wire_up(net, clock):
                     setattr(sys.modules[path], name, fakes[name])
 
 
+class Awaited:
+    """A client of umqtt.aio with the face of the blocking one, so that one story tells of both: a call runs the loop
+    until it is done, `poll` for its time."""
+
+    AWAITED = ("connect", "disconnect", "publish", "subscribe", "unsubscribe")
+
+    def __init__(self, world, client, reconnects):
+        self.__dict__.update({"world": world, "client": client, "reconnects": reconnects, "served": False})
+
+    def __getattr__(self, name):
+        found = getattr(self.client, name)
+        return self._blocking(found) if name in self.AWAITED else found
+
+    def __setattr__(self, name, value):
+        setattr(self.client, name, value)
+
+    def _blocking(self, f):
+        def call(*args, **named):
+            got = f(*args, **named)
+            if hasattr(got, "send") and loop.core.cur_task is not None:
+                got.close()
+                raise OSError(107, "inside a callback")
+            return self.world.run(got) if hasattr(got, "send") else got
+
+        return call
+
+    def poll(self, ms=0):
+        """What serving the connection raises comes out here, as it does there."""
+        if loop.core.cur_task is not None:
+            raise OSError(107, "poll inside a callback")
+        was_up = self.client.isconnected()
+        if self.reconnects and not self.served:
+            self.world.run(self.client.__aenter__())
+            self.__dict__["served"] = True
+        loop.turn(ms)
+        if loop.Loop.unhandled:
+            raise loop.Loop.unhandled.pop(0)["exception"]
+        if not self.client.isconnected() and not self.reconnects:
+            try:
+                self.world.run(self.client.take() if was_up else self.client.publish("t", b"", qos=1))
+            except StopAsyncIteration:
+                pass  # a callback has disconnected
+
+
 class World:
     """One clock, one network, one broker on it: a Script, or what `kind` makes of the clock. Clients are made by
     client()."""
@@ -66,7 +114,11 @@ class World:
         """A native client; its callback appends (topic, payload, retained) to its world's `inbox`."""
         from umqtt.client import MQTTClient
 
-        c = MQTTClient(client_id, server, **named)
+        if on_asyncio:
+            c = loop.import_aio().MQTTClient(client_id, server, **named)
+            c = Awaited(self, c, named.get("reconnect"))
+        else:
+            c = MQTTClient(client_id, server, **named)
         c.pid = 0  # a kept session begins at a random id; the stories count from 1
         self.inbox = []
         c.set_callback(

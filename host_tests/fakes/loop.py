@@ -14,6 +14,8 @@ from fakes.clock import ticks_add, ticks_diff
 POLLIN = 1
 POLLOUT = 4
 
+_OVER = None  # the state of a task that has ended
+
 if sys.implementation.name == "micropython":
 
     def coroutine(f):
@@ -65,30 +67,28 @@ class Task:
     def __init__(self, coro, globals=None):
         self.coro = coro
         self.data = None
-        self.state = True  # runs; a TaskQueue: and these wait for its end; None: over, False: and somebody has seen it
+        self.state = True  # runs; a TaskQueue: and these wait for its end; _OVER
         self.ph_key = 0
         self.queue = None
 
     def __iter__(self):
         if self.state is True:
             self.state = TaskQueue()
-        elif not self.state:
-            self.state = False
         return self
 
     __await__ = __iter__
 
     def __next__(self):
-        if not self.state:
+        if self.state is _OVER:
             raise self.data
         self.state.push(core.cur_task)
         core.cur_task.data = self
 
     def done(self):
-        return not self.state
+        return self.state is _OVER
 
     def cancel(self):
-        if not self.state:
+        if self.state is _OVER:
             return False
         if self is core.cur_task:
             raise RuntimeError("can't cancel self")
@@ -185,6 +185,9 @@ class _Core:
         self._task_queue.push(task)
         return task
 
+    def sleep_ms(self, ms):
+        return sleep_ms(ms)
+
 
 core = _Core()
 create_task = core.create_task
@@ -202,40 +205,55 @@ def install(net, clock):
 def run(main, on_step=None):
     """Run coroutine `main` to its end, and all others meanwhile; returns what it returns. on_step: see above."""
     main_task = core.create_task(main)
-    while True:
+    while main_task.state is not _OVER:
         ms = 1
         while ms > 0:
             task = core._task_queue.peek()
             ms = -1 if task is None else max(0, ticks_diff(task.ph_key, core.ticks()))
             core._io_queue.wait_io_event(ms)
-        core.cur_task = None
-        if on_step:
-            on_step(task)
-        task = core._task_queue.pop()
-        core.cur_task = task
-        thrown = task.data
-        try:
-            if not thrown:
-                task.coro.send(None)
-            else:
-                task.data = None
-                task.coro.throw(thrown if isinstance(thrown, BaseException) else thrown())
-        except (CancelledError, Exception) as end:
-            if task is main_task:
-                core.cur_task = None
-                if isinstance(end, StopIteration):
-                    return end.value
-                raise
-            assert task.queue is None, "a task is over, and still waits"
-            waiting = task.state
-            task.state = None
-            task.data = end
-            if isinstance(waiting, TaskQueue):
-                task.state = False
-                while waiting.peek():
-                    core._task_queue.push(waiting.pop())
-            elif not isinstance(end, (StopIteration, CancelledError)):
-                Loop.unhandled.append({"message": "", "exception": end, "future": task})
+        _step(main_task, on_step)
+    if isinstance(main_task.data, StopIteration):
+        return main_task.data.value
+    raise main_task.data
+
+
+def turn(ms):
+    """Let up to ms pass until something happens, then run every task that is ready."""
+    task = core._task_queue.peek()
+    if task is not None:
+        ms = min(ms, max(0, ticks_diff(task.ph_key, core.ticks())))
+    core._io_queue.wait_io_event(ms)
+    task = core._task_queue.peek()
+    while task is not None and ticks_diff(task.ph_key, core.ticks()) <= 0:
+        _step()
+        core._io_queue.wait_io_event(0)
+        task = core._task_queue.peek()
+
+
+def _step(main_task=None, on_step=None):
+    # the next task goes on
+    core.cur_task = None
+    if on_step:
+        on_step(core._task_queue.peek())
+    task = core.cur_task = core._task_queue.pop()
+    thrown = task.data
+    try:
+        if not thrown:
+            task.coro.send(None)
+        else:
+            task.data = None
+            task.coro.throw(thrown if isinstance(thrown, BaseException) else thrown())
+    except (CancelledError, Exception) as end:
+        assert task.queue is None, "a task is over, and still waits"
+        waiting = task.state
+        task.state = _OVER
+        task.data = end
+        if isinstance(waiting, TaskQueue):
+            while waiting.peek():
+                core._task_queue.push(waiting.pop())
+        elif task is not main_task and not isinstance(end, (StopIteration, CancelledError)):
+            Loop.unhandled.append({"message": "", "exception": end, "future": task})
+    core.cur_task = None
 
 
 # What programs call

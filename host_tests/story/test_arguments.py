@@ -3,6 +3,8 @@
 from fakes.bench import World, pair
 from fakes.check import equal, raises
 
+NOT_ON_ASYNCIO = ()
+
 
 def up(**named):
     b, c = pair(**named)

@@ -6,6 +6,8 @@ from fakes.model import Model
 from fakes.net import ESP32, ESP8266, UNIX, Plan
 from fakes.packets import PINGRESP, encode
 
+NOT_ON_ASYNCIO = ()
+
 
 def silent(w):
     """It takes everything and says nothing any more."""

@@ -5,6 +5,8 @@ from fakes.check import equal, raises
 from fakes.packets import PUBACK, PUBLISH
 from umqtt.errors import MQTTException
 
+NOT_ON_ASYNCIO = ()
+
 
 def test_counters_tell_what_happened():
     b, c = pair(rx_size=64)

@@ -6,6 +6,11 @@ from fakes.check import equal, raises
 from fakes.model import Model
 from fakes.packets import DISCONNECT, PINGREQ, PUBLISH
 
+NOT_ON_ASYNCIO = (
+    "test_a_callback_that_raises_during_disconnect_leaves_nothing_open",  # it goes to the loop's handler
+    "test_a_message_whose_callback_disconnects_is_not_acknowledged_into_a_closed_socket",  # it counts what poll returns
+)
+
 
 def test_disconnect_is_sent_and_the_socket_closed():
     b, c = pair()

@@ -6,6 +6,8 @@ from fakes.model import Model
 from fakes.packets import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE
 from umqtt import takeback
 
+NOT_ON_ASYNCIO = ()
+
 
 def up(**named):
     b, c = pair(**named)

@@ -5,6 +5,8 @@ from fakes.bench import pair
 from fakes.check import equal, raises
 from fakes.packets import CONNACK, CONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBSCRIBE, encode
 
+NOT_ON_ASYNCIO = ()
+
 
 def up(**named):
     b, c = pair(**named)

@@ -7,6 +7,8 @@ from fakes.packets import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, encode
 from umqtt.errors import MQTTException
 from umqtt.reconnect import Reconnect
 
+NOT_ON_ASYNCIO = ()
+
 RX = 64
 
 

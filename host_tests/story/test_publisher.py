@@ -6,6 +6,10 @@ from fakes.net import Plan
 from fakes.packets import PUBACK, PUBLISH
 from umqtt.publisher import Publisher
 
+NOT_ON_ASYNCIO = (
+    "test_a_dead_link_is_told_as_the_client_tells_it",  # it looks into the writer
+)
+
 
 def up(plan=None, **named):
     b, c = pair(**named)

@@ -4,6 +4,8 @@ from fakes.bench import pair
 from fakes.check import equal, raises
 from fakes.packets import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL
 
+NOT_ON_ASYNCIO = ()
+
 
 def up(**named):
     b, c = pair(**named)

@@ -4,6 +4,8 @@ from fakes.bench import pair
 from fakes.check import equal, raises
 from fakes.packets import PUBACK, PUBLISH, SUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE
 
+NOT_ON_ASYNCIO = ()
+
 
 def up(**named):
     b, c = pair(**named)

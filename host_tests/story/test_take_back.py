@@ -8,6 +8,8 @@ from umqtt.client import MQTTClient
 from umqtt.store import FileJournal, Store
 from umqtt.takeback import take_back, unacknowledged
 
+NOT_ON_ASYNCIO = ()
+
 
 def up(**named):
     b, c = pair(**named)

@@ -9,6 +9,8 @@ from fakes.check import equal, raises
 from fakes.net import Context, Plan
 from fakes.packets import CONNACK, CONNECT, PUBACK, PUBLISH, encode
 
+NOT_ON_ASYNCIO = ()
+
 
 def world(context, **named):
     w = World()

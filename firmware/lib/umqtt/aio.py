@@ -18,11 +18,12 @@ from asyncio import Event, core  # pyright: ignore[reportAttributeAccessIssue] -
 from micropython import const
 
 from umqtt import client
-from umqtt.engine import LATER, MORE
+from umqtt.addons import due_ms
+from umqtt.engine import BLOCKED, LATER, MORE
 from umqtt.errors import MQTTException
 from umqtt.keepalive import NEVER_MS
-from umqtt.wire import FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBREC_BYTE, QOS, QOS_2, REFUSED, RETAIN
-from umqtt.wire import SUBSCRIBE_BYTE, TOPIC
+from umqtt.wire import DISCONNECT_BYTE, FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBREC_BYTE, QOS, QOS_2, REFUSED
+from umqtt.wire import RETAIN, SUBSCRIBE_BYTE, TOPIC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class MQTTClient(client.MQTTClient):
 
     _is_serving = _is_waiting = False
     _tasks: tuple = ()
+    _poll_mask = 0
+    _socket_fault: "BaseException | None" = None  # that ended the connection
     dropped = 0
 
     def __init__(self, *args, queue: int = 8, keep_oldest: bool = False, **named) -> None:
@@ -84,10 +87,23 @@ class MQTTClient(client.MQTTClient):
     # Connecting
 
     async def connect(self, timeout_ms: "int | None" = None) -> bool:
-        """As the client's, without blocking but for the name look-up."""
-        present = client.MQTTClient.connect(self, timeout_ms)
+        """Connect and resume, within the deadline; nothing but a name look-up blocks. Returns and raises what the
+        client's does."""
+        self._begin_connect(timeout_ms)
+        may_reconnect = self._may_reconnect
+        self._may_reconnect = None  # a failure is the caller's
         self._start()
-        return present
+        try:
+            while self._is_connecting or not self._link_up:
+                await self._turn(self._connect_end)
+            may_reconnect = True
+        except BaseException as fault:
+            self._close(fault)
+            raise
+        finally:
+            if self._may_reconnect is None:  # else a callback has disconnected
+                self._may_reconnect = may_reconnect
+        return self._session_present
 
     async def __aenter__(self):
         if self._auto_reconnect:
@@ -101,13 +117,26 @@ class MQTTClient(client.MQTTClient):
             self._acknowledge(self._in_hand[0])
         await self.disconnect()
 
-    async def disconnect(self, timeout_ms: "int | None" = None) -> None:
+    def disconnect(self, timeout_ms: "int | None" = None) -> "Any":
         """As the client's."""
-        self._may_reconnect = False
-        end = self._end(timeout_ms)
+        self._may_reconnect = self._is_connecting = False
+        if not self._in_callback():
+            return self._disconnected(self._end(timeout_ms))
+        self._is_serving = False
+        client.MQTTClient.disconnect(self, 0)
+
+    async def _disconnected(self, end):
         try:
             while self._link_up and self._send_blocked:
                 await self._turn(end)
+            if self._link_up:
+                if self._durable_store:
+                    self._durable_store.sync()
+                self._link_up = self._is_serving = False  # nothing may follow it, and nothing is read any more
+                event = self._send_loose(DISCONNECT_BYTE, b"")
+                while event == BLOCKED and ticks_diff(end, ticks_ms()) > 0:
+                    await core.sleep_ms(1)
+                    event = self._send_packet(None)
         except (OSError, MQTTException):
             pass
         finally:
@@ -142,7 +171,6 @@ class MQTTClient(client.MQTTClient):
             if packet_id is not None:
                 break
             await self._turn(end)
-        self._wake_server()
         while self.pending(packet_id) if packet_id else self._send_blocked:
             await self._turn(end)
         return packet_id
@@ -157,7 +185,6 @@ class MQTTClient(client.MQTTClient):
         while not self._is_over() and not self.free_slots():
             await self._turn(end)
         client.MQTTClient._filters(self, first_byte, filters, qos, self._is_over(), None)
-        self._wake_server()
         packet_id = self.pid
         codes = self._packet_slots[self._slot_index(packet_id)][TOPIC]  # empty until SUBACK fills it
         while self.pending(packet_id):
@@ -269,6 +296,10 @@ class MQTTClient(client.MQTTClient):
             if self._socket_fault:
                 raise self._socket_fault
             self._without_link(0)
+        if not self._tasks:
+            self._start()
+        if self._socket:
+            self._wake_server()
         task = core.cur_task
         self._callers.append(task)
         core._task_queue.push(task, end)
@@ -279,8 +310,9 @@ class MQTTClient(client.MQTTClient):
                 self._callers.remove(task)
 
     def _wake_server(self):
-        # something is to be sent, or the link is down
-        if self._is_waiting and self._send_blocked:
+        # something is to be sent, which it does not know of, or the link is down
+        unknown = self._send_blocked and not self._is_connecting and not (self._socket and self._poll_mask & _WRITABLE)
+        if self._is_waiting and unknown:
             core._task_queue.remove(self._tasks[0])
             core._task_queue.push(self._tasks[0])
 
@@ -288,6 +320,7 @@ class MQTTClient(client.MQTTClient):
 
     def _start(self):
         self._is_serving = True
+        self._socket_fault = None
         if not self._tasks:  # else the one of a connection that was closed goes on
             serving = self._serve()
             # The loop knows a task that waits for one thing only: three that run the same, for a time and the socket's
@@ -296,10 +329,16 @@ class MQTTClient(client.MQTTClient):
 
     def _serve(self):
         was_up = False
-        self._socket_fault = None
         while self._is_serving:
+            took_one = True
+            sock = mask = None
             try:
-                self._step(0)
+                while sock is not self._socket or mask != self._poll_mask:  # until it is known what it waits for
+                    sock = self._socket
+                    mask = self._poll_mask
+                    took_one = self._step(0)
+                    if took_one:
+                        break
             except Exception as fault:
                 if self._is_over():
                     self._socket_fault = fault
@@ -318,8 +357,16 @@ class MQTTClient(client.MQTTClient):
             self._callers.clear()
             if not self._is_serving:
                 break
-            due = ticks_add(ticks_ms(), max(self._watch(), 1) if self._socket else 100)
-            sides = self._poll_mask if self._socket else 0
+            if took_one:  # there may be another: a TLS record holds many
+                core._task_queue.push(core.cur_task)
+                yield
+                continue
+            due = ticks_add(ticks_ms(), max(due_ms(self), 1))
+            sides = 0
+            if self._socket:
+                sides = self._poll_mask
+                if self._send_blocked and not self._is_connecting:
+                    sides |= _WRITABLE
             timer, core.cur_task, writes = self._tasks
             core._task_queue.push(timer, due)
             if sides & _READABLE:
