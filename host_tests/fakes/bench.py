@@ -15,8 +15,8 @@ from fakes.net import Net
 HOST = "broker.test"
 PORT = 1883
 
-# The runners set it: `client` makes clients of umqtt.aio. A file of stories that says NOT_ON_ASYNCIO = (test, ...) is run
-# so as well, but for these.
+# The runners set it: `client` makes clients of umqtt.aio. A file of stories that says NOT_ON_ASYNCIO = (test, ...) is
+# run so as well, but for these.
 on_asyncio = False
 
 
@@ -62,7 +62,8 @@ class Awaited:
     AWAITED = ("connect", "disconnect", "publish", "subscribe", "unsubscribe")
 
     def __init__(self, world, client, reconnects):
-        self.__dict__.update({"world": world, "client": client, "reconnects": reconnects, "served": False})
+        for name, value in (("world", world), ("client", client), ("reconnects", reconnects), ("served", False)):
+            object.__setattr__(self, name, value)
 
     def __getattr__(self, name):
         found = getattr(self.client, name)
@@ -88,7 +89,7 @@ class Awaited:
         was_up = self.client.isconnected()
         if self.reconnects and not self.served:
             self.world.run(self.client.__aenter__())
-            self.__dict__["served"] = True
+            object.__setattr__(self, "served", True)
         loop.turn(ms)
         if loop.Loop.unhandled:
             raise loop.Loop.unhandled.pop(0)["exception"]

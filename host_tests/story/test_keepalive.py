@@ -8,7 +8,7 @@ from umqtt.publisher import Publisher
 from umqtt.reconnect import Reconnect
 
 NOT_ON_ASYNCIO = (
-    "test_a_broker_that_answers_pings_but_never_acknowledges_is_noticed_and_the_packet_is_named",  # it is noticed up to timeout_ms later
+    "test_a_broker_that_answers_pings_but_never_acknowledges_is_noticed_and_the_packet_is_named",  # it is later
     "test_pings_go_on_across_weeks",  # it takes as long
 )
 

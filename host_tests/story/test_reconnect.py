@@ -8,7 +8,7 @@ from fakes.net import Plan
 from fakes.packets import CONNACK, CONNECT, DISCONNECT, PUBACK, PUBLISH, SUBACK, SUBSCRIBE
 
 NOT_ON_ASYNCIO = (
-    "test_a_callback_that_finds_the_link_dead_waits_for_nothing_and_no_other_runs_inside_it",  # it counts what poll returns
+    "test_a_callback_that_finds_the_link_dead_waits_for_nothing_and_no_other_runs_inside_it",  # it counts polls
     "test_a_waiting_publish_keeps_its_deadline_though_on_state_waits_too",  # nothing waits inside on_state
     "test_disconnect_inside_a_callback_is_final_while_subscriptions_are_made_again",  # nothing polls afterwards
     "test_disconnect_is_final_until_connect_is_called",  # nothing polls afterwards
