@@ -19,22 +19,22 @@ from umqtt import wire
 from umqtt.errors import ProtocolError, link_error
 from umqtt.wire import CONNACK, FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBLISH, PUBREC_BYTE, QOS, QOS_2, RETAIN
 
-# Events that the reader yields; any other is the first byte of the packet that it took.
+# Events that the reader yields; any other event is the first byte of the packet that it took.
 NOTHING_YET = const(0)
 HALF_A_PACKET = const(-1)  # the rest has not come yet
-RAISED = const(-2)  # the callback has raised client._fault; the link is up
+RAISED = const(-2)  # the callback has raised client._fault; the link stays up
 LOST = const(-3)  # the link is down, for client._fault
 
 # Events that the writer yields, or LOST.
 ALL_SENT = const(0)
 BLOCKED = const(1)  # the network takes no more now
-UNHEARD = const(2)  # all is sent, but for long no packet came: look whether the link lives
+UNHEARD = const(2)  # all is sent, but no packet has come for long: see whether the link lives
 
 # Flags of a message beside those of its first byte.
 MORE = const(16)  # of this message follows: it is larger than the buffer
 LATER = const(32)  # a later part of it
-_UNWANTED = const(64)  # not delivered: it was before, or its callback has raised
-_NOT_TAKEN = const(128)  # and so not acknowledged
+_UNWANTED = const(64)  # not to be delivered: it was before, or its callback has raised
+_NOT_TAKEN = const(128)  # and so not to be acknowledged
 _RAISED = const(192)  # both: its callback has raised. _NOT_TAKEN alone: its view will acknowledge it later
 
 _HEADER_B = const(2)  # of the shortest packet
@@ -44,7 +44,7 @@ _NO_HEADER = const(-1)
 _UNKNOWN = const(-1)
 _MOST_HELD = const(1024)  # QoS 2 ids: a backlog that Mosquitto sends with max_inflight_messages 0
 
-_len = len  # a builtin is found last in a linear table; a module global costs a third of it
+_len = len  # MicroPython finds a builtin last, in a linear table; a module's global costs a third of that
 
 
 class _Slice:
@@ -52,13 +52,13 @@ class _Slice:
         return item
 
 
-_ALL = _Slice()[0:]  # a slice object that is kept: emptying a bytearray with it allocates nothing
+_ALL = _Slice()[0:]  # a kept slice object: emptying a bytearray with it allocates nothing
 del _Slice
 
 
 def _own_payload(buf, start):
-    """The payload of a message that has a buffer of its own: bytes, or, where the heap cannot hold it twice, that
-    bytearray."""
+    """Return the payload of a message that has a buffer of its own: as bytes, or, where the heap cannot hold it twice,
+    as that bytearray."""
     try:
         return bytes(memoryview(buf)[start:])
     except MemoryError:
@@ -78,16 +78,16 @@ def _free_place(client, held_ids):
 
 
 def writer(client, tx, write):
-    """Sends packets: `send(packet)` writes it, or what of it the network takes; `send(None)` goes on with the rest.
+    """Sends packets: `send(packet)` writes as much of it as the network takes; `send(None)` goes on with the rest.
 
     tx: a bytearray; its length is its size. A payload that does not fit into it behind its head is sent from where it
-    is, and must stay as it is until then. Yields ALL_SENT, BLOCKED, UNHEARD or LOST.
+    lies, and must not change before that. Yields ALL_SENT, BLOCKED, UNHEARD or LOST.
     """
     size_b = _len(tx)
     tx[_ALL] = b""  # keeps its memory
     append = tx.append
     extend = tx.extend
-    run = tx  # run[offset:end] is being written. It does not grow: TLS must repeat a write as it was
+    run = tx  # run[offset:end] is being written. It never grows: TLS wants a blocked write repeated with its arguments
     offset = end = 0
     large = None  # the payload that follows tx[:large_at]
     large_at = 0
@@ -105,7 +105,7 @@ def writer(client, tx, write):
                 else:
                     extend(payload)
             while True:
-                if offset == end:  # a run has left: which is the next?
+                if offset == end:  # a run has left: find the next
                     if run is tx:
                         end = _len(tx) if large is None else large_at
                         if offset == end and large is not None:
@@ -252,7 +252,7 @@ def reader(client, rx, read, send):
                         outcome = None
                         try:
                             if place != _NO_PLACE:
-                                # first: the effect must not come twice, whatever interrupts
+                                # before the callback: its effect must not come twice, whatever interrupts
                                 held_ids[place] = packet_id
                             view_part = client._view
                             if view_part is not None:
@@ -302,7 +302,7 @@ def reader(client, rx, read, send):
             need_b = _HEADER_B
             idle = True
             buf = rx
-            view = rx_view  # a buffer of a message's own is given back now
+            view = rx_view  # lets go of a message's own buffer
             if flags & _RAISED == _RAISED:
                 continue
             answer = 0
@@ -326,7 +326,7 @@ def reader(client, rx, read, send):
                 if send(ack) == LOST:
                     break
             else:
-                # A busy receiver is never idle, and must send something all the same: look at every fourth packet.
+                # A busy receiver is never idle, yet must send something now and then: look at every fourth packet.
                 busy = busy + 1 & 3
                 if not busy and ticks_diff(client._heard_ms, client._wrote_ms) >= client._ping_after_ms:
                     client._send_ping()

@@ -4,12 +4,12 @@
     outbox.add("node/temperature", b"21.5", qos=2)            # at any time, with or without a link
     outbox.drain(client)                                      # when connected, then client.poll(), and again
 
-A message has a number, higher than the one before, kept across resets; the store's `place` is the first number that was
-not handed over, and moves in the same record that makes a message of QoS 1 or 2 the client's: never lost, never handed
-over twice. Files in the folder are named by a number (8 hex digits): none of their messages has a lower one, and what a
-lower number names was handed over or passed over. They hold records (umqtt.store) of type 15: number (4), time taken
-(4), expiry in seconds (4), first byte of the PUBLISH (1), policy (1), length of the topic (2), topic, payload. This is
-version 1; another one must take another type: records that make no sense here are told and set aside with their file.
+Each message has a number, higher than the one before, across resets too. The store's `place` is the first number that
+was not handed over; it moves in the same record that makes a message of QoS 1 or 2 the client's, so none is lost or
+handed over twice. Files in the folder are named by a number (8 hex digits): none of their messages has a lower one, and
+every message below it was handed over or passed over. They hold records (umqtt.store) of type 15: number (4), time
+taken (4), expiry in seconds (4), first byte of the PUBLISH (1), policy (1), length of the topic (2), topic, payload.
+This is version 1; another one must take another type: records that make no sense here are reported and set aside.
 
 Policies: MUST is handed over; an add() that finds no room is refused. LATEST, and any n up to 254: only the last n of
 that topic are handed over. DROP: handed to the client at once, or dropped when it is not connected.
@@ -53,10 +53,11 @@ class Outbox:
     """Messages that wait in folder `path`, at most limit_b bytes in files of segment_b; what `store` journals is
     taken.
 
-    stage: a umqtt.rtc.Region (survives deep sleep and reset, not a power cut), or a number of bytes of RAM (survives
-    nothing), where messages gather until one write brings them all to flash; None: add() returns when it is on flash.
-    client: for messages of policy DROP. clock: seconds that go on during sleep. Where the file system has less room
-    than limit_b needs, `report` says so and the outbox takes as much as there is room for. Raises ValueError, OSError.
+    stage: where messages gather until one write brings them all to flash: a umqtt.rtc.Region (survives deep sleep and
+    reset, no power cut), or a number of bytes of RAM (survives nothing); None: add() returns once the message is on
+    flash. client: takes messages of policy DROP. clock: returns seconds that go on during sleep. Where the file system
+    has less room than limit_b needs, `report` says so and the outbox takes as much as there is. Blocks for flash.
+    Raises ValueError, OSError.
 
     Attributes: next: the number that the next message gets; waiting; dropped, expired: counts; report: the faults that
     were found, in words, else "".
@@ -101,7 +102,7 @@ class Outbox:
 
     @property
     def waiting(self) -> int:
-        """Messages not yet handed over, those that will be passed over included."""
+        """How many messages were not yet handed over, those that will be passed over included."""
         return self.next - self.store.place
 
     def add(self, topic: "str | bytes", payload: "str | bytes", qos: int = 1, retain: bool = False, keep: int = MUST,
@@ -146,7 +147,7 @@ class Outbox:
         return number
 
     def flush(self) -> None:
-        """Bring what is staged to flash. Raises OSError: no room."""
+        """Write the staged messages to flash. Blocks for that write. Raises OSError when there is no room."""
         if self._staged:
             self._write(self._staged)
 
@@ -158,7 +159,7 @@ class Outbox:
         first = unpack_from(">I", data, _NUMBER)[0]
         end_b = self._tail_b + _len(data)
         few = _len(self._files) < min(_FEW, self.most // 2)
-        # while few wait each file stays small enough to cost no block
+        # with few messages waiting, keep each file under 128 B: littlefs2 then gives it no block of its own
         new = not self._files or self._tail_b == _CLOSED or end_b > (_INLINE_B if few else self.segment_b)
         if new and _len(self._files) >= self.most:
             self._choose().squeeze(self)
@@ -189,8 +190,8 @@ class Outbox:
         self._clear_stage()
 
     def _check(self, first):
-        # that there is room, and no other program in this folder: it would give its messages the same numbers, and
-        # append them to the last file or begin one with `first`
+        # raises OSError unless there is room, and no other program in this folder: that would give its messages the
+        # same numbers, and append them to the last file or begin one with `first`
         if not self.store.journal.reserve():
             raise OSError(_ENOSPC, _FULL)
         strange = self._size_b(first)
@@ -272,7 +273,7 @@ class Outbox:
         return unpack_from(">I", self._staged, _NUMBER)[0] if self._staged else self.next
 
     def _tidy(self):
-        # files whose messages were all handed over go, once flash knows that they were
+        # remove files whose messages were all handed over, once flash knows that they were
         store = self.store
         while self._files and self._end(0) <= store.place:
             store.sync()
@@ -294,11 +295,11 @@ class Outbox:
                 raise
 
     def _waiting(self, files):
-        # the bodies of the records of those messages in these files that wait
+        # yield the bodies of the messages in these files that wait
         last = self.store.place - 1
         for file in files:
             if file != _STAGED and not self._size_b(file):
-                continue  # somebody removed it
+                continue  # somebody has removed it
             with BytesIO(self._staged) if file == _STAGED else open(self._name(file), "rb") as f:  # pyright: ignore[reportArgumentType, reportCallIssue]
                 for number, body in messages(f):
                     if number == _NO_MESSAGE:
@@ -309,7 +310,7 @@ class Outbox:
                         yield body
 
     def _choose(self):
-        # policies and expiry: who does not use them does not pay for them
+        # imported for policies and expiry alone: a program without them does not pay for them
         if not self._chooser:
             from umqtt.wanted import Chooser
 

@@ -20,7 +20,7 @@ class MQTTClient(simple.MQTTClient):
     DEBUG = False
 
     def delay(self, i):
-        """Pause before connect attempt i = 1, 2, ...; to be overridden."""
+        """Pause before connect attempt i = 1, 2, ...; for a subclass to override. Blocks."""
         most = int(self.DELAY * 1000)
         sleep_ms(getrandbits(30) % (max(most, min(60000, most << min(i, 10))) + 1))
 
@@ -30,8 +30,8 @@ class MQTTClient(simple.MQTTClient):
             print("mqtt reconnect:" if in_reconnect else "mqtt:", repr(e))
 
     def reconnect(self):
-        """Connect, with clean_session False, until it works. Returns what `connect` does. Raises MQTTException when
-        refused."""
+        """Connect with clean_session False, again and again until it works. Returns what `connect` does. Blocks. Raises
+        MQTTException when refused, ProtocolError; inside a callback OSError."""
         i = 0
         while 1:
             try:
@@ -44,8 +44,8 @@ class MQTTClient(simple.MQTTClient):
                 self.delay(i)
 
     def publish(self, topic, msg, retain=False, qos=0):
-        """Publish, over as many connections as it takes; inside a callback once, raising OSError when it can't be
-        staged."""
+        """Publish, over as many connections as it takes. Blocks until acknowledged. Raises ValueError, and MQTTException
+        when a login is refused; inside a callback it tries once, and raises OSError."""
         packet_id = None
         while True:
             try:
@@ -71,7 +71,7 @@ class MQTTClient(simple.MQTTClient):
                 packet_id = None  # a subclass's: that connection has begun with nothing in flight
 
     def subscribe(self, topic, qos=0):
-        """Subscribe, over as many connections as it takes."""
+        """Subscribe, over as many connections as it takes. Blocks. Raises as `publish` does."""
         while 1:
             try:
                 return super().subscribe(topic, qos)
@@ -82,7 +82,8 @@ class MQTTClient(simple.MQTTClient):
             self.reconnect()
 
     def wait_msg(self):
-        """Wait for one packet, over as many connections as it takes. Returns what umqtt.simple's does."""
+        """Wait for one packet, over as many connections as it takes. Returns what umqtt.simple's does. Blocks. Raises
+        MQTTException when a login is refused, and what the callback raises."""
         while 1:
             try:
                 return super().wait_msg()
@@ -91,7 +92,8 @@ class MQTTClient(simple.MQTTClient):
             self.reconnect()
 
     def check_msg(self, attempts=2):
-        """Look for a packet; after an error reconnect and look again, `attempts` times in all."""
+        """Look for a packet; after an error reconnect and look again, `attempts` times in all. Returns and raises as
+        `wait_msg`; None when no packet is there."""
         while attempts:
             self._wait_ms = 0
             try:

@@ -37,9 +37,11 @@ class Sock(IOBase):
 
 
 class MQTTClient(client.MQTTClient):
-    """The arguments are upstream's: keepalive 0 means none, `ssl` is an SSLContext, anything with `wrap_socket`, or
-    True, with which `ssl_params` go to the port's `ssl.wrap_socket`. A message of any size that the heap can hold is
-    delivered; one that it cannot is acknowledged, and `wait_msg` raises MQTTException (see `on_oversize`)."""
+    """A client with upstream's arguments. keepalive: seconds, 0 for none. ssl: an SSLContext, anything with
+    `wrap_socket`, or True, which gives `ssl_params` to the port's `ssl.wrap_socket`. Raises ValueError.
+
+    It delivers a message of any size that the heap can hold, and acknowledges one that the heap cannot; then `wait_msg`
+    raises MQTTException (see `on_oversize`). The callback is f(topic, payload), both bytes."""
 
     sock = lw_topic = lw_msg = None
     lw_qos = 0
@@ -61,15 +63,16 @@ class MQTTClient(client.MQTTClient):
         self._sock_face.client = self
 
     def set_last_will(self, topic, msg, retain=False, qos=0):
-        """The will of the next `connect`. Raises ValueError."""
+        """Set the message that the broker publishes when this client vanishes [3.1.2.5], for the next `connect`. Raises
+        ValueError."""
         super().set_last_will(topic, msg, retain, qos)
         self.lw_topic, self.lw_msg, self.lw_retain, self.lw_qos = topic, msg, retain, qos
 
     def connect(self, clean_session=True, timeout=None):
-        """Connect; a clean session forgets what was in flight. timeout: seconds, for later calls too.
+        """Connect [3.1]; a clean session forgets the messages in flight. timeout: seconds, for later calls too.
 
-        Returns 1 when the broker kept the session, else 0. Raises ValueError, OSError, MQTTException(code, reason),
-        ProtocolError.
+        Returns 1 when the broker kept the session, else 0. Blocks. Raises ValueError, OSError,
+        MQTTException(code, reason) when refused, ProtocolError.
         """
         self.clean_session = clean_session
         self._last_will = (self.lw_topic, self.lw_msg, self.lw_retain, self.lw_qos) if self.lw_topic else None
@@ -79,7 +82,7 @@ class MQTTClient(client.MQTTClient):
             self.timeout_ms = self._wait_ms = int(timeout * 1000)
         self.sock = self._sock_face
         if clean_session:
-            # It begins with nothing [3.1.2.4], but for the count of ids.
+            # It begins with nothing but the count of ids [3.1.2.4].
             self._granted_qos.clear()
             while self.inflight:
                 self._free_slot(0)
@@ -104,35 +107,38 @@ class MQTTClient(client.MQTTClient):
             self._more_slots = True
 
     def publish(self, topic, msg, retain=False, qos=0):
-        """Publish; QoS 1 and 2 return when acknowledged (inside a callback: at once). Raises ValueError, OSError,
-        MQTTException."""
+        """Publish [3.3]; with QoS 1 and 2 returns when acknowledged (inside a callback: at once). Blocks. Raises
+        ValueError, OSError, ProtocolError."""
         if self._next_packet is None or self.sock is not self._sock_face:
             self._use_link()
         _publish(self, topic, msg, retain, qos)
 
     def subscribe(self, topic, qos=0):
-        """Subscribe; returns when acknowledged. Raises ValueError, OSError, MQTTException(0x80, ...) when refused."""
+        """Subscribe [3.8]; returns when acknowledged. Blocks. Raises ValueError, OSError, MQTTException(0x80, words)
+        when refused, ProtocolError."""
         if self.cb is None:
             raise ValueError("no callback")
         self._use_link()
         super().subscribe(topic, qos)
 
     def unsubscribe(self, topic):
-        """Unsubscribe; returns when acknowledged. Raises ValueError, OSError."""
+        """Unsubscribe [3.10]; returns when acknowledged. Blocks. Raises ValueError, OSError, ProtocolError."""
         self._use_link()
         super().unsubscribe(topic)
 
     def ping(self):
-        """Send a PINGREQ."""
+        """Send a PINGREQ [3.12]; `wait_msg` returns None for its answer. Raises OSError."""
         self._use_link()
         self._asked_for_ping = True
         super().ping()
 
     def wait_msg(self):
-        """Wait for one packet and do what it asks for. Returns its first byte, None for the PINGRESP of a `ping`.
+        """Wait for one packet, for ever, and act on it: call back, acknowledge. Returns its first byte, None for the
+        PINGRESP of a `ping`.
 
-        `sock.settimeout(s)` and `sock.setblocking(False)` hold for one packet, as upstream's: without one OSError,
-        or None. Raises OSError on a dead link.
+        `sock.settimeout(s)` and `sock.setblocking(False)` hold for one packet, as upstream's: when none comes it raises
+        OSError, or returns None. Blocks. Raises OSError on a dead link, MQTTException, ProtocolError, and what the
+        callback raises.
         """
         if self._next_packet is None or self.sock is not self._sock_face:
             if self._in_callback():
@@ -166,7 +172,7 @@ class MQTTClient(client.MQTTClient):
         return event
 
     def check_msg(self):
-        """Do what `wait_msg` does when a packet is there; returns None at once when none is."""
+        """Act on a packet as `wait_msg` does if one is there; else return None at once. Raises what `wait_msg` does."""
         self._wait_ms = 0
         return self.wait_msg()
 

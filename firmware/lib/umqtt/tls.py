@@ -15,7 +15,7 @@ _NOT_YET = (11, 114, 115, 119)  # EAGAIN, EALREADY, EINPROGRESS: an ESP32's TLS 
 
 
 class Handshaking:
-    """`readinto` and `write` of the TLS stream `sock`, which return None where it raises that it is not ready."""
+    """The TLS stream `sock`, whose `readinto` and `write` return None where it raises that it is not ready."""
 
     def __init__(self, sock):
         self.sock = sock
@@ -38,13 +38,13 @@ class Handshaking:
 
 
 class OldStyle:
-    """What umqtt.simple's `ssl=True` stands for: the port's `ssl.wrap_socket` with `params`."""
+    """Stands for umqtt.simple's `ssl=True`: the port's `ssl.wrap_socket` with `params`."""
 
     def __init__(self, params):
         self.params = params
 
     def wrap_socket(self, sock, server_hostname=None, do_handshake_on_connect=True):
-        """The TLS stream on `sock`; the host's name is that in `params`, or none. Raises OSError, ValueError."""
+        """Return the TLS stream on `sock`; `params` has the host's name, or none. Raises OSError, ValueError."""
         try:
             import ssl
         except ImportError:  # a port without micropython-lib's: the module beneath it
@@ -71,12 +71,12 @@ class OldStyle:
 
 
 def wrap(ssl, sock, host):
-    """The TLS stream on `sock`, connected and non-blocking; the handshake goes on with the first write. Raises
+    """Return the TLS stream on `sock`, connected and non-blocking; the handshake goes on with the first write. Raises
     OSError, ValueError."""
     collect()
     try:
         return ssl.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
-    except TypeError:  # no SSLContext: something of the program's own with wrap_socket; its handshake blocks
+    except TypeError:  # no SSLContext but the program's own object with wrap_socket, whose handshake blocks
         sock.setblocking(True)
         sock = ssl.wrap_socket(sock, server_hostname=host)
         sock.setblocking(False)
@@ -84,21 +84,21 @@ def wrap(ssl, sock, host):
 
 
 def in_words(fault):
-    """The OSError to raise for an exception of a TLS stream: what went wrong, and what to check."""
+    """Return the OSError to raise for an exception of a TLS stream: its words say what to check."""
     number = fault.args[0] if fault.args else 0
     if not isinstance(number, int):  # mbedtls on a certificate: ValueError
         number = ECONNABORTED
     if -200 < number < 0:
-        number = -number  # a socket's error that came through mbedtls
+        number = -number  # a socket's error, handed on by mbedtls
     return OSError(number, words(fault))
 
 
 def words(e):
-    """What the exception of a TLS stream says, and what to check."""
+    """Return the words of a TLS stream's exception, with what to check."""
     s = str(e).strip()
     if e.args and e.args[0] in (-32, 32, 104):
         s += " closed by the broker"
-    # words of mbedtls or its numbers, and what to check
+    # mbedtls's words or numbers, and what to check
     signs = (
         "validity|check its dates and the clock|"
         "CN|it is for another host name|"

@@ -19,10 +19,10 @@ SUBACK = const(9)
 UNSUBACK = const(11)
 PINGRESP = const(13)
 
-# A bit for each type whose remaining length is 2: a packet id, or the two bytes of a CONNACK.
+# A bit for each type with a remaining length of 2: a packet id, or the two bytes of a CONNACK.
 _TWO_BYTES = const(1 << 2 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 11)
 
-# First bytes of packets: the type, and the flags that [2.2.2] asks for.
+# First bytes of packets: the type, and the flags that [2.2.2] wants with it.
 CONNECT_BYTE = const(0x10)
 PUBLISH_BYTE = const(0x30)
 PUBLISH_QOS1_BYTE = const(0x32)
@@ -49,14 +49,14 @@ REFUSED = const(0x80)  # a return code of a SUBACK [3.9.3]
 # An outgoing packet is a list, [packet id, first byte, topic with its length before it, payload]:
 PACKET_ID = const(0)  # 0: it has none
 FIRST_BYTE = const(1)  # with SENT in it once it was sent
-TOPIC = const(2)  # any bytes that stand before the packet id
-PAYLOAD = const(3)  # any bytes behind it
-SENT = const(8)  # DUP in a PUBLISH; the other packets are sent without it
+TOPIC = const(2)  # the bytes that stand before the packet id
+PAYLOAD = const(3)  # the bytes behind it
+SENT = const(8)  # DUP in a PUBLISH; all other packets leave without it
 
 # Texts that `text` accepts.
 TOPIC_NAME = const(0)
 FILTER = const(1)
-ANY_TEXT = const(2)  # empty, too: ids, names
+ANY_TEXT = const(2)  # an empty one, too: ids, names
 ANY_BYTES = const(3)
 
 
@@ -84,7 +84,7 @@ def text(value, kind: int = TOPIC_NAME, name: str = "topic") -> bytes:
     if kind < ANY_BYTES:
         try:
             letters = str(value, "utf-8")
-            # MicroPython takes surrogates, and letters in more bytes than they need.
+            # MicroPython accepts surrogates, and letters encoded in more bytes than they need.
             for letter in letters if len(letters) < length else "":
                 if letter != chr(ord(letter)) or 0xD7FF < ord(letter) < 0xE000:
                     raise UnicodeError
@@ -104,8 +104,7 @@ def text(value, kind: int = TOPIC_NAME, name: str = "topic") -> bytes:
 
 
 def check_topic(topic: bytes) -> None:
-    """Raise ProtocolError unless a broker may send `topic` [1.5.3-1, 1.5.3-2, 3.3.2-2]; b"" stands for one that is not
-    known."""
+    """Raise ProtocolError unless a broker may send `topic` [1.5.3-1, 1.5.3-2, 3.3.2-2]. b"": it is not known."""
     try:
         if topic:
             text(topic)
@@ -163,8 +162,8 @@ def refusal(code: int) -> MQTTException:
 
 
 def encode_head(append, extend, packet) -> None:
-    """Write a packet up to its payload: first byte, remaining length [2.2.3], topic, packet id. append, extend: of the
-    bytearray."""
+    """Write a packet up to its payload: first byte, remaining length [2.2.3], topic, packet id. append, extend: those
+    of the bytearray to write to."""
     first_byte = packet[FIRST_BYTE]
     topic = packet[TOPIC]
     remaining_b = len(topic) + len(packet[PAYLOAD])
@@ -183,8 +182,8 @@ def encode_head(append, extend, packet) -> None:
 
 
 def is_legal(packet_type, flags, remaining_b, connected, most_b):
-    """Whether a broker may send a packet that begins so [2.2.1, 2.2.2]. flags: the first byte's lower half. connected:
-    its CONNACK has come. most_b: the longest SUBACK that we can have asked for."""
+    """Return whether a broker may send a packet that begins so [2.2.1, 2.2.2]. flags: the lower half of the first byte.
+    connected: whether its CONNACK has come. most_b: the longest SUBACK that we can have asked for."""
     return (
         connected and flags & QOS != QOS and flags & (QOS | DUP) != DUP and remaining_b > 2
         if packet_type == PUBLISH
