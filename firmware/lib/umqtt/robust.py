@@ -44,8 +44,8 @@ class MQTTClient(simple.MQTTClient):
                 self.delay(i)
 
     def publish(self, topic, msg, retain=False, qos=0):
-        """Publish, over as many connections as it takes. Blocks until acknowledged. Raises ValueError, and MQTTException
-        when a login is refused; inside a callback it tries once, and raises OSError."""
+        """Publish, over as many connections as it takes. Blocks until acknowledged. Raises ValueError, and
+        MQTTException when a login is refused; inside a callback it tries once, and raises OSError."""
         packet_id = None
         while True:
             try:
