@@ -248,6 +248,8 @@ def _completed(got):
             treatment["name"] = entry.get("name", entry["type"])
             if got["deep_sleep"] and ("delta" in treatment or "send_every_s" in treatment):
                 treatment["kept"] = got["kept"] = True  # RTC memory is shared with the queue
+        if got["deep_sleep"]:
+            entry["asleep_s"] = int(got["interval_s"])  # so old may be the answer of a chip that was not asked since
         if entry["type"] == "pulse":
             got["kept"] = True
         sensors.append(entry)

@@ -1,6 +1,6 @@
 """DHT11: air temperature and humidity, in whole degrees and per cent. Source: data sheet of Aosong, version 1.3.
 
-It answers with what it measured when it was asked last: the first answer after a long sleep is as old as that sleep.
+It answers with what it measured when it was asked last, as a DHT22 does.
 """
 
 from micropython import const

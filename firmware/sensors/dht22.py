@@ -1,15 +1,16 @@
 """DHT22 (AM2302): air temperature and humidity. Keys: pin (GPIO of the data line, with a pull-up of 4.7 to 10 kOhm).
 
-It answers with what it measured when it was asked last: the first answer after a long sleep is as old as that sleep.
+It answers with what it measured when it was asked last: so it is asked twice where that is long ago.
 """
 
-from time import sleep_ms
+from time import sleep_ms, ticks_diff, ticks_ms
 
 from machine import Pin
 from micropython import const
 
 _KEYS = const((("pin", "gpio", None, "GPIO of the data line, with a pull-up of 4.7 to 10 kOhm"),))
 _PAUSE_MS = const(2100)  # it measures every 2 s at most
+_OLD_S = const(120)
 
 
 class Sensor:
@@ -24,18 +25,28 @@ class Sensor:
 
         self.pin = conf["pin"]
         self.device = getattr(dht, self.chip)(Pin(self.pin))
+        self.asked_ms = ticks_ms()
+        self.is_old = conf.get("asleep_s", 0) >= _OLD_S
 
     def probe(self):
         """Nothing: the device gives no second answer within 2 s, and the first one is the reading."""
 
     def read(self):
-        """Takes 5 ms with interrupts off, DHT11 25 ms; 2 s more when the first answer is missing or garbled, as it is
-        after power-on, or when another interrupt came."""
+        """Takes 5 ms with interrupts off, DHT11 25 ms; 2 s more when the first answer is of long ago, or missing or
+        garbled, as it is after power-on, or when another interrupt came."""
+        now = ticks_ms()
+        is_old = self.is_old or not 0 <= ticks_diff(now, self.asked_ms) < _OLD_S * 1000
+        self.asked_ms = now
         try:
-            return self._ask()
+            values = self._ask()
+            if not is_old:
+                return values
         except OSError:
-            sleep_ms(_PAUSE_MS)
-            return self._ask()
+            pass  # it is asked again
+        sleep_ms(_PAUSE_MS)
+        values = self._ask()
+        self.is_old = False
+        return values
 
     def wrong(self, words):
         """An OSError that names the device."""

@@ -111,6 +111,25 @@ def test_a_first_answer_that_fails_is_asked_for_once_more():
     equal(s.read(), [1925])
 
 
+def test_an_answer_of_a_dht22_that_is_of_long_ago_is_asked_for_again():
+    w = World()
+    s = sensor("dht22", {"dht22 4": [[10.0, 40.0], [20.0, 40.0], [30.0, 40.0], [40.0, 40.0]]}, pin=4)
+    equal(s.read(), [100, 400], "of the start")
+    w.clock.sleep_ms(119999)
+    equal(s.read(), [200, 400])
+    w.clock.sleep_ms(120000)
+    began = w.clock.now
+    equal(s.read(), [400, 400], "the first was two minutes old")
+    assert 2000 <= w.clock.now - began < 2300
+    s = sensor("dht22", {"dht22 4": [[10.0, 40.0], [20.0, 40.0], [30.0, 40.0]]}, pin=4)
+    w.clock.now += 8 * 86400000  # the tick counter has wrapped
+    equal(s.read(), [200, 400])
+    for answers in ([[10.0, 40.0], [20.0, 40.0], [30.0, 40.0]], [None, [20.0, 40.0], [30.0, 40.0]]):
+        s = sensor("dht22", {"dht22 4": answers}, pin=4, asleep_s=120)
+        equal([s.read(), s.read()], [[200, 400], [300, 400]], "after a deep sleep")
+    equal(sensor("dht22", {"dht22 4": [[10.0, 40.0]]}, pin=4, asleep_s=119).read(), [100, 400])
+
+
 def test_frost_of_a_dht22_that_sends_twos_complement_is_frost():
     s = sensor("dht22", {"dht22 4": [[-3274.5, 69.5], [-3276.7, 69.5], [-2.3, 69.5]]}, pin=4)
     equal([s.read()[0] for _ in range(3)], [-23, -1, -23])

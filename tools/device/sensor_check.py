@@ -32,7 +32,7 @@ PINS = {
     "esp8266": {"gpio": [0, 1, 2, 3, 4, 5, 12, 13, 14, 15], "gpio_in": [0, 1, 2, 3, 4, 5, 12, 13, 14, 15], "adc": [0]},
 }
 COMMON = ("type", "name", "i2c", "offset", "scale", "min", "max", "median", "mean", "delta", "send_every_s")
-PASSED_ON = ("treatment",)  # config.check() adds it
+PASSED_ON = ("treatment", "asleep_s")  # config.check() adds it
 
 
 def closest(word: str, words: Any) -> str:
