@@ -215,7 +215,7 @@ ship: .venv/stamp  ## the library alone as a board loads it, as .py to read and 
 	@$(PY) -m tools.ship
 
 # The board's tools take PORT=, FIRMWARE= and what else they know from the environment; ARGS="--help" tells.
-export PORT BOARD FIRMWARE FIRMWARE_SHA256 CONFIG ROMFS SENSORS
+export NAME SAY ID PORT BOARD FIRMWARE FIRMWARE_SHA256 CONFIG ROMFS SENSORS
 
 .PHONY: board
 board: $(READY)  ## [try it] a virtual board on a serial port for stock esptool and mpremote; CHIP=esp32|esp8266 ARGS="--help"
@@ -240,6 +240,10 @@ image: .venv/stamp  ## [your board] FIRMWARE=file.bin CONFIG=config.json: one fi
 .PHONY: logs
 logs: .venv/stamp  ## [your board] what the board at PORT says, until Ctrl-C; ARGS=--crashes shows its crash log
 	@exec $(PY) -m tools.device.logs $(ARGS)
+
+.PHONY: cmd
+cmd: .venv/stamp  ## [your board] a command over MQTT: NAME=interval SAY=30 ID=board (all without) CONFIG=config.json; shows the answers
+	@exec $(PY) -m tools.device.command $(ARGS)
 
 .PHONY: repl
 repl: .venv/stamp  ## [your board] MicroPython's prompt on the board at PORT; Ctrl-] ends
