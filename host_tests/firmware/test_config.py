@@ -19,7 +19,7 @@ def lines(**keys):
 
 def test_two_keys_are_enough_and_the_rest_has_defaults():
     got = config.check(dict(GOOD))
-    equal(sorted(got), sorted(row[0] for row in config._KEYS))
+    equal(sorted(got), sorted(row[0] for row in config.rows()))
     equal(got["qos"], 2)
     equal(got["sensors"][0]["type"], "internal")
 
@@ -28,7 +28,7 @@ def test_the_example_is_right_and_has_every_key():
     with open(on_board.ROOT + "/firmware/config.example.json") as f:
         example = json.load(f)
     config.check(example)
-    equal(sorted(example), sorted(row[0] for row in config._KEYS))
+    equal(sorted(example), sorted(row[0] for row in config.rows()))
 
 
 def test_a_missing_key_is_named():
@@ -59,7 +59,7 @@ def test_a_wrong_value_is_named_with_what_was_found_and_what_is_right():
 
 
 def test_limits_are_themselves_allowed():
-    for key, default, least, most, _ in config._KEYS:
+    for key, default, least, most, _ in config.rows():
         if isinstance(default, (int, float)) and not isinstance(default, bool) and key != "watchdog_s":
             for value in (least, most):
                 given = dict(GOOD)
@@ -146,7 +146,7 @@ def test_taking_it_prints_what_is_wrong_and_leaves_no_module_behind():
 def test_the_page_about_the_firmware_lists_every_key_with_its_default():
     with open(on_board.ROOT + "/docs/firmware.md") as f:
         page = f.read()
-    for key, default, _, _, words in config._KEYS:
+    for key, default, _, _, words in config.rows():
         row = [line for line in page.split("\n") if line.startswith("| `%s` |" % key)]
         equal(len(row), 1, key)
         assert row[0].endswith("| %s |" % words), row

@@ -69,7 +69,7 @@ def _firmware_config():
 
 def keys() -> Dict[str, Any]:
     """Every key of config.json with its default; None where it must be given."""
-    return {row[0]: row[1] for row in _firmware_config()._KEYS}
+    return {row[0]: row[1] for row in _firmware_config().rows()}
 
 
 def sensors(text: str) -> List[dict]:
