@@ -72,9 +72,9 @@ class DurableNode(Node):
 
             from ending import is_reading
 
-            for pid, topic, _ in unacknowledged(c):
+            for pid, topic, _ in unacknowledged(c):  # pyright: ignore[reportArgumentType] - it is there by now
                 if topic == self.topic.encode() + b"status":  # of those that earlier lives could not send one is enough
-                    take_back(c, self.status_pid)
+                    take_back(c, self.status_pid)  # pyright: ignore[reportArgumentType] - it is there by now
                     self.status_pid = pid
                 elif is_reading(self, topic):
                     self.before += 1
@@ -98,7 +98,7 @@ class DurableNode(Node):
         self.storing.ended()
 
     def hand_over(self) -> None:
-        self.published += self.outbox.drain(self.client)
+        self.published += self.outbox.drain(self.client)  # pyright: ignore[reportArgumentType] - it is there by now
 
     def lower(self, qos: int) -> None:
         super().lower(qos)

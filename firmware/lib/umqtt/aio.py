@@ -27,7 +27,9 @@ from umqtt.wire import RETAIN, SUBSCRIBE_BYTE, TOPIC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, AsyncIterator
+
+    from umqtt.hints import Callback, Payload
 
 _READABLE = const(1)  # select.POLLIN
 _WRITABLE = const(4)  # select.POLLOUT
@@ -79,7 +81,7 @@ class MQTTClient(client.MQTTClient):
         self._callers = []  # tasks that wait; each is in the loop's queue, with its deadline
         self._view = self._arrived
 
-    def set_callback(self, f) -> None:
+    def set_callback(self, f: "Callback | None") -> None:
         """As the client's; None: an `async for` takes the messages."""
         self.cb = f
         self._view = None if f else self._arrived
@@ -105,14 +107,14 @@ class MQTTClient(client.MQTTClient):
                 self._may_reconnect = may_reconnect
         return self._session_present
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> "MQTTClient":
         if self._auto_reconnect:
             self._start()
         else:
             await self.connect()
         return self
 
-    async def __aexit__(self, kind, fault, trace):
+    async def __aexit__(self, kind: "Any", fault: "Any", trace: "Any") -> None:
         while self._in_hand and not kind:
             self._acknowledge(self._in_hand[0])
         await self.disconnect()
@@ -152,8 +154,31 @@ class MQTTClient(client.MQTTClient):
 
     # Sending
 
+    if TYPE_CHECKING:  # `_filters` below makes them awaitable
+
+        def subscribe(
+            self,
+            topic: "str | bytes | bytearray | list[tuple[str | bytes, int]]",
+            qos: int = 0,
+            wait: bool = True,
+            timeout_ms: "int | None" = None,
+        ) -> "Any": ...
+
+        def unsubscribe(
+            self,
+            topic: "str | bytes | bytearray | list[str | bytes]",
+            wait: bool = True,
+            timeout_ms: "int | None" = None,
+        ) -> "Any": ...
+
     def publish(
-        self, topic, msg, retain: bool = False, qos: int = 0, wait: bool = True, timeout_ms: "int | None" = None
+        self,
+        topic: "str | bytes",
+        msg: "Payload",
+        retain: bool = False,
+        qos: int = 0,
+        wait: bool = True,
+        timeout_ms: "int | None" = None,
     ) -> "Any":
         """As the client's."""
         if wait and not self._in_callback():
@@ -199,8 +224,8 @@ class MQTTClient(client.MQTTClient):
 
     # Receiving
 
-    def __aiter__(self):
-        return _Messages(self)
+    def __aiter__(self) -> "AsyncIterator[tuple[bytes, bytes, bool]]":
+        return _Messages(self)  # pyright: ignore[reportReturnType]
 
     async def take(self, taker=None) -> "tuple[bytes, bytes, bool]":
         """The next message: topic, payload, retained; the one that `taker` took before is acknowledged now. An `async

@@ -21,12 +21,10 @@ from umqtt.wire import REFUSED, RETAIN, SUBSCRIBE_BYTE, TOPIC, UNSUBSCRIBE_BYTE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Callable, Union
+    from typing import Callable
 
+    from umqtt.hints import Callback, Diagnosis, DurableStore, Payload, TLSContext, View
     from umqtt.reconnect import Reconnect
-    from umqtt.store import Store
-
-    Payload = Union[str, bytes, bytearray, memoryview]
 
 if sys.implementation.version[:2] < (1, 22):
     raise ImportError("umqtt needs MicroPython 1.22")
@@ -61,6 +59,15 @@ class MQTTClient(KeepAlive):
     to `on_oversize`.
     """
 
+    client_id: "str | bytes"
+    server: str
+    port: int
+    user: "str | bytes | None"
+    pswd: "str | bytes | None"
+    ssl: "TLSContext | None"
+    clean_session: bool
+    protocol: int
+    cb: "Callback | None"
     cb = _socket = _auto_reconnect = _durable_store = _address = _last_will = _view = _taken = _message = None
     _send_packet: "Callable | None"  # or _ENDED
     _next_packet = _send_packet = _stream = None
@@ -81,7 +88,7 @@ class MQTTClient(KeepAlive):
         user: "str | bytes | None" = None,
         password: "str | bytes | None" = None,
         keepalive: int = 60,
-        ssl=None,
+        ssl: "TLSContext | None" = None,
         clean_session: bool = False,
         protocol: int = 4,
         inflight: int = 4,
@@ -89,7 +96,7 @@ class MQTTClient(KeepAlive):
         tx_size: int = 256,
         timeout_ms: int = 10000,
         reconnect: "Reconnect | None" = None,
-        store: "Store | None" = None,
+        store: "DurableStore | None" = None,
     ) -> None:
         if inflight < 1 or rx_size < 16 or tx_size < 16:
             raise ValueError("inflight: 1, rx_size, tx_size: 16 at least")
@@ -123,7 +130,7 @@ class MQTTClient(KeepAlive):
             if journaling.keep(self, store):
                 self._filters_left = list(self._granted_qos)
 
-    def set_callback(self, f: "Callable[[bytes, bytes, bool], object] | None") -> None:
+    def set_callback(self, f: "Callback | None") -> None:
         """f(topic, payload, retained) is called with bytes, bytes, bool for each message, before it is acknowledged.
 
         An exception of f comes out of `poll`, and the message stays unacknowledged. A publish or subscribe inside f is
@@ -132,7 +139,7 @@ class MQTTClient(KeepAlive):
         """
         self.cb = f
 
-    def set_view(self, f: "Callable[[bytearray, int, int, int, int], object] | None") -> None:
+    def set_view(self, f: "View | None") -> None:
         """f(buf, topic_end, start, end, flags) is called instead, allocating nothing: topic buf[2:topic_end], payload
         buf[start:end].
 
@@ -433,7 +440,7 @@ class MQTTClient(KeepAlive):
 
     def subscribe(
         self,
-        topic: "str | bytes | list[tuple[str | bytes, int]]",
+        topic: "str | bytes | bytearray | list[tuple[str | bytes, int]]",
         qos: int = 0,
         wait: bool = True,
         timeout_ms: "int | None" = None,
@@ -448,7 +455,7 @@ class MQTTClient(KeepAlive):
         return self._filters(SUBSCRIBE_BYTE, topic, qos, wait, timeout_ms)
 
     def unsubscribe(
-        self, topic: "str | bytes | list[str | bytes]", wait: bool = True, timeout_ms: "int | None" = None
+        self, topic: "str | bytes | bytearray | list[str | bytes]", wait: bool = True, timeout_ms: "int | None" = None
     ) -> None:
         """Unsubscribe from a filter or a list of them [3.10]. Raises ValueError, OSError, ProtocolError."""
         # None, or what umqtt.aio awaits
@@ -674,7 +681,7 @@ class MQTTClient(KeepAlive):
     def _in_callback(self):
         return self._next_packet is None and self._send_packet is not None
 
-    def diag(self) -> dict:
+    def diag(self) -> "Diagnosis":
         """Counters since the start, the milliseconds of the last name look-up (0: none was needed), and the last error
         in words: {connects, inflight, resends, oversize, lookup_ms, error}."""
         return {

@@ -25,6 +25,13 @@ from micropython import const
 from umqtt import wire
 from umqtt.store import NO_MESSAGE, record, records
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from umqtt.client import MQTTClient
+    from umqtt.hints import Clock
+    from umqtt.rtc import Region
+    from umqtt.store import Store
+
 MUST = 0
 LATEST = 1
 DROP = 255
@@ -63,8 +70,16 @@ class Outbox:
     were found, in words, else "".
     """
 
-    def __init__(self, path: str, store, stage=None, limit_b: int = 65536, segment_b: int = 2048, client=None,
-                 clock=time):  # fmt: skip
+    def __init__(
+        self,
+        path: str,
+        store: "Store",
+        stage: "Region | int | None" = None,
+        limit_b: int = 65536,
+        segment_b: int = 2048,
+        client: "MQTTClient | None" = None,
+        clock: "Clock" = time,
+    ) -> None:
         from umqtt import recall
 
         self.path = path
@@ -74,7 +89,7 @@ class Outbox:
         self.segment_b = segment_b
         self.dropped = self.expired = 0
         self._stage = None if isinstance(stage, int) else stage
-        self._stage_b = self._stage.size_b if self._stage else stage or 0
+        self._stage_b: int = self._stage.size_b if self._stage else stage or 0  # pyright: ignore
         if self._stage_b > segment_b:
             raise ValueError("stage: at most segment_b")
         self._chooser = None  # of umqtt.wanted, once a message has a policy or an expiry
@@ -105,8 +120,16 @@ class Outbox:
         """How many messages were not yet handed over, those that will be passed over included."""
         return self.next - self.store.place
 
-    def add(self, topic: "str | bytes", payload: "str | bytes", qos: int = 1, retain: bool = False, keep: int = MUST,
-            expire_s: int = 0, taken: "float | None" = None) -> "int | None":  # fmt: skip
+    def add(
+        self,
+        topic: "str | bytes",
+        payload: "str | bytes",
+        qos: int = 1,
+        retain: bool = False,
+        keep: int = MUST,
+        expire_s: int = 0,
+        taken: "float | None" = None,
+    ) -> "int | None":
         """Let a message wait for drain(). Returns its number; with DROP the packet id, or None when it was dropped.
 
         taken: when the reading was taken, in seconds of `clock`, else now; older than expire_s (0: never) it is not
@@ -217,7 +240,7 @@ class Outbox:
             except MemoryError:
                 pass  # the numbers in it tell that they are on flash
 
-    def drain(self, client) -> int:
+    def drain(self, client: "MQTTClient") -> int:
         """Hand what waits to `client`, if it is connected and as far as it has free slots. Returns how many messages.
 
         They are staged, and leave with the client's next poll(), after one write to flash for all of them. Blocks for
@@ -225,7 +248,7 @@ class Outbox:
         client refuses for good (ValueError) is dropped, and told in `report`.
         """
         if self.store.journal.volatile and not client.inflight:
-            self.store.journal.keep_place(self)
+            self.store.journal.keep_place(self)  # pyright: ignore - RtcJournal's
         if not self.waiting or not client.isconnected():
             return 0
         store = self.store

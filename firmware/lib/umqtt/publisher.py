@@ -8,6 +8,11 @@ from umqtt import wire
 from umqtt.addons import exchange, finish_sending, send_prepared
 from umqtt.wire import FIRST_BYTE, PACKET_ID, SENT
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from umqtt.client import MQTTClient
+    from umqtt.hints import Payload
+
 _len = len
 _bytes = bytes
 _HEADER_B = 5
@@ -25,7 +30,9 @@ class Publisher:
     Takes size + the topic + 130 bytes of heap. Raises ValueError.
     """
 
-    def __init__(self, client, topic, retain: bool = False, size: int = 128, qos: int = 0) -> None:
+    def __init__(
+        self, client: "MQTTClient", topic: "str | bytes", retain: bool = False, size: int = 128, qos: int = 0
+    ) -> None:
         self.client = client
         self.topic = topic
         self.retain = retain
@@ -42,13 +49,13 @@ class Publisher:
         self.start = self.packet_b = self.sent_b = 0
         self.its_turn = False
 
-    def publish(self, msg, timeout_ms=None):
+    def publish(self, msg: "Payload", timeout_ms: "int | None" = None) -> "int | None":
         """Publish `msg` (bytes) [3.3]. Returns 0 once the bytes are with the network, with QoS 1 the packet id once the
         broker has acknowledged. Another type, a payload longer than `size`, and a message that must wait for older
         bytes are given to `client.publish`, which may allocate. Blocks. Raises OSError, ValueError, ProtocolError."""
         if msg.__class__ is not _bytes or _len(msg) != self.payload_b and not self._fits(_len(msg)):
             return self._clients_way(msg, timeout_ms)
-        self.buf[self.tail] = msg
+        self.buf[self.tail] = msg  # pyright: ignore - bytes
         if self.qos:
             packet_id = exchange(self.client, self.first_byte, self.topic_bytes, msg, timeout_ms, self)
             return packet_id or self._clients_way(msg, timeout_ms)

@@ -12,6 +12,10 @@ from micropython import const
 from umqtt.addons import begin_connect, last_fault, note_error
 from umqtt.errors import MQTTException, link_error
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from umqtt.hints import Brokers, OnState
+
 _STABLE_MS = const(10000)
 _UP = const(-1)
 _NONE = const(-1)
@@ -28,7 +32,13 @@ class Reconnect:
     round. on_state: f(connected, error) when the link came up, went down, or an attempt failed.
     """
 
-    def __init__(self, first_ms: int = 1000, cap_ms: int = 120000, brokers=None, on_state=None) -> None:
+    def __init__(
+        self,
+        first_ms: int = 1000,
+        cap_ms: int = 120000,
+        brokers: "Brokers | None" = None,
+        on_state: "OnState | None" = None,
+    ) -> None:
         if not 0 < first_ms <= cap_ms < _MOST_MS:
             raise ValueError("0 < first_ms <= cap_ms < 2**28 needed")
         self.first_ms = first_ms

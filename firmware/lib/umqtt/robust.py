@@ -11,6 +11,10 @@ from time import sleep_ms
 
 from umqtt import client, simple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from umqtt.hints import Payload
+
 
 class MQTTClient(simple.MQTTClient):
     """DELAY: seconds; the pause before attempt i is random in 0..DELAY * 2 ** i, at most a minute (or DELAY, when
@@ -19,17 +23,17 @@ class MQTTClient(simple.MQTTClient):
     DELAY = 2
     DEBUG = False
 
-    def delay(self, i):
+    def delay(self, i: int) -> None:
         """Pause before connect attempt i = 1, 2, ...; for a subclass to override. Blocks."""
         most = int(self.DELAY * 1000)
         sleep_ms(getrandbits(30) % (max(most, min(60000, most << min(i, 10))) + 1))
 
-    def log(self, in_reconnect, e):
+    def log(self, in_reconnect: bool, e: Exception) -> None:
         """Called with each error; prints it when DEBUG."""
         if self.DEBUG:
             print("mqtt reconnect:" if in_reconnect else "mqtt:", repr(e))
 
-    def reconnect(self):
+    def reconnect(self) -> "int | None":
         """Connect with clean_session False, again and again until it works. Returns what `connect` does. Blocks. Raises
         MQTTException when refused, ProtocolError; inside a callback OSError."""
         i = 0
@@ -43,7 +47,7 @@ class MQTTClient(simple.MQTTClient):
                 i += 1
                 self.delay(i)
 
-    def publish(self, topic, msg, retain=False, qos=0):
+    def publish(self, topic: "str | bytes", msg: "Payload", retain: bool = False, qos: int = 0) -> None:
         """Publish, over as many connections as it takes. Blocks until acknowledged. Raises ValueError, and
         MQTTException when a login is refused; inside a callback it tries once, and raises OSError."""
         packet_id = None
@@ -70,7 +74,7 @@ class MQTTClient(simple.MQTTClient):
             if self.clean_session:
                 packet_id = None  # a subclass's: that connection has begun with nothing in flight
 
-    def subscribe(self, topic, qos=0):
+    def subscribe(self, topic: "str | bytes", qos: int = 0) -> None:
         """Subscribe, over as many connections as it takes. Blocks. Raises as `publish` does."""
         while 1:
             try:
@@ -81,7 +85,7 @@ class MQTTClient(simple.MQTTClient):
                 self.log(False, e)
             self.reconnect()
 
-    def wait_msg(self):
+    def wait_msg(self) -> "int | None":
         """Wait for one packet, over as many connections as it takes. Returns what umqtt.simple's does. Blocks. Raises
         MQTTException when a login is refused, and what the callback raises."""
         while 1:
@@ -91,7 +95,7 @@ class MQTTClient(simple.MQTTClient):
                 self.log(False, e)
             self.reconnect()
 
-    def check_msg(self, attempts=2):
+    def check_msg(self, attempts: int = 2) -> "int | None":
         """Look for a packet; after an error reconnect and look again, `attempts` times in all. Returns and raises as
         `wait_msg`; None when no packet is there."""
         while attempts:

@@ -10,6 +10,10 @@ from micropython import const
 
 from umqtt.wire import text
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from umqtt.hints import Callback
+
 # A node of the tree is a list. A route is the index of a function in the order of adding.
 _NAMED = const(0)  # level (bytes): the node below it; None when there is none
 _ANY = const(1)  # the node below +, None when there is none
@@ -26,13 +30,13 @@ class Routes:
     to ignore those. Takes about 190 B of heap for a filter with wildcards, 80 B for one without; each message
     allocates."""
 
-    def __init__(self, default=None):
+    def __init__(self, default: "Callback | None" = None) -> None:
         self.default = default
         self._functions = []
         self._exact = {}  # filter without wildcards: its routes
         self._root = _node()
 
-    def add(self, filter: "str | bytes", f) -> None:
+    def add(self, filter: "str | bytes", f: "Callback") -> None:
         """Call f(topic, msg, retained) for topics that `filter` matches [4.7]; every match is called, in the order of
         adding. An exception of f comes out of `poll`. Raises ValueError for a filter that MQTT does not allow."""
         filter = text(filter, 1, "filter")[2:]

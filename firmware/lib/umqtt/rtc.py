@@ -14,6 +14,12 @@ from micropython import const
 
 from umqtt.store import crc32
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from umqtt.hints import Memory
+    from umqtt.outbox import Outbox
+    from umqtt.store import FileJournal
+
 _FRAME = const(">HI")  # stands before the content of a region: its length, its CRC-32
 _FRAME_B = const(6)
 
@@ -31,7 +37,7 @@ class Region:
     power-on counts as nothing. Raises ValueError when the memory is smaller.
     """
 
-    def __init__(self, memory, at: int, size_b: int):
+    def __init__(self, memory: "Memory", at: int, size_b: int) -> None:
         self.memory = memory
         self.at = at
         self.size_b = size_b - _FRAME_B
@@ -46,7 +52,7 @@ class Region:
                 return bytes(content)
         return b""
 
-    def write(self, data) -> None:
+    def write(self, data: "bytes | bytearray") -> None:
         """Replace the content by `data`. Raises ValueError when it has more than `size_b` bytes. Allocates."""
         if len(data) > self.size_b:
             raise ValueError("%d B in a region of %d B" % (len(data), self.size_b))
@@ -62,7 +68,7 @@ class RtcJournal:
 
     volatile = True  # a power cut may take the region, and leave files that are older
 
-    def __init__(self, region: Region, file):
+    def __init__(self, region: Region, file: "FileJournal") -> None:
         self.region = region  # when it is empty the file counts, if there is one
         self.file = file
         self.path = file.path  # a region is whole or empty: only the file can be damaged
@@ -117,7 +123,7 @@ class RtcJournal:
         self.region.write(content + data)
         return True
 
-    def rewrite(self, data) -> None:
+    def rewrite(self, data: "bytes | bytearray") -> None:
         """As FileJournal's: into the region when the data fits; then the file is removed."""
         self.check()
         if len(data) > self.region.size_b:
@@ -130,7 +136,7 @@ class RtcJournal:
         if data and self._in_file:  # else the next power cut would bring back what it says
             self._remove_file()
 
-    def keep_place(self, outbox) -> None:
+    def keep_place(self, outbox: "Outbox") -> None:
         """Everything that `outbox` handed over has ended: let the name of its first file say so, for a power cut takes
         what the store says of it."""
         place = outbox.store.place

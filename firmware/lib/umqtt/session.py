@@ -47,6 +47,10 @@ from umqtt.errors import ProtocolError
 from umqtt.wire import FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBCOMP_BYTE, PUBREC_BYTE, PUBREL_BYTE
 from umqtt.wire import QOS_2, REFUSED, SENT, SUBACK_BYTE, SUBSCRIBE_BYTE, TOPIC
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from umqtt.hints import OnEnded
+
 _HELD = const(20)  # ids that Mosquitto leaves unreleased; room for more is taken from the heap
 _FREE = const(0)  # a packet id that is none
 
@@ -54,7 +58,7 @@ _FREE = const(0)  # a packet id that is none
 class Session:
     """What both ends must remember between connections. `inflight`: slots, 1..65535; then: how many are in use."""
 
-    on_ended = None  # of the program: told of each exchange that ended
+    on_ended: "OnEnded | None" = None  # of the program: told of each exchange that ended
     _error_words = ""  # the last error
 
     def __init__(self, inflight: int) -> None:
@@ -77,7 +81,7 @@ class Session:
         """Whether the exchange of `packet_id`, which `publish` returned, has not ended yet."""
         return packet_id > 0 and self._slot_index(packet_id) >= 0
 
-    def free_slots(self):
+    def free_slots(self) -> int:
         """How many further messages of QoS 1 and 2 can be taken now."""
         return len(self._packet_slots) - self.inflight
 

@@ -14,6 +14,12 @@ from micropython import const
 from umqtt import client, wire
 from umqtt.errors import MQTTException, ProtocolError  # noqa: F401 - names of this module too
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Callable
+
+    from umqtt.hints import Payload, SimpleCallback, SslParams
+
 _SILENT_S = const(60)
 _TIMEOUT_MS = const(30000)
 _TURN_MS = const(1000)
@@ -43,6 +49,8 @@ class MQTTClient(client.MQTTClient):
     It delivers a message of any size that the heap can hold, and acknowledges one that the heap cannot; then `wait_msg`
     raises MQTTException (see `on_oversize`). The callback is f(topic, payload), both bytes."""
 
+    set_callback: "Callable[[SimpleCallback | None], None]"  # pyright: ignore[reportIncompatibleMethodOverride] - two arguments
+
     sock = lw_topic = lw_msg = None
     lw_qos = 0
     lw_retain = False
@@ -51,7 +59,17 @@ class MQTTClient(client.MQTTClient):
     _wait_ms = _FOR_EVER  # the mode that the program gave `sock`
     _unread_ack = None  # the packet that `wait_msg` has returned: its ack can be read from `sock`
 
-    def __init__(self, client_id, server, port=0, user=None, password=None, keepalive=0, ssl=None, ssl_params=None):
+    def __init__(
+        self,
+        client_id: "str | bytes",
+        server: str,
+        port: int = 0,
+        user: "str | bytes | None" = None,
+        password: "str | bytes | None" = None,
+        keepalive: int = 0,
+        ssl: "Any" = None,
+        ssl_params: "SslParams | None" = None,
+    ) -> None:
         if ssl is True:
             from umqtt import tls
 
@@ -62,13 +80,13 @@ class MQTTClient(client.MQTTClient):
         self._sock_face = Sock()
         self._sock_face.client = self
 
-    def set_last_will(self, topic, msg, retain=False, qos=0):
+    def set_last_will(self, topic: "str | bytes", msg: "Payload", retain: bool = False, qos: int = 0) -> None:
         """Set the message that the broker publishes when this client vanishes [3.1.2.5], for the next `connect`. Raises
         ValueError."""
         super().set_last_will(topic, msg, retain, qos)
         self.lw_topic, self.lw_msg, self.lw_retain, self.lw_qos = topic, msg, retain, qos
 
-    def connect(self, clean_session=True, timeout=None):
+    def connect(self, clean_session: bool = True, timeout: "float | None" = None) -> int:
         """Connect [3.1]; a clean session forgets the messages in flight. timeout: seconds, for later calls too.
 
         Returns 1 when the broker kept the session, else 0. Blocks. Raises ValueError, OSError,
@@ -106,14 +124,14 @@ class MQTTClient(client.MQTTClient):
             self._packet_slots.append([0, 0, b"", b""])
             self._more_slots = True
 
-    def publish(self, topic, msg, retain=False, qos=0):
+    def publish(self, topic: "str | bytes", msg: "Payload", retain: bool = False, qos: int = 0) -> None:
         """Publish [3.3]; with QoS 1 and 2 returns when acknowledged (inside a callback: at once). Blocks. Raises
         ValueError, OSError, ProtocolError."""
         if self._next_packet is None or self.sock is not self._sock_face:
             self._use_link()
         _publish(self, topic, msg, retain, qos)
 
-    def subscribe(self, topic, qos=0):
+    def subscribe(self, topic: "str | bytes", qos: int = 0) -> None:
         """Subscribe [3.8]; returns when acknowledged. Blocks. Raises ValueError, OSError, MQTTException(0x80, words)
         when refused, ProtocolError."""
         if self.cb is None:
@@ -121,18 +139,18 @@ class MQTTClient(client.MQTTClient):
         self._use_link()
         super().subscribe(topic, qos)
 
-    def unsubscribe(self, topic):
+    def unsubscribe(self, topic: "str | bytes") -> None:
         """Unsubscribe [3.10]; returns when acknowledged. Blocks. Raises ValueError, OSError, ProtocolError."""
         self._use_link()
         super().unsubscribe(topic)
 
-    def ping(self):
+    def ping(self) -> None:
         """Send a PINGREQ [3.12]; `wait_msg` returns None for its answer. Raises OSError."""
         self._use_link()
         self._asked_for_ping = True
         super().ping()
 
-    def wait_msg(self):
+    def wait_msg(self) -> "int | None":
         """Wait for one packet, for ever, and act on it: call back, acknowledge. Returns its first byte, None for the
         PINGRESP of a `ping`.
 
@@ -171,7 +189,7 @@ class MQTTClient(client.MQTTClient):
         self._unread_ack = event
         return event
 
-    def check_msg(self):
+    def check_msg(self) -> "int | None":
         """Act on a packet as `wait_msg` does if one is there; else return None at once. Raises what `wait_msg` does."""
         self._wait_ms = 0
         return self.wait_msg()

@@ -28,6 +28,10 @@ from micropython import const
 
 from umqtt import wire
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from umqtt.hints import Journal
+
 try:
     from binascii import crc32
 except ImportError:  # an ESP8266 has none: nobody else reads these files, so any checksum will do
@@ -107,7 +111,7 @@ class FileJournal:
 
     volatile = False
 
-    def __init__(self, path: str, compact_b: int = 128, limit_b: int = 16384, reserve_b: int = 8000):
+    def __init__(self, path: str, compact_b: int = 128, limit_b: int = 16384, reserve_b: int = 8000) -> None:
         self.path = path
         self.limit_b = limit_b
         self.compact_b = self._full_b = compact_b
@@ -161,7 +165,7 @@ class FileJournal:
         self._left = head, size_b
         return True
 
-    def rewrite(self, data: bytearray) -> None:
+    def rewrite(self, data: "bytes | bytearray") -> None:
         """Replace everything by `data` at once: a power cut leaves the old or the new. Raises OSError; then the old
         stays."""
         self.check()
@@ -204,7 +208,7 @@ class Store:
     Attributes: `state`, the application's bytes, b"" at first; `report`, the faults that were found, in words, else "".
     """
 
-    def __init__(self, journal):
+    def __init__(self, journal: "Journal") -> None:
         from umqtt import recall
 
         self.journal = journal

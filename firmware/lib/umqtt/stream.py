@@ -8,6 +8,11 @@ from micropython import const
 from umqtt import addons, wire
 from umqtt.errors import link_error
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from umqtt.client import MQTTClient
+    from umqtt.hints import Reader
+
 _MOST_B = const(268435455 - 65600)  # remaining length [2.2.3] less the longest topic
 _NOT_BEGUN = const(-1)  # in place of a packet id
 
@@ -54,7 +59,16 @@ class _Stream:
         return addons.send_stream(self.client, slot, self)
 
 
-def publish(client, topic, reader, length, retain=False, qos=0, timeout_ms=None, piece_b=256):
+def publish(
+    client: "MQTTClient",
+    topic: "str | bytes",
+    reader: "Reader",
+    length: int,
+    retain: bool = False,
+    qos: int = 0,
+    timeout_ms: "int | None" = None,
+    piece_b: int = 256,
+) -> "int | None":
     """Publish `length` bytes that `reader.readinto(buf)` gives, in pieces of piece_b bytes, under `topic` [3.3].
 
     With qos 0 returns 0 once the bytes are with the network, with qos 1 the packet id once the broker has acknowledged.

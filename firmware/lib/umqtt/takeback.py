@@ -4,8 +4,12 @@ message, or to let the others pass it. Imported by who asks for it."""
 from umqtt import addons
 from umqtt.wire import FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK, PUBREL_BYTE, QOS, RETAIN, SUBSCRIBE_BYTE, TOPIC
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from umqtt.client import MQTTClient
 
-def unacknowledged(client) -> list:
+
+def unacknowledged(client: "MQTTClient") -> "list[tuple[int, bytes, int]]":
     """Messages in flight, the oldest first: [(packet id, topic, QoS), ...]. The topic is b"" once the broker has the
     message (its PUBREC came). Allocates."""
     return [
@@ -15,7 +19,7 @@ def unacknowledged(client) -> list:
     ]
 
 
-def take_back(client, packet_id: int):
+def take_back(client: "MQTTClient", packet_id: int) -> "tuple[bytes, bytes, bool, int] | None":
     """Give up message or subscription `packet_id`: its slot is free, and an ack that comes late is answered and changes
     nothing.
 
