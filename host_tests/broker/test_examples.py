@@ -170,6 +170,13 @@ def test_tasks_share_one_client_through_an_outage(broker, make_observer, run):
     program.says("light: b'off'")
 
 
+def test_a_program_for_umqtt_simple_runs_as_it_is(broker, seen, run):
+    program = run("from_simple.py", at(broker.port))
+    assert next_of(seen, "kitchen/status")[1] == b"online"
+    seen.publish("kitchen/light/set", "on", qos=2)
+    program.says("b'kitchen/light/set' b'on'")
+
+
 def test_each_topic_finds_its_function(broker, seen, run):
     program = run("routing.py", at(broker.port))
     broker.wait(lambda events: any("settings" in str(e) for e in events), "hall")
