@@ -186,8 +186,8 @@ def test_merging_into_a_circle_is_refused(tmp_path):
     with pytest.raises(ShipError, match="circle"):
         made(
             tmp_path,
-            node="def f():\n    return print('node', 1)\ndef g():\n    return f, f\n",
-            other="from node import g\ndef h():\n    return g(), g\n",
+            wifi="def f():\n    return print('wifi', 1)\ndef g():\n    return f, f\n",
+            other="from wifi import g\ndef h():\n    return g(), g\n",
             app="from other import h\ndef run():\n    return h(), h\n",
         )
 
@@ -199,8 +199,8 @@ def test_a_name_made_at_run_time_is_refused_in_words(tmp_path):
 
 def test_a_traceback_of_the_firmware_is_told_in_the_source_s_names(shipped):
     names = read_map(shipped)
-    row = next(r for r in names["functions"]["app"] if r["name"] == "Node.measure")
-    told = Translator(names).line('  File "app", line 1, in %s' % row["shipped"])
+    row = next(r for r in names["functions"]["sleeper"] if r["name"] == "Node.measure")
+    told = Translator(names).line('  File "sleeper", line 1, in %s' % row["shipped"])
     assert "firmware/node.py" in told and "Node.measure" in told, told
     driver = next(r for r in names["functions"]["sensors/dht22"] if r["name"] == "Sensor.read")
     told = Translator(names).line('  File "sensors.dht22", line 1, in %s' % driver["shipped"])

@@ -115,7 +115,7 @@ print(repr(umqtt.__path__))
 import config
 del config, sys.modules['config']
 gc.collect()
-import app
+import app, ram
 gc.collect()
 print(gc.mem_free())
 """

@@ -48,8 +48,13 @@ UMQTT = Package(
 )
 CORE = UMQTT.groups[0]
 # The firmware: nobody knows more of it than main.py does, and the contract of a sensor. The first group is what every
-# life of a board loads.
-FIRMWARE_GROUPS = (("retry", "power", "health", "clock", "wifi", "node", "app"),)
+# life of a board loads, the others are the lives: awake with readings in RAM, or where they survive, or asleep.
+FIRMWARE_GROUPS = (
+    ("retry", "power", "health", "clock", "wifi", "app"),
+    ("node", "ram"),
+    ("node", "durable"),
+    ("node", "durable", "remembered", "sleeper"),
+)
 CONTRACT = frozenset(("fields", "probe", "read", "chip", "address", "bus", "ask", "wrong", "words"))
 FOR_DRIVERS = {"i2c": ("OnI2C",), "crc8": ("crc8", "Words")}  # that a user's own driver may import
 SOURCE_ONLY = ("boot.py", "main.py")  # MicroPython runs these as source

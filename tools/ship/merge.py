@@ -6,12 +6,14 @@ that ships. What the library imports from MicroPython keeps its name.
 """
 
 import ast
+from collections import Counter
 from typing import Dict, List, NamedTuple, Optional, Set, Tuple, Union
 
 from tools.ship.package import Package
 from tools.ship.source import FUNCTIONS, Module, ShipError, bound, is_private
 
 Value = Union[int, str, bytes, tuple]
+COPY = "@"  # module@unit
 
 
 class Unit(NamedTuple):
@@ -30,8 +32,7 @@ class Library:
     def __init__(self, modules: Dict[str, Module], package: Package):
         self.modules = modules
         self.package = package
-        present = [[name for name in group if name in modules] for group in package.groups]
-        self.groups = {group[-1]: group for group in present if group}
+        self.groups = self._grouped()
         self.merged = {name: target for target, group in self.groups.items() for name in group}
         self.globals = {name: _own_globals(module) for name, module in modules.items()}
         self.foreign: Dict[str, Dict[str, ast.stmt]] = {name: {} for name in modules}
@@ -56,6 +57,39 @@ class Library:
         """The unit that has the globals of `module`."""
         return self.merged.get(module, module)
 
+    def _grouped(self) -> Dict[str, List[str]]:
+        """{the last of a group: all that are there}. One of several groups is copied into each."""
+        count = Counter(name for group in self.package.groups for name in group)
+        groups = {}
+        for group in self.package.groups:
+            present = [name for name in group if name in self.modules]
+            for i, name in enumerate(present[:-1]):
+                if count[name] > 1:
+                    present[i] = name + COPY + present[-1]
+            if present:
+                groups[present[-1]] = present
+        for name in [n for group in groups.values() for n in group if COPY in n]:
+            source = name.split(COPY)[0]
+            self.modules[name] = Module(self.modules[source].path, name, self.package, source)
+        for name in count:
+            if count[name] > 1 and name not in groups:
+                self.modules.pop(name, None)
+        return groups
+
+    def rivals(self, unit: str) -> Set[str]:
+        """The units that are never loaded together with `unit`: they have copies of the same modules."""
+
+        def sources(name: str) -> Set[str]:
+            copies = {n.split(COPY)[0] for n in self.groups.get(name, ()) if COPY in n}
+            return copies | {name} if copies else copies
+
+        return {other for other in self.groups if other != unit and sources(other) & sources(unit)}
+
+    def seen_from(self, importer: str, module: str) -> str:
+        """`module`, or the copy of it that `importer` is merged with."""
+        copy = module + COPY + self.merged.get(importer, "")
+        return copy if copy in self.modules else module
+
     def exported(self, module: str) -> Set[str]:
         """The globals of `module` that a program may import."""
         if self.package.exports is not None:
@@ -74,14 +108,16 @@ class Library:
         module = self.package.module(path)
         if module is None or not self.package.is_closed:
             return module is not None
-        return module in self.modules or any(name.startswith(module + "/") for name in self.modules)
+        return any(n.split(COPY)[0] == module or n.startswith(module + "/") for n in self.modules)
 
-    def meant(self, path: str, name: str) -> Tuple[str, str]:
-        """`from path import name`: the module, and its global; "" for the module itself."""
-        folder = self.package.module(path) or ""
+    def meant(self, path: str, name: str, importer: str) -> Tuple[str, str]:
+        """`from path import name` in module `importer`: the module, and its global; "" for the module itself."""
+        folder = self.seen_from(importer, self.package.module(path) or "")
         inside = "%s/%s" % (folder, name) if folder else name
         if folder and folder in self.modules and inside not in self.modules:
             return folder, name
+        if folder and folder not in self.modules and any(n.split(COPY)[0] == folder for n in self.modules):
+            raise ShipError("%s.py imports %s, of which each life of a board has a copy" % (importer, folder))
         return inside, ""
 
     def symbol(self, module: str, name: str) -> Optional[str]:
@@ -195,7 +231,7 @@ class _Links(ast.NodeTransformer):
     def read_imports(self) -> None:
         tree = self.module.tree
         package = self.library.package
-        lazy = _Lazy(self.library, self.library.home(self.module.name))
+        lazy = _Lazy(self.library, self.module.name)
         lazy.visit(tree)
         kept: List[ast.stmt] = []
         for statement in [*tree.body, *lazy.found]:
@@ -224,7 +260,7 @@ class _Links(ast.NodeTransformer):
     def _ours(self, statement: ast.ImportFrom) -> None:
         for alias in statement.names:
             local = alias.asname or alias.name
-            there, name = self.library.meant(statement.module or "", alias.name)
+            there, name = self.library.meant(statement.module or "", alias.name, self.module.name)
             if there not in self.library.modules:
                 words = "there is no %s" % self.library.package.path(there)
                 raise self.module.error(statement, words)
@@ -294,7 +330,7 @@ class _Links(ast.NodeTransformer):
             if not isinstance(node, ast.ImportFrom) or not self.library.is_ours(node.module or ""):
                 continue
             for alias in node.names:
-                there, name = self.library.meant(node.module or "", alias.name)
+                there, name = self.library.meant(node.module or "", alias.name, self.module.name)
                 if not name:
                     modules[alias.asname or alias.name] = there
                 elif self.library.symbol(there, name):
@@ -362,9 +398,10 @@ class _Lazy(ast.NodeTransformer):
     """Takes imports of modules that are merged with this one out of functions: they are always there. Of an open
     package's first group all are."""
 
-    def __init__(self, library: Library, home: str):
+    def __init__(self, library: Library, module: str):
         self.library = library
-        self.home = home
+        self.module = module
+        self.home = library.home(module)
         self.found: List[ast.stmt] = []
         self.depth = 0
 
@@ -378,7 +415,7 @@ class _Lazy(ast.NodeTransformer):
     def visit_ImportFrom(self, node: ast.ImportFrom) -> Optional[ast.AST]:
         if not self.depth or not self.library.is_ours(node.module or ""):
             return node
-        modules = [self.library.meant(node.module or "", alias.name)[0] for alias in node.names]
+        modules = [self.library.meant(node.module or "", alias.name, self.module)[0] for alias in node.names]
         return self._taken(node, modules)
 
     def visit_Import(self, node: ast.Import) -> Optional[ast.AST]:

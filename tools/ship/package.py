@@ -6,7 +6,8 @@ from typing import Dict, FrozenSet, NamedTuple, Optional, Tuple
 
 class Package(NamedTuple):
     """name: "umqtt", or "" for modules that are imported by their own names; a module in a folder is called
-    folder/module here. groups: modules of each become one, the last, the lowest first. internal: modules that no
+    folder/module here. groups: modules of each become one, the last, the lowest first; one of several groups goes into
+    each, for no two of those are ever loaded together. internal: modules that no
     program imports. exports: of a closed package {module: the names that are imported from outside of it}; all other
     names, of attributes too, may change, but those in `kept`. None: an open one, whose public names stay."""
 

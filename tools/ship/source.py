@@ -32,14 +32,14 @@ class Module:
     """One file of the package. `tree` is changed by the steps, `text` never. asked_for: attributes that it asks for by
     a string."""
 
-    def __init__(self, path: Path, name: str, package: Package):
+    def __init__(self, path: Path, name: str, package: Package, copy_of: str = ""):
         self.name = name
         self.path = path
         self.package = package
         self.asked_for: Set[str] = set()
         self.text = path.read_text()
         self.tree = ast.parse(self.text, str(path))
-        note_origins(self.tree, self.name, "")
+        note_origins(self.tree, copy_of or self.name, "")
         refuse_constructs(self)
         self.tree = _Bare().visit(self.tree)
 
