@@ -5,8 +5,9 @@ import json
 import subprocess
 import sys
 
-from conftest import ENV, ROOT, mpremote, tool
+from conftest import ENV, ROOT, config, mpremote, tool, until
 
+from tools.demo.watch import Watcher
 from tools.device import drivers
 
 I2C = {"i2c": {"sda": 21, "scl": 22}}
@@ -15,11 +16,11 @@ I2C = {"i2c": {"sda": 21, "scl": 22}}
 def said(sensors, chip="esp32", own="", **keys):
     """The lines of the check of a whole configuration."""
     sys.path.insert(0, str(ROOT / "firmware"))
-    import config
+    from config import check
 
     given = {"wifi_ssid": "net", "broker": "b", "sensors": sensors, **keys}
     done = subprocess.run(
-        [sys.executable, "-m", "tools.device.sensor_check", chip], input=json.dumps(config.check(given)), text=True,
+        [sys.executable, "-m", "tools.device.sensor_check", chip], input=json.dumps(check(given)), text=True,
         cwd=ROOT, env=dict(ENV, SENSORS=str(own)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     return done.stdout.splitlines()
@@ -156,17 +157,24 @@ def test_our_own_drivers_keep_the_contract():
     assert contract(names) == ""
 
 
-def test_a_driver_of_ones_own_goes_onto_the_board_and_a_bad_one_changes_nothing(flashed, tmp_path, monkeypatch):
+def test_a_driver_of_ones_own_goes_onto_the_board_and_a_bad_one_changes_nothing(flashed, broker, tmp_path, monkeypatch):
     board = flashed("esp32")
     (tmp_path / "light.py").write_text(OWN.replace("return [42]", "return [4.2]"))
-    monkeypatch.setitem(ENV, "SENSORS", str(tmp_path))
+    monkeypatch.setitem(ENV, "SENSORS", str(tmp_path / "dark.py"))
+    done = tool("deploy", "--port", board.port)
+    assert done.returncode == 2 and "dark.py is no driver" in done.stdout, done.stdout
+    monkeypatch.setitem(ENV, "SENSORS", str(tmp_path / "light.py"))
     done = tool("deploy", "--port", board.port)
     assert done.returncode == 1 and "read() gives 4.2 for light" in done.stdout, done.stdout
     assert "app.mpy" not in mpremote(board, "fs", "ls").stdout
     (tmp_path / "light.py").write_text(OWN)
-    done = tool("deploy", "--port", board.port)
-    assert done.returncode == 0 and "light.py keep the contract" in done.stdout, done.stdout
-    assert "light.mpy" in mpremote(board, "fs", "ls", ":sensors").stdout
-    monkeypatch.setitem(ENV, "SENSORS", str(tmp_path / "dark.py"))
-    done = tool("deploy", "--port", board.port)
-    assert done.returncode == 2 and "dark.py is no driver" in done.stdout, done.stdout
+    sensors = [{"type": "light", "name": "hall", "pin": 34}, {"type": "bme280", "name": "loft"}]
+    (tmp_path / "config.json").write_text(json.dumps(config(broker, sensors=sensors, interval_s=1, **I2C)))
+    done = tool("config", "--port", board.port, "--file", str(tmp_path / "config.json"))
+    assert done.returncode == 0, done.stdout
+    with Watcher(broker.port) as watcher:
+        done = tool("deploy", "--port", board.port, "--first-readings", "120")
+        assert done.returncode == 0 and "light.py keep the contract" in done.stdout, done.stdout
+        assert "light.mpy" in mpremote(board, "fs", "ls", ":sensors").stdout
+        until(watcher, lambda reading: reading.sensor == "hall/light" and reading.value == 42)
+        until(watcher, lambda reading: reading.sensor == "loft/pressure" and 1009 < reading.value < 1010)

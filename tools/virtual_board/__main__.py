@@ -28,6 +28,8 @@ VALUES = {
     "dht22 4": [[21.5, 40.2], [21.6, 40.1], None, [21.7, 40.2]],
     "ds18b20 5": [19.25, 19.31],
     "adc 34": [1985, 1984],
+    "sht4x 0x44": [[18.5, 61.3], [18.6, 61.1]],
+    "bme280 0x76": [[21.3, 1009.75, 43.2], [21.4, 1009.8, 43.1]],
 }
 # All that stock MicroPython for an ESP8266 has of these (no MICROPY_PY_BINASCII_CRC32, no _RANDOM_EXTRA_FUNCS).
 ESP8266_HAS = {"binascii": "a2b_base64, b2a_base64, hexlify, unhexlify", "random": "getrandbits, seed"}
