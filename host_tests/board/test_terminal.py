@@ -29,6 +29,17 @@ def test_questions_fill_the_configuration_and_secrets_stay_unseen(tmp_path):
     assert got["user"] == "me" and got["interval_s"] == 5 and got["sensors"][1]["pin"] == 34
 
 
+def test_a_sensor_on_i2c_has_its_bus_asked_for_and_a_mistaken_type_is_asked_again(tmp_path):
+    out = tmp_path / "config.json"
+    answers = lines(*ANSWERS[:-1], "internal sth4x:cellar", *[""] * 9, "internal sht4x:cellar", "21", "21:22")
+    status, said = at_terminal([*CONFIG, "--output", str(out)], answers)
+    assert status == 0, said
+    assert 'sensors[1].type is "sth4x", which there is not; the closest is sht4x' in said
+    assert "i2c is SDA:SCL, two GPIOs, as 21:22" in said
+    got = json.loads(out.read_text())
+    assert got["i2c"] == {"sda": 21, "scl": 22} and got["sensors"][1] == {"type": "sht4x", "name": "cellar"}
+
+
 def test_enter_keeps_what_is_on_the_board_and_a_dash_puts_back_the_default(flashed):
     board = flashed("esp32")
     env = {"UMQTT_WIFI_SSID": "net", "UMQTT_WIFI_PASSWORD": SECRET, "UMQTT_BROKER": "b", "UMQTT_USER": "me",

@@ -10,6 +10,7 @@ from on_board import NOW_S, World, conf, radio, said, started
 
 import durable
 import ending
+import kept
 import remembered
 import sleeper
 import fake_board
@@ -47,6 +48,7 @@ class Board(World):
             link.end("silence")
         network.WLAN._the.clear()
         started(self.clock)
+        kept.Kept.taken_b = 0
         sleeper.ticks_ms, sleeper.ticks_diff, sleeper.ticks_add = self.clock.ticks_ms, ticks_diff, ticks_add
         sleeper.sleep_ms = self.clock.sleep_ms
         self.said = said()
@@ -375,3 +377,56 @@ def test_what_a_sleeper_remembers_lies_before_the_journal():
     with Board(connect_every=3) as b:
         b.sleep(3)
         equal(b.node.journal.journal.region.at, remembered.SIZE_B)
+
+
+def test_a_board_that_sleeps_publishes_changes_only_and_all_of_it_from_time_to_time():
+    values = [[21.5, 40.2]] * 4 + [[22.5, 40.2]] * 30
+    script = dict(SCRIPT, values={"dht22 4": values})
+    with Board(script, sensors=[dict(ROOM, send_every_s=600, delta={"temperature": 0.5, "humidity": 5})]) as b:
+        b.sleep(13)
+        equal([r["value"] for r in b.readings("temperature")], [21.5, 22.5, 22.5])
+        equal([r["time"] - NOW_S for r in b.readings("humidity")], [0, 600])
+        b.power_cut()
+        b.sleep(1)
+        equal(len(b.readings("humidity")), 3, "it does not know any more what it published")
+
+
+def test_what_sensors_remember_and_what_waits_in_rtc_memory_do_not_touch_each_other():
+    values = [[20 + i / 10, 40.0] for i in range(100)]
+    script = dict(SCRIPT, values={"dht22 4": values})
+    with Board(script, sensors=[dict(ROOM, delta={"temperature": 0.05, "humidity": 5}, send_every_s=86400)]) as b:
+        b.sleep(1)
+        b.net.plan = Plan(connect_ms=None)
+        b.sleep(40)
+        b.net.plan = Plan()
+        b.sleep(6)
+        equal(b.seqs(), up_to(48), "each temperature, and one humidity")
+        equal([r["value"] for r in b.readings("temperature")], [round(20 + i / 10, 1) for i in range(47)])
+
+
+def test_the_sum_of_pulses_and_what_waits_survive_a_reset_side_by_side():
+    meter = {"type": "pulse", "name": "meter", "pin": 12}
+    with Board(sensors=[meter], interval_s=10) as b:
+        b.boot(durable.DurableNode)
+        b.net.plan = Plan(refuse=True)
+        for _ in range(20):
+            fake_board.set_level(12, 0)
+            b.clock.sleep_ms(20)
+            fake_board.set_level(12, 1)
+            b.run(10000)
+        b.boot(durable.DurableNode)
+        b.net.plan = Plan()
+        b.run(100000)
+        got = [r["value"] for r in b.readings("meter/count")]
+        equal(b.seqs(), up_to(len(got)))
+        equal(got, sorted(got))
+        equal((len(got) > 25, got[-1]), (True, 20))
+
+
+def test_a_board_that_sleeps_sleeps_for_long_when_its_battery_is_low():
+    cell = {"type": "battery", "name": "cell", "pin": 34, "ratio": 2, "sleep_s": 7200}
+    script = {"wifi": {"lab": "12345678"}, "values": {"adc 34": [1850] * 16 + [1650] * 16 + [1850] * 16}}
+    with Board(script, sensors=[cell]) as b:
+        b.sleep(3)
+        equal([a + s for a, s in zip(b.awake_ms, b.slept_ms)], [60000, 7200000, 60000])
+        equal([r["value"] for r in b.readings("cell/low")], [0, 1, 0])

@@ -100,9 +100,12 @@ def wires(text: str) -> Dict[str, int]:
     if sda.isdigit() and scl.isdigit():
         return {"sda": int(sda), "scl": int(scl)}
     try:
-        return json.loads(text)
+        found = json.loads(text)
     except ValueError:
-        raise ToolError("i2c is SDA:SCL, two GPIOs, as 21:22") from None
+        found = None
+    if not isinstance(found, dict):
+        raise ToolError("i2c is SDA:SCL, two GPIOs, as 21:22")
+    return found
 
 
 def value_of(key: str, text: str, default: Any) -> Any:
