@@ -202,6 +202,10 @@ mosqlog-report: $(READY)  ## [the broker's log] a real Mosquitto with a small fl
 package: .venv/stamp  ## what `mip install github:OWNER/REPO` takes: package.json and mip/, to be committed with a release; CHECK=1 REPO=
 	@$(PY) -m tools.release.package $(if $(CHECK),--check) $(if $(REPO),--repo "$(REPO)")
 
+.PHONY: stubs
+stubs: .venv/stamp  ## the types of the library as a wheel for pip, for editors and checkers, in build/stubs
+	@$(PY) -m tools.release.stubs
+
 .PHONY: test-release
 test-release: $(READY)  ## one version number everywhere; the files of a release
 	@$(PY) -m pytest -q host_tests/release

@@ -64,6 +64,9 @@ class MQTTClient(client.MQTTClient):
     Attribute `on_state`: an asyncio.Event, set whenever the link came up or went down; `isconnected` and `diag` tell.
     """
 
+    cb: "Callback | None"
+    on_state: Event
+
     _is_serving = _is_waiting = False
     _tasks: tuple = ()
     _poll_mask = 0

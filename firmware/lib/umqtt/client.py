@@ -65,8 +65,11 @@ class MQTTClient(KeepAlive):
     user: "str | bytes | None"
     pswd: "str | bytes | None"
     ssl: "TLSContext | None"
+    keepalive: int
     clean_session: bool
     protocol: int
+    timeout_ms: int
+    pid: int
     cb: "Callback | None"
     cb = _socket = _auto_reconnect = _durable_store = _address = _last_will = _view = _taken = _message = None
     _send_packet: "Callable | None"  # or _ENDED

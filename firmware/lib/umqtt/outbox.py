@@ -70,6 +70,13 @@ class Outbox:
     were found, in words, else "".
     """
 
+    path: str
+    store: "Store"
+    client: "MQTTClient | None"
+    clock: "Clock"
+    next: int
+    report: str
+
     def __init__(
         self,
         path: str,

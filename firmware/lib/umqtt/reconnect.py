@@ -32,6 +32,12 @@ class Reconnect:
     round. on_state: f(connected, error) when the link came up, went down, or an attempt failed.
     """
 
+    first_ms: int
+    cap_ms: int
+    brokers: "Brokers | None"
+    on_state: "OnState | None"
+    broker: int
+
     def __init__(
         self,
         first_ms: int = 1000,

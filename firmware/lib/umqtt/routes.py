@@ -30,6 +30,8 @@ class Routes:
     to ignore those. Takes about 190 B of heap for a filter with wildcards, 80 B for one without; each message
     allocates."""
 
+    default: "Callback | None"
+
     def __init__(self, default: "Callback | None" = None) -> None:
         self.default = default
         self._functions = []

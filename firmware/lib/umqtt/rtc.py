@@ -37,6 +37,10 @@ class Region:
     power-on counts as nothing. Raises ValueError when the memory is smaller.
     """
 
+    memory: "Memory"
+    at: int
+    size_b: int
+
     def __init__(self, memory: "Memory", at: int, size_b: int) -> None:
         self.memory = memory
         self.at = at
@@ -65,6 +69,11 @@ class Region:
 
 class RtcJournal:
     """A journal in Region `region`, or in FileJournal `file` while the live data does not fit. The newer one counts."""
+
+    region: Region
+    file: "FileJournal"
+    path: str
+    limit_b: int
 
     volatile = True  # a power cut may take the region, and leave files that are older
 

@@ -109,6 +109,11 @@ class FileJournal:
     Before each write the journal checks that nobody else has written the file.
     """
 
+    path: str
+    limit_b: int
+    compact_b: int
+    reserve_b: int
+
     volatile = False
 
     def __init__(self, path: str, compact_b: int = 128, limit_b: int = 16384, reserve_b: int = 8000) -> None:
@@ -207,6 +212,13 @@ class Store:
 
     Attributes: `state`, the application's bytes, b"" at first; `report`, the faults that were found, in words, else "".
     """
+
+    journal: "Journal"
+    place: int
+    pid: int
+    state: bytes
+    window: int
+    report: str
 
     def __init__(self, journal: "Journal") -> None:
         from umqtt import recall
