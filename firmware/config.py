@@ -122,18 +122,22 @@ def closest(word, words):
 _CONTROL = "a tab, a line end or another control character: Mosquitto closes the connection for it"
 
 
+def _codes(text):
+    # Unicode of each character; not `for c in text`: MicroPython makes a name of each c, which stays on the heap
+    return [ord(text[i : i + 1]) for i in range(len(text))]
+
+
 def _poison(text, what):
     # why a broker, or Home Assistant, does not take `text` in a topic or an id; "" when they do
-    for c in text:
-        n = ord(c)
+    for n in _codes(text):
         if n < 32 or 127 <= n < 160:
             return "no U+0000, which MQTT forbids" if not n else "a text without " + _CONTROL
         if 0xD800 <= n < 0xE000:
             return "a text without half a surrogate pair, which is no UTF-8"
         if 0xFDD0 <= n < 0xFDF0 or n & 0xFFFE == 0xFFFE:
             return "a text without the non-character U+%X: Mosquitto closes the connection for it" % n
-        if c in what:
-            return "a text without " + " ".join(what)
+        if n in _codes(what):
+            return "a text without " + "+ # /"[: 2 * len(what) - 1]
     return ""
 
 
@@ -202,8 +206,12 @@ def _problem(key, value, default, least, most):
             return "a text that does not begin with $: that is the broker's own"
         return _poison(value, "+#")
     if key == "hostname" and value:
-        legal = all(c.isalpha() and ord(c) < 128 or c.isdigit() and ord(c) < 128 or c == "-" for c in value)
-        return "" if legal and value[0] != "-" != value[-1] else "letters, digits and - between them"
+        legal = all(48 <= n < 58 or 65 <= n < 91 or 97 <= n < 123 or n == 45 for n in _codes(value))
+        return (
+            ""
+            if legal and not value.startswith("-") and not value.endswith("-")
+            else "letters, digits and - between them"
+        )
     return _poison(value, "") if key in ("user", "ntp_host", "wifi_ssid", "tls_ca", "tls_cert", "tls_key") else ""
 
 
@@ -267,11 +275,12 @@ def paired(x):
         return {paired(k): paired(v) for k, v in x.items()}
     if isinstance(x, (list, tuple)):
         return [paired(v) for v in x]
-    if not isinstance(x, str) or not any(0xD800 <= ord(c) < 0xDC00 for c in x):
+    if not isinstance(x, str) or not any(0xD800 <= n < 0xDC00 for n in _codes(x)):
         return x
     out = ""
     high = 0
-    for c in x:
+    for i in range(len(x)):
+        c = x[i : i + 1]
         n = ord(c)
         if high and 0xDC00 <= n < 0xE000:
             out = out[:-1] + chr(0x10000 + (high - 0xD800 << 10) + n - 0xDC00)

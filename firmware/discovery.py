@@ -14,7 +14,7 @@ _TOLD = const(255)  # in Source.announced: Home Assistant knows all of its field
 _UNTOLD = const(254)  # the broker did not acknowledge: not on this connection
 _SETTLE_MS = const(1500)  # Home Assistant subscribes to what was announced
 
-_LEGAL = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
+_LEGAL = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 # Quantities that are called as Home Assistant's classes of sensors are; those of them that only grow; those that are on
 # or off, when they have no unit; and those that are called otherwise.
 _MEASURED = (
@@ -26,6 +26,7 @@ _ON_OFF = (
     " door window garage_door opening lock motion occupancy presence moisture smoke gas vibration sound light power"
     " plug running tamper problem safety heat cold low state "
 )
+_UNDERSCORE = const(95)
 _CLASSES = {
     "uptime": "duration",
     "awake": "duration",
@@ -56,12 +57,13 @@ def legal(*words: str) -> str:
     clean = "_".join(words)
     exact = True
     for i, word in enumerate(words):
-        for c in word:
-            if c not in _LEGAL and (c != "_" or i):
+        for byte in word.encode():  # not `for c in word`: MicroPython makes a name of each c, which stays on the heap
+            if byte not in _LEGAL and (byte != _UNDERSCORE or i):
                 exact = False
     if exact:
         return clean
-    clean = "".join([c if c in _LEGAL else "_" for c in clean])
+    letters = [clean[i : i + 1] for i in range(len(clean))]
+    clean = "".join([c if c.encode() in _LEGAL else "_" for c in letters])
     return clean + "-" + str(hexlify(sha256("/".join(words).encode()).digest()[:4]), "utf-8")
 
 

@@ -92,7 +92,7 @@ def _ship(into: Path, folder: Path, modules: Dict[str, Module], package: Package
     inline(library, frame_of)
     library.drop_empty()
     for unit in library.units.values():
-        gather(unit.tree, unit.name)
+        gather(unit.tree, unit.name, package.is_closed)
         share_slots(unit.tree)
     attributes = rename(library)
     for unit in library.units.values():

@@ -26,13 +26,13 @@ def words(n):
 """
 
 
-def gather(tree: ast.Module, module: str) -> None:
+def gather(tree: ast.Module, module: str, is_closed: bool = False) -> None:
     """Change `tree`, all of `module`, when it has texts enough."""
     for function in ast.walk(tree):
         if isinstance(function, FUNCTIONS):
             _join_lists(function)
             _join_rows(function)
-    rare = _rare(tree)
+    rare = _rare(tree, is_closed)
     finder = _Texts(None, rare)
     finder.visit(tree)
     texts = sorted(set(finder.found), key=finder.found.index)
@@ -95,14 +95,15 @@ def _is_only_indexed(function: ast.AST, target: ast.Name) -> bool:
     return all(any(n is use for n in indexed) for use in uses)
 
 
-def _rare(tree: ast.AST) -> Set[str]:
+def _rare(tree: ast.AST, is_closed: bool) -> Set[str]:
     """Short texts that stand once, and are no name of the module: to make names of them would cost more."""
     counts = Counter(n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str))
     names = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
     names |= {a.arg for n in ast.walk(tree) if isinstance(n, ast.arguments) for a in n.args}
     keys = [n.slice for n in ast.walk(tree) if isinstance(n, ast.Subscript)]
     names |= {key.value for key in keys if isinstance(key, ast.Constant)}
-    return {t for t, n in counts.items() if n == 1 and RARE < len(t) < LEAST and t.islower() and t not in names}
+    once = [t for t, n in counts.items() if n == 1 and 1 < len(t) < LEAST and t not in names and END not in t]
+    return {t for t in once if (t.islower() and len(t) > RARE) or (is_closed and not t.isidentifier())}
 
 
 class _Texts(ast.NodeTransformer):
