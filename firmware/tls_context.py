@@ -3,8 +3,6 @@
 # ssl is the board's or CPython's
 # pyright: reportAttributeAccessIssue=false
 
-import sys
-
 
 def make(ca_path: str, cert_path: str = "", key_path: str = ""):
     """A client's context that checks the broker against the CA in file ca_path ("" checks nothing), and shows it the
@@ -30,13 +28,17 @@ def make(ca_path: str, cert_path: str = "", key_path: str = ""):
             context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         return context
+    if not hasattr(ssl, "CERT_REQUIRED"):
+        # an ESP8266's axTLS: to connect all the same would give the password to whoever answers
+        raise ValueError(
+            "config.json: tls_ca is given, and the TLS of this chip checks no certificate: take an ESP32, or set"
+            ' tls_ca to "" and tls_insecure to true'
+        )
     try:
         context.load_verify_locations(cadata=_der("tls_ca", ca_path))
     except OSError as e:
         raise ValueError("config.json: tls_ca is %s, which holds no certificate: %s" % (ca_path, e))
     context.verify_mode = ssl.CERT_REQUIRED
-    if sys.platform == "esp8266":
-        print("tls: the ESP8266's TLS checks no certificate: the broker is not checked")
     return context
 
 
