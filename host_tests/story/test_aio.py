@@ -433,3 +433,47 @@ def test_when_it_is_disconnected_an_async_for_ends():
     w.run(main())
     equal(ended, [1])
     b.done()
+
+
+def test_a_blinking_task_is_never_late_whatever_stands_in_the_way():
+    from umqtt.reconnect import Reconnect
+
+    w = World(Model, ack_ms=20)
+    w.net.plan = Plan(latency_ms=10)
+    # nobody answers; a broker that accepts and says nothing; a half-open link; one that is sound
+    w.net.plans = [Plan(connect_ms=None), Plan(cut_out=1, how="silence"), Plan(cut_out=400, how="silence"), Plan()]
+    c = w.aio_client(reconnect=Reconnect(500, 2000), keepalive=4, timeout_ms=3000)
+    late_ms = []
+    taken = []
+
+    async def blink():
+        while True:
+            due = w.clock.now + 20
+            await loop.sleep_ms(20)
+            late_ms.append(w.clock.now - due)
+
+    async def iterate():
+        async for _, payload, _ in c:
+            taken.append(payload)
+
+    async def main():
+        loop.create_task(blink())
+        async with c:
+            loop.create_task(iterate())
+            await c.subscribe("in/#", 1, timeout_ms=60_000)
+            for i in range(8):
+                await c.publish("t", b"%d" % i, qos=1, timeout_ms=60_000)
+            await c.publish("large", b"l" * 100_000, qos=1, timeout_ms=60_000)
+            w.broker.stop()
+            w.broker.inject("in/large", b"x" * 100_000, 1)
+            w.broker.inject("in/small", b"x", 1)
+            await c.publish("t", b"last", qos=2, timeout_ms=60_000)
+            await loop.sleep_ms(10_000)
+
+    w.run(main())
+    equal(w.broker.violations, [])
+    equal([p for t, p, _ in w.broker.accepted if t == "t"][-1], b"last")
+    equal(taken, [b"x"])
+    equal(c.diag()["oversize"], 1)
+    assert len(w.net.links) >= 5 and len(late_ms) > 1000, (len(w.net.links), len(late_ms))
+    equal(max(late_ms), 0)

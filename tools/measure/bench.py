@@ -34,10 +34,12 @@ ABLE = {
     "native": ["publish0", "publish1", "publish2", "receive_view", "receive_callback", "ping", "idle"],
     "prepared": ["publish0", "publish1"],
     "simple": ["publish0", "publish1", "publish2", "receive_callback", "ping", "idle"],
+    "aio": ["publish0", "publish1", "publish2", "receive_callback", "idle"],
     "routes": ["route"],
     "floor": ["publish0", "publish1", "publish2", "receive_view", "receive_callback", "ping"],
     "simple2": ["publish0", "publish1", "receive_callback", "ping", "idle"],
     "mqtt_async": ["publish0", "publish1", "receive_callback"],
+    "mqtt_as": ["publish0", "publish1", "receive_callback"],
     "aiomqttc": ["publish0", "publish1", "receive_callback"],
     "chumicro": ["publish0", "publish1", "receive_callback", "idle"],
 }
@@ -71,7 +73,7 @@ class Client(NamedTuple):
         return operation in ABLE[self.kind] and (self.is_ours or operation != "publish2")
 
     def program(self) -> Path:
-        return PEER_OPS if self.kind in PEER_KINDS.values() and self.kind != "simple" else OPS
+        return OPS if self.is_ours or self.kind in ("simple", "floor") else PEER_OPS
 
 
 class Cost(NamedTuple):
@@ -191,6 +193,8 @@ def peers(also: str) -> list:
     for inside in ("", "micropython/umqtt.simple"):
         if also and Path(also, inside, "umqtt", "simple.py").exists():
             found.append(Client("umqtt.simple of PEERS", "simple", str(Path(also, inside)), False))
+    if also and Path(also, "mqtt_as", "__init__.py").exists():
+        found.append(Client("mqtt_as of PEERS", "mqtt_as", also, False))
     return found
 
 
@@ -239,7 +243,7 @@ def main() -> int:
         args.error("--port needs --host, the address of this machine that the board can reach")
     others = peers(opts.peers)
     if opts.peers and not any(c.path.startswith(opts.peers) for c in others):
-        args.error("there is no umqtt/simple.py in %s, nor in its micropython/umqtt.simple" % opts.peers)
+        args.error("no umqtt/simple.py, micropython/umqtt.simple or mqtt_as/__init__.py in %s" % opts.peers)
     if opts.port:
         try:
             board(opts.port, opts.host)
@@ -258,7 +262,7 @@ def main() -> int:
             clients = [Client("native", "native", tmp), Client("umqtt.simple", "simple", tmp)]
             if "publisher" in form.modules:
                 clients.insert(1, Client("prepared", "prepared", tmp))
-            clients += [Client("routes", "routes", tmp), *others, Client("floor", "floor", tmp)]
+            clients += [Client("aio", "aio", tmp), Client("routes", "routes", tmp), *others, Client("floor", "floor", tmp)]
             budgets = json.loads(size.BUDGETS.read_text())["operations"]
             measured: dict = {}
             for operation in OPERATIONS:

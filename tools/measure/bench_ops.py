@@ -1,7 +1,7 @@
 """Runs on MicroPython, on a host or a board: CLIENT OPERATION ROUNDS HOST PORT. Prints ms and heap bytes of all rounds.
 
-CLIENT: native, prepared, simple (ours, or a peer's: what the path gives), routes (100 filters, one message to route),
-floor (the same bytes through a bare socket).
+CLIENT: native, prepared, simple (ours, or a peer's: what the path gives), aio (each awaited to its end), routes (100
+filters, one message to route), floor (the same bytes through a bare socket).
 """
 
 import gc
@@ -92,6 +92,31 @@ def simple(host, port):
     }
 
 
+async def aio(host, port, operation, rounds):
+    import asyncio
+
+    from umqtt.aio import MQTTClient
+
+    c = MQTTClient("bench", host, port)
+    await c.connect()
+    qos = {"publish0": 0, "publish1": 1, "publish2": 2}.get(operation)
+    if operation == "receive_callback":
+        await c.publish(b"peer/send", b"0 %d 50" % rounds)
+        c.set_callback(message)
+        sleep_ms(300)  # all is in the socket
+    gc.collect()
+    heap = gc.mem_alloc()
+    start = ticks_ms()
+    if operation == "receive_callback":
+        while taken < rounds:
+            await asyncio.sleep_ms(0)
+    for _ in range(rounds if operation == "idle" else 0):
+        await asyncio.sleep_ms(0)
+    for _ in range(rounds if qos is not None else 0):
+        await c.publish(TOPIC, PAYLOAD, False, qos)
+    print("measured", ticks_diff(ticks_ms(), start), gc.mem_alloc() - heap)
+
+
 def floor(host, port):
     sock = socket.socket()
     sock.connect(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)[0][-1])
@@ -138,6 +163,10 @@ def floor(host, port):
 
 
 def main(client, operation, rounds, host, port):
+    if client == "aio":
+        import asyncio
+
+        return asyncio.run(aio(host, port, operation, rounds))
     publish, operations = globals()[client](host, port)
     f = operations[operation]
     receives = operation.startswith("receive")

@@ -1,6 +1,6 @@
 """Runs on MicroPython as bench_ops.py does, with the clients of others: CLIENT OPERATION ROUNDS HOST PORT.
 
-CLIENT: simple2, mqtt_async, aiomqttc, chumicro (tools/setup/peers.py gets them; the path gives the one that is meant).
+CLIENT: simple2, mqtt_async, mqtt_as, aiomqttc, chumicro (tools/setup/peers.py gets them; the path gives the one that is meant).
 Each is used as its documentation says, awaited to the end of each operation: a QoS 1 publish ends with its ack.
 """
 
@@ -82,10 +82,15 @@ def chumicro(host, port):
 
 
 class _Wlan:
-    """mqtt_async asks the board's network whether it is up."""
+    """mqtt_async and mqtt_as ask the board's network whether it is up."""
 
     def isconnected(self):
         return True
+
+    def active(self, on):
+        pass
+
+    connect = config = active
 
 
 def _board_modules():
@@ -118,6 +123,25 @@ async def mqtt_async(host, port):
         "publish0": lambda: c.publish(topic, PAYLOAD, qos=0),
         "publish1": lambda: c.publish(topic, PAYLOAD, qos=1),
     }
+
+
+async def mqtt_as(host, port):
+    _board_modules()
+    import mqtt_as as module
+
+    module.config.update(client_id=b"bench", server=host, port=port, subs_cb=message)
+    c = module.MQTTClient(module.config)
+    c.wifi_connect = _nothing
+    await c.connect(quick=True)
+    topic = TOPIC.encode()
+    return c.publish, {
+        "publish0": lambda: c.publish(topic, PAYLOAD, qos=0),
+        "publish1": lambda: c.publish(topic, PAYLOAD, qos=1),
+    }
+
+
+async def _nothing(*args):
+    pass
 
 
 async def aiomqttc(host, port):
@@ -176,7 +200,7 @@ async def measure_async(begin, operation, rounds, host, port):
 
 def main(client, operation, rounds, host, port):
     begin = globals()[client]
-    if client in ("mqtt_async", "aiomqttc"):
+    if client in ("mqtt_async", "mqtt_as", "aiomqttc"):
         import asyncio
 
         asyncio.run(measure_async(begin, operation, rounds, host, port))

@@ -18,7 +18,6 @@ from asyncio import Event, core  # pyright: ignore[reportAttributeAccessIssue] -
 from micropython import const
 
 from umqtt import client
-from umqtt.addons import due_ms
 from umqtt.engine import BLOCKED, LATER, MORE
 from umqtt.errors import MQTTException
 from umqtt.keepalive import NEVER_MS
@@ -85,7 +84,8 @@ class MQTTClient(client.MQTTClient):
         self._view = self._arrived
 
     def set_callback(self, f: "Callback | None") -> None:
-        """As the client's; None: an `async for` takes the messages."""
+        """f(topic, payload, retained), a plain function, is called for each message instead of an `async for`, before
+        it is acknowledged; None: no longer."""
         self.cb = f
         self._view = None if f else self._arrived
 
@@ -123,7 +123,8 @@ class MQTTClient(client.MQTTClient):
         await self.disconnect()
 
     def disconnect(self, timeout_ms: "int | None" = None) -> "Any":
-        """As the client's."""
+        """Send DISCONNECT behind everything that waits, and close. Never raises for a dead link; OSError when the store
+        cannot be written. An `async for` ends."""
         self._may_reconnect = self._is_connecting = False
         if not self._in_callback():
             return self._disconnected(self._end(timeout_ms))
@@ -183,7 +184,9 @@ class MQTTClient(client.MQTTClient):
         wait: bool = True,
         timeout_ms: "int | None" = None,
     ) -> "Any":
-        """As the client's."""
+        """Publish: returns 0 once the bytes are with the network, the packet id of QoS 1, 2 once the broker has
+        acknowledged. Raises ValueError; OSError: link down, or the deadline has passed: a message of QoS 1 or 2 that had
+        its slot stays in flight. Without `wait` as `umqtt.client`'s, and not awaited."""
         if wait and not self._in_callback():
             return self._published(topic, msg, retain, qos, self._end(timeout_ms))
         packet_id = client.MQTTClient.publish(self, topic, msg, retain, qos, False)
@@ -389,12 +392,16 @@ class MQTTClient(client.MQTTClient):
                 core._task_queue.push(core.cur_task)
                 yield
                 continue
-            due = ticks_add(ticks_ms(), max(due_ms(self), 1))
+            due = self.timeout_ms  # half a packet has no longer
             sides = 0
             if self._socket:
+                due = min(due, max(self._watch(), 1))
                 sides = self._poll_mask
                 if self._send_blocked and not self._is_connecting:
                     sides |= _WRITABLE
+            elif self._auto_reconnect:
+                due = min(due, self._auto_reconnect.pause_left_ms())
+            due = ticks_add(ticks_ms(), due)
             timer, core.cur_task, writes = self._tasks
             core._task_queue.push(timer, due)
             if sides & _READABLE:
