@@ -262,7 +262,8 @@ def main() -> int:
             clients = [Client("native", "native", tmp), Client("umqtt.simple", "simple", tmp)]
             if "publisher" in form.modules:
                 clients.insert(1, Client("prepared", "prepared", tmp))
-            clients += [Client("aio", "aio", tmp), Client("routes", "routes", tmp), *others, Client("floor", "floor", tmp)]
+            clients += [Client("aio", "aio", tmp), Client("routes", "routes", tmp)]
+            clients += [*others, Client("floor", "floor", tmp)]
             budgets = json.loads(size.BUDGETS.read_text())["operations"]
             measured: dict = {}
             for operation in OPERATIONS:

@@ -1,7 +1,8 @@
 """Runs on MicroPython as bench_ops.py does, with the clients of others: CLIENT OPERATION ROUNDS HOST PORT.
 
-CLIENT: simple2, mqtt_async, mqtt_as, aiomqttc, chumicro (tools/setup/peers.py gets them; the path gives the one that is meant).
-Each is used as its documentation says, awaited to the end of each operation: a QoS 1 publish ends with its ack.
+CLIENT: simple2, mqtt_async, mqtt_as, aiomqttc, chumicro (tools/setup/peers.py gets them, PEERS= mqtt_as; the path gives
+the one that is meant). Each is used as its documentation says, awaited to the end of each operation: a QoS 1 publish
+ends with its ack.
 """
 
 import gc

@@ -50,6 +50,8 @@ IMPORT_HEAP = """
 import gc, sys
 import array, binascii, collections, errno, hashlib, io, json, micropython, os, random, select, socket, struct, time
 import vfs
+for name in %r:
+    __import__(name)
 sys.path[:] = [%r]
 if %r:
     with open(%r, "rb") as f:
@@ -168,14 +170,14 @@ class Heap(NamedTuple):
     names_b: int
 
 
-def import_heap(folder: Path, modules: List[str], in_rom: bool = False) -> Heap:
+def import_heap(folder: Path, modules: List[str], in_rom: bool = False, beside: Tuple[str, ...] = ()) -> Heap:
     """What stays taken after importing `modules` in a fresh interpreter; in_rom: from a ROMFS image, executed in
-    place."""
+    place; beside: modules of MicroPython's that are loaded already."""
     with tempfile.TemporaryDirectory() as scratch:
         image = Path(scratch) / "image"
         if in_rom:
             image.write_bytes(romfs(folder, folder / PACKAGE))
-        script = IMPORT_HEAP % (str(folder), in_rom, str(image), modules)
+        script = IMPORT_HEAP % (beside, str(folder), in_rom, str(image), modules)
         got = subprocess.run(
             [micropython(), "-X", "heapsize=512k", "-c", script],
             stdout=subprocess.PIPE,
@@ -306,12 +308,18 @@ def measure(source: Form, shipped: Form) -> Tuple[List[Row], Dict[str, Dict[str,
     return rows, {form.name: _figures(form) for form in (source, shipped)}
 
 
+def _beyond_the_core(folder: Path, module: str, beside: Tuple[str, ...]) -> int:
+    both = import_heap(folder, ["client", module], beside=beside).taken_b
+    return both - import_heap(folder, ["client"], beside=beside).taken_b
+
+
 def _figures(form: Form) -> Dict[str, int]:
     folder = form.folder
     return {
         "core import_b": import_heap(folder, ["client"]).taken_b,
         "simple import_b": import_heap(folder, ["simple"]).taken_b,
         "all import_b": import_heap(folder, ["client", *PARTS]).taken_b,
+        "aio import_b": _beyond_the_core(folder, "aio", ("asyncio.core", "asyncio.event")),
         "core rom_import_b": import_heap(folder, ["client"], in_rom=True).taken_b,
         "instance_b": probe(folder, 65536) or 0,
         "smallest_heap_b": smallest_heap(folder),

@@ -18,10 +18,10 @@ from asyncio import Event, core  # pyright: ignore[reportAttributeAccessIssue] -
 from micropython import const
 
 from umqtt import client
-from umqtt.engine import BLOCKED, LATER, MORE
+from umqtt.engine import LATER, MORE
 from umqtt.errors import MQTTException
 from umqtt.keepalive import NEVER_MS
-from umqtt.wire import DISCONNECT_BYTE, FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBREC_BYTE, QOS, QOS_2, REFUSED
+from umqtt.wire import FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBREC_BYTE, QOS, QOS_2, REFUSED
 from umqtt.wire import RETAIN, SUBSCRIBE_BYTE, TOPIC
 
 TYPE_CHECKING = False
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from typing import Any, AsyncIterator
 
     from umqtt.hints import Callback, Payload
+
+_GOODBYE_MS = const(20)  # for DISCONNECT, when all before it has left: as good as never
 
 _READABLE = const(1)  # select.POLLIN
 _WRITABLE = const(4)  # select.POLLOUT
@@ -40,25 +42,16 @@ _ID = const(2)  # 0: nothing is to be acknowledged
 _TAKER = const(3)  # who has it in hand
 
 
-class _Messages:
-    # an `async for`
-    def __init__(self, client):
-        self.client = client
-
-    def __anext__(self):
-        return self.client.take(self)
-
-
 class MQTTClient(client.MQTTClient):
     """As `umqtt.client.MQTTClient`, with its arguments; `connect`, `disconnect`, `publish`, `subscribe` and
     `unsubscribe` are awaited. Without `wait`, and inside a callback, the last three never wait and are not awaited:
     they return what they return there.
 
-    queue: messages of QoS 0 that may wait for an `async for`; of more than that the oldest is dropped, the newest with
-    keep_oldest (`dropped` counts). One of QoS 1 or 2 is never dropped: it is acknowledged when who took it asks for
-    the next, or leaves the `async with` without an exception, and the broker sends no more than its window
-    unacknowledged (Mosquitto 20). A callback or a view takes all messages instead. What it raises goes to the loop's
-    exception handler, and the message stays unacknowledged.
+    queue: while so many messages wait for an `async for`, one of QoS 0 that comes replaces the oldest of QoS 0, or with
+    keep_oldest is dropped itself (`dropped` counts). One of QoS 1 or 2 is never dropped: it is acknowledged when who
+    took it asks for the next, or leaves the `async with` without an exception, and the broker sends no more than its
+    window unacknowledged (Mosquitto 20). A callback or a view takes all messages instead. What it raises goes to the
+    loop's exception handler, and the message stays unacknowledged.
 
     Attribute `on_state`: an asyncio.Event, set whenever the link came up or went down; `isconnected` and `diag` tell.
     """
@@ -102,12 +95,11 @@ class MQTTClient(client.MQTTClient):
             while self._is_connecting or not self._link_up:
                 await self._turn(self._connect_end)
             may_reconnect = True
-        except BaseException as fault:
-            self._close(fault)
-            raise
         finally:
             if self._may_reconnect is None:  # else a callback has disconnected
                 self._may_reconnect = may_reconnect
+            if self._is_connecting:
+                self._close()  # cancelled
         return self._session_present
 
     async def __aenter__(self) -> "MQTTClient":
@@ -135,19 +127,11 @@ class MQTTClient(client.MQTTClient):
         try:
             while self._link_up and self._send_blocked:
                 await self._turn(end)
-            if self._link_up:
-                if self._durable_store:
-                    self._durable_store.sync()
-                self._link_up = self._is_serving = False  # nothing may follow it, and nothing is read any more
-                event = self._send_loose(DISCONNECT_BYTE, b"")
-                while event == BLOCKED and ticks_diff(end, ticks_ms()) > 0:
-                    await core.sleep_ms(1)
-                    event = self._send_packet(None)
         except (OSError, MQTTException):
             pass
         finally:
             self._is_serving = False
-            client.MQTTClient.disconnect(self, 0)
+            client.MQTTClient.disconnect(self, _GOODBYE_MS)
 
     def _close(self, fault=None):
         # out of the loop's poll first: one of a closed socket raises, or never ends
@@ -185,8 +169,8 @@ class MQTTClient(client.MQTTClient):
         timeout_ms: "int | None" = None,
     ) -> "Any":
         """Publish: returns 0 once the bytes are with the network, the packet id of QoS 1, 2 once the broker has
-        acknowledged. Raises ValueError; OSError: link down, or the deadline has passed: a message of QoS 1 or 2 that had
-        its slot stays in flight. Without `wait` as `umqtt.client`'s, and not awaited."""
+        acknowledged. Raises ValueError; OSError: link down, or the deadline has passed: a message of QoS 1 or 2 that
+        had its slot stays in flight. Without `wait` as `umqtt.client`'s, and not awaited."""
         if wait and not self._in_callback():
             return self._published(topic, msg, retain, qos, self._end(timeout_ms))
         packet_id = client.MQTTClient.publish(self, topic, msg, retain, qos, False)
@@ -231,12 +215,15 @@ class MQTTClient(client.MQTTClient):
     # Receiving
 
     def __aiter__(self) -> "AsyncIterator[tuple[bytes, bytes, bool]]":
-        return _Messages(self)  # pyright: ignore[reportReturnType]
+        return self
+
+    def __anext__(self) -> "Any":
+        return self.take(core.cur_task)
 
     async def take(self, taker=None) -> "tuple[bytes, bytes, bool]":
-        """The next message: topic, payload, retained; the one that `taker` took before is acknowledged now. An `async
-        for` is a taker of its own. Waits for ever. Raises OSError: the link is down; StopAsyncIteration: it was
-        disconnected."""
+        """The next message: topic, payload, retained; the one that `taker` took before is acknowledged now. A task
+        with an `async for` is a taker of its own. Waits for ever. Raises OSError: the link is down;
+        StopAsyncIteration: it was disconnected."""
         for message in self._in_hand:
             if message[_TAKER] is taker:
                 self._acknowledge(message)
@@ -260,23 +247,22 @@ class MQTTClient(client.MQTTClient):
         topic = bytes(view[2:topic_end])
         if flags & (MORE | LATER):  # larger than the buffer
             if not flags & LATER:
-                self._oversize = topic, 0
-            self._oversize = self._oversize[0], self._oversize[1] + end - start
-            if not flags & MORE:
                 self._oversize_count += 1
-                self._news = self._oversize
+                self._news = topic, 0
+            self._news = self._news[0], self._news[1] + end - start
             return None
         self._sort_out()
         packet_id = 0
         if flags & QOS:
             packet_id = buf[start - 2] << 8 | buf[start - 1]
-        else:
-            waiting = [message for message in self._messages if not message[_FLAGS] & QOS]
-            if len(waiting) >= self._queue:
-                self.dropped += 1
-                if self._keep_oldest:
-                    return None
-                self._messages.remove(waiting[0])
+        elif len(self._messages) >= self._queue:
+            self.dropped += 1
+            if self._keep_oldest:
+                return None
+            for old in self._messages:
+                if not old[_FLAGS] & QOS:
+                    self._messages.remove(old)
+                    break
         self._messages.append([(topic, bytes(view[start:end]), flags & RETAIN == RETAIN), flags, packet_id, None])
         return self if packet_id else None
 
