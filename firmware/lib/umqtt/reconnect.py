@@ -1,7 +1,7 @@
 """Keeps a native client connected: full-jitter exponential back-off, brokers in a list, refusals not hammered.
 
-Passed in: `MQTTClient(..., reconnect=Reconnect())`. Then `poll` connects by itself, also for the first time, and raises
-none of OSError, MQTTException, ProtocolError: `diag` tells the last error, and `on_state` is called.
+Give it to the client: `MQTTClient(..., reconnect=Reconnect())`. Then `poll` connects by itself, the first time too, and
+raises none of OSError, MQTTException, ProtocolError: it calls `on_state`, and `diag` has the last error.
 """
 
 from random import getrandbits
@@ -24,12 +24,17 @@ _ASKING_AGAIN_IS_USELESS = (1, 2, 4, 5)  # codes of a CONNACK
 
 
 class Reconnect:
-    """first_ms: the first pause is 0..first_ms at random, the next 0..2 * first_ms, to at most cap_ms (also the pause
-    after a refusal), but never longer than the outage has lasted, or first_ms: a short outage does not cost more.
+    """Decides when a client connects again, and to which broker.
 
-    brokers: None (the client's own) or a list of (host, port), the preferred one first. After a connection that lasted
-    the search begins with the first again, but one that fell silent is tried after all others; a pause comes after each
-    round. on_state: f(connected, error) when the link came up, went down, or an attempt failed.
+    - first_ms: milliseconds; the first pause is 0..first_ms at random, the next 0..2 * first_ms, and so on.
+    - cap_ms: milliseconds; the longest pause, and the pause after a refusal. No pause is longer than the outage so far,
+      or first_ms: a short outage does not cost more.
+    - brokers: None (the client's own) or a list of (host, port), the preferred one first. After a connection that
+      lasted the search begins with the first again, but one that fell silent is tried after all others; a pause comes
+      after each round.
+    - on_state: f(connected, error), called when the link came up, went down, or an attempt failed.
+
+    Raises ValueError. What on_state raises comes out of `poll`.
     """
 
     first_ms: int
@@ -53,14 +58,14 @@ class Reconnect:
         self.on_state = on_state
         self.failures = 0  # since a connection that lasted
         self.short_lives = 0  # connections in a row that did not last
-        self.broker = 0  # the index of the one that was tried last
-        self.silent_broker = _NONE  # the index of the one that fell silent, until it had its turn
+        self.broker = 0  # the index of the broker that was tried last
+        self.silent_broker = _NONE  # the index of the broker that fell silent, until it had its turn
         self.pause_ms = 0  # or _UP
         self.since_ms = self.down_since_ms = ticks_ms()  # when the pause, or the connection, began; the outage
 
     def turn(self, client, ms: int) -> int:
-        """client's poll(ms) while there is no connection: waits up to ms for the end of the pause, or begins an
-        attempt, which client's polls go on with. Returns 0."""
+        """For the client's poll(ms) while there is no connection: wait up to ms for the end of the pause, or begin an
+        attempt, with which its polls go on. Returns 0."""
         if self.pause_ms == _UP:
             return self.lost(client)  # a callback or a PINGREQ has found it so
         left_ms = self.pause_left_ms()
@@ -74,12 +79,12 @@ class Reconnect:
         return 0
 
     def pause_left_ms(self) -> int:
-        """The milliseconds until the next attempt, 0: now."""
+        """Return the milliseconds until the next attempt, 0 for now."""
         left_ms = self.pause_ms - ticks_diff(ticks_ms(), self.since_ms)
         return left_ms if 0 < left_ms <= self.pause_ms else 0  # more: ticks have wrapped
 
     def up(self, client) -> int:
-        """client is connected, its subscriptions were made again. Returns 0."""
+        """The client is connected, and its subscriptions are made again. Returns 0."""
         self.pause_ms = _UP
         self.since_ms = ticks_ms()
         return self.tell(client, "")
@@ -94,7 +99,7 @@ class Reconnect:
                 self.broker += 1
 
     def lost(self, client) -> int:
-        """client's link went down, or an attempt failed: begins the pause before the next. Returns 0."""
+        """The client's link went down, or an attempt failed: begin the pause before the next one. Returns 0."""
         now = ticks_ms()
         error = client.diag()["error"]
         fault = last_fault(client)

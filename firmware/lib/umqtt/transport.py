@@ -15,8 +15,8 @@ _AF_INET = const(2)
 
 
 def resolve(server: str, port: int, last):
-    """The address for `connect`: `last`, the one that it was given before, when it is of that place; that of an IPv4
-    address; else the name is looked up, which blocks for as long as the port takes. Raises OSError."""
+    """Return the address for `connect`: `last`, the one of the time before, if it is of the same place; an IPv4 address
+    as it is; else look the name up, which blocks for as long as the port takes. Raises OSError."""
     place = server, port
     if last and last[0] == place:
         return last
@@ -27,7 +27,7 @@ def resolve(server: str, port: int, last):
 
 
 def open_socket(address):
-    """A socket for `connect`, which does not block. Raises OSError."""
+    """Return a socket for `connect` that does not block. Raises OSError."""
     sock = socket.socket(address[1])
     sock.settimeout(0)
     try:
@@ -39,31 +39,31 @@ def open_socket(address):
 
 
 def connect(sock, address) -> None:
-    """Begin to connect the socket: once it can be written to, it is, or `check` tells why not. Raises OSError, also for
-    what `is_not_yet`."""
+    """Begin to connect the socket. Once it can be written to it is connected, or `check` tells why not. Raises OSError,
+    also one that `is_not_yet`."""
     (server, port), _, sockaddr = address
     try:
         sock.connect(sockaddr)
-    except TypeError:  # the unix port takes nothing that is not from its getaddrinfo, which knows an IP address
+    except TypeError:  # the unix port takes only what its getaddrinfo returns, and that knows an IP address
         sock.connect(socket.getaddrinfo(server, port, 0, socket.SOCK_STREAM)[0][-1])
 
 
 def is_not_yet(fault) -> bool:
-    """Whether an exception of `connect` or `check` says no more than that it takes its time."""
+    """Return whether an exception of `connect` or `check` only says that it takes its time."""
     return isinstance(fault, OSError) and fault.args[0] in (11, 114, 115, 119)  # EAGAIN, EALREADY, EINPROGRESS
 
 
 def check(sock) -> None:
-    """Look at the socket, which can be written to: it is connected now. Raises OSError with the port's number when it
-    was refused or has ended, or for what `is_not_yet`; ProtocolError when the other end speaks before it was asked."""
+    """Look whether the socket, which can be written to, is connected. Raises OSError with the port's number when it was
+    refused or has ended, or one that `is_not_yet`; ProtocolError when the other end speaks before it was asked."""
     got = sock.read(1)
     if got is not None:
         raise ProtocolError("what answers speaks first") if got else link_error("ECONNRESET", "closed by the broker")
 
 
 def with_tls(sock, ssl, server):
-    """The stream of `sock`: itself, or with `ssl`, an SSLContext, the TLS stream on it; its handshake is done by the
-    first writes and reads. Raises OSError, ValueError."""
+    """Return the stream of `sock`: itself, or with `ssl`, an SSLContext, the TLS stream on it, whose first writes and
+    reads do the handshake. Raises OSError, ValueError."""
     if ssl:
         from umqtt import tls
 
@@ -72,8 +72,7 @@ def with_tls(sock, ssl, server):
 
 
 def in_words(fault, ssl, link_up: bool):
-    """The exception to raise for `fault`, which a generator has raised: an OSError of a stream says in words what it
-    means."""
+    """Return the exception to raise for `fault`, which a generator has raised: an OSError of a stream, in words."""
     if isinstance(fault, (OSError, ValueError)):
         if ssl and not link_up:
             from umqtt import tls
