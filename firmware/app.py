@@ -62,9 +62,11 @@ def run(cfg: dict, began_ms: int) -> None:
     except ValueError as e:
         print(e)
         if cfg.get("trials"):
-            restart(False, e)  # with what was before
+            power.restart()  # with what was before
     except Exception as e:  # no memory, a flash that cannot be read, a radio that does not start
         crashed(e)
+        if cfg.get("trials"):
+            power.restart()
         restart(cfg["deep_sleep"], e)
     else:
         node.run()

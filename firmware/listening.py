@@ -3,6 +3,8 @@
 A message is noted inside the client's callback, acknowledged, and taken by its function in the node's turn, where that
 may publish and write flash. With a store, a command that was noted but not yet carried out survives a power cut: it is
 noted in the same write as its packet id, and is gone from there in the same write as its answer.
+
+Each function costs a board 80 B, so what is rare stands elsewhere (subscribing, commands/).
 """
 
 import gc
@@ -11,14 +13,12 @@ from struct import pack, unpack_from
 from time import ticks_diff, ticks_ms
 
 from micropython import const
-from umqtt.client import MQTTException
 
 import clock
 from flags import EARLIER, LATER, MORE, OF_THE_PACKET
+from subscribing import TRIES
 
 _MOST_B = const(2048)  # of all messages that wait
-_TRIES = const(3)  # so many connections in a row that end at a subscription, and there is none
-_REFUSED = const(0x80)
 
 _FILTER = const(0)  # of an ear, a list
 _QOS = const(1)
@@ -27,16 +27,19 @@ _ASKED = const(3)
 
 
 class Listener:
-    """Hears for `node`: commands, when `commands` is set, and what hear() asks for."""
+    """Hears for `node`: commands, when `commands` is set, and what hear() asks for.
+
+    turns: {name: f}; f(client) is called in each turn while the link is up, as long as it returns True. awake_until_s:
+    the uptime before which a board that sleeps does not.
+    """
 
     def __init__(self, node):
         self.node = node
         self.own = (node.topic + "cmd/").encode()  # of messages that must not be lost in a power cut
         self.ears = []
-        if node.cfg["commands"]:
-            self.hear(node.topic + "cmd/+", 2, self.obey)
         self.waiting = []  # (topic, payload, flags)
         self.answers = []  # (topic, payload)
+        self.turns = {}
         self.then = None  # what is done once the broker has the answer
         self.then_pid = self.t_then = 0
         self.topic = b""  # of a message that comes in parts
@@ -44,7 +47,8 @@ class Listener:
         self.failures = 0  # connections in a row that ended at a subscription
         self.pinged = False  # what the broker had for us has come once it answers
         self.awake_until_s = 0
-        self.turns = {}  # name: f(client), called in each turn as long as it returns True
+        if node.cfg["commands"]:
+            self.hear(node.topic + "cmd/+", 2, self.obey)
 
     def hear(self, topic_filter: str, qos: int, take) -> None:
         """Call take(topic, payload, flags), bytes, bytes, int, for each message of the filter, whose only wildcard may
@@ -99,15 +103,18 @@ class Listener:
         """Carry out a command. What that takes is loaded now, and forgotten again."""
         name = str(topic[len(self.own) :], "utf-8")
         gc.collect()
+        words = ""
         try:
             from commands.inbox import obey
 
             obey(self.node, name, payload, flags)
         except MemoryError:
-            self.answer(name, False, "no memory for it now: a restart may help")
-        finally:
-            for loaded in [key for key in sys.modules if key.startswith("commands")]:
-                del sys.modules[loaded]
+            words = "no memory for it: fewer sensors, a shorter queue, or a restart"
+        for loaded in [key for key in sys.modules if key.startswith("commands") or key == "reconfigure"]:
+            del sys.modules[loaded]
+        gc.collect()
+        if words:
+            self.answer(name, False, words)
 
     def answer(self, name: str, ok: bool, words: str) -> None:
         """To be published under ack/`name`: what was done, or why not."""
@@ -125,28 +132,29 @@ class Listener:
         """A board that sleeps does not, for so long from now."""
         self.awake_until_s = clock.uptime_s() + seconds
 
-    def stays_s(self) -> int:
-        """Seconds for which a board that sleeps is to stay awake."""
-        return max(0, self.awake_until_s - clock.uptime_s())
-
     def busy(self) -> bool:
         """Whether something is to be heard or answered before a board sleeps."""
         if self.waiting or self.answers or self.then or self.pinged:
             return True
-        return self.failures < _TRIES and [ear for ear in self.ears if not ear[_ASKED]] != []
+        return self.failures < TRIES and [ear for ear in self.ears if not ear[_ASKED]] != []
 
     def work(self, c) -> None:
         """One step with client c: subscribe, take what has come, answer. Raises what publish and subscribe do."""
         for ear in self.ears:
-            if not ear[_ASKED] and self.may_ask(c):
-                self.ask(c, ear)
+            # after one that ended the connection readings go first
+            held_back = self.failures and (self.failures == TRIES or c.inflight or self.node.waiting())
+            if not (ear[_ASKED] or held_back) and c.free_slots():
+                from subscribing import ask
+
+                del sys.modules["subscribing"]
+                ask(self, c, ear[_FILTER], ear[_QOS])
+                ear[_ASKED] = True
         if self.then:
             late = ticks_diff(ticks_ms(), self.t_then) > 2000 * self.node.cfg["timeout_s"]
-            if not late and (self.answers or c.pending(self.then_pid)):
-                return self.tell(c)
-            then = self.then
-            self.then = None
-            then(self.node)
+            if late or not (self.answers or c.pending(self.then_pid)):
+                then = self.then
+                self.then = None
+                then(self.node)
         for name in list(self.turns):
             if not self.turns[name](c):
                 del self.turns[name]
@@ -159,46 +167,13 @@ class Listener:
             store = self.node.journal
             if store and topic.startswith(self.own):
                 store.seen(0, self.kept())  # written with the answer
-        self.tell(c)
-
-    def tell(self, c) -> None:
-        # what fits into the slots of the client
         while self.answers and c.free_slots():
             topic, text = self.answers[0]
             pid = c.publish(topic, text, False, 1, False)
             if pid is None:
-                return
+                break
             self.then_pid = pid
             self.answers.pop(0)
-
-    def may_ask(self, c) -> bool:
-        """Whether a subscription can be asked for now. After one that ended the connection readings go first."""
-        if self.failures:
-            return self.failures < _TRIES and not c.inflight and not self.node.waiting()
-        return c.free_slots() > 0
-
-    def ask(self, c, ear) -> None:
-        """Subscribe. Some brokers say no by ending the connection; what is subscribed once the client renews itself."""
-        self.failures += 1
-        name = str(ear[_FILTER], "utf-8")
-        try:
-            c.subscribe(ear[_FILTER], ear[_QOS])
-        except MQTTException as e:
-            if e.args[0] != _REFUSED:
-                raise
-            print("commands: the broker lets nobody here subscribe to %s: check its ACL" % name)
-        except OSError:
-            from umqtt.takeback import take_back
-
-            take_back(c, c.pid)  # else it is sent again, and ends the next connection
-            if self.failures == _TRIES:
-                print("commands: the broker ends the connection at a subscription to %s: there is none" % name)
-            raise
-        self.failures = 0
-        ear[_ASKED] = True
-        if self.node.cfg["deep_sleep"]:
-            c.ping()
-            self.pinged = True
 
 
 def matches(topic_filter: bytes, topic: bytes) -> bool:

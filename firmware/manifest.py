@@ -17,7 +17,7 @@ package("sensors", opt=3)
 for name in (
     "app", "board_facts", "clock", "config", "contact", "crc8", "diagnosis", "discovery", "durable", "ending",
     "flags", "health", "i2c", "kept", "led", "listening", "low_battery", "node", "power", "probation", "ram",
-    "reasons", "reconfigure", "remembered", "retry", "sleeper", "slots", "tail", "tls_context", "treatment", "trial",
-    "untaken", "update", "wifi",
+    "reasons", "reconfigure", "remembered", "retry", "sleeper", "slots", "subscribing", "tail", "tls_context",
+    "treatment", "trial", "untaken", "update", "wifi",
 ):  # fmt: skip
     module(name + ".py", opt=3)

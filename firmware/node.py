@@ -9,7 +9,6 @@ Topics: TOPIC/CLIENT_ID/status is "online" or "offline", retained. TOPIC/CLIENT_
 # pyright: reportAttributeAccessIssue=false
 
 import gc
-import sys
 from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
 from micropython import const
@@ -448,18 +447,12 @@ class Node:
         elif ticks_diff(ticks_ms(), self.t_wait) > self.cfg["timeout_s"] * 1000:
             self.doubt().look(self)
         if self.diag and not (c.inflight or self.greet or holding or self.waiting()):
-            self.tell_diagnosis()
+            from diagnosis import tell
+
+            tell(self)
         if self.published and not self.acked and not c.inflight:
             self.acked = True
             print("broker: took the first readings, %d ms after the start" % ticks_diff(ticks_ms(), self.t_began))
-
-    def tell_diagnosis(self) -> None:
-        """Publish how the board is, once. Raises what publish does."""
-        from diagnosis import text
-
-        del sys.modules["diagnosis"]
-        self.diag = False
-        self.client.publish(self.topic + "diag", text(self), self.retain and self.greeting, 1, False)
 
     def link_ended(self) -> None:
         """serve() has raised."""

@@ -150,7 +150,7 @@ class Sleeper(DurableNode):
         """Hear what the broker has for us, as far as the budget goes; stay awake for as long as a command asks for."""
         listener = self.listener
         send(self, self.left_ms() - _ASK_MS)
-        while listener.stays_s():
+        while clock.uptime_s() < listener.awake_until_s:
             self.budget_ms = ticks_diff(ticks_ms(), self.t_began) + self.cfg["awake_ms"]
             self.turn()
             self.feed()

@@ -21,19 +21,29 @@ def carry_out(node, payload: bytes, flags: int):
         seconds = int(seconds or _STREAM_S)
         node.listener.turns["log"] = stream(node.topic + "log", uptime_s() + seconds)
         return "lines for %d s" % seconds
-    text, _ = tail.since(0)
+    text, _ = since(0)
     if word.isdigit():
         lines = text.split("\n")
         return "\n".join(lines[-int(word) - 1 :])
     return text
 
 
+def since(at: int):
+    """(text, end): what was said from byte `at` on, as far as it is kept; the byte behind it."""
+    ring = tail.ring
+    first = max(at, tail.total - len(ring))
+    got = bytes([ring[i % len(ring)] for i in range(first, tail.total)])
+    while got and got[0] & 0xC0 == 0x80:  # the rest of a character
+        got = got[1:]
+    return str(got, "utf-8"), tail.total
+
+
 def stream(topic: str, until_s: int):
     """A function for Listener.turns: publishes the lines since the last call, until that uptime."""
-    at = [tail.total()]
+    at = [tail.total]
 
     def publish(c):
-        text, end = tail.since(at[0])
+        text, end = since(at[0])
         whole_b = text.rfind("\n") + 1
         for line in text[:whole_b].split("\n"):
             if line:
