@@ -113,6 +113,14 @@ def test_a_board_that_sleeps_has_slept_however_few_readings_are_asked_for(mark):
         assert int(re.search(r", (\d+) wakes$", done.stdout, re.M).group(1)) > 1
 
 
+def test_a_program_on_asyncio_takes_the_firmwares_place(mark):
+    started = start(mark, "--aio", "--readings", "8")
+    said = started.communicate(timeout=END_TIMEOUT_S)[0]
+    assert started.returncode == 0, said
+    assert TOTAL.search(said).groups()[2:] == ("0", "0"), said
+    assert "board: the blinking was late by" in said and " chip/late " in said, said
+
+
 def test_a_terminal_that_knows_only_ascii_is_given_that(mark):
     for terminal in (False, True):
         env = dict(mark, PYTHONIOENCODING="ascii", LC_ALL="C", TERM="xterm", COLUMNS="100", LINES="30")

@@ -1,6 +1,6 @@
 """`make run`: the real firmware on a real MicroPython publishes to a real broker, and an independent client watches.
 
-    python -m tools.demo.run [--readings N] [--interval S] [--qos 0|1|2] [--heap-kb 38] [--sleep] [--web [TCP_PORT]]
+    python -m tools.demo.run [--readings N] [--interval S] [--qos 0|1|2] [--heap-kb 38] [--sleep | --aio] [--web [TCP_PORT]]
 
 Ends with 0 when every reading that the firmware published was received once (after Ctrl-C as well, when the run was
 endless), 1 when one was lost or came twice or nothing could be run, 130 after Ctrl-C before all N were there. Ctrl-C
@@ -29,6 +29,7 @@ from tools.firmware_process import BoardError, HostBoard
 from tools.foreground import own_foreground
 from tools.printable import let_any_text_out, printable
 
+AIO_PROGRAM = Path(__file__).with_name("aio_main.py")
 FIRST_READING_TIMEOUT_S = 60
 SILENCE_TIMEOUT_S = 60
 LAST_READINGS_TIMEOUT_S = 10
@@ -292,11 +293,14 @@ def main() -> int:
     args.add_argument("--interval", type=float, default=1.0, help="seconds between two measurements")
     args.add_argument("--qos", type=int, default=2, choices=(0, 1, 2))
     args.add_argument("--sleep", action="store_true", help="a board that sleeps between its readings")
+    args.add_argument("--aio", action="store_true", help="a program on umqtt.aio in the firmware's place")
     args.add_argument("--web", type=int, nargs="?", const=0, metavar="TCP_PORT",
                       help="a page on this computer, too: a line per sensor, buttons that make trouble")  # fmt: skip
     args.add_argument("--heap-kb", type=int, help="heap of the board in KiB; an ESP8266 has 38, an ESP32 56 or more")
     opts = args.parse_args()
-    is_esp32 = opts.sleep or opts.web is not None
+    if opts.aio and opts.sleep:
+        args.error("the program on umqtt.aio does not sleep")
+    is_esp32 = opts.sleep or opts.aio or opts.web is not None
     opts.heap_kb = opts.heap_kb or (ESP32_HEAP_KB if is_esp32 else ESP8266_HEAP_KB)
     if opts.readings < 0:
         args.error("READINGS is a count; 0 is for endless")
@@ -307,6 +311,8 @@ def main() -> int:
     try:
         with own_foreground():
             build(folder / "board")
+            if opts.aio:
+                shutil.copyfile(AIO_PROGRAM, folder / "board" / "main.py")
             return run(opts, folder)
     except (BrokerError, BoardError, BuildError) as e:
         print("run: %s" % e, file=sys.stderr)
