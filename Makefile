@@ -202,12 +202,16 @@ mosqlog-report: $(READY)  ## [the broker's log] a real Mosquitto with a small fl
 package: .venv/stamp  ## what `mip install github:OWNER/REPO` takes: package.json and mip/, to be committed with a release; CHECK=1 REPO=
 	@$(PY) -m tools.release.package $(if $(CHECK),--check) $(if $(REPO),--repo "$(REPO)")
 
+.PHONY: release
+release: .venv/stamp  ## the files of a release's page, in build/release: library, an image for each chip, types, sums; ARGS="--micropython FILE"
+	@$(PY) -m tools.release.page $(ARGS)
+
 .PHONY: stubs
 stubs: .venv/stamp  ## the types of the library as a wheel for pip, for editors and checkers, in build/stubs
 	@$(PY) -m tools.release.stubs
 
 .PHONY: test-release
-test-release: $(READY)  ## one version number everywhere; the files of a release
+test-release: $(READY)  ## one version number everywhere; what mip installs, the types, the files of a release
 	@$(PY) -m pytest -q host_tests/release
 
 .PHONY: build

@@ -9,13 +9,14 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import config, mpremote, run, tool, until
+from conftest import PATIENCE_S, config, mpremote, run, tool, until
 
 from tools.demo.watch import Watcher
 from tools.device.chips import CHIPS, MIB
 from tools.device.config import as_words, given, keys, sensors, shown, value_of
 from tools.device.image import filesystem_image
 from tools.device.serial_port import ToolError
+from tools.release import page
 
 SECRET = "geheim-wort-7"
 
@@ -150,6 +151,22 @@ def test_one_image_is_written_with_one_call_and_readings_arrive(boards, images, 
         assert until(watcher, lambda reading: True).sensor.startswith("chip/")
     df = mpremote(board, "df").stdout
     assert "/" in df and "VfsLfs2" in df
+
+
+def test_the_image_of_a_release_wants_a_configuration_and_nothing_else(boards, images, broker, tmp_path):
+    page.build(tmp_path / "page", page.read_given([str(images["esp8266"])]), ["esp8266"], "")
+    (image,) = (tmp_path / "page").glob("*.bin")
+    board = boards("esp8266")
+    flashed = run(sys.executable, "-m", "esptool", "--chip", "esp8266", "--port", board.port, "write_flash",
+                  "--erase-all", "0x0", str(image))  # fmt: skip
+    assert flashed.returncode == 0, flashed.stdout
+    wanted = config(broker)
+    env = {"UMQTT_WIFI_SSID": wanted["wifi_ssid"], "UMQTT_BROKER": wanted["broker"], "UMQTT_PORT": str(wanted["port"]),
+           "UMQTT_NTP_HOST": "", "UMQTT_INTERVAL_S": "0.5"}  # fmt: skip
+    with Watcher(broker.port) as watcher:
+        done = tool("config", "--port", board.port, env=env)
+        assert done.returncode == 0, done.stdout
+        assert watcher.readings.get(timeout=PATIENCE_S).qos == 2
 
 
 def test_an_image_that_cannot_be_is_refused(images, tmp_path):
