@@ -3,6 +3,8 @@
 
 from i2c import OnI2C
 
+GARBLED = "the checksum of its answer is wrong: long wires, or a weak pull-up?"
+
 
 def crc8(data) -> int:
     """The checksum of the bytes `data`."""
@@ -14,13 +16,26 @@ def crc8(data) -> int:
     return crc
 
 
+def is_intact(answer) -> bool:
+    """Whether each word of 16 bits is followed by its checksum."""
+    for at in range(0, len(answer), 3):
+        if crc8(answer[at : at + 2]) != answer[at + 2]:
+            return False
+    return True
+
+
 class Words(OnI2C):
     """Base of a driver whose chip answers in words of 16 bits, each with its CRC-8."""
 
     def words(self, command, count: int, wait_ms: int = 0):
-        """The chip's answer to `command`, a list of `count` integers. Raises OSError in words."""
+        """The chip's answer to `command`, a list of `count` integers; asked once more when it is garbled. Raises
+        OSError in words."""
         answer = self.ask(command, 3 * count, wait_ms)
-        for at in range(0, 3 * count, 3):
-            if crc8(answer[at : at + 2]) != answer[at + 2]:
-                raise self.wrong("the checksum of its answer is wrong: long wires, or a weak pull-up?")
+        if not is_intact(answer):
+            try:
+                answer = self.ask(command, 3 * count, wait_ms)
+            except OSError:
+                pass  # some have one answer for each measurement
+            if not is_intact(answer):
+                raise self.wrong(GARBLED)
         return [answer[at] << 8 | answer[at + 1] for at in range(0, 3 * count, 3)]

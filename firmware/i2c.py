@@ -30,25 +30,27 @@ class OnI2C:
         return OSError("%s at 0x%02x: %s" % (self.chip, self.address, words))
 
     def ask(self, command, answer_b: int = 0, wait_ms: int = 0):
-        """Write the bytes `command`, wait, read answer_b bytes. Raises OSError in words, also for a chip that is
-        busy."""
-        try:
-            i2c = open_bus(self.bus)
-            if command and i2c.writeto(self.address, command) != len(command):
-                raise OSError(5)
-            sleep_ms(wait_ms)
-            return i2c.readfrom(self.address, answer_b) if answer_b else b""
-        except OSError as e:
-            code = e.args[0] if e.args else 0
-            if isinstance(code, str):
-                raise
-            self.bus.pop("open", None)  # whatever state it is in: begun anew next time
-            raise OSError(
-                "no %s answers at 0x%02x on I2C (SDA GPIO %d, SCL GPIO %d): check address and wires"
-                % (self.chip, self.address, self.bus["sda"], self.bus["scl"])
-                if code == 19
-                else "%s at 0x%02x: the bus failed (%s)" % (self.chip, self.address, code)
-            )
+        """Write the bytes `command`, wait, read answer_b bytes; when that fails once more, on a bus that is begun anew.
+        Raises OSError in words, also for a chip that is busy."""
+        code = None
+        for _ in range(2):
+            try:
+                i2c = open_bus(self.bus)
+                if command and i2c.writeto(self.address, command) != len(command):
+                    raise OSError(5)
+                sleep_ms(wait_ms)
+                return i2c.readfrom(self.address, answer_b) if answer_b else b""
+            except OSError as e:
+                code = e.args[0] if e.args else 0
+                if isinstance(code, str):
+                    raise
+                self.bus.pop("open", None)  # whatever state it is in: it is begun anew
+        raise OSError(
+            "no %s answers at 0x%02x on I2C (SDA GPIO %d, SCL GPIO %d): check address and wires"
+            % (self.chip, self.address, self.bus["sda"], self.bus["scl"])
+            if code == 19
+            else "%s at 0x%02x: the bus failed (%s)" % (self.chip, self.address, code)
+        )
 
 
 def open_bus(bus):

@@ -3,7 +3,7 @@ and 6."""
 
 from micropython import const
 
-from crc8 import crc8
+from crc8 import GARBLED, crc8
 from i2c import OnI2C
 
 _MEASURE_MS = const(80)
@@ -26,14 +26,15 @@ class Sensor(OnI2C):
                 raise self.wrong("it does not load its calibration: power it off and on")
 
     def read(self):
-        """Takes 80 ms, and as long again when it is not ready by then."""
-        a = self.ask(b"\xac\x33\x00", 7, _MEASURE_MS)
+        """Takes 80 ms, and as long again when it is not ready by then, or its answer is garbled."""
+        measure = b"\xac\x33\x00"
+        a = self.ask(measure, 7, _MEASURE_MS)
+        if a[0] & _BUSY or crc8(a[:6]) != a[6]:
+            a = self.ask(b"" if a[0] & _BUSY else measure, 7, _MEASURE_MS)
         if a[0] & _BUSY:
-            a = self.ask(b"", 7, _MEASURE_MS)
-            if a[0] & _BUSY:
-                raise self.wrong("it is busy, and does not end")
+            raise self.wrong("it is busy, and does not end")
         if crc8(a[:6]) != a[6]:
-            raise self.wrong("the checksum of its answer is wrong: long wires, or a weak pull-up?")
+            raise self.wrong(GARBLED)
         rh = a[1] << 12 | a[2] << 4 | a[3] >> 4
         t = (a[3] & 15) << 16 | a[4] << 8 | a[5]
         return [(t * 20000 + 0x80000 >> 20) - 5000, rh * 10000 + 0x80000 >> 20]

@@ -20,6 +20,7 @@ _WELL = const(5)  # per cent over low_percent: then it is not low any more
 
 
 class Sensor(Adc):
+    diagnostic = True
     fields = (("voltage", "V", 3), ("battery", "%", 0), ("low", "", 0))
 
     def __init__(self, conf):

@@ -48,10 +48,10 @@ def test_the_median_of_samples_forgets_the_one_that_is_off():
 
 
 def test_the_mean_is_of_the_samples_that_came():
-    w = world([[20.0, 50.0], [21.0, 51.0], "crc", [22.0, 52.0]], mean=4)
+    w = world([[20.0, 50.0], [21.0, 51.0], "crc", "crc", [22.0, 52.0]], mean=4)
     w.run(5000)
     equal((shown(w), shown(w, "humidity")), ([21.0], [51.0]))
-    w = world([[20.0, 50.0], "crc"], mean=4)
+    w = world([[20.0, 50.0], "crc", "crc", "crc", "crc"], mean=3)
     w.run(5000)
     equal(shown(w), [])
     assert "sensor t: SHT4x at 0x44: the checksum of its answer is wrong" in w.said[0], "half of them are too few"

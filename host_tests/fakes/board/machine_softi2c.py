@@ -74,6 +74,7 @@ class SoftI2C:
         if chip is None or fake_board.script["values"][chip.name] is None:
             raise OSError(_NOBODY)
         if chip.stretch_us > self.timeout:
+            chip.stretch_us = 0
             raise OSError(_TIMEOUT)
         return chip
 
