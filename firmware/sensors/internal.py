@@ -8,7 +8,8 @@ a function: what it makes of the integer is published, as JSON.
 
 May be there: `limits`, the least and the most that each field can be, one after the other, scaled: beyond it is no
 reading. `quantities`, where probe() changes which there are. `pause_ms` between two samples. `changed()`, asked in each
-turn: whether it is to be read now. `diagnostic`: True for what tells of the board itself. `rest_s`: the board is to sleep so long.
+turn: whether it is to be read now. `diagnostic`: True for what tells of the board itself. `rest_s`: the board is to
+sleep so long.
 """
 
 # each chip has a module esp32 of its own
