@@ -83,5 +83,5 @@ class Sensor:
                     f.write(str(self.flashed))
                 os.rename(self.path + ".new", self.path)
             except OSError as e:
-                print("%s: the sum is not on flash: %s" % (self.path, e))
+                print("pulse: the sum is not in %s: %s" % (self.path, e))
         return [round(self.saved * self.one / self.per_unit)]

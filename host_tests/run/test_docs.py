@@ -188,7 +188,7 @@ def test_every_reason_of_the_firmware_has_a_row(module):
 def test_every_beginning_of_a_line_is_explained():
     rows = set(re.findall(r"^\| `([\w -]+?)(?: N| NAME)?:` \|", (ROOT / "docs" / "logs.md").read_text(), re.M))
     begins = {"program", "note"}
-    for path in [*ROOT.glob("firmware/*.py"), *ROOT.glob("firmware/commands/*.py")]:
+    for path in [*ROOT.glob("firmware/*.py"), *ROOT.glob("firmware/*/*.py")]:
         for call in ast.walk(ast.parse(path.read_text())):
             if isinstance(call, ast.Call) and call.args:
                 words = call.args[0].left if isinstance(call.args[0], ast.BinOp) else call.args[0]
