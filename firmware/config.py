@@ -34,6 +34,7 @@ keepalive_s|60|5|3600|MQTT keep-alive in seconds
 timeout_s|10|1|60|seconds for one answer of the broker
 interval_s|60|0.1|86400|seconds between readings, with deep_sleep from wake to wake
 ha_prefix|""|0|1024|Home Assistant's discovery prefix, usually homeassistant; empty: it is told nothing
+ha_url|""|0|1024|address (http://...) of a page about the device, to which Home Assistant links
 keep_in|"ram"|0|9|where readings wait for the broker: ram, rtc (survives a reset), flash (a power cut too)
 queue_kb|64|4|1024|flash for them in KiB, with keep_in rtc or flash; when it is full new ones are refused
 only_latest|false|0|0|of what waits only the newest reading of each topic is sent (rtc, flash)

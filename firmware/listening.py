@@ -51,8 +51,8 @@ class Listener:
             self.hear(node.topic + "cmd/+", 2, self.obey)
 
     def hear(self, topic_filter: str, qos: int, take) -> None:
-        """Call take(topic, payload, flags), bytes, bytes, int, for each message of the filter, whose only wildcard may
-        be its last level. payload is None for one that is too large, or for which there was no memory."""
+        """Call take(topic, payload, flags), bytes, bytes, int, for each message of the filter. payload is None for one
+        that is too large, or for which there was no memory."""
         self.ears.append([topic_filter.encode(), qos, take, False])
 
     def unhear(self, topic_filter: str) -> None:
@@ -177,10 +177,12 @@ class Listener:
 
 
 def matches(topic_filter: bytes, topic: bytes) -> bool:
-    """Whether the filter covers the topic."""
-    head = topic_filter[:-1]
-    if topic_filter.endswith(b"#"):
-        return topic.startswith(head)
-    if topic_filter.endswith(b"+"):
-        return topic.startswith(head) and b"/" not in topic[len(head) :]
-    return topic == topic_filter
+    """Whether the filter covers the topic [4.7]."""
+    levels = topic.split(b"/")
+    wanted = topic_filter.split(b"/")
+    for i, level in enumerate(wanted):
+        if level == b"#":
+            return True
+        if i == len(levels) or level != b"+" and level != levels[i]:
+            return False
+    return len(wanted) == len(levels)

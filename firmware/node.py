@@ -134,7 +134,7 @@ class Node:
         self.heard = False
         self.doubts = None  # an Untaken, once an acknowledgement was late
         self.listener = None
-        if cfg["commands"]:
+        if cfg["commands"] or cfg["ha_prefix"] and not cfg["deep_sleep"]:
             from listening import Listener
 
             self.listener = Listener(self)
@@ -149,7 +149,7 @@ class Node:
         if cfg["ha_prefix"]:
             from discovery import Announcer
 
-            self.announcer = Announcer(cfg, self.client_id, self.topic)
+            self.announcer = Announcer(self)
         self.make_queue()
 
     # the life
@@ -376,7 +376,7 @@ class Node:
             raise
         self.answered()
         if self.announcer:
-            self.announcer.connected(present, self.sources)
+            self.announcer.connected(present)
         self.greet = self.greeting
         self.waited_for = c.inflight
         self.t_wait = ticks_ms()
@@ -425,7 +425,7 @@ class Node:
             if pid:
                 self.status_pid = pid
                 self.greet = False
-        holding = self.announcer and self.announcer.step(c, self.sources)
+        holding = self.announcer and self.announcer.step(c)
         if not holding:
             self.hand_over()
             if self.full.count and not self.waiting():

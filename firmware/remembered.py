@@ -14,7 +14,7 @@ SIZE_B = calcsize(_FORMAT) + _REGION_B
 class Remembered:
     """Attributes, all 0 after power-on: synced_s (Unix time at which the clock was set), wakes, fails (attempts in a
     row that did not reach the broker), skip (wakes until the next attempt), uses (of the address since DHCP was asked),
-    hidden (a scan does not show the network), bssid and address (which shorten joining), told (a bit for each sensor
+    hidden (a scan does not show the network), bssid and address (which shorten joining), told (a bit for each thing
     that Home Assistant knows), took_ms (what reaching the broker took), start_ms (from waking to the program), late_pid
     and strikes (a message that the broker does not take), qos_1 (it does not take QoS 2), due_ms (when the board was to
     wake, by its clock).
@@ -44,8 +44,8 @@ class Remembered:
         self.region.write(pack(
             _FORMAT, max(0, self.synced_s), self.wakes & 0xFFFF, min(self.fails, 255), min(self.skip, 0xFFFF),
             min(self.uses, 255), (1 if self.hidden else 0) | (2 if self.qos_1 else 0), self.bssid, self.address,
-            self.told, min(self.took_ms, 0xFFFF), min(self.start_ms, 0xFFFF), self.late_pid, min(self.strikes, 255),
-            self.due_ms,
+            self.told & 0xFFFF, min(self.took_ms, 0xFFFF), min(self.start_ms, 0xFFFF), self.late_pid,
+            min(self.strikes, 255), self.due_ms,
         ))  # fmt: skip
 
     def join(self, wifi, cfg: dict) -> None:

@@ -21,7 +21,7 @@ _SHORT_MS = const(4000)  # they have this, or twice what the last good one took
 _FULL_EVERY = const(10)  # but each tenth has all of it: the network may have become slow
 _STEP_MS = const(50)
 _PAUSE_MS = const(1000)  # between two attempts
-_TOLD = const(255)  # in Source.announced: discovery's
+_TOLD = const(255)  # in `announced`: discovery's
 _MOST_START_MS = const(20000)
 _ASK_MS = const(1000)  # for the answer to a PINGREQ at the end of a wake
 
@@ -39,9 +39,9 @@ class Sleeper(DurableNode):
         self.budget_ms = self.budget()
         if power.cause() != power.WOKE:
             known.told = 0  # another configuration, perhaps
-        for i, source in enumerate(self.sources):
+        for i, thing in enumerate(self.announcer.things if self.announcer else ()):
             if known.told >> i & 1:
-                source.announced = _TOLD
+                thing.announced = _TOLD
         now = clock.unix_s(clock.uptime_s())
         if now and known.synced_s:
             self.synced_s = known.synced_s - now
@@ -92,8 +92,8 @@ class Sleeper(DurableNode):
         known.late_pid, known.strikes = self.doubts.pid, self.doubts.strikes
         known.qos_1 = self.qos < self.cfg["qos"]
         known.told = 0
-        for i, source in enumerate(self.sources):
-            if source.announced == _TOLD:
+        for i, thing in enumerate(self.announcer.things if self.announcer else ()):
+            if thing.announced == _TOLD:
                 known.told |= 1 << i
 
     def rest_ms(self) -> int:

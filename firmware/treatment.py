@@ -60,6 +60,10 @@ class Treated:
             values[i] = value
         return self.changes(values) if self.send_every_s else values
 
+    def again(self):
+        """All values are published the next time, changed or not."""
+        self.last = None
+
     def of(self, key, quantity, default):
         """The number that `key` has for a quantity."""
         given = self.keys.get(key, default)

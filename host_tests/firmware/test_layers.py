@@ -40,7 +40,7 @@ MAY = {
     "diagnosis": ["clock", "power", "umqtt"],
     "config": ["probation"],
     "reconfigure": ["config", "probation"],
-    "discovery": ["umqtt"],
+    "discovery": ["flags", "power", "umqtt"],
     "remembered": ["umqtt"],
     "retry": ["reasons"],
     "crc8": ["i2c"],

@@ -1,7 +1,5 @@
 """The cycle: what is missing is told once and tried again, nothing ends the program, no reading is lost or repeated."""
 
-import json
-
 from fakes.check import equal, raises
 from fakes.net import Plan
 from on_board import HOST, NOW_S, World, conf, said
@@ -346,48 +344,6 @@ def test_a_start_that_fails_is_tried_again_by_a_reset():
     finally:
         app.Wifi, app.crashed = real, real_crashed
     equal(w.said[-1], "no radio")
-
-
-def announced(w):
-    return [(t, json.loads(bytes(p).decode())) for t, p, qos in w.broker.accepted if t.startswith("homeassistant/")]
-
-
-def test_home_assistant_is_told_of_each_quantity_once_it_was_found():
-    pool = {"type": "ds18b20", "name": "pool 1", "pin": 5}
-    w = World(SCRIPT, sensors=[ROOM, pool], ha_prefix="homeassistant")
-    w.run(30000)
-    topics = ["homeassistant/sensor/n1/room_temperature/config", "homeassistant/sensor/n1/room_humidity/config"]
-    equal([t for t, _ in announced(w)], topics)
-    equal(
-        announced(w)[0][1],
-        {
-            "name": "room temperature",
-            "uniq_id": "n1_room_temperature",
-            "stat_t": "umqtt/n1/room/temperature",
-            "avty_t": "umqtt/n1/status",
-            "unit_of_meas": "°C",
-            "dev_cla": "temperature",
-            "stat_cla": "measurement",
-            "exp_aft": 90,
-            "o": {"name": "umqtt-node", "sw": __version__},
-            "val_tpl": "{{value_json.value}}",
-            "dev": {"ids": ["n1"], "name": "n1"},
-        },
-    )
-    assert announced(w)[0][1]["stat_t"] in [t for t, p, qos in w.broker.accepted]
-    assert topics[0] in w.broker.retained
-    fake_board.script["values"] = dict(ROOM_VALUES)
-    fake_board.script["values"]["ds18b20 5"] = [18.5]
-    w.run(900000)
-    w.broker.stop()
-    w.run(30000)
-    equal([t for t, _ in announced(w)][2:], ["homeassistant/sensor/n1/pool_1_temperature-2b83775c/config"])
-
-
-def test_home_assistant_is_told_nothing_unless_asked():
-    w = World(SCRIPT, sensors=[ROOM])
-    w.run(30000)
-    equal(announced(w), [])
 
 
 def test_what_breaks_on_a_connection_that_stays_up_does_not_spin():

@@ -11,10 +11,11 @@ import fake_board
 assert on_board  # the paths
 
 
-def world(values, **keys):
-    """A board with an SHT4x called t, read every 10 s."""
+def world(values, of_node=(), **keys):
+    """A board with an SHT4x called t, read every 10 s. of_node: other keys of the configuration."""
+    of_node = dict(of_node)
     script = {"wifi": {"lab": "12345678"}, "values": {"sht4x 0x44": values}}
-    return World(script, i2c={"sda": 21, "scl": 22}, sensors=[dict(type="sht4x", name="t", **keys)])
+    return World(script, i2c={"sda": 21, "scl": 22}, sensors=[dict(type="sht4x", name="t", **keys)], **of_node)
 
 
 def shown(w, quantity="temperature"):
@@ -128,10 +129,8 @@ def test_numbers_that_cannot_be_are_refused_with_their_key():
 
 
 def test_home_assistant_waits_as_long_as_the_heartbeat_takes():
-    from discovery import announcement
-
-    w = world([[20.0, 50.0]], send_every_s=600)
-    payload = announcement(w.node.cfg, "n1", "umqtt/n1/", w.node.sources[0], 0)[1]
+    w = world([[20.0, 50.0]], {"ha_prefix": "homeassistant"}, send_every_s=600)
+    payload = w.node.announcer.announcement(w.node.sources[0], 0)[1]
     equal(json.loads(payload)["exp_aft"], 30 + 60 + 600)
 
 

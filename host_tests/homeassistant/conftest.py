@@ -3,6 +3,8 @@ tests are skipped, and say so."""
 
 import contextlib
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,8 @@ from tools import firmware_process
 from tools.broker import Broker, BrokerError
 from tools.build import build
 from tools.home_assistant.client import HomeAssistant, why_not
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "firmware"))  # for on_board
 
 HEAP_KB = 56  # an ESP32's is larger
 

@@ -56,6 +56,8 @@ class Complaints(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name == "homeassistant.helpers.frame":
+            return  # of the way in which it is started here
         self.lines.append(f"{record.levelname} {record.name}: {record.getMessage()}")
 
     def taken(self) -> list[str]:
