@@ -247,7 +247,7 @@ class Announcer:
     # what an earlier configuration has left
 
     def clear(self, c, now: int) -> None:
-        """Once after a start: ask the broker what it has of us, and clear what is ours no more, as a sensor's that went."""
+        """Once after a start: ask the broker what it has of us; clear what is ours no more: a sensor that is gone."""
         if self.look and not self.t_look:
             self.t_look = now or 1
             self.node.listener.hear(self.look, 0, self.seen)
