@@ -1,6 +1,6 @@
 """`make run`: the real firmware on a real MicroPython publishes to a real broker, and an independent client watches.
 
-    python -m tools.demo.run [--readings N] [--interval S] [--qos 0|1|2] [--heap-kb 38] [--sleep | --aio] [--web [TCP_PORT]]
+    python -m tools.demo.run [--readings N] [--interval S] [--qos 0|1|2] [--heap-kb 38] [--sleep | --aio] [--web [PORT]]
 
 Ends with 0 when every reading that the firmware published was received once (after Ctrl-C as well, when the run was
 endless), 1 when one was lost or came twice or nothing could be run, 130 after Ctrl-C before all N were there. Ctrl-C
