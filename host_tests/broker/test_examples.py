@@ -170,6 +170,55 @@ def test_tasks_share_one_client_through_an_outage(broker, make_observer, run):
     program.says("light: b'off'")
 
 
+def test_mqtt_ass_clean_goes_on_by_itself_after_the_broker_was_away(broker, make_observer, run):
+    observer = make_observer(broker.port)
+    quick = {"sleep(5)": "sleep_ms(50)", "Reconnect(": "Reconnect(100, 200, "}
+    program = run("from_mqtt_as_clean.py", {**at(broker.port), **quick})
+    assert next_of(observer, "result") == ("result", b"0 0", 1, False)
+    broker.wait(lambda events: any("foo_topic" in str(e) for e in events), "board")
+    observer.publish("foo_topic", "hello", qos=1)
+    program.says("foo_topic hello False")
+    observer.close()
+    broker.stop()
+    program.says("False [Errno")
+    program.says("beat")
+    broker.start()
+    observer = make_observer(broker.port, client_id="again")
+    next_of(observer, "result")
+    broker.wait(lambda events: sum("foo_topic" in str(e) for e in events) > 1, "board")
+    observer.publish("foo_topic", "again", qos=1)
+    program.says("foo_topic again False")
+
+
+def test_mqtt_ass_range_tells_of_each_connection_and_leaves_a_will(broker, make_observer, run):
+    observer = make_observer(broker.port)
+    program = run("from_mqtt_as_range.py", {**at(broker.port), "Reconnect()": "Reconnect(100, 200)"})
+    program.says("up")
+    assert next_of(observer, "shed")[1] == b"connection 1"
+    observer.publish("foo_topic", "hello", qos=1)
+    program.says("foo_topic hello False")
+    observer.close()
+    broker.stop()
+    program.says("down: ")
+    broker.start()
+    observer = make_observer(broker.port, client_id="again")
+    while next_of(observer, "shed")[1] != b"connection 2":
+        pass
+    program.stop()
+    while next_of(observer, "shed")[1] != b"Goodbye cruel world!":
+        pass
+
+
+def test_mqtt_ass_async_message_finds_its_functions(broker, seen, run):
+    program = run("from_mqtt_as_routes.py", {**at(broker.port), "sleep(5)": "sleep_ms(50)"})
+    assert next_of(seen, "shed")[1] == b"Count = 0"
+    broker.wait(lambda events: any("led/#" in str(e) for e in events), "shed")
+    seen.publish("led/blue", "on", qos=1)
+    program.says("pin 5: 1")
+    seen.publish("led/red", "on", qos=1)
+    program.says("nobody's: b'led/red' b'on'")
+
+
 def test_a_program_for_umqtt_simple_runs_as_it_is(broker, seen, run):
     program = run("from_simple.py", at(broker.port))
     assert next_of(seen, "kitchen/status")[1] == b"online"
