@@ -223,7 +223,7 @@ ship: .venv/stamp  ## the library alone as a board loads it, as .py to read and 
 	@$(PY) -m tools.ship
 
 # The board's tools take PORT=, FIRMWARE= and what else they know from the environment; ARGS="--help" tells.
-export NAME SAY ID PORT BOARD FIRMWARE FIRMWARE_SHA256 CONFIG ROMFS SENSORS
+export NAME SAY ID PORT BOARD FIRMWARE FIRMWARE_SHA256 CONFIG ROMFS SENSORS TOPIC PARALLEL
 
 .PHONY: board
 board: $(READY)  ## [try it] a virtual board on a serial port for stock esptool and mpremote; CHIP=esp32|esp8266 ARGS="--help"
@@ -240,6 +240,10 @@ config: .venv/stamp  ## [your board] ask for WiFi, broker and sensors and write 
 .PHONY: deploy
 deploy: .venv/stamp  ## [your board] put the firmware onto the board at PORT and prove there that readings arrive; ROMFS=0 as files, ROMFS=1 into its ROM
 	@exec $(PY) -m tools.device.deploy $(ARGS)
+
+.PHONY: ota
+ota: .venv/stamp  ## [your board] update boards over the air: CONFIG=config.json ID=client_id (or TOPIC=umqtt for all) PARALLEL=4; Ctrl-C and again goes on
+	@exec $(PY) -m tools.device.ota $(ARGS)
 
 .PHONY: image
 image: .venv/stamp  ## [your board] FIRMWARE=file.bin CONFIG=config.json: one file with all, for a production line

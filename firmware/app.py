@@ -61,15 +61,26 @@ def run(cfg: dict, began_ms: int) -> None:
         node = make(cfg, began_ms)
     except ValueError as e:
         print(e)
+        _judge(cfg, e)
         if cfg.get("trials"):
             power.restart()  # with what was before
     except Exception as e:  # no memory, a flash that cannot be read, a radio that does not start
         crashed(e)
+        _judge(cfg, e)
         if cfg.get("trials"):
             power.restart()
         restart(cfg["deep_sleep"], e)
     else:
         node.run()
+        _judge(cfg, "it ended by itself")
+
+
+def _judge(cfg, e):
+    # an update that is on trial has failed with e; the board starts with the old one
+    if cfg.get("start") and cfg["trials"]:
+        from slots import ended
+
+        ended(e if isinstance(e, str) else "%s: %s" % (e.__class__.__name__, e))
 
 
 def restart(asleep: bool, e) -> None:

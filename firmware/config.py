@@ -51,6 +51,7 @@ led|-1|-1|48|GPIO of a light that blinks what is wrong, -1 for none
 led_low|false|0|0|it is lit by a low level, as on most ESP8266 boards
 diag|true|0|0|a retained message at each start: version, reset cause, heap, RSSI, counters
 commands|false|0|0|obeys TOPIC/CLIENT_ID/cmd/NAME; the broker must let only the owner publish there
+ota_key|""|0|64|with commands: the key that updates over the air are signed with, empty for none
 log_b|256|0|4096|with commands: bytes of heap for the last lines of the log, 0 for none
 i2c|{}|0|48|GPIOs sda and scl of the I2C bus that the sensors share, and perhaps freq in Hz
 sensors|[{"type":"internal"}]|1|16|list of sensors
@@ -206,6 +207,8 @@ def _problem(key, value, default, least, most):
         if value.startswith("$") and key != "client_id":
             return "a text that does not begin with $: that is the broker's own"
         return _poison(value, "+#")
+    if key == "ota_key" and 0 < len(value) < 32:
+        return "nothing or 32 to 64 characters: make config makes one that nobody can guess"
     if key == "hostname" and value:
         legal = all(48 <= n < 58 or 65 <= n < 91 or 97 <= n < 123 or n == 45 for n in _codes(value))
         return (
@@ -304,6 +307,8 @@ def _together(got, wrong):
             "tls is true and tls_ca is missing: anybody could pose as the broker; needed is the CA's file, or"
             " tls_insecure: true"
         )
+    if got["ota_key"] and not got["commands"]:
+        wrong.append("ota_key is given but commands is false; needed is true: an update comes as a command")
     if got["tls_ca"] and got["tls_insecure"]:
         wrong.append("tls_insecure is true and tls_ca is given; needed is one of them")
     if bool(got["tls_cert"]) != bool(got["tls_key"]):
@@ -384,30 +389,43 @@ def given_in(path: str) -> dict:
         raise ValueError("%s is not JSON; `python3 -m json.tool %s` shows the place" % (path, path))
 
 
-def read(path: str = FILE):
-    """check() of the file. Raises ValueError."""
-    return check(given_in(path))
+def read(path: str = FILE, safe: bool = False):
+    """check() of the file. safe: keys that this firmware does not know, of an update that was gone back from, are left
+    out, and so are the sensors. Raises ValueError."""
+    given = given_in(path)
+    if safe:
+        given = {key: given[key] for key in given if "\n%s|" % key in _KEYS and key != "sensors"}
+    got = check(given)
+    if safe:
+        got["sensors"] = ()
+    return got
 
 
 def take():
     """The configuration of this start, one on trial if there is one; this module is forgotten. None when something is
     wrong: that is printed, and nothing can start. Beside the keys it has `trials` and `came_back`: names of files that
-    are on trial now, or were and failed (probation)."""
+    are on trial now, or were and failed (probation); `start`: what slots says of this start."""
     import probation
+    import slots
 
-    del sys.modules[__name__]
+    for name in (__name__, "slots"):
+        del sys.modules[name]
     for _ in range(2):
         path = probation.choose(FILE)
         try:
-            got = read(path)
+            got = read(path, slots.is_safe())
         except ValueError as e:
             print(e)
             if path == FILE:
+                slots.ended("it refuses this board's config.json: %s" % e)
                 return None
             continue  # it was not checked by this firmware: choose() goes back
         for line in remarks(got):
             print(line)
-        got["trials"] = () if path == FILE else (FILE,)
+        got["start"] = slots.kind()
+        got["trials"] = (() if path == FILE else (FILE,)) + slots.trials()
+        if got["ota_key"]:
+            slots.begin()
         got["came_back"] = (FILE,) if probation.failed(FILE) else ()
         del sys.modules[probation.__name__]
         return got

@@ -3,13 +3,18 @@ from time import sleep_ms, ticks_ms
 
 began_ms = ticks_ms()
 try:
-    # The configuration comes first, and its code goes again: the program and the library need those 6 KB next.
+    # Which firmware, and its configuration, come first, and their code goes again: the program needs those 8 KB next.
+    __import__("slots").choose()
     cfg = __import__("config").take()
     gc.collect()
     if cfg:
         __import__("app").run(cfg, began_ms)
-except MemoryError:
+except Exception as e:
     # Never a prompt: whoever is far from the board could not start it again.
-    print("memory: not enough to load the firmware: put it into ROM (make deploy); trying again in a minute")
+    print("%r: the firmware cannot be loaded: put it into ROM (make deploy)? Trying again in a minute" % e)
+    try:
+        __import__("slots").ended(repr(e))
+    except MemoryError:
+        pass
     sleep_ms(60000)
     __import__("machine").reset()

@@ -80,6 +80,10 @@ class Sleeper(DurableNode):
             crashed(e)
         if self.cfg.get("trials"):  # the broker was not reached: back to what was before, and not after a long sleep
             power.restart()
+        if self.cfg.get("start"):
+            from trial import slept
+
+            slept(self)
         ms = self.rest_ms()
         known.due_ms = clock.now_ms() + ms
         known.save()

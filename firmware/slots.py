@@ -73,6 +73,16 @@ def kind() -> int:
     return SAFE if starts > MOST_STARTS else COUNTED if starts else 0
 
 
+def is_safe() -> bool:
+    """Whether this start is in safe mode."""
+    return kind() == SAFE
+
+
+def trials() -> tuple:
+    """What probation.py calls the update that is on trial, if there is one."""
+    return (TRIED,) if kind() == TRIAL else ()
+
+
 def choose() -> int:
     """Put the firmware that is to run first on sys.path, and count this start. Returns 0, TRIAL, COUNTED or SAFE.
 

@@ -9,27 +9,54 @@ import clock
 import power
 import probation
 from probation import LIMIT_S
+from slots import ended, is_safe, well
 
 _LASTED_S = const(10)  # a connection that stood so long was one
+_WELL_S = const(60)  # without a crash: then a start is none of a boot loop
+_SAFE_S = const(3600)  # in safe mode, then the whole firmware gets one more start
 
 
 def judge(node) -> None:
     """Is it over? Raises OSError."""
     now_s = clock.uptime_s()
     on_trial = node.cfg["trials"]
+    if not on_trial and not node.cfg["came_back"]:
+        count(node, now_s)
+        return
     lasted = now_s - node.up_s > _LASTED_S and not node.running.count
     if node.client.isconnected() and (lasted or not on_trial):
         passed(node)
     elif on_trial and now_s > LIMIT_S:
         print("trial: the broker was not reached in %d s: back to what was before" % LIMIT_S)
+        if node.cfg["start"]:
+            ended("it did not reach the broker in %d s" % LIMIT_S)
         power.restart()
+
+
+def count(node, now_s: int) -> None:
+    """A start that lasts is none of a boot loop; safe mode is not for ever. Raises OSError."""
+    if is_safe():
+        if now_s > _SAFE_S:
+            power.restart()
+    elif now_s > _WELL_S and not node.running.count:
+        well()
+        node.trials = node.cfg["start"] = 0
+        for name in ("slots", "probation", "trial"):
+            modules.pop(name, None)
+
+
+def slept(node) -> None:
+    """A board that sleeps has come to its sleep: that start, too, is none of a boot loop. Raises OSError."""
+    if not is_safe():
+        well()
 
 
 def passed(node) -> None:
     """What is on trial counts from now on; what was, and failed, is told. Raises OSError."""
     cfg = node.cfg
     trials, came_back = cfg["trials"], cfg["came_back"]
-    node.trials = cfg["trials"] = cfg["came_back"] = ()
+    cfg["trials"] = cfg["came_back"] = ()
+    node.trials = cfg["start"]
     for name in trials:
         probation.keep(name)
         tell(node, name, True, "kept: the broker was reached")

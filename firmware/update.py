@@ -15,6 +15,7 @@ from time import ticks_diff, ticks_ms
 
 from micropython import const
 
+import power
 import slots
 
 _MANIFEST = "umqtt-ota1"
@@ -121,10 +122,11 @@ def begin(node, manifest: bytes):
         listener.hear(node.topic + "ota/chunk", 1, _take)
     if update and not update.over:
         _under_way = update
-        listener.each_turn = _turn
+        listener.turns["ota"] = _turn
         listener.stay(_STAY_S)
         return None
     if _under_way:
+        listener.turns.pop("ota", None)
         _forget(node)
     if not update or update.over == ON_TRIAL:
         return None
@@ -164,7 +166,6 @@ def _forget(node) -> None:
     # the heap has this back
     global _under_way
     _under_way = None
-    node.listener.each_turn = None
     for name in (__name__, "slots"):
         sys.modules.pop(name, None)
     try:
@@ -175,8 +176,6 @@ def _forget(node) -> None:
 
 def _restart(node) -> None:
     from ending import finish
-
-    import power
 
     finish(node, node.cfg["timeout_s"] * 1000)
     power.restart()

@@ -1,6 +1,6 @@
 """The answer to a command that there is not."""
 
-COMMANDS = ("config", "crash", "identify", "interval", "log", "read", "restart", "stay_awake")
+COMMANDS = ("config", "crash", "identify", "interval", "log", "ota", "read", "restart", "stay_awake")
 
 
 def refuse(name: str) -> None:

@@ -12,7 +12,7 @@ from tools.virtual_board import fake_image
 
 SECRET = "geheim-wort-7"
 CONFIG = [sys.executable, "-m", "tools.device.config"]
-ANSWERS = ["net", SECRET, "10.0.0.1", "", "me", " geheim 2 ", "no", "", "5", "internal adc:b:34"]
+ANSWERS = ["net", SECRET, "10.0.0.1", "", "me", " geheim 2 ", "no", "", "5", "internal adc:b:34", ""]
 
 
 def lines(*answers):
@@ -26,6 +26,7 @@ def test_questions_fill_the_configuration_and_secrets_stay_unseen(tmp_path):
     got = json.loads(out.read_text())
     assert SECRET not in said and "geheim 2" not in said
     assert got["wifi_password"] == SECRET and got["password"] == " geheim 2 "  # a password may begin with a space
+    assert "ota_key" not in got, "updates over the air were not asked for"
     assert got["user"] == "me" and got["interval_s"] == 5 and got["sensors"][1]["pin"] == 34
 
 
@@ -46,7 +47,7 @@ def test_enter_keeps_what_is_on_the_board_and_a_dash_puts_back_the_default(flash
            "UMQTT_PASSWORD": "x", "UMQTT_INTERVAL_S": "9"}  # fmt: skip
     assert tool("config", "--port", board.port, env=env).returncode == 0
     before = json.loads(mpremote(board, "fs", "cat", ":config.json").stdout)
-    answers = lines("", "", "", "", "-", "-", "", "", "-", "")
+    answers = lines("", "", "", "", "-", "-", "", "", "-", "", "")
     status, said = at_terminal([*CONFIG, "--port", board.port], answers)
     assert status == 0 and "its password (empty: open network) [unchanged]" in said, said
     after = json.loads(mpremote(board, "fs", "cat", ":config.json").stdout)
@@ -58,9 +59,9 @@ def test_enter_keeps_what_is_on_the_board_and_a_dash_puts_back_the_default(flash
 def test_a_wrong_answer_is_asked_again(tmp_path):
     out = tmp_path / "config.json"
     (tmp_path / "ca.txt").write_text("hello")
-    answers = lines("net", "kurz", "b", "many", "0", "", "", "perhaps", "yes", "", "", "dht22:room:x", "internal",
+    answers = lines("net", "kurz", "b", "many", "0", "", "", "perhaps", "yes", "", "", "dht22:room:x", "internal", "",
                     str(tmp_path / "ca.txt"), "")  # fmt: skip
-    again = lines("", SECRET, *[""] * 9)  # the password was too short: the questions come once more
+    again = lines("", SECRET, *[""] * 10)  # the password was too short: the questions come once more
     status, said = at_terminal([*CONFIG, "--output", str(out)], answers + again)
     assert status == 0, said
     for words in ("port is a number, not 'many'", "tls is true or false", "the pin is a number", "is no certificate",

@@ -219,7 +219,8 @@ except ImportError as e:
 
 
 def test_what_the_board_compiles_itself_is_small():
-    for name, most in (("boot.py", 15), ("main.py", 15)):
+    # main.py also chooses the firmware, and starts the old one when an update cannot be loaded
+    for name, most in (("boot.py", 15), ("main.py", 20)):
         assert len((real.ROOT / "firmware" / name).read_text().splitlines()) <= most, name
 
 

@@ -131,11 +131,11 @@ def test_taking_it_prints_what_is_wrong_and_leaves_no_module_behind():
     real = config.read
     try:
         right = config.check(dict(GOOD))
-        for read, got in ((lambda path: right, right), (lambda path: real("no such file"), None)):
+        for read, got in ((lambda *_: right, right), (lambda *_: real("no such file"), None)):
             sys.modules["config"] = config
             config.read = read
             equal(config.take(), got)
-            assert "config" not in sys.modules
+            assert "config" not in sys.modules and "slots" not in sys.modules
     finally:
         config.read = real
         sys.modules["config"] = config

@@ -9,7 +9,7 @@ from fakes.check import equal
 
 FIRMWARE = on_board.ROOT + "/firmware"
 MAY = {
-    "app": ["durable", "health", "power", "ram", "remembered", "sleeper", "tail", "umqtt", "wifi"],
+    "app": ["durable", "health", "power", "ram", "remembered", "sleeper", "slots", "tail", "umqtt", "wifi"],
     "sleeper": ["clock", "durable", "ending", "health", "power", "probation", "trial", "untaken"],
     "durable": ["clock", "ending", "kept", "node", "retry", "umqtt"],
     "ram": ["clock", "node"],
@@ -33,12 +33,23 @@ MAY = {
     "untaken": ["clock", "ending", "umqtt"],
     "ending": ["umqtt"],
     "update": ["ending", "power", "slots"],
-    "commands": ["clock", "commands", "ending", "flags", "health", "power", "probation", "reconfigure", "tail"],
+    "commands": [
+        "clock",
+        "commands",
+        "ending",
+        "flags",
+        "health",
+        "power",
+        "probation",
+        "reconfigure",
+        "tail",
+        "update",
+    ],  # fmt: skip
     "listening": ["clock", "commands", "flags", "subscribing"],
     "subscribing": ["umqtt"],
-    "trial": ["clock", "power", "probation"],
+    "trial": ["clock", "power", "probation", "slots"],
     "diagnosis": ["clock", "power", "umqtt"],
-    "config": ["probation"],
+    "config": ["probation", "slots"],
     "reconfigure": ["config", "probation"],
     "discovery": ["flags", "power", "umqtt"],
     "remembered": ["umqtt"],

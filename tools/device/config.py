@@ -23,6 +23,7 @@ from mpremote.transport_serial import SerialTransport
 
 from tools.device.deploy import Found, check_version
 from tools.device.drivers import types
+from tools.device.ota_keys import ANY_ID, NEW, make_key, note_key
 from tools.device.serial_port import (
     LOST,
     WAIT_S,
@@ -42,7 +43,7 @@ EXAMPLE = json.loads((ROOT / "firmware" / "config.example.json").read_text(encod
 START_S = 8.0  # by then a board has read its configuration, or has ended because of it
 # What the firmware says once it has taken its configuration.
 TAKEN = ("wifi:", "broker:", "sensor ", "clock:", "wake ", "storage:", "stop button")
-SECRETS = ("wifi_password", "password")
+SECRETS = ("wifi_password", "password", "ota_key")
 ASKED = (
     ("wifi_ssid", "WiFi network"),
     ("wifi_password", "its password (empty: open network)"),
@@ -55,6 +56,11 @@ ASKED = (
     ("interval_s", "seconds between readings"),
     ("sensors", "sensors, as TYPE:NAME:PIN (internal dht22:room:4 sht4x:cellar)"),
 )
+# What the firmware takes for its client id where none is given.
+_ID = """
+import machine
+print("umqtt-" + "".join("%02x" % b for b in machine.unique_id()))
+"""
 CA_NAME = "ca.der"  # on the board
 BROKER_TIMEOUT_S = 10
 
@@ -171,6 +177,11 @@ def ask(config: Dict[str, Any]) -> Optional[bytes]:
         text = _answer("I2C bus, as SDA:SCL (21:22)", "%d:%d" % (now["sda"], now["scl"]) if now else "", wires)
         if text not in ("", "-"):
             config["i2c"] = wires(text)
+    over_the_air = _answer("updates over the air (yes or no)", "yes" if config.get("ota_key") else "no", yes_or_no)
+    if over_the_air == "-" or over_the_air and not yes_or_no(over_the_air):
+        config.pop("ota_key", None)
+    elif over_the_air and not config.get("ota_key"):
+        config["ota_key"] = NEW
     path = "-"
     if config.get("tls"):
         now = "unchanged" if config.get("tls_ca") else ""
@@ -200,6 +211,18 @@ def _answer(words: str, now: Any, check: Callable[[str], Any], secret: bool = Fa
             return text
         except ToolError as e:
             print(printable(str(e)))
+
+
+def yes_or_no(text: str) -> bool:
+    """What an answer means. Raises ToolError."""
+    return value_of("the answer", text, False)
+
+
+def with_key(config: Dict[str, Any]) -> Dict[str, Any]:
+    """A key is made where one is asked for (ota_key: "new"); updates come as commands."""
+    if config.get("ota_key") == NEW:
+        config.update(ota_key=make_key(), commands=True)
+    return config
 
 
 def as_words(entries: Any) -> str:
@@ -387,6 +410,14 @@ def watch_start(transport: Transport) -> None:
         )
 
 
+def keep_key(config: Dict[str, Any], client_id: str) -> None:
+    """Note the board's ota_key on this computer, for `make ota`. Raises ToolError, OSError."""
+    if config.get("ota_key"):
+        name = "%s/%s" % (config.get("topic") or keys()["topic"], client_id)
+        note_key(name, config["ota_key"])
+        print(printable("the key for updates of %s is in ota_keys.json: keep a copy of that file" % name))
+
+
 def shown(config: Dict[str, Any]) -> List[str]:
     """The configuration for a terminal, secrets left out."""
     lines = []
@@ -409,6 +440,7 @@ def collect(a: argparse.Namespace, before: Dict[str, Any], chip: str) -> Tuple[D
             ca = ask(config) or ca
             if ca:
                 config["tls_ca"] = CA_NAME
+        with_key(config)
         try:
             check(config, chip)
             return config, ca
@@ -472,6 +504,7 @@ def to_file(a: argparse.Namespace) -> None:
     if a.test_broker:
         try_broker(check(config), ca)
     write_to_file(path, config)
+    keep_key(config, config.get("client_id") or ANY_ID)
     if ca:
         path.with_name(config["tls_ca"]).write_bytes(ca)
     print(printable("\n".join(shown(config))))
@@ -485,6 +518,7 @@ def to_board(
     if a.test_broker:
         try_broker(check(config, chip), on_board)
     write_to_board(transport, config, ca)
+    keep_key(config, config.get("client_id") or transport.exec(_ID).decode().strip())
     print(printable("\n".join(shown(config))), flush=True)
     if any(transport.fs_exists(folder + "/app.mpy") for folder in ("", "/rom")):
         watch_start(transport)
