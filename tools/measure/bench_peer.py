@@ -79,8 +79,9 @@ class Peer:
                 return
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._links.append(link)
-            self._serving.append(threading.Thread(target=self._serve, args=(link,), daemon=True))
-            self._serving[-1].start()
+            serving = threading.Thread(target=self._serve, args=(link,), daemon=True)
+            serving.start()
+            self._serving.append(serving)  # __exit__ joins only what has begun
 
     def _serve(self, link: socket.socket) -> None:
         rest = b""
