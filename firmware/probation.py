@@ -24,12 +24,13 @@ def _is_there(path):
         return False
 
 
-def write(path: str, data: bytes) -> None:
-    """The file as a whole or not at all. Blocks for flash. Raises OSError."""
+def write(path: str, pieces) -> None:
+    """The file as a whole or not at all, from an iterable of bytes. Blocks for flash. Raises OSError."""
     part = path + ".part"
     try:
         with open(part, "wb") as f:
-            f.write(data)
+            for piece in pieces:
+                f.write(piece)
         os.rename(part, path)
     except OSError:
         if _is_there(part):
@@ -37,9 +38,10 @@ def write(path: str, data: bytes) -> None:
         raise
 
 
-def offer(name: str, data: bytes) -> None:
-    """`data` is to be tried in the place of file `name` at the next start. Raises OSError; nothing has changed then."""
-    write(name + NEW, data)
+def offer(name: str, pieces) -> None:
+    """The bytes of `pieces` are to be tried in the place of file `name` at the next start. Raises OSError; nothing has
+    changed then."""
+    write(name + NEW, pieces)
 
 
 def choose(name: str) -> str:

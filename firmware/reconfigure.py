@@ -5,7 +5,7 @@ import json
 import sys
 
 import config
-import probation
+import config_file
 from probation import LIMIT_S
 
 
@@ -57,25 +57,14 @@ def is_hidden(key: str, value) -> bool:
     return config.is_secret(key) or "@" in json.dumps(value)
 
 
-def write(given: dict) -> None:
-    """It is the configuration from now on. Raises OSError."""
-    probation.write(config.FILE, text(given))
-
-
 def offer(given: dict) -> int:
     """It is tried at the next start, for so many seconds. Raises OSError."""
-    probation.offer(config.FILE, text(given))
+    config_file.write(given, True)
     return LIMIT_S
-
-
-def text(given: dict) -> bytes:
-    """The file, a line for each key."""
-    lines = ["  %s: %s" % (json.dumps(key), json.dumps(given[key])) for key in sorted(given)]
-    return ("{\n%s\n}\n" % ",\n".join(lines)).encode()
 
 
 def forget() -> None:
     """The heap is needed for other things."""
-    for name in ("reconfigure", "config", "probation"):
+    for name in ("reconfigure", "config", "config_file", "probation"):
         if name in sys.modules:
             del sys.modules[name]

@@ -12,14 +12,18 @@ def carry_out(node, payload: bytes, flags: int) -> str:
     try:
         with open(_FILE, "rb") as f:
             part = f.read(_PART_B)
+            if len(part) == _PART_B:
+                part = part[: part.rfind(b"\n") + 1] or part
+            f.seek(len(part))
             rest_b = len(f.read())
     except OSError:
         return "no crash since the last one that was taken"
     taken_b = len(part)
-    while part and part[-1] & 0xC0 == 0x80 and rest_b:  # not within a character
-        part = part[:-1]
     node.listener.afterwards(lambda node: cut(taken_b))
-    words = "".join([chr(b) if b < 128 else "?" for b in part])
+    try:
+        words = str(part, "utf-8")
+    except UnicodeError:  # garbled by a power cut
+        words = str(bytes([b if b < 128 else 63 for b in part]), "utf-8")
     return words + ("\n(%d B more: send crash again)" % rest_b if rest_b else "")
 
 
@@ -29,6 +33,6 @@ def cut(taken_b: int) -> None:
         f.seek(taken_b)
         rest = f.read()
     if rest:
-        write(_FILE, rest)
+        write(_FILE, (rest,))
     else:
         os.remove(_FILE)

@@ -1,31 +1,38 @@
 """interval SECONDS: from now on, and kept in config.json. Empty: it says the present one."""
 
 import json
+import sys
 
-import reconfigure
+from micropython import const
+
+_LEAST_S = 0.1  # as config.py has them, which takes 4 KB of the heap; test_commands compares
+_MOST_S = const(86400)
 
 
 def carry_out(node, payload: bytes, flags: int) -> str:
-    try:
-        if payload:
-            change(node, payload)
-    finally:
-        reconfigure.forget()
+    if payload:
+        try:
+            seconds = json.loads(payload)
+        except ValueError:
+            seconds = None
+        if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not _LEAST_S <= seconds <= _MOST_S:
+            raise ValueError("needed is a number of seconds from %s to %d" % (_LEAST_S, _MOST_S))
+        if seconds != node.cfg["interval_s"]:
+            change(node, seconds)
     return "interval_s is %s" % node.cfg["interval_s"]
 
 
-def change(node, payload: bytes) -> None:
-    try:
-        seconds = json.loads(payload)
-    except ValueError:
-        seconds = None
-    if not isinstance(seconds, (int, float)) or isinstance(seconds, bool):
-        raise ValueError("needed is a number of seconds")
-    given, differ = reconfigure.changed(json.dumps({"interval_s": seconds}).encode())
-    if differ:
-        reconfigure.write(given)
-        node.cfg["interval_s"] = seconds
-        node.measure_in(int(seconds * 1000))
-        node.diag = node.cfg["diag"]  # which tells the interval
-        for source in node.sources:
-            source.announced = 0  # Home Assistant is told when a value is too old
+def change(node, seconds) -> None:
+    """Write it down, and live by it. Raises OSError, and nothing has changed."""
+    import config_file
+
+    for name in ("config_file", "probation"):
+        sys.modules.pop(name, None)
+    given = config_file.load()
+    given["interval_s"] = seconds
+    config_file.write(given)
+    node.cfg["interval_s"] = seconds
+    node.measure_in(int(seconds * 1000))
+    node.diag = node.cfg["diag"]  # which tells the interval
+    for source in node.sources:
+        source.announced = 0  # Home Assistant is told when a value is too old

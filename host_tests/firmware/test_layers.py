@@ -36,6 +36,7 @@ MAY = {
     "commands": [
         "clock",
         "commands",
+        "config_file",
         "ending",
         "flags",
         "health",
@@ -50,7 +51,8 @@ MAY = {
     "trial": ["clock", "power", "probation", "slots"],
     "diagnosis": ["clock", "power", "umqtt"],
     "config": ["probation", "slots"],
-    "reconfigure": ["config", "probation"],
+    "config_file": ["probation"],
+    "reconfigure": ["config", "config_file", "probation"],
     "discovery": ["flags", "power", "umqtt"],
     "remembered": ["umqtt"],
     "retry": ["reasons"],

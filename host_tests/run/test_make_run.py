@@ -104,6 +104,18 @@ def test_each_reading_is_a_line_and_the_end_says_that_none_was_lost(mark):
     assert re.search(r"^(MicroPython|CPython) \d.*, (Mosquitto|amqtt) \d", done.stdout, re.M)
 
 
+def test_the_owner_commands_the_board_and_it_answers(mark):
+    done = finished(mark, "--readings", "30")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in (
+        "owner: umqtt/host/cmd/read ", "board answers read: 7 readings", "owner: umqtt/host/cmd/interval 0.15",
+        "board answers interval: interval_s is 0.15",
+    ):  # fmt: skip
+        assert line in done.stdout.splitlines(), done.stdout
+    rows = [line for line in ROW.findall(done.stdout) if "chip/uptime" in line]
+    assert len(rows) == 5, "one of five measurements was asked for"
+
+
 def test_a_board_that_sleeps_has_slept_however_few_readings_are_asked_for(mark):
     for count in ("1", "5"):
         done = finished(mark, "--readings", count, "--sleep")

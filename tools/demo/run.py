@@ -1,6 +1,6 @@
 """`make run`: the real firmware on a real MicroPython publishes to a real broker, and an independent client watches.
 
-    python -m tools.demo.run [--readings N] [--interval S] [--qos 0|1|2] [--heap-kb 38] [--sleep | --aio] [--web [PORT]]
+    python -m tools.demo.run [--readings N] [--interval S] [--qos 0|1|2] [--heap-kb 40] [--sleep | --aio] [--web [PORT]]
 
 Ends with 0 when every reading that the firmware published was received once (after Ctrl-C as well, when the run was
 endless), 1 when one was lost or came twice or nothing could be run, 130 after Ctrl-C before all N were there. Ctrl-C
@@ -23,6 +23,7 @@ from typing import Any, Callable, Iterator, List, Optional
 from tools.broker import Broker, BrokerError
 from tools.build import BuildError, build
 from tools.demo.cuttable_link import Link
+from tools.demo.owner import Owner
 from tools.demo.watch import Reading, Tally, Watcher, plain, screen
 from tools.demo.web import Page
 from tools.firmware_process import BoardError, HostBoard
@@ -41,14 +42,15 @@ SENSORS = [
     {"type": "ds18b20", "name": "water", "pin": 5},
     {"type": "adc", "name": "battery", "pin": 34, "ratio": 2.0},
 ]
+BOARD = "host"
 ROOM = SENSORS[1:2]  # two readings a wake: a few of them already take several wakes
 SLEEPER = {"keep_in": "rtc", "deep_sleep": True, "connect_every": 3, "awake_ms": 10000, "sensors": ROOM}
-# What 38 KiB of heap can hold is enough until a dead link is noticed: the times are for a network within this computer.
+# What 40 KiB of heap can hold is enough until a dead link is noticed: the times are for a network within this computer.
 AWAKE = {"queue": 32, "timeout_s": 2, "wifi_timeout_s": 3}
 # What the buttons of the page do costs no reading when these wait on flash. The short times are for who watches.
 TROUBLED = {"keep_in": "flash", "queue_kb": 1024, "timeout_s": 2, "keepalive_s": 5}
 ESP32_HEAP_KB = 56  # the code that keeps readings over a sleep or a cut needs an ESP32
-ESP8266_HEAP_KB = 38
+ESP8266_HEAP_KB = 40  # 38, and what stands in for the port's own
 
 
 # Set by Ctrl-C and other signals that ask to end. A flag, no exception: one that comes between the start of a process
@@ -62,11 +64,17 @@ def ask_to_end(*_: object) -> None:
     (asked_twice if asked_to_end.is_set() else asked_to_end).set()
 
 
+def has_owner(opts: argparse.Namespace) -> bool:
+    """Whether somebody commands the board: one that is awake, with the firmware on it."""
+    return not (opts.sleep or opts.aio)
+
+
 def config(port: int, opts: argparse.Namespace) -> dict:
     """What config.json holds on this board. --sleep: it sleeps between readings, and connects at every third wake."""
     return {
-        "wifi_ssid": "host", "wifi_password": "password", "broker": "127.0.0.1", "port": port, "client_id": "host",
+        "wifi_ssid": "host", "wifi_password": "password", "broker": "127.0.0.1", "port": port, "client_id": BOARD,
         "qos": opts.qos, "interval_s": opts.interval, "ntp_host": "", "stop_pin": HostBoard.STOP_PIN,
+        "commands": has_owner(opts), "log_b": 0,
         "sensors": SENSORS, **AWAKE, **(TROUBLED if opts.web is not None else {}), **(SLEEPER if opts.sleep else {}),
     }  # fmt: skip
 
@@ -133,6 +141,7 @@ def watch(
     """Show readings as they come until so many as asked for are there (0: for ever), or until asked to end; a board
     that sleeps has slept by then. Raises BoardError."""
     quiet_since_s, patience_s = time.monotonic(), FIRST_READING_TIMEOUT_S
+    owner = Owner(watcher, BOARD, opts.interval)
     while not asked_to_end.is_set():
         enough = opts.readings and len(tally.received) >= opts.readings
         if enough and (board.has_woken() or not opts.sleep):
@@ -143,6 +152,8 @@ def watch(
             raise BoardError(board.end_in_words())
         if trouble:
             trouble.turn()
+        if has_owner(opts):
+            owner.turn(tally, show)
         reading = next_reading(watcher, 0.1)
         if reading:
             quiet_since_s, patience_s = time.monotonic(), SILENCE_TIMEOUT_S
@@ -296,7 +307,11 @@ def main() -> int:
     args.add_argument("--aio", action="store_true", help="a program on umqtt.aio in the firmware's place")
     args.add_argument("--web", type=int, nargs="?", const=0, metavar="TCP_PORT",
                       help="a page on this computer, too: a line per sensor, buttons that make trouble")  # fmt: skip
-    args.add_argument("--heap-kb", type=int, help="heap of the board in KiB; an ESP8266 has 38, an ESP32 56 or more")
+    args.add_argument(
+        "--heap-kb",
+        type=int,
+        help="heap of the board in KiB; an ESP8266 has 38 and what stands in for its port, an ESP32 56 or more",
+    )
     opts = args.parse_args()
     if opts.aio and opts.sleep:
         args.error("the program on umqtt.aio does not sleep")

@@ -92,6 +92,7 @@ class Watcher:
     def __init__(self, port: int, keeps_session: bool = False):
         """keeps_session: the broker may be stopped and started meanwhile, and keeps what comes for it."""
         self.readings: queue.Queue[Reading] = queue.Queue()
+        self.answers: queue.Queue[tuple[str, bytes]] = queue.Queue()  # of the board, to commands
         self.port = port
         self.subscribed = threading.Event()
         self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, "watcher", clean_session=not keeps_session)
@@ -104,6 +105,8 @@ class Watcher:
         reading = parse(message)
         if reading:
             self.readings.put(reading)
+        elif "/ack/" in message.topic:
+            self.answers.put((message.topic, message.payload))
 
     def settle(self) -> None:
         """Wait until what the broker had already handed out is here."""
