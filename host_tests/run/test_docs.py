@@ -198,3 +198,9 @@ def test_every_beginning_of_a_line_is_explained():
                 if begin and name in ("print", "Trouble"):
                     begins.add(begin[1])
     assert begins - {"note"} == rows, "docs/logs.md: a row for each part that a line can be about"
+
+
+@pytest.mark.parametrize("page", sorted(p.name for p in ROOT.glob("docs/*.md") if p.name != "README.md"))
+def test_every_page_is_on_the_map_and_in_the_navigation(page):
+    assert "](%s)" % page in (ROOT / "docs" / "README.md").read_text(), "docs/README.md does not lead there"
+    assert ": %s\n" % page in (ROOT / "mkdocs.yml").read_text(), "mkdocs.yml does not lead there"
