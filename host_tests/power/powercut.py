@@ -16,7 +16,9 @@ sys.path.insert(0, here)
 sys.path.insert(0, here + "/../firmware/lib")
 sys.path += [here + "/../firmware", here + "/fakes/board"]
 
+import config_file  # noqa: E402
 import update  # noqa: E402
+from power.config_scenes import CONFIGS  # noqa: E402
 from power.scenes import PRODUCT, RANDOM, SCENES  # noqa: E402
 from power.update_scenes import UPDATES  # noqa: E402
 from umqtt.outbox import Outbox  # noqa: E402
@@ -98,8 +100,20 @@ def early_switch():
     update.Update.next_file = f
 
 
+def careless_config():
+    # config.json is written over
+    def write(path, pieces):
+        with open(path, "wb") as f:
+            for piece in pieces:
+                f.write(piece)
+
+    config_file.probation.write = write
+
+
 SCENES.update(UPDATES)
-SABOTAGE = {f.__name__: f for f in (lazy_pubrec, late_put, no_place, lazy_seen, early_tidy, early_switch)}
+SCENES.update(CONFIGS)
+CARELESS = (lazy_pubrec, late_put, no_place, lazy_seen, early_tidy, early_switch, careless_config)
+SABOTAGE = {f.__name__: f for f in CARELESS}
 
 
 def run(scene, cuts):

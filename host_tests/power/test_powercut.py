@@ -69,6 +69,13 @@ def test_an_update_leaves_one_whole_firmware_wherever_power_fails(scene: str) ->
     assert counts[1:] == [0, 0, 0, 0], text
 
 
+@pytest.mark.parametrize("scene", ["Config", "ConfigBack"])
+def test_a_change_of_config_json_leaves_one_whole_configuration_wherever_power_fails(scene: str) -> None:
+    counts, text = powercut(scene)
+    assert counts[0] > 90, text
+    assert counts[1:] == [0, 0, 0, 0], text
+
+
 @pytest.mark.parametrize("scene", ["LinkOut", "LinkIn"])
 def test_one_message_arrives_once_though_link_and_power_fail(scene: str) -> None:
     counts, text = powercut("--every", "3", scene)
@@ -92,6 +99,7 @@ def test_nothing_is_lost_or_repeated_in_random_histories() -> None:
         ("no_place", "Mixed"),
         ("early_tidy", "Send"),
         ("early_switch", "Update"),
+        ("careless_config", "Config"),
     ],
 )
 def test_the_cuts_see_a_store_that_writes_too_late(sabotage: str, scene: str) -> None:
