@@ -7,6 +7,7 @@ from machine import Pin, SoftI2C
 from micropython import const
 
 _HZ = const(100000)
+_NOBODY = const(19)  # acknowledges the address
 _MOST_CLOCKS = const(9)  # after so many a chip that was interrupted in the middle of a byte has let go of SDA
 
 
@@ -45,11 +46,12 @@ class OnI2C:
                 if isinstance(code, str):
                     raise
                 self.bus.pop("open", None)  # whatever state it is in: it is begun anew
+        if code != _NOBODY:
+            raise self.wrong("the bus failed (%s)" % code)
+        there = ", ".join(["0x%02x" % address for address in open_bus(self.bus).scan()]) or "nobody"
         raise OSError(
-            "no %s answers at 0x%02x on I2C (SDA GPIO %d, SCL GPIO %d): check address and wires"
-            % (self.chip, self.address, self.bus["sda"], self.bus["scl"])
-            if code == 19
-            else "%s at 0x%02x: the bus failed (%s)" % (self.chip, self.address, code)
+            "no %s answers at 0x%02x on I2C (SDA GPIO %d, SCL GPIO %d); there: %s"
+            % (self.chip, self.address, self.bus["sda"], self.bus["scl"], there)
         )
 
 

@@ -4,16 +4,18 @@ own is tried before it goes onto a board."""
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 from conftest import ENV, ROOT, config, mpremote, tool, until
 
 from tools.demo.watch import Watcher
 from tools.device import drivers
+from tools.device.config import chip_of
 
 I2C = {"i2c": {"sda": 21, "scl": 22}}
 
 
-def said(sensors, chip="esp32", own="", **keys):
+def said(sensors, chip="", own="", **keys):
     """The lines of the check of a whole configuration."""
     sys.path.insert(0, str(ROOT / "firmware"))
     from config import check
@@ -79,12 +81,20 @@ def test_pins_that_a_chip_cannot_use_so_or_that_are_used_twice_are_told():
     for chip, entry, words in (
         ("esp8266", {"type": "dht22", "pin": 6}, "a GPIO that an ESP8266 can use so: 0 to 5, 12 to 15"),
         ("esp8266", {"type": "adc", "pin": 34}, "can use so: 0 "),
-        ("esp32", {"type": "adc", "pin": 22}, "0 to 20, 25 to 27, 32 to 39"),
+        ("", {"type": "adc", "pin": 22}, "an ESP32 can use so: 0 to 20, 25 to 27, 32 to 39"),
+        ("esp32", {"type": "adc", "pin": 1}, "0, 2, 4, 12 to 15, 25 to 27, 32 to 39"),
+        ("esp32", {"type": "dht22", "pin": 6}, "0 to 5, 12 to 19, 21 to 23, 25 to 27, 32 to 33"),
+        ("esp32", {"type": "dht22", "pin": 34}, "a GPIO that an ESP32 can use so"),
+        ("esp32", {"type": "binary", "pin": 34}, 'no resistor of its own; needed is "pull": "none"'),
+        ("esp32s3", {"type": "dht22", "pin": 27}, "an ESP32S3 can use so: 0 to 21, 33 to 48"),
+        ("esp32c3", {"type": "adc", "pin": 34}, "an ESP32C3 can use so: 0 to 5"),
+        ("esp32c6", {"type": "dht22", "pin": 49}, "0 to 48"),
         ("esp32", {"type": "dht22", "pin": "4"}, 'pin is "4"'),
         ("esp32", {"type": "dht22", "pin": True}, "pin is true"),
     ):
         lines = said([entry], chip)
         assert len(lines) == 1 and words in lines[0], lines
+    assert said([{"type": "binary", "pin": 34, "pull": "none"}], "esp32") == []
     two = [{"type": "dht22", "name": "a", "pin": 4}, {"type": "ds18b20", "name": "b", "pin": 4}]
     assert said(two) == ["GPIO 4 is used twice, by sensors[0] and by sensors[1]"]
     assert said([{"type": "dht22", "pin": 22}], **I2C) == ["GPIO 22 is used twice, by i2c.scl and by sensors[0]"]
@@ -178,3 +188,16 @@ def test_a_driver_of_ones_own_goes_onto_the_board_and_a_bad_one_changes_nothing(
         assert "light.mpy" in mpremote(board, "fs", "ls", ":sensors").stdout
         until(watcher, lambda reading: reading.sensor == "hall/light" and reading.value == 42)
         until(watcher, lambda reading: reading.sensor == "loft/pressure" and 1009 < reading.value < 1010)
+
+
+def test_the_chip_is_the_one_that_the_board_says_it_has():
+    for machine, port, chip in (
+        ("Generic ESP32 module with ESP32", "esp32", "esp32"),
+        ("Generic ESP32S3 module with ESP32S3", "esp32", "esp32s3"),
+        ("LOLIN_S2_MINI with ESP32-S2FN4R2", "esp32", "esp32s2"),
+        ("ESP module with ESP8266", "esp8266", "esp8266"),
+        ("a board of somebody's", "esp32", ""),
+        ("a board of somebody's", "esp8266", "esp8266"),
+    ):
+        found = SimpleNamespace(machine=machine, port_name=port)
+        assert chip_of(found) == chip, machine  # pyright: ignore[reportArgumentType]

@@ -233,8 +233,14 @@ def as_words(entries: Any) -> str:
     return " ".join(":".join(str(entry[k]) for k in ("type", "name", "pin") if k in entry) for entry in entries)
 
 
-def check(config: Dict[str, Any], chip: str = "esp32") -> Dict[str, Any]:
-    """The configuration with its defaults. `chip`: the board's sys.platform. Raises ToolError with a line for each
+def chip_of(found: Found) -> str:
+    """Which chip the board has: esp8266, esp32, esp32s3 ...; "" for an ESP32 that does not say which one it is."""
+    named = re.search(r"with (esp8266|esp32(?:-?[schp]\d)?)", found.machine.lower())
+    return named[1].replace("-", "") if named else "" if found.port_name == "esp32" else found.port_name
+
+
+def check(config: Dict[str, Any], chip: str = "") -> Dict[str, Any]:
+    """The configuration with its defaults. `chip`: as chip_of() has it. Raises ToolError with a line for each
     thing that the firmware would refuse."""
     wrong = ['config.json: %s is "%s", as in the example; needed is your own network\'s' % (key, EXAMPLE[key])
              for key in ("wifi_ssid", "wifi_password") if config.get(key) == EXAMPLE[key]]  # fmt: skip
@@ -482,13 +488,13 @@ def main(argv: Optional[List[str]] = None) -> int:
             check_version(found)
             before = read_from_board(transport)
             if not asks(a):
-                config, ca = collect(a, before, found.port_name)
-                to_board(a, transport, config, ca, found.port_name)
+                config, ca = collect(a, before, chip_of(found))
+                to_board(a, transport, config, ca, chip_of(found))
         if asks(a):  # while they are answered the program runs: its watchdog would reset the board
-            config, ca = collect(a, before, found.port_name)
+            config, ca = collect(a, before, chip_of(found))
             sleeps_s = 2 * float(before.get("interval_s", 60)) if before.get("deep_sleep") else 0
             with repl(port, wait_s=max(WAIT_S, sleeps_s) if a.wait is None else a.wait) as transport:
-                to_board(a, transport, config, ca, found.port_name)
+                to_board(a, transport, config, ca, chip_of(found))
     except LOST as e:
         raise ToolError(in_words(port, e)) from None
     print("config.json is on the board. Next: make deploy")
@@ -498,7 +504,7 @@ def main(argv: Optional[List[str]] = None) -> int:
 def to_file(a: argparse.Namespace) -> None:
     """--output. Raises ToolError."""
     path = Path(a.output)
-    config, ca = collect(a, {}, "esp32")
+    config, ca = collect(a, {}, "")
     if config.get("tls_ca") and not ca:
         ca = read_ca(str(path.with_name(config["tls_ca"])))
     if a.test_broker:

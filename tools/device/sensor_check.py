@@ -1,6 +1,6 @@
 """Whether the sensors of a configuration can be what they are said to be, and whether a driver keeps the contract:
 
-    python -m tools.device.sensor_check CHIP <config.json       CHIP: esp32 or esp8266
+    python -m tools.device.sensor_check CHIP <config.json       CHIP: esp8266, esp32, esp32s3 ..; "" any
     python -m tools.device.sensor_check CHIP --contract
 
 SENSORS in the environment names drivers of the user's own. Makes each sensor as the board does, on stand-ins for the
@@ -26,11 +26,24 @@ from typing import Any, Dict, List, Tuple
 
 from tools.device.drivers import ROOT, added, types
 
-# GPIOs that a chip of the family can use so. Which of them a board has led out nobody but its maker knows.
+# GPIOs that a chip can use so; which of them a board has led out nobody but its maker knows. Left out are those that it
+# does not have and those of its flash. "": an ESP32 of which it is not known which one. Source: the data sheets.
+ANY = "ESP32"
+ESP8266_IO = [*range(6), 12, 13, 14, 15]  # 16 has no interrupt and no open drain
+ESP32_IO = [*range(6), *range(12, 20), 21, 22, 23, 25, 26, 27, 32, 33]
+S2_S3_IO = [*range(22), *range(33, 49)]
 PINS = {
-    "esp32": {"gpio": [*range(49)], "gpio_in": [*range(49)], "adc": [*range(21), 25, 26, 27, *range(32, 40)]},
-    "esp8266": {"gpio": [0, 1, 2, 3, 4, 5, 12, 13, 14, 15], "gpio_in": [0, 1, 2, 3, 4, 5, 12, 13, 14, 15], "adc": [0]},
-}
+    "": {"gpio": [*range(49)], "gpio_in": [*range(49)], "adc": [*range(21), 25, 26, 27, *range(32, 40)]},
+    "esp8266": {"gpio": ESP8266_IO, "gpio_in": ESP8266_IO, "adc": [0]},
+    "esp32": {
+        "gpio": ESP32_IO, "gpio_in": [*ESP32_IO, *range(34, 40)],
+        "adc": [0, 2, 4, 12, 13, 14, 15, 25, 26, 27, *range(32, 40)],
+    },
+    "esp32s2": {"gpio": S2_S3_IO, "gpio_in": S2_S3_IO, "adc": [*range(1, 21)]},
+    "esp32s3": {"gpio": S2_S3_IO, "gpio_in": S2_S3_IO, "adc": [*range(1, 21)]},
+    "esp32c3": {"gpio": [*range(12), *range(18, 22)], "gpio_in": [*range(12), *range(18, 22)], "adc": [*range(6)]},
+}  # fmt: skip
+WITHOUT_RESISTORS = {"esp32": range(34, 40)}
 COMMON = ("type", "name", "i2c", "offset", "scale", "min", "max", "median", "mean", "delta", "send_every_s")
 PASSED_ON = ("treatment", "asleep_s")  # config.check() adds it
 
@@ -64,7 +77,7 @@ def needed(allowed: Any, value: Any, chip: str) -> str:
         pins = PINS[chip][allowed]
         if number and value in pins:
             return ""
-        return "a GPIO that an %s can use so: %s" % (chip.upper(), ranges(pins))
+        return "a GPIO that an %s can use so: %s" % (chip.upper() or ANY, ranges(pins))
     if len(allowed) == 2 and not isinstance(allowed[0], str):
         fraction = isinstance(allowed[0], float)
         if number and (fraction or isinstance(value, int)) and allowed[0] <= value <= allowed[1]:
@@ -103,6 +116,10 @@ def of_keys(conf: Dict[str, Any], keys: Any, chip: str) -> List[str]:
         elif needed(allowed, conf[key], chip):
             wrong.append("%s is %s; needed is %s (%s)" % (
                 key, json.dumps(conf[key]), needed(allowed, conf[key], chip), words))  # fmt: skip
+    pin = conf.get("pin")
+    if pin in WITHOUT_RESISTORS.get(chip, ()) and any(row[0] == "pull" for row in keys) and conf.get("pull") != "none":
+        wrong.append('pin is %s, which has no resistor of its own; needed is "pull": "none" and one outside, or another'
+                     ' pin' % pin)  # fmt: skip
     return wrong
 
 
@@ -240,7 +257,7 @@ def main(chip: str, contract: bool) -> None:
     import fake_board
 
     gc.mem_free = lambda: 1 << 16  # pyright: ignore[reportAttributeAccessIssue]
-    fake_board.use({"port": chip})
+    fake_board.use({"port": "esp8266" if chip == "esp8266" else "esp32"})
     now_ms = [0]  # nobody waits for a sensor that is not there
 
     def sleep_ms(ms: int) -> None:
@@ -262,4 +279,4 @@ def main(chip: str, contract: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], "--contract" in sys.argv)
+    main(sys.argv[1] if sys.argv[1] in PINS else "", "--contract" in sys.argv)
