@@ -229,7 +229,7 @@ def test_internal_says_what_else_it_is_asked_for():
 
 
 def test_home_assistant_gets_the_class_of_each_quantity():
-    from discovery import announcement, class_of
+    from discovery import class_of
 
     for quantity, unit, want in (
         ("co2", "ppm", ("sensor", "carbon_dioxide", "measurement")),
@@ -255,9 +255,9 @@ def test_home_assistant_gets_the_class_of_each_quantity():
     ):
         equal(class_of(quantity, unit, 0), want, quantity)
     equal(class_of("ip", "", str), ("sensor", "", ""))
-    w = World({"wifi": WIFI, "levels": {"12": 0}},
+    w = World({"wifi": WIFI, "levels": {"12": 0}}, ha_prefix="ha",
               sensors=[{"type": "binary", "name": "front", "pin": 12, "quantity": "door"}])  # fmt: skip
-    topic, payload = announcement(dict(w.node.cfg, ha_prefix="ha"), "n1", "umqtt/n1/", w.node.sources[0], 0)
+    topic, payload = w.node.announcer.announcement(w.node.sources[0], 0)
     equal(topic, "ha/binary_sensor/n1/front_door/config")
     got = json.loads(payload)
     equal((got["pl_on"], got["pl_off"], got["dev_cla"]), ("1", "0", "door"))
