@@ -684,6 +684,12 @@ class MQTTClient(KeepAlive):
     def _in_callback(self):
         return self._next_packet is None and self._send_packet is not None
 
+    def __str__(self) -> str:
+        """Who, where, state and last error: `kitchen at 192.168.1.10:1883, connected: False, closed by the broker`."""
+        return "%s at %s:%d, connected: %s, %s" % (
+            self.client_id, self.server, self.port, self._link_up, self._error_words or "no error so far"
+        )  # fmt: skip
+
     def diag(self) -> "Diagnosis":
         """Counters since the start, the milliseconds of the last name look-up (0: none was needed), and the last error
         in words: {connects, inflight, resends, oversize, lookup_ms, error}."""
