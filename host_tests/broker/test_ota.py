@@ -14,13 +14,15 @@ import time
 import pytest
 from broker import real
 
-from tools.build import build
+from tools.build import build, compile_one
 
 FAKES = real.HOST_TESTS / "fakes" / "board"
 KEY = "0123456789abcdef" * 4
 SENSORS = [{"type": "dht22", "name": "room", "pin": 4}]
 VALUES = {"dht22 4": [[21.5, 40.2], [21.6, 40.1]]}
 RESET = 3
+LARGE_B = 40000
+OLD, NEW = b"umqtt-node: started by", b"umqtt-node: renewed by"
 WAIT_S = 60
 
 pytestmark = pytest.mark.skipif(not real.micropython_path(), reason="no MicroPython: run `make setup`")
@@ -28,19 +30,19 @@ pytestmark = pytest.mark.skipif(not real.micropython_path(), reason="no MicroPyt
 
 @pytest.fixture(scope="module")
 def firmwares(tmp_path_factory):
-    """Folders with compiled firmware: "cable"; "new", of which most files differ; "bad", which raises as it starts."""
+    """Folders with compiled firmware: "cable"; "new", which says so as it starts, and has a large file more; "bad",
+    which raises as it starts."""
     folder = tmp_path_factory.mktemp("firmwares")
     build(folder / "cable")
-    text = (real.ROOT / "firmware" / "app.py").read_text()
-    for name, old, new in (
-        ("new", '"umqtt-node: started by', '"umqtt-node: the new one, started by'),
-        ("bad", "def run(", "raise RuntimeError('it is bad')\n\n\ndef run("),
-    ):
-        assert old in text
-        source = folder / "source" / name
-        shutil.copytree(real.ROOT / "firmware", source)
-        (source / "app.py").write_text(text.replace(old, new))
-        build(folder / name, source, optimize=2)
+    for name in ("new", "bad"):
+        shutil.copytree(folder / "cable", folder / name)
+        (folder / name / "data.bin").write_bytes(os.urandom(LARGE_B))
+    app = (folder / "cable" / "app.mpy").read_bytes()
+    assert OLD in app and len(OLD) == len(NEW)
+    (folder / "new" / "app.mpy").write_bytes(app.replace(OLD, NEW))
+    source = folder / "app.py"
+    source.write_text("def run(cfg, began_ms):\n    raise RuntimeError('it is bad')\n")
+    compile_one(source, folder / "bad" / "app.mpy", "app")
     return folder
 
 
@@ -48,6 +50,7 @@ class Board:
     """A board that starts again after each reset, as boards do, and can be switched off."""
 
     def __init__(self, folder, cable, config):
+        folder.mkdir()
         self.root, self.log = folder / "root", folder / "log"
         shutil.copytree(cable, self.root)
         (self.root / "config.json").write_text(json.dumps(config))
@@ -108,12 +111,12 @@ class Board:
 class Host:
     """`make ota`."""
 
-    def __init__(self, folder, port, update, *args):
-        config = folder / "board.json"
-        config.write_text(json.dumps({"broker": "127.0.0.1", "port": port, "client_id": "n1", "ota_key": KEY}))
+    def __init__(self, folder, port, update, *args, **config):
+        path = folder / "board.json"
+        path.write_text(json.dumps({"broker": "127.0.0.1", "port": port, **config}))
         env = {k: v for k, v in os.environ.items() if not k.startswith("UMQTT_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tools.device.ota", "--config", str(config), "--folder", str(update), *args],
+            [sys.executable, "-m", "tools.device.ota", "--config", str(path), "--folder", str(update), *args],
             cwd=real.ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         self.lines = []
@@ -140,7 +143,7 @@ def make_board(firmwares, tmp_path):
         config = {"wifi_ssid": "lab", "broker": "127.0.0.1", "port": port, "client_id": "n1", "interval_s": 0.5}
         config.update({"sensors": SENSORS, "stop_pin": 0, "ntp_host": "", "commands": True, "ota_key": KEY})
         config.update(keys)
-        boards.append(Board(tmp_path, firmwares / "cable", config))
+        boards.append(Board(tmp_path / config["client_id"], firmwares / "cable", config))
         return boards[-1]
 
     yield make
@@ -148,8 +151,8 @@ def make_board(firmwares, tmp_path):
         board.close()
 
 
-def seqs(messages):
-    return [json.loads(m[1])["seq"] for m in messages if "/room/" in m[0]]
+def seqs(messages, client_id="n1"):
+    return [json.loads(m[1])["seq"] for m in messages if m[0].startswith("umqtt/%s/room/" % client_id)]
 
 
 def test_a_node_is_updated_over_a_cut_and_an_end_of_the_host_and_goes_back_from_a_bad_update(
@@ -160,22 +163,23 @@ def test_a_node_is_updated_over_a_cut_and_an_end_of_the_host_and_goes_back_from_
     board = make_board(broker.port, keep_in="flash", timeout_s=3)
     board.wait("took the first readings")
 
-    host = Host(tmp_path, broker.port, firmwares / "new")
-    host.until(r" [34]\d %")
+    own = {"client_id": "n1", "ota_key": KEY}
+    host = Host(tmp_path, broker.port, firmwares / "new", **own)
+    host.until(r" 30 %")
     board.off()
     host.process.send_signal(signal.SIGINT)
     status, said = host.end()
     assert status == 130 and "again" in said, said
     board.on()
-    status, said = Host(tmp_path, broker.port, firmwares / "new").end()
+    status, said = Host(tmp_path, broker.port, firmwares / "new", **own).end()
     assert status == 0, said + board.said()
-    sent_b, all_b = [int(n) for n in re.search(r"(\d+) of (\d+) B were sent", said).groups()]
-    assert sent_b < all_b * 3 / 4, said
-    board.wait("umqtt-node: the new one, started by")
+    sent_b = int(re.search(r"(\d+) of \d+ B were sent", said)[1])
+    assert sent_b < LARGE_B, "what was there before the cut was sent again"
+    board.wait(NEW.decode())
 
-    status, said = Host(tmp_path, broker.port, firmwares / "bad").end()
+    status, said = Host(tmp_path, broker.port, firmwares / "bad", **own).end()
     assert status == 1 and "it is bad" in said, said + board.said()
-    board.wait("umqtt-node: the new one, started by", 2)
+    board.wait(NEW.decode(), 2)
     board.wait("took the first readings", 3)
     board.stop()
     observer.rest()
@@ -183,3 +187,47 @@ def test_a_node_is_updated_over_a_cut_and_an_end_of_the_host_and_goes_back_from_
     assert got == list(range(1, len(got) + 1)), got
     assert KEY not in board.said() and KEY not in broker.log_path.read_text(errors="replace")
     assert not [m for m in observer.seen if KEY.encode() in m[1]]
+
+
+def test_all_boards_under_a_topic_are_updated_a_sleeper_too_and_lose_no_reading(
+    make_board, make_broker, make_observer, firmwares, tmp_path
+):
+    broker = make_broker(persistence=True)
+    observer = make_observer(broker.port)
+    awake = make_board(broker.port, client_id="awake")
+    sleeper = make_board(
+        broker.port,
+        client_id="sleeper",
+        ota_key=KEY[::-1],
+        keep_in="flash",
+        deep_sleep=True,
+        interval_s=2,
+        awake_ms=9000,
+    )
+    awake.wait("took the first readings")
+    sleeper.wait("wake 2:")
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps({"umqtt/awake": KEY, "umqtt/sleeper": KEY[::-1], "another/board": KEY}))
+    args = ["--topic", "umqtt", "--keys", str(keys), "--parallel", "2"]
+    status, said = Host(tmp_path, broker.port, firmwares / "new", *args).end()
+    assert status == 0 and "2 of 2 boards" in said, said + sleeper.said() + awake.said()
+    for board in (awake, sleeper):
+        assert NEW.decode() in board.said()
+    sleeper.wait("wake ", sleeper.said().count("wake ") + 1)
+    sleeper.close()
+    awake.stop()
+    observer.rest()
+    got = seqs(observer.seen, "sleeper")
+    assert got == list(range(1, len(got) + 1)), got
+    got = seqs(observer.seen, "awake")
+    second = got.index(1, 1)
+    assert got == [*range(1, second + 1), *range(1, len(got) - second + 1)], got
+
+
+def test_an_update_with_a_wrong_key_is_refused_in_words(make_board, make_broker, firmwares, tmp_path):
+    broker = make_broker()
+    board = make_board(broker.port)
+    board.wait("took the first readings")
+    status, said = Host(tmp_path, broker.port, firmwares / "new", client_id="n1", ota_key="x" * 40).end()
+    assert status == 1 and "the signature is not that of this board's ota_key" in said, said
+    assert not list((board.root / "ota").glob("[0-9]*"))
