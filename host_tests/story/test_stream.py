@@ -7,8 +7,6 @@ from fakes.net import Plan
 from fakes.packets import PUBACK, PUBLISH
 from umqtt import stream
 
-NOT_ON_ASYNCIO = ()
-
 
 class Reader:
     """Gives `data` in pieces of at most `most` bytes."""

@@ -9,7 +9,8 @@ from time import ticks_diff, ticks_ms
 from micropython import const
 
 from umqtt.engine import ALL_SENT, LOST, UNHEARD
-from umqtt.wire import PACKET_ID, PAYLOAD
+from umqtt.errors import link_error
+from umqtt.wire import FIRST_BYTE, PACKET_ID, PAYLOAD, QOS
 
 _NO_EVENT = const(0)  # of a poll
 
@@ -109,7 +110,7 @@ def send_stream(client, packet, stream):
     """Send a packet whose payload is `stream`: len(stream) bytes, of which stream.piece holds the first; stream.fill()
     puts the next ones there. It cannot be repeated, and while it goes out a lost link raises, with `reconnect` too.
     Returns the writer's event."""
-    if client._may_reconnect:
+    if client._may_reconnect and not hasattr(client, "__aenter__"):  # of umqtt.aio its own call looks
         client._may_reconnect = None
     client._stream = stream
     event = client._send_packet(packet)
@@ -121,10 +122,32 @@ def end_stream(client, packet_id, sent: bool) -> None:
     """The stream of `packet_id` (0: it has none) is over; sent: all of it is with the network."""
     if client._may_reconnect is None:  # else a callback has disconnected
         client._may_reconnect = True
-    if not sent:
-        client._close()  # half a packet is out: nothing can follow it
+    if not sent and client._socket:  # half a packet is out: nothing can follow it
+        client._on_fault(link_error("ECONNABORTED", "half a stream was sent"))
     if client.pending(packet_id):
         client._free_slot(client._slot_index(packet_id))
+
+
+# Clients of umqtt.aio
+
+
+def turn(client, end):
+    """Awaited: until something has happened, or `end`. Raises OSError."""
+    return client._turn(end)
+
+
+def can_begin(client, qos) -> bool:
+    """Whether a message of this QoS can be sent now, with nothing in front of it."""
+    return not client._send_blocked and (not qos or client.free_slots() > 0)
+
+
+def begin_stream(client, packet, stream) -> int:
+    """Send a packet whose payload is `stream`. Returns its packet id, 0 for QoS 0."""
+    if packet[FIRST_BYTE] & QOS:
+        client._draft[1:] = packet[1:]
+        return client._exchange(False, 0, stream)
+    stream.send(packet)
+    return 0
 
 
 # Messages in flight

@@ -347,7 +347,7 @@ class MQTTClient(client.MQTTClient):
     def _serve(self):
         was_up = False
         while self._is_serving:
-            took_one = True
+            took_one = False
             sock = mask = None
             try:
                 while sock is not self._socket or mask != self._poll_mask:  # until it is known what it waits for
@@ -381,13 +381,13 @@ class MQTTClient(client.MQTTClient):
             due = self.timeout_ms  # half a packet has no longer
             sides = 0
             if self._socket:
-                due = min(due, max(self._watch(), 1))
+                due = min(due, self._watch())
                 sides = self._poll_mask
                 if self._send_blocked and not self._is_connecting:
                     sides |= _WRITABLE
             elif self._auto_reconnect:
                 due = min(due, self._auto_reconnect.pause_left_ms())
-            due = ticks_add(ticks_ms(), due)
+            due = ticks_add(ticks_ms(), max(due, 1))
             timer, core.cur_task, writes = self._tasks
             core._task_queue.push(timer, due)
             if sides & _READABLE:

@@ -45,14 +45,17 @@ class Publisher:
         self.rest_b = _len(self.buf) - _HEADER_B  # of the packet behind its header, but for the payload
         self.tail = _Slice()[_len(self.buf) :]  # kept, so that writing through it allocates nothing
         self.buf[self.tail] = bytes(size)  # the buffer keeps this room
+        if hasattr(client, "__aenter__"):
+            self.size = -1  # of umqtt.aio: nothing fits, for its own call is what can be awaited
         self.payload_b = -1
         self.start = self.packet_b = self.sent_b = 0
         self.its_turn = False
 
     def publish(self, msg: "Payload", timeout_ms: "int | None" = None) -> "int | None":
-        """Publish `msg` (bytes) [3.3]. Returns 0 once the bytes are with the network, with QoS 1 the packet id once the
-        broker has acknowledged. Another type, a payload longer than `size`, and a message that must wait for older
-        bytes are given to `client.publish`, which may allocate. Blocks. Raises OSError, ValueError, ProtocolError."""
+        """Publish `msg` (bytes) [3.3]. Returns 0 once the bytes are with the network, with QoS 1 the packet id once
+        the broker has acknowledged. Another type, a payload longer than `size`, and a message that must wait for
+        older bytes are given to `client.publish`, which may allocate. Blocks; with a client of umqtt.aio it is
+        awaited. Raises OSError, ValueError, ProtocolError."""
         if msg.__class__ is not _bytes or _len(msg) != self.payload_b and not self._fits(_len(msg)):
             return self._clients_way(msg, timeout_ms)
         self.buf[self.tail] = msg  # pyright: ignore - bytes

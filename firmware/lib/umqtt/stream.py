@@ -79,25 +79,38 @@ def publish(
     timeout_ms: for all of it. Blocks; takes piece_b + about 300 bytes of heap. Raises ValueError, OSError (inside a
     callback too), ProtocolError, and what the reader raises.
     """
-    wire.number(qos, 1, "qos")
-    topic_bytes = wire.text(topic)
-    if addons.in_callback(client):
-        raise link_error("ENOTCONN", "not inside a callback")
-    stream = _Stream(client, reader, wire.number(length, _MOST_B, "length"), max(piece_b, addons.send_buf_b(client)))
-    stream.fill()  # it may raise: before a byte or a slot is taken
-    if length <= addons.send_buf_b(client):  # no larger than a message that waits to be sent
+    stream, packet = begin(client, topic, reader, length, retain, qos, piece_b)
+    if not packet:
         return client.publish(topic, stream.piece, retain, qos, True, timeout_ms)
-    first_byte = wire.PUBLISH_BYTE | (wire.RETAIN if retain else 0) | qos << 1
     try:
         if qos:
-            return addons.exchange(client, first_byte, topic_bytes, stream, timeout_ms, stream)
+            return addons.exchange(client, packet[1], packet[2], stream, timeout_ms, stream)
         timeout_ms = addons.await_all_sent(client, timeout_ms)
-        addons.finish_sending(client, stream.send([0, first_byte, topic_bytes, stream]), timeout_ms)
+        addons.finish_sending(client, stream.send(packet), timeout_ms)
         return 0
     except Exception:
         if stream.error:
             raise stream.error
         raise
     finally:
-        if stream.packet_id != _NOT_BEGUN:
-            addons.end_stream(client, stream.packet_id, stream.sent)
+        end(client, stream)
+
+
+def begin(client, topic, reader, length, retain, qos, piece_b):
+    """(the stream, with its first piece; its packet: None when it is no larger than a message that waits to be sent).
+    Raises ValueError, OSError inside a callback, and what the reader raises."""
+    wire.number(qos, 1, "qos")
+    topic_bytes = wire.text(topic)
+    if addons.in_callback(client):
+        raise link_error("ENOTCONN", "not inside a callback")
+    stream = _Stream(client, reader, wire.number(length, _MOST_B, "length"), max(piece_b, addons.send_buf_b(client)))
+    stream.fill()  # it may raise: before a byte or a slot is taken
+    if length <= addons.send_buf_b(client):
+        return stream, None
+    return stream, [0, wire.PUBLISH_BYTE | (wire.RETAIN if retain else 0) | qos << 1, topic_bytes, stream]
+
+
+def end(client, stream) -> None:
+    """It is over, whether all of it was sent or not."""
+    if stream.packet_id != _NOT_BEGUN:
+        addons.end_stream(client, stream.packet_id, stream.sent)
