@@ -1,9 +1,9 @@
 """The native MQTT client: `poll(ms)` is the one step that does all work; a blocking call is a loop over it with a
 deadline.
 
-Steady traffic allocates nothing: bytes topics and payloads, `set_view` for receiving. Optional parts are passed in:
-`reconnect` (umqtt.reconnect), `store` (umqtt.store), a callback that routes (umqtt.routes); TLS is imported when `ssl`
-is given. One thread or task may use a client.
+Steady traffic allocates nothing, with topics and payloads as bytes, and `set_view` to receive. Optional parts are
+passed in: `reconnect` (umqtt.reconnect), `store` (umqtt.store), a callback that routes (umqtt.routes); a client that is
+given an `ssl` imports TLS. One thread or task may use a client.
 """
 
 import sys
@@ -33,7 +33,7 @@ _READABLE = const(1)  # select.POLLIN
 _WRITABLE = const(4)  # select.POLLOUT
 _ACK_B = const(4)
 _HEAD_B = const(7)  # of a packet beside its topic and payload, at most
-_LONG_MS = const(1000)  # a shorter wait cannot let the keep-alive be late
+_LONG_MS = const(1000)  # a shorter wait cannot make the keep-alive late
 
 _ENDED = const(0)  # in place of `_send_packet`: a callback that runs has ended the connection
 
@@ -46,17 +46,26 @@ _bytes = bytes
 class MQTTClient(KeepAlive):
     """One connection to a broker, and the session that outlives it.
 
-    client_id: str or bytes; a kept session needs the same one each time. port 0: 1883, with ssl 8883. keepalive:
-    seconds, 0 for none. ssl: an SSLContext. clean_session False: the broker keeps subscriptions and messages between
-    connections. protocol: 4 (MQTT 3.1.1) or 3 (3.1). inflight: slots for unacknowledged messages; of QoS 2 Mosquitto
-    takes 20, and closes on more. rx_size, tx_size: bytes of the fixed buffers, 16 or more. timeout_ms: the deadline of
-    every call that is not given its own. Raises ValueError.
+    - client_id: str or bytes; a kept session needs the same one each time.
+    - server, port: a name or an address; port 0 stands for 1883, with `ssl` for 8883.
+    - user, password: str or bytes, None for none.
+    - keepalive: seconds, 0 for none [3.1.2.10].
+    - ssl: an SSLContext.
+    - clean_session: False lets the broker keep subscriptions and messages between connections.
+    - protocol: 4 (MQTT 3.1.1) or 3 (3.1).
+    - inflight: slots for unacknowledged messages; Mosquitto takes 20 of QoS 2, and closes on more.
+    - rx_size, tx_size: bytes of the fixed buffers, 16 or more.
+    - timeout_ms: the deadline of every call that is not given its own.
+    - reconnect: a `umqtt.reconnect.Reconnect`, with which `poll` connects by itself.
+    - store: a `umqtt.store.Store`, with which the session survives a reset.
 
-    Attribute `inflight`: messages and subscriptions not yet acknowledged. A program may set `on_ended` to
-    f(packet_id, codes), called from `poll` when an exchange that `publish` or `subscribe` began has ended: codes is b""
+    Raises ValueError. Allocates its buffers here, and nothing in steady traffic.
+
+    Attribute `inflight`: how many messages and subscriptions are not yet acknowledged. A program may set `on_ended` to
+    f(packet_id, codes), which `poll` calls when an exchange that `publish` or `subscribe` began has ended: codes is b""
     for a message, the return codes of a SUBACK for a subscription, None when `umqtt.takeback` ended it. A message
-    larger than rx_size, topic included, reaches a view in parts, and a callback not at all: it is acknowledged and told
-    to `on_oversize`.
+    larger than rx_size, topic included, reaches a view in parts, and a callback not at all: the client acknowledges it
+    and tells `on_oversize`.
     """
 
     client_id: "str | bytes"
@@ -134,34 +143,37 @@ class MQTTClient(KeepAlive):
                 self._filters_left = list(self._granted_qos)
 
     def set_callback(self, f: "Callback | None") -> None:
-        """f(topic, payload, retained) is called with bytes, bytes, bool for each message, before it is acknowledged.
+        """Let `poll` call f(topic, payload, retained), with bytes, bytes, bool, for each message, and acknowledge the
+        message afterwards.
 
-        An exception of f comes out of `poll`, and the message stays unacknowledged. A publish or subscribe inside f is
-        staged, not waited for. With a store, bytes that f returns are `store.state` from now on, written together with
-        the note that this QoS 2 message was taken: an effect that lives in them happens once, power cuts included.
+        An exception of f comes out of `poll`, and the message stays unacknowledged. Inside f no call waits: see
+        docs/callbacks.md. With a store, bytes that f returns become `store.state`, written together with the note that
+        this QoS 2 message was taken: an effect that lives in them happens once, power cuts included. A callback
+        allocates topic and payload.
         """
         self.cb = f
 
     def set_view(self, f: "View | None") -> None:
-        """f(buf, topic_end, start, end, flags) is called instead, allocating nothing: topic buf[2:topic_end], payload
-        buf[start:end].
+        """Let `poll` call f(buf, topic_end, start, end, flags) instead of a callback, and allocate nothing:
+        buf[2:topic_end] is the topic, buf[start:end] the payload.
 
         buf is the receive buffer, valid during the call. flags: 1 retained, 2 and 4 the QoS, 8 DUP; 16: more of this
-        message follows (it is larger than rx_size), 32: this is a later part of it. topic_end 0: the topic itself was
-        larger, or this is a later part. A topic other than the last one is checked, which takes its length of heap.
+        message follows (it is larger than rx_size), 32: this is a later part of it. topic_end is 0 in a later part, and
+        where the topic itself is larger than the buffer. A topic other than the last one is checked, which takes its
+        length of heap.
         """
         self._view = f
 
     def set_last_will(self, topic: "str | bytes", msg: "Payload", retain: bool = False, qos: int = 0) -> None:
-        """The message that the broker publishes when this client vanishes [3.1.2.5]; for the next `connect`. Raises
+        """Set the message that the broker publishes when this client vanishes [3.1.2.5], for the next `connect`. Raises
         ValueError."""
         wire.text(topic)
         self._last_will = topic, wire.data(msg, "msg"), retain, wire.number(qos, 2, "qos")
 
     def on_oversize(self, topic: bytes, size_b: int) -> object:
-        """Called from `poll` when a message of size_b bytes was larger than rx_size, there is no view, and it has been
-        acknowledged. topic: bytes, b"" when not even the topic fitted. Raises MQTTException unless overridden, but with
-        `reconnect` tells its on_state."""
+        """`poll` calls this when a message of size_b bytes was larger than rx_size, there is no view, and it has been
+        acknowledged. topic: bytes, b"" when not even the topic fitted. For a program to override: by default raises
+        MQTTException, but with `reconnect` tells its on_state."""
         self._error_words = "message of %d B dropped, over rx_size: %s" % (size_b, str(topic, "utf-8"))
         if not self._auto_reconnect:
             raise MQTTException(size_b, self._error_words)
@@ -302,7 +314,7 @@ class MQTTClient(KeepAlive):
         self._connect_count += 1
 
     def isconnected(self) -> bool:
-        """Whether CONNACK came and nothing has gone wrong since. Does no I/O."""
+        """Return whether CONNACK came and nothing has gone wrong since. Does no I/O."""
         return self._link_up
 
     # Publishing
@@ -436,7 +448,7 @@ class MQTTClient(KeepAlive):
         return packet_id
 
     def free_slots(self) -> int:
-        """How many further messages of QoS 1 and 2 can be taken now."""
+        """Return how many more messages of QoS 1 and 2 can be taken now."""
         return _len(self._packet_slots) - self.inflight
 
     # Subscribing
@@ -448,8 +460,8 @@ class MQTTClient(KeepAlive):
         wait: bool = True,
         timeout_ms: "int | None" = None,
     ) -> "bytes | None":
-        """Subscribe to a filter, or to several: [(filter, qos), ...] [3.8]. Made again with its QoS when the broker
-        forgot the session.
+        """Subscribe [3.8] to a filter, or to several: [(filter, qos), ...]. The client does so again, with the same
+        QoS, when the broker forgot the session. Blocks with `wait`.
 
         Returns the granted QoS, one byte each; without `wait` or inside a callback None, and OSError(ENOBUFS) when
         all slots are taken. Raises ValueError (nothing changed), MQTTException(0x80, filter) when the broker refused
@@ -460,7 +472,8 @@ class MQTTClient(KeepAlive):
     def unsubscribe(
         self, topic: "str | bytes | bytearray | list[str | bytes]", wait: bool = True, timeout_ms: "int | None" = None
     ) -> None:
-        """Unsubscribe from a filter or a list of them [3.10]. Raises ValueError, OSError, ProtocolError."""
+        """Unsubscribe [3.10] from a filter or a list of them. Blocks with `wait`. Raises ValueError, OSError,
+        ProtocolError."""
         # None, or what umqtt.aio awaits
         return self._filters(UNSUBSCRIBE_BYTE, topic, None, wait, timeout_ms)  # pyright: ignore[reportReturnType]
 
@@ -561,11 +574,11 @@ class MQTTClient(KeepAlive):
         return self._send_packet(draft)
 
     def poll(self, ms: int = 0) -> int:
-        """Do everything that is due: send, take one packet, call back, keep alive, reconnect; wait up to ms for a
-        packet, or until the network has taken what waits for it. Returns 1 when a packet came, else 0.
+        """Do everything that is due: send, take one packet, call back, keep alive, reconnect; wait up to `ms` for a
+        packet, or until the network has taken the bytes that wait. Returns 1 when a packet came, else 0.
 
         Raises OSError when the link is down, MQTTException and ProtocolError (the link is closed then; with `reconnect`
-        none of the three: see `diag`), and what a callback raises. To be called at least every quarter of the
+        none of the three: see `diag`), and what a callback raises. Call it at least every quarter of the
         keep-alive.
         """
         if self._next_packet is None:
@@ -691,8 +704,8 @@ class MQTTClient(KeepAlive):
         )  # fmt: skip
 
     def diag(self) -> "Diagnosis":
-        """Counters since the start, the milliseconds of the last name look-up (0: none was needed), and the last error
-        in words: {connects, inflight, resends, oversize, lookup_ms, error}."""
+        """Return counters since the start, the milliseconds of the last name look-up (0: none was needed), and the last
+        error in words: {connects, inflight, resends, oversize, lookup_ms, error}. Allocates."""
         return {
             "connects": self._connect_count,
             "inflight": self.inflight,

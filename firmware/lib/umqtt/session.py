@@ -78,7 +78,7 @@ class Session:
         self._granted_qos = {}  # filter with its length before it: QoS
 
     def pending(self, packet_id: int) -> bool:
-        """Whether the exchange of `packet_id`, which `publish` returned, has not ended yet."""
+        """Return whether the exchange of `packet_id`, which `publish` returned, has not ended yet."""
         return packet_id > 0 and self._slot_index(packet_id) >= 0
 
     def free_slots(self) -> int:
