@@ -198,6 +198,10 @@ mosqlog: .venv/stamp  ## [the broker's log] what happened to each device: LOG=mo
 mosqlog-report: $(READY)  ## [the broker's log] a real Mosquitto with a small fleet in trouble on it, its report in build/mosqlog; DOCS=1 makes docs/mosqlog.png (3 min)
 	@$(PY) -m host_tests.mosqlog.fleet build/mosqlog $(if $(DOCS),--picture docs/mosqlog.png)
 
+.PHONY: version
+version: .venv/stamp  ## which version this is; TO=2.0.0 sets it, in the library and in the changelog
+	@$(PY) -m tools.release.version $(TO)
+
 .PHONY: package
 package: .venv/stamp  ## what `mip install github:OWNER/REPO` takes: package.json and mip/, to be committed with a release; CHECK=1 REPO=
 	@$(PY) -m tools.release.package $(if $(CHECK),--check) $(if $(REPO),--repo "$(REPO)")

@@ -74,8 +74,8 @@ def write(root: Path, repo: str = "") -> List[str]:
 
 
 def check(root: Path) -> List[str]:
-    """What is wrong with the package in `root`, in words; a package of an older release is right while the source is
-    ahead of it. Raises BuildError."""
+    """What is wrong with the package in `root`, in words. While the source is on the way to a release an older package
+    is right. Raises BuildError."""
     try:
         text = (root / "package.json").read_text()
     except FileNotFoundError:
@@ -84,9 +84,9 @@ def check(root: Path) -> List[str]:
     lost = [url for _, url in package["urls"] if not (root / re.sub("^github:[^/]+/[^/]+/", "", url)).is_file()]
     if lost:
         return ["package.json names %s, which is not there: `make package`" % name for name in lost]
+    if not is_release(version()):
+        return []
     if package["version"] != version():
-        if not is_release(version()):
-            return []
         return ["package.json is of %s, the library of %s: `make package`" % (package["version"], version())]
     files = library()
     old = [t for t, data in sorted(files.items()) if not _is_file(root / place(t), data)]
