@@ -62,6 +62,8 @@ extras: .venv/stamp  ## get what only some tests want: Chromium, pyarrow, DuckDB
 	@$(GET) mosquitto
 .cache/peers/stamp: $(GET_FROM) tools/setup/peers.py
 	@$(GET) peers
+.cache/asyncio/stamp: $(GET_FROM) tools/setup/asyncios.py
+	@$(GET) asyncio
 .cache/homeassistant/stamp: $(GET_FROM) requirements-homeassistant.txt
 	@$(GET) homeassistant
 .cache/brokers/stamp: $(BROKERS_FROM) | .venv/stamp
@@ -122,7 +124,7 @@ soak: $(READY)  ## MINUTES=2 real Mosquitto behind a proxy that cuts, resets, st
 	@$(PY) host_tests/soak.py --minutes $(or $(MINUTES),2) $(if $(SEED),--seed $(SEED))
 
 .PHONY: test-broker
-test-broker: $(READY)  ## against a real Mosquitto, with its log as the oracle; PEERS=dir runs micropython-lib's examples too
+test-broker: $(READY) .cache/asyncio/stamp  ## against a real Mosquitto, with its log as the oracle; PEERS=dir runs micropython-lib's examples too
 	@PEERS=$(PEERS) $(PY) -m pytest -q host_tests/broker
 
 .PHONY: test-interop

@@ -19,6 +19,7 @@ async def blink(late_ms):
 
 
 async def main():
+    print("asyncio", asyncio.core.__file__.rsplit("/", 2)[0])
     late_ms = [0]
     asyncio.create_task(blink(late_ms))
     async with MQTTClient("aio", "127.0.0.1", PORT) as c:
@@ -35,7 +36,8 @@ async def main():
             taken.append((topic, payload, retained))
             if len(taken) == 9:
                 break
-        await asyncio.gather(*tasks)
+        for task in tasks:  # gather of MicroPython 1.22 takes none that is over
+            await task
         print("taken", [sorted(m for m in taken if m[0] == b"a/%d" % qos) == expected(qos) for qos in range(3)])
         await c.publish("c", bytes(100_000), qos=1)
         await c.publish("c", bytes(100_000))

@@ -7,6 +7,7 @@ mosquitto    .cache/mosquitto/: mosquitto and mosquitto_passwd
 Not part of `make setup`, because only some targets want them (`make extras`, `interop`, `bench`, `docs`, `run HA=1`):
 brokers-few  .cache/brokers/: those that `make test` compares with Mosquitto; brokers: all of `make interop`
 peers        .cache/peers/: the other clients that `make bench` measures
+asyncio      .cache/asyncio/: MicroPython's asyncio, the oldest and the newest that tests run with
 chromium     .cache/chromium/: chromium, to look at the log analyser's report with (800 MB)
 parquet      the packages of requirements-parquet.txt in .venv (200 MB)
 homeassistant  .cache/homeassistant/venv: a real Home Assistant, for the tests and for `make run HA=1` (440 MB)
@@ -29,6 +30,7 @@ from pathlib import Path
 from typing import Callable, Iterator
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+import asyncios  # noqa: E402
 import brokers  # noqa: E402
 import debian  # noqa: E402
 import network  # noqa: E402
@@ -365,11 +367,17 @@ def stamp_of_brokers(names: list[str]) -> str:
     return "missing brokers: " + "; ".join(lacking) if lacking else "brokers %s" % STAMP_VERSION
 
 
+def get_asyncio(stamp: Path) -> str:
+    lacking = asyncios.get(say)
+    return missing("asyncio", "; ".join(lacking)) if lacking else "asyncio %s" % STAMP_VERSION
+
+
 PARTS: dict[str, Callable[[Path], str]] = {
     "venv": get_venv, "micropython": get_micropython, "mosquitto": get_mosquitto,
     "chromium": get_chromium, "parquet": get_parquet, "docs": get_docs,
     "homeassistant": get_homeassistant,
     "brokers": get_brokers, "brokers-few": get_brokers_few, "peers": get_peers,
+    "asyncio": get_asyncio,
 }  # fmt: skip
 
 
