@@ -69,6 +69,21 @@ def test_a_file_for_images_is_readable_by_its_owner_alone(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
 
 
+def test_a_key_for_updates_is_made_and_noted_for_its_owner_alone(tmp_path):
+    path, keys_path = tmp_path / "config.json", tmp_path / "keys.json"
+    env = {"UMQTT_WIFI_SSID": "net", "UMQTT_BROKER": "b", "UMQTT_OTA_KEY": "new", "OTA_KEYS": str(keys_path)}
+    done = tool("config", "--output", str(path), env=env)
+    assert done.returncode == 0, done.stdout
+    got = json.loads(path.read_text())
+    assert len(got["ota_key"]) == 64 and got["commands"] is True and got["ota_key"] not in done.stdout
+    assert json.loads(keys_path.read_text()) == {"umqtt/*": got["ota_key"]}, "boards of one image share it"
+    assert stat.S_IMODE(keys_path.stat().st_mode) == 0o600
+    assert tool("config", "--output", str(path), env=env).returncode == 0
+    assert json.loads(path.read_text())["ota_key"] != got["ota_key"]
+    done = tool("config", "--output", str(path), env=dict(env, UMQTT_OTA_KEY="short"))
+    assert done.returncode == 1 and "ota_key" in done.stdout and '"short"' not in done.stdout, done.stdout
+
+
 def test_the_broker_is_tried_from_the_host(broker, tmp_path):
     out = str(tmp_path / "config.json")
     env = {"UMQTT_WIFI_SSID": "net", "UMQTT_BROKER": "127.0.0.1", "UMQTT_PORT": str(broker.port)}

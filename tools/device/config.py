@@ -23,7 +23,7 @@ from mpremote.transport_serial import SerialTransport
 
 from tools.device.deploy import Found, check_version
 from tools.device.drivers import types
-from tools.device.ota_keys import ANY_ID, NEW, make_key, note_key
+from tools.device.ota_keys import ANY_ID, KEYS, NEW, make_key, note_key
 from tools.device.serial_port import (
     LOST,
     WAIT_S,
@@ -421,7 +421,7 @@ def keep_key(config: Dict[str, Any], client_id: str) -> None:
     if config.get("ota_key"):
         name = "%s/%s" % (config.get("topic") or keys()["topic"], client_id)
         note_key(name, config["ota_key"])
-        print(printable("the key for updates of %s is in ota_keys.json: keep a copy of that file" % name))
+        print(printable("the key for updates of %s is in %s: keep a copy of that file" % (name, KEYS)))
 
 
 def shown(config: Dict[str, Any]) -> List[str]:

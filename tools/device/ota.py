@@ -10,8 +10,6 @@ import hashlib
 import hmac
 import json
 import os
-import queue
-import ssl
 import struct
 import sys
 import time
@@ -22,7 +20,8 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 import paho.mqtt.client as paho
 
 from tools.build import SOURCE_ONLY
-from tools.device.config import given, keys, why_no_tls
+from tools.device.command import CONNECT_S, Owner
+from tools.device.config import given, keys
 from tools.device.deploy import build_firmware, mpy_version
 from tools.device.ota_keys import KEYS, key_of, read_keys
 from tools.device.serial_port import ToolError, parser, run_tool, seconds
@@ -30,7 +29,6 @@ from tools.printable import printable
 
 CHUNK_B = 512  # a board takes 2048 B of messages at once, commands included
 HEAD = struct.Struct(">4sHI")
-CONNECT_S = 10
 WAIT_S = 120.0
 LOOK_S = 1.0  # for the retained status of the boards
 STEP = 10  # per cent between two lines of progress
@@ -107,78 +105,32 @@ def chosen(a: argparse.Namespace, config: Dict[str, Any], known: Dict[str, str])
     return [Board(name, key_of(name, known)) for name in names]
 
 
-class Post:
-    """`with Post(config, ca) as post:` is connected to the broker; messages come from next(). Raises ToolError."""
+class Post(Owner):
+    """The owner's client, which outlives a restart of the broker, and does not wait for each piece."""
 
-    def __init__(self, config: Dict[str, Any], ca: str):
-        self.config = {**keys(), **config}
-        brokers = self.config["broker"]
-        first = str(brokers if isinstance(brokers, str) or not brokers else brokers[0] or "")
-        self.host, _, port = first.partition(":")
-        if not self.host:
-            raise ToolError("which broker? CONFIG=config.json of a board, or UMQTT_BROKER in the environment", 2)
-        self.port = int(port or self.config["port"] or (8883 if self.config["tls"] else 1883))
-        self.came: queue.Queue = queue.Queue()
+    def __init__(self, config: Dict[str, Any]):
         self.filters: List[str] = []
         self.sent: List[paho.MQTTMessageInfo] = []
-        c = paho.Client(paho.CallbackAPIVersion.VERSION2, "", protocol=paho.MQTTv311)
-        if self.config["user"]:
-            c.username_pw_set(self.config["user"], self.config["password"])
-        if self.config["tls"]:
-            context = ssl.create_default_context(cafile=ca or None)
-            if self.config["tls_insecure"] and not ca:
-                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            c.tls_set_context(context)
-        c.connect_timeout = CONNECT_S
-        c.max_queued_messages_set(0)
-        c.on_connect = self._connected
-        c.on_message = lambda _c, _d, m: self.came.put((m.topic, bytes(m.payload), m.retain))
-        self.client = c
+        super().__init__(config)
+        self.client.on_connect = self._connected_again
 
-    def _connected(self, client, _userdata, _flags, reason, _properties) -> None:
-        if reason.is_failure:
-            self.came.put((None, str(reason).encode(), False))
-        elif self.filters:
+    def _connected_again(self, client, _userdata, _flags, reason, _properties) -> None:
+        if not reason.is_failure and self.filters:
             client.subscribe([(name, 1) for name in self.filters])
 
-    def __enter__(self) -> "Post":
-        where = "%s port %d" % (self.host, self.port)
-        try:
-            self.client.connect(self.host, self.port, 30)
-        except OSError as e:
-            if self.config["tls"] and isinstance(e, (ssl.SSLError, ConnectionResetError)):
-                raise ToolError(why_no_tls(e, where)) from None
-            raise ToolError("no connection to the broker at %s: %s" % (where, e)) from None
-        self.client.loop_start()
-        return self
-
-    def hear(self, filters: List[str]) -> None:
-        self.filters += filters
-        if self.client.is_connected():
-            self.client.subscribe([(name, 1) for name in filters])
-
-    def next(self, timeout_s: float) -> Optional[Tuple[str, bytes, bool]]:
-        """The next message, None when there is none. Raises ToolError when the broker refuses us."""
-        try:
-            topic, payload, retained = self.came.get(timeout=max(0.0, timeout_s))
-        except queue.Empty:
-            return None
-        if topic is None:
-            raise ToolError("the broker at %s refuses: %s" % (self.host, payload.decode()))
-        return topic, payload, retained
+    def hear(self, topic_filter: str) -> None:
+        """Now, and after each reconnection. Raises ToolError."""
+        self.subscribe(topic_filter)
+        self.filters.append(topic_filter)
 
     def send(self, topic: str, payload: bytes, retain: bool = False) -> None:
         self.sent = [info for info in self.sent if not info.is_published()]
         self.sent.append(self.client.publish(topic, payload, 1, retain))
 
-    def flush(self, timeout_s: float = CONNECT_S) -> None:
+    def flush(self) -> None:
         """Wait until the broker has all that was sent."""
         for info in self.sent:
-            info.wait_for_publish(timeout_s)
-
-    def __exit__(self, *_: object) -> None:
-        self.client.disconnect()
-        self.client.loop_stop()
+            info.wait_for_publish(CONNECT_S)
 
 
 class Round:
@@ -192,7 +144,9 @@ class Round:
 
     def run(self) -> None:
         """Until each board has ended, well or not."""
-        self.post.hear([name + "/" + what for name in self.boards for what in ("ota/want", "ack/ota", "status")])
+        for name in self.boards:
+            for what in ("ota/want", "ack/ota", "status"):
+                self.post.hear("%s/%s" % (name, what))
         self._look(LOOK_S)
         while self.todo or self.at_work:
             while self.todo and len(self.at_work) < self.parallel:
@@ -217,10 +171,10 @@ class Round:
     def _look(self, for_s: float) -> None:
         end = time.monotonic() + for_s
         while True:
-            came = self.post.next(end - time.monotonic())
+            came = self.post.next(end)
             if not came:
                 return
-            topic, payload, retained = came
+            topic, payload = came
             for what, f in (("/ota/want", self._wanted), ("/ack/ota", self._answered), ("/status", self._status)):
                 board = self.boards.get(topic[: -len(what)]) if topic.endswith(what) else None
                 if board:
@@ -310,11 +264,10 @@ def main(argv: Optional[List[str]] = None) -> int:
                    help="all boards under it whose keys are known, or the topic of --id; default: TOPIC")  # fmt: skip
     p.add_argument("--config", default=env("CONFIG", ""),
                    help="config.json of a board: broker, login, topic, client_id, ota_key; default: CONFIG. Variables"
-                   " such as UMQTT_BROKER, UMQTT_USER, UMQTT_PASSWORD win")  # fmt: skip
+                   " such as UMQTT_BROKER, UMQTT_USER, UMQTT_PASSWORD, UMQTT_TLS_CA win")  # fmt: skip
     p.add_argument("--parallel", type=int, default=int(env("PARALLEL") or 4), metavar="N",
                    help="boards at a time; default: PARALLEL, or 4")  # fmt: skip
     p.add_argument("--keys", default=str(KEYS), metavar="FILE", help="the boards' keys; default: %s" % KEYS.name)
-    p.add_argument("--ca", default="", metavar="FILE", help="PEM of the CA that signed the broker's certificate")
     p.add_argument("--wait", type=seconds, default=WAIT_S, metavar="S",
                    help="give a board up that was not heard for so long; default %d" % WAIT_S)  # fmt: skip
     p.add_argument("--folder", default="", help="compiled firmware; default: this clone's, compiled now")
@@ -322,7 +275,9 @@ def main(argv: Optional[List[str]] = None) -> int:
     a = p.parse_args(argv)
     config = given(a.config, dict(os.environ))
     boards = chosen(a, config, read_keys(Path(a.keys)))
-    with Post(config, a.ca) as post:
+    if not config.get("broker"):
+        raise ToolError("which broker? CONFIG=config.json of a board, or UMQTT_BROKER in the environment", 2)
+    with contextlib.closing(Post({**keys(), **config})) as post:
         if a.cancel:
             for board in boards:
                 post.send(board.name + "/cmd/ota", b"", True)

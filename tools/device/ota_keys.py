@@ -1,4 +1,5 @@
-"""Which key has a board for its updates? ota_keys.json of this clone, which `make config` writes, says so."""
+"""Which key has a board for its updates? ota_keys.json of this clone, or the file that OTA_KEYS names, says
+so; `make config` writes it."""
 
 import json
 import os
@@ -8,7 +9,8 @@ from typing import Dict
 
 from tools.device.serial_port import ToolError
 
-KEYS = Path(__file__).resolve().parents[2] / "ota_keys.json"  # TOPIC/ID to ota_key; not for git
+ROOT = Path(__file__).resolve().parents[2]
+KEYS = Path(os.environ.get("OTA_KEYS") or ROOT / "ota_keys.json")  # TOPIC/ID to ota_key; not for git
 NEW = "new"  # in the place of an ota_key: make one
 ANY_ID = "*"  # boards of a production line, which share a configuration and so a key
 
