@@ -24,7 +24,7 @@ class OnI2C:
             raise ValueError('i2c is missing; needed are the GPIOs of the bus, as "i2c": {"sda": 21, "scl": 22}')
         self.bus = conf["i2c"]
         address = conf.get("address", self.address)
-        self.address = int(address, 16) if isinstance(address, str) else address
+        self.address = int(address, 16) if isinstance(address, str) else int(address)
 
     def wrong(self, words):
         """An OSError that names the chip."""

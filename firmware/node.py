@@ -53,7 +53,9 @@ class Source:
                 from treatment import Treated
 
                 self.sensor = Treated(self.sensor, conf["treatment"])
-        except (ImportError, KeyError, TypeError, ValueError) as e:  # KeyError: of a key that is missing
+        except KeyError as e:
+            raise ValueError("config.json: sensors[%d] of type %s: %s is missing" % (number, kind, e.args[0]))
+        except (ImportError, TypeError, ValueError) as e:
             raise ValueError("config.json: sensors[%d] of type %s: %s" % (number, kind, e))
         self.trouble = Trouble("sensor " + self.name, 2000, 600000)
         self.found = False

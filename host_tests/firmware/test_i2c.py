@@ -77,6 +77,17 @@ def test_a_bus_that_is_held_low_is_no_chip_full_of_zeros():
         equal(s.read(), [2150, 4020])
 
 
+def test_the_board_names_a_key_that_is_missing_or_of_the_wrong_type():
+    for entry, words in (
+        ({"type": "ads1115"}, "sensors[0] of type ads1115: channel is missing"),
+        ({"type": "binary"}, "sensors[0] of type binary: pin is missing"),
+        ({"type": "sht4x", "address": []}, "sensors[0] of type sht4x: "),
+        ({"type": "sht5x"}, "sensors[0] of type sht5x: "),
+    ):
+        said = str(raises(ValueError, World, {"values": {}}, i2c=WIRES, sensors=[entry]))
+        assert said.startswith("config.json: " + words), said
+
+
 def test_sensors_share_the_bus_that_the_configuration_names_once():
     w = World(
         {"wifi": {"lab": "12345678"}, "values": {"sht4x 0x44": [[21.5, 40.2]], "sht4x 0x45": [[5.0, 80.0]]}},
@@ -155,6 +166,15 @@ def test_a_bh1750_reads_lux_as_its_data_sheet_does():
     equal([s.read(), s.read()], [[0], [1008]])
     assert "brighter than the 54612 lx" in str(raises(OSError, s.read))
     assert "no BH1750 answers at 0x23" in str(raises(OSError, s.read))
+    assert "no BH1750 answers at 0x5c" in str(raises(OSError, sensor("bh1750", {}, address="0x5c").probe))
+
+
+def test_a_chip_that_does_not_take_a_command_is_said_in_words():
+    World()
+    s = sensor("sht4x", {"sht4x 0x44": [[20, 40]]})
+    s.probe()
+    fake_board.chips[0x44].write = lambda data: 0
+    equal(str(raises(OSError, s.read)), "SHT4x at 0x44: the bus failed (5)")
 
 
 def test_an_scd4x_answers_as_in_its_data_sheet():
@@ -202,6 +222,14 @@ def test_an_scd4x_that_falls_silent_or_shows_nothing_is_no_reading():
     equal(s.read(), [..., ..., ...])
     w.clock.sleep_ms(1001)
     assert "nothing for a minute" in str(raises(OSError, s.read))
+    s = sensor("scd4x", {"scd4x 0x62": [[800, 20, 50]] * 4 + ["silent"] * 99})
+    s.probe()
+    w.clock.sleep_ms(21000)
+    equal(s.read()[0], 800)
+    w.clock.sleep_ms(59000)
+    equal(s.read()[0], ..., "the minute begins with the last measurement")
+    w.clock.sleep_ms(2000)
+    raises(OSError, s.read)
     s = sensor("scd4x", {"scd4x 0x62": [[800, 20, 50], [800, 20, 50], [800, 20, 50], "crc"]})
     s.probe()
     w.clock.sleep_ms(22000)
@@ -222,6 +250,7 @@ def test_an_ads1115_reads_each_of_its_inputs_and_ranges():
         equal(s.read(), want, (channel, range_mv))
     s = sensor("ads1115", {"ads1115 0x48": [volts]}, channel="0", ratio=2.5)
     equal(s.read(), [37500])
+    equal(fake_board.chips[0x48].config, 0xC383, "one conversion, AIN0, 4.096 V, 128 a second, no comparator")
     s = sensor("ads1115", {"ads1115 0x48": [volts]}, channel="2", range_mv=512)
     equal(s.fields, (("voltage", "V", 6),))
 
