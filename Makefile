@@ -90,12 +90,12 @@ test-unit: $(READY)  ## protocol, session, story and drop-in tests on CPython; P
 .PHONY: test-mpy
 test-mpy: $(READY)  ## the same unit, story and drop-in files, and the cuts, on the 32-bit MicroPython
 	@$(PY) host_tests/run_mpy.py host_tests/unit host_tests/story host_tests/dropin host_tests/faults/test_cuts.py \
-		host_tests/firmware
+		host_tests/faults/test_aio_cuts.py host_tests/firmware
 
 .PHONY: test-shipped
 test-shipped: $(READY)  ## the same files on the library as a board loads it, but those of the layers beneath the client
 	@$(PY) host_tests/run_mpy.py --shipped host_tests/unit host_tests/story host_tests/dropin \
-		host_tests/faults/test_cuts.py host_tests/firmware
+		host_tests/faults/test_cuts.py host_tests/faults/test_aio_cuts.py host_tests/firmware
 
 .PHONY: test-budget
 test-budget: $(READY)  ## sizes, heap and frames within tools/measure/budgets.json; steady traffic allocates nothing

@@ -477,3 +477,19 @@ def test_a_blinking_task_is_never_late_whatever_stands_in_the_way():
     equal(c.diag()["oversize"], 1)
     assert len(w.net.links) >= 5 and len(late_ms) > 1000, (len(w.net.links), len(late_ms))
     equal(max(late_ms), 0)
+
+
+def test_a_ping_that_the_network_does_not_take_at_once_leaves_as_soon_as_it_does():
+    w, b, c = up(keepalive=60)
+    b.expect(PINGREQ)
+    b.send(PINGRESP)
+
+    async def main():
+        await c.connect()
+        w.link.plan.write_again = True
+        await loop.sleep_ms(50_000)
+
+    start = w.clock.now
+    w.run(main())
+    b.done()
+    assert b.times[-1] - start <= 45_010, b.times[-1] - start
