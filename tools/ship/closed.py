@@ -54,6 +54,20 @@ def _is_import(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "__import__"
 
 
+def signposts(library: Path) -> Dict[Tuple[str, str], Tuple[str, str]]:
+    """{(module, name): where it is} in the shipped `library`: a module that is merged into another is a file of one
+    import there, which costs 200 B of heap."""
+    moved: Dict[Tuple[str, str], Tuple[str, str]] = {}
+    for path in library.glob("*.py"):
+        body = ast.parse(path.read_text()).body
+        if all(isinstance(statement, (ast.ImportFrom, ast.Assign)) for statement in body):
+            for statement in body:
+                for alias in statement.names if isinstance(statement, ast.ImportFrom) else ():
+                    here = "%s.%s" % (library.name, path.stem), alias.asname or alias.name
+                    moved[here] = statement.module or "", alias.name  # type: ignore
+    return moved
+
+
 def own_attributes(library: Library) -> Set[str]:
     """The attributes whose names may change."""
     found: Set[str] = set()

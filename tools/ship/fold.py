@@ -14,7 +14,7 @@ def fold(library: Library) -> None:
 
 
 def _fold_within(library: Library, unit: Unit) -> None:
-    public = set(unit.exports.values())
+    public = library.importable(unit.name)
     again = True
     while again:
         again = False

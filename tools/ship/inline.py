@@ -132,7 +132,7 @@ def inlined(function: Function) -> List[Origin]:
 def _candidates(library: Library, index: _Index) -> Iterator[_Candidate]:
     own_names = own_attributes(library) if library.package.is_closed else set()
     for unit in library.units.values():
-        exported = set(unit.exports.values())
+        exported = library.importable(unit.name)
         for function, container, owner in _functions(unit.tree):
             name = function.name
             uses = index.count(index.uses, name, unit)

@@ -90,6 +90,14 @@ class Library:
         copy = module + COPY + self.merged.get(importer, "")
         return copy if copy in self.modules else module
 
+    def importable(self, unit: str) -> Set[str]:
+        """The globals of a unit that programs may import, of other modules' names too."""
+        if unit == self.first:
+            return set(self.units[unit].exports.values())
+        members = self.groups.get(unit, [unit])
+        signposts = {symbol for name in members for symbol in self.aliases.get(name, {}).values()}
+        return signposts | set(self.units[unit].exports.values())
+
     def exported(self, module: str) -> Set[str]:
         """The globals of `module` that a program may import."""
         if self.package.exports is not None:
@@ -337,8 +345,9 @@ class _Links(ast.NodeTransformer):
                     alias.asname = alias.asname or alias.name
                     alias.name = str(self.library.symbol(there, name))
                     node.module = self.library.package.path(self.library.home(there))
-                if self.library.home(there) != there and not name:
-                    raise self.module.error(node, "%s is merged: write from %s import NAME" % (there, there))
+                if not name and self.library.home(there) != there:
+                    alias.asname = alias.asname or alias.name
+                    alias.name = self.library.home(there)
         return modules
 
     visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore

@@ -26,7 +26,7 @@ def number(tree: ast.Module) -> None:
     everything = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} | set(counts)
     if len(everything) <= SHORT:
         return
-    often = sorted(counts, key=lambda name: (-counts[name], name))[: SHORT - 1]
+    often = sorted(filter(str.isidentifier, counts), key=lambda name: (-counts[name], name))[: SHORT - 1]
     chain: ast.expr = ast.Name(ALWAYS, ast.Load())
     for name in often:
         chain = ast.Attribute(chain, name, ast.Load())

@@ -9,13 +9,15 @@ class Package(NamedTuple):
     folder/module here. groups: modules of each become one, the last, the lowest first; one of several groups goes into
     each, for no two of those are ever loaded together. internal: modules that no
     program imports. exports: of a closed package {module: the names that are imported from outside of it}; all other
-    names, of attributes too, may change, but those in `kept`. None: an open one, whose public names stay."""
+    names, of attributes too, may change, but those in `kept`. None: an open one, whose public names stay. moved:
+    {(module, name): where it is to be imported from}."""
 
     name: str
     groups: Tuple[Tuple[str, ...], ...]
     internal: Tuple[str, ...] = ()
     exports: Optional[Dict[str, Tuple[str, ...]]] = None
     kept: FrozenSet[str] = frozenset()
+    moved: Dict[Tuple[str, str], Tuple[str, str]] = {}  # noqa: RUF012 - nobody changes it
 
     @property
     def is_closed(self) -> bool:

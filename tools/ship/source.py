@@ -41,7 +41,7 @@ class Module:
         self.tree = ast.parse(self.text, str(path))
         note_origins(self.tree, copy_of or self.name, "")
         refuse_constructs(self)
-        self.tree = _Bare().visit(self.tree)
+        self.tree = _Moved(package).visit(_Bare().visit(self.tree))
 
     def error(self, node: ast.AST, words: str) -> ShipError:
         return ShipError("%s.py:%d: %s" % (self.name, getattr(node, "lineno", 0), words))
@@ -173,6 +173,22 @@ class _Bare(ast.NodeTransformer):
             return node.orelse or None
         node.body = node.body or [ast.Pass()]
         return node
+
+
+class _Moved(ast.NodeTransformer):
+    """Imports of other packages come from where the names are in them."""
+
+    def __init__(self, package: Package):
+        self.moved = package.moved
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> object:
+        parts = []
+        for alias in node.names:
+            home, name = self.moved.get((node.module or "", alias.name), (node.module, alias.name))
+            local = alias.asname or alias.name
+            there = ast.alias(name, None if name == local else local)
+            parts.append(ast.copy_location(ast.ImportFrom(home, [there], node.level), node))
+        return parts if any(part.module != node.module for part in parts) else node
 
 
 def _is_text(statement: ast.stmt) -> bool:

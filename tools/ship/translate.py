@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Dict, List
 
-from tools.ship import FIRMWARE, LIBRARY, PACKAGE, read_map, ship, ship_firmware
+from tools.ship import FIRMWARE, PACKAGE, read_map, ship_board
 
 # as an .mpy has it, or a frozen module
 PLACE = re.compile(r'^(\s*File )"([\w./]+?)(?:\.m?py)?", line \d+(?:, in (\S+))?\s*$')
@@ -32,9 +32,8 @@ class Translator:
     def __init__(self, *names: Dict):
         if not names:
             with tempfile.TemporaryDirectory() as scratch:
-                ship(Path(scratch) / "library", LIBRARY)
-                ship_firmware(Path(scratch) / "firmware", FIRMWARE)
-                names = tuple(read_map(Path(scratch) / name) for name in ("library", "firmware"))
+                ship_board(Path(scratch), FIRMWARE)
+                names = tuple(read_map(folder) for folder in (Path(scratch) / "lib", Path(scratch)))
         self.functions: Dict[str, List[Dict]] = {}
         self.within: Dict[str, List[str]] = {}
         self.attributes: Dict[str, List[str]] = {}

@@ -1,0 +1,182 @@
+"""How much heap does each life of the firmware leave free on an ESP8266? `make size` prints it, too.
+
+    python -m tools.measure.firmware_heap [--check] [--docs] [LIFE ...]
+
+The firmware runs as it ships on the real 32-bit MicroPython, executed from a ROMFS image, and publishes to a real
+broker. Of the heap it has what an ESP8266 has after its start, less what its names would take there: a board begins
+with none, and each pool of them is twice as large as the one before. --check: exit status 1 when a life leaves less
+than tools/measure/budgets.json says. --docs: the table goes into docs/size.md.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Dict, List, NamedTuple
+
+from tools.broker import Broker
+from tools.build import build, compile_one, romfs
+from tools.firmware_process import RESET_STATUS
+from tools.measure.size import BUDGETS, DOCS, micropython
+from tools.ship.closed import port_names
+
+ROOT = Path(__file__).resolve().parents[2]
+FAKES = ROOT / "host_tests" / "fakes" / "board"
+ESP8266_B = 28_000  # free after its start: of 38 KiB what WiFi and the port leave, 20 to 28 KB
+MORE_B = 48_000  # of the interpreter's heap, for what stands in for the board
+FIRST_POOL = 20  # names of a board's first pool: a name is 7 B in it, of MicroPython's struct
+LEAST_POOLS = 300  # names: so many are always taken off
+NAME_B = 7
+POOL_B = 24
+BLOCK_B = 16
+SENSORS = [{"type": "internal", "name": "chip"}, {"type": "dht22", "name": "room", "pin": 4}]
+VALUES = {"chip": [41, 41.5], "dht22 4": [[21.5, 40.2], [21.6, 40.1]]}
+KEPT = {"queue_kb": 4, "sensors": SENSORS}
+LIVES: Dict[str, dict] = {
+    "ram": {"sensors": SENSORS},
+    "ram, discovery": {"sensors": SENSORS, "ha_prefix": "homeassistant"},
+    "ram, discovery, commands": {"sensors": SENSORS, "ha_prefix": "homeassistant", "commands": True},
+    "rtc, discovery": {**KEPT, "keep_in": "rtc", "ha_prefix": "homeassistant"},
+    "flash, discovery": {**KEPT, "keep_in": "flash", "ha_prefix": "homeassistant"},
+    "asleep, discovery": {**KEPT, "keep_in": "rtc", "ha_prefix": "homeassistant", "deep_sleep": True},
+}
+MARK = "<!-- firmware heap -->"
+END = "<!-- /firmware heap -->"
+WAIT_S = 60
+
+
+class Life(NamedTuple):
+    """How a life went. free_b: the lowest free heap that the firmware saw, as on a board; 0: it saw none. names: new
+    ones; published: readings; said: all that it printed."""
+
+    free_b: int
+    names: int
+    published: int
+    said: str
+
+    @property
+    def lacked(self) -> bool:
+        """Whether memory was short, if only once."""
+        return "memory" in re.sub(r"^Q\(.*\)$", "", self.said, flags=re.M).replace("queue: memory for", "")
+
+
+class Rom:
+    """The firmware as it ships, and what stands in for the board's own modules, in an image and a folder below
+    `folder`."""
+
+    def __init__(self, folder: Path):
+        self.firmware = folder / "firmware"
+        self.fakes = folder / "fakes"
+        self.image = folder / "image"
+        build(self.firmware)
+        self.fakes.mkdir()
+        for source in FAKES.glob("*.py"):
+            compile_one(source, self.fakes / (source.stem + ".mpy"), source.stem)
+        self.image.write_bytes(romfs(self.firmware, self.fakes))
+
+
+def live(rom: Rom, config: dict, port: int, heap_b: int, seconds: float = 4) -> Life:
+    """One life of `seconds`, or one wake, on a board whose heap has heap_b bytes after its start."""
+    free_b = heap_b - pools_b(LEAST_POOLS)
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch) / "root"
+        root.mkdir()
+        for name in ("boot.py", "main.py"):
+            shutil.copy(rom.firmware / name, root)
+        given = {"wifi_ssid": "lab", "broker": "127.0.0.1", "port": port, "interval_s": 0.5, "stop_pin": 0}
+        given.update(client_id=Path(scratch).name[-8:], ntp_host="")  # one of its own: several run at once
+        (root / "config.json").write_text(json.dumps({**given, **config}))
+        board = {"port": "esp8266", "values": VALUES, "buttons": {"0": "stop"}, "free_heap": free_b, "clock": False}
+        (root / "board.json").write_text(json.dumps({**board, "state": "rtc.bin", "tell_names": True}))
+        log = Path(scratch) / "log"
+        command = [micropython(), "-X", "heapsize=%d" % (free_b + MORE_B), "-m", "start", str(root), str(rom.image)]
+        with open(log, "wb") as out:
+            env = dict(os.environ, MICROPYPATH=str(rom.fakes))
+            board_process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        try:
+            end = time.monotonic() + seconds
+            while board_process.poll() is None and time.monotonic() < end:
+                time.sleep(0.05)
+            (root / "stop").touch()
+            board_process.wait(WAIT_S)
+        except subprocess.TimeoutExpired:
+            pass  # it waits in a pause that the button does not end
+        finally:
+            board_process.kill()
+            board_process.wait()
+        said = log.read_text(errors="replace")
+    return _life(said, board_process.returncode)
+
+
+def _life(said: str, status: int) -> Life:
+    parts = said.split("qstr pool:")
+    before, after = (set(re.findall(r"^Q\((.*)\)$", part, re.M)) for part in (parts[1], parts[-1]))
+    # on a chip modules do not know their files, and what its ports have is no new name
+    new = {name for name in after - before if not name.startswith("/rom/")} - port_names()
+    figures = re.search(r"published=(\d+) .*heap_low_b=(\d+)", said)
+    told = len(parts) > 2 or status == RESET_STATUS
+    names = len(new) if len(parts) > 2 else 0
+    if not figures or not told:
+        return Life(0, names, 0, said)
+    free_b = int(figures[2]) + pools_b(LEAST_POOLS) - pools_b(names or LEAST_POOLS)
+    return Life(free_b, names, int(figures[1]), said)
+
+
+def pools_b(names: int) -> int:
+    """Bytes of heap that the pools of so many new names take, on a board that had none."""
+    taken_b, places = 0, FIRST_POOL
+    while names > 0:
+        taken_b += (POOL_B + NAME_B * places + BLOCK_B - 1) // BLOCK_B * BLOCK_B
+        names -= places
+        places *= 2
+    return taken_b
+
+
+def measure(names: List[str], heap_b: int = ESP8266_B) -> Dict[str, Life]:
+    """Each of these lives. Two at a time: they wait most of theirs."""
+    with tempfile.TemporaryDirectory() as scratch:
+        rom = Rom(Path(scratch))
+        with Broker(Path(scratch)) as broker, ThreadPoolExecutor(2) as at_once:
+            lives = at_once.map(lambda name: live(rom, LIVES[name], broker.port, heap_b), names)
+            return dict(zip(names, lives))
+
+
+def table(lives: Dict[str, Life], least: Dict[str, int]) -> str:
+    """As Markdown."""
+    rows = ["| life, two sensors | free at the lowest, B | at least | new names |", "|---|--:|--:|--:|"]
+    for name, life in lives.items():
+        rows.append("| %s | %d | %d | %s |" % (name, life.free_b, least.get(name, 0), life.names or "not told"))
+    return "\n".join(rows)
+
+
+def main() -> int:
+    args = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    args.add_argument("lives", nargs="*", metavar="LIFE", help="of: %s; all when none is given" % "; ".join(LIVES))
+    args.add_argument("--check", action="store_true", help="fail when a life leaves too little")
+    args.add_argument("--docs", action="store_true", help="write the table into docs/size.md")
+    opts = args.parse_args()
+    least = {row["life"]: row["least"] for row in json.loads(BUDGETS.read_text())["firmware_heap"]}
+    lives = measure(opts.lives or list(LIVES))
+    text = table(lives, least)
+    print(text)
+    wrong = ["%s: %d B are free, at least %d must be" % (name, life.free_b, least.get(name, 0))
+             for name, life in lives.items() if life.free_b < least.get(name, 0)]  # fmt: skip
+    wrong += ["%s: memory was short:\n%s" % (name, life.said) for name, life in lives.items() if life.lacked]
+    if opts.docs:
+        head, rest = DOCS.read_text().split(MARK)
+        DOCS.write_text(head + MARK + "\n" + text + "\n" + END + rest.split(END)[1])
+    if opts.check and wrong:
+        print("\n".join(wrong), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
