@@ -392,15 +392,20 @@ class Node:
 
     def wipe(self) -> None:
         """End the session that the broker may keep of an earlier life: it would take a new message for an old one
-        with its packet id. By a client of its own, so that nothing in flight is sent. Raises as connect() does."""
-        from umqtt.client import MQTTClient
+        with its packet id. What is in flight is not sent meanwhile. Raises as connect() does."""
+        c = self.client
+        if c.inflight:
+            from umqtt.client import MQTTClient
 
-        c = self.make_client(MQTTClient, None, 1, 16)
-        c.server, c.port = self.client.server, self.client.port
+            c = self.make_client(MQTTClient, None, 1, 16)
+            c.server, c.port = self.client.server, self.client.port
+            c.timeout_ms = self.client.timeout_ms
         c.clean_session = True
-        c.timeout_ms = self.client.timeout_ms
-        c.connect()
-        c.disconnect()
+        try:
+            c.connect()
+            c.disconnect()
+        finally:
+            c.clean_session = False
         self.first = False
         self.wiped = self.broker
         self.feed()

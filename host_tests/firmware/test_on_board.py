@@ -229,7 +229,7 @@ def test_internal_says_what_else_it_is_asked_for():
 
 
 def test_home_assistant_gets_the_class_of_each_quantity():
-    from discovery import class_of
+    from announcement import class_of
 
     for quantity, unit, want in (
         ("co2", "ppm", ("sensor", "carbon_dioxide", "measurement")),

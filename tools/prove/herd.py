@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "host_tests"), str(ROOT / "firmware"), str
 import fakes.shim  # noqa: E402, F401 - what the firmware takes from MicroPython
 
 # isort: split
-import discovery  # noqa: E402
+import announcement  # noqa: E402
 import retry  # noqa: E402
 
 from tools.prove import operators_page  # noqa: E402
@@ -204,8 +204,16 @@ def discovery_load(boards: int) -> Dict[str, float]:
         name = "room"
         sensor = Sensor
 
-    cfg = {"ha_prefix": "homeassistant", "interval_s": 60, "deep_sleep": False, "will": True}
-    told = [discovery.announcement(cfg, "umqtt-30aea4f60123", "umqtt/umqtt-30aea4f60123/", Source, i) for i in (0, 1)]
+    class Node:
+        client_id = "umqtt-30aea4f60123"
+        topic = "umqtt/umqtt-30aea4f60123/"
+
+    class Announcer:
+        node = Node
+        id = Node.client_id
+        cfg = {"ha_prefix": "homeassistant", "interval_s": 60, "deep_sleep": False, "will": True, "ha_url": ""}
+
+    told = [announcement.announcement(Announcer, Source, i) for i in (0, 1)]
     sizes = [len(topic.encode()) + len(payload.encode()) + PUBLISH_HEAD_B for topic, payload in told]
     size_b = statistics.mean(sizes)
     return {"messages": boards * READINGS, "bytes_each": size_b, "megabytes": boards * READINGS * size_b / 1e6}
