@@ -11,6 +11,7 @@ from flags import RETAINED
 
 _TOLD = const(255)  # in Source.announced: Home Assistant knows all of its fields
 _UNTOLD = const(254)  # the broker did not acknowledge: not on this connection
+_BORN = b"online"
 _SETTLE_MS = const(1500)  # Home Assistant subscribes to what was announced
 _LOOK_MS = const(5000)  # for what an earlier configuration has left with the broker
 _MOST_LEFT = const(16)  # of it that are remembered at one time
@@ -54,7 +55,7 @@ class Announcer:
         self.look = None  # the filter of what the broker has of us, while it is asked
         self.left = []  # topics of what an earlier configuration has left there
         if node.listener and not cfg["deep_sleep"]:
-            node.listener.hear(cfg["ha_prefix"] + "/status", 0, self.born)
+            node.listener.hear(cfg["ha_prefix"] + "/status", 0, self.born, len(_BORN) + 1)
         if node.listener and power.cause() != power.WOKE:
             self.look = "%s/+/%s/#" % (cfg["ha_prefix"], self.id)
 
@@ -79,7 +80,7 @@ class Announcer:
 
     def born(self, topic: bytes, payload, flags: int) -> None:
         """Home Assistant has started: what is not retained it does not know, and no value of ours."""
-        if payload == b"online" and not flags & RETAINED:
+        if payload == _BORN and not flags & RETAINED:
             for thing in self.things:
                 thing.announced = 0
                 again = getattr(thing.sensor, "again", None)
@@ -138,7 +139,7 @@ class Announcer:
         """Once after a start: ask the broker what it has of us; clear what is ours no more: a sensor that is gone."""
         if self.look and not self.t_look:
             self.t_look = now or 1
-            self.node.listener.hear(self.look, 0, self.seen)
+            self.node.listener.hear(self.look, 0, self.seen, 1)  # large, and of no use
         while self.left and c.free_slots():
             c.publish(self.left.pop(), "", True, 1, False)
         if self.look and ticks_diff(now, self.t_look) > _LOOK_MS and not self.left:

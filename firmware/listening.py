@@ -24,6 +24,7 @@ _FILTER = const(0)  # of an ear, a list
 _QOS = const(1)
 _TAKE = const(2)
 _ASKED = const(3)
+_KEPT_B = const(4)  # of a payload: the rest is not kept
 
 
 class Listener:
@@ -43,6 +44,7 @@ class Listener:
         self.then = None  # what is done once the broker has the answer
         self.then_pid = self.t_then = 0
         self.topic = b""  # of a message that comes in parts
+        self.most_b = 0  # of its payload that are kept
         self.payload = None
         self.failures = 0  # connections in a row that ended at a subscription
         self.pinged = False  # what the broker had for us has come once it answers
@@ -50,10 +52,11 @@ class Listener:
         if node.cfg["commands"]:
             self.hear(node.topic + "cmd/+", 2, self.obey)
 
-    def hear(self, topic_filter: str, qos: int, take) -> None:
-        """Call take(topic, payload, flags), bytes, bytes, int, for each message of the filter. payload is None for one
-        that is too large, or for which there was no memory."""
-        self.ears.append([topic_filter.encode(), qos, take, False])
+    def hear(self, topic_filter: str, qos: int, take, most_b: int = _MOST_B) -> None:
+        """Call take(topic, payload, flags), bytes, bytes, int, for each message of the filter, whose only wildcards may
+        be levels. payload is None for one that is too large, or for which there was no memory; with another most_b it
+        is its first most_b bytes."""
+        self.ears.append([topic_filter.encode(), qos, take, False, most_b])
 
     def unhear(self, topic_filter: str) -> None:
         """Forget the filter. Raises OSError."""
@@ -76,8 +79,15 @@ class Listener:
         if not flags & LATER:
             self.topic = bytes(memoryview(buf)[2:topic_end]) if topic_end else b""
             self.payload = b""
+            self.most_b = _MOST_B
+            for ear in self.ears:
+                if matches(ear[_FILTER], self.topic):
+                    self.most_b = ear[_KEPT_B]
+                    break
         try:
-            if self.payload is not None:
+            if self.payload is not None and len(self.payload) < self.most_b:
+                if self.most_b < _MOST_B:
+                    end = min(end, start + self.most_b - len(self.payload))
                 room_b = _MOST_B - sum([len(payload or b"") for _, payload, _ in self.waiting])
                 piece = bytes(memoryview(buf)[start:end])
                 self.payload = self.payload + piece if len(self.payload) + len(piece) <= room_b else None

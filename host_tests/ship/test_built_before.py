@@ -24,7 +24,7 @@ def test_the_second_build_is_the_first_and_a_changed_source_is_built(kept, tmp_p
     source = tmp_path / "firmware"
     shutil.copytree(SOURCE, source)
     names = build.build(tmp_path / "first", source)
-    monkeypatch.setattr(build, "ship_firmware", None)  # a second build would call it
+    monkeypatch.setattr(build, "ship_board", None)  # a second build would call it
     assert build.build(tmp_path / "second", source) == names
     assert content(tmp_path / "second") == content(tmp_path / "first") and "main.py" in names
     with open(source / "app.py", "a") as app:
