@@ -39,17 +39,19 @@ BLOCK_B = 16
 SENSORS = [{"type": "internal", "name": "chip"}, {"type": "dht22", "name": "room", "pin": 4}]
 VALUES = {"chip": [41, 41.5], "dht22 4": [[21.5, 40.2], [21.6, 40.1]]}
 KEPT = {"queue_kb": 4, "sensors": SENSORS}
+HOME_ASSISTANT = {"ha_prefix": "homeassistant"}
 LIVES: Dict[str, dict] = {
     "ram": {"sensors": SENSORS},
-    "ram, discovery": {"sensors": SENSORS, "ha_prefix": "homeassistant"},
-    "ram, discovery, commands": {"sensors": SENSORS, "ha_prefix": "homeassistant", "commands": True},
-    "rtc, discovery": {**KEPT, "keep_in": "rtc", "ha_prefix": "homeassistant"},
-    "flash, discovery": {**KEPT, "keep_in": "flash", "ha_prefix": "homeassistant"},
-    "asleep, discovery": {**KEPT, "keep_in": "rtc", "ha_prefix": "homeassistant", "deep_sleep": True},
+    "ram, discovery": {"sensors": SENSORS, **HOME_ASSISTANT},
+    "ram, commands": {"sensors": SENSORS, "commands": True},
+    "ram, discovery, commands": {"sensors": SENSORS, **HOME_ASSISTANT, "commands": True},
+    "rtc": {**KEPT, "keep_in": "rtc"},
+    "flash": {**KEPT, "keep_in": "flash"},
+    "asleep": {**KEPT, "keep_in": "rtc", "deep_sleep": True},
 }
 MARK = "<!-- firmware heap -->"
 END = "<!-- /firmware heap -->"
-WAIT_S = 60
+WAIT_S = 10
 
 
 class Life(NamedTuple):
