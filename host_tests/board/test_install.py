@@ -210,21 +210,12 @@ def test_whole_addresses_are_for_boards_that_know_no_others(flashed, github_port
     shows_it_works(board, broker)
 
 
-def test_what_is_not_there_is_told_and_nothing_is_installed(flashed, github):
-    board = flashed("esp32")
-    done = mpremote(board, "mip", "install", "github:somebody/else", env=github)
-    assert done.returncode and "not found" in done.stdout.lower(), done.stdout
-    assert "umqtt" not in mpremote(board, "fs", "ls").stdout
-
-
-@pytest.mark.parametrize("target", ["/", "/modules"])
-def test_a_target_of_ones_own_in_the_root_works_too(flashed, tmp_path, target):
+def test_the_root_as_target_works_too(flashed, tmp_path):
     board = flashed("esp32")
     assert tool("mip", "--output", str(tmp_path / "mip")).returncode == 0
-    done = mpremote(board, "mip", "install", "--target", target, str(tmp_path / "mip" / "package.json"))
-    assert done.returncode == 0 or target == "/", done.stdout  # the last file would lie above the root
-    said = mpremote(board, "exec", "import sys\nsys.path.append('%s')\n%s\nprint(umqtt.__path__)" % (target, WHICH))
-    assert said.stdout.strip() == target.rstrip("/") + "/umqtt", said.stdout
+    # whether it complains of the last file, which would lie above the root, is a matter of the file system's version
+    mpremote(board, "mip", "install", "--target", "/", str(tmp_path / "mip" / "package.json"))
+    assert mpremote(board, "exec", WHICH + "; print(umqtt.__path__)").stdout.strip() == "/umqtt"
 
 
 def test_the_file_in_the_root_alone_leaves_the_board_no_worse_than_it_was(flashed, tmp_path):
@@ -256,30 +247,25 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture
 def index(tmp_path):
     """build/mip on a web server of its own."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path)))
-    url = "http://127.0.0.1:%d" % server.server_port
-    for folder, options in (("mip", ()), ("whole", ("--url", url + "/whole"))):
-        done = tool("mip", "--output", str(tmp_path / folder), *options)
-        assert done.returncode == 0, done.stdout
-    for _ in serve(server):
-        yield url
+    done = tool("mip", "--output", str(tmp_path / "mip"))
+    assert done.returncode == 0, done.stdout
+    served = functools.partial(Quiet, directory=str(tmp_path / "mip"))
+    for port in serve(http.server.ThreadingHTTPServer(("127.0.0.1", 0), served)):
+        yield "http://127.0.0.1:%d" % port
 
 
-@pytest.mark.parametrize("way", ["mpremote, package.json", "mpremote, index", "board, package.json", "board, index"])
-def test_an_index_of_ones_own_serves_mpremote_and_boards(flashed, index, way):
+@pytest.mark.parametrize("who", ["mpremote", "the board"])
+def test_an_index_of_ones_own_serves_mpremote_and_boards(flashed, index, who):
     board = flashed("esp32")
-    who, _, what = way.partition(", ")
     if who == "mpremote":
-        named = [index + "/mip/package.json"] if what == "package.json" else ["--index", index + "/mip", "umqtt"]
-        done = mpremote(board, "mip", "install", *named)
+        done = mpremote(board, "mip", "install", "--index", index, "umqtt")
     else:
-        named = "'%s/whole/package.json'" if what == "package.json" else "'umqtt', index='%s/mip'"
-        done = mpremote(board, "exec", "import mip; mip.install(%s)" % named % index)
+        done = mpremote(board, "exec", "import mip; mip.install('umqtt', index='%s')" % index)
     assert done.returncode == 0 and "Done" in done.stdout, done.stdout
     assert mpremote(board, "exec", WHICH + "; print(umqtt.__path__)").stdout.strip() == "/lib/umqtt"
 
 
 def test_the_source_is_installed_where_mpy_is_not_wanted(flashed, index):
     board = flashed("esp32")
-    assert mpremote(board, "mip", "install", "--no-mpy", "--index", index + "/mip", "umqtt").returncode == 0
+    assert mpremote(board, "mip", "install", "--no-mpy", "--index", index, "umqtt").returncode == 0
     assert mpremote(board, "exec", "import umqtt.errors; print(umqtt.__path__)").stdout.strip() == "/lib/umqtt"

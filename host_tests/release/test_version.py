@@ -75,8 +75,11 @@ def test_no_other_file_of_ours_has_a_number_of_its_own():
 
 
 def test_the_package_for_mip_has_the_version_of_the_library(tmp_path):
-    build_package(tmp_path)
-    assert json.loads((tmp_path / "package.json").read_text())["version"] == version()
+    build_package(tmp_path, "http://host/umqtt/")
+    listed = json.loads((tmp_path / "package.json").read_text())
+    assert listed["version"] == version()
+    for _, url in listed["urls"]:  # whole addresses, of files that are there
+        assert (tmp_path / url.replace("http://host/umqtt/", "", 1)).is_file(), url
     for kind in ("6", "py"):
         lists = (tmp_path / "package" / kind / "umqtt").iterdir()
         assert sorted(path.stem for path in lists) == sorted(["latest", version()])
