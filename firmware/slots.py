@@ -118,7 +118,7 @@ def _count() -> None:
             return
         go_back("in %d starts it did not reach the broker" % TRIAL_STARTS)
         starts = 0
-    elif machine.reset_cause() == machine.DEEPSLEEP_RESET:  # wakes are no boot loop, and flash wears
+    elif _is_nothing_new(machine.reset_cause()):
         return
     # after a start in safe mode the whole firmware gets one more: a moment may have passed
     starts = MOST_STARTS if starts > MOST_STARTS else starts + 1
@@ -130,6 +130,11 @@ def _count() -> None:
         write("boot", boot["old"] or {"run": "", "digest": ""})
         starts = 1
     write("starts", {"starts": starts})
+
+
+def _is_nothing_new(cause) -> bool:
+    # wakes are no boot loop, and flash wears; nor is somebody at the prompt (an ESP8266 calls each reset a soft one)
+    return cause == machine.DEEPSLEEP_RESET or cause == machine.SOFT_RESET and sys.platform != "esp8266"
 
 
 def go_back(why: str) -> None:

@@ -231,3 +231,27 @@ def test_an_update_with_a_wrong_key_is_refused_in_words(make_board, make_broker,
     status, said = Host(tmp_path, broker.port, firmwares / "new", client_id="n1", ota_key="x" * 40).end()
     assert status == 1 and "the signature is not that of this board's ota_key" in said, said
     assert not list((board.root / "ota").glob("[0-9]*"))
+
+
+def test_a_boot_loop_ends_in_safe_mode_which_takes_an_update(
+    make_board, make_broker, make_observer, firmwares, tmp_path
+):
+    broker = make_broker()
+    observer = make_observer(broker.port)
+    broken = [{"type": "dht22", "name": "room", "pin": 4}, {"type": "hangs", "name": "h"}]
+    board = make_board(broker.port, sensors=broken, future=1)  # a key of the update that the loop went back from
+    board.wait("config.json: ")
+    board.off()
+    (board.root / "ota").mkdir()
+    (board.root / "ota" / "starts").write_text('{"starts": 6}')
+    board.on()
+    board.wait("safe mode")
+    board.wait("broker: connected")
+    config = json.loads((board.root / "config.json").read_text())
+    del config["future"]
+    (board.root / "config.json").write_text(json.dumps(dict(config, sensors=SENSORS)))
+    status, said = Host(tmp_path, broker.port, firmwares / "new", client_id="n1", ota_key=KEY).end()
+    assert status == 0, said + board.said()
+    while not seqs(observer.seen):
+        observer.next()
+    assert NEW.decode() in board.said() and board.said().count("safe mode") == 1

@@ -9,7 +9,7 @@ from on_board import fake_board
 
 import slots
 
-POWER_ON, DEEP_SLEEP = 1, 4
+POWER_ON, DEEP_SLEEP, SOFT_RESET = 1, 4, 5
 
 
 class Flash(Folder):
@@ -113,6 +113,12 @@ def test_wakes_from_sleep_are_not_counted_and_write_nothing():
         for _ in range(3 * slots.MOST_STARTS):
             equal(f.start(DEEP_SLEEP), (0, ""))
         assert not slots.is_there(slots.at("starts"))
+
+
+def test_starts_from_the_prompt_are_not_counted():
+    with Flash() as f:
+        for _ in range(3 * slots.MOST_STARTS):
+            equal(f.start(SOFT_RESET), (0, ""))
 
 
 def test_an_update_that_was_kept_and_then_loops_goes_back_to_the_one_before():

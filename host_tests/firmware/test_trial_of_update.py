@@ -1,0 +1,79 @@
+"""How a start is judged while the node runs: an update on trial that does not reach the broker, a start that lasts,
+safe mode that is not for ever."""
+
+import os
+import sys
+
+from fakes.check import equal, raises
+from fakes.folder import Folder
+from on_board import World, fake_board
+
+import slots
+
+NO_NETWORK = {"wifi": {"another": "x"}}
+LIMIT_MS = 180000
+
+
+class Flash(Folder):
+    def __enter__(self):
+        slots.ROOT = super().__enter__() + "/"
+        os.mkdir(slots.ROOT + "ota")
+        return self
+
+    def __exit__(self, *_):
+        super().__exit__()
+        slots.ROOT = ""
+
+
+def world(script, start):
+    """A node whose start is of this kind."""
+    sys.modules["slots"] = slots  # which the node forgets, and this test must not
+    sys.modules.pop("trial", None)
+    w = World(script, commands=True, reset_after_s=0)
+    w.node.cfg.update(start=start, came_back=(), trials=slots.trials())
+    w.node.trials = w.node.cfg["trials"] or start
+    return w
+
+
+def test_an_update_that_does_not_reach_the_broker_in_time_is_gone_back_from_at_once():
+    with Flash():
+        slots.write("boot.try", {"run": "1", "digest": "d1", "old": {}})
+        w = world(NO_NETWORK, slots.TRIAL)
+        w.run(LIMIT_MS - 5000)
+        assert slots.is_there(slots.at("boot.try"))
+        raises(fake_board.Reset, w.run, 20000)
+        equal(slots.read("why"), {"digest": "d1", "why": "it did not reach the broker in 180 s"})
+        assert slots.is_there(slots.at("boot.bad")) and not slots.is_there(slots.at("boot.try"))
+
+
+def test_a_start_that_lasts_a_minute_is_counted_no_more_with_a_broker_or_without():
+    for script in (None, NO_NETWORK):
+        with Flash():
+            slots.write("starts", {"starts": 3})
+            w = world(script, slots.COUNTED)
+            w.run(50000)
+            equal(slots.read("starts"), {"starts": 3})
+            w.run(30000)
+            assert not slots.is_there(slots.at("starts"))
+
+
+def test_a_start_that_crashes_again_and_again_stays_counted():
+    with Flash():
+        slots.write("starts", {"starts": 3})
+        w = world(None, slots.COUNTED)
+
+        def crash():
+            raise ValueError("again")
+
+        w.node.measure = crash
+        raises(fake_board.Reset, w.run, 600000)  # after 8 crashes
+        equal(slots.read("starts"), {"starts": 3})
+
+
+def test_safe_mode_ends_after_an_hour_with_a_reset():
+    with Flash():
+        slots.write("starts", {"starts": slots.MOST_STARTS + 1})
+        w = world(None, slots.SAFE)
+        w.run(3500000)
+        raises(fake_board.Reset, w.run, 200000)
+        assert slots.is_there(slots.at("starts"))
