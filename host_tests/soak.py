@@ -27,6 +27,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 from broker import real  # noqa: E402
 
 DEVICE = HERE / "broker" / "soak_device.py"
+AIO_DEVICE = HERE / "broker" / "soak_aio_device.py"
 KILL_SHADOW_S = 12  # what the kill may have touched: autosave, session and reconnects around it
 
 
@@ -146,7 +147,7 @@ class SoakDevice:
         self.connects = 0
         self.words = []
         self.process = subprocess.Popen(
-            command + [str(DEVICE), str(port), name, str(pause_ms)],
+            command + [str(port), name, str(pause_ms)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -304,10 +305,12 @@ def soak(seconds, seed, devices=3, kill=True, say=print):
         got = []
         listener = Listener(broker.port, got, "listener")
         made.append(listener)
-        commands = [real.command_of(i) for i in real.INTERPRETERS]
-        commands = [c for c in commands if c]
+        cpython, micropython = map(real.command_of, real.INTERPRETERS)
+        programs = [[*cpython, str(DEVICE)]]
+        if micropython:
+            programs = [[*micropython, str(DEVICE)], [*micropython, str(AIO_DEVICE)], *programs]
         fleet = [
-            SoakDevice(commands[(i + 1) % len(commands)], proxy.port, "dev%d" % i, rng.choice([5, 25, 60]))
+            SoakDevice(programs[i % len(programs)], proxy.port, "dev%d" % i, rng.choice([5, 25, 60]))
             for i in range(devices)
         ]
         end = time.monotonic() + seconds

@@ -62,8 +62,9 @@ if sys.implementation.name != "micropython":
             return out
 
         def write(self, buf, off=None, n=None):
-            view = memoryview(buf.encode() if isinstance(buf, str) else buf)
-            view = view if off is None else view[:off] if n is None else view[off : off + n]
+            data = buf.encode() if isinstance(buf, str) else bytes(buf)
+            # a copy: CPython keeps a view of the buffer in the traceback of an exception, and locks its size by that
+            view = memoryview(data if off is None else data[:off] if n is None else data[off : off + n])
             done = 0
             self.wants_read = False
             while done < len(view):
