@@ -139,6 +139,16 @@ def shown_in_reference():
     return found
 
 
+# Modules that a program never imports: beneath the client, or loaded by another part.
+NOT_FOR_PROGRAMS = set(
+    "__init__ wire session keepalive engine transport tls addons journaling recall wanted upstream".split()
+)
+
+
+def test_every_module_for_programs_is_in_the_reference():
+    assert {path.stem for path in LIBRARY} == set(shown_in_reference()) | NOT_FOR_PROGRAMS
+
+
 @pytest.mark.parametrize("module", sorted(shown_in_reference()))
 def test_the_reference_shows_what_there_is_and_each_says_what_it_does(module):
     tree = ast.parse((ROOT / "firmware" / "lib" / "umqtt" / (module + ".py")).read_text())
