@@ -1,0 +1,44 @@
+"""Random schedules over umqtt.aio, whose messages a task takes: nothing lost, repeated or out of order. Callbacks, and
+what they may do, are the blocking client's schedules (test_schedules.py)."""
+
+from fakes import clock
+from fakes.net import ESP32, ESP8266, UNIX, Context
+from faults.exchanges import TALLY
+from faults.test_aio_cuts import AioRun
+from faults.test_schedules import EXAMPLES, act, plan, step
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+OF_A_CALLBACK = ("raise", "echo", "leave", "stream")
+
+
+@settings(
+    max_examples=EXAMPLES or 150,
+    derandomize=not EXAMPLES,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    st.lists(step.filter(lambda s: s[0] not in OF_A_CALLBACK), max_size=14),
+    st.lists(plan, max_size=3),
+    st.sampled_from([UNIX, ESP32, ESP8266]),
+    st.sampled_from([1, 2, 4]),
+    st.booleans(),
+    st.sampled_from([0, 65533, 65534]),
+    st.booleans(),
+)
+def test_random_schedules(steps, plans, port, inflight, late, first_id, tls):
+    clock.start_ms = clock.LATE_MS if late else clock.EARLY_MS
+    try:
+        r = AioRun(plans, port=port, inflight=inflight, rx_size=64, tx_size=64, ssl=Context() if tls else None)
+        r.c.pid = first_id
+        r.up()
+        r.subscribe()
+        for s in steps:
+            act(r, s, [], [])
+        r.settle()
+        TALLY["schedules"] += 1
+        r.verdict("")
+    finally:
+        clock.start_ms = clock.EARLY_MS
