@@ -17,6 +17,7 @@ import pytest
 from conftest import ENV, ROOT, config, mpremote, tool, wait_for
 
 from tools.release import package
+from tools.release.version import version
 
 x509 = pytest.importorskip("cryptography.x509", reason="no `cryptography`: run `make setup`")
 from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
@@ -262,7 +263,8 @@ def test_an_index_of_ones_own_serves_mpremote_and_boards(flashed, index, who):
     else:
         done = mpremote(board, "exec", "import mip; mip.install('umqtt', index='%s')" % index)
     assert done.returncode == 0 and "Done" in done.stdout, done.stdout
-    assert mpremote(board, "exec", WHICH + "; print(umqtt.__path__)").stdout.strip() == "/lib/umqtt"
+    said = mpremote(board, "exec", WHICH + "; print(umqtt.__path__, umqtt.__version__)").stdout
+    assert said.strip() == "/lib/umqtt " + version()
 
 
 def test_the_source_is_installed_where_mpy_is_not_wanted(flashed, index):
