@@ -53,6 +53,9 @@ diag|true|0|0|a retained message at each start: version, reset cause, heap, RSSI
 commands|false|0|0|obeys TOPIC/CLIENT_ID/cmd/NAME; the broker must let only the owner publish there
 ota_key|""|0|64|with commands: the key that updates over the air are signed with, empty for none
 log_b|256|0|4096|with commands: bytes of heap for the last lines of the log, 0 for none
+payload|"reading"|0|9|reading: a topic for each quantity; json: one message for all that is read at one time
+json_topic|"TOPIC/CLIENT_ID/readings"|1|1024|with payload json: its topic
+json|"{VALUES,\\"time\\":TIME,\\"seq\\":SEQ}"|6|1024|with payload json: its form; also TIME_MS
 i2c|{}|0|48|GPIOs sda and scl of the I2C bus that the sensors share, and perhaps freq in Hz
 sensors|[{"type":"internal"}]|1|16|list of sensors
 """
@@ -199,6 +202,12 @@ def _problem(key, value, default, least, most):
         return _broker(value, least, most)
     if not isinstance(value, str) or not least <= _is_whole(value) <= most:
         return "a text of %d to %d bytes" % (least, most)
+    if key == "payload" and value not in ("reading", "json"):
+        return '"reading" or "json"'
+    if key == "json" and "VALUES" not in value:
+        return "a text with VALUES in it, in whose place all values are"
+    if key == "json_topic":
+        return _poison(value, "+#")
     if key == "keep_in" and value not in ("ram", "rtc", "flash"):
         return '"ram", "rtc" or "flash"'
     if key == "wifi_password" and 0 < len(value) < 8:
@@ -313,6 +322,10 @@ def _together(got, wrong):
         wrong.append("tls_insecure is true and tls_ca is given; needed is one of them")
     if bool(got["tls_cert"]) != bool(got["tls_key"]):
         wrong.append("tls_cert and tls_key; needed are both, or neither")
+    if got["payload"] == "json" and got["ha_prefix"]:
+        wrong.append(
+            'payload is "json" and ha_prefix is given, which wants a topic for each quantity; needed is one of them'
+        )
     if got["deep_sleep"] and got["keep_in"] == "ram":
         wrong.append('deep_sleep is true and keep_in "ram", which does not survive it; needed is "rtc" or "flash"')
     if not wrong and got["watchdog_s"]:

@@ -86,14 +86,19 @@ class DurableNode(Node):
         return self.outbox.waiting
 
     def keep(self, number: int, field: int, value) -> None:
-        if self.storing.attempt(self.put, number, field, value) is None:
+        if self.cycle:
+            self.cycle.add(number, field, value)
+        elif self.storing.attempt(self.put, number, field, value) is None:
             self.lost("%s; the newest reading is refused" % (self.storing.words or "it does not answer"))
 
     def put(self, number: int, field: int, value) -> None:
         """A reading into the outbox. Raises what that does."""
-        cfg = self.cfg
         # the outbox numbers its messages across resets
-        topic, payload = self.message(number, field, value, clock.uptime_s(), self.outbox.next + 1)
+        self.store(*self.message(number, field, value, clock.uptime_s(), self.outbox.next + 1))
+
+    def store(self, topic: str, payload: str) -> None:
+        """A message into the outbox. Raises what that does."""
+        cfg = self.cfg
         self.outbox.add(topic, payload, cfg["qos"], False, LATEST if cfg["only_latest"] else MUST, cfg["expire_s"])
         self.storing.ended()
 

@@ -109,6 +109,11 @@ class Node:
             if hasattr(source.sensor, "changed"):
                 self.watched.append(number)
                 self.turn_ms = _STEP_MS
+        self.cycle = None  # makes one message of all that is read at one time
+        if cfg["payload"] == "json":
+            from cycle import Cycle
+
+            self.cycle = Cycle(self)
         self.rest_s = 0  # so long it sleeps once its battery is low
         self.t_low = None
         self.joining = Trouble("wifi")
@@ -192,6 +197,8 @@ class Node:
         for number in self.watched:
             if self.sources[number].sensor.changed():
                 self.take(number)
+                if self.cycle:
+                    self.cycle.close()
         if self.client is None:
             self.open()
         if self.led:
@@ -250,6 +257,8 @@ class Node:
         for number in range(len(self.sources)):
             self.take(number)
             self.feed()  # each sensor has its own time
+        if self.cycle:
+            self.cycle.close()
         interval_ms = int(self.cfg["interval_s"] * 1000)
         self.t_next = ticks_add(self.t_next, interval_ms)
         if ticks_diff(self.t_next, ticks_ms()) <= 0:  # late by a whole interval: no burst to catch up, and time to send
@@ -280,9 +289,12 @@ class Node:
         time = clock.unix_s(up_s)
         if time is None:
             time = 'null,"up_s":%d' % up_s
-        text = decimal(value, places) if isinstance(places, int) or value is None else places(value)
-        payload = '{"value":%s,"unit":"%s","time":%s,"seq":%d}' % (text, unit, time, seq)
+        payload = '{"value":%s,"unit":"%s","time":%s,"seq":%d}' % (self.as_json(value, places), unit, time, seq)
         return self.topic + source.name + "/" + quantity, payload
+
+    def as_json(self, value, places) -> str:
+        """A value, by the decimals of its field or by the function in their place."""
+        return decimal(value, places) if isinstance(places, int) or value is None else places(value)
 
     # reaching the broker
 

@@ -33,7 +33,7 @@ class Waiting:
                 if gc.mem_free() - most * _READING_B >= _RESERVE_B:
                     new = Waiting(most)
                     while self.count:
-                        new.put(*self.oldest())
+                        new.put(*self.at(0))
                         self.drop()
                     self.buf, self.most, self.first, self.count = new.buf, most, 0, new.count
                     return
@@ -49,18 +49,18 @@ class Waiting:
         pack_into(_READING, self.buf, at, source, field, value or 0, up_s, seq)
         self.count += 1
 
-    def oldest(self):
-        """(source, field, value, up_s, seq) of the one that waits longest."""
-        source, field, value, up_s, seq = unpack_from(_READING, self.buf, self.first * _READING_B)
+    def at(self, i: int):
+        """(source, field, value, up_s, seq) of one that waits, 0 for the oldest."""
+        source, field, value, up_s, seq = unpack_from(_READING, self.buf, (self.first + i) % self.most * _READING_B)
         return source, field & ~_NO_VALUE, None if field & _NO_VALUE else value, up_s, seq
 
-    def drop(self) -> None:
-        """Forget the oldest."""
-        self.first, self.count = (self.first + 1) % self.most, self.count - 1  # both or neither, whatever is raised
+    def drop(self, n: int = 1) -> None:
+        """Forget the oldest n."""
+        self.first, self.count = (self.first + n) % self.most, self.count - n  # both or neither, whatever is raised
 
-    def take_back(self) -> None:
-        """Undo drop(), when nothing was put since."""
-        self.first, self.count = (self.first - 1) % self.most, self.count + 1
+    def take_back(self, n: int = 1) -> None:
+        """Undo drop(n), when nothing was put since."""
+        self.first, self.count = (self.first - n) % self.most, self.count + n
 
 
 class RamNode(Node):
@@ -94,17 +94,21 @@ class RamNode(Node):
         while queue.count and ticks_diff(ticks_ms(), t) < _HAND_OVER_MS:
             if self.qos and not c.free_slots():
                 return
-            topic, payload = self.message(*queue.oldest())
+            n = 1
+            if self.cycle:
+                topic, payload, n = self.cycle.oldest(queue)
+            else:
+                topic, payload = self.message(*queue.at(0))
             before = c.inflight
-            queue.drop()  # first: once it is the client's nothing may fail before it is gone from here
+            queue.drop(n)  # first: once it is the client's nothing may fail before it is gone from here
             try:
                 if c.publish(topic, payload, False, self.qos, False) is None:  # of QoS 0, and older bytes wait
-                    queue.take_back()
+                    queue.take_back(n)
                     return
             except Exception:
                 if c.inflight > before:  # the link went down, but the message has its slot: again would be twice
-                    self.published += 1
+                    self.published += n
                 else:
-                    queue.take_back()
+                    queue.take_back(n)
                 raise
-            self.published += 1
+            self.published += n

@@ -15,6 +15,7 @@ MAY = {
     "ram": ["clock", "node"],
     "node": [
         "clock",
+        "cycle",
         "diagnosis",
         "discovery",
         "ending",
@@ -58,6 +59,7 @@ MAY = {
     "remembered": ["umqtt"],
     "retry": ["reasons"],
     "crc8": ["i2c"],
+    "cycle": ["clock"],
     "treatment": ["kept"],
     "low_battery": ["ending", "power"],
     "board_facts": ["power", "umqtt"],

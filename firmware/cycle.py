@@ -1,0 +1,60 @@
+"""How does one JSON object hold all that was read at one time? Imported only with `payload` json."""
+
+from json import dumps
+
+import clock
+
+
+class Cycle:
+    """Makes the messages of a node: the text `json` with VALUES, TIME, TIME_MS and SEQ in it filled in, under the topic
+    `json_topic` with TOPIC and CLIENT_ID filled in."""
+
+    def __init__(self, node):
+        self.node = node
+        topic = node.cfg["json_topic"].replace("CLIENT_ID", node.client_id)
+        self.topic = topic.replace("TOPIC", node.cfg["topic"])
+        self.parts = []  # of what is read just now, where readings wait as messages
+
+    def part(self, number: int, field: int, value) -> str:
+        """One value: "room_temperature":21.5"""
+        source = self.node.sources[number]
+        quantity, _, places = source.sensor.fields[field]
+        return "%s:%s" % (dumps(source.name + "_" + quantity), self.node.as_json(value, places))
+
+    def message(self, parts, up_s: int, seq: int):
+        """Topic and payload of what was read at uptime up_s."""
+        time = clock.unix_s(up_s)
+        text = self.node.cfg["json"].replace("SEQ", str(seq))
+        text = text.replace("TIME_MS", "null" if time is None else "%d000" % time)
+        text = text.replace("TIME", "null" if time is None else str(time))
+        return self.topic, text.replace("VALUES", ",".join(parts))  # last: a name may hold any of these words
+
+    def oldest(self, queue):
+        """Of readings that wait in RAM those of one cycle: topic, payload, how many they are. Of each field there is
+        one at most, in the order of the sensors."""
+        parts = []
+        taken = 0, 0
+        last = -1
+        for i in range(queue.count):
+            number, field, value, up_s, seq = queue.at(i)
+            place = number << 7 | field
+            if place <= last:
+                break
+            last = place
+            parts.append(self.part(number, field, value))
+            taken = up_s, seq
+        topic, payload = self.message(parts, *taken)
+        return topic, payload, len(parts)
+
+    def add(self, number: int, field: int, value) -> None:
+        """One more of the readings that are to be one message."""
+        self.parts.append(self.part(number, field, value))
+
+    def close(self) -> None:
+        """All was read."""
+        if self.parts:
+            parts = self.parts
+            self.parts = []
+            node = self.node
+            if node.storing.attempt(node.store, *self.message(parts, clock.uptime_s(), node.outbox.next + 1)) is None:
+                node.lost("%s; the newest readings are refused" % (node.storing.words or "it does not answer"))

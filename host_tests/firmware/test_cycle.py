@@ -1,0 +1,120 @@
+"""With `payload` json all that is read at one time is one message, in the form that a service wants."""
+
+import json
+
+import on_board
+from fakes.check import equal, raises
+from fakes.net import Plan
+from on_board import NOW_S, World, conf
+
+import fake_board
+
+assert on_board  # the paths
+SCRIPT = {
+    "wifi": {"lab": "12345678"},
+    "values": {"dht22 4": [[21.5, 40.2], [21.6, 40.1], None, None], "adc 34": [1500]},
+}
+SENSORS = [{"type": "dht22", "name": "room", "pin": 4}, {"type": "adc", "name": "cell", "pin": 34}]
+
+
+def world(script=None, **keys):
+    more = {"payload": "json", "sensors": SENSORS}
+    more.update(keys)
+    return World(script or SCRIPT, **more)
+
+
+def messages(w):
+    """(topic, payload) of what the broker took, but the status and what the board says at its start."""
+    return [(t, bytes(p).decode() if not isinstance(p, str) else p) for t, p, _ in w.broker.accepted
+            if not t.endswith(("/status", "/diag"))]  # fmt: skip
+
+
+def test_what_is_read_at_one_time_is_one_message():
+    w = world()
+    w.run(25000)
+    got = messages(w)
+    equal({topic for topic, _ in got}, {"umqtt/n1/readings"})
+    first, second, third = [json.loads(payload) for _, payload in got]
+    equal(first, {"room_temperature": 21.5, "room_humidity": 40.2, "cell_voltage": 1.5, "time": NOW_S, "seq": 3})
+    equal((second["room_temperature"], second["seq"]), (21.6, 6))
+    equal(sorted(third), ["cell_voltage", "seq", "time"], "a sensor that does not answer is left out")
+
+
+def test_the_form_and_the_topic_are_those_of_the_service():
+    for form, topic, want_topic, want in (
+        ('{"feeds":{VALUES}}', "me/groups/CLIENT_ID/json", "me/groups/n1/json", {"feeds": {"cell_voltage": 1.5}}),
+        ('{"ts":TIME_MS,"values":{VALUES}}', "v1/devices/me/telemetry", "v1/devices/me/telemetry",
+         {"ts": NOW_S * 1000, "values": {"cell_voltage": 1.5}}),
+        ("[SEQ,TIME,{VALUES}]", "$aws/TOPIC/x", "$aws/umqtt/x", [1, NOW_S, {"cell_voltage": 1.5}]),
+    ):  # fmt: skip
+        w = world(sensors=SENSORS[1:], json=form, json_topic=topic)
+        w.run(5000)
+        got = messages(w)[0]
+        equal((got[0], json.loads(got[1])), (want_topic, want))
+
+
+def test_a_name_that_holds_the_words_of_the_form_stays_as_it_is():
+    w = world(sensors=[dict(SENSORS[1], name='TIME "SEQ" VALUES')])
+    w.run(5000)
+    assert 'TIME "SEQ" VALUES_voltage' in json.loads(messages(w)[0][1])
+
+
+def test_an_outage_keeps_each_cycle_whole_and_repeats_none():
+    w = world({"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2]], "adc 34": [1500]}})
+    w.run(15000)
+    w.net.plan = Plan(refuse=True)
+    for link in w.net.links:
+        link.end("silence")
+    w.run(70000)
+    w.net.plan = Plan()
+    w.run(120000)
+    got = [json.loads(payload) for _, payload in messages(w)]
+    equal([r["seq"] for r in got], [3 * i for i in range(1, len(got) + 1)])
+    assert len(got) > 15 and all(len(r) == 5 for r in got)
+
+
+def test_a_queue_that_overflowed_in_the_middle_of_a_cycle_sends_the_rest_of_it():
+    w = world({"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2]], "adc 34": [1500]}}, queue=8)
+    w.net.plan = Plan(refuse=True)
+    w.run(200000)
+    w.net.plan = Plan()
+    w.run(60000)
+    got = [json.loads(payload) for _, payload in messages(w)]
+    equal(len(got[0]), 4, "two of three values, time, seq")
+    assert all(len(r) == 5 for r in got[1:])
+
+
+def test_readings_that_survive_a_reset_are_one_message_too():
+    from test_durable import Board
+
+    import durable
+
+    with Board(SCRIPT, payload="json", keep_in="flash", interval_s=10, sensors=SENSORS) as b:
+        b.boot(durable.DurableNode)
+        b.net.plan = Plan(refuse=True)
+        b.run(15000)
+        b.boot(durable.DurableNode)
+        b.net.plan = Plan()
+        b.run(5000)
+        got = [json.loads(payload) for _, payload in messages(b)]
+        equal([r.get("room_temperature") for r in got], [21.5, 21.6, None])
+        equal([r["seq"] for r in got], [1, 2, 3])
+
+
+def test_a_door_that_opens_is_a_message_of_its_own():
+    door = {"type": "binary", "name": "front", "pin": 12, "quantity": "door"}
+    w = world({"wifi": {"lab": "12345678"}, "levels": {"12": 0}}, sensors=[door], interval_s=600)
+    w.run(5000)
+    fake_board.set_level(12, 1)
+    w.run(2000)
+    equal([json.loads(payload)["front_door"] for _, payload in messages(w)], [0, 1])
+
+
+def test_what_cannot_be_is_refused_in_words():
+    for keys, part in (
+        ({"payload": "xml"}, '"reading" or "json"'),
+        ({"json": "{}xxxx"}, "a text with VALUES in it"),
+        ({"json_topic": "a/+/b"}, "a text without + #"),
+        ({"payload": "json", "ha_prefix": "homeassistant"}, "needed is one of them"),
+    ):
+        assert part in str(raises(ValueError, conf, **keys)), part
