@@ -30,7 +30,7 @@ _TRIES = const(3)  # for a file whose bytes are others than the list says
 _BLOCK_B = const(4096)
 _RESERVE_B = const(24576)  # of flash, for what the node keeps
 _BLOCK_OF_SHA_B = const(64)
-_STAY_S = const(20)  # a board that sleeps waits so long for the next piece
+_STAY_S = const(10)  # a board that sleeps waits so long for the next piece
 _MOST_SILENCE_MS = const(60000)
 _BEFORE_THE_LIST = const(-1)
 
@@ -139,6 +139,7 @@ def _take(topic: bytes, payload, flags: int) -> None:
     if _under_way and payload:
         _under_way.chunk(topic, payload, flags)
         _under_way.work()  # the next window at once, not in the next turn
+        _under_way.node.listener.stay(_STAY_S)
 
 
 def _turn(client) -> bool:
@@ -147,9 +148,9 @@ def _turn(client) -> bool:
     node = update.node
     if not update.over:
         update.work()
-    node.listener.stay(_STAY_S)
     if not update.over:
-        return True
+        return True  # a board that sleeps does so when no piece comes: the host may be gone
+    node.listener.stay(_STAY_S)
     if update.over == WHOLE:
         if not node.journal and (node.waiting() or client.inflight):
             return True  # what is in RAM goes out first: the start forgets it

@@ -246,3 +246,39 @@ def test_a_newer_update_takes_the_place_of_one_that_was_half_there():
         equal(coming.over, update.WHOLE)
         left = sorted(name for name in os.listdir(slots.ROOT + "ota") if name[0].isdigit())
         equal(left, ["2", "2.list"])
+
+
+def test_a_large_file_goes_on_at_the_last_block_that_is_on_flash():
+    with Flash():
+        host = Host({"app.mpy": b"0123456789" * 1200}, 7)
+        node = Asking()
+        coming = update.Update(node, host.manifest())
+        while coming.had_b < 9000:
+            coming.work()
+            for asked in node.take():
+                for chunk in host.chunks(asked):
+                    coming.chunk(b"", chunk, 2)
+        again = Asking()
+        requests = take(host, update.Update(again, host.manifest()), again)
+        assert requests[0]["from"] >= 8192, requests
+        equal(read(slots.at("1/app.mpy")), b"0123456789" * 1200)
+
+
+def test_the_folder_that_runs_stays_and_the_one_before_goes_when_the_next_update_begins():
+    with Flash():
+        for serial, left in ((1, ["1"]), (2, ["1", "2"]), (3, ["2", "3"])):
+            host = Host({"app.mpy": b"app %d" % serial}, serial)
+            node = Asking()
+            take(host, update.Update(node, host.manifest()), node)
+            folders = sorted(name for name in os.listdir(slots.ROOT + "ota") if name.isdigit())
+            equal(folders, left)
+            os.rename(slots.at("boot.new"), slots.at("boot"))
+
+
+def test_an_update_that_was_whole_and_never_started_is_not_started_once_a_newer_one_has_come():
+    with Flash():
+        host = Host(FILES, 7)
+        node = Asking()
+        take(host, update.Update(node, host.manifest()), node)
+        update.Update(node, Host({"app.mpy": b"newer"}, 8).manifest())
+        assert not slots.is_there(slots.at("boot.new"))
