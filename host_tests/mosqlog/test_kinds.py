@@ -375,6 +375,7 @@ def test_devices_that_come_back_one_by_one_are_not_late(tmp_path):
     one_by_one = [back(i, 5) for i in range(12)]
     a = analysed(tmp_path, lines("mosquitto version 2.0.18 starting", *UP, *OUTAGES["restart"], *one_by_one))
     assert not any(codes(client) for client in a.clients.values())
+    assert [client.id for client in a.worst_first()] == [f"dev{i}" for i in reversed(range(12))], "the last first"
 
 
 def test_a_device_that_had_said_goodbye_is_not_waited_for(tmp_path):

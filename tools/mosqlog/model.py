@@ -182,7 +182,7 @@ class Subject:
     id: str
     findings: dict[str, Finding] = field(default_factory=dict)  # by code
     last_seen: Time = None  # the last line that named it
-    late_s: float = 0.0  # of a client: away after an outage that was over for most others, the longest
+    return_s: float = 0.0  # of a client: until it was back after an outage that hit many, the longest
 
     @property
     def weight(self) -> int:

@@ -24,4 +24,4 @@ def ranked(clients: Iterable[Client], key: str = TROUBLE) -> list[Client]:
     """The clients by a key of KEYS, the greatest first (`name`: alphabetical); among equals first who came back latest
     after an outage."""
     by = KEYS[key]
-    return sorted(clients, key=lambda client: (by(client), -client.late_s, client.id))
+    return sorted(clients, key=lambda client: (by(client), -client.return_s, client.id))

@@ -53,6 +53,7 @@ class Returns:
                 outage.waiting[client.id] = client
             elif client.session.start is not None:  # a storm is judged when some are back already
                 outage.back_s.append(max(0.0, client.session.start - over_t))
+                client.return_s = max(client.return_s, outage.back_s[-1])
 
     def broker_began(self, t: Time) -> None:
         """Those that went with the broker can come back from now on."""
@@ -65,6 +66,7 @@ class Returns:
         if outage is None or outage.waiting.pop(client.id, None) is None:
             return
         back_s = max(0.0, t - outage.over_t)
+        client.return_s = max(client.return_s, back_s)
         late_after_s = outage.late_after_s()
         if late_after_s is not None and back_s > late_after_s:
             self._late(outage, client, t, back_s, True)
@@ -78,10 +80,10 @@ class Returns:
         away_s, late_after_s = last - outage.over_t, outage.late_after_s()
         if late_after_s is not None and away_s > late_after_s:
             for client in outage.waiting.values():
+                client.return_s = max(client.return_s, away_s)
                 self._late(outage, client, last, away_s, False)
 
     def _late(self, outage: Outage, client: Client, t: Time, away_s: float, is_back: bool) -> None:
-        client.late_s = max(client.late_s, away_s)
         usual_s = sorted(outage.back_s)[len(outage.back_s) // 2]
         self._find(
             client,

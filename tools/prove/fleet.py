@@ -38,6 +38,7 @@ from tools.prove import broker_makes, operators_page
 from tools.prove.link import Link
 
 HEAP_KB = 56  # the least of an ESP32: its queue of 64 readings fits
+COMMAND = "interval"
 COUNTER = "counter"  # the independent client, and its user
 SENSORS = [
     {"type": "internal", "name": "chip"}, {"type": "dht22", "name": "room", "pin": 4},
@@ -49,7 +50,7 @@ UNSAVED_S = 3  # what a killed Mosquitto acknowledged and had not yet saved: its
 ALL_BACK_S = 90
 STEADY_S = 12  # the firmware takes a connection of 10 s for one that lasted: what happens next is a new outage
 END_S = 40
-EVENTS = ("restart", "network", "password", "kill")
+EVENTS = ("restart", "network", "password", "command", "kill")
 
 
 @dataclass
@@ -70,6 +71,7 @@ class Counter:
     def __init__(self, port: int) -> None:
         self.seqs: Dict[str, List[int]] = {}
         self.online: Dict[str, List[float]] = {}
+        self.answers: Dict[str, List[float]] = {}  # to commands
         self.lock = threading.Lock()
         ready = threading.Event()
         c = self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, COUNTER, clean_session=False)
@@ -85,12 +87,26 @@ class Counter:
             raise BrokerError("the counting client is not let in")
 
     def _message(self, _client: object, _data: object, m: paho.MQTTMessage) -> None:
-        name = m.topic.split("/")[1]
+        _, name, *rest = m.topic.split("/")
         with self.lock:
-            if m.payload.startswith(b"{"):
-                self.seqs.setdefault(name, []).append(json.loads(m.payload)["seq"])
-            elif m.payload == b"online" and not m.retain:
+            if rest == ["status"] and m.payload == b"online" and not m.retain:
                 self.online.setdefault(name, []).append(time.monotonic())
+            elif rest == ["ack", COMMAND] and json.loads(m.payload)["ok"]:
+                self.answers.setdefault(name, []).append(time.monotonic())
+            elif len(rest) == 2 and rest[0] not in ("ack", "cmd"):
+                self.seqs.setdefault(name, []).append(json.loads(m.payload)["seq"])
+
+    def command(self, names: List[str], payload: str) -> None:
+        """Send COMMAND to all of them, in QoS 2."""
+        with self.lock:
+            self.answers = {}
+        for name in names:
+            self.client.publish("fleet/%s/cmd/%s" % (name, COMMAND), payload, 2)
+
+    def answered(self) -> Dict[str, List[float]]:
+        """Board -> when it answered the latest command."""
+        with self.lock:
+            return {name: list(times) for name, times in self.answers.items()}
 
     def back_since(self, since_s: float) -> Dict[str, float]:
         """Board -> when it last said `online` after that."""
@@ -265,8 +281,28 @@ class Run:
             "wifi_ssid": "host", "wifi_password": "password", "broker": "127.0.0.1", "port": self.link.port,
             "user": broker_makes.USER, "password": broker_makes.PASSWORD, "client_id": name, "topic": "fleet",
             "keepalive_s": KEEP_ALIVE_S, "timeout_s": 5, "interval_s": self.opts.interval, "ntp_host": "",
-            "stop_pin": HostBoard.STOP_PIN, "sensors": SENSORS,
+            "stop_pin": HostBoard.STOP_PIN, "sensors": SENSORS, "commands": True, "log_b": 0,
         }  # fmt: skip
+
+    def command(self) -> None:
+        """Tell all boards another interval: each obeys once, and stays connected."""
+        event = Event("command", 0)
+        before = len(self.link.connections)
+        began_s = time.monotonic()
+        self.counter.command(self.boards.names, "%g" % (self.opts.interval * 0.9))
+        while len(self.counter.answered()) < self.opts.n and time.monotonic() < began_s + ALL_BACK_S:
+            time.sleep(0.1)
+        time.sleep(STEADY_S)  # what comes twice comes now
+        answered = self.counter.answered()
+        event.back_s = sorted(times[0] - began_s for times in answered.values())
+        event.last = max(answered, key=lambda name: answered[name][0], default="")
+        event.connects = len(self.link.connections) - before
+        self.account.events.append(event)
+        print("  %-8s answers: %s" % (event.kind, self._spread(event.back_s)), flush=True)
+        twice = sum(len(times) > 1 for times in answered.values())
+        if len(answered) < self.opts.n or twice:
+            self.account.wrong.append("%d boards of %d have answered the command, %d of them twice" % (
+                len(answered), self.opts.n, twice))  # fmt: skip
 
     def event(self, kind: str) -> None:
         """Let something happen for `away` seconds, and wait until all boards are back."""
@@ -346,7 +382,10 @@ class Run:
         a.cpu_percent = 100 * (self.boards.cpu_s() - cpu_s) / (time.monotonic() - from_s) / self.opts.n
         a.own_b, a.share_b = self.boards.memory_b()
         for kind in self.opts.events:
-            self.event(kind)
+            if kind == "command":
+                self.command()
+            else:
+                self.event(kind)
             time.sleep(STEADY_S)
         self.boards.stop()
         self._settle()
@@ -414,7 +453,9 @@ class Run:
             "%d connects of boards, %d times a board said that it is back" % (
                 sum(clients[n]["connects"] for n in order), sum(said.values())),
         ]  # fmt: skip
-        slowest = max((e for e in a.events if e.back_s), key=lambda e: e.away_s + e.back_s[-1], default=None)
+        slowest = max(
+            (e for e in a.events if e.back_s and e.away_s), key=lambda e: e.away_s + e.back_s[-1], default=None
+        )
         if slowest:
             a.log_says.append("the board that was away longest, %s (%.0f s), is number %d of %d in its list" % (
                 slowest.last, slowest.away_s + slowest.back_s[-1], order.index(slowest.last) + 1, len(order),

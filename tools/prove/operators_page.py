@@ -17,6 +17,7 @@ PAGE, PICTURE = DOCS / "operators.md", DOCS / "fleet.svg"
 WORDS = {
     "restart": "Broker stopped (SIGTERM) and started", "kill": "Broker killed (SIGKILL) and started",
     "network": "Network silent", "password": "Password changed, and changed back",
+    "command": "Command to all (another interval), answered",
 }  # fmt: skip
 BAR_S = 0.5
 WIDTH, PANEL_H, LEFT, TOP, BOTTOM = 860, 150, 46, 34, 26
@@ -74,6 +75,8 @@ def _panel(y: int, event: Event, counts: List[int], boards: int) -> List[str]:
     bar_w = inner_w / len(counts)
     base = y + TOP + inner_h
     title = "%s for %g s: %d of %d boards were away" % (WORDS[event.kind], event.away_s, len(event.back_s), boards)
+    if event.kind == "command":
+        title = "%s by %d of %d boards" % (WORDS[event.kind], len(event.back_s), boards)
     out = ['<text class="title" x="%d" y="%d">%s</text>' % (LEFT, y + 20, escape(title)),
            '<text x="%d" y="%d" text-anchor="end">%d</text>' % (LEFT - 6, y + TOP + 10, most),
            '<line class="axis" x1="%d" y1="%d" x2="%d" y2="%d"/>' % (LEFT, base, LEFT + inner_w, base)]  # fmt: skip
