@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import umqtt
 from umqtt import aio, robust, simple
+from umqtt.aio_stream import publish as publish_awaited
 from umqtt.client import MQTTClient
 from umqtt.errors import MQTTException, ProtocolError
 from umqtt.outbox import LATEST, Outbox
@@ -186,6 +187,9 @@ async def main() -> None:
         a.publish("t", 5)  # wrong
         async for topic, payload, retained in a:
             print(topic.decode(), payload + b"x", retained)
+        topic, payload, retained = await a.take()
+        await publish_awaited(a, "t", Reader(), 1000, qos=1)
+        await publish_awaited(c, "t", Reader(), 1000)  # wrong
     aio.MQTTClient("k", "host", keepalive="sixty")  # wrong
 
 

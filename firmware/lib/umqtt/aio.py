@@ -220,7 +220,7 @@ class MQTTClient(client.MQTTClient):
     def __anext__(self) -> "Any":
         return self.take(core.cur_task)
 
-    async def take(self, taker=None) -> "tuple[bytes, bytes, bool]":
+    async def take(self, taker: "object" = None) -> "tuple[bytes, bytes, bool]":
         """The next message: topic, payload, retained; the one that `taker` took before is acknowledged now. A task
         with an `async for` is a taker of its own. Waits for ever. Raises OSError: the link is down;
         StopAsyncIteration: it was disconnected."""
