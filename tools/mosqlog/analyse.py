@@ -67,6 +67,7 @@ from .model import (
     Topic,
     host,
 )
+from .ranking import ranked
 from .returns import Returns
 from .storms import NOT_STORMS, End, Storms
 
@@ -305,7 +306,7 @@ class Analyser:
 
     def worst_first(self) -> list[Client]:
         """All clients, the worst first."""
-        return sorted(self.clients.values(), key=lambda c: (-c.weight, c.id))
+        return ranked(self.clients.values())
 
     def worst_strangers(self) -> list[Stranger]:
         """All strangers, the worst first."""
