@@ -277,14 +277,14 @@ def main(argv: Optional[List[str]] = None) -> int:
     boards = chosen(a, config, read_keys(Path(a.keys)))
     if not config.get("broker"):
         raise ToolError("which broker? CONFIG=config.json of a board, or UMQTT_BROKER in the environment", 2)
+    update = None if a.cancel else make_update(compiled(a.folder), mpy_version())
     with contextlib.closing(Post({**keys(), **config})) as post:
-        if a.cancel:
+        if update is None:
             for board in boards:
                 post.send(board.name + "/cmd/ota", b"", True)
             post.flush()
             print("taken back: a board that has not begun will not; one that runs it keeps it")
             return 0
-        update = make_update(compiled(a.folder), mpy_version())
         print("%d files, %d B, update %s" % (len(update.files) - 1, update.size_b, update.digest[:8]), flush=True)
         Round(post, update, boards, max(1, a.parallel), a.wait).run()
     failed = [board for board in boards if not board.ok]
