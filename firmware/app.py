@@ -15,7 +15,12 @@ _RESTART_MS = const(60000)  # between two starts that fail
 def make(cfg: dict, began_ms: int):
     """The program for configuration cfg, its radio already at work: while WiFi is being joined the rest is loaded.
     Raises ValueError for a sensor whose configuration is wrong, and what a port raises that cannot start."""
-    wifi = Wifi(cfg["wifi_ssid"], cfg["wifi_password"], cfg["hostname"])
+    if cfg.get("radio"):
+        from radio import TunedWifi
+
+        wifi = TunedWifi(cfg)
+    else:
+        wifi = Wifi(cfg["wifi_ssid"], cfg["wifi_password"], cfg["hostname"])
     if not cfg["deep_sleep"]:
         _begin(wifi.start, cfg["wifi_timeout_s"] * 1000)
         if cfg["keep_in"] == "ram":

@@ -15,6 +15,12 @@ _KEYS = """
 wifi_ssid||1|32|name of the WiFi network
 wifi_password|""|0|64|its password, empty for an open network
 wifi_timeout_s|20|2|60|seconds for one attempt to join it
+wifi_ssid_2|""|0|32|name of a second network, tried when the first lets nobody in; by turns
+wifi_password_2|""|0|64|its password
+wifi_address|""|0|63|a static address: address, mask, gateway and name server with spaces between; empty for DHCP
+wifi_country|""|0|2|two letters of the country, for the channels that are allowed there
+wifi_tx_dbm|0|0.0|21|power of the radio in dBm, 0 for the port's own
+wifi_power_save|""|0|11|none, performance or powersave: how the radio sleeps between beacons; empty for the port's own
 hostname|""|0|32|the board's name on the network, empty for the port's own
 broker||1|253|name or address of the MQTT broker, or a list of them; each may end with :PORT
 port|0|0|65535|its TCP port, 0 for 1883 or with TLS 8883
@@ -182,6 +188,11 @@ def _wires(value, most):
     return "" if value["sda"] != value["scl"] else like + ", on two GPIOs"
 
 
+def _is_address(word):
+    numbers = word.split(".")
+    return len(numbers) == 4 and all(n.isdigit() and int(n) < 256 for n in numbers)
+
+
 def _problem(key, value, default, least, most):
     # what is right, when `value` is not; else ""
     if isinstance(default, bool):
@@ -202,6 +213,14 @@ def _problem(key, value, default, least, most):
         return _broker(value, least, most)
     if not isinstance(value, str) or not least <= _is_whole(value) <= most:
         return "a text of %d to %d bytes" % (least, most)
+    if key == "wifi_address" and value:
+        words = value.split()
+        if len(words) != 4 or not all(_is_address(word) for word in words):
+            return "four addresses, as 192.168.1.50 255.255.255.0 192.168.1.1 192.168.1.1"
+    if key == "wifi_country" and value and not (len(value) == 2 and value.isalpha()):
+        return "two letters, as DE"
+    if key == "wifi_power_save" and value not in ("", "none", "performance", "powersave"):
+        return '"none", "performance", "powersave" or ""'
     if key == "payload" and value not in ("reading", "json"):
         return '"reading" or "json"'
     if key == "json" and "VALUES" not in value:
@@ -210,7 +229,7 @@ def _problem(key, value, default, least, most):
         return _poison(value, "+#")
     if key == "keep_in" and value not in ("ram", "rtc", "flash"):
         return '"ram", "rtc" or "flash"'
-    if key == "wifi_password" and 0 < len(value) < 8:
+    if key in ("wifi_password", "wifi_password_2") and 0 < len(value) < 8:
         return "nothing or 8 to 64 characters, which WPA asks for"
     if key in ("topic", "client_id", "ha_prefix"):
         if value.startswith("$") and key != "client_id":
@@ -225,7 +244,8 @@ def _problem(key, value, default, least, most):
             if legal and not value.startswith("-") and not value.endswith("-")
             else "letters, digits and - between them"
         )
-    return _poison(value, "") if key in ("user", "ntp_host", "wifi_ssid", "tls_ca", "tls_cert", "tls_key") else ""
+    plain = ("user", "ntp_host", "wifi_ssid", "wifi_ssid_2", "tls_ca", "tls_cert", "tls_key")
+    return _poison(value, "") if key in plain else ""
 
 
 def _sensors(entries, wrong):
@@ -260,6 +280,8 @@ def _sensors(entries, wrong):
 
 
 def _completed(got):
+    if any(got[key] for key in ("wifi_ssid_2", "wifi_address", "wifi_country", "wifi_tx_dbm", "wifi_power_save")):
+        got["radio"] = True  # no board loads what is not asked for
     # each sensor is given nothing but its own entry
     wires = dict(got["i2c"])  # one object for all, which holds the bus once it is open
     sensors = []
@@ -322,6 +344,8 @@ def _together(got, wrong):
         wrong.append("tls_insecure is true and tls_ca is given; needed is one of them")
     if bool(got["tls_cert"]) != bool(got["tls_key"]):
         wrong.append("tls_cert and tls_key; needed are both, or neither")
+    if got["wifi_password_2"] and not got["wifi_ssid_2"]:
+        wrong.append("wifi_password_2 is given but wifi_ssid_2 is not; needed are both, or neither")
     if got["payload"] == "json" and got["ha_prefix"]:
         wrong.append(
             'payload is "json" and ha_prefix is given, which wants a topic for each quantity; needed is one of them'

@@ -366,7 +366,7 @@ class Node:
             self.joining.failed(e)
             return False
         self.joining.ended()
-        print("wifi: joined", self.cfg["wifi_ssid"])
+        print("wifi: joined", self.wifi.ssid)
         return True
 
     def connect(self) -> None:

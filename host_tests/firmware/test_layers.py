@@ -9,7 +9,19 @@ from fakes.check import equal
 
 FIRMWARE = on_board.ROOT + "/firmware"
 MAY = {
-    "app": ["durable", "health", "power", "ram", "remembered", "sleeper", "slots", "tail", "umqtt", "wifi"],
+    "app": [
+        "durable",
+        "health",
+        "power",
+        "radio",
+        "ram",
+        "remembered",
+        "sleeper",
+        "slots",
+        "tail",
+        "umqtt",
+        "wifi",
+    ],
     "sleeper": ["clock", "durable", "ending", "health", "power", "probation", "trial", "untaken"],
     "durable": ["clock", "ending", "kept", "node", "retry", "umqtt"],
     "ram": ["clock", "node"],
@@ -59,6 +71,7 @@ MAY = {
     "remembered": ["umqtt"],
     "retry": ["reasons"],
     "crc8": ["i2c"],
+    "radio": ["wifi"],
     "cycle": ["clock"],
     "treatment": ["kept"],
     "low_battery": ["ending", "power"],

@@ -43,7 +43,7 @@ EXAMPLE = json.loads((ROOT / "firmware" / "config.example.json").read_text(encod
 START_S = 8.0  # by then a board has read its configuration, or has ended because of it
 # What the firmware says once it has taken its configuration.
 TAKEN = ("wifi:", "broker:", "sensor ", "clock:", "wake ", "storage:", "stop button")
-SECRETS = ("wifi_password", "password", "ota_key")
+SECRETS = ("wifi_password", "wifi_password_2", "password", "ota_key")
 ASKED = (
     ("wifi_ssid", "WiFi network"),
     ("wifi_password", "its password (empty: open network)"),

@@ -24,8 +24,18 @@ def hostname(name=None):
     _hostname[0] = name
 
 
+_country = ["XX"]
+
+
+def country(code=None):
+    if code is None:
+        return _country[0]
+    _country[0] = code
+
+
 class WLAN:
     IF_STA, IF_AP = 0, 1
+    PM_NONE, PM_PERFORMANCE, PM_POWERSAVE = 0, 1, 2
     _the = {}
 
     def __new__(cls, interface=0):
@@ -84,6 +94,11 @@ class WLAN:
         if not self._active:
             raise OSError("Wifi Not Started")
         self._status = STAT_IDLE
+
+    def config(self, **keys):
+        if not self._active:
+            raise OSError("Wifi Not Started")
+        self.settings = dict(getattr(self, "settings", {}), **keys)
 
     def lose(self):
         """The access point vanishes."""
