@@ -76,15 +76,6 @@ _TREATMENT = (
     ("median", 2, 25),
     ("mean", 2, 25),
 )
-_KINDS = (
-    (bool, "true or false"),
-    (int, "a whole number"),
-    (float, "a number"),
-    (str, "a text"),
-    ((list, tuple), "a list"),
-)
-
-
 def rows():
     """(name, default or None, least, most, what it is) of each key."""
     at = 1
@@ -96,9 +87,10 @@ def rows():
 
 
 def _kind(value):
-    for kind, words in _KINDS:
+    words = ("true or false", "a whole number", "a number", "a text", "a list", "a list")
+    for i, kind in enumerate((bool, int, float, str, list, tuple)):
         if isinstance(value, kind):
-            return words
+            return words[i]
     return "null" if value is None else "an object"
 
 

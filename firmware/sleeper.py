@@ -11,7 +11,6 @@ from durable import DurableNode
 from ending import finish, send, sum_up
 from health import crashed
 from probation import LIMIT_S
-from untaken import Untaken
 
 _MOST_USES = const(50)  # so often an address is used again before DHCP is asked
 _CLOCK_MS = const(5000)  # what asking the time server may take
@@ -35,7 +34,10 @@ class Sleeper(DurableNode):
         super().__init__(cfg, wifi)
         self.t_began = began_ms
         self.qos = min(self.qos, 1) if known.qos_1 else self.qos
-        self.doubts = Untaken(known.late_pid, known.strikes)
+        if known.late_pid or known.strikes:
+            from untaken import Untaken
+
+            self.doubts = Untaken(known.late_pid, known.strikes)
         self.budget_ms = self.budget()
         if power.cause() != power.WOKE:
             known.told = 0  # another configuration, perhaps
@@ -93,7 +95,8 @@ class Sleeper(DurableNode):
         """What the next wake is to know."""
         known = self.known
         known.synced_s = clock.unix_s(self.synced_s) or 0
-        known.late_pid, known.strikes = self.doubts.pid, self.doubts.strikes
+        doubts = self.doubts  # only once there was one: it takes 900 B
+        known.late_pid, known.strikes = (doubts.pid, doubts.strikes) if doubts else (0, 0)
         known.qos_1 = self.qos < self.cfg["qos"]
         known.told = 0
         for i, thing in enumerate(self.announcer.things if self.announcer else ()):
@@ -173,7 +176,7 @@ class Sleeper(DurableNode):
         if ticks_diff(ticks_ms(), self.t_wait) > _ASK_MS:
             c.ping()
             if c.poll(_ASK_MS):
-                self.doubts.strike(self, "does not acknowledge")
+                self.doubt().strike(self, "does not acknowledge")
 
     def join(self) -> bool:
         """Whether WiFi is joined; waits for it within the budget. First by what is known of the network; when that

@@ -9,6 +9,7 @@ than tools/measure/budgets.json says. --docs: the table goes into docs/size.md.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, NamedTuple
+from typing import Dict, List, NamedTuple, Optional
 
 from tools.broker import Broker
 from tools.build import build, compile_one, romfs
@@ -37,6 +38,7 @@ NAME_B = 7
 POOL_B = 24
 BLOCK_B = 16
 SENSORS = [{"type": "internal", "name": "chip"}, {"type": "dht22", "name": "room", "pin": 4}]
+FROZEN = {"MQTTClient", "MQTTException", "", "#"}  # the ESP8266's own umqtt has them, or MicroPython itself
 VALUES = {"chip": [41, 41.5], "dht22 4": [[21.5, 40.2], [21.6, 40.1]]}
 KEPT = {"queue_kb": 4, "sensors": SENSORS}
 HOME_ASSISTANT = {"ha_prefix": "homeassistant"}
@@ -51,22 +53,24 @@ LIVES: Dict[str, dict] = {
 }
 MARK = "<!-- firmware heap -->"
 END = "<!-- /firmware heap -->"
+MORE_S = 1.5
 WAIT_S = 10
 
 
 class Life(NamedTuple):
     """How a life went. free_b: the lowest free heap that the firmware saw, as on a board; 0: it saw none. names: new
-    ones; published: readings; said: all that it printed."""
+    ones; published: readings; said: all that it printed; ended: its exit status when it ended by itself."""
 
     free_b: int
     names: int
     published: int
     said: str
+    ended: Optional[int]
 
     @property
     def lacked(self) -> bool:
         """Whether memory was short, if only once."""
-        return "memory" in re.sub(r"^Q\(.*\)$", "", self.said, flags=re.M).replace("queue: memory for", "")
+        return "memory" in self.said.replace("queue: memory for", "")
 
 
 class Rom:
@@ -84,8 +88,9 @@ class Rom:
         self.image.write_bytes(romfs(self.firmware, self.fakes))
 
 
-def live(rom: Rom, config: dict, port: int, heap_b: int, seconds: float = 4) -> Life:
-    """One life of `seconds`, or one wake, on a board whose heap has heap_b bytes after its start."""
+def live(rom: Rom, config: dict, port: int, heap_b: int, short_sleeps: bool = False, limit_s: float = 60) -> Life:
+    """One life, until it has published its first readings and a little longer, or one wake, on a board whose heap has
+    heap_b bytes after its start. short_sleeps: none of its sleeps is longer than a moment."""
     free_b = heap_b - pools_b(LEAST_POOLS)
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "root"
@@ -96,39 +101,41 @@ def live(rom: Rom, config: dict, port: int, heap_b: int, seconds: float = 4) -> 
         given.update(client_id=Path(scratch).name[-8:], ntp_host="")  # one of its own: several run at once
         (root / "config.json").write_text(json.dumps({**given, **config}))
         board = {"port": "esp8266", "values": VALUES, "buttons": {"0": "stop"}, "free_heap": free_b, "clock": False}
-        (root / "board.json").write_text(json.dumps({**board, "state": "rtc.bin", "tell_names": True}))
+        board.update(state="rtc.bin", tell_names=True, short_sleeps=short_sleeps)
+        (root / "board.json").write_text(json.dumps(board))
         log = Path(scratch) / "log"
         command = [micropython(), "-X", "heapsize=%d" % (free_b + MORE_B), "-m", "start", str(root), str(rom.image)]
         with open(log, "wb") as out:
             env = dict(os.environ, MICROPYPATH=str(rom.fakes))
-            board_process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         try:
-            end = time.monotonic() + seconds
-            while board_process.poll() is None and time.monotonic() < end:
+            end = time.monotonic() + limit_s
+            while process.poll() is None and time.monotonic() < end and b"first readings" not in log.read_bytes():
                 time.sleep(0.05)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(MORE_S)
+            ended = process.poll()
             (root / "stop").touch()
-            board_process.wait(WAIT_S)
-        except subprocess.TimeoutExpired:
-            pass  # it waits in a pause that the button does not end
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it waits in a pause that the button does not end
+                process.wait(WAIT_S)
         finally:
-            board_process.kill()
-            board_process.wait()
-        said = log.read_text(errors="replace")
-    return _life(said, board_process.returncode)
+            process.kill()
+            process.wait()
+        return _life(log.read_text(errors="replace"), process.returncode, ended)
 
 
-def _life(said: str, status: int) -> Life:
+def _life(said: str, status: int, ended: Optional[int]) -> Life:
     parts = said.split("qstr pool:")
+    text = "".join(line for line in said.splitlines(True) if not line.startswith(("Q(", "qstr pool:")))
+    figures = re.search(r"published=(\d+) .*heap_low_b=(\d+)", said)
+    if not figures or not (len(parts) > 2 or status == RESET_STATUS):
+        return Life(0, 0, 0, text, ended)
     before, after = (set(re.findall(r"^Q\((.*)\)$", part, re.M)) for part in (parts[1], parts[-1]))
     # on a chip modules do not know their files, and what its ports have is no new name
-    new = {name for name in after - before if not name.startswith("/rom/")} - port_names()
-    figures = re.search(r"published=(\d+) .*heap_low_b=(\d+)", said)
-    told = len(parts) > 2 or status == RESET_STATUS
+    new = {name for name in after - before if not name.startswith("/rom/")} - port_names() - FROZEN
     names = len(new) if len(parts) > 2 else 0
-    if not figures or not told:
-        return Life(0, names, 0, said)
     free_b = int(figures[2]) + pools_b(LEAST_POOLS) - pools_b(names or LEAST_POOLS)
-    return Life(free_b, names, int(figures[1]), said)
+    return Life(free_b, names, int(figures[1]), text, ended)
 
 
 def pools_b(names: int) -> int:
@@ -142,10 +149,10 @@ def pools_b(names: int) -> int:
 
 
 def measure(names: List[str], heap_b: int = ESP8266_B) -> Dict[str, Life]:
-    """Each of these lives. Two at a time: they wait most of theirs."""
+    """Each of these lives. Four at a time: they wait most of theirs."""
     with tempfile.TemporaryDirectory() as scratch:
         rom = Rom(Path(scratch))
-        with Broker(Path(scratch)) as broker, ThreadPoolExecutor(2) as at_once:
+        with Broker(Path(scratch)) as broker, ThreadPoolExecutor(4) as at_once:
             lives = at_once.map(lambda name: live(rom, LIVES[name], broker.port, heap_b), names)
             return dict(zip(names, lives))
 

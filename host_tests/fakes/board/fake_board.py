@@ -18,6 +18,7 @@ missing:
      "buttons": {"0": "stop"},               GPIO 0 is pressed while there is a file of this name
      "free_heap": 28000,                     bytes of heap after the start, in one piece, and room for names beside it
                                              (MicroPython)
+     "short_sleeps": true,                   with it: no sleep of the program is longer than a moment
      "tell_names": true,                     with it: print the names that are no ROM's, before the program and after
      "clock": false,                         the NTP server does not answer
      "state": "rtc.bin"}                     file that keeps RTC memory and the reset cause from one process to the
@@ -29,6 +30,7 @@ from time import (
     time,
 )
 
+RTC_B = 512
 script = {}
 rtc = [b""]
 handlers = {}  # interrupts of GPIOs

@@ -4,12 +4,14 @@ newer), and the names of its ROM."""
 import gc
 import os
 import sys
+import time
 
 import ffi
 import uctypes
 import vfs
 
 _POOL_B = 2000  # of 320 names and more; what else a name may take of the heap is less
+_MOMENT_MS = 20
 _PROT_READ = 1
 _MAP_PRIVATE = 2
 
@@ -23,6 +25,16 @@ def make_room_for_names():
         taken_b = gc.mem_alloc()
         hasattr(sys, "name of nothing %d" % n)
         n += 1
+
+
+class ShortSleeps:
+    """The module time; no sleep in it is longer than a moment."""
+
+    def __init__(self):
+        self.sleep_ms = lambda ms: time.sleep_ms(min(ms, _MOMENT_MS))
+
+    def __getattr__(self, name):
+        return getattr(time, name)
 
 
 def rom(image):

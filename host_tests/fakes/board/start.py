@@ -74,11 +74,14 @@ if fake_board.script.get("free_heap"):
         own += chips + ["machine_softi2c"]
     for name in own:
         __import__(name)  # the port's own: a board's heap does not hold them
+    if fake_board.script.get("short_sleeps"):
+        sys.modules["time"] = flash.ShortSleeps()
     flash.make_room_for_names()
     if fake_board.script.get("tell_names"):
         micropython.qstr_info(1)
     del flash, sys.modules["flash"]
     gc.collect()
+    rtc = bytearray(fake_board.RTC_B)  # its memory is no heap on a board; here the firmware puts it there
     boards = bytearray(fake_board.script["free_heap"] - 512)
     for piece_b in (65536, 4096, 256, 0):
         try:
@@ -86,7 +89,7 @@ if fake_board.script.get("free_heap"):
                 ballast = (ballast, bytearray(piece_b) if piece_b else None)
         except MemoryError:
             pass  # what is left is in smaller pieces
-    del boards, piece_b, name, own, chips
+    del boards, rtc, piece_b, name, own, chips
     gc.collect()
 
 try:
