@@ -105,6 +105,7 @@ test-budget: $(READY)  ## sizes, heap and frames within tools/measure/budgets.js
 size: $(READY)  ## bytes, heap and frames of each module; CHECK=1 fails when a budget is passed, DOCS=1 writes docs/size.md, PORT= measures on a board
 	@$(if $(PORT),exec $(PY) -m tools.measure.device_size $(ARGS),true)
 	@$(if $(PORT),true ||) $(PY) -m tools.measure.size $(if $(CHECK),--check) $(if $(DOCS),--docs)
+	@$(if $(PORT),true ||) $(PY) -m tools.measure.firmware_heap $(if $(CHECK),--check) $(if $(DOCS),--docs)
 
 .PHONY: bench
 bench: $(READY) .cache/peers/stamp  ## instructions, heap, writes, time of each operation, ours and others'; PEERS=dir adds another umqtt, PORT= HOST= times a board
@@ -174,6 +175,10 @@ kills: $(READY)  ## N=50 kill the firmware, cut the link, restart the broker at 
 .PHONY: years
 years: $(READY)  ## DAYS=45 SEED=1 of virtual time for the whole firmware, everything around it failing at random
 	@$(PY) -m tools.prove.years --days $(or $(DAYS),45) --seed $(or $(SEED),1) $(KINDS)
+
+.PHONY: heaps
+heaps: $(READY)  ## each life of the firmware at every heap size up to 40,000 B: it works, or says what it needs and tries again
+	@$(PY) -m tools.prove.heaps $(KINDS)
 
 .PHONY: mutants
 mutants: $(READY)  ## FILES="firmware/retry.py ..." one token changed at a time: which changes does no test of the firmware notice?

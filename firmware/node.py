@@ -308,7 +308,8 @@ class Node:
             ssl = make(cfg["tls_ca"], cfg["tls_cert"], cfg["tls_key"])
         return kind(
             self.client_id, self.brokers[0], cfg["port"], cfg["user"] or None, cfg["password"] or None,
-            cfg["keepalive_s"], ssl, rx_size=buffer_b, tx_size=2 * buffer_b, timeout_ms=cfg["timeout_s"] * 1000, inflight=slots, store=store,
+            cfg["keepalive_s"], ssl, rx_size=buffer_b, tx_size=2 * buffer_b, timeout_ms=cfg["timeout_s"] * 1000,
+            inflight=slots, store=store,
         )  # fmt: skip
 
     def open(self) -> None:
