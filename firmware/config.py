@@ -76,6 +76,8 @@ _TREATMENT = (
     ("median", 2, 25),
     ("mean", 2, 25),
 )
+
+
 def rows():
     """(name, default or None, least, most, what it is) of each key."""
     at = 1

@@ -26,7 +26,7 @@ from tools.broker import Broker
 from tools.build import build, compile_one, romfs
 from tools.firmware_process import RESET_STATUS
 from tools.measure.size import BUDGETS, DOCS, micropython
-from tools.ship.closed import port_names
+from tools.ship.rom import port_names
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKES = ROOT / "host_tests" / "fakes" / "board"

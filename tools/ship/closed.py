@@ -7,15 +7,8 @@ from pathlib import Path
 from typing import Dict, Iterable, Set, Tuple
 
 from tools.ship.merge import Library, bound_name, class_level
+from tools.ship.rom import port_names
 from tools.ship.source import FUNCTIONS, all_arguments, is_private
-
-PORT_NAMES = Path(__file__).with_name("port_names.txt")
-
-
-def port_names() -> Set[str]:
-    """Names of the ports' own modules, and of what they freeze."""
-    lines = PORT_NAMES.read_text().splitlines()
-    return {word for line in lines if not line.startswith("#") for word in line.split()}
 
 
 def public_names(folder: Path) -> Set[str]:

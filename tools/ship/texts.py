@@ -8,6 +8,7 @@ import ast
 from collections import Counter
 from typing import List, Optional, Set
 
+from tools.ship.rom import port_names
 from tools.ship.source import FUNCTIONS
 
 END = "\n"  # a name that every MicroPython has
@@ -15,6 +16,7 @@ BETWEEN = "/"  # another
 WORTH = 40  # letters in a list of texts
 LEAST = 11  # MicroPython makes names of shorter strings, which cost little more than the call would
 RARE = 4  # a short text that may be one of the ROM's
+SELDOM = 3  # places of a short text
 FEW = 4  # texts in a module below which the function costs more than it saves
 FUNCTION = """
 def words(n):
@@ -102,8 +104,10 @@ def _rare(tree: ast.AST, is_closed: bool) -> Set[str]:
     names |= {a.arg for n in ast.walk(tree) if isinstance(n, ast.arguments) for a in n.args}
     keys = [n.slice for n in ast.walk(tree) if isinstance(n, ast.Subscript)]
     names |= {key.value for key in keys if isinstance(key, ast.Constant)}
-    once = [t for t, n in counts.items() if n == 1 and 1 < len(t) < LEAST and t not in names and END not in t]
-    return {t for t in once if (t.islower() and len(t) > RARE) or (is_closed and not t.isidentifier())}
+    short = {t: n for t, n in counts.items() if 1 < len(t) < LEAST and t not in names and END not in t}
+    if is_closed:  # what the ROM has is known
+        return {t for t, n in short.items() if n <= SELDOM and t not in port_names()}
+    return {t for t, n in short.items() if n == 1 and t.islower() and len(t) > RARE}
 
 
 class _Texts(ast.NodeTransformer):
