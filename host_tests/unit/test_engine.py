@@ -26,6 +26,7 @@ class End:
     _ping_after_ms = NEVER_MS
 
     def __init__(self, rx=64, tx=64):
+        self._draft = [0, 0, b"", b"", 0]
         self.data = b""
         self.out = b""
         self.most = 1 << 20  # bytes that one write takes

@@ -10,7 +10,7 @@ from micropython import const
 
 from umqtt.engine import ALL_SENT, LOST, UNHEARD
 from umqtt.errors import link_error
-from umqtt.wire import FIRST_BYTE, PACKET_ID, PAYLOAD, QOS
+from umqtt.wire import FIRST_BYTE, IN_USE, PACKET_ID, PAYLOAD, QOS, TOPIC
 
 _NO_EVENT = const(0)  # of a poll
 
@@ -55,11 +55,20 @@ def due_ms(client) -> int:
 # Sending
 
 
-def exchange(client, first_byte, topic_bytes, payload, timeout_ms, sender):
-    """Publish with an ack, and wait for it: sender.send(slot) sends the packet of the slot. topic_bytes: with its
-    length before it. Returns the packet id, None inside a callback. Raises OSError, ProtocolError."""
-    client._draft[1:] = first_byte, topic_bytes, payload
+def exchange(client, sender, payload, timeout_ms):
+    """Publish with an ack, and wait for it: sender.send(slot) sends the packet of the slot, whose first byte and topic,
+    with its length before it, are sender.first_byte and sender.topic_bytes. Returns the packet id, None when older
+    bytes wait inside a callback. Raises OSError, ProtocolError."""
+    draft = client._hold()
+    draft[FIRST_BYTE] = sender.first_byte
+    draft[TOPIC] = sender.topic_bytes
+    draft[PAYLOAD] = payload
     return client._exchange(not client._in_callback(), timeout_ms, sender)
+
+
+def draft(client) -> list:
+    """The list whose item IN_USE is set while a call makes or sends a packet: one that comes in between must not."""
+    return client._draft
 
 
 def send_prepared(client, prepared):
@@ -113,7 +122,11 @@ def send_stream(client, packet, stream):
     if client._may_reconnect and not hasattr(client, "__aenter__"):  # of umqtt.aio its own call looks
         client._may_reconnect = None
     client._stream = stream
-    event = client._send_packet(packet)
+    if packet[PACKET_ID]:
+        event = client._send_packet(packet)  # in its slot, held by `exchange`
+    else:
+        client._hold()
+        event = client._send_loose(*packet[1:])
     packet[PAYLOAD] = None
     return event
 
@@ -144,7 +157,7 @@ def can_begin(client, qos) -> bool:
 def begin_stream(client, packet, stream) -> int:
     """Send a packet whose payload is `stream`. Returns its packet id, 0 for QoS 0."""
     if packet[FIRST_BYTE] & QOS:
-        client._draft[1:] = packet[1:]
+        client._hold()[1:IN_USE] = packet[1:]
         return client._exchange(False, 0, stream)
     stream.send(packet)
     return 0
@@ -163,9 +176,11 @@ def give_up(client, slot, kind: int) -> None:
     """Forget the exchange of `slot`: it is not repeated any more, and a late ack is answered as for an unknown id. A
     store notes it as if an ack of type `kind` had come, in the same write as the next message."""
     packet_id = slot[PACKET_ID]
+    client._hold()
     client._free_slot(client._slot_index(packet_id))
     if client._durable_store:
         client._durable_store.acked(kind, packet_id)
+    client._draft[IN_USE] = 0
     if client.on_ended is not None:
         client.on_ended(packet_id, None)
 

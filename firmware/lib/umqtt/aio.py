@@ -21,7 +21,7 @@ from umqtt import client
 from umqtt.engine import LATER, MORE
 from umqtt.errors import MQTTException
 from umqtt.keepalive import NEVER_MS
-from umqtt.wire import FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBREC_BYTE, QOS, QOS_2, REFUSED
+from umqtt.wire import FIRST_BYTE, IN_USE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBREC_BYTE, QOS, QOS_2, REFUSED
 from umqtt.wire import RETAIN, SUBSCRIBE_BYTE, TOPIC
 
 TYPE_CHECKING = False
@@ -282,6 +282,7 @@ class MQTTClient(client.MQTTClient):
             return  # of another connection
         self._in_hand.remove(message)
         draft = self._draft
+        draft[IN_USE] = 1
         draft[PACKET_ID] = packet_id = message[_ID]
         draft[FIRST_BYTE] = PUBACK_BYTE
         draft[TOPIC] = draft[PAYLOAD] = b""
@@ -295,7 +296,7 @@ class MQTTClient(client.MQTTClient):
         if self._link_up:
             self._send_packet(draft)
             self._wake_server()
-        draft[PACKET_ID] = 0
+        draft[PACKET_ID] = draft[IN_USE] = 0
 
     # Waiting
 

@@ -3,21 +3,26 @@ deadline.
 
 Steady traffic allocates nothing, with topics and payloads as bytes, and `set_view` to receive. Optional parts are
 passed in: `reconnect` (umqtt.reconnect), `store` (umqtt.store), a callback that routes (umqtt.routes); a client that is
-given an `ssl` imports TLS. One thread or task may use a client.
+given an `ssl` imports TLS. A call from a Timer's callback or another thread works, or raises OSError at once.
 """
 
 import sys
 from random import getrandbits
 from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
-from micropython import const
+from micropython import const, schedule
 
 from umqtt import engine, transport, wire
 from umqtt.engine import BLOCKED, HALF_A_PACKET, LOST, NOTHING_YET, RAISED, UNHEARD
 from umqtt.errors import MQTTException, ProtocolError, link_error
 from umqtt.keepalive import KeepAlive
-from umqtt.wire import CONNECT_BYTE, DISCONNECT_BYTE, FIRST_BYTE, PACKET_ID, PAYLOAD, PINGREQ_BYTE, PUBLISH_BYTE
-from umqtt.wire import REFUSED, RETAIN, SUBSCRIBE_BYTE, TOPIC, UNSUBSCRIBE_BYTE
+from umqtt.wire import CONNECT_BYTE, DISCONNECT_BYTE, FIRST_BYTE, IN_USE, PACKET_ID, PAYLOAD, PINGREQ_BYTE, PUBLISH_BYTE
+from umqtt.wire import QOS, REFUSED, RETAIN, SUBSCRIBE_BYTE, TOPIC, UNSUBSCRIBE_BYTE
+
+try:
+    from _thread import get_ident
+except ImportError:  # ESP8266
+    get_ident = int
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,10 +42,34 @@ _LONG_MS = const(1000)  # a shorter wait cannot make the keep-alive late
 
 _ENDED = const(0)  # in place of `_send_packet`: a callback that runs has ended the connection
 
+_MET = const(-4)  # in place of an event: another call is at work, or has ended the connection
+
 _NO_TOPIC = []  # equal to nothing that a program can pass
 
 _len = len
 _bytes = bytes
+_ran = []
+_run = _ran.append
+_thread_id = get_ident()
+
+
+def _is_scheduled():
+    """Whether this runs in a callback of micropython.schedule, as a Timer's is: what is scheduled now does not run."""
+    if _len(_ran) > 2:
+        _ran.pop()
+    ran = _len(_ran)  # not emptied each time: this can be met by itself
+    try:
+        schedule(_run, 0)
+        for _ in range(4):
+            if _len(_ran) != ran:
+                return False
+    except RuntimeError:
+        pass  # its queue is full: nothing runs
+    return get_ident() == _thread_id
+
+
+def _connect_head(c, will):
+    return wire.connect(c.client_id, c.user, c.pswd, c.keepalive, c.clean_session, c.protocol, will)
 
 
 class MQTTClient(KeepAlive):
@@ -85,12 +114,9 @@ class MQTTClient(KeepAlive):
     _next_packet = _send_packet = _stream = None
     _fault: BaseException  # the last one of a connection
     _session_present: bool
-    _any_size = _link_up = False
+    _any_size = False
     _may_reconnect: "bool | None"  # None: a call wants to be told of a lost link itself
-    _may_reconnect = _send_blocked = True
-    _connect_count = _oversize_count = _lookup_ms = 0
-    _filters_left = ()  # that are to be subscribed to again, one at a time: as packet _subscribe_id
-    _last_topic_bytes = b""
+    _oversize_count = 0
 
     def __init__(
         self,
@@ -128,6 +154,10 @@ class MQTTClient(KeepAlive):
         self._send_buf_b = tx_size
         self._last_topic = _NO_TOPIC
         self._session_present = False
+        self._may_reconnect = True
+        self._connect_count = 0
+        self._filters_left = []  # that are to be subscribed to again, one at a time: as packet _subscribe_id
+        self._close()
         if ssl:
             from umqtt import tls  # noqa: F401 - before the heap is in pieces; transport finds it loaded
         if not clean_session:
@@ -207,14 +237,11 @@ class MQTTClient(KeepAlive):
     def _begin_connect(self, timeout_ms=None):
         """Close what is up and begin a connection: `poll` makes it, a step at a time. Raises ValueError (nothing has
         changed); OSError inside a callback."""
-        connect_packet = wire.connect(
-            self.client_id, self.user, self.pswd, self.keepalive, self.clean_session, self.protocol, self._last_will
-        )
-        if self._in_callback() and self._send_packet:
+        _connect_head(self, self._last_will)
+        if self._in_callback() and self._send_packet or _is_scheduled():
             raise link_error("ENOTCONN", "connect inside a callback")
         self._close()
         self._last_event = NOTHING_YET
-        self._connect_packet = connect_packet
         self._connect_end = self._end(timeout_ms)
         self._is_connecting = True
 
@@ -226,8 +253,7 @@ class MQTTClient(KeepAlive):
                 began_ms = ticks_ms()
                 # A look-up blocks, and takes seconds without a network: not again, unless the connection failed.
                 self._address = transport.resolve(self.server, self.port, self._address)
-                self._lookup_ms = ticks_diff(ticks_ms(), began_ms)
-                self._connect_end = ticks_add(self._connect_end, self._lookup_ms)
+                self._connect_end = ticks_add(self._connect_end, ticks_diff(ticks_ms(), began_ms))
                 self._socket = sock = transport.open_socket(self._address)
                 self._poller = transport.select.poll()
                 self._poller.register(sock, _WRITABLE)
@@ -242,11 +268,11 @@ class MQTTClient(KeepAlive):
                 if self._session_present is None:  # the last attempt may have made a session, which this one finds
                     self._filters_left = list(self._granted_qos)
                 self._session_present = None  # pyright: ignore[reportAttributeAccessIssue] - not known yet
-                self._send_loose(CONNECT_BYTE, self._connect_packet)
-                self._send_blocked = True  # until all that connecting sends has left
+                self._send_loose(CONNECT_BYTE, _connect_head(self, self._last_will))
         except BaseException as fault:
             if not transport.is_not_yet(fault):
-                self._address = None
+                if self._address:
+                    self._address = (None,) + self._address[1:]  # of no place any more
                 self._on_fault(fault)
         return 0 if self._socket else self._link_lost()
 
@@ -268,12 +294,12 @@ class MQTTClient(KeepAlive):
         self._wait_readable = self._poller.ipoll  # waits in the call
         self._start_watch()
         self._stream = None
-        self._send_blocked = False
         while _len(self._send_buf) < self._send_buf_b:
             self._send_buf.append(0)  # its room
         self._write_bytes = write
-        self._send_packet = send = engine.writer(self, self._send_buf, write).send
+        send = engine.writer(self, self._send_buf, write).send
         send(None)
+        self._send_packet = send
         self._next_packet = engine.reader(self, self._receive_buf, stream.readinto, send).send
 
     def _go_on_connecting(self, ms):
@@ -283,7 +309,8 @@ class MQTTClient(KeepAlive):
             while self._filters_left and self.inflight < _len(self._packet_slots):
                 topic_filter = self._filters_left.pop(0)
                 if topic_filter in self._granted_qos:  # else a callback has unsubscribed meanwhile
-                    self._draft[1:] = SUBSCRIBE_BYTE, b"", topic_filter + _bytes((self._granted_qos[topic_filter],))
+                    payload = topic_filter + _bytes((self._granted_qos[topic_filter],))
+                    self._hold()[1:IN_USE] = SUBSCRIBE_BYTE, b"", payload
                     self._subscribe_id = self._take_slot()[PACKET_ID]
                     if self._send_slots() == LOST:
                         return self._link_lost()
@@ -340,37 +367,35 @@ class MQTTClient(KeepAlive):
         before), with errno 28 when the store is full: nothing was published, nothing changed. OSError: link down or
         deadline passed: a message of QoS 1 or 2 that had its slot stays in flight, and is not to be published again.
         """
-        if topic is not self._last_topic:
-            self._last_topic = _NO_TOPIC  # should it be refused
-            self._last_topic_bytes = wire.text(topic)
-            if _len(self._last_topic_bytes) > self._send_buf_b:
-                bytearray(_len(self._last_topic_bytes))  # MemoryError now, not when half a packet is in the buffer
-            if isinstance(topic, (str, _bytes)):
-                self._last_topic = topic
         if msg.__class__ is not _bytes:
             msg = wire.data(msg, "msg")
             if qos or not wait or self._next_packet is None:
                 msg = _bytes(msg)  # it outlives the call, and may be the receive buffer
-        if not qos and self._send_blocked:
-            if not wait and not self._in_callback():
-                return None
-            topic_bytes = self._last_topic_bytes  # a callback may publish under another while this waits
-            timeout_ms = self._await_all_sent(timeout_ms, msg)
-            self._last_topic = _NO_TOPIC
-            self._last_topic_bytes = topic_bytes
         first_byte = PUBLISH_BYTE | RETAIN if retain else PUBLISH_BYTE
         if qos:
             if qos != 1:
-                qos = min(wire.number(qos, 2, "qos"), self._most_qos)
+                wire.number(qos, 2, "qos")
+                if qos > self._most_qos:
+                    qos = self._most_qos
             first_byte |= qos << 1
         draft = self._draft
+        draft[IN_USE] += 1  # and looked at: a Timer's callback and another thread come at jumps alone
+        if draft[IN_USE] > 1:
+            self._hold()  # raises
+        if topic is not self._last_topic:
+            self._take_topic(topic)
         draft[FIRST_BYTE] = first_byte
         draft[TOPIC] = self._last_topic_bytes
         draft[PAYLOAD] = msg
-        if qos:
+        if first_byte & QOS:
             return self._exchange(wait, timeout_ms)
+        if self._send_blocked:
+            timeout_ms = self._await_turn(wait, timeout_ms)
+            if timeout_ms is None:
+                return None
         event = self._send_packet(draft)
         draft[PAYLOAD] = b""  # not to be kept alive
+        draft[IN_USE] = 0
         if event and wait:
             self._finish_sending(event, timeout_ms)
         elif event == LOST:
@@ -378,15 +403,55 @@ class MQTTClient(KeepAlive):
             raise self._fault
         return 0
 
-    def _await_all_sent(self, timeout_ms, msg=None):
-        # wait until everything that waits to be sent has left; inside a callback msg must fit behind it. Returns the
-        # rest of timeout_ms
+    def _take_topic(self, topic):
+        # the topic of the draft, which is held
+        try:
+            topic_bytes = wire.text(topic, wire.TOPIC_NAME, "topic")
+            if _len(topic_bytes) > self._send_buf_b:
+                bytearray(_len(topic_bytes))  # MemoryError now, not when half a packet is in the buffer
+        except BaseException:
+            self._draft[IN_USE] = 0
+            raise
+        if not isinstance(topic, (str, _bytes)):
+            topic = _NO_TOPIC  # it may be another the next time
+        self._last_topic_bytes = topic_bytes
+        self._last_topic = topic
+
+    def _hold(self):
+        # Hold the client until draft[IN_USE] is cleared. Returns the draft. Raises OSError: this call has met another
+        draft = self._draft
+        draft[IN_USE] += 1
+        if draft[IN_USE] > 1:
+            raise link_error("EALREADY", "another call is in the middle: again after it")
+        return draft
+
+    def _await_turn(self, wait, timeout_ms):
+        # The draft, which is held, has older bytes before it: inside a callback it must fit behind them, else wait for
+        # their end. Returns the rest of timeout_ms; None without `wait`, and the client is let go
+        draft = self._draft
+        if self._in_callback():
+            size_b = _len(self._send_buf) + _len(draft[TOPIC]) + _len(draft[PAYLOAD]) + _HEAD_B
+            if self._send_packet and size_b <= self._send_buf_b:
+                return 0
+            draft[IN_USE] = 0
+            if self._send_packet:
+                raise link_error("ENOBUFS", "send buffer full: publish outside the callback")
+            raise link_error("ENOTCONN", "link is down")
+        packet = draft[1:IN_USE]
+        end = self._end(timeout_ms)
+        while self._send_blocked:
+            draft[IN_USE] = 0
+            if not wait:
+                return None
+            self._wait(end)
+            self._hold()[1:IN_USE] = packet
+        return ticks_diff(end, ticks_ms())
+
+    def _await_all_sent(self, timeout_ms):
+        # wait until everything that waits to be sent has left; not inside a callback. Returns the rest of timeout_ms
         if self._in_callback():
             if not self._send_packet:
                 raise link_error("ENOTCONN", "link is down")
-            size_b = _len(self._send_buf) + _len(self._last_topic_bytes) + _HEAD_B
-            if msg is not None and size_b + _len(msg) > self._send_buf_b:
-                raise link_error("ENOBUFS", "send buffer full: publish outside the callback")
             return timeout_ms
         end = self._end(timeout_ms)
         while self._send_blocked:
@@ -405,24 +470,25 @@ class MQTTClient(KeepAlive):
             self._step(0)  # a program that never polls must notice a dead link, too
 
     def _exchange(self, wait, timeout_ms, sender=None):
-        """Begin the exchange of the packet in `_draft`, with `wait` see it through; sender.send(slot), if given, sends
-        it, when nothing older waits. Returns the packet id, None when a sender could not begin at once."""
+        """Begin the exchange of the draft, which is held, with `wait` see it through; sender.send(slot), if given,
+        sends it, when nothing older waits. Returns the packet id, None when a sender could not begin at once."""
         if self._next_packet is None:
             if self._in_callback():
                 wait = False
-            elif wait and not self._auto_reconnect:
-                self._without_link(0)
+            elif wait and not self._auto_reconnect and not self._is_connecting:
+                self._draft[IN_USE] = 0
+                self._without_link(0)  # raises
         end = ticks_add(ticks_ms(), self.timeout_ms if timeout_ms is None else timeout_ms)
         draft = None
         while self.inflight == _len(self._packet_slots) or sender is not None and self._send_blocked:
+            draft = draft or list(self._draft)  # a callback may make another meanwhile
+            self._draft[IN_USE] = 0
             if not wait:
                 if sender is None:
                     raise link_error("ENOBUFS", "all slots are taken: poll first")
                 return None
-            draft = draft or list(self._draft)  # a callback may make another meanwhile
             self._wait(end)
-        if draft:
-            self._draft[:] = draft
+            self._hold()[1:IN_USE] = draft[1:IN_USE]
         older_wait = self._send_blocked
         # so that the slot is sent by the next poll, should Ctrl-C come before it is sent here
         self._send_blocked = True
@@ -436,9 +502,10 @@ class MQTTClient(KeepAlive):
             if event is not None:  # else the sender could not: the next poll does, or finds the link dead
                 self._slots_sent += 1
                 self._send_blocked = event == BLOCKED or event == LOST
+        self._draft[IN_USE] = 0
         if event == LOST and (wait or self._auto_reconnect):
             self._link_lost()
-        if wait:
+        if wait and not _is_scheduled():
             while slot[PACKET_ID] == packet_id:
                 left_ms = ticks_diff(end, ticks_ms())
                 if left_ms > 0 and self._next_packet is not None:
@@ -494,7 +561,7 @@ class MQTTClient(KeepAlive):
             if subscribes:
                 payload += _bytes((wire.number(qos, 2, "qos"),))
         codes = bytearray()  # stands in the slot where a message has its topic, until SUBACK fills it
-        self._draft[1:] = first_byte, codes, payload
+        self._hold()[1:IN_USE] = first_byte, codes, payload
         self._exchange(wait, timeout_ms)
         for row, code in zip(filters, codes):
             if code == REFUSED:
@@ -506,6 +573,7 @@ class MQTTClient(KeepAlive):
     def disconnect(self, timeout_ms: "int | None" = None) -> None:
         """Send DISCONNECT [3.14] behind everything that waits, and close; the broker drops the will. Never raises for a
         dead link; OSError when the store cannot be written."""
+        self._hold()[IN_USE] = 0  # not beneath a call that is at work
         self._may_reconnect = self._is_connecting = False
         end = self._end(timeout_ms)
         try:
@@ -528,11 +596,12 @@ class MQTTClient(KeepAlive):
     def _close(self, fault=None):
         sock = self._socket
         in_callback = self._in_callback()
+        self._send_blocked = True
+        self._link_up = self._is_connecting = False
+        self._draft[IN_USE] = 0
         self._socket = self._next_packet = self._send_packet = None
         if in_callback:
             self._send_packet = _ENDED  # pyright: ignore[reportAttributeAccessIssue]
-        self._link_up = self._is_connecting = False
-        self._send_blocked = True
         if fault:
             self._error_words = str(fault)
         if sock:
@@ -543,6 +612,8 @@ class MQTTClient(KeepAlive):
 
     def _on_fault(self, fault):
         """A generator's: the connection ends with this exception."""
+        if not self._socket and not self._is_connecting:
+            fault = link_error("ENOTCONN", "not connected")  # it was ended beneath the generator, which went astray
         self._fault = transport.in_words(fault, self.ssl, self._link_up) if self._send_packet else fault
         self._close(self._fault)
 
@@ -559,19 +630,23 @@ class MQTTClient(KeepAlive):
         """Send a PINGREQ now; its PINGRESP is then expected within half the keep-alive. Raises OSError."""
         if not self._link_up:
             raise link_error("ENOTCONN", "not connected")
-        if not self._ping_sent:
+        if not self._ping_sent and not self._draft[IN_USE]:
             self._ping_sent = True
             self._pinged_ms = ticks_ms()
             self._send_loose(PINGREQ_BYTE, b"")
 
     _send_ping = ping  # pyright: ignore[reportAssignmentType] - which a subclass cannot override
 
-    def _send_loose(self, first_byte, head):
+    def _send_loose(self, first_byte, head, payload=b""):
         draft = self._draft
+        draft[IN_USE] = 1  # the callers have looked
         draft[FIRST_BYTE] = first_byte
         draft[TOPIC] = head
+        draft[PAYLOAD] = payload
+        event = self._send_packet(draft) if self._send_packet else LOST
         draft[PAYLOAD] = b""
-        return self._send_packet(draft)
+        draft[IN_USE] = 0
+        return event
 
     def poll(self, ms: int = 0) -> int:
         """Do everything that is due: send, take one packet, call back, keep alive, reconnect; wait up to `ms` for a
@@ -592,7 +667,10 @@ class MQTTClient(KeepAlive):
                 if self._next_packet is None:  # its PINGREQ has found the link dead
                     return self._link_lost()
             self._wait_readable(ms)
-        event = self._next_packet(None)
+        try:
+            event = self._next_packet(None)
+        except Exception:  # it is None, or at work: this call has met another
+            event = _MET
         if event > 0:
             self._last_event = event
             if self._news is not None:
@@ -626,6 +704,11 @@ class MQTTClient(KeepAlive):
         if event == RAISED:
             self._last_event = event
             raise self._fault
+        if event == _MET:
+            if self._send_packet:
+                return 0  # the other one reads
+            self._next_packet = None
+            return self._without_link(0)
         if event != LOST:
             words = self._dead_words
             if event == HALF_A_PACKET:
@@ -642,6 +725,9 @@ class MQTTClient(KeepAlive):
 
     def _unblock(self, ms):
         # send what waits, waiting up to ms for room or a packet. Returns whether to read now
+        if self._draft[IN_USE]:
+            sleep_ms(min(ms, 1))
+            return False
         reads = True
         event = self._send_slots()
         if event == BLOCKED:
@@ -669,6 +755,7 @@ class MQTTClient(KeepAlive):
     def _send_slots(self):
         # go on with the rest, then send the slots that were not on this connection, as far as there is room. Returns
         # the writer's event
+        self._draft[IN_USE] = 1
         event = self._send_packet(None) if self._send_packet else BLOCKED
         while self._link_up and event != LOST and self._slots_sent < self.inflight:
             slot = self._packet_slots[self._slots_sent]
@@ -679,6 +766,7 @@ class MQTTClient(KeepAlive):
             self._slots_sent += 1
         if event != BLOCKED and event != LOST:
             self._send_blocked = self._is_connecting
+        self._draft[IN_USE] = 0
         return event
 
     def _wait(self, end):
@@ -689,6 +777,8 @@ class MQTTClient(KeepAlive):
             if self._link_up and self._send_blocked and not self._is_connecting:
                 self._on_fault(fault)  # half a packet is out, or nothing leaves: that is a dead link
             raise fault
+        if _is_scheduled():
+            raise link_error("EALREADY", "nothing waits in a scheduled callback")
         self._step(left_ms)
 
     def _end(self, timeout_ms):
@@ -704,13 +794,13 @@ class MQTTClient(KeepAlive):
         )  # fmt: skip
 
     def diag(self) -> "Diagnosis":
-        """Return counters since the start, the milliseconds of the last name look-up (0: none was needed), and the last
+        """Return counters since the start, the milliseconds that the last name look-up took (0: none), and the last
         error in words: {connects, inflight, resends, oversize, lookup_ms, error}. Allocates."""
         return {
             "connects": self._connect_count,
             "inflight": self.inflight,
             "resends": self._resent_count,
             "oversize": self._oversize_count,
-            "lookup_ms": self._lookup_ms,
+            "lookup_ms": self._address[3] if self._address else 0,
             "error": self._error_words,
         }

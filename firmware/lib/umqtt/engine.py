@@ -5,10 +5,10 @@ bytes; None: nothing now; 0 from `read`: the broker has closed. A new connection
 cannot be resumed by mistake. Packets are asked for exactly (2 bytes, the rest of the length, the body), so nothing is
 copied and a short read leaves the stream in step.
 
-`client` is the session that they serve (umqtt.client). They use of it: `_on_ack`, `_suback_codes`, `_held_packet_ids`,
-`_error_words`, `_link_up`, `_send_blocked`, `_wrote_ms`, `_heard_ms`, `_ping_sent`, `_ping_after_ms`, `_send_ping`;
-`_on_connack`, `_on_fault`, `_fault`, `_stream`; and, for a message, `_next_packet`, `_send_packet`, `_view`, `cb`,
-`_message`, `_taken`, `_any_size`, `_oversize_count`, `_news`.
+`client` is the session that they serve (umqtt.client). They use of it: `_draft`, `_on_ack`, `_suback_codes`,
+`_held_packet_ids`, `_error_words`, `_link_up`, `_send_blocked`, `_wrote_ms`, `_heard_ms`, `_ping_sent`,
+`_ping_after_ms`, `_send_ping`; `_on_connack`, `_on_fault`, `_fault`, `_stream`; and, for a message, `_next_packet`,
+`_send_packet`, `_view`, `cb`, `_message`, `_taken`, `_any_size`, `_oversize_count`, `_news`.
 """
 
 from time import ticks_diff, ticks_ms
@@ -17,7 +17,19 @@ from micropython import const
 
 from umqtt import wire
 from umqtt.errors import ProtocolError, link_error
-from umqtt.wire import CONNACK, FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBLISH, PUBREC_BYTE, QOS, QOS_2, RETAIN
+from umqtt.wire import (
+    CONNACK,
+    FIRST_BYTE,
+    IN_USE,
+    PACKET_ID,
+    PAYLOAD,
+    PUBACK_BYTE,
+    PUBLISH,
+    PUBREC_BYTE,
+    QOS,
+    QOS_2,
+    RETAIN,
+)
 
 # Events that the reader yields; any other event is the first byte of the packet that it took.
 NOTHING_YET = const(0)
@@ -139,7 +151,8 @@ def writer(client, tx, write):
                     heard = UNHEARD
     except (Exception, KeyboardInterrupt) as fault:
         client._on_fault(fault)
-    yield LOST
+    while True:  # a call that another has met may still hold this one
+        yield LOST
 
 
 def reader(client, rx, read, send):
@@ -152,6 +165,7 @@ def reader(client, rx, read, send):
     size_b = _len(rx)
     rx_view = memoryview(rx)
     held_ids = client._held_packet_ids
+    draft = client._draft
     on_ack = client._on_ack
     taken = client._taken
     ack = [0, 0, b"", b""]
@@ -278,7 +292,9 @@ def reader(client, rx, read, send):
                             if place != _NO_PLACE:
                                 held_ids[place] = 0
                         if taken is not None and not remaining_b and not flags & _NOT_TAKEN:
+                            draft[IN_USE] = 1
                             taken(packet_id if flags & QOS_2 else 0, outcome)
+                            draft[IN_USE] = 0
                         if client._send_packet is not send:  # the callback has ended this connection
                             if not client._send_packet:
                                 client._send_packet = None
@@ -306,6 +322,10 @@ def reader(client, rx, read, send):
             if flags & _RAISED == _RAISED:
                 continue
             answer = 0
+            if packet_type != PUBLISH or flags & QOS:
+                while draft[IN_USE]:  # a call of another thread, or beneath this one, is in the middle of one
+                    yield HALF_A_PACKET
+                draft[IN_USE] = 1
             if packet_type == PUBLISH:
                 if flags & QOS and not flags & _NOT_TAKEN:
                     answer = PUBREC_BYTE if flags & QOS_2 else PUBACK_BYTE
@@ -325,7 +345,8 @@ def reader(client, rx, read, send):
                 ack[FIRST_BYTE] = answer
                 if send(ack) == LOST:
                     break
-            else:
+            draft[IN_USE] = 0
+            if not answer:
                 # A busy receiver is never idle, yet must send something now and then: look at every fourth packet.
                 busy = busy + 1 & 3
                 if not busy and ticks_diff(client._heard_ms, client._wrote_ms) >= client._ping_after_ms:

@@ -6,7 +6,7 @@ Of the session the store sees only the verbs of `KeptSession`.
 
 from micropython import const
 
-from umqtt.wire import FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBREC, PUBREL, PUBREL_BYTE, SENT, SUBACK
+from umqtt.wire import FIRST_BYTE, IN_USE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBREC, PUBREL, PUBREL_BYTE, SENT, SUBACK
 
 _WRITABLE = const(4)  # select.POLLOUT
 
@@ -51,7 +51,7 @@ class KeptSession:
         """Take a slot for an exchange that began before a reset, with a new packet id when packet_id is 0. Returns the
         slot."""
         last = self.client.pid
-        self.client._draft[1:] = first_byte, topic, payload
+        self.client._draft[1:IN_USE] = first_byte, topic, payload
         slot = self.plain_take_slot()
         if packet_id:
             slot[PACKET_ID] = packet_id
@@ -68,6 +68,7 @@ class KeptSession:
     def _release(self, slot: list) -> None:
         """Give a slot back, for the store has refused its message."""
         self.client._free_slot(self.client._slot_index(slot[PACKET_ID]))
+        self.client._draft[IN_USE:] = (0,)
 
     def _pending(self, packet_id: int) -> bool:
         """Return whether a slot has this id."""
@@ -115,11 +116,16 @@ class KeptSession:
                 for _, event in client._poller.ipoll(0):
                     if event != _WRITABLE:
                         return True  # a packet has come: read on, and let one write to flash serve many acks
+            if client._draft[IN_USE]:
+                return False
+            client._draft[IN_USE] = 1
             try:
                 self.store.sync()
             except OSError as fault:
                 client._on_fault(fault)
                 return client._link_lost()
+            finally:
+                client._draft[IN_USE] = 0
         return self.plain_unblock(ms)
 
 

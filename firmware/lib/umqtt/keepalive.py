@@ -29,13 +29,13 @@ class KeepAlive(Session):
     """
 
     _link_up: bool  # CONNACK came
+    _is_connecting: bool  # until subscriptions were made again
     _send_blocked: bool  # bytes wait for the network
     _connect_end: int  # of the attempt under way
     timeout_ms: int
     _send_ping: "Callable[[], None]"  # unless one is under way; it may find the link down
 
     keepalive = _watched_s = 0
-    _is_connecting = False  # until subscriptions were made again
     _dead_words = ""
 
     def _start_watch(self):

@@ -4,9 +4,9 @@ The buffer holds room for the fixed header, the topic with its length, the packe
 ends where the topic's length begins, so a payload of another length moves nothing but the header's start.
 """
 
-from umqtt import wire
+from umqtt import addons, wire
 from umqtt.addons import exchange, finish_sending, send_prepared
-from umqtt.wire import FIRST_BYTE, PACKET_ID, SENT
+from umqtt.wire import FIRST_BYTE, IN_USE, PACKET_ID, PAYLOAD, SENT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,24 +50,32 @@ class Publisher:
         self.payload_b = -1
         self.start = self.packet_b = self.sent_b = 0
         self.its_turn = False
+        self.draft = addons.draft(client)
 
     def publish(self, msg: "Payload", timeout_ms: "int | None" = None) -> "int | None":
         """Publish `msg` (bytes) [3.3]. Returns 0 once the bytes are with the network, with QoS 1 the packet id once
         the broker has acknowledged. Another type, a payload longer than `size`, and a message that must wait for
         older bytes are given to `client.publish`, which may allocate. Blocks; with a client of umqtt.aio it is
         awaited. Raises OSError, ValueError, ProtocolError."""
-        if msg.__class__ is not _bytes or _len(msg) != self.payload_b and not self._fits(_len(msg)):
-            return self._clients_way(msg, timeout_ms)
-        self.buf[self.tail] = msg  # pyright: ignore - bytes
-        if self.qos:
-            packet_id = exchange(self.client, self.first_byte, self.topic_bytes, msg, timeout_ms, self)
-            return packet_id or self._clients_way(msg, timeout_ms)
-        event = send_prepared(self.client, self)
-        if event:
-            finish_sending(self.client, event, timeout_ms)
-        elif event is None:
-            return self._clients_way(msg, timeout_ms)
-        return 0
+        if msg.__class__ is _bytes and _len(msg) <= self.size:
+            if self.qos:
+                outcome = exchange(self.client, self, msg, timeout_ms)
+                if outcome:
+                    return outcome
+            else:
+                draft = self.draft
+                if not draft[IN_USE]:  # else a Timer's callback or a thread has met another call: the client says so
+                    draft[IN_USE] = 1
+                    if _len(msg) != self.payload_b:
+                        self._set_length(_len(msg))
+                    self.buf[self.tail] = msg  # pyright: ignore - bytes
+                    outcome = send_prepared(self.client, self)
+                    draft[IN_USE] = 0
+                    if outcome:
+                        finish_sending(self.client, outcome, timeout_ms)
+                    if outcome is not None:
+                        return 0
+        return self._clients_way(msg, timeout_ms)
 
     def _clients_way(self, msg, timeout_ms):
         return self.client.publish(self.topic, msg, self.retain, self.qos, True, timeout_ms)
@@ -75,6 +83,9 @@ class Publisher:
     def send(self, slot):
         """Send the prepared packet with the id of `slot`. Returns the writer's event, None when nothing was sent."""
         packet_id = slot[PACKET_ID]
+        if _len(slot[PAYLOAD]) != self.payload_b:
+            self._set_length(_len(slot[PAYLOAD]))
+        self.buf[self.tail] = slot[PAYLOAD]
         self.buf[self.id_at] = packet_id >> 8
         self.buf[self.id_at + 1] = packet_id & 255
         self.its_turn = True
@@ -84,9 +95,7 @@ class Publisher:
             slot[FIRST_BYTE] |= SENT
         return event
 
-    def _fits(self, payload_b):
-        if payload_b > self.size:
-            return False
+    def _set_length(self, payload_b):
         buf = self.buf
         remaining_b = payload_b + self.rest_b
         at = 4 if remaining_b < 128 else 3 if remaining_b < 16384 else 2
@@ -99,4 +108,3 @@ class Publisher:
             at += 1
         buf[4] = remaining_b
         self.payload_b = payload_b
-        return True

@@ -72,7 +72,7 @@ class Session:
         # Until it is told: (packet id or a list of them, return codes) of what has ended.
         self._news: "tuple | None" = None
         self._suback_codes = b""  # of the last SUBACK
-        self._draft = [_FREE, 0, b"", b""]  # the packet in the making
+        self._draft = [_FREE, 0, b"", b"", 0]  # the packet in the making, and IN_USE
         self._most_qos = 2  # that the broker is known to do
         self._held_packet_ids = [_FREE] * _HELD  # incoming QoS 2 ids, from their delivery to PUBREL
         self._granted_qos = {}  # filter with its length before it: QoS
@@ -100,7 +100,10 @@ class Session:
         while self.inflight and self._slot_index(packet_id) >= 0:
             packet_id = packet_id % 65535 + 1
         slot = self._packet_slots[self.inflight]
-        _, slot[FIRST_BYTE], slot[TOPIC], slot[PAYLOAD] = self._draft
+        draft = self._draft
+        slot[FIRST_BYTE] = draft[FIRST_BYTE]
+        slot[TOPIC] = draft[TOPIC]
+        slot[PAYLOAD] = draft[PAYLOAD]
         slot[PACKET_ID] = self.pid = packet_id  # last: a slot that has an id is whole, whenever Ctrl-C comes
         self.inflight += 1
         return slot

@@ -22,6 +22,8 @@ class _Stream:
 
     def __init__(self, client, reader, length, piece_b):
         self.client = client
+        self.first_byte = 0
+        self.topic_bytes = b""
         self.reader = reader
         self.length = length
         self.left_b = length  # still to be read
@@ -84,7 +86,8 @@ def publish(
         return client.publish(topic, stream.piece, retain, qos, True, timeout_ms)
     try:
         if qos:
-            return addons.exchange(client, packet[1], packet[2], stream, timeout_ms, stream)
+            stream.first_byte, stream.topic_bytes = packet[1], packet[2]
+            return addons.exchange(client, stream, stream, timeout_ms)
         timeout_ms = addons.await_all_sent(client, timeout_ms)
         addons.finish_sending(client, stream.send(packet), timeout_ms)
         return 0

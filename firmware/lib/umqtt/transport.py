@@ -6,6 +6,7 @@ moved, None nothing now, 0 read: closed by the broker. Nothing but `resolve` wai
 
 import select  # noqa: F401 - the client's
 import socket
+from time import ticks_diff, ticks_ms
 
 from micropython import const
 
@@ -15,15 +16,17 @@ _AF_INET = const(2)
 
 
 def resolve(server: str, port: int, last):
-    """Return the address for `connect`: `last`, the one of the time before, if it is of the same place; an IPv4 address
-    as it is; else look the name up, which blocks for as long as the port takes. Raises OSError."""
+    """Return the address for `connect`: (place, family, the port's, milliseconds that the look-up took). `last`, that
+    of the time before, if it is of the same place; an IPv4 address as it is; else look the name up, which blocks for as
+    long as the port takes. Raises OSError."""
     place = server, port
     if last and last[0] == place:
         return last
     if isinstance(server, str) and not server.strip("0123456789."):
-        return place, _AF_INET, place
+        return place, _AF_INET, place, 0
+    began_ms = ticks_ms()
     family, _, _, _, sockaddr = socket.getaddrinfo(server, port, 0, socket.SOCK_STREAM)[0]
-    return place, family, sockaddr
+    return place, family, sockaddr, ticks_diff(ticks_ms(), began_ms)
 
 
 def open_socket(address):
@@ -41,7 +44,7 @@ def open_socket(address):
 def connect(sock, address) -> None:
     """Begin to connect the socket. Once it can be written to it is connected, or `check` tells why not. Raises OSError,
     also one that `is_not_yet`."""
-    (server, port), _, sockaddr = address
+    (server, port), _, sockaddr, _ = address
     try:
         sock.connect(sockaddr)
     except TypeError:  # the unix port takes only what its getaddrinfo returns, and that knows an IP address

@@ -51,6 +51,7 @@ PACKET_ID = const(0)  # 0: it has none
 FIRST_BYTE = const(1)  # with SENT in it once it was sent
 TOPIC = const(2)  # the bytes that stand before the packet id
 PAYLOAD = const(3)  # the bytes behind it
+IN_USE = const(4)  # of a client's draft alone, over 0: a call is in the middle of making or sending a packet
 SENT = const(8)  # DUP in a PUBLISH; all other packets leave without it
 
 # Texts that `text` accepts.
