@@ -90,8 +90,9 @@ def rows():
 
 def _kind(value):
     words = ("true or false", "a whole number", "a number", "a text", "a list", "a list")
-    for i, kind in enumerate((bool, int, float, str, list, tuple)):
-        if isinstance(value, kind):
+    kinds: tuple = (bool, int, float, str, list, tuple)
+    for i in range(len(kinds)):
+        if isinstance(value, kinds[i]):
             return words[i]
     return "null" if value is None else "an object"
 
