@@ -108,7 +108,7 @@ size: $(READY)  ## bytes, heap and frames of each module; CHECK=1 fails when a b
 	@$(if $(PORT),true ||) $(PY) -m tools.measure.firmware_heap $(if $(CHECK),--check) $(if $(DOCS),--docs)
 
 .PHONY: bench
-bench: $(READY) .cache/peers/stamp  ## instructions, heap, writes, time of each operation, ours and others'; PEERS=dir adds another umqtt, PORT= HOST= times a board
+bench: $(READY) .cache/peers/stamp  ## instructions, heap, writes, time of each operation, ours and others'; PEERS=dir adds another umqtt or mqtt_as, PORT= HOST= times a board
 	@$(PY) -m tools.measure.bench $(if $(CHECK),--check) $(if $(DOCS),--docs) $(if $(PEERS),--peers "$(PEERS)") \
 		$(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST))
 
