@@ -493,3 +493,28 @@ def test_a_ping_that_the_network_does_not_take_at_once_leaves_as_soon_as_it_does
     w.run(main())
     b.done()
     assert b.times[-1] - start <= 45_010, b.times[-1] - start
+
+
+def test_inside_on_ended_and_on_state_nothing_waits_and_nothing_is_lost():
+    from umqtt.reconnect import Reconnect
+
+    w = World(Model, ack_ms=5)
+    c = w.aio_client(reconnect=Reconnect(on_state=lambda up, error: up and c.publish("state", "up", qos=1)))
+
+    def ended(packet_id, codes):
+        c.on_ended = None
+        c.publish("ended", "%d" % packet_id, qos=2)
+        c.subscribe("in", 1)
+
+    c.on_ended = ended
+
+    async def main():
+        async with c:
+            await c.publish("t", "x", qos=1, timeout_ms=5000)
+            await loop.sleep_ms(100)
+            equal(c.inflight, 0)
+
+    w.run(main())
+    equal(sorted(topic for topic, _, _ in w.broker.accepted), ["ended", "state", "t"])
+    equal(w.broker.kept("c1").subs, {"in": 1})
+    equal(loop.Loop.unhandled, [])

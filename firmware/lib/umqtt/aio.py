@@ -118,7 +118,7 @@ class MQTTClient(client.MQTTClient):
         """Send DISCONNECT behind everything that waits, and close. Never raises for a dead link; OSError when the store
         cannot be written. An `async for` ends."""
         self._may_reconnect = self._is_connecting = False
-        if not self._in_callback():
+        if core.cur_task not in self._tasks:  # else in what it has called
             return self._disconnected(self._end(timeout_ms))
         self._is_serving = False
         client.MQTTClient.disconnect(self, 0)
@@ -171,7 +171,7 @@ class MQTTClient(client.MQTTClient):
         """Publish: returns 0 once the bytes are with the network, the packet id of QoS 1, 2 once the broker has
         acknowledged. Raises ValueError; OSError: link down, or the deadline has passed: a message of QoS 1 or 2 that
         had its slot stays in flight. Without `wait` as `umqtt.client`'s, and not awaited."""
-        if wait and not self._in_callback():
+        if wait and core.cur_task not in self._tasks:
             return self._published(topic, msg, retain, qos, self._end(timeout_ms))
         packet_id = client.MQTTClient.publish(self, topic, msg, retain, qos, False)
         self._wake_server()
@@ -191,7 +191,7 @@ class MQTTClient(client.MQTTClient):
         return packet_id
 
     def _filters(self, first_byte, filters, qos, wait, timeout_ms):
-        if wait and not self._in_callback():
+        if wait and core.cur_task not in self._tasks:
             return self._granted(first_byte, filters, qos, self._end(timeout_ms))
         client.MQTTClient._filters(self, first_byte, filters, qos, False, 0)
         self._wake_server()
