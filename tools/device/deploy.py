@@ -245,7 +245,7 @@ def plan(firmware: Firmware, found: Found, ours: List[str]) -> Tuple[List[str], 
     left = (set(found.files) - set(remove)) | set(wanted)
     packages += {f for f in found.folders if f.startswith("/ota/")}
     packages += {path.rpartition("/")[0] for path in firmware.modules if path.count("/") > 1}
-    hollow = sorted(found.folders & set(packages), reverse=True)  # what is in a folder goes before it
+    hollow = sorted(found.folders & set(packages), key=lambda f: (-f.count("/"), f))  # the inner ones first
     hollow = [f for f in hollow if not any(p.startswith(f + "/") for p in left)]
     # main.py last: a board that is unplugged half way does not start half a program
     write.sort(key=lambda p: (p in ("/main.py", "/boot.py"), p))
