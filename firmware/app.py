@@ -5,10 +5,12 @@ from time import sleep_ms
 from micropython import const
 
 import power
+from clock import uptime_s
 from health import crashed
 from umqtt import __version__
 from wifi import Wifi
 
+_IMPROV_S = const(60)  # after a start the serial line may ask for another WiFi
 _RESTART_MS = const(60000)  # between two starts that fail
 
 
@@ -76,7 +78,13 @@ def run(cfg: dict, began_ms: int) -> None:
             power.restart()
         restart(cfg["deep_sleep"], e)
     else:
-        node.run()
+        if node.run() and uptime_s() < _IMPROV_S:
+            provisioned = node.wifi.isconnected()
+            del node  # the heap is needed
+            from improv import is_asked, serve
+
+            if is_asked():
+                serve(provisioned, True)
         _judge(cfg, "it ended by itself")
 
 

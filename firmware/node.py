@@ -161,8 +161,9 @@ class Node:
 
     # the life
 
-    def run(self) -> None:
-        """Until the stop button is pressed or Ctrl-C; nothing else ends it."""
+    def run(self) -> bool:
+        """Until the stop button is pressed or Ctrl-C; nothing else ends it. Returns whether it was Ctrl-C."""
+        interrupted = False
         try:
             while not self.stopped():
                 self.turn()
@@ -171,10 +172,11 @@ class Node:
 
             finish(self, self.cfg["timeout_s"] * 1000)
         except KeyboardInterrupt:
-            pass  # whoever is at the serial port wants the prompt now; the broker will publish "offline"
+            interrupted = True  # whoever is at the serial port wants the prompt now; the broker will publish "offline"
         from ending import sum_up
 
         sum_up(self)
+        return interrupted
 
     def turn(self) -> None:
         """One turn: a measurement if it is due, at most one attempt to reach the broker, one wait. What goes wrong is

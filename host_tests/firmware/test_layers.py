@@ -10,8 +10,10 @@ from fakes.check import equal
 FIRMWARE = on_board.ROOT + "/firmware"
 MAY = {
     "app": [
+        "clock",
         "durable",
         "health",
+        "improv",
         "power",
         "radio",
         "ram",
@@ -65,6 +67,7 @@ MAY = {
     "diagnosis": ["clock", "power", "umqtt"],
     "config": ["probation", "slots"],
     "config_file": ["probation"],
+    "improv": ["config_file", "power", "umqtt", "wifi"],
     "reconfigure": ["config", "config_file", "probation"],
     "discovery": ["announcement", "flags", "power", "umqtt"],
     "announcement": ["umqtt"],

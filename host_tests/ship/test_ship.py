@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT))
 
 from tools.ship import LIBRARY, ShipError, read_map, ship  # noqa: E402
 from tools.ship.names import FRIENDS, KEPT  # noqa: E402
+from tools.ship.numbers import number  # noqa: E402
 
 # Runs in an interpreter of its own: what a program can see of each module. argv: the folder of umqtt, modules.
 FACE = """
@@ -164,3 +165,10 @@ def test_constants_are_their_values_everywhere_and_a_merged_module_stays_importa
     assert "const" not in (tmp_path / "out" / "umqtt" / "client.py").read_text()
     alias = (tmp_path / "out" / "umqtt" / "wire.py").read_text()
     assert "PUBLISH = 3" in alias and "kind" in alias and "_A" not in alias
+
+
+def test_a_lambda_among_many_names_is_not_written_as_one():
+    lines = ["def f%d(): return g%d" % (i, i) for i in range(100)] + ["def last(): return lambda: f1"]
+    tree = ast.parse("\n".join(lines))
+    number(tree)
+    compile(ast.unparse(tree), "m", "exec")

@@ -1,0 +1,166 @@
+"""Improv over the serial line, byte by byte: what a client of the protocol sends, and what it must get back."""
+
+from fakes.check import equal, raises
+
+import on_board  # noqa: F401 - the paths
+import improv
+
+
+def packet(kind, *data):
+    """As improv-wifi.com/serial has it, made here and not by the firmware."""
+    whole = b"IMPROV" + bytes([1, kind, len(data)]) + bytes(data)
+    return whole + bytes([sum(whole) % 256])
+
+
+def command(number, *data):
+    return packet(3, number, len(data), *data)
+
+
+def texts(*words):
+    out = []
+    for word in words:
+        out += [len(word.encode())] + list(word.encode())
+    return out
+
+
+NO_ERROR = packet(2, 0)
+
+
+class Line:
+    """A board at the end of a serial line; its networks take the password "12345678"."""
+
+    def __init__(self, provisioned=False):
+        self.sent = []
+        self.joined = []
+        self.improv = improv.Improv(self.write, self.join, self.networks, provisioned)
+
+    def write(self, data):
+        assert data[:1] == b"\n" == data[-1:], "a line of its own"
+        self.sent.append(bytes(data[1:-1]))
+
+    def join(self, name, password):
+        if password != "12345678":
+            raise OSError('"%s": wrong password' % name)
+        self.joined.append((name, password))
+
+    def networks(self):
+        return [("lab", -61, 3), ("café", -70, 0)]
+
+    def feed(self, data):
+        """What it sends for these bytes."""
+        self.sent = []
+        for byte in data:
+            self.improv.feed(byte)
+        return self.sent
+
+
+def test_the_state_is_told_and_that_of_a_provisioned_board_with_its_url():
+    equal(Line().feed(command(2)), [NO_ERROR, packet(1, 2)])
+    equal(Line(True).feed(command(2)), [NO_ERROR, packet(1, 4), packet(4, 2, 0)])
+
+
+def test_a_known_packet_is_the_one_of_the_specification():
+    # IMPROV, 1, RPC, 2 bytes, current state, 0, checksum 0xE5: what every client begins with
+    equal(command(2), b"IMPROV\x01\x03\x02\x02\x00\xe5")
+    equal(Line().feed(b"IMPROV\x01\x03\x02\x02\x00\xe5\n"), [NO_ERROR, packet(1, 2)])
+
+
+def test_wifi_that_works_is_kept_and_told():
+    line = Line()
+    equal(line.feed(command(1, *texts("café", "12345678"))), [NO_ERROR, packet(1, 3), packet(1, 4), packet(4, 1, 0)])
+    equal(line.joined, [("café", "12345678")])
+    assert line.improv.joined
+
+
+def test_wifi_that_does_not_work_is_an_error_and_another_try_is_taken():
+    line = Line()
+    equal(line.feed(command(1, *texts("lab", "wrong"))), [NO_ERROR, packet(1, 3), packet(1, 2), packet(2, 3)])
+    assert not line.improv.joined
+    line.feed(command(1, *texts("lab", "12345678")))
+    equal(line.joined, [("lab", "12345678")])
+
+
+def test_the_board_says_what_it_is_and_which_networks_it_sees():
+    from umqtt import __version__
+
+    sent = Line().feed(command(3))
+    told = texts("umqtt-node", __version__, improv.sys.platform.upper(), "umqtt-node")
+    equal(sent, [NO_ERROR, packet(4, 3, len(told), *told)])
+    sent = Line().feed(command(4))
+    equal(
+        sent,
+        [
+            NO_ERROR,
+            packet(4, 4, len(texts("lab", "-61", "YES")), *texts("lab", "-61", "YES")),
+            packet(4, 4, len(texts("café", "-70", "NO")), *texts("café", "-70", "NO")),
+            packet(4, 4, 0),
+        ],
+    )
+
+
+def test_what_is_damaged_unknown_or_cut_short_is_an_error_and_changes_nothing():
+    line = Line()
+    good = command(1, *texts("lab", "12345678"))
+    for i in range(9, len(good)):
+        bad = bytearray(good)
+        bad[i] ^= 0x40
+        equal(line.feed(bad), [packet(2, 1)], i)
+    for data in ((), (0,), texts("lab"), texts("", "12345678"), texts("lab", "12345678") + [0], [9, 108]):
+        equal(line.feed(command(1, *data))[-1], packet(2, 1), data)
+    equal(line.feed(packet(3, 2, 5)), [packet(2, 1)], "a length that is not so")
+    equal(line.feed(packet(3)), [packet(2, 1)])
+    for number in (0, 5, 6, 255):
+        equal(line.feed(command(number)), [packet(2, 2)])
+    equal(line.feed(packet(1, 2)) + line.feed(packet(4, 1, 0)), [], "a device's packet is none for a device")
+    equal(line.feed(command(1, 2, 0xFF, 0xFE, *texts("12345678")))[-1], packet(2, 3), "no UTF-8")
+    equal(line.joined, [])
+
+
+def test_a_packet_is_found_in_what_else_is_typed():
+    for noise in (b"", b"IMP", b"\r\nhelp()\r\n", b"IIMPROV\x02", b"IMPROVIMPROV", bytes(range(4, 256))):
+        equal(Line().feed(noise + command(2)), [NO_ERROR, packet(1, 2)], noise)
+
+
+def test_ctrl_c_outside_of_a_packet_is_ctrl_c_and_within_one_it_is_a_byte():
+    for noise in (b"\x03", b"IMP\x03", b"x\x03", command(2) + b"\n\x03"):
+        raises(KeyboardInterrupt, Line().feed, noise)
+    line = Line()
+    equal(line.feed(command(1, *texts("abc", "12345678")))[-1], packet(4, 1, 0), "a name of three letters")
+    equal(line.joined, [("abc", "12345678")])
+
+
+class Typed:
+    """A serial line on which these bytes wait; in the place of sys, of its stdin and of a poll object."""
+
+    def __init__(self, waiting):
+        self.waiting = waiting
+        self.stdin = self.buffer = self
+
+    def register(self, stream, events):
+        pass
+
+    def poll(self, ms):
+        return self.waiting != b""
+
+    def read(self, size):
+        got, self.waiting = self.waiting[:size], self.waiting[size:]
+        return got
+
+
+def test_a_ctrl_c_is_improvs_only_when_its_header_stands_before_it():
+    real = improv.sys, improv.poll, improv.sleep_ms
+    improv.sleep_ms = lambda ms: None
+    try:
+        # what is left of a line when its Ctrl-C, byte 3, has ended the program
+        for waiting, is_asked, left in (
+            (command(2).replace(b"\x03", b"") + b"\n", True, b""),
+            (b"", False, b""),
+            (b"\r\x01", False, b"\x01"),  # mpremote, which wants the raw prompt
+            (b"IMP", False, b""),
+        ):
+            line = improv.sys = Typed(waiting)
+            improv.poll = lambda line=line: line
+            equal(improv.is_asked(), is_asked, waiting)
+            equal(line.waiting, left, waiting)
+    finally:
+        improv.sys, improv.poll, improv.sleep_ms = real
