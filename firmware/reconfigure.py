@@ -5,7 +5,6 @@ import json
 import sys
 
 import config
-import config_file
 from probation import LIMIT_S
 
 
@@ -59,6 +58,8 @@ def is_hidden(key: str, value) -> bool:
 
 def offer(given: dict) -> int:
     """It is tried at the next start, for so many seconds. Raises OSError."""
+    import config_file  # only now: an ESP8266 has no room for it beside the check
+
     config_file.write(given, True)
     return LIMIT_S
 

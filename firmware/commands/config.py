@@ -3,7 +3,6 @@ with it: when it does not reach the broker in time, the old one is back, and the
 no secret."""
 
 import reconfigure
-from commands.restart import restart
 
 
 def carry_out(node, payload: bytes, flags: int) -> str:
@@ -16,5 +15,7 @@ def carry_out(node, payload: bytes, flags: int) -> str:
         limit_s = reconfigure.offer(given)
     finally:
         reconfigure.forget()
+    from commands.restart import restart
+
     node.listener.afterwards(restart)
     return "%s: on trial for %d s after a restart" % (", ".join(differ), limit_s)
