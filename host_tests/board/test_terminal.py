@@ -12,7 +12,8 @@ from tools.virtual_board import fake_image
 
 SECRET = "geheim-wort-7"
 CONFIG = [sys.executable, "-m", "tools.device.config"]
-ANSWERS = ["net", SECRET, "10.0.0.1", "", "me", " geheim 2 ", "no", "", "5", "internal adc:b:34", ""]
+NO_UPDATES = ""  # over the air
+ANSWERS = ["net", SECRET, "10.0.0.1", "", "me", " geheim 2 ", "no", "", "5", "internal adc:b:34"]
 
 
 def lines(*answers):
@@ -21,7 +22,7 @@ def lines(*answers):
 
 def test_questions_fill_the_configuration_and_secrets_stay_unseen(tmp_path):
     out = tmp_path / "config.json"
-    status, said = at_terminal([*CONFIG, "--output", str(out)], lines(*ANSWERS))
+    status, said = at_terminal([*CONFIG, "--output", str(out)], lines(*ANSWERS, NO_UPDATES))
     assert status == 0, said
     got = json.loads(out.read_text())
     assert SECRET not in said and "geheim 2" not in said
@@ -32,7 +33,8 @@ def test_questions_fill_the_configuration_and_secrets_stay_unseen(tmp_path):
 
 def test_a_sensor_on_i2c_has_its_bus_asked_for_and_a_mistaken_type_is_asked_again(tmp_path):
     out = tmp_path / "config.json"
-    answers = lines(*ANSWERS[:-1], "internal sth4x:cellar", *[""] * 9, "internal sht4x:cellar", "21", "21:22")
+    again = [*[""] * 9, "internal sht4x:cellar", "21", "21:22", NO_UPDATES]
+    answers = lines(*ANSWERS[:-1], "internal sth4x:cellar", NO_UPDATES, *again)
     status, said = at_terminal([*CONFIG, "--output", str(out)], answers)
     assert status == 0, said
     assert 'sensors[1].type is "sth4x", which there is not; the closest is sht4x' in said
@@ -73,7 +75,8 @@ def test_a_wrong_answer_is_asked_again(tmp_path):
 
 
 def test_a_wrong_key_that_nobody_asks_for_ends_it(tmp_path):
-    status, said = at_terminal([*CONFIG, "--output", str(tmp_path / "c")], lines(*ANSWERS), env={"UMQTT_QOS": "7"})
+    answers = lines(*ANSWERS, NO_UPDATES)
+    status, said = at_terminal([*CONFIG, "--output", str(tmp_path / "c")], answers, env={"UMQTT_QOS": "7"})
     assert status == 1 and "qos is 7" in said and not (tmp_path / "c").exists()
 
 
