@@ -51,7 +51,8 @@ LIVES: Dict[str, dict] = {
     "flash": {**KEPT, "keep_in": "flash"},
     "asleep": {**KEPT, "keep_in": "rtc", "deep_sleep": True},
 }
-HEAPS_B = {"asleep": 30_000}  # with 28,000 a write to RTC memory may find no 493 B in one piece, and is repeated
+# with 28,000 B a write to RTC memory, or an announcement, may find no 500 B in one piece, and is repeated
+HEAPS_B = {"asleep": 30_000, "ram, discovery, commands": 32_000}
 MARK = "<!-- firmware heap -->"
 END = "<!-- /firmware heap -->"
 MORE_S = 1.5
