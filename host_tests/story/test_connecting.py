@@ -367,3 +367,27 @@ def test_a_failure_of_connect_is_its_own_whatever_reconnects():
         e = raises(OSError, c.connect)
         assert "not correctly signed" in str(e) and c.diag()["error"] == str(e), e
         equal((len(w.net.dialled), w.net.open_sockets()), (1, []))
+
+
+def test_a_connection_that_is_cut_at_any_byte_while_it_is_made_is_made_again_by_polls_that_do_not_wait():
+    for how in ("fin", "rst", "silence"):
+        for side, most in (("cut_out", 40), ("cut_in", 16)):
+            for k in range(most):
+                w = World(Model)
+                c = w.client(reconnect=Reconnect(10, 10), timeout_ms=300)
+                step(w, c, 40, 5)
+                c.subscribe("a", 1)
+                c.subscribe("b", 1)
+                w.broker.forget()
+                plan = Plan(how=how)
+                setattr(plan, side, k)
+                w.net.plans = [plan]
+                w.link.end("rst")
+                step(w, c, 700, 10)
+                note = (how, side, k)
+                assert c.isconnected() and not c._is_connecting, (note, c.diag())
+                for topic in ("a", "b"):
+                    w.broker.inject(topic, b"x", 1)
+                step(w, c, 500, 10)  # the cut may come only now
+                equal({m[0] for m in w.inbox}, {b"a", b"b"}, note)
+                equal((w.broker.violations, len(w.net.open_sockets())), ([], 1), note)

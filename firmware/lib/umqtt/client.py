@@ -17,7 +17,7 @@ from umqtt.engine import BLOCKED, HALF_A_PACKET, LOST, NOTHING_YET, RAISED, UNHE
 from umqtt.errors import MQTTException, ProtocolError, link_error
 from umqtt.keepalive import KeepAlive
 from umqtt.wire import CONNECT_BYTE, DISCONNECT_BYTE, FIRST_BYTE, IN_USE, PACKET_ID, PAYLOAD, PINGREQ_BYTE, PUBLISH_BYTE
-from umqtt.wire import QOS, REFUSED, RETAIN, SUBSCRIBE_BYTE, TOPIC, UNSUBSCRIBE_BYTE
+from umqtt.wire import QOS, REFUSED, RETAIN, STALE, SUBSCRIBE_BYTE, TOPIC, UNSUBSCRIBE_BYTE
 
 try:
     from _thread import get_ident
@@ -421,7 +421,7 @@ class MQTTClient(KeepAlive):
         # Hold the client until draft[IN_USE] is cleared. Returns the draft. Raises OSError: this call has met another
         draft = self._draft
         draft[IN_USE] += 1
-        if draft[IN_USE] > 1:
+        if 1 < draft[IN_USE] < STALE:
             raise link_error("EALREADY", "another call is in the middle: again after it")
         return draft
 
@@ -725,7 +725,8 @@ class MQTTClient(KeepAlive):
 
     def _unblock(self, ms):
         # send what waits, waiting up to ms for room or a packet. Returns whether to read now
-        if self._draft[IN_USE]:
+        if 0 < self._draft[IN_USE] < STALE:
+            self._draft[IN_USE] += 1
             sleep_ms(min(ms, 1))
             return False
         reads = True

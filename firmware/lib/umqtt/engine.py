@@ -29,6 +29,7 @@ from umqtt.wire import (
     QOS,
     QOS_2,
     RETAIN,
+    STALE,
 )
 
 # Events that the reader yields; any other event is the first byte of the packet that it took.
@@ -262,9 +263,9 @@ def reader(client, rx, read, send):
                     if not flags & _UNWANTED:
                         if next_packet is None:
                             next_packet = client._next_packet
-                        client._next_packet = None  # inside a callback nothing waits
                         outcome = None
                         try:
+                            client._next_packet = None  # inside a callback nothing waits
                             if place != _NO_PLACE:
                                 # before the callback: its effect must not come twice, whatever interrupts
                                 held_ids[place] = packet_id
@@ -323,7 +324,8 @@ def reader(client, rx, read, send):
                 continue
             answer = 0
             if packet_type != PUBLISH or flags & QOS:
-                while draft[IN_USE]:  # a call of another thread, or beneath this one, is in the middle of one
+                while 0 < draft[IN_USE] < STALE:  # a call of another thread, or beneath this one, is in the middle
+                    draft[IN_USE] += 1
                     yield HALF_A_PACKET
                 draft[IN_USE] = 1
             if packet_type == PUBLISH:
