@@ -374,7 +374,7 @@ def test_a_connection_that_is_cut_at_any_byte_while_it_is_made_is_made_again_by_
         for side, most in (("cut_out", 40), ("cut_in", 16)):
             for k in range(most):
                 w = World(Model)
-                c = w.client(reconnect=Reconnect(10, 10), timeout_ms=300)
+                c = w.client(reconnect=Reconnect(10, 10), timeout_ms=300, keepalive=2)
                 step(w, c, 40, 5)
                 c.subscribe("a", 1)
                 c.subscribe("b", 1)
@@ -388,6 +388,6 @@ def test_a_connection_that_is_cut_at_any_byte_while_it_is_made_is_made_again_by_
                 assert c.isconnected() and not c._is_connecting, (note, c.diag())
                 for topic in ("a", "b"):
                     w.broker.inject(topic, b"x", 1)
-                step(w, c, 500, 10)  # the cut may come only now
+                step(w, c, 4000, 50)  # the cut may come only now, and silence is found by the keep-alive
                 equal({m[0] for m in w.inbox}, {b"a", b"b"}, note)
                 equal((w.broker.violations, len(w.net.open_sockets())), ([], 1), note)
