@@ -1,6 +1,7 @@
 """`make run`: the real firmware on a real MicroPython publishes to a real broker, and an independent client watches.
 
-    python -m tools.demo.run [--readings N] [--interval S] [--qos 0|1|2] [--heap-kb 40] [--sleep | --aio] [--web [PORT]]
+    python -m tools.demo.run [--readings N] [--interval S] [--qos 0|1|2] [--heap-kb 40]
+                              [--sleep | --aio] [--web [PORT]] [--ha]
 
 Ends with 0 when every reading that the firmware published was received once (after Ctrl-C as well, when the run was
 endless), 1 when one was lost or came twice or nothing could be run, 130 after Ctrl-C before all N were there. Ctrl-C
@@ -23,11 +24,13 @@ from typing import Any, Callable, Iterator, List, Optional
 from tools.broker import Broker, BrokerError
 from tools.build import BuildError, build
 from tools.demo.cuttable_link import Link
+from tools.demo.home import Home
 from tools.demo.owner import Owner
 from tools.demo.watch import Reading, Tally, Watcher, plain, screen
 from tools.demo.web import Page
 from tools.firmware_process import BoardError, HostBoard
 from tools.foreground import own_foreground
+from tools.home_assistant.client import HomeAssistant, HomeAssistantError
 from tools.printable import let_any_text_out, printable
 
 AIO_PROGRAM = Path(__file__).with_name("aio_main.py")
@@ -74,7 +77,7 @@ def config(port: int, opts: argparse.Namespace) -> dict:
     return {
         "wifi_ssid": "host", "wifi_password": "password", "broker": "127.0.0.1", "port": port, "client_id": BOARD,
         "qos": opts.qos, "interval_s": opts.interval, "ntp_host": "", "stop_pin": HostBoard.STOP_PIN,
-        "commands": has_owner(opts), "log_b": 0,
+        "commands": has_owner(opts), "log_b": 0, "ha_prefix": "homeassistant" if opts.ha else "",
         "sensors": SENSORS, **AWAKE, **(TROUBLED if opts.web is not None else {}), **(SLEEPER if opts.sleep else {}),
     }  # fmt: skip
 
@@ -136,15 +139,21 @@ class Trouble:
 
 
 def watch(
-    watcher: Watcher, board: HostBoard, tally: Tally, show: Any, opts: argparse.Namespace, trouble: Optional[Trouble]
+    watcher: Watcher,
+    board: HostBoard,
+    tally: Tally,
+    show: Any,
+    opts: argparse.Namespace,
+    trouble: Optional[Trouble],
+    home: Optional[Home],
 ) -> None:
     """Show readings as they come until so many as asked for are there (0: for ever), or until asked to end; a board
-    that sleeps has slept by then. Raises BoardError."""
+    that sleeps has slept by then, and Home Assistant shows it. Raises BoardError, HomeAssistantError."""
     quiet_since_s, patience_s = time.monotonic(), FIRST_READING_TIMEOUT_S
     owner = Owner(watcher, BOARD, opts.interval)
     while not asked_to_end.is_set():
         enough = opts.readings and len(tally.received) >= opts.readings
-        if enough and (board.has_woken() or not opts.sleep):
+        if enough and (board.has_woken() or not opts.sleep) and (not home or home.has_all()):
             return
         for line in board.new_lines():
             show.line("board: " + line)
@@ -154,6 +163,8 @@ def watch(
             trouble.turn()
         if has_owner(opts):
             owner.turn(tally, show)
+        if home:
+            home.turn(show)
         reading = next_reading(watcher, 0.1)
         if reading:
             quiet_since_s, patience_s = time.monotonic(), SILENCE_TIMEOUT_S
@@ -263,6 +274,7 @@ def run(opts: argparse.Namespace, folder: Path, show_on: Any = None, say: Callab
                 raise BrokerError("WEB=1 stops and starts the broker, and wants Mosquitto for that")
             link = stack.enter_context(Link(broker.port))
             trouble = Trouble(broker, link)
+        home = Home(stack.enter_context(HomeAssistant(broker.port))) if opts.ha else None
         board = HostBoard(folder / "board", config(link.port if link else broker.port, opts), opts.heap_kb)
         for note in board.notes + ([] if broker.is_reference else ["The broker is " + broker.name + "."]):
             print("note: " + note, flush=True)
@@ -275,14 +287,16 @@ def run(opts: argparse.Namespace, folder: Path, show_on: Any = None, say: Callab
         with (screen if sys.stdout.isatty() else plain)() as display, board:
             show = Several([show_on or display, *pages])
             try:
-                watch(watcher, board, tally, show, opts, trouble)
-            except BoardError as e:
+                watch(watcher, board, tally, show, opts, trouble, home)
+            except (BoardError, HomeAssistantError) as e:
                 why = str(e)
             if trouble:
                 trouble.end()
                 catch_up(watcher, board, tally, show, opts.interval)
             said = finish(watcher, board, tally, show, opts.readings)
         lines = summary(said, tally, board, broker, opts.readings)
+        if home:
+            lines.append(home.line())
         for line in lines:
             say(line)
         for page in pages:
@@ -293,7 +307,7 @@ def run(opts: argparse.Namespace, folder: Path, show_on: Any = None, say: Callab
             print("run: %s. It said last:" % why, file=sys.stderr)
             print("\n".join("  " + printable(line) for line in board.last_lines()), file=sys.stderr)
             return 1
-        if tally.lost(said["published"] if said else 0) or tally.repeated:
+        if tally.lost(said["published"] if said else 0) or tally.repeated or home and home.wrong():
             return 1
         return 130 if len(tally.received) < opts.readings else 0
 
@@ -305,6 +319,7 @@ def main() -> int:
     args.add_argument("--qos", type=int, default=2, choices=(0, 1, 2))
     args.add_argument("--sleep", action="store_true", help="a board that sleeps between its readings")
     args.add_argument("--aio", action="store_true", help="a program on umqtt.aio in the firmware's place")
+    args.add_argument("--ha", action="store_true", help="a real Home Assistant that shows the board")
     args.add_argument("--web", type=int, nargs="?", const=0, metavar="TCP_PORT",
                       help="a page on this computer, too: a line per sensor, buttons that make trouble")  # fmt: skip
     args.add_argument(
@@ -315,7 +330,9 @@ def main() -> int:
     opts = args.parse_args()
     if opts.aio and opts.sleep:
         args.error("the program on umqtt.aio does not sleep")
-    is_esp32 = opts.sleep or opts.aio or opts.web is not None
+    if opts.ha and opts.aio:
+        args.error("the program on umqtt.aio announces nothing to Home Assistant")
+    is_esp32 = opts.sleep or opts.aio or opts.ha or opts.web is not None
     opts.heap_kb = opts.heap_kb or (ESP32_HEAP_KB if is_esp32 else ESP8266_HEAP_KB)
     if opts.readings < 0:
         args.error("READINGS is a count; 0 is for endless")
@@ -329,7 +346,7 @@ def main() -> int:
             if opts.aio:
                 shutil.copyfile(AIO_PROGRAM, folder / "board" / "main.py")
             return run(opts, folder)
-    except (BrokerError, BoardError, BuildError) as e:
+    except (BrokerError, BoardError, BuildError, HomeAssistantError) as e:
         print("run: %s" % e, file=sys.stderr)
         return 1
     except BrokenPipeError:  # `make run | head`: nobody reads any more

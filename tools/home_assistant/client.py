@@ -50,6 +50,7 @@ class HomeAssistant:
             stderr=self._log,
             text=True,
             preexec_fn=end_with_parent,
+            start_new_session=True,  # Ctrl-C is for us
         )
         self.version = self._answer()["version"]
         return self
