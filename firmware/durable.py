@@ -86,8 +86,8 @@ class DurableNode(Node):
         return self.outbox.waiting
 
     def keep(self, number: int, field: int, value) -> None:
-        if self.cycle:
-            self.cycle.add(number, field, value)
+        if self.json_messages:
+            self.json_messages.add(number, field, value)
         elif self.storing.attempt(self.put, number, field, value) is None:
             self.lost("%s; the newest reading is refused" % (self.storing.words or "it does not answer"))
 

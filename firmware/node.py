@@ -109,11 +109,11 @@ class Node:
             if hasattr(source.sensor, "changed"):
                 self.watched.append(number)
                 self.turn_ms = _STEP_MS
-        self.cycle = None  # makes one message of all that is read at one time
+        self.json_messages = None  # makes one message of all that is read at one time
         if cfg["payload"] == "json":
-            from cycle import Cycle
+            from json_message import JsonMessages
 
-            self.cycle = Cycle(self)
+            self.json_messages = JsonMessages(self)
         self.rest_s = 0  # so long it sleeps once its battery is low
         self.t_low = None
         self.joining = Trouble("wifi")
@@ -199,8 +199,8 @@ class Node:
         for number in self.watched:
             if self.sources[number].sensor.changed():
                 self.take(number)
-                if self.cycle:
-                    self.cycle.close()
+                if self.json_messages:
+                    self.json_messages.close()
         if self.client is None:
             self.open()
         if self.led:
@@ -259,8 +259,8 @@ class Node:
         for number in range(len(self.sources)):
             self.take(number)
             self.feed()  # each sensor has its own time
-        if self.cycle:
-            self.cycle.close()
+        if self.json_messages:
+            self.json_messages.close()
         interval_ms = int(self.cfg["interval_s"] * 1000)
         self.t_next = ticks_add(self.t_next, interval_ms)
         if ticks_diff(self.t_next, ticks_ms()) <= 0:  # late by a whole interval: no burst to catch up, and time to send

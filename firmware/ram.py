@@ -95,8 +95,8 @@ class RamNode(Node):
             if self.qos and not c.free_slots():
                 return
             n = 1
-            if self.cycle:
-                topic, payload, n = self.cycle.oldest(queue)
+            if self.json_messages:
+                topic, payload, n = self.json_messages.oldest(queue)
             else:
                 topic, payload = self.message(*queue.at(0))
             before = c.inflight

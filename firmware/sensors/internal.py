@@ -1,16 +1,5 @@
-"""The board itself: uptime, free heap, and the chip's temperature where the port has it.
-
-The contract of a sensor, one file each: `Sensor(conf)` takes its object of config.json and raises ValueError that
-names the key; `fields` is ((quantity, unit, decimals), ...); `probe()` finds the device; `read()` gives a list of
-integers, scaled by 10 ** decimals, in the order of `fields`; None: it cannot tell; ...: nothing new, nothing is
-published. Both raise OSError in words. `fields` may change in probe(), never after it. In the place of decimals may be
-a function: what it makes of the integer is published, as JSON.
-
-May be there: `limits`, the least and the most that each field can be, one after the other, scaled: beyond it is no
-reading. `quantities`, where probe() changes which there are. `pause_ms` between two samples. `changed()`, asked in each
-turn: whether it is to be read now. `diagnostic`: True for what tells of the board itself. `rest_s`: the board is to
-sleep so long.
-"""
+"""The board itself: uptime, free heap, and the chip's temperature where the port has it. What a sensor's file
+must have: README.md beside this one."""
 
 # each chip has a module esp32 of its own
 # pyright: reportAttributeAccessIssue=false

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 from tools.build import compile_one  # noqa: E402
 from tools.measure import size
-from tools.mpy import HANDLER_WORDS, Mpy  # noqa: E402
+from tools.read_mpy import HANDLER_WORDS, Mpy  # noqa: E402
 
 
 def test_the_size_budgets_hold() -> None:

@@ -22,7 +22,7 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from tools.build import PACKAGE, build_library, compile_one, module, romfs
 from tools.measure.bench_peer import Peer
-from tools.mpy import BYTES, STR, Code, Mpy
+from tools.read_mpy import BYTES, STR, Code, Mpy
 from tools.ship import CORE, LIBRARY, read_map
 
 ROOT = Path(__file__).resolve().parents[2]

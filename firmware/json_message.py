@@ -5,7 +5,7 @@ from json import dumps
 import clock
 
 
-class Cycle:
+class JsonMessages:
     """Makes the messages of a node: the text `json` with VALUES, TIME, TIME_MS and SEQ in it filled in, under the topic
     `json_topic` with TOPIC and CLIENT_ID filled in."""
 
@@ -30,8 +30,8 @@ class Cycle:
         return self.topic, text.replace("VALUES", ",".join(parts))  # last: a name may hold any of these words
 
     def oldest(self, queue):
-        """Of readings that wait in RAM those of one cycle: topic, payload, how many they are. Of each field there is
-        one at most, in the order of the sensors."""
+        """Of readings that wait in RAM those of one measurement: topic, payload, how many they are. Of each field
+        there is one at most, in the order of the sensors."""
         parts = []
         taken = 0, 0
         last = -1
