@@ -35,9 +35,9 @@ def run_file_py(path: Path) -> Path:
     return folder / "fakes" / "run_file.py"
 
 
-def run_file(micropython: str, path: Path, part: str) -> tuple:
+def run_file(micropython: str, path: Path, part: str, *more: str) -> tuple:
     """(passed, failed, skipped) of one file; a process that dies without a total counts as one failure."""
-    cmd = [micropython, "-X", "heapsize=16m", str(run_file_py(path)), str(path), part]
+    cmd = [micropython, "-X", "heapsize=16m", str(run_file_py(path)), str(path), part, *more]
     try:
         got = subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=FILE_TIMEOUT_S)
     except subprocess.TimeoutExpired as e:
@@ -87,10 +87,12 @@ def main() -> int:
         # cpython_*.py need CPython and say so by their name
         files += sorted(p.glob("test_*.py")) if p.is_dir() else [p]
     sums = [0, 0, 0]
+    more = []
     if opts.shipped:
         files = as_shipped(files)
+        more = ["wrap"]  # the source has shown that it does the same from early on
     for path in files:
-        for i, n in enumerate(run_file(micropython, path.resolve(), opts.k)):
+        for i, n in enumerate(run_file(micropython, path.resolve(), opts.k, *more)):
             sums[i] += n
     print("MicroPython%s: %d files" % (", shipped" if opts.shipped else "", len(files)))
     print("%d passed, %d failed, %d skipped" % tuple(sums))

@@ -1,5 +1,5 @@
-"""Run the test_* functions of one file, on MicroPython: `micropython run_file.py FILE [NAME_PART]`. Started by
-run_mpy.py.
+"""Run the test_* functions of one file, on MicroPython: `micropython run_file.py FILE [NAME_PART [wrap]]`. Started by
+run_mpy.py. wrap: what lives by the clock runs once, across the wrap of its ticks, not from early on as well.
 
 The last line is `N passed, N failed, N skipped`.
 """
@@ -17,14 +17,14 @@ CLOCK_NAMES = ("Clock", "World", "pair")
 ON_ASYNCIO = "[asyncio]"
 
 
-def run(path, part):
+def run(path, part, wrap_only):
     folder, name = path.rsplit("/", 1)
     sys.path.insert(0, folder)
     module = __import__(name[:-3])
     counts = [0, 0, 0]
     starts = [("", clock.EARLY_MS)]
     if any(hasattr(module, n) for n in CLOCK_NAMES):
-        starts = [("[early]", clock.EARLY_MS), ("[wrap]", clock.LATE_MS)]
+        starts = [("[early]", clock.EARLY_MS), ("[wrap]", clock.LATE_MS)][wrap_only:]
     if hasattr(module, "NOT_ON_ASYNCIO"):
         starts.append((ON_ASYNCIO, clock.EARLY_MS))
     for test in sorted(n for n in dir(module) if n.startswith("test_") and part in n):
@@ -47,4 +47,4 @@ def run(path, part):
     return counts[1]
 
 
-sys.exit(1 if run(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "") else 0)
+sys.exit(1 if run(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "", "wrap" in sys.argv[3:]) else 0)
