@@ -39,6 +39,9 @@ def clock_start(request):
     bench.on_asyncio = False
 
 
+# Started in the background, where a shell ignores Ctrl-C, or by nohup: the programs that tests end by a signal would
+# inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # started in the background, where a shell ignores Ctrl-C: the programs that tests send one to would inherit that
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)

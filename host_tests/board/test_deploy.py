@@ -1,10 +1,11 @@
 """From a board with MicroPython to readings in Mosquitto, and everything that may be in the way of it."""
 
 import json
+import sys
 import threading
 
 import pytest
-from conftest import config, logs_until, mpremote, tool, until
+from conftest import config, logs_until, mpremote, run, tool, until
 
 from tools.demo.watch import Watcher
 from tools.device.deploy import (
@@ -176,10 +177,10 @@ def test_a_full_file_system_is_told_before_anything_is_changed(flashed):
 
 def test_sizes_are_measured_on_the_board(flashed):
     board = flashed("esp32")
-    nothing = tool("device_size", "--port", board.port)
+    nothing = run(sys.executable, "-m", "tools.measure.device_size", "--port", board.port)
     assert nothing.returncode == 1 and "`make deploy`" in nothing.stdout, nothing.stdout
     assert deploy(board).returncode == 0
-    done = tool("device_size", "--port", board.port)
+    done = run(sys.executable, "-m", "tools.measure.device_size", "--port", board.port)
     assert done.returncode == 0, done.stdout
     taken = {line.split()[0]: int(line.split()[-2]) for line in done.stdout.splitlines()}
     assert 1000 < taken["umqtt.client"] < taken["together"] < 40_000

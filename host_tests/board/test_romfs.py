@@ -187,7 +187,7 @@ def test_the_plan_removes_twins_wherever_they_would_be_found_first():
     assert sorted(remove) == [
         "/app.mpy", "/app.py", "/lib/app.mpy", "/lib/umqtt.py", "/lib/umqtt/mine.py", "/sensors/adc.py", "/umqtt.py",
     ]  # fmt: skip
-    assert hollow == ["/umqtt", "/sensors", "/lib/umqtt"]  # what is in a folder goes before it
+    assert hollow == ["/lib/umqtt", "/sensors", "/umqtt"]
     assert plan(ours, on_board("/sensors/mine.py", folders=("/sensors",)), [])[1:] == ([], [])
 
 
