@@ -77,9 +77,11 @@ class Scene:
         self.prepare()
 
     def start(self):
-        self.store = Store(FileJournal(self.path + "/journal", reserve_b=0))
-        self.outbox = Outbox(self.path + "/queue", self.store, None, self.limit_b, self.segment_b)
-        self.client = MQTTClient("board", "broker.test", inflight=4, store=self.store)
+        store = Store(FileJournal(self.path + "/journal", reserve_b=0))
+        outbox = Outbox(self.path + "/queue", store, None, self.limit_b, self.segment_b)
+        client = MQTTClient("board", "broker.test", inflight=4, store=store)
+        # all or none: an outbox of one store and a client of another would be two programs on one journal
+        self.store, self.outbox, self.client = store, outbox, client
 
     def prepare(self):
         for n in range(3):

@@ -63,7 +63,11 @@ def exchange(client, sender, payload, timeout_ms):
     draft[FIRST_BYTE] = sender.first_byte
     draft[TOPIC] = sender.topic_bytes
     draft[PAYLOAD] = payload
-    return client._exchange(not client._in_callback(), timeout_ms, sender)
+    try:
+        return client._exchange(not client._in_callback(), timeout_ms, sender)
+    except MemoryError:
+        draft[IN_USE] = 0
+        raise
 
 
 def draft(client) -> list:

@@ -388,6 +388,7 @@ class MQTTClient(KeepAlive):
         draft[TOPIC] = self._last_topic_bytes
         draft[PAYLOAD] = msg
         if first_byte & QOS:
+            draft[IN_USE] = STALE - 2  # should a MemoryError end it, the next one passes
             return self._exchange(wait, timeout_ms)
         if self._send_blocked:
             timeout_ms = self._await_turn(wait, timeout_ms)
@@ -421,7 +422,9 @@ class MQTTClient(KeepAlive):
         # Hold the client until draft[IN_USE] is cleared. Returns the draft. Raises OSError: this call has met another
         draft = self._draft
         draft[IN_USE] += 1
-        if 1 < draft[IN_USE] < STALE:
+        if 1 < draft[IN_USE] < STALE or draft[IN_USE] == STALE and _is_scheduled():
+            if draft[IN_USE] == STALE:
+                draft[IN_USE] = STALE - 2  # as `publish` has left it
             raise link_error("EALREADY", "another call is in the middle: again after it")
         return draft
 
@@ -561,8 +564,13 @@ class MQTTClient(KeepAlive):
             if subscribes:
                 payload += _bytes((wire.number(qos, 2, "qos"),))
         codes = bytearray()  # stands in the slot where a message has its topic, until SUBACK fills it
-        self._hold()[1:IN_USE] = first_byte, codes, payload
-        self._exchange(wait, timeout_ms)
+        draft = self._hold()
+        try:
+            draft[1:IN_USE] = first_byte, codes, payload
+            self._exchange(wait, timeout_ms)
+        except MemoryError:
+            draft[IN_USE] = 0
+            raise
         for row, code in zip(filters, codes):
             if code == REFUSED:
                 raise MQTTException(REFUSED, "subscription refused: %s" % (row[0],))

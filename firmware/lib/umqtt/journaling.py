@@ -68,7 +68,7 @@ class KeptSession:
     def _release(self, slot: list) -> None:
         """Give a slot back, for the store has refused its message."""
         self.client._free_slot(self.client._slot_index(slot[PACKET_ID]))
-        self.client._draft[IN_USE:] = (0,)
+        self.client._draft[IN_USE] = 0
 
     def _pending(self, packet_id: int) -> bool:
         """Return whether a slot has this id."""
