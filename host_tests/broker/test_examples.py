@@ -199,8 +199,9 @@ def test_mqtt_ass_range_tells_of_each_connection_and_leaves_a_will(broker, make_
     observer.close()
     broker.stop()
     program.says("down: ")
+    program.said.clear()
     broker.start()
-    program.says("up")  # nobody but the broker can be there in time for the message of its second connection
+    program.says("up")  # again; nobody but the broker can be there in time for the message of its second connection
     observer = make_observer(broker.port, client_id="again")
     program.stop()
     while next_of(observer, "shed")[1] != b"Goodbye cruel world!":
