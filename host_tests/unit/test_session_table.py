@@ -8,6 +8,7 @@ import fakes.shim  # noqa: F401
 from fakes.check import equal, raises
 from umqtt.errors import ProtocolError
 from umqtt.session import Session
+from umqtt.wire import IN_USE
 
 SOURCE_FORM_ONLY = "shipped, session and client are one class"
 
@@ -55,7 +56,7 @@ def slot(state, staged=True):
 def reserve(s, b0, topic=b"t", body=b"x", pid=0):
     if pid:
         s.pid = pid - 1
-    s._draft[1:] = b0, topic, body
+    s._draft[1:IN_USE] = b0, topic, body
     return s._take_slot()
 
 

@@ -12,6 +12,7 @@ from umqtt.client import MQTTClient
 from umqtt.journaling import KeptSession
 from umqtt.session import Session
 from umqtt.store import FileJournal, Store, record
+from umqtt.wire import IN_USE
 
 SOURCE_FORM_ONLY = "shipped, there is no session without a client"
 
@@ -30,7 +31,7 @@ def new(path, client_id="c1", server="s", window=4):
 
 
 def put(st, s, qos, topic, payload):
-    s.client._draft[1:] = 0x30 | qos << 1, wire.text(topic), payload
+    s.client._draft[1:IN_USE] = 0x30 | qos << 1, wire.text(topic), payload
     m = s.client._take_slot()
     st.put(m)
     return m[0]
