@@ -162,7 +162,7 @@ powercut: $(READY)  ## cut the power at every flash operation on a real littlefs
 
 .PHONY: memory
 memory: $(READY)  ## MemoryError at every allocation of store and outbox; counts what was lost or repeated
-	@"$(MICROPYTHON)" -X heapsize=400k host_tests/power/memory.py
+	@"$(MICROPYTHON)" -X heapsize=1m host_tests/power/memory.py
 
 .PHONY: wear
 wear: $(READY)  ## flash written, years of life and milliseconds awake for each way to run a node; DOCS=1 writes docs/durability.md

@@ -1,7 +1,7 @@
 """MemoryError at every allocation of the store and the outbox: what was taken arrives once and in order, what was
 refused never does.
 
-    micropython -X heapsize=400k memory.py [--every N] [SCENE ...]
+    micropython -X heapsize=1m memory.py [--every N] [SCENE ...]
 
 The heap is filled but for a hole, which grows by a block from one run to the next, until the operation succeeds: so
 each of its allocations fails once. Then the heap is given back, the program goes on in the same life, or starts anew,

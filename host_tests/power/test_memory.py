@@ -18,7 +18,7 @@ def test_a_memory_error_at_any_allocation_loses_and_repeats_nothing() -> None:
     if not micropython:
         pytest.skip("no MicroPython: run `make setup`")
     got = subprocess.run(
-        [micropython, "-X", "heapsize=400k", str(HERE / "memory.py"), "--every", "4"],
+        [micropython, "-X", "heapsize=1m", str(HERE / "memory.py"), "--every", "4"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         timeout=300,
