@@ -2,6 +2,7 @@
 library can say to a person has a row in docs/errors.md."""
 
 import ast
+import json
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -161,6 +162,23 @@ def test_the_reference_shows_what_there_is_and_each_says_what_it_does(module):
         for method in methods:
             assert method not in members or ast.get_docstring(methods[method]), "%s.%s" % (name, method)
             assert method in members or module not in ALL_SHOWN, "docs/api.md does not show %s.%s" % (name, method)
+
+
+CALL_OF = {"publish": "publish", "ping": "ping", "idle": "poll", "receive": "poll"}
+
+
+def test_a_call_that_is_measured_to_allocate_nothing_says_so():
+    budgets = json.loads((ROOT / "tools" / "measure" / "budgets.json").read_text())["operations"]
+    tree = ast.parse((ROOT / "firmware" / "lib" / "umqtt" / "client.py").read_text())
+    calls = {n.name: ast.get_docstring(n) for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+    free = {
+        re.sub(r"\d|_.*", "", row["operation"])
+        for row in budgets
+        if row["client"] == "native" and row["figure"] == "heap_b" and row["budget"] == 0
+    }
+    assert free == set(CALL_OF)
+    for operation in free:
+        assert re.search(r"[Aa]llocates\s+nothing", calls[CALL_OF[operation]]), operation
 
 
 # Files that a page tells its reader to make, or that a board has.

@@ -635,7 +635,8 @@ class MQTTClient(KeepAlive):
     # The step
 
     def ping(self) -> None:
-        """Send a PINGREQ now; its PINGRESP is then expected within half the keep-alive. Raises OSError."""
+        """Send a PINGREQ now; its PINGRESP is then expected within half the keep-alive. Allocates nothing.
+        Raises OSError."""
         if not self._link_up:
             raise link_error("ENOTCONN", "not connected")
         if not self._ping_sent and not self._draft[IN_USE]:
@@ -658,7 +659,8 @@ class MQTTClient(KeepAlive):
 
     def poll(self, ms: int = 0) -> int:
         """Do everything that is due: send, take one packet, call back, keep alive, reconnect; wait up to `ms` for a
-        packet, or until the network has taken the bytes that wait. Returns 1 when a packet came, else 0.
+        packet, or until the network has taken the bytes that wait. Returns 1 when a packet came, else 0. Allocates
+        nothing but what a callback is given.
 
         Raises OSError when the link is down, MQTTException and ProtocolError (the link is closed then; with `reconnect`
         none of the three: see `diag`), and what a callback raises. Call it at least every quarter of the
