@@ -17,6 +17,7 @@ sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/../firmware/lib")
 
 from umqtt.aio import MQTTClient
 from umqtt.reconnect import Reconnect
+from umqtt.takeback import unacknowledged
 
 port = int(sys.argv[1])
 name = sys.argv[2]
@@ -67,10 +68,20 @@ async def main():
         asyncio.create_task(tell())
         await c.subscribe("cmd/" + name, 2, timeout_ms=1 << 28)
         asyncio.create_task(publish(c))
+        connects = 0
+        handed_over = set()
         while stopping_ms is None or pending or ticks_diff(ticks_ms(), stopping_ms) < LEAST_MS:
             await asyncio.sleep_ms(10)
+            if connects != c.diag()["connects"]:
+                connects = c.diag()["connects"]
+                print("C", connects)
+            for packet_id, topic_left, _ in unacknowledged(c):
+                if not topic_left and packet_id in pending and packet_id not in handed_over:
+                    handed_over.add(packet_id)
+                    print("H", pending[packet_id])
             for packet_id in list(pending):
                 if not c.pending(packet_id):
+                    handed_over.discard(packet_id)
                     print("D", pending.pop(packet_id))
             if stopping_ms is None and stdin.poll(0):
                 sys.stdin.readline()
@@ -78,7 +89,6 @@ async def main():
             if stopping_ms is not None and ticks_diff(ticks_ms(), stopping_ms) > MOST_MS:
                 break
         assert not taking.done()
-        print("C", c.diag()["connects"])
     print("END", count)
 
 

@@ -3,9 +3,9 @@ sent to it.
 
     soak_device.py PORT NAME [PAUSE_MS]
 
-Prints `A n` accepted, `D n` acknowledged, `R n` received, `M used free` bytes of heap, `C n` connections; a line on
-its input ends it: it finishes
-what is in flight and prints `END n`.
+Prints `A n` accepted, `H n` handed over (the broker has it: PUBREC came), `D n` acknowledged, `R n` received,
+`M used free` bytes of heap, `C n` at connection n; a line on its input ends it: it finishes what is in flight and
+prints `END n`.
 """
 
 import gc
@@ -24,6 +24,7 @@ mpsocket.install()
 
 from umqtt.client import MQTTClient
 from umqtt.reconnect import Reconnect
+from umqtt.takeback import unacknowledged
 
 port = int(sys.argv[1])
 name = sys.argv[2]
@@ -40,7 +41,8 @@ client = MQTTClient(
 client.set_callback(lambda topic, payload, retained: print("R", str(payload, "utf-8")))
 topic = b"soak/" + name.encode()
 pending = {}  # packet id: number
-n = 0
+handed_over = set()
+connects = n = 0
 subscribed = False
 stopping = None
 stdin = select.poll()
@@ -50,9 +52,18 @@ last = ticks()
 told = ticks()
 
 
-def acknowledged():
+def tell_acknowledged():
+    global connects
+    if connects != client.diag()["connects"]:
+        connects = client.diag()["connects"]
+        print("C", connects)
+    for pid, topic_left, _ in unacknowledged(client):
+        if not topic_left and pid in pending and pid not in handed_over:
+            handed_over.add(pid)
+            print("H", pending[pid])
     for pid in list(pending):
         if not client.pending(pid):
+            handed_over.discard(pid)
             print("D", pending.pop(pid))
 
 
@@ -74,7 +85,7 @@ while True:
         client.poll(10)
     except OSError:
         client.poll(10)
-    acknowledged()
+    tell_acknowledged()
     if time.ticks_diff(ticks(), told) > 1000:
         told = ticks()
         gc.collect()
@@ -90,5 +101,4 @@ while True:
         or time.ticks_diff(ticks(), stopping) > 40000
     ):
         break
-print("C", client.diag()["connects"])
 print("END", n)
