@@ -68,16 +68,9 @@ class DurableNode(Node):
     def opened(self) -> None:
         c = self.client
         if c.inflight:
-            from umqtt.takeback import take_back, unacknowledged
+            from earlier import count
 
-            from ending import is_reading
-
-            for pid, topic, _ in unacknowledged(c):  # pyright: ignore[reportArgumentType] - it is there by now
-                if topic == self.topic.encode() + b"status":  # of those that earlier lives could not send one is enough
-                    take_back(c, self.status_pid)  # pyright: ignore[reportArgumentType] - it is there by now
-                    self.status_pid = pid
-                elif is_reading(self, topic):
-                    self.before += 1
+            count(self)
         self.first = self.journal.pid < 0  # nothing of an earlier life: else the ids go on where they were
         if self.qos < 2:
             self.lower(self.qos)  # flash may hold what was taken with another qos in config.json

@@ -25,7 +25,8 @@ MAY = {
         "wifi",
     ],
     "sleeper": ["clock", "durable", "ending", "health", "power", "probation", "trial", "untaken"],
-    "durable": ["clock", "ending", "kept", "node", "retry", "umqtt"],
+    "durable": ["clock", "earlier", "kept", "node", "retry", "umqtt"],
+    "earlier": ["ending", "umqtt"],
     "ram": ["clock", "node"],
     "node": [
         "clock",

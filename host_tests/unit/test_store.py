@@ -7,7 +7,7 @@ from fakes.bench import World
 from fakes.check import equal, raises, skip
 from fakes.folder import Folder, read, write
 from fakes.model import Model
-from umqtt import addons, stream, wire
+from umqtt import stream, takeback, wire
 from umqtt.client import MQTTClient
 from umqtt.journaling import KeptSession
 from umqtt.session import Session
@@ -266,7 +266,7 @@ def test_more_in_flight_than_slots_makes_slots():
         st, s, subs = new(d + "/j", window=6)
         pids = [put(st, s, 2, b"t", b"%d" % i) for i in range(6)]
         c = MQTTClient("c1", "s", inflight=2, store=Store(FileJournal(d + "/j")))
-        equal([m[0] for m in addons.in_flight(c)], pids)
+        equal([pid for pid, topic, qos in takeback.unacknowledged(c)], pids)
 
 
 def test_the_journal_stays_bounded():

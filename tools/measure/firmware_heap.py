@@ -14,9 +14,11 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -49,14 +51,18 @@ LIVES: Dict[str, dict] = {
     "ram, discovery, commands": {"sensors": SENSORS, **HOME_ASSISTANT, "commands": True},
     "rtc": {**KEPT, "keep_in": "rtc"},
     "flash": {**KEPT, "keep_in": "flash"},
+    "rtc, after a reset": {**KEPT, "keep_in": "rtc"},
+    "flash, after a reset": {**KEPT, "keep_in": "flash"},
     "asleep": {**KEPT, "keep_in": "rtc", "deep_sleep": True},
 }
 # with 28,000 B a write to RTC memory, or an announcement, may find no 500 B in one piece, and is repeated
 HEAPS_B = {"asleep": 30_000, "ram, discovery, commands": 32_000}
+RESET = "after a reset"  # with messages in flight, and a queue that is full
 MARK = "<!-- firmware heap -->"
 END = "<!-- /firmware heap -->"
 MORE_S = 1.5
 WAIT_S = 10
+FULL = b"the newest reading is refused"
 
 
 class Life(NamedTuple):
@@ -90,9 +96,46 @@ class Rom:
         self.image.write_bytes(romfs(self.firmware, self.fakes))
 
 
-def live(rom: Rom, config: dict, port: int, heap_b: int, short_sleeps: bool = False, limit_s: float = 60) -> Life:
+class Mute:
+    """A broker that accepts every connection, and acknowledges nothing."""
+
+    def __init__(self) -> None:
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listening.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def __enter__(self) -> "Mute":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.listening.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):  # closed: the end
+            while True:
+                threading.Thread(target=self._accept, args=self.listening.accept()[:1], daemon=True).start()
+
+    @staticmethod
+    def _accept(link: socket.socket) -> None:
+        with contextlib.suppress(OSError), link:
+            link.recv(4096)
+            link.sendall(b"\x20\x02\x00\x00")
+            while link.recv(4096):
+                pass
+
+
+def live(
+    rom: Rom,
+    config: dict,
+    port: int,
+    heap_b: int,
+    short_sleeps: bool = False,
+    limit_s: float = 60,
+    mute_port: Optional[int] = None,
+) -> Life:
     """One life, until it has published its first readings and a little longer, or one wake, on a board whose heap has
-    heap_b bytes after its start. short_sleeps: none of its sleeps is longer than a moment."""
+    heap_b bytes after its start. short_sleeps: none of its sleeps is longer than a moment. mute_port: of a Mute, on
+    which a life before it fills its queue, until a reset."""
     free_b = heap_b - pools_b(LEAST_POOLS)
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "root"
@@ -101,19 +144,29 @@ def live(rom: Rom, config: dict, port: int, heap_b: int, short_sleeps: bool = Fa
             shutil.copy(rom.firmware / name, root)
         given = {"wifi_ssid": "lab", "broker": "127.0.0.1", "port": port, "interval_s": 0.5, "stop_pin": 0}
         given.update(client_id=Path(scratch).name[-8:], ntp_host="")  # one of its own: several run at once
-        (root / "config.json").write_text(json.dumps({**given, **config}))
+        given.update(config)
         board = {"port": "esp8266", "values": VALUES, "buttons": {"0": "stop"}, "free_heap": free_b, "clock": False}
         board.update(state="rtc.bin", tell_names=True, short_sleeps=short_sleeps)
         (root / "board.json").write_text(json.dumps(board))
         log = Path(scratch) / "log"
         command = [micropython(), "-X", "heapsize=%d" % (free_b + MORE_B), "-m", "start", str(root), str(rom.image)]
-        with open(log, "wb") as out:
-            env = dict(os.environ, MICROPYPATH=str(rom.fakes))
-            process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-        try:
+
+        def start(at_port: int, until: bytes) -> "subprocess.Popen[bytes]":
+            (root / "config.json").write_text(json.dumps({**given, "port": at_port}))
+            with open(log, "wb") as out:
+                env = dict(os.environ, MICROPYPATH=str(rom.fakes))
+                process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
             end = time.monotonic() + limit_s
-            while process.poll() is None and time.monotonic() < end and b"first readings" not in log.read_bytes():
+            while process.poll() is None and time.monotonic() < end and until not in log.read_bytes():
                 time.sleep(0.05)
+            return process
+
+        if mute_port is not None:
+            process = start(mute_port, FULL)
+            process.kill()
+            process.wait()
+        process = start(port, b"first readings")
+        try:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(MORE_S)
             ended = process.poll()
@@ -154,9 +207,13 @@ def measure(names: List[str]) -> Dict[str, Life]:
     """Each of these lives. Four at a time: they wait most of theirs."""
     with tempfile.TemporaryDirectory() as scratch:
         rom = Rom(Path(scratch))
-        with Broker(Path(scratch)) as broker, ThreadPoolExecutor(4) as at_once:
-            lives = at_once.map(lambda name: live(rom, LIVES[name], broker.port, HEAPS_B.get(name, ESP8266_B)), names)
-            return dict(zip(names, lives))
+        with Broker(Path(scratch)) as broker, Mute() as mute, ThreadPoolExecutor(4) as at_once:
+
+            def one(name: str) -> Life:
+                mute_port = mute.port if RESET in name else None
+                return live(rom, LIVES[name], broker.port, HEAPS_B.get(name, ESP8266_B), mute_port=mute_port)
+
+            return dict(zip(names, at_once.map(one, names)))
 
 
 def table(lives: Dict[str, Life], least: Dict[str, int]) -> str:

@@ -323,7 +323,7 @@ class Agent:
         gc.collect()  # first of all: a Ctrl-C inside a collection leaves the heap locked, which the next one undoes
         self.reply("N", job.number)
         if self.fake and self.fake.rtc[0] != self.rtc:
-            self.rtc = self.fake.rtc[0]
+            self.rtc = bytes(self.fake.rtc[0])
             self.reply("M", job.number, self.rtc)
         e = job.error
         if e is None:
@@ -346,7 +346,7 @@ def main():
     agent = Agent(open(int(sys.argv[1]), "r+b"))  # noqa: SIM115
     board = json.loads(agent.receive().source)
     agent.fake = boot(board)
-    agent.rtc = agent.fake and agent.fake.rtc[0]
+    agent.rtc = agent.fake and bytes(agent.fake.rtc[0])
     free_b = board["free_heap"] * (2 if sys.maxsize > 2**31 else 1)  # objects of 64 bits are twice as large
     board = None
     agent.reserve = bytearray(8192)  # given up while the end of a program is told, which must work on a full heap

@@ -167,26 +167,7 @@ def begin_stream(client, packet, stream) -> int:
     return 0
 
 
-# Messages in flight
-
-
-def in_flight(client) -> list:
-    """The slots in use, oldest first: [packet id, first byte, topic with its length before it, payload, None where
-    nobody can repeat it (a stream)]. Allocates."""
-    return client._packet_slots[: client.inflight]
-
-
-def give_up(client, slot, kind: int) -> None:
-    """Forget the exchange of `slot`: it is not repeated any more, and a late ack is answered as for an unknown id. A
-    store notes it as if an ack of type `kind` had come, in the same write as the next message."""
-    packet_id = slot[PACKET_ID]
-    client._hold()
-    client._free_slot(client._slot_index(packet_id))
-    if client._durable_store:
-        client._durable_store.acked(kind, packet_id)
-    client._draft[IN_USE] = 0
-    if client.on_ended is not None:
-        client.on_ended(packet_id, None)
+# The end of a connection
 
 
 def last_fault(client) -> BaseException:

@@ -192,7 +192,9 @@ class Outbox:
         # with few messages waiting, keep each file under 128 B: littlefs2 then gives it no block of its own
         new = not self._files or self._tail_b == _CLOSED or end_b > (_INLINE_B if few else self.segment_b)
         if new and _len(self._files) >= self.most:
+            chooser = self._chooser
             self._choose().squeeze(self)
+            self._chooser = chooser
             if _len(self._files) >= self.most:
                 found = first - self.store.place, self.most * self.segment_b
                 raise OSError(_ENOSPC, "outbox full: %d messages in %d B" % found)
@@ -340,7 +342,7 @@ class Outbox:
                         yield body
 
     def _choose(self):
-        # imported for policies and expiry alone: a program without them does not pay for them
+        # imported for policies and expiry alone, gone with its Chooser: a program without them does not pay for them
         if not self._chooser:
             from umqtt.wanted import Chooser
 

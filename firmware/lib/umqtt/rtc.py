@@ -8,7 +8,7 @@ to flash until it is full.
 
 import os
 from io import BytesIO
-from struct import pack, unpack_from
+from struct import pack_into, unpack_from
 
 from micropython import const
 
@@ -48,7 +48,7 @@ class Region:
 
     def read(self) -> bytes:
         """Return the bytes that were written last, b"" when there are none or they are damaged. Allocates."""
-        framed = self.memory()[self.at : self.at + self.size_b + _FRAME_B]
+        framed = memoryview(self.memory())[self.at : self.at + self.size_b + _FRAME_B]
         if len(framed) > _FRAME_B:
             content_b, crc = unpack_from(_FRAME, framed)
             content = framed[_FRAME_B : _FRAME_B + content_b]
@@ -62,8 +62,9 @@ class Region:
             raise ValueError("%d B in a region of %d B" % (len(data), self.size_b))
         memory = bytearray(self.memory())
         memory.extend(bytes(max(0, self.at + self.size_b + _FRAME_B - len(memory))))
-        framed = pack(_FRAME, len(data), crc32(data)) + data
-        memory[self.at : self.at + len(framed)] = framed
+        pack_into(_FRAME, memory, self.at, len(data), crc32(data))
+        at = self.at + _FRAME_B
+        memory[at : at + len(data)] = data
         self.memory(memory)
 
 

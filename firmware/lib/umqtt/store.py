@@ -190,6 +190,7 @@ class FileJournal:
             from umqtt import recall
 
             self._reserved = False
+            recall.forget()
             recall.make_room(self.path)
         self._left = left
         self._full_b = min(self.limit_b, self.compact_b if data_b < self.compact_b else 2 * data_b)
@@ -200,6 +201,7 @@ class FileJournal:
         if not self._reserved:
             from umqtt import recall
 
+            recall.forget()
             self._reserved = recall.reserve(self.path, self.reserve_b)
         return self._reserved
 

@@ -1,8 +1,8 @@
 """Lists messages that the broker does not acknowledge, and gives them up: for a program that wants to lower the QoS of
-a message, or to let the others pass it."""
+a message, or to let the others pass it. A friend of the client's, as `addons` is: on a board this is loaded where there
+is no room for those verbs, too."""
 
-from umqtt import addons
-from umqtt.wire import FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK, PUBREL_BYTE, QOS, RETAIN, SUBSCRIBE_BYTE, TOPIC
+from umqtt.wire import FIRST_BYTE, IN_USE, PACKET_ID, PAYLOAD, PUBACK, PUBREL_BYTE, QOS, RETAIN, SUBSCRIBE_BYTE, TOPIC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ def unacknowledged(client: "MQTTClient") -> "list[tuple[int, bytes, int]]":
     has the message (its PUBREC came). Allocates."""
     return [
         (slot[PACKET_ID], slot[TOPIC][2:], (slot[FIRST_BYTE] & QOS) >> 1)
-        for slot in addons.in_flight(client)
+        for slot in _in_flight(client)
         if slot[FIRST_BYTE] < SUBSCRIBE_BYTE
     ]
 
@@ -25,10 +25,26 @@ def take_back(client: "MQTTClient", packet_id: int) -> "tuple[bytes, bytes, bool
     Returns (topic, payload, retain, QoS), or None when it is no message, or the broker has it already. With a store the
     same write notes this and the next message: neither is lost, and not both are there.
     """
-    for slot in addons.in_flight(client):
+    for slot in _in_flight(client):
         first_byte = slot[FIRST_BYTE]
         if slot[PACKET_ID] == packet_id:
             message = slot[TOPIC][2:], slot[PAYLOAD], first_byte & RETAIN == RETAIN, (first_byte & QOS) >> 1
-            addons.give_up(client, slot, PUBACK)
+            _give_up(client, packet_id)
             return None if first_byte >= PUBREL_BYTE else message
     return None
+
+
+def _in_flight(client):
+    # the slots in use, the oldest first
+    return client._packet_slots[: client.inflight]
+
+
+def _give_up(client, packet_id):
+    # a store notes it as if the ack had come, in the same write as the next message
+    client._hold()
+    client._free_slot(client._slot_index(packet_id))
+    if client._durable_store:
+        client._durable_store.acked(PUBACK, packet_id)
+    client._draft[IN_USE] = 0
+    if client.on_ended is not None:
+        client.on_ended(packet_id, None)

@@ -2,6 +2,7 @@
 last n. Imported for the first message that has such a policy, or when the outbox is full."""
 
 import os
+import sys
 from struct import unpack_from
 
 from micropython import const
@@ -27,6 +28,8 @@ class Chooser:
 
     def __init__(self):
         self.counts = None
+        # the module goes with its Chooser
+        del sys.modules["umqtt.wanted"], sys.modules["umqtt"].wanted  # pyright: ignore[reportAttributeAccessIssue]
 
     def is_wanted(self, outbox, body):
         """Return whether to hand over the next message, `body` (umqtt.outbox); count it in outbox.expired or dropped if

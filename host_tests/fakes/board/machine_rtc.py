@@ -17,8 +17,12 @@ class RTC:
             fake_board.alarm[0] = ms
 
     def memory(self, data=None):
+        """As a port's: a copy of all, which takes heap; what is written takes none, for it is elsewhere on a board."""
         if data is None:
-            return fake_board.rtc[0]
+            return bytes(fake_board.rtc[0])
         if len(data) > (492 if _ESP8266 else 2048):
             raise ValueError("buffer too long")
-        fake_board.rtc[0] = bytes(data)
+        if isinstance(fake_board.rtc[0], bytearray) and len(fake_board.rtc[0]) == len(data):
+            fake_board.rtc[0][:] = data
+        else:
+            fake_board.rtc[0] = bytearray(data)
