@@ -68,7 +68,7 @@ NEEDS = {
     Bridging: "ridge|onnection Refused|CONNACK",
     Command: "dynsec: ",
     Tls: "Error",
-    Plugin: "auth|uth|level",
+    Plugin: r"auth|uth|level|\|-- ",
     Host: "mosquitto",
 }
 CODED = (Bridging, Command, Host, Trouble)  # they hold words that are no part of the line
