@@ -10,7 +10,7 @@ import sys
 from random import getrandbits
 from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 
-from micropython import const, schedule
+from micropython import const
 
 from umqtt import engine, transport, wire
 from umqtt.engine import BLOCKED, HALF_A_PACKET, LOST, NOTHING_YET, RAISED, UNHEARD
@@ -23,6 +23,11 @@ try:
     from _thread import get_ident
 except ImportError:  # ESP8266
     get_ident = int
+
+try:
+    from micropython import schedule
+except ImportError:
+    schedule = None
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +71,10 @@ def _is_scheduled():
     except RuntimeError:
         pass  # its queue is full: nothing runs
     return get_ident() == _thread_id
+
+
+if not schedule:  # not every port has it
+    _is_scheduled = bool
 
 
 def _connect_head(c, will):
