@@ -65,6 +65,9 @@ json|"{VALUES,\\"time\\":TIME,\\"seq\\":SEQ}"|6|1024|with payload json: its form
 i2c|{}|0|48|GPIOs sda and scl of the I2C bus that the sensors share, and perhaps freq in Hz
 sensors|[{"type":"internal"}]|1|16|list of sensors
 """
+# What is found out beside them: what no key alone asks for; what is known of this start.
+_FOUND = "radio kept start trials came_back"
+_NUMBERED = False  # true on a board (tools/ship/keys.py)
 # what may be done with the values of any sensor: a number, or one for each quantity
 _TREATMENT = (
     ("offset", -1e6, 1e6),
@@ -410,6 +413,12 @@ def check(given):
     return got
 
 
+def numbered(got):
+    """The values alone, in the order of `_KEYS` and `_FOUND`; None for what was not found. The shipped form of
+    `cfg["qos"]` is its number: neither keys nor their table are on a board's heap."""
+    return [got.get(row[0]) for row in rows()] + [got.get(name) for name in _FOUND.split()]
+
+
 def given_in(path: str) -> dict:
     """What the file holds, unchecked. Raises ValueError, also when it is missing or is not JSON."""
     try:
@@ -460,4 +469,4 @@ def take():
             slots.begin()
         got["came_back"] = (FILE,) if probation.failed(FILE) else ()
         del sys.modules[probation.__name__]
-        return got
+        return numbered(got) if _NUMBERED else got

@@ -150,7 +150,7 @@ class Node:
             from led import Light
 
             self.led = Light(cfg["led"], cfg["led_low"])
-        self.trials = cfg.get("trials", ()) or cfg.get("came_back", ()) or cfg.get("start", 0)
+        self.trials = cfg.get("trials") or cfg.get("came_back") or cfg.get("start")
         self.diag = cfg["diag"] and power.cause() != power.WOKE  # is to be published
         self.announcer = None  # tells Home Assistant
         if cfg["ha_prefix"]:

@@ -10,9 +10,9 @@ import os
 
 from micropython import const
 
-NEW = ".new"
-TRIED = ".try"
-BAD = ".bad"
+NEW = const(".new")
+TRIED = const(".try")
+BAD = const(".bad")
 LIMIT_S = const(180)  # from the start until the broker is reached; then the old one is back
 
 

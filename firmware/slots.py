@@ -21,7 +21,7 @@ TRIAL = const(1)  # an update that must reach the broker, or the old firmware co
 COUNTED = const(2)  # a start that has yet to show that it is none of a boot loop
 SAFE = const(3)  # the cable's firmware without its sensors: a boot loop waits for an update
 
-TRIED = "ota/boot"  # as probation.py calls it, which keeps it
+TRIED = const("ota/boot")  # as probation.py calls it, which keeps it
 MOST_STARTS = const(6)  # in a row that come to nothing, then it is a boot loop
 TRIAL_STARTS = const(3)  # a power cut within a trial is no verdict
 _PAUSE_MS = const(2000)

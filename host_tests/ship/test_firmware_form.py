@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import re
 import sys
 from pathlib import Path
 
@@ -208,3 +209,128 @@ def test_a_traceback_of_the_firmware_is_told_in_the_source_s_names(shipped):
     driver = next(r for r in names["functions"]["sensors/dht22"] if r["name"] == "Sensor.read")
     told = Translator(names).line('  File "sensors.dht22", line 1, in %s' % driver["shipped"])
     assert '"firmware/sensors/dht22.py", lines' in told, told
+
+
+CONFIG = '''
+_KEYS = """
+qos|2|0|2|of the readings
+led|-1|-1|48|a light
+"""
+_FOUND = "trials"
+_NUMBERED = False
+
+def take():
+    got = {"qos": 1, "led": 5, "trials": ()}
+    names = [line.split("|")[0] for line in _KEYS.strip().split("\\n")] + _FOUND.split()
+    return [got[name] for name in names] if _NUMBERED else got
+'''
+READS = """
+class Node:
+    def __init__(self, cfg):
+        self.cfg = cfg
+
+def run():
+    import config
+    cfg = config.take()
+    node = Node(cfg)
+    node.cfg["qos"] = 0
+    return [cfg["qos"], node.cfg["led"], cfg.get("trials"), len(cfg)]
+"""
+
+
+def test_the_configuration_has_no_keys_on_a_board(tmp_path):
+    texts = made(tmp_path, app=READS, config=CONFIG)
+    assert run(texts, "import app\nout += app.run()") == [0, 5, (), 3]
+    assert "trials" not in texts["app"] and "led" not in texts["app"]
+
+
+@pytest.mark.parametrize(
+    "use, words",
+    (
+        ('cfg["qso"]', "app.py:3: config.py has no key qso: is it qos"),
+        ("cfg[name]", "app.py:3: a key of cfg that is made at run time"),
+        ('cfg.get("qos", 2)', "app.py:3: cfg has all its keys"),
+        ('"qos" in cfg', "app.py:3: cfg has all its keys"),
+    ),
+)
+def test_a_key_that_has_no_number_is_refused_in_words(tmp_path, use, words):
+    with pytest.raises(ShipError, match=re.escape(words)):
+        made(tmp_path, config=CONFIG, app='def run(cfg, name="led"):\n    name += ""\n    return %s\n' % use)
+
+
+def names_of(text):
+    """The names that a board makes when it loads the module."""
+    tree = ast.parse(text)
+    short = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)]
+    return {text for text in short if len(text) < 11} | {
+        name
+        for node in ast.walk(tree)
+        for name in (
+            getattr(node, "attr", None),
+            getattr(node, "id", None),
+            getattr(node, "name", None),
+            getattr(node, "module", None),
+        )  # fmt: skip
+        if name
+    }
+
+
+LATE = """
+def run(kind):
+    if kind == "one":
+        from seldom import large
+        return large()
+    if kind == "two":
+        from seldom import large, small as little, LIMIT
+        return little(), large(), LIMIT
+    if kind == "module":
+        import seldom
+        return seldom.small()
+    if kind == "folder":
+        from seldomer.inner import large
+        return large()
+    return "no such kind", "nor such", "nor that one", "a fourth"
+"""
+SELDOM = """
+from micropython import const
+LIMIT = const(180)
+def large():
+    return [small()]
+def small():
+    return [LIMIT]
+"""
+
+
+def test_a_module_that_is_never_loaded_is_no_name(tmp_path):
+    texts = made(tmp_path, app=LATE, seldom=SELDOM, seldomer__inner="def large():\n    return {large}\n")
+    assert not {"seldom", "seldomer", "seldomer.inner", "kind"} & names_of(texts["app"])
+    then = "import app\nout += [app.run(kind) for kind in ('one', 'two', 'module')] + [len(app.run('folder'))]"
+    assert run(texts, then) == [[[180]], ([180], [[180]], 180), [180], 1]
+
+
+def test_a_constant_that_a_function_imports_is_its_value(tmp_path):
+    app = """
+def run(keep_it=True):
+    if keep_it:
+        from probation import LIMIT_S
+    from probation import PLACES as places, keep
+    import probation
+
+    def nested():
+        return LIMIT_S + 1
+    return [LIMIT_S, places, keep(), nested(), probation.LIMIT_S]
+"""
+    consts = "from micropython import const\nLIMIT_S = const(180)\nPLACES = const(3)\n"
+    probation = consts + "def keep():\n    return {}, 7\n"
+    texts = made(tmp_path, app=app, probation=probation)
+    assert run(texts, "import app\nout += app.run()") == [180, 3, ({}, 7), 181, 180]
+    assert "LIMIT_S" not in texts["app"]
+
+
+def test_a_constant_that_a_function_imports_is_not_given_another_value(tmp_path):
+    with pytest.raises(ShipError, match=r"app.py:3: LIMIT_S is a constant of probation"):
+        made(
+            tmp_path,
+            app="def run():\n    from probation import LIMIT_S\n    LIMIT_S = 2\n    return LIMIT_S\n",
+            probation="from micropython import const\nLIMIT_S = const(180)\n",
+        )

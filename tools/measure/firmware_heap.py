@@ -55,8 +55,7 @@ LIVES: Dict[str, dict] = {
     "flash, after a reset": {**KEPT, "keep_in": "flash"},
     "asleep": {**KEPT, "keep_in": "rtc", "deep_sleep": True},
 }
-# with 28,000 B a write to RTC memory, or an announcement, may find no 500 B in one piece, and is repeated
-HEAPS_B = {"asleep": 30_000, "ram, discovery, commands": 32_000}
+HEAPS_B = {"asleep": 30_000}  # with 28,000 B a write to RTC memory may find no 500 B in one piece, and is repeated
 RESET = "after a reset"  # with messages in flight, and a queue that is full
 MARK = "<!-- firmware heap -->"
 END = "<!-- /firmware heap -->"
@@ -186,8 +185,8 @@ def _life(said: str, status: int, ended: Optional[int]) -> Life:
     if not figures or not (len(parts) > 2 or status == RESET_STATUS):
         return Life(0, 0, 0, text, ended)
     before, after = (set(re.findall(r"^Q\((.*)\)$", part, re.M)) for part in (parts[1], parts[-1]))
-    # on a chip modules do not know their files, and what its ports have is no new name
-    new = {name for name in after - before if not name.startswith("/rom/")} - port_names() - FROZEN
+    # the path of each file is a name, too (py/builtinimport.c, do_load); what the port has is no new one
+    new = {name for name in after - before if not name.startswith("/rom/fakes/")} - port_names() - FROZEN
     names = len(new) if len(parts) > 2 else 0
     free_b = int(figures[2]) + pools_b(LEAST_POOLS) - pools_b(names or LEAST_POOLS)
     return Life(free_b, names, int(figures[1]), text, ended)

@@ -10,10 +10,12 @@ pays for each module, class, name and string, so they are merged:
                importable, as files of one line.
  3. fold.py    makes one class of a line of classes.
  4. inline.py  writes a private function that is called at one place in that place, while the frame stays small.
- 5. texts.py   puts the words of errors into one string.
- 6. slots.py   lets locals that are never needed together share a slot, which keeps frames off the heap.
- 7. names.py   gives private names, arguments of private functions and globals names that are in the boards' ROM.
- 8. numbers.py lets the names and locals that are used most have numbers of one byte.
+ 5. late.py    imports by a text what the firmware's functions import; keys.py, before all of this, writes the keys of
+               the configuration as numbers.
+ 6. texts.py   puts the words of errors into one string.
+ 7. slots.py   lets locals that are never needed together share a slot, which keeps frames off the heap.
+ 8. names.py   gives private names, arguments of private functions and globals names that are in the boards' ROM.
+ 9. numbers.py lets the names and locals that are used most have numbers of one byte.
 Nothing else is changed, and no public name or signature. names.json tells what was called what; run_mpy.py --shipped
 and tests read it. To try a source of your own: python -m tools.ship --source firmware/lib/umqtt /tmp/out
 """
@@ -23,10 +25,11 @@ import json
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
-from tools.ship.closed import entries, public_names, signposts
+from tools.ship.closed import entries, own_attributes, public_names, signposts
 from tools.ship.fold import fold
 from tools.ship.frame import frame_of
 from tools.ship.inline import SCOPES, inline, inlined
+from tools.ship.late import import_by_text
 from tools.ship.merge import Library
 from tools.ship.names import rename
 from tools.ship.numbers import number, number_locals
@@ -49,7 +52,7 @@ UMQTT = Package(
 CORE = UMQTT.groups[0]
 # The library beside the firmware, of which a life with a store loads all of these: one module, with signposts for
 # programs that know the others.
-UMQTT_ON_A_BOARD = UMQTT._replace(groups=(*UMQTT.groups, ("store", "journaling", "rtc", "outbox")))
+UMQTT_ON_A_BOARD = UMQTT._replace(groups=(*UMQTT.groups, ("store", "journaling", "rtc", "outbox")), in_rom=True)
 # The firmware: nobody knows more of it than main.py does, and the contract of a sensor. The first group is what every
 # life of a board loads, the others are the lives: awake with readings in RAM, or where they survive, or asleep.
 FIRMWARE_GROUPS = (
@@ -101,6 +104,7 @@ def ship_firmware(
         exports=entries([source / name for name in SOURCE_ONLY]),
         kept=kept,
         moved=signposts(library) if library else {},
+        in_rom=True,
     )
     package.exports.update(FOR_DRIVERS)  # type: ignore
     modules = read(source, package, ("lib", *SOURCE_ONLY, *NOT_FOR_THE_BOARD))
@@ -119,8 +123,11 @@ def _ship(into: Path, folder: Path, modules: Dict[str, Module], package: Package
     fold(library)
     inline(library, frame_of)
     library.drop_empty()
+    own_names = own_attributes(library) if package.is_closed else set() if package.in_rom else None
+    if package.is_closed:
+        import_by_text(library)
     for unit in library.units.values():
-        gather(unit.tree, unit.name, package.is_closed)
+        gather(unit.tree, unit.name, own_names)
         share_slots(unit.tree)
     attributes = rename(library)
     for unit in library.units.values():

@@ -8,11 +8,11 @@ from typing import Dict, Iterable, Set, Tuple
 
 from tools.ship.merge import Library, bound_name, class_level
 from tools.ship.rom import port_names
-from tools.ship.source import FUNCTIONS, all_arguments, is_private
+from tools.ship.source import FUNCTIONS, is_private
 
 
 def public_names(folder: Path) -> Set[str]:
-    """Every name without an underscore that the sources in `folder` use."""
+    """Every name without an underscore that the sources in `folder` give a function, a class or an attribute."""
     names: Set[str] = set()
     for path in folder.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -21,9 +21,6 @@ def public_names(folder: Path) -> Set[str]:
             elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
                 names.add(node.name)
                 names.update(class_level(node) if isinstance(node, ast.ClassDef) else ())
-                names.update(a.arg for a in all_arguments(node.args)) if isinstance(node, FUNCTIONS) else None
-            elif isinstance(node, ast.keyword) and node.arg:
-                names.add(node.arg)
     return {name for name in names if not is_private(name)}
 
 

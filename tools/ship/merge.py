@@ -9,6 +9,7 @@ import ast
 from collections import Counter
 from typing import Dict, List, NamedTuple, Optional, Set, Tuple, Union
 
+from tools.ship.keys import number_keys
 from tools.ship.package import Package
 from tools.ship.source import FUNCTIONS, Module, ShipError, bound, is_private
 
@@ -33,6 +34,7 @@ class Library:
         self.modules = modules
         self.package = package
         self.groups = self._grouped()
+        number_keys(modules)
         self.merged = {name: target for target, group in self.groups.items() for name in group}
         self.globals = {name: _own_globals(module) for name, module in modules.items()}
         self.foreign: Dict[str, Dict[str, ast.stmt]] = {name: {} for name in modules}
@@ -45,6 +47,7 @@ class Library:
         links = {name: _Links(self, modules[name]) for name in modules}
         for name in order:
             links[name].read_imports()
+        self.constant_names = {n: {_const_name(s) for s in m.tree.body} - {None} for n, m in modules.items()}
         for name in order:
             links[name].qualify()
         for name in order:
@@ -235,6 +238,7 @@ class _Links(ast.NodeTransformer):
         self.local: List[Set[str]] = []  # names of the functions around
         self.class_names: Set[str] = set()
         self.lazy: Dict[str, str] = {}  # local name -> optional module that the function around imports
+        self.late: List[Dict[str, str]] = []  # constants that the functions around import: local name -> global
 
     def read_imports(self) -> None:
         tree = self.module.tree
@@ -293,10 +297,25 @@ class _Links(ast.NodeTransformer):
     def qualify(self) -> None:
         self.module.tree = self.visit(self.module.tree)
 
+    def _late_constant(self, name: str) -> str:
+        """The global of a constant that a function around imports as `name`; "" for any other name."""
+        for names, late in zip(reversed(self.local), reversed(self.late)):
+            if name in late:
+                return late[name]
+            if name in names:
+                break
+        return ""
+
     def _is_local(self, name: str) -> bool:
         return any(name in names for names in self.local) or name in self.class_names
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
+        constant = self._late_constant(node.id)
+        if constant:
+            if not isinstance(node.ctx, ast.Load):
+                words = "%s is a constant of %s: give the variable another name"
+                raise self.module.error(node, words % (node.id, constant.split(".")[0]))
+            return ast.copy_location(ast.Name(constant, node.ctx), node)
         if not self._is_local(node.id):
             if node.id in self.symbols:
                 return ast.copy_location(ast.Name(self.symbols[node.id], node.ctx), node)
@@ -312,7 +331,11 @@ class _Links(ast.NodeTransformer):
             return ast.copy_location(ast.Name(self._find(node, self.modules[base.id], node.attr), ast.Load()), node)
         self.generic_visit(node)
         if isinstance(base, ast.Name) and node.attr in self.library.globals.get(self.lazy.get(base.id, ""), ()):
-            node.attr = "%s.%s" % (self.lazy[base.id], node.attr)
+            there = self.lazy[base.id]
+            symbol = "%s.%s" % (there, node.attr)
+            if node.attr in self.library.constant_names[there]:
+                return ast.copy_location(ast.Name(symbol, ast.Load()), node)
+            node.attr = symbol
         return node
 
     def visit_Global(self, node: ast.Global) -> ast.AST:
@@ -324,22 +347,29 @@ class _Links(ast.NodeTransformer):
         self._defaults(node.args)
         if not self._is_local(node.name):
             node.name = self.symbols.get(node.name, node.name)
-        was, self.lazy = self.lazy, {**self.lazy, **self._imported_within(node)}
-        self._inside(node, set(bound(node)), lambda: [self.visit(s) for s in node.body], "body")
+        names = set(bound(node))
+        modules, constants = self._imported_within(node)
+        was, self.lazy = self.lazy, {**self.lazy, **modules}
+        self._inside(node, names, lambda: [self.visit(s) for s in node.body], "body", constants)
         self.lazy = was
         return node
 
-    def _imported_within(self, function: ast.FunctionDef) -> Dict[str, str]:
-        """The modules of ours that a function imports itself; a name imported of one becomes its global."""
+    def _imported_within(self, function: ast.FunctionDef) -> Tuple[Dict[str, str], Dict[str, str]]:
+        """The modules of ours that a function imports itself, and the constants, which need no import; another name
+        becomes its global."""
         modules: Dict[str, str] = {}
+        constants: Dict[str, str] = {}
         for node in ast.walk(function):
             if isinstance(node, ast.Import):
                 modules.update((a.asname or a.name, a.name) for a in node.names if a.name in self.library.modules)
             if not isinstance(node, ast.ImportFrom) or not self.library.is_ours(node.module or ""):
                 continue
-            for alias in node.names:
+            for alias in list(node.names):
                 there, name = self.library.meant(node.module or "", alias.name, self.module.name)
-                if not name:
+                if name in self.library.constant_names.get(there, ()):
+                    constants[alias.asname or name] = "%s.%s" % (there, name)
+                    node.names.remove(alias)
+                elif not name:
                     modules[alias.asname or alias.name] = there
                 elif self.library.symbol(there, name):
                     alias.asname = alias.asname or alias.name
@@ -348,7 +378,7 @@ class _Links(ast.NodeTransformer):
                 if not name and self.library.home(there) != there:
                     alias.asname = alias.asname or alias.name
                     alias.name = self.library.home(there)
-        return modules
+        return modules, constants
 
     visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore
 
@@ -375,13 +405,17 @@ class _Links(ast.NodeTransformer):
             if isinstance(n, ast.Name)
         }
         self.local.append(names)
+        self.late.append({})
         self.generic_visit(node)
+        self.late.pop()
         self.local.pop()
         return node
 
     visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_ListComp
 
     def visit_Import(self, node: ast.AST) -> ast.AST:
+        if not node.names:  # type: ignore - constants alone
+            return ast.copy_location(ast.Pass(), node)
         # within try or if at the top of a module
         for alias in node.names:  # type: ignore
             local = alias.asname or alias.name
@@ -395,12 +429,16 @@ class _Links(ast.NodeTransformer):
         arguments.defaults = [self.visit(d) for d in arguments.defaults]
         arguments.kw_defaults = [d and self.visit(d) for d in arguments.kw_defaults]
 
-    def _inside(self, node: ast.AST, names: Set[str], visit: object, field: str) -> None:
+    def _inside(
+        self, node: ast.AST, names: Set[str], visit: object, field: str, constants: Optional[Dict[str, str]] = None
+    ) -> None:
         self.local.append(names)
+        self.late.append(constants or {})
         was, self.class_names = self.class_names, set()
         setattr(node, field, visit())  # type: ignore
         self.class_names = was
         self.local.pop()
+        self.late.pop()
 
 
 class _Lazy(ast.NodeTransformer):

@@ -10,7 +10,7 @@ class Package(NamedTuple):
     each, for no two of those are ever loaded together. internal: modules that no
     program imports. exports: of a closed package {module: the names that are imported from outside of it}; all other
     names, of attributes too, may change, but those in `kept`. None: an open one, whose public names stay. moved:
-    {(module, name): where it is to be imported from}."""
+    {(module, name): where it is to be imported from}. in_rom: byte-code costs no heap where it matters, names do."""
 
     name: str
     groups: Tuple[Tuple[str, ...], ...]
@@ -18,6 +18,7 @@ class Package(NamedTuple):
     exports: Optional[Dict[str, Tuple[str, ...]]] = None
     kept: FrozenSet[str] = frozenset()
     moved: Dict[Tuple[str, str], Tuple[str, str]] = {}  # noqa: RUF012 - nobody changes it
+    in_rom: bool = False
 
     @property
     def is_closed(self) -> bool:

@@ -9,14 +9,13 @@ from collections import Counter
 from typing import List, Optional, Set
 
 from tools.ship.rom import port_names
-from tools.ship.source import FUNCTIONS
+from tools.ship.source import BY_NAME, FUNCTIONS
 
 END = "\n"  # a name that every MicroPython has
 BETWEEN = "/"  # another
 WORTH = 40  # letters in a list of texts
 LEAST = 11  # MicroPython makes names of shorter strings, which cost little more than the call would
 RARE = 4  # a short text that may be one of the ROM's
-SELDOM = 3  # places of a short text
 FEW = 4  # texts in a module below which the function costs more than it saves
 FUNCTION = """
 def words(n):
@@ -28,13 +27,14 @@ def words(n):
 """
 
 
-def gather(tree: ast.Module, module: str, is_closed: bool = False) -> None:
-    """Change `tree`, all of `module`, when it has texts enough."""
+def gather(tree: ast.Module, module: str, own_names: Optional[Set[str]] = None) -> None:
+    """Change `tree`, all of `module`, when it has texts enough. own_names: the attributes of a
+    closed package, which get names of the ROM. With it every text goes that would be a name, for the code is in ROM."""
     for function in ast.walk(tree):
         if isinstance(function, FUNCTIONS):
             _join_lists(function)
             _join_rows(function)
-    rare = _rare(tree, is_closed)
+    rare = _rare(tree) if own_names is None else _names_to_be(tree, own_names)
     finder = _Texts(None, rare)
     finder.visit(tree)
     texts = sorted(set(finder.found), key=finder.found.index)
@@ -97,17 +97,27 @@ def _is_only_indexed(function: ast.AST, target: ast.Name) -> bool:
     return all(any(n is use for n in indexed) for use in uses)
 
 
-def _rare(tree: ast.AST, is_closed: bool) -> Set[str]:
+def _rare(tree: ast.AST) -> Set[str]:
     """Short texts that stand once, and are no name of the module: to make names of them would cost more."""
     counts = Counter(n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str))
     names = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
     names |= {a.arg for n in ast.walk(tree) if isinstance(n, ast.arguments) for a in n.args}
     keys = [n.slice for n in ast.walk(tree) if isinstance(n, ast.Subscript)]
     names |= {key.value for key in keys if isinstance(key, ast.Constant)}
-    short = {t: n for t, n in counts.items() if 1 < len(t) < LEAST and t not in names and END not in t}
-    if is_closed:  # what the ROM has is known
-        return {t for t, n in short.items() if n <= SELDOM and t not in port_names()}
-    return {t for t, n in short.items() if n == 1 and t.islower() and len(t) > RARE}
+    short = {t for t, n in counts.items() if n == 1 and 1 < len(t) < LEAST and t not in names}
+    return {t for t in short if t.islower() and len(t) > RARE and END not in t}
+
+
+def _names_to_be(tree: ast.AST, own_names: Set[str]) -> Set[str]:
+    """Short texts that are no name anyhow, of the ROM or of the module."""
+    names = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)} - own_names
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+            asked = call.args[1:2] if call.func.id in BY_NAME else call.args[3:] if call.func.id == "__import__" else []
+            names |= {n.value for a in asked for n in ast.walk(a) if isinstance(n, ast.Constant)}
+            names |= {keyword.arg for keyword in call.keywords}
+    texts = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+    return {t for t in texts if 0 < len(t) < LEAST and END not in t and t not in names and t not in port_names()}
 
 
 class _Texts(ast.NodeTransformer):

@@ -17,11 +17,11 @@ class KeptSession:
     def __init__(self, client, store):
         self.client = client
         self.store = store
-        self.plain_take_slot = client._take_slot
-        self.plain_on_ack = client._on_ack
-        self.plain_subscribed = client._subscribed
-        self.plain_resume = client._resume
-        self.plain_unblock = None
+        self._plain_take_slot = client._take_slot
+        self._plain_on_ack = client._on_ack
+        self._plain_subscribed = client._subscribed
+        self._plain_resume = client._resume
+        self._plain_unblock = None
 
     # The store's side
 
@@ -52,7 +52,7 @@ class KeptSession:
         slot."""
         last = self.client.pid
         self.client._draft[1:IN_USE] = first_byte, topic, payload
-        slot = self.plain_take_slot()
+        slot = self._plain_take_slot()
         if packet_id:
             slot[PACKET_ID] = packet_id
             self.client.pid = last
@@ -77,7 +77,7 @@ class KeptSession:
     # The client's side
 
     def take_slot(self):
-        slot = self.plain_take_slot()
+        slot = self._plain_take_slot()
         if slot[FIRST_BYTE] < PUBACK_BYTE and isinstance(slot[PAYLOAD], bytes):  # else a stream
             # Inside a callback, one write to flash will also cover the note that it ran.
             self.store.put(slot, self.client._in_callback())
@@ -89,7 +89,7 @@ class KeptSession:
         index = client._slot_index(packet_id)
         # An ack of an unknown id must not grow the journal.
         known = packet_id in client._held_packet_ids if kind == PUBREL else index >= 0
-        answer = self.plain_on_ack(first_byte, packet_id)
+        answer = self._plain_on_ack(first_byte, packet_id)
         if kind == PUBREC:
             known = known and client._packet_slots[index][FIRST_BYTE] & ~SENT == PUBREL_BYTE
         elif kind != PUBREL:
@@ -100,12 +100,12 @@ class KeptSession:
 
     def subscribed(self, topic_filter, qos):
         changed = self.client._granted_qos.get(topic_filter) != qos
-        self.plain_subscribed(topic_filter, qos)
+        self._plain_subscribed(topic_filter, qos)
         if changed:
             self.store.subscribed(topic_filter, qos)
 
     def resume(self, present):
-        self.plain_resume(present)
+        self._plain_resume(present)
         if not present:
             self.store.rewrite()
 
@@ -126,7 +126,7 @@ class KeptSession:
                 return client._link_lost()
             finally:
                 client._draft[IN_USE] = 0
-        return self.plain_unblock(ms)
+        return self._plain_unblock(ms)
 
 
 def keep(client, store) -> bool:
@@ -138,7 +138,7 @@ def keep(client, store) -> bool:
     client._on_ack = session.on_ack
     client._subscribed = session.subscribed
     client._resume = session.resume
-    session.plain_unblock = client._unblock
+    session._plain_unblock = client._unblock
     client._unblock = session.unblock
     client._taken = store.seen
     return again

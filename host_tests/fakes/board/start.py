@@ -97,11 +97,14 @@ try:
         with open(name) as f:
             code = compile(f.read(), name, "exec")  # a board compiles it as it comes, and holds no text
         exec(code, {"__name__": "__main__"})
-    if fake_board.script.get("tell_names"):
-        import micropython
-
-        micropython.qstr_info(1)
+    reset = None
 except fake_board.Reset as e:
+    reset = e
+if fake_board.script.get("tell_names"):
+    import micropython
+
+    micropython.qstr_info(1)
+if reset:
     with open("sleep_ms", "w") as f:
-        f.write(str(e.args[1]))
+        f.write(str(reset.args[1]))
     sys.exit(3)
