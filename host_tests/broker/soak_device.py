@@ -18,9 +18,9 @@ sys.path.insert(0, here)
 sys.path.insert(0, here + "/../firmware/lib")
 
 import fakes.shim  # noqa: F401
-from fakes import mpsocket
+from fakes import real_socket
 
-mpsocket.install()
+real_socket.install()
 
 from umqtt.client import MQTTClient
 from umqtt.reconnect import Reconnect

@@ -5,7 +5,7 @@ import ssl
 
 import fakes.shim  # noqa: F401
 import pytest
-from fakes import mpsocket
+from fakes import real_socket
 
 x509 = pytest.importorskip("cryptography.x509", reason="no `cryptography`: run `make setup`")
 from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
@@ -77,7 +77,7 @@ def start(make_broker, authority):
 
 def client(port, *cas, crl=None, cert=None, tmp_path=None, verify=True):
     """A native client with a CPython context."""
-    mpsocket.install()
+    real_socket.install()
     import time
 
     import umqtt.client
@@ -99,7 +99,7 @@ def client(port, *cas, crl=None, cert=None, tmp_path=None, verify=True):
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     if cert:
         context.load_cert_chain(_file(tmp_path, "cert", cert[0]), _file(tmp_path, "key", cert[1]))
-    return MQTTClient("tls-dev", "localhost", port, ssl=mpsocket.Context(context), timeout_ms=5000)
+    return MQTTClient("tls-dev", "localhost", port, ssl=real_socket.Context(context), timeout_ms=5000)
 
 
 def _file(folder, name, data):

@@ -10,10 +10,10 @@ here = __file__.rsplit("/", 2)[0]
 sys.path.insert(0, here)
 sys.path.insert(0, here + "/../firmware/lib")
 
-import fakes.mpsocket  # noqa: E402
+import fakes.real_socket  # noqa: E402
 import fakes.shim  # noqa: E402, F401
 
-fakes.mpsocket.install()
+fakes.real_socket.install()
 
 import time  # noqa: E402
 

@@ -42,11 +42,11 @@ else:
     os.chdir(root)
     sys.path[:1] = [fakes, os.getcwd(), os.getcwd() + "/lib", fakes + "/../.."]
     import tls_context
-    from fakes import mpsocket
+    from fakes import real_socket
 
-    mpsocket.install()
+    real_socket.install()
     real_tls = tls_context.make
-    tls_context.make = lambda *paths: mpsocket.Context(real_tls(*paths))  # for MicroPython's sockets
+    tls_context.make = lambda *paths: real_socket.Context(real_tls(*paths))  # for MicroPython's sockets
     gc.threshold = gc.mem_free = lambda *b: 1 << 20
 
 import json  # noqa: E402

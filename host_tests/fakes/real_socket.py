@@ -1,7 +1,7 @@
 """MicroPython's `socket` and `select` over CPython's, so that the library runs on CPython against a real broker.
 
-    import fakes.mpsocket
-    fakes.mpsocket.install()        # into umqtt.transport
+    import fakes.real_socket
+    fakes.real_socket.install()        # into umqtt.transport
 
 On MicroPython install() does nothing: the real modules are there.
 """
