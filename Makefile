@@ -51,8 +51,8 @@ $(shell for stamp in .cache/*/stamp; do grep -qs '^missing' $$stamp && rm $$stam
 endif
 
 .PHONY: extras
-extras: .venv/stamp  ## get what only some tests want: Chromium, pyarrow, DuckDB and a Home Assistant (1.5 GB); they are skipped without
-	@$(GET) chromium parquet homeassistant
+extras: .venv/stamp  ## get what only some tests want: Chromium, pyarrow, DuckDB, a Home Assistant, ESP Web Tools (1.5 GB); they are skipped without
+	@$(GET) chromium parquet homeassistant web
 
 .venv/stamp: requirements.txt $(GET_FROM)
 	@$(GET) venv
@@ -64,6 +64,8 @@ extras: .venv/stamp  ## get what only some tests want: Chromium, pyarrow, DuckDB
 	@$(GET) peers
 .cache/asyncio/stamp: $(GET_FROM) tools/setup/asyncios.py
 	@$(GET) asyncio
+.cache/web/stamp: $(GET_FROM) tools/setup/web_tools.py
+	@$(GET) web
 .cache/homeassistant/stamp: $(GET_FROM) requirements-homeassistant.txt
 	@$(GET) homeassistant
 .cache/brokers/stamp: $(BROKERS_FROM) | .venv/stamp
@@ -260,6 +262,10 @@ ota: .venv/stamp  ## [your board] update boards over the air: CONFIG=config.json
 image: .venv/stamp  ## [your board] FIRMWARE=file.bin CONFIG=config.json: one file with all, for a production line
 	@exec $(PY) -m tools.device.image $(ARGS)
 
+.PHONY: web
+web: .venv/stamp .cache/web/stamp  ## [your board] FIRMWARE=file.bin CONFIG=config.json: a page from which a browser flashes boards and sets their WiFi, in build/web
+	@exec $(PY) -m tools.device.web $(ARGS)
+
 .PHONY: logs
 logs: .venv/stamp  ## [your board] what the board at PORT says, until Ctrl-C; ARGS=--crashes shows its crash log
 	@exec $(PY) -m tools.device.logs $(ARGS)
@@ -277,7 +283,7 @@ mip: .venv/stamp  ## [your board] build the library alone as `mip install` takes
 	@exec $(PY) -m tools.device.mip $(ARGS)
 
 .PHONY: test-board
-test-board: $(READY)  ## blank virtual boards to readings, with stock esptool and mpremote
+test-board: $(READY) .cache/web/stamp  ## blank virtual boards to readings, with stock esptool and mpremote
 	@$(PY) -m pytest -q -n 4 host_tests/board
 
 .PHONY: lint

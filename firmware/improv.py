@@ -208,3 +208,11 @@ def is_asked() -> bool:
     while poller.poll(0) and sys.stdin.buffer.read(1):
         pass  # the rest of the packet
     return True
+
+
+def interrupted() -> None:
+    """A Ctrl-C has ended the program before it ran: speak Improv when it was a packet of that, as a client sends them
+    from the moment that it has flashed a board. Raises KeyboardInterrupt for any other."""
+    if not is_asked():
+        raise KeyboardInterrupt
+    serve(False, True)

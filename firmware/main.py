@@ -8,6 +8,8 @@ try:
     cfg = __import__("config").take()
     gc.collect()
     __import__("app").run(cfg, began_ms) if cfg else __import__("improv").serve()
+except KeyboardInterrupt:
+    __import__("improv").interrupted()
 except Exception as e:
     # Never a prompt: whoever is far from the board could not start it again.
     print("%r: the firmware cannot be loaded: put it into ROM (make deploy)? Trying again in a minute" % e)

@@ -37,7 +37,10 @@ def board(tmp_path):
     (root / "board.json").write_text(json.dumps({"wifi": {"lab": "12345678"}}))
     started = []
 
-    def start(**config):
+    def start(slots="", **config):
+        if slots:  # in the place of that module
+            (root / "slots.mpy").unlink()
+            (root / "slots.py").write_text(slots)
         if config:
             (root / "config.json").write_text(json.dumps(config))
         process = subprocess.Popen(
@@ -93,3 +96,21 @@ def test_a_board_without_any_configuration_waits_for_one_and_ctrl_c_gives_the_pr
     process.stdin.flush()
     assert process.wait(real.WAIT_S) == 0  # a board shows its prompt
     assert not (process.root / "config.json").exists()
+
+
+@pytest.mark.parametrize("typed, answers", [(b"IMPROV\x01", True), (b"\r", False)])
+def test_a_ctrl_c_before_the_program_runs_is_asked_whether_it_is_improvs(board, typed, answers):
+    # a client sends its packets from the moment that it has flashed the board: one can fall into the start
+    process = board(
+        wifi_ssid="lab",
+        wifi_password="12345678",
+        broker="10.0.0.1",
+        slots="def choose():\n    raise KeyboardInterrupt\n",
+    )
+    process.stdin.write(typed + (command(2)[8:] if answers else b""))
+    process.stdin.flush()
+    if answers:
+        ask(process, b"", b"IMPROV\x01\x01\x01\x02")  # ready
+        return
+    said = process.stdout.read()
+    assert process.wait(real.WAIT_S) and b"KeyboardInterrupt" in said, said

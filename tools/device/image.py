@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 from littlefs import LittleFS, LittleFSError
 
@@ -100,18 +100,10 @@ def main(argv: Optional[List[str]] = None) -> int:
     a = p.parse_args(argv)
     if not a.firmware:
         raise ToolError("name MicroPython's image for the chip: FIRMWARE=ESP32_GENERIC-....bin", 2)
-    try:
-        micropython = Path(a.firmware).read_bytes()
-    except OSError as e:
-        raise ToolError("cannot read %s: %s" % (a.firmware, e.strerror), 2) from None
+    micropython = read_micropython(a.firmware)
     chip = CHIPS[image_chip(micropython)]
     config = given(a.config, dict(os.environ))
-    extra = {}
-    if a.ca:
-        config["tls"], config["tls_ca"] = True, "ca.der"
-        extra["/ca.der"] = read_ca(a.ca)
-    elif config.get("tls_ca") and a.config:  # where `make config ARGS="--output ..."` puts it
-        extra["/" + config["tls_ca"]] = read_ca(str(Path(a.config).with_name(config["tls_ca"])))
+    extra = with_ca(config, a.config, a.ca)
     check(config, chip.name)
     extra["/config.json"] = as_json(config)
     whole = merge(micropython, a.flash_size * MIB, extra)
@@ -124,6 +116,25 @@ def main(argv: Optional[List[str]] = None) -> int:
     print("%s: %d KiB, SHA-256 %s" % (out, len(whole) >> 10, hashlib.sha256(whole).hexdigest()))
     print("esptool --chip %s --port PORT write-flash --erase-all 0x0 %s" % (chip.name, quoted(out)))
     return 0
+
+
+def read_micropython(path: str) -> bytes:
+    """MicroPython's .bin for a chip. Raises ToolError."""
+    try:
+        return Path(path).read_bytes()
+    except OSError as e:
+        raise ToolError("cannot read %s: %s" % (path, e.strerror), 2) from None
+
+
+def with_ca(config: Dict[str, Any], config_path: str, ca_path: str) -> Dict[str, bytes]:
+    """The CA's certificate as a file of the board: of ca_path, which config then names, or of the one that it names,
+    beside config_path. Raises ToolError."""
+    if ca_path:
+        config["tls"], config["tls_ca"] = True, "ca.der"
+        return {"/ca.der": read_ca(ca_path)}
+    if config.get("tls_ca") and config_path:  # where `make config ARGS="--output ..."` puts it
+        return {"/" + config["tls_ca"]: read_ca(str(Path(config_path).with_name(config["tls_ca"])))}
+    return {}
 
 
 def as_json(value: object) -> bytes:

@@ -12,6 +12,7 @@ chromium     .cache/chromium/: chromium, to look at the log analyser's report wi
 parquet      the packages of requirements-parquet.txt in .venv (200 MB)
 homeassistant  .cache/homeassistant/venv: a real Home Assistant, for the tests and for `make run HA=1` (440 MB)
 docs         the packages of requirements-docs.txt in .venv, for `make docs`
+web          .cache/web/: ESP Web Tools and its client of Improv, from npm, for `make web` and its tests
 
 Each writes a stamp last, so that an interrupted set-up is mended by running it again. A stamp that begins with
 "missing" records what cannot be had here and why; `make setup` removes it first.
@@ -35,6 +36,7 @@ import brokers  # noqa: E402
 import debian  # noqa: E402
 import network  # noqa: E402
 import peers  # noqa: E402
+import web_tools  # noqa: E402
 
 try:
     import fcntl
@@ -372,12 +374,17 @@ def get_asyncio(stamp: Path) -> str:
     return missing("asyncio", "; ".join(lacking)) if lacking else "asyncio %s" % STAMP_VERSION
 
 
+def get_web(stamp: Path) -> str:
+    lacking = web_tools.get(say)
+    return missing("ESP Web Tools", "; ".join(lacking)) if lacking else "web %s" % STAMP_VERSION
+
+
 PARTS: dict[str, Callable[[Path], str]] = {
     "venv": get_venv, "micropython": get_micropython, "mosquitto": get_mosquitto,
     "chromium": get_chromium, "parquet": get_parquet, "docs": get_docs,
     "homeassistant": get_homeassistant,
     "brokers": get_brokers, "brokers-few": get_brokers_few, "peers": get_peers,
-    "asyncio": get_asyncio,
+    "asyncio": get_asyncio, "web": get_web,
 }  # fmt: skip
 
 

@@ -200,9 +200,10 @@ class Board:
         self._interpreter.run(b"S" if interactive else b"C", source)
 
     def interrupt(self) -> bool:
-        if self._repl.running == "startup":
+        interrupts = self._interpreter.interrupt()
+        if interrupts and self._repl.running == "startup":
             self._files.clear()  # a Ctrl-C while boot.py runs also skips main.py
-        return self._interpreter.interrupt()
+        return interrupts
 
     def type(self, data: bytes) -> None:
         self._interpreter.type(data)
