@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.mosqlog import analyse
+from tools.mosqlog import analyse, topics
 from tools.mosqlog.analyse import Analyser
 from tools.mosqlog.findings import KINDS
 from tools.mosqlog.model import Restart, host
@@ -457,7 +457,7 @@ def test_many_sessions_are_merged_and_still_counted():
 
 
 def test_many_topics_are_gathered(monkeypatch):
-    monkeypatch.setattr(analyse, "TOPICS", 10)
+    monkeypatch.setattr(topics, "TOPICS", 10)
     a = read(UP, *[published(qos=0, pid=0, topic=f"t/{i}") for i in range(100)])
     assert len(a.topics) <= 11
     assert sum(topic.received for topic in a.topics.values()) == 100

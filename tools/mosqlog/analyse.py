@@ -12,7 +12,7 @@ A client id is in one of these states, and these lines move it:
     away        New client connected from A as ID             connected: a session begins
     (no open    a packet of ID                                connected: a session that began before the log
     session)    ID disconnected, not authorised (and others)  away: a login of ID was refused, there is no session
-                an end of ID, which ended just now            away: the echo of that end (ECHOES), dropped
+                an end of ID, which ended just now            away: the echo of that end (echoes.py), dropped
                 "disconnected." or "session taken over" of    away: an echo too, where the log has the begins (1.4
                 ID, which ended long ago                      and 2.1 write it when a kept session comes back)
                 any other end of ID                           away: a session whose begin is not in the log
@@ -36,16 +36,16 @@ those of the events; where a log has none, everything but durations works.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections import deque
 from typing import Callable
 
-from . import flows, parse, troubles
+from . import flows, parse, rhythm
 from .bridges import Bridges
 from .broker_log import BrokerLog
-from .condense import Tick, TopicCount, Traffic
-from .door import Departure, Door
+from .condense import Tick, Traffic
+from .door import Door
+from .echoes import ECHOES, within_echo
 from .families import Families
 from .findings import Finding
 from .model import (
@@ -57,77 +57,30 @@ from .model import (
     Client,
     Delays,
     Family,
-    Refusal,
-    Rhythm,
     Session,
     Storm,
     Stranger,
     Subject,
     Time,
-    Topic,
     host,
 )
 from .ranking import ranked
 from .returns import Returns
 from .storms import NOT_STORMS, End, Storms
+from .strangers import NOBODY, Strangers
+from .topics import Topics
 
-TOPICS = 20_000  # beyond that the smaller half goes into OTHER_TOPICS
 CLIENTS = 50_000  # beyond that those that came once and left without trouble are only counted
-STRANGERS = 5_000  # addresses that were refused or never sent a CONNECT
-OTHER_TOPICS = "(other topics)"
-REFUSALS = 10_000  # the latest
 AUDITS = 2_000
-NAMES = 20  # ids and TLS errors kept of a stranger
 SEQUENCE = 40  # packets kept per client, for its sequence chart
 FLAP_ENDS, FLAP_WINDOW_S = 5, 600
 TWIN_WINDOW_S = 600  # of takeovers back and forth between two addresses
 ROW_WINDOW_S = 600  # of four takeovers in a row from one address
-ECHO_S = 1  # between the two lines of one end
 SLOW_CONNECT_S = 5  # from accept to CONNECT: of one client its own doing, of several within TOGETHER_S the broker's
 TOGETHER_S = 60
 SLOW_CLIENTS, EARLY_CLIENTS = 3, 2
-MUTE = 2  # connections without a word of MQTT that are worth a word
-CLOCKWORK = 4  # sessions of one length
 STEP_BACK_S = 2  # a clock that goes back by more is told
 
-# Further lines that versions write for an end that was told already.
-ECHOES = {
-    "timeout": ("closed", "error"),  # up to 1.5: Socket error behind it
-    "takeover": ("closed", "clean", "error", "takeover"),
-    "clean": ("closed", "clean", "error"),
-    "error": ("closed", "error"),
-    "protocol-error": ("closed", "protocol-error"),
-    "malformed": ("closed",),
-    "oversize": ("closed",),
-    "no-memory": ("closed",),
-    "administrative": ("closed", "clean"),
-    "not-authorised": ("closed", "not-authorised"),
-    "broker-stopped": ("closed", "error", "clean"),
-}
-_REFUSALS = {
-    1: "unacceptable protocol version",
-    2: "id rejected",
-    3: "server unavailable",
-    4: "bad user name or password",
-    5: "not authorised",
-    128: "unspecified error",
-    129: "malformed packet",
-    130: "protocol error",
-    132: "unsupported protocol version",
-    133: "client identifier not valid",
-    134: "bad user name or password",
-    135: "not authorised",
-    136: "server unavailable",
-    137: "server busy",
-    138: "banned",
-    140: "bad authentication method",
-    144: "topic name invalid",
-    149: "packet too large",
-    151: "quota exceeded",
-    154: "retain not supported",
-    155: "QoS not supported",
-    159: "connection rate exceeded",
-}
 _END_FINDINGS = {
     "closed": "closed-without-disconnect",
     "timeout": "keepalive-missed",
@@ -139,9 +92,7 @@ _END_FINDINGS = {
     "administrative": "administrative",
     "error": "socket-error",
 }
-_BROKE_OFF = ("closed", "timeout", "error", "protocol-error", "malformed", "oversize")
 _WILL_NOT_SENT = ("clean", "open", "broker-stopped", "takeover", "replaced")
-_NOBODY = ("<unknown>", "(null)", "")
 _TLS_FAILED = re.compile(r"Client connection from \S+ failed: (.*?)\.?")
 _ADDRESS_IN = re.compile(r"Client connection from (\S+?) (?:denied|failed)")
 
@@ -164,16 +115,16 @@ class Analyser:
         self.account = Account()
         self.broker = Broker("broker")
         self.storms: list[Storm] = []
-        self.strangers: dict[str, Stranger] = {}
         self.clients: dict[str, Client] = {}
-        self.topics: dict[str, Topic] = {}
+        self.topics = Topics()
         self.audits: deque[Audit] = deque(maxlen=AUDITS)
-        self.refusals: deque[Refusal] = deque(maxlen=REFUSALS)
-        self.refused = self.accepts = self.forgotten = self.strangers_forgotten = 0
+        self.accepts = self.forgotten = 0
         self.begins = 0  # CONNECTs in the log: where there are none, up times are not known
         self.connected_at: dict[float, list[str]] = {}
         self._at = sorted(at or ())
         self._families, self._door = Families(), Door()
+        self._strangers = Strangers(self._door, self.clients, self._client, self._find, self._tell)
+        self.strangers, self.refusals = self._strangers.all, self._strangers.refusals
         self._bridges = Bridges(self._find)
         self._log = BrokerLog(
             self.broker, lambda code, t, example: self._find(self.broker, code, t, example, True), self._stop
@@ -183,11 +134,8 @@ class Analyser:
         self._connected_now = 0
         self._whole = False  # the log has the broker's start, or everybody's begin
         self._lull_s = 0.0  # between the latest two times
-        self._refusing: tuple[str, Refusal] | None = None  # a CONNACK said no to this name; its end follows
         self._slow: list[tuple[float, str]] = []  # CONNECTs that were answered late, and whose
         self._early: list[tuple[float, str]] = []  # keep-alives that "missed" too early, and whose
-        self._plugin_said = ""  # a plugin refused the login whose end comes next
-        self._nobody_end: tuple[Time, str] = (None, "")  # when and how somebody without an id ended last
         self._by_address: dict[str, str] = {}
         self._sequence, self._watched, self._sequence_watched = sequence, watched, sequence_watched
         self.tell = tell
@@ -232,6 +180,16 @@ class Analyser:
         return self._families.found
 
     @property
+    def refused(self) -> int:
+        """CONNECTs that the broker refused."""
+        return self._strangers.refused
+
+    @property
+    def strangers_forgotten(self) -> int:
+        """Addresses that are only counted."""
+        return self._strangers.forgotten
+
+    @property
     def wants_packets(self) -> bool:
         """Whether each packet matters: some are kept for a chart, or a moment was asked for."""
         return bool(self._sequence or self._watched or self._at)
@@ -267,7 +225,7 @@ class Analyser:
 
     def settle(self) -> None:
         """Nothing more comes for now (in a log that is followed): what was held back is judged."""
-        self._told_refusal()
+        self._strangers.told()
         self._door.settle(None)
         self._storms.settle(None)
 
@@ -281,9 +239,8 @@ class Analyser:
         for client in self.clients.values():
             for found in flows.waiting(client, self.account.last):
                 self._find(client, *found)
-            self._judge_rhythm(client)
-        for stranger in self.strangers.values():
-            self._judge_stranger(stranger)
+            for found in rhythm.found(client):
+                self._find(client, *found)
         for family in self.families.values():
             if not family.findings:
                 self._find(
@@ -292,7 +249,7 @@ class Analyser:
                     family.last,
                     {"ids": family.ids, "stem": family.id, "address": family.address, "user": family.user},
                 )
-        self._judge_refusals()
+        self._strangers.judge(self.broker, self.begins)
 
     def up_s(self, client: Client) -> float | None:
         """How long it was connected within the log, None where the log does not say: its begins are not in it."""
@@ -333,8 +290,7 @@ class Analyser:
             if self._lull_s < -STEP_BACK_S and len(account.steps_back) < 100:
                 account.steps_back.append((t, -self._lull_s))
                 account.first = min(t, account.first if account.first is not None else t)
-        if self._refusing is not None and not _within(self._refusing[1].t, t, ECHO_S):
-            self._told_refusal()
+        self._strangers.time(t)
         if self._door.waiting:
             self._door.settle(t)
         if self._storms.holding:
@@ -414,16 +370,6 @@ class Analyser:
         if keepalive_s and silence_s > keepalive_s + 1:
             self._find(client, "late-heartbeat", t, {"gap_s": silence_s, "keepalive_s": keepalive_s})
 
-    def _stranger(self, address: str, t: Time) -> Stranger:
-        stranger = self.strangers.get(address)
-        if stranger is None:
-            if len(self.strangers) >= STRANGERS:
-                del self.strangers[next(iter(self.strangers))]
-                self.strangers_forgotten += 1
-            stranger = self.strangers[address] = Stranger(address, first=t)
-        stranger.last_seen = t
-        return stranger
-
     # -- connections
 
     def _accept(self, event: parse.Accept) -> None:
@@ -432,7 +378,7 @@ class Analyser:
 
     def _connected(self, event: parse.Connected) -> None:
         t = event.t
-        self._plugin_said = ""
+        self._strangers.plugin_said = ""
         client = self._client(event.client)
         caller = self._door.enter(event.address)
         if caller is not None and caller.t is not None and t is not None and t - caller.t >= SLOW_CONNECT_S:
@@ -464,8 +410,7 @@ class Analyser:
         if event.keepalive_s == 0 and not event.bridge:
             self._find(client, "no-keepalive", t, {})
         self._families.connected(client, session)
-        if self.tell:
-            self.tell("session", client, session)
+        self._tell("session", client, session)
 
     def _slow_connect(self, client: Client, t: float, waited_s: float) -> None:
         """One that waits is a slow client; the broker is slow when several wait together."""
@@ -503,7 +448,7 @@ class Analyser:
 
     def _connack(self, event: parse.Connack) -> None:
         if event.code:
-            self._connack_refused(event)
+            self._strangers.connack(event)
             return
         if self._bridges.owner(event.client) and event.client not in self.clients:
             return
@@ -518,60 +463,9 @@ class Analyser:
         if client.packets is not None:
             client.packets.append(event)
 
-    def _connack_refused(self, event: parse.Connack) -> None:
-        """The end of this connection follows and is no other refusal. Before 2.1 the name may be an address."""
-        why = _REFUSALS.get(event.code, "refused")
-        is_address = event.client not in self.clients and (self._door.knows(event.client) or _is_ip(host(event.client)))
-        name = None if is_address or event.client in _NOBODY else event.client
-        self._told_refusal()
-        _, refusal = self._refuse(event.t, name, event.client if is_address else None, why, event.code, tell=False)
-        self._refusing = (event.client, refusal)
-
-    def _told_refusal(self) -> None:
-        """Nothing more is learnt of the refusal whose CONNACK came."""
-        refusing, self._refusing = self._refusing, None
-        if refusing is not None and self.tell:
-            refusal = refusing[1]
-            self.tell("refusal", self._refused_one(refusal), refusal)
-
-    def _refuse(
-        self, t: Time, name: str | None, address: str | None, why: str, code: int | None, tell: bool = True
-    ) -> tuple[Client | None, Refusal]:
-        """A login was refused: counted for the client, where its id is known, and for the address, where that is."""
-        client = self._client(name) if name is not None else None
-        user = client.sessions[-1].user if client and client.sessions else None
-        refusal = Refusal(t, name, address, user, why)
-        self.refused += 1
-        self.refusals.append(refusal)
-        example: dict[str, object] = {"words": why, "address": address, "id": name}
-        if code:
-            example["connack"] = code
-        if client is not None:
-            complaint = self._complaint(client, t)
-            client.refused += 1
-            client.last_seen = t
-            self._find(client, "refused-login", t, {**example, "words": complaint} if complaint else example)
-        if address is not None:
-            self._refused_from(refusal, address, example)
-        if tell and self.tell:
-            self.tell("refusal", self._refused_one(refusal), refusal)
-        return client, refusal
-
-    def _refused_one(self, refusal: Refusal) -> Subject:
-        address = host(refusal.address)
-        return self.clients.get(refusal.client or "") or self.strangers.get(address) or Stranger(address)
-
-    def _refused_from(self, refusal: Refusal, address: str, example: dict[str, object]) -> None:
-        stranger = self._stranger(host(address), refusal.t)
-        stranger.refused += 1
-        refusal.address = example["address"] = address
-        if refusal.client and (refusal.client in stranger.ids or len(stranger.ids) < NAMES):
-            stranger.ids[refusal.client] = stranger.ids.get(refusal.client, 0) + 1
-        self._find(stranger, "refused-login", refusal.t, example)
-
     def _ended(self, event: parse.Ended) -> None:
-        if event.client in _NOBODY:
-            self._nobody_ended(event)
+        if event.client in NOBODY:
+            self._strangers.ended(event)
             return
         client = self.clients.get(event.client)
         if client is None:
@@ -581,10 +475,10 @@ class Analyser:
                 if bridge.client and bridge.client.session:
                     bridge.client.session = None
                 return
-        if self._is_echo_of_connack(event):
+        if self._strangers.is_echo(event):
             return
         if event.how in ("not-authorised", "refused") and self._is_refused_login(client, event):
-            self._login_refused(event)
+            self._strangers.login_refused(event)
             return
         if client is None:
             if event.how == "takeover" and not event.detail:
@@ -598,114 +492,16 @@ class Analyser:
             if event.how == "takeover":
                 client.trail.taken_over = session
 
-    def _is_echo_of_connack(self, event: parse.Ended) -> bool:
-        """The end of the connection whose CONNACK just said no: it adds the address or the id to that."""
-        if self._refusing is None or event.how in ("timeout", "takeover"):
-            return False
-        name, refusal = self._refusing
-        if not _within(refusal.t, event.t, ECHO_S) or not (
-            event.client in _NOBODY or refusal.client is None or event.client == name
-        ):
-            return False
-        if refusal.client is None and event.client not in _NOBODY:
-            refusal.client = event.client
-            known = self._client(event.client)
-            known.refused += 1
-            known.last_seen = event.t
-            self._find(known, "refused-login", event.t, {"words": refusal.why, "address": refusal.address})
-
-        def told(departure: Departure) -> None:
-            if refusal.address is None and departure.who is not None and departure.certain:
-                self._refused_from(refusal, departure.who.address, {"words": refusal.why, "id": refusal.client})
-            if departure.who is not None:
-                if departure.who.host == refusal.address:
-                    refusal.address = departure.who.address  # with its port
-                self._left(departure, "not-authorised")
-            self._told_refusal()
-
-        self._door.leave(event.t, event.address or (refusal.address if ":" in str(refusal.address) else None), told)
-        return True
-
     def _is_refused_login(self, client: Client | None, event: parse.Ended) -> bool:
         if event.detail == "no longer authorised":
             return False
         if client is None or client.session is None:
             return not (
-                client and _within(client.trail.ended_t, event.t, ECHO_S) and client.trail.ended_how == "not-authorised"
+                client and within_echo(client.trail.ended_t, event.t) and client.trail.ended_how == "not-authorised"
             )
         if event.address and client.session.address:
             return event.address != client.session.address
         return self._door.standing_at(event.t)
-
-    def _login_refused(self, event: parse.Ended) -> None:
-        why = event.detail or "not authorised"
-        name = None if event.client in _NOBODY else event.client
-
-        def told(departure: Departure) -> None:
-            address = departure.who.address if departure.who and departure.certain else None
-            _, refusal = self._refuse(departure.t, name, address, why, None)
-            if departure.who is not None:
-                self._left(departure, "not-authorised")
-            elif name is None:
-                self._refused_from(refusal, "", {"words": why, "id": None})
-                refusal.address = None
-
-        self._door.leave(event.t, event.address, told)
-
-    def _nobody_ended(self, event: parse.Ended) -> None:
-        """A connection ended that never said who it was."""
-        if self._is_echo_of_connack(event):
-            return
-        plugin_said, self._plugin_said = self._plugin_said, ""
-        if event.how == "closed" and plugin_said:  # to 1.6 only the plugin says why
-            self._login_refused(event._replace(detail=plugin_said))
-            return
-        if event.how in ("not-authorised", "refused"):
-            self._login_refused(event)
-            return
-        if self._is_second_line(event):
-            return
-
-        def told(departure: Departure) -> None:
-            self._left(departure, event.how)
-
-        self._door.leave(event.t, event.address, told)
-
-    def _is_second_line(self, event: parse.Ended) -> bool:
-        before, self._nobody_end = self._nobody_end, (event.t, event.how)
-        return (
-            before[1] == "timeout"
-            and event.how in ECHOES["timeout"]
-            and before[0] is not None
-            and _within(before[0], event.t, ECHO_S)
-        )
-
-    def _left(self, departure: Departure, how: str) -> None:
-        """Counts a connection that was none of MQTT, for its address."""
-        caller, t = departure.who, departure.t
-        stranger = self._stranger(caller.host if caller else "", t)
-        stranger.connections += 1
-        stranger.last = t
-        stranger.rhythm.add(caller.t if caller else t)
-        if caller and caller.port:
-            stranger.ports[caller.port] = stranger.ports.get(caller.port, 0) + 1
-        words = [*departure.tls, *(caller.tls if caller else [])]
-        how = "tls" if words else how
-        stranger.ends[how] = stranger.ends.get(how, 0) + 1
-        if words:
-            self._tls_failed(stranger, t, words)
-
-    def _tls_failed(self, stranger: Stranger, t: Time, words: list[str]) -> None:
-        for openssl in words:
-            if openssl in stranger.tls or len(stranger.tls) < NAMES:
-                stranger.tls[openssl] = stranger.tls.get(openssl, 0) + 1
-        # Of several errors of one handshake the first that says more than that it failed.
-        telling = next((x for x in words if "handshake failure" not in x), words[0])
-        tls = troubles.of_tls(telling)
-        if tls.side != "nobody":
-            self._find(
-                stranger, "tls-failed", t, {"words": telling, "plain": tls.words, "side": tls.side, "do": tls.do}, True
-            )
 
     def _ended_while_away(self, client: Client, event: parse.Ended) -> None:
         trail, how = client.trail, event.how
@@ -716,9 +512,9 @@ class Analyser:
             self._count(client, "clean", -1)
             self._count(client, how, 1)
             last.how = how
-            self._judge(client, last, event.t, how, event.detail or self._complaint(client, event.t), client.last_heard)
+            self._judge(client, last, event.t, how, event.detail or client.take_complaint(event.t), client.last_heard)
             return
-        if last and _within(trail.ended_t, event.t, ECHO_S) and how in ECHOES.get(trail.ended_how, ()):
+        if last and within_echo(trail.ended_t, event.t) and how in ECHOES.get(trail.ended_how, ()):
             return
         if last and (trail.said_goodbye or trail.ended_how == "broker-stopped") and how in ("clean", "closed"):
             trail.said_goodbye = False  # 1.3 has only "Socket error" for it, whenever it comes
@@ -754,7 +550,7 @@ class Analyser:
         if client.packets is not None and how != "clean":
             client.packets.append(parse.Ended(t, client.id, how, session.address, detail))
         heard = client.last_heard
-        words = detail or self._complaint(client, t)
+        words = detail or client.take_complaint(t)
         if t is None or how in NOT_STORMS:
             self._judge(client, session, t, how, words, heard)
         else:
@@ -771,8 +567,7 @@ class Analyser:
             )
         for name in self._families.ended(client, session):
             self.forgotten += self.clients.pop(name, None) is not None
-        if self.tell:
-            self.tell("session", client, session)
+        self._tell("session", client, session)
 
     def _judge(self, client: Client, session: Session, t: Time, how: str, words: str, heard: Time) -> None:
         """The finding of an end that was nobody else's."""
@@ -799,7 +594,7 @@ class Analyser:
                 {"client": client.id, "early_s": early_s, "keepalive_s": session.keepalive_s},
             )
         self._find(client, code, t, example)
-        if how in _BROKE_OFF and t is not None:
+        if how in rhythm.BROKE_OFF and t is not None:
             self._flap(client, t)
 
     def _flap(self, client: Client, t: float) -> None:
@@ -847,19 +642,7 @@ class Analyser:
         self._returns.fell_out(
             [self.clients[name] for name in storm.clients if name in self.clients], storm.last, "storm"
         )
-        if self.tell:
-            self.tell("storm", self.broker, storm)
-
-    @staticmethod
-    def _complaint(client: Client, t: Time) -> str:
-        """Takes the broker's complaint back that just came: it belongs to what follows it."""
-        complaint = client.findings.get("misbehaved")
-        if complaint is None or complaint.last != t or not complaint.examples:
-            return ""
-        complaint.count -= 1
-        if not complaint.count:
-            del client.findings["misbehaved"]
-        return str(complaint.examples.pop()["words"])
+        self._tell("storm", self.broker, storm)
 
     @staticmethod
     def _count(client: Client, how: str, n: int) -> None:
@@ -893,9 +676,7 @@ class Analyser:
 
     def _publish(self, event: parse.Publish) -> None:
         t, sent, name, _, qos, _, _, topic_name, size_b = event
-        topic = self.topics.get(topic_name)
-        if topic is None:
-            topic = self._topic(topic_name, t)
+        topic = self.topics.get(topic_name) or self.topics.at(topic_name, t)
         size_b = size_b or 0
         if sent:
             client = self._present(name)
@@ -949,7 +730,17 @@ class Analyser:
         client.last_seen = traffic.t
         client.pings += traffic.pings
         for count in traffic.topics:
-            self._count_topic(client, count)
+            self.topics.add(count)
+            session = client.session
+            if count.sent:
+                client.sent += count.count
+                client.sent_b += count.size_b
+            else:
+                client.received += count.count
+                client.received_b += count.size_b
+            if session:
+                session.sent += count.count if count.sent else 0
+                session.received += 0 if count.sent else count.count
         for sent, pid in list(client.flows):
             if str(pid) in traffic.opened[sent]:
                 self._find(
@@ -965,48 +756,9 @@ class Analyser:
         for flow in traffic.flows:
             client.flows[flow.sent, flow.pid] = flow
 
-    def _count_topic(self, client: Client, count: TopicCount) -> None:
-        topic = self.topics.get(count.topic)
-        if topic is None:
-            topic = self._topic(count.topic, count.first)
-        elif count.first is not None and topic.first is not None:
-            topic.first = min(topic.first, count.first)
-        session = client.session
-        if count.sent:
-            client.sent += count.count
-            client.sent_b += count.size_b
-            topic.sent += count.count
-            topic.sent_b += count.size_b
-            if session:
-                session.sent += count.count
-        else:
-            client.received += count.count
-            client.received_b += count.size_b
-            topic.received += count.count
-            topic.received_b += count.size_b
-            topic.last = count.last if topic.last is None or count.last is None else max(topic.last, count.last)
-            if session:
-                session.received += count.count
-
     def _lose(self, client: Client, t: Time) -> None:
         for found in flows.lost(client, t):
             self._find(client, *found)
-
-    def _topic(self, name: str, t: Time) -> Topic:
-        if len(self.topics) >= TOPICS:
-            by_size = sorted(self.topics, key=lambda x: self.topics[x].received_b + self.topics[x].sent_b)
-            other = self.topics.get(OTHER_TOPICS) or Topic(t, t)
-            for small in by_size[: TOPICS // 2]:
-                topic = self.topics.pop(small)
-                if topic is other:
-                    continue
-                other.received += topic.received
-                other.received_b += topic.received_b
-                other.sent += topic.sent
-                other.sent_b += topic.sent_b
-            self.topics[OTHER_TOPICS] = other
-        topic = self.topics[name] = Topic(t, t)
-        return topic
 
     def _control(self, event: parse.Control) -> None:
         if event.sent:
@@ -1069,15 +821,13 @@ class Analyser:
         if client is None:
             # Who is not connected is named by his address, if he was not yet asked for his id.
             address = host(event.who)
-            if not (_is_ip(address) or self._door.knows(event.who)):
+            if not self._strangers.is_known(event.who):
                 address = ""
-            client = self._stranger(address, event.t)
+            client = self._strangers.at(address, event.t)
         client.last_seen = event.t
         failed = _TLS_FAILED.fullmatch(event.text)
         if failed and isinstance(client, Stranger):
-            client.connections += 1
-            client.ends["tls"] = client.ends.get("tls", 0) + 1
-            self._tls_failed(client, event.t, [failed[1]])
+            self._strangers.tls_failed(client, event.t, failed[1])
             return
         self._find(client, "misbehaved", event.t, {"words": event.text})
 
@@ -1105,9 +855,7 @@ class Analyser:
         if event.code == "broker-limit" or event.code == "broker-tcpd":
             m = _ADDRESS_IN.match(event.text)
             if m:
-                stranger = self._stranger(host(m[1]), event.t)
-                stranger.connections += 1
-                stranger.ends["denied"] = stranger.ends.get("denied", 0) + 1
+                self._strangers.turned_away(m[1], event.t)
         self._log.trouble(event)
 
     def _host(self, event: parse.Host) -> None:
@@ -1128,77 +876,14 @@ class Analyser:
 
     def _plugin(self, event: parse.Plugin) -> None:
         if event.refused:
-            self._plugin_said = event.text
+            self._strangers.plugin_said = event.text
             self._find(self.broker, "plugin-refuses", event.t, {"words": event.text}, True)
 
     # -- judgement
 
-    def _judge_rhythm(self, client: Client) -> None:
-        """Sessions that all last equally long, or end in one rhythm, are a timer's work."""
-        broken = [
-            s for s in client.sessions if s.how in _BROKE_OFF and s.merged == 1 and not s.together and s.end is not None
-        ]
-        lengths = sorted(s.end - s.start for s in broken if s.start is not None and s.end is not None)
-        silent = [
-            s
-            for s in broken
-            if s.how == "timeout"
-            and s.keepalive_s
-            and s.start is not None
-            and s.end is not None
-            and s.keepalive_s * 1.5 - 2 <= s.end - s.start <= s.keepalive_s * 1.5 + max(15, s.keepalive_s)
-        ]
-        if len(silent) >= CLOCKWORK - 1 and len(silent) * 4 >= len(broken) * 3 and not client.received + client.pings:
-            last = silent[-1]
-            self._find(
-                client,
-                "silent-after-connect",
-                last.end,
-                {"times": len(silent), "after_s": (last.end or 0) - (last.start or 0), "keepalive_s": last.keepalive_s},
-            )
-            return
-        every_s = _equal(lengths)
-        if every_s is not None:
-            self._find(client, "like-clockwork", broken[-1].end, {"sessions": len(lengths), "each_s": every_s})
-            return
-        if not lengths:
-            rhythm = Rhythm()
-            for session in broken:
-                rhythm.add(session.end)
-            every_s = rhythm.every_s()
-            if every_s is not None:
-                self._find(client, "like-clockwork", broken[-1].end, {"ends": len(broken), "every_s": every_s})
-
-    def _judge_stranger(self, stranger: Stranger) -> None:
-        mute = (
-            stranger.connections
-            - stranger.refused
-            - sum(stranger.ends.get(how, 0) for how in ("tls", "denied", "not-authorised"))
-        )
-        if mute < MUTE:
-            return
-        every_s = stranger.every_s
-        regular = every_s is not None and set(stranger.ends) <= {"closed"} and not stranger.findings
-        example = {"connections": mute, "every_s": every_s, "ports": dict(stranger.ports), "hows": dict(stranger.ends)}
-        code = "port-check" if regular else "no-connect"
-        self._find(stranger, code, stranger.last, example)
-        stranger.findings[code].count, stranger.findings[code].first = mute, stranger.first
-
-    def _judge_refusals(self) -> None:
-        """Nobody gets in: that is not the fault of each."""
-        whose = {refusal.client or refusal.address for refusal in self.refusals if refusal.client or refusal.address}
-        if self.refused >= 3 and len(whose) >= 2 and not self.begins:
-            self._find(
-                self.broker,
-                "everybody-refused",
-                self.refusals[-1].t,
-                {
-                    "refused": self.refused,
-                    "clients": len(whose),
-                    "version": (self.broker.versions or [""])[-1],
-                    "since": self.broker.started,
-                },
-            )
+    def _tell(self, what: str, subject: Subject, thing: object) -> None:
+        if self.tell:
+            self.tell(what, subject, thing)
 
     def _find(
         self, subject: Subject, code: str, t: Time, example: dict[str, object], distinct: bool = False
@@ -1222,26 +907,3 @@ def _early_s(session: Session, how: str, t: Time, heard: Time) -> float | None:
         return None
     early_s = session.keepalive_s * 1.5 - 2 - (t - since)
     return early_s if early_s > 0 else None
-
-
-def _equal(lengths: list[float]) -> float | None:
-    """The length that three quarters of at least CLOCKWORK keep within 2 % (or 1.5 s)."""
-    if len(lengths) < CLOCKWORK:
-        return None
-    middle = lengths[len(lengths) // 2]
-    near = [length for length in lengths if abs(length - middle) <= max(1.5, middle / 50)]
-    if middle < 5 or len(near) * 4 < len(lengths) * 3:
-        return None
-    return sum(near) / len(near)
-
-
-def _within(before: Time, after: Time, within_s: float) -> bool:
-    return before is None or after is None or abs(after - before) <= within_s
-
-
-def _is_ip(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-        return True
-    except ValueError:
-        return False

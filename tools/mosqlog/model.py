@@ -233,6 +233,16 @@ class Client(Subject):
     family: str | None = None  # the stem of its id, when it is one of a Family
     trail: Trail = field(default_factory=Trail)
 
+    def take_complaint(self, t: Time) -> str:
+        """Takes back the broker's complaint that came at t: it belongs to what follows it. "" when there is none."""
+        complaint = self.findings.get("misbehaved")
+        if complaint is None or complaint.last != t or not complaint.examples:
+            return ""
+        complaint.count -= 1
+        if not complaint.count:
+            del self.findings["misbehaved"]
+        return str(complaint.examples.pop()["words"])
+
 
 @dataclass
 class Family(Subject):
