@@ -12,11 +12,14 @@ import threading
 import time
 from pathlib import Path
 
+import paho.mqtt.client as paho
 import pytest
 from broker import real
 from broker.test_real_tls import CONFIG as TLS
 from broker.test_real_tls import Authority
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 EXAMPLES = real.ROOT / "examples"
 STANDINS = Path(__file__).with_name("standins")
@@ -247,6 +250,35 @@ KEPT = {
         ", stage=Region(memory, 448, 1600)": "",
     },
 }
+
+
+def test_readings_expire_and_a_question_is_answered_with_mqtt_5(broker, run):
+    program = run("mqtt5.py", {**at(broker.port), "+ 10": "+ 1"})
+    got = queue.Queue()
+    asker = paho.Client(paho.CallbackAPIVersion.VERSION2, "asker", protocol=paho.MQTTv5)
+    asker.on_message = lambda client, data, message: got.put(message)
+    asker.connect("127.0.0.1", broker.port)
+    asker.subscribe([("kitchen/temperature", 1), ("asker/answer", 1)])
+    asker.loop_start()
+    try:
+        reading = got.get(timeout=WAIT_S)
+        assert (reading.payload, reading.properties.ContentType) == (b"21.5", "text/plain")
+        assert 590 < reading.properties.MessageExpiryInterval <= 600
+        broker.wait(lambda events: any("kitchen/set" in str(e) for e in events), "kitchen")
+        asked = Properties(PacketTypes.PUBLISH)
+        asked.ResponseTopic = "asker/answer"
+        asked.CorrelationData = b"17"
+        asked.UserProperty = ("unit", "degree")
+        asker.publish("kitchen/set", "22", 1, properties=asked)
+        program.says("[('unit', 'degree')]")
+        while True:
+            answer = got.get(timeout=WAIT_S)
+            if answer.topic == "asker/answer":
+                break
+        assert (answer.payload, answer.properties.CorrelationData) == (b"done", b"17")
+    finally:
+        asker.loop_stop()
+        asker.disconnect()
 
 
 @pytest.mark.parametrize("kept", KEPT)

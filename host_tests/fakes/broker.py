@@ -14,7 +14,8 @@ done() closes.
 What comes and is not expected fails the test, both packets decoded.
 """
 
-from fakes.packets import CONNACK, CONNECT, NAMES, PINGREQ, PINGRESP, Malformed, Reader, describe, encode
+from fakes import packets
+from fakes.packets import CONNACK, CONNECT, NAMES, PINGREQ, PINGRESP, Malformed, describe
 
 
 class Unexpected(AssertionError):
@@ -22,9 +23,10 @@ class Unexpected(AssertionError):
 
 
 class Script:
-    """`auto_ping`: PINGREQs are answered and need no line in the script."""
+    """`auto_ping`: PINGREQs are answered and need no line in the script. codec: `packets`, or `packets5`."""
 
-    def __init__(self, clock, auto_ping=False):
+    def __init__(self, clock, auto_ping=False, codec=packets):
+        self.codec = codec
         self.clock = clock
         self.auto_ping = auto_ping
         self.steps = []
@@ -48,7 +50,7 @@ class Script:
         self._add(("any", [list(p) for p in packets], None))
 
     def send(self, kind, pid=None, **fields):
-        self._add(("send", encode(kind, pid, **fields), None))
+        self._add(("send", self.codec.encode(kind, pid, **fields), None))
 
     def reply(self, kind, **fields):
         """Send a packet with the id of the packet that came last."""
@@ -118,7 +120,7 @@ class Script:
             if what == "send":
                 self.link.push(a)
             elif what == "reply":
-                self.link.push(encode(a, self.got[-1].pid, **b))
+                self.link.push(self.codec.encode(a, self.got[-1].pid, **b))
             elif what == "wait":
                 self._paused = True
                 self.clock.at(a, self._resume)
@@ -140,7 +142,7 @@ class Script:
     def opened(self, link):
         self.links += 1
         self.link = link
-        self.reader = Reader()
+        self.reader = self.codec.Reader()
         self._go()
 
     def data(self, link, data):
@@ -158,7 +160,7 @@ class Script:
         self.times.append(self.clock.now)
         step = self.steps[0] if self.steps else ("nothing", None, None)
         if self.auto_ping and p.kind == PINGREQ and not (step[0] == "expect" and step[1] == PINGREQ):
-            self.link.push(encode(PINGRESP))
+            self.link.push(self.codec.encode(PINGRESP))
             return
         if step[0] == "any":
             for want in step[1]:

@@ -127,7 +127,7 @@ def test_no_row_is_of_a_text_that_nobody_says_any_more():
 
 
 # Modules whose public calls are all a program's. In the others some are verbs between parts of the library.
-ALL_SHOWN = ("client", "aio", "routes", "stream", "takeback", "outbox", "simple", "robust")
+ALL_SHOWN = ("client", "aio", "routes", "stream", "takeback", "outbox", "simple", "robust", "v5")
 
 
 def shown_in_reference():
@@ -142,7 +142,7 @@ def shown_in_reference():
 
 # Modules that a program never imports: beneath the client, or loaded by another part.
 NOT_FOR_PROGRAMS = set(
-    "__init__ wire session keepalive engine transport tls addons journaling recall wanted upstream".split()
+    "__init__ wire session keepalive engine transport tls addons journaling recall wanted upstream refusals".split()
 )
 
 

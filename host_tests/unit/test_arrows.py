@@ -71,7 +71,7 @@ def imports(name):
         if m:
             ours += [w.strip() for w in m.group(1).split(",")]
             continue
-        m = re.match(r"(from|import) umqtt\.([a-z]+)", line)
+        m = re.match(r"(from|import) umqtt\.([a-z0-9_]+)", line)
         if m:
             ours.append(m.group(2))
             continue
@@ -113,7 +113,7 @@ def test_only_the_module_that_may_knows_the_world():
 
 # Who may touch the private names of another object: the halves of a client, of an outbox and of the drop-in that are
 # imported only by who needs them, and the verbs of a client for all others.
-FRIENDS = ("addons", "takeback", "journaling", "wanted", "recall", "rtc", "upstream")
+FRIENDS = ("addons", "takeback", "journaling", "wanted", "recall", "rtc", "upstream", "v5")
 # The verbs of journaling.KeptSession for a store.
 KEPT = ("_in_flight", "_held_ids", "_subscriptions", "_restore", "_hold", "_release", "_pending")
 

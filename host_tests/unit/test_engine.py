@@ -20,7 +20,9 @@ class End:
 
     _any_size = False
     _link_up = True
-    _send_blocked = _ping_sent = False
+    _send_blocked = False
+    _pinged_ms = None
+    protocol = 4
     _view = _message = _taken = _stream = _fault = _news = None
     _wrote_ms = _heard_ms = _oversize_count = 0
     _ping_after_ms = NEVER_MS

@@ -320,6 +320,7 @@ def _figures(form: Form) -> Dict[str, int]:
         "simple import_b": import_heap(folder, ["simple"]).taken_b,
         "all import_b": import_heap(folder, ["client", *PARTS]).taken_b,
         "aio import_b": _beyond_the_core(folder, "aio", ("asyncio.core", "asyncio.event")),
+        "v5 import_b": _beyond_the_core(folder, "v5", ()),
         "core rom_import_b": import_heap(folder, ["client"], in_rom=True).taken_b,
         "instance_b": probe(folder, 65536) or 0,
         "smallest_heap_b": smallest_heap(folder),

@@ -254,7 +254,7 @@ class MQTTClient(client.MQTTClient):
         self._sort_out()
         packet_id = 0
         if flags & QOS:
-            packet_id = buf[start - 2] << 8 | buf[start - 1]
+            packet_id = buf[topic_end] << 8 | buf[topic_end + 1]
         elif len(self._messages) >= self._queue:
             self.dropped += 1
             if self._keep_oldest:

@@ -16,7 +16,8 @@ from umqtt import engine, transport, wire
 from umqtt.engine import BLOCKED, HALF_A_PACKET, LOST, NOTHING_YET, RAISED, UNHEARD
 from umqtt.errors import MQTTException, ProtocolError, link_error
 from umqtt.keepalive import KeepAlive
-from umqtt.wire import CONNECT_BYTE, DISCONNECT_BYTE, FIRST_BYTE, IN_USE, PACKET_ID, PAYLOAD, PINGREQ_BYTE, PUBLISH_BYTE
+from umqtt.wire import CONNECT_BYTE, DISCONNECT_BYTE, FIRST_BYTE, IN_USE, LEVEL_5, PACKET_ID, PAYLOAD
+from umqtt.wire import PINGREQ_BYTE, PUBLISH_BYTE
 from umqtt.wire import QOS, REFUSED, RETAIN, STALE, SUBSCRIBE_BYTE, TOPIC, UNSUBSCRIBE_BYTE
 
 try:
@@ -43,6 +44,7 @@ _READABLE = const(1)  # select.POLLIN
 _WRITABLE = const(4)  # select.POLLOUT
 _ACK_B = const(4)
 _HEAD_B = const(7)  # of a packet beside its topic and payload, at most
+_MOST_OPTIONS = const(46)  # of a SUBSCRIBE of MQTT 5, QoS and all others
 _LONG_MS = const(1000)  # a shorter wait cannot make the keep-alive late
 
 _ENDED = const(0)  # in place of `_send_packet`: a callback that runs has ended the connection
@@ -75,10 +77,6 @@ def _is_scheduled():
 
 if not schedule:  # not every port has it
     _is_scheduled = bool
-
-
-def _connect_head(c, will):
-    return wire.connect(c.client_id, c.user, c.pswd, c.keepalive, c.clean_session, c.protocol, will)
 
 
 class MQTTClient(KeepAlive):
@@ -246,13 +244,18 @@ class MQTTClient(KeepAlive):
     def _begin_connect(self, timeout_ms=None):
         """Close what is up and begin a connection: `poll` makes it, a step at a time. Raises ValueError (nothing has
         changed); OSError inside a callback."""
-        _connect_head(self, self._last_will)
+        self._connect_head()
         if self._in_callback() and self._send_packet or _is_scheduled():
             raise link_error("ENOTCONN", "connect inside a callback")
         self._close()
         self._last_event = NOTHING_YET
         self._connect_end = self._end(timeout_ms)
         self._is_connecting = True
+
+    def _connect_head(self):
+        return wire.connect(
+            self.client_id, self.user, self.pswd, self.keepalive, self.clean_session, self.protocol, self._last_will
+        )
 
     def _await_tcp(self, ms):
         # a step until TCP is up: wait for that up to ms, then begin with TLS and CONNECT. Returns 0
@@ -277,7 +280,7 @@ class MQTTClient(KeepAlive):
                 if self._session_present is None:  # the last attempt may have made a session, which this one finds
                     self._filters_left = list(self._granted_qos)
                 self._session_present = None  # pyright: ignore[reportAttributeAccessIssue] - not known yet
-                self._send_loose(CONNECT_BYTE, _connect_head(self, self._last_will))
+                self._send_loose(CONNECT_BYTE, self._connect_head())
         except BaseException as fault:
             if not transport.is_not_yet(fault):
                 if self._address:
@@ -571,7 +574,7 @@ class MQTTClient(KeepAlive):
                 topic_filter, qos = row
             payload += wire.text(topic_filter, wire.FILTER, "filter")
             if subscribes:
-                payload += _bytes((wire.number(qos, 2, "qos"),))
+                payload += _bytes((wire.number(qos, 2 if self.protocol < LEVEL_5 else _MOST_OPTIONS, "qos"),))
         codes = bytearray()  # stands in the slot where a message has its topic, until SUBACK fills it
         draft = self._hold()
         try:
@@ -648,8 +651,7 @@ class MQTTClient(KeepAlive):
         Raises OSError."""
         if not self._link_up:
             raise link_error("ENOTCONN", "not connected")
-        if not self._ping_sent and not self._draft[IN_USE]:
-            self._ping_sent = True
+        if self._pinged_ms is None and not self._draft[IN_USE]:
             self._pinged_ms = ticks_ms()
             self._send_loose(PINGREQ_BYTE, b"")
 

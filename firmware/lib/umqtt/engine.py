@@ -6,9 +6,10 @@ cannot be resumed by mistake. Packets are asked for exactly (2 bytes, the rest o
 copied and a short read leaves the stream in step.
 
 `client` is the session that they serve (umqtt.client). They use of it: `_draft`, `_on_ack`, `_suback_codes`,
-`_held_packet_ids`, `_error_words`, `_link_up`, `_send_blocked`, `_wrote_ms`, `_heard_ms`, `_ping_sent`,
+`_held_packet_ids`, `_error_words`, `_link_up`, `_send_blocked`, `_wrote_ms`, `_heard_ms`, `_pinged_ms`,
 `_ping_after_ms`, `_send_ping`; `_on_connack`, `_on_fault`, `_fault`, `_stream`; and, for a message, `_next_packet`,
-`_send_packet`, `_view`, `cb`, `_message`, `_taken`, `_any_size`, `_oversize_count`, `_news`.
+`_send_packet`, `_view`, `cb`, `_message`, `_taken`, `_any_size`, `_oversize_count`, `_news`. With `protocol` 5
+`_translate` makes of each packet one of MQTT 3.1.1, and judges it, before the reader acts on it (umqtt.v5).
 """
 
 from time import ticks_diff, ticks_ms
@@ -21,6 +22,7 @@ from umqtt.wire import (
     CONNACK,
     FIRST_BYTE,
     IN_USE,
+    LEVEL_5,
     PACKET_ID,
     PAYLOAD,
     PUBACK_BYTE,
@@ -97,6 +99,7 @@ def writer(client, tx, write):
     lies, and must not change before that. Yields ALL_SENT, BLOCKED, UNHEARD or LOST.
     """
     size_b = _len(tx)
+    is_level_5 = client.protocol == LEVEL_5
     tx[_ALL] = b""  # keeps its memory
     append = tx.append
     extend = tx.extend
@@ -110,7 +113,7 @@ def writer(client, tx, write):
             packet = yield event
             heard = ALL_SENT
             if packet is not None:
-                wire.encode_head(append, extend, packet)
+                wire.encode_head(append, extend, packet, is_level_5)
                 payload = packet[PAYLOAD]
                 if large is None and _len(tx) + _len(payload) > size_b:
                     large = payload if client._stream is None else client._stream.piece
@@ -169,6 +172,7 @@ def reader(client, rx, read, send):
     draft = client._draft
     on_ack = client._on_ack
     taken = client._taken
+    translate = client._translate if client.protocol == LEVEL_5 else None
     ack = [0, 0, b"", b""]
     topic = b""  # of the last message: most topics come again and again
     buf = rx
@@ -216,12 +220,14 @@ def reader(client, rx, read, send):
                     continue
                 packet_type = first_byte >> 4
                 flags = first_byte & 15
-                if not wire.is_legal(packet_type, flags, length, client._link_up, size_b):
-                    raise ProtocolError("packet malformed or out of place")
-                # The body comes in parts of at most the buffer's size: only a PUBLISH has more than one.
+                if translate is None:
+                    if not wire.is_legal(packet_type, flags, length, client._link_up, size_b):
+                        raise ProtocolError("packet malformed or out of place")
+                # The body comes in parts of at most the buffer's size: only a PUBLISH has more than one. Of MQTT 5 any
+                # packet can be larger, and all but a PUBLISH are needed as a whole.
                 part_b = size_b
                 view = rx_view
-                if length > size_b and client._any_size:
+                if length > size_b and (client._any_size or translate is not None and packet_type != PUBLISH):
                     try:
                         buf = bytearray(length)
                         view = memoryview(buf)
@@ -242,7 +248,11 @@ def reader(client, rx, read, send):
                     topic_end = start = (buf[0] << 8 | buf[1]) + 2
                     if flags & QOS:
                         start += 2
-                    if topic_end == 2 or start > length:
+                    if translate is not None:
+                        start = translate(first_byte, buf, start, need_b, length)
+                        if flags & QOS:
+                            packet_id = buf[topic_end] << 8 | buf[topic_end + 1]
+                    elif topic_end == 2 or start > length:
                         raise ProtocolError("PUBLISH: topic length")
                 if start <= need_b:
                     if not flags & LATER:
@@ -250,7 +260,8 @@ def reader(client, rx, read, send):
                             topic = bytes(view[2:topic_end]) if topic_end else b""
                             wire.check_topic(topic)
                         if flags & QOS:
-                            packet_id = (buf[start - 2] if start > 1 else packet_id) << 8 | buf[start - 1]
+                            if translate is None:
+                                packet_id = (buf[start - 2] if start > 1 else packet_id) << 8 | buf[start - 1]
                             if not packet_id:
                                 raise ProtocolError("packet id 0")
                             if flags & QOS_2:
@@ -305,9 +316,10 @@ def reader(client, rx, read, send):
                             yield RAISED
                     flags = flags & ~MORE | LATER
                     start = topic_end = 0
-                else:  # topic or packet id go on in the next part
+                else:  # topic, packet id or properties go on in the next part
                     topic_end = 0
-                    packet_id = buf[need_b - 1]
+                    if translate is None:
+                        packet_id = buf[need_b - 1]
                     start -= need_b
                 if remaining_b:
                     need_b = part_b if remaining_b > part_b else remaining_b
@@ -315,6 +327,8 @@ def reader(client, rx, read, send):
                     continue
 
             client._heard_ms = ticks_ms()
+            if translate is not None and packet_type != PUBLISH:
+                length = translate(first_byte, buf, 0, need_b, length)
             remaining_b = _NO_HEADER
             need_b = _HEADER_B
             idle = True
@@ -341,7 +355,7 @@ def reader(client, rx, read, send):
                     client._suback_codes = bytes(rx_view[2:length])
                 answer = on_ack(first_byte, packet_id)
             else:
-                client._ping_sent = False
+                client._pinged_ms = None
             if answer:
                 ack[PACKET_ID] = packet_id
                 ack[FIRST_BYTE] = answer

@@ -87,6 +87,7 @@ class Diagnosis(TypedDict):
     lookup_ms: int
     error: str
 
+Properties = Dict[int, Any]
 Clock = Callable[[], Union[int, float]]
 Brokers = List[Tuple[str, int]]
 SslParams = Dict[str, Any]

@@ -33,6 +33,7 @@ class KeepAlive(Session):
     _send_blocked: bool  # bytes wait for the network
     _connect_end: int  # of the attempt under way
     timeout_ms: int
+    _pinged_ms: "int | None"
     _send_ping: "Callable[[], None]"  # unless one is under way; it may find the link down
 
     keepalive = _watched_s = 0
@@ -40,8 +41,8 @@ class KeepAlive(Session):
 
     def _start_watch(self):
         """A connection begins."""
-        self._wrote_ms = self._heard_ms = self._pinged_ms = ticks_ms()
-        self._ping_sent = False
+        self._wrote_ms = self._heard_ms = ticks_ms()
+        self._pinged_ms = None  # no PINGRESP is expected
         self._unacked_id = 0
         self._ping_after_ms = self._watched_s * 3 * QUARTER_MS or NEVER_MS  # of silence
 
@@ -70,7 +71,7 @@ class KeepAlive(Session):
         silent_ms = ticks_diff(now, self._wrote_ms)
         if self._send_blocked and not self._is_connecting:
             left_ms = 5 * quarter_ms - silent_ms
-        elif self._ping_sent:
+        elif self._pinged_ms is not None:
             left_ms = 2 * quarter_ms - ticks_diff(now, self._pinged_ms)
         else:
             unheard_ms = ticks_diff(now, self._heard_ms)

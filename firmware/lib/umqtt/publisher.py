@@ -45,8 +45,8 @@ class Publisher:
         self.rest_b = _len(self.buf) - _HEADER_B  # of the packet behind its header, but for the payload
         self.tail = _Slice()[_len(self.buf) :]  # kept, so that writing through it allocates nothing
         self.buf[self.tail] = bytes(size)  # the buffer keeps this room
-        if hasattr(client, "__aenter__"):
-            self.size = -1  # of umqtt.aio: nothing fits, for its own call is what can be awaited
+        if hasattr(client, "__aenter__") or client.protocol == wire.LEVEL_5:
+            self.size = -1  # nothing fits: umqtt.aio's own call is what can be awaited, umqtt.v5's has properties
         self.payload_b = -1
         self.start = self.packet_b = self.sent_b = 0
         self.its_turn = False

@@ -22,6 +22,8 @@ PINGRESP = const(13)
 # A bit for each type with a remaining length of 2: a packet id, or the two bytes of a CONNACK.
 _TWO_BYTES = const(1 << 2 | 1 << 4 | 1 << 5 | 1 << 6 | 1 << 7 | 1 << 11)
 
+LEVEL_5 = const(5)  # the protocol level of MQTT 5 (umqtt.v5)
+
 # First bytes of packets: the type, and the flags that [2.2.2] wants with it.
 CONNECT_BYTE = const(0x10)
 PUBLISH_BYTE = const(0x30)
@@ -34,6 +36,7 @@ PUBCOMP_BYTE = const(0x70)
 SUBSCRIBE_BYTE = const(0x82)
 SUBACK_BYTE = const(0x90)
 UNSUBSCRIBE_BYTE = const(0xA2)
+_BOTH = const(0xDF)  # a mask that makes SUBSCRIBE of UNSUBSCRIBE
 PINGREQ_BYTE = const(0xC0)
 DISCONNECT_BYTE = const(0xE0)
 
@@ -54,6 +57,7 @@ PAYLOAD = const(3)  # the bytes behind it
 IN_USE = const(4)  # of a client's draft alone, over 0: a call is in the middle of making or sending a packet
 STALE = const(20)  # so often was the client found in use: Ctrl-C has left the mark behind
 SENT = const(8)  # DUP in a PUBLISH; all other packets leave without it
+PROPERTIES = const(-1)  # MQTT 5: those of a PUBLISH, SUBSCRIBE, UNSUBSCRIBE, with their length; the last of its packets
 
 # Texts that `text` accepts.
 TOPIC_NAME = const(0)
@@ -129,7 +133,7 @@ def connect(client_id, user, password, keepalive_s, clean_session, protocol, wil
     not allow.
     """
     if protocol not in (3, 4):
-        raise ValueError("protocol: 3, 4")
+        raise ValueError("protocol: 3, 4; 5 is umqtt.v5")
     payload = text(client_id, ANY_TEXT, "client_id")
     letters = len(str(payload[2:], "utf-8"))
     if protocol == 3 and not 0 < letters < 24 or not letters and not clean_session:
@@ -163,12 +167,16 @@ def refusal(code: int) -> MQTTException:
     return MQTTException(code, reasons[code - 1] if code < 6 else "unknown return code")
 
 
-def encode_head(append, extend, packet) -> None:
-    """Write a packet up to its payload: first byte, remaining length [2.2.3], topic, packet id. append, extend: those
-    of the bytearray to write to."""
+def encode_head(append, extend, packet, is_level_5) -> None:
+    """Write a packet up to its payload: first byte, remaining length [2.2.3], topic, packet id, with level 5
+    properties. append, extend: those of the bytearray to write to."""
     first_byte = packet[FIRST_BYTE]
     topic = packet[TOPIC]
     remaining_b = len(topic) + len(packet[PAYLOAD])
+    properties = None
+    if is_level_5 and (first_byte >> 4 == PUBLISH or first_byte & _BOTH == SUBSCRIBE_BYTE):
+        properties = packet[PROPERTIES]
+        remaining_b += len(properties)
     append(first_byte if first_byte < PUBACK_BYTE else first_byte & ~SENT)
     if packet[PACKET_ID]:
         packet[FIRST_BYTE] = first_byte | SENT
@@ -181,6 +189,8 @@ def encode_head(append, extend, packet) -> None:
     if packet[PACKET_ID]:
         append(packet[PACKET_ID] >> 8)
         append(packet[PACKET_ID] & 255)
+    if properties is not None:
+        extend(properties)
 
 
 def is_legal(packet_type, flags, remaining_b, connected, most_b):

@@ -1,0 +1,29 @@
+"""A client of MQTT 5 on the fake network, and a scripted broker that speaks it: `bench`, for umqtt.v5."""
+
+from fakes import packets5
+from fakes.bench import HOST, World
+
+
+def world5():
+    """A world whose broker speaks MQTT 5."""
+    import umqtt.v5  # noqa: F401 - before the world is wired up
+
+    return World(codec=packets5)
+
+
+def client5(world, client_id="c1", **named):
+    """A client of umqtt.v5 in this world; its messages go to world.inbox as (topic, payload, retained)."""
+    import umqtt.v5
+
+    c = umqtt.v5.MQTTClient(client_id, HOST, **named)
+    c.pid = 0
+    c.world = world
+    world.inbox = []
+    c.set_callback(lambda topic, payload, retained: world.inbox.append((bytes(topic), bytes(payload), bool(retained))))
+    return c
+
+
+def pair5(**named):
+    """A scripted broker and a client of it, both of MQTT 5."""
+    w = world5()
+    return w.broker, client5(w, **named)

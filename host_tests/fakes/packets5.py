@@ -1,0 +1,270 @@
+"""MQTT 5 packets for the fake peers, a codec of their own as `packets` is for 3.1.1: written from the standard, it
+shares nothing with the library but the standard.
+
+Properties are lists of (number, value), in the order of the packet. `decode` raises Malformed with the clause's words.
+`encode` builds anything, wrong packets too.
+"""
+
+from fakes.packets import (
+    CONNACK,
+    CONNECT,
+    DISCONNECT,
+    PINGREQ,
+    PINGRESP,
+    PUBACK,
+    PUBCOMP,
+    PUBLISH,
+    PUBREC,
+    PUBREL,
+    SUBACK,
+    SUBSCRIBE,
+    UNSUBACK,
+    UNSUBSCRIBE,
+    Malformed,
+    Packet,
+    _Body,
+    _frame_end,
+    frame,
+    u16,
+    utf8,
+    varint,
+)
+from fakes.packets import NAMES as NAMES_4
+
+AUTH = 15
+NAMES = NAMES_4[:15] + ["AUTH"]
+WILL = 16  # no packet: the properties of a will
+
+BYTE = "byte"
+U16 = "u16"
+U32 = "u32"
+VARINT = "varint"
+TEXT = "text"
+BINARY = "binary"
+PAIR = "pair"
+
+_ACKS = (PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK)
+
+# [2.2.2.2, table 2-4]: name, type, packets
+PROPERTIES = {
+    1: ("payload format indicator", BYTE, (PUBLISH, WILL)),
+    2: ("message expiry interval", U32, (PUBLISH, WILL)),
+    3: ("content type", TEXT, (PUBLISH, WILL)),
+    8: ("response topic", TEXT, (PUBLISH, WILL)),
+    9: ("correlation data", BINARY, (PUBLISH, WILL)),
+    11: ("subscription identifier", VARINT, (PUBLISH, SUBSCRIBE)),
+    17: ("session expiry interval", U32, (CONNECT, CONNACK, DISCONNECT)),
+    18: ("assigned client identifier", TEXT, (CONNACK,)),
+    19: ("server keep alive", U16, (CONNACK,)),
+    21: ("authentication method", TEXT, (CONNECT, CONNACK, AUTH)),
+    22: ("authentication data", BINARY, (CONNECT, CONNACK, AUTH)),
+    23: ("request problem information", BYTE, (CONNECT,)),
+    24: ("will delay interval", U32, (WILL,)),
+    25: ("request response information", BYTE, (CONNECT,)),
+    26: ("response information", TEXT, (CONNACK,)),
+    28: ("server reference", TEXT, (CONNACK, DISCONNECT)),
+    31: ("reason string", TEXT, (CONNACK, DISCONNECT, AUTH) + _ACKS),
+    33: ("receive maximum", U16, (CONNECT, CONNACK)),
+    34: ("topic alias maximum", U16, (CONNECT, CONNACK)),
+    35: ("topic alias", U16, (PUBLISH,)),
+    36: ("maximum QoS", BYTE, (CONNACK,)),
+    37: ("retain available", BYTE, (CONNACK,)),
+    38: ("user property", PAIR, (CONNECT, CONNACK, PUBLISH, WILL, SUBSCRIBE, UNSUBSCRIBE, DISCONNECT, AUTH) + _ACKS),
+    39: ("maximum packet size", U32, (CONNECT, CONNACK)),
+    40: ("wildcard subscription available", BYTE, (CONNACK,)),
+    41: ("subscription identifier available", BYTE, (CONNACK,)),
+    42: ("shared subscription available", BYTE, (CONNACK,)),
+}
+
+
+def _property(number, value):
+    kind = PROPERTIES[number][1]
+    if kind == PAIR:
+        body = utf8(value[0]) + utf8(value[1])
+    elif kind in (TEXT, BINARY):
+        body = utf8(value)
+    elif kind == VARINT:
+        body = varint(value)
+    else:
+        size = {BYTE: 1, U16: 2, U32: 4}[kind]
+        body = bytes([value >> 8 * i & 255 for i in range(size - 1, -1, -1)])
+    return bytes([number]) + body
+
+
+def properties(rows):
+    """The bytes of properties, with their length before them. Bytes stand for themselves."""
+    body = rows if isinstance(rows, bytes) else b"".join([_property(number, value) for number, value in rows])
+    return varint(len(body)) + body
+
+
+def encode(kind, pid=None, **f):
+    """The bytes of a packet; fields as in `packets.encode`, and props, reason. An ack with reason 0 and no properties
+    is short, as the standard allows; long=1: not so. CONNECT: will (topic, payload, retain, qos, props)."""
+    get = f.get
+    props = properties(get("props", ()))
+    reason = get("reason", 0)
+    if kind == CONNACK:
+        return frame(0x20, bytes([get("sp", 0), get("code", reason)]) + props)
+    if kind == PUBLISH:
+        qos = get("qos", 0)
+        payload = get("payload", b"")
+        payload = payload.encode() if isinstance(payload, str) else payload
+        b0 = 0x30 | get("dup", 0) << 3 | qos << 1 | get("retain", 0)
+        return frame(b0, utf8(get("topic", "t")) + (u16(pid) if qos else b"") + props + payload)
+    if kind in (PUBACK, PUBREC, PUBREL, PUBCOMP):
+        short = not reason and len(props) == 1 and not get("long")
+        return frame(0x62 if kind == PUBREL else kind << 4, u16(pid) + (b"" if short else bytes([reason]) + props))
+    if kind in (SUBACK, UNSUBACK):
+        return frame(kind << 4, u16(pid) + props + bytes(get("codes", (0,))))
+    if kind in (PINGREQ, PINGRESP):
+        return frame(kind << 4, b"")
+    if kind in (DISCONNECT, AUTH):
+        short = not reason and len(props) == 1 and not get("long")
+        return frame(kind << 4, b"" if short else bytes([reason]) + props)
+    raise ValueError(kind)
+
+
+class Reader:
+    """As `packets.Reader`, for clients of MQTT 5."""
+
+    def __init__(self):
+        self.rest = b""
+
+    def feed(self, data):
+        rest = self.rest + bytes(data)
+        out = []
+        while True:
+            n = _frame_end(rest)
+            if not n:
+                break
+            out.append(decode(rest[:n]))
+            rest = rest[n:]
+        self.rest = rest
+        return out
+
+
+def _varint(body):
+    n = shift = 0
+    while True:
+        b = body.take(1)[0]
+        n |= (b & 127) << shift
+        shift += 7
+        if b < 128:
+            if shift > 7 and not b:
+                raise Malformed("variable byte integer longer than needed [1.5.5-1]")
+            return n
+        if shift > 21:
+            raise Malformed("variable byte integer over 4 bytes [1.5.5]")
+
+
+def _properties(body, packet):
+    rest = _Body(body.take(_varint(body)), body.raw)
+    found = []
+    while rest.b:
+        number = rest.take(1)[0]
+        if number not in PROPERTIES or packet not in PROPERTIES[number][2]:
+            raise Malformed("property %d in %s" % (number, NAMES[packet] if packet < WILL else "a will"))
+        if number != 38 and number in [n for n, _ in found]:
+            raise Malformed("property %d twice" % number)
+        kind = PROPERTIES[number][1]
+        if kind == PAIR:
+            value = (rest.text(), rest.text())
+        elif kind == TEXT:
+            value = rest.text()
+        elif kind == BINARY:
+            value = rest.binary()
+        elif kind == VARINT:
+            value = _varint(rest)
+        else:
+            value = 0
+            for b in rest.take({BYTE: 1, U16: 2, U32: 4}[kind]):
+                value = value << 8 | b
+        if kind == BYTE and value > 1 or number in (11, 33, 35, 39) and not value:
+            raise Malformed("property %d: %r" % (number, value))
+        found.append((number, value))
+    return found
+
+
+_FLAGS = {PUBREL: 2, SUBSCRIBE: 2, UNSUBSCRIBE: 2}
+
+
+def decode(raw):
+    """One whole packet of a client as a Packet. Raises Malformed."""
+    kind = raw[0] >> 4
+    flags = raw[0] & 15
+    i = 1
+    while raw[i] & 128:
+        i += 1
+    body = _Body(raw[i + 1 :], raw)
+    f = {}
+    if kind == PUBLISH:
+        f["retain"] = flags & 1
+        f["qos"] = flags >> 1 & 3
+        f["dup"] = flags >> 3
+        if f["qos"] == 3 or not f["qos"] and f["dup"]:
+            raise Malformed("PUBLISH flags %x [3.3.1]" % flags)
+        f["topic"] = body.text()
+        if "+" in f["topic"] or "#" in f["topic"]:
+            raise Malformed("topic %r [3.3.2-2]" % f["topic"])
+        f["pid"] = body.pid() if f["qos"] else 0
+        f["props"] = _properties(body, kind)
+        if 11 in [n for n, _ in f["props"]]:
+            raise Malformed("subscription identifier from a client [3.3.4-6]")
+        if not f["topic"] and 35 not in [n for n, _ in f["props"]]:
+            raise Malformed("no topic and no alias [3.3.2.1]")
+        f["payload"] = body.take(len(body.b))
+    elif flags != _FLAGS.get(kind, 0):
+        raise Malformed("flags %x of %s [2.1.3]" % (flags, NAMES[kind]))
+    elif kind == CONNECT:
+        _connect(body, f)
+    elif kind in (SUBSCRIBE, UNSUBSCRIBE):
+        f["pid"] = body.pid()
+        f["props"] = _properties(body, kind)
+        filters = []
+        while body.b:
+            t = body.text()
+            if kind == SUBSCRIBE:
+                options = body.take(1)[0]
+                if options & 3 == 3 or options & 0x30 == 0x30 or options & 0xC0:
+                    raise Malformed("options %02x [3.8.3-5]" % options)
+                if options & 4 and t.startswith("$share/"):
+                    raise Malformed("no local of a shared subscription [3.8.3-4]")
+                t = t, options
+            filters.append(t)
+        if not filters:
+            raise Malformed("no filter [3.8.3-2]")
+        f["filters"] = filters
+    elif PUBACK <= kind <= PUBCOMP:
+        f["pid"] = body.pid()
+        f["reason"] = body.take(1)[0] if body.b else 0
+        f["props"] = _properties(body, kind) if body.b else []
+    elif kind in (DISCONNECT, AUTH):
+        f["reason"] = body.take(1)[0] if body.b else 0
+        f["props"] = _properties(body, kind) if body.b else []
+    elif kind != PINGREQ:
+        raise Malformed("%s from a client" % NAMES[kind])
+    if body.b:
+        raise Malformed("%d bytes too many in %r" % (len(body.b), raw))
+    return Packet(kind, raw, **f)
+
+
+def _connect(body, f):
+    name, f["level"] = body.text(), body.take(1)[0]
+    if (name, f["level"]) != ("MQTT", 5):
+        raise Malformed("protocol %r level %d" % (name, f["level"]))
+    flags = body.take(1)[0]
+    if flags & 1 or not flags & 4 and flags & 0x38 or flags & 0x18 == 0x18:
+        raise Malformed("connect flags %02x [3.1.2.3]" % flags)
+    f["clean"] = flags >> 1 & 1
+    f["keepalive"] = body.u16()
+    f["props"] = _properties(body, CONNECT)
+    numbers = [n for n, _ in f["props"]]
+    if 22 in numbers and 21 not in numbers:
+        raise Malformed("authentication data without a method [3.1.2.11.10]")
+    f["client_id"] = body.text()
+    f["will"] = None
+    if flags & 4:
+        own = _properties(body, WILL)
+        f["will"] = (body.text(), body.binary(), flags >> 5 & 1, flags >> 3 & 3, own)
+    f["user"] = body.text() if flags & 128 else None
+    f["password"] = body.binary() if flags & 64 else None
