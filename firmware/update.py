@@ -176,9 +176,10 @@ def _forget(node) -> None:
 
 
 def _restart(node) -> None:
-    from ending import finish
+    from ending import finish, sum_up
 
     finish(node, node.cfg["timeout_s"] * 1000)
+    sum_up(node)
     power.restart()
 
 

@@ -50,12 +50,13 @@ class HostBoard:
     """`with HostBoard(root, config, heap_kb) as board:` runs the firmware that stands in `root`.
 
     config: what config.json holds. heap_kb: of the board, in KiB; 0 afterwards where none
-    can be set. Raises BoardError when it cannot start.
+    can be set. in_place: executed from flash where the interpreter can; else loaded from its files into the heap, as on
+    an ESP32. Raises BoardError when it cannot start.
     """
 
     STOP_PIN = 0
 
-    def __init__(self, root: Path, config: dict, heap_kb: int):
+    def __init__(self, root: Path, config: dict, heap_kb: int, in_place: bool = True):
         self.root, self.heap_kb = root, heap_kb
         self.log = root.parent / "board.log"
         self.notes: list[str] = []
@@ -71,7 +72,7 @@ class HostBoard:
         program = micropython()
         if program:
             self.name = self._version(program)
-            self._install(program)
+            self._install(program, in_place)
         else:
             shutil.copytree(ROOT / "firmware", root, dirs_exist_ok=True)  # .mpy is not CPython's
             self.command = [sys.executable, "-u", str(FAKES / "start.py"), str(root)]
@@ -80,8 +81,8 @@ class HostBoard:
             self.notes.append("There is no MicroPython here: the firmware runs on CPython, with no board's heap."
                               " `make setup` tries to get one.")  # fmt: skip
 
-    def _install(self, program: str) -> None:
-        """Put the compiled firmware where the board has it: in flash that it is executed from, else into files.
+    def _install(self, program: str, in_place: bool) -> None:
+        """Put the compiled firmware where the board has it: in flash that it is executed from, or into files.
 
         The modules that stand in for the port's own go with it: those are in flash on every board.
         """
@@ -90,23 +91,27 @@ class HostBoard:
         for source in FAKES.glob("*.py"):
             compile_one(source, fakes / (source.stem + ".mpy"), source.stem)
         self.env["MICROPYPATH"] = str(fakes)
-        image = self.root.parent / "flash.romfs"
-        image.write_bytes(romfs(self.root, fakes))
-        if self._runs(program, "import flash; flash.rom(%r)" % str(image)):
-            for entry in self.root.iterdir():
-                if entry.is_dir():
-                    shutil.rmtree(entry)
-                elif entry.suffix == ".mpy":
-                    entry.unlink()
-            where = [str(image)]
-        else:
-            where, self.heap_kb = [], HEAP_OF_FILES_KB
-            self.notes.append("This MicroPython executes nothing in place (1.25 and newer on Linux do): the firmware is"
-                              " loaded into the heap, which is %d KiB therefore." % self.heap_kb)  # fmt: skip
+        image = self._flash_image(program, fakes) if in_place else []
         if self.is_64_bit:
             self.heap_kb *= 2
             self.notes.append("This MicroPython is a 64-bit one, whose objects are twice as large: so is its heap.")
-        self.command = [program, "-X", "heapsize=%dk" % self.heap_kb, "-m", "start", str(self.root), *where]
+        self.command = [program, "-X", "heapsize=%dk" % self.heap_kb, "-m", "start", str(self.root), *image]
+
+    def _flash_image(self, program: str, fakes: Path) -> list[str]:
+        # as an argument, the image that has the firmware now; none where the interpreter executes nothing in place
+        image = self.root.parent / "flash.romfs"
+        image.write_bytes(romfs(self.root, fakes))
+        if not self._runs(program, "import flash; flash.rom(%r)" % str(image)):
+            self.heap_kb = HEAP_OF_FILES_KB
+            self.notes.append("This MicroPython executes nothing in place (1.25 and newer on Linux do): the firmware is"
+                              " loaded into the heap, which is %d KiB therefore." % self.heap_kb)  # fmt: skip
+            return []
+        for entry in self.root.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.suffix == ".mpy":
+                entry.unlink()
+        return [str(image)]
 
     def _runs(self, program: str, code: str) -> bool:
         done = subprocess.run([program, "-c", code], env=self.env, capture_output=True, timeout=20)

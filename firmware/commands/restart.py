@@ -20,7 +20,8 @@ def carry_out(node, payload: bytes, flags: int) -> str:
 
 
 def restart(node) -> None:
-    from ending import finish
+    from ending import finish, sum_up
 
     finish(node, node.cfg["timeout_s"] * 1000)
+    sum_up(node)
     power.restart()

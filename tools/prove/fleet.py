@@ -1,9 +1,9 @@
 """`make fleet N=200`: so many boards of the whole firmware against one Mosquitto that is restarted, killed, cut off.
 
-    python -m tools.prove.fleet [N] [--events restart,network,password,kill] [--interval S] [--away S] [--docs]
+    python -m tools.prove.fleet [N] [--events restart,update,kill] [--interval S] [--away S] [--docs]
 
-Each board is a process of the 32-bit MicroPython with a board's heap and the firmware as it is deployed; all talk to
-the broker over one link. An independent client with a kept session counts every reading by the number that the
+Each board is a process of the 32-bit MicroPython with a board's heap and the firmware as it is deployed to an ESP32;
+all talk to the broker over one link. They are told another interval, and `make ota` updates them, some at a time. An independent client with a kept session counts every reading by the number that the
 firmware gave it, and notes when each board says that it is back. tools/mosqlog must read the same story in the
 broker's log.
 Exit status: 0 when every reading arrived once or was counted as dropped by its board, nothing came twice, every board
@@ -33,12 +33,16 @@ import paho.mqtt.client as paho
 
 from tools.broker import BrokerError
 from tools.build import build
-from tools.firmware_process import SUMMARY, BoardError, HostBoard, micropython
+from tools.firmware_process import RESET_STATUS, SUMMARY, BoardError, HostBoard, micropython
 from tools.prove import broker_makes, operators_page
 from tools.prove.link import Link
 
-HEAP_KB = 56  # the least of an ESP32: its queue of 64 readings fits
+HEAP_KB = 110  # an ESP32 has that: the firmware lies in it, for one in ROM cannot be updated over the air
 COMMAND = "interval"
+OTA_KEY = "0123456789abcdef" * 4
+OLD, NEW = b"umqtt-node: started by", b"umqtt-node: renewed by"  # the update says so as it starts
+KEPT = "kept"  # the first word of an update that a board has taken for good
+AT_A_TIME = 4  # such a part of the boards is updated at the same time
 COUNTER = "counter"  # the independent client, and its user
 SENSORS = [
     {"type": "internal", "name": "chip"}, {"type": "dht22", "name": "room", "pin": 4},
@@ -50,7 +54,8 @@ UNSAVED_S = 3  # what a killed Mosquitto acknowledged and had not yet saved: its
 ALL_BACK_S = 90
 STEADY_S = 12  # the firmware takes a connection of 10 s for one that lasted: what happens next is a new outage
 END_S = 40
-EVENTS = ("restart", "network", "password", "command", "kill")
+EVENTS = ("restart", "network", "password", "command", "update", "kill")
+ANSWERED = ("command", "update")  # nothing is away; each board answers
 
 
 @dataclass
@@ -72,6 +77,7 @@ class Counter:
         self.seqs: Dict[str, List[int]] = {}
         self.online: Dict[str, List[float]] = {}
         self.answers: Dict[str, List[float]] = {}  # to commands
+        self.updates: Dict[str, List[Tuple[float, str]]] = {}  # when an update ended on a board, and its words
         self.lock = threading.Lock()
         ready = threading.Event()
         c = self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, COUNTER, clean_session=False)
@@ -93,7 +99,9 @@ class Counter:
                 self.online.setdefault(name, []).append(time.monotonic())
             elif rest == ["ack", COMMAND] and json.loads(m.payload)["ok"]:
                 self.answers.setdefault(name, []).append(time.monotonic())
-            elif len(rest) == 2 and rest[0] not in ("ack", "cmd"):
+            elif rest == ["ack", "ota"]:
+                self.updates.setdefault(name, []).append((time.monotonic(), json.loads(m.payload)["words"]))
+            elif len(rest) == 2 and rest[0] not in ("ack", "cmd", "ota"):
                 self.seqs.setdefault(name, []).append(json.loads(m.payload)["seq"])
 
     def command(self, names: List[str], payload: str) -> None:
@@ -146,8 +154,14 @@ class Boards:
         self.folder = folder
         self.processes: Dict[str, subprocess.Popen] = {}
         self.names = ["dev-%03d" % i for i in range(count)]
+        self.over = threading.Event()
+        self.starter = threading.Thread(target=self._start_again, daemon=True)
         build(folder / "template" / "board")
-        self.template = HostBoard(folder / "template" / "board", config("template"), HEAP_KB)
+        self.update = folder / "update"
+        shutil.copytree(folder / "template" / "board", self.update)
+        app = (self.update / "app.mpy").read_bytes()
+        (self.update / "app.mpy").write_bytes(app.replace(OLD, NEW))
+        self.template = HostBoard(folder / "template" / "board", config("template"), HEAP_KB, in_place=False)
         own = str(self.template.root)
         for name in self.names:
             shutil.copytree(self.template.root, folder / name)
@@ -157,12 +171,23 @@ class Boards:
 
     def start(self) -> None:
         for name in self.names:
-            with open(self.folder / (name + ".log"), "ab") as log:
-                self.processes[name] = subprocess.Popen(
-                    self.commands[name], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.template.env,
-                    start_new_session=True,
-                )  # fmt: skip
+            self._start(name)
             time.sleep(START_GAP_S)
+        self.starter.start()
+
+    def _start(self, name: str) -> None:
+        with open(self.folder / (name + ".log"), "ab") as log:
+            self.processes[name] = subprocess.Popen(
+                self.commands[name], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.template.env,
+                start_new_session=True,
+            )  # fmt: skip
+
+    def _start_again(self) -> None:
+        # a board that has reset itself
+        while not self.over.wait(0.1):
+            for name in self.names:
+                if self.processes[name].poll() == RESET_STATUS:
+                    self._start(name)
 
     def running(self) -> int:
         return sum(p.poll() is None for p in self.processes.values())
@@ -198,25 +223,31 @@ class Boards:
         while self.running() and time.monotonic() < end_s:
             time.sleep(0.1)
 
-    def figures(self) -> Dict[str, Dict[str, int]]:
-        """What each board says of itself at its end."""
+    def said(self, name: str) -> str:
+        """All that a board has printed."""
+        return (self.folder / (name + ".log")).read_text(errors="replace")
+
+    def figures(self) -> Dict[str, List[Dict[str, int]]]:
+        """What each board says of itself at the end of each of its lives."""
         out = {}
         for name in self.names:
-            said = SUMMARY.findall((self.folder / (name + ".log")).read_text(errors="replace"))
-            if said:
-                out[name] = {key: int(value) for key, value in (pair.split("=") for pair in said[-1].split())}
+            lives = [[pair.split("=") for pair in line.split()] for line in SUMMARY.findall(self.said(name))]
+            if lives:
+                out[name] = [{key: int(value) for key, value in life} for life in lives]
         return out
 
     def words(self) -> Dict[str, int]:
         """The lines that the boards printed, without numbers, and how many boards printed each."""
         lines: Dict[str, int] = {}
         for name in self.names:
-            text = (self.folder / (name + ".log")).read_text(errors="replace")
-            for line in {re.sub(r"\d+", "N", x.replace(name, "NAME")) for x in text.splitlines()}:
+            for line in {re.sub(r"\d+", "N", x.replace(name, "NAME")) for x in self.said(name).splitlines()}:
                 lines[line] = lines.get(line, 0) + 1
         return lines
 
     def close(self) -> None:
+        self.over.set()
+        if self.starter.is_alive():
+            self.starter.join()
         for p in self.processes.values():
             if p.poll() is None:
                 p.kill()
@@ -264,6 +295,17 @@ def acknowledged_before_kills(log: str) -> Dict[str, int]:
     return counts
 
 
+def by_life(seqs: List[int]) -> List[List[int]]:
+    """The numbers of a board's readings as they came, divided where it began to count anew: its first reading behind a
+    later one."""
+    lives: List[List[int]] = []
+    for seq in seqs:
+        if not lives or seq == 1 and lives[-1][-1] > 1:
+            lives.append([])
+        lives[-1].append(seq)
+    return lives
+
+
 class Run:
     """One run of `make fleet`."""
 
@@ -281,7 +323,7 @@ class Run:
             "wifi_ssid": "host", "wifi_password": "password", "broker": "127.0.0.1", "port": self.link.port,
             "user": broker_makes.USER, "password": broker_makes.PASSWORD, "client_id": name, "topic": "fleet",
             "keepalive_s": KEEP_ALIVE_S, "timeout_s": 5, "interval_s": self.opts.interval, "ntp_host": "",
-            "stop_pin": HostBoard.STOP_PIN, "sensors": SENSORS, "commands": True, "log_b": 0,
+            "stop_pin": HostBoard.STOP_PIN, "sensors": SENSORS, "commands": True, "log_b": 0, "ota_key": OTA_KEY,
         }  # fmt: skip
 
     def command(self) -> None:
@@ -303,6 +345,39 @@ class Run:
         if len(answered) < self.opts.n or twice:
             self.account.wrong.append("%d boards of %d have answered the command, %d of them twice" % (
                 len(answered), self.opts.n, twice))  # fmt: skip
+
+    def update(self) -> None:
+        """`make ota` for all boards, a part of them at a time: each starts with the new firmware once, and keeps it."""
+        event = Event("update", 0)
+        before = len(self.link.connections)
+        folder = self.boards.folder
+        keys, config = folder / "keys.json", folder / "owner.json"
+        keys.write_text(json.dumps({"fleet/" + name: OTA_KEY for name in self.boards.names}))
+        owner = {"broker": "127.0.0.1", "port": self.broker.port, "user": COUNTER, "password": broker_makes.PASSWORD}
+        config.write_text(json.dumps(owner))
+        began_s = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "tools.device.ota", "--topic", "fleet", "--config", str(config), "--keys", str(keys),
+             "--parallel", str(max(1, self.opts.n // AT_A_TIME)), "--folder", str(self.boards.update)],
+            cwd=broker_makes.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        time.sleep(STEADY_S)  # what comes twice comes now
+        with self.counter.lock:
+            ended = {name: list(times) for name, times in self.counter.updates.items()}
+        kept = {name: times[0][0] for name, times in ended.items() if times[0][1].startswith(KEPT)}
+        event.back_s = sorted(at_s - began_s for at_s in kept.values())
+        event.last = max(kept, key=lambda name: kept[name], default="")
+        event.connects = len(self.link.connections) - before
+        self.account.events.append(event)
+        print("  %-8s kept: %s" % (event.kind, self._spread(event.back_s)), flush=True)
+        starts = [self.boards.said(name).count(NEW.decode()) for name in self.boards.names]
+        once = sum(count == 1 for count in starts)
+        twice = sum(len(times) > 1 for times in ended.values())
+        if done.returncode or len(kept) < self.opts.n or once < self.opts.n or twice:
+            self.account.wrong.append(
+                "%d boards of %d have kept the update, %d started with it once, %d answered twice; make ota: %s"
+                % (len(kept), self.opts.n, once, twice, done.stdout[-300:])
+            )
 
     def event(self, kind: str) -> None:
         """Let something happen for `away` seconds, and wait until all boards are back."""
@@ -382,11 +457,11 @@ class Run:
         a.cpu_percent = 100 * (self.boards.cpu_s() - cpu_s) / (time.monotonic() - from_s) / self.opts.n
         a.own_b, a.share_b = self.boards.memory_b()
         for kind in self.opts.events:
-            if kind == "command":
-                self.command()
+            if kind in ANSWERED:
+                {"command": self.command, "update": self.update}[kind]()
             else:
                 self.event(kind)
-            time.sleep(STEADY_S)
+                time.sleep(STEADY_S)
         self.boards.stop()
         self._settle()
         self._count()
@@ -405,21 +480,25 @@ class Run:
         figures = self.boards.figures()
         forgotten = acknowledged_before_kills(self.broker.log.read_text(errors="replace"))
         a.silent = sorted(set(self.boards.names) - set(figures))
-        for name, f in figures.items():
-            seqs = self.counter.seqs.get(name, [])
-            missing = f["taken"] - len(set(seqs))
-            a.taken += f["taken"]
-            a.received += len(set(seqs))
-            a.repeated += len(seqs) - len(set(seqs))
-            a.dropped += f["dropped"]
-            unsaved = min(max(0, missing - f["dropped"]), forgotten.get(name, 0))
+        for name, lives in figures.items():
+            came = by_life(self.counter.seqs.get(name, []))
+            received = sum(len(set(seqs)) for seqs in came)
+            taken, dropped = (sum(life[key] for life in lives) for key in ("taken", "dropped"))
+            missing = taken - received
+            a.taken += taken
+            a.received += received
+            a.repeated += sum(len(seqs) - len(set(seqs)) for seqs in came)
+            a.dropped += dropped
+            unsaved = min(max(0, missing - dropped), forgotten.get(name, 0))
             a.unsaved += unsaved
-            a.lost += missing - f["dropped"] - unsaved
-            if f["dropped"]:
-                a.dropped_by[name] = f["dropped"]
-            if missing < f["dropped"]:
-                a.wrong.append("%s says that it dropped %d, and only %d are missing" % (name, f["dropped"], missing))
-        a.heap_low_b = min((f["heap_low_b"] for f in figures.values()), default=0)
+            a.lost += missing - dropped - unsaved
+            if dropped:
+                a.dropped_by[name] = dropped
+            if missing < dropped:
+                a.wrong.append("%s says that it dropped %d, and only %d are missing" % (name, dropped, missing))
+            if len(came) != len(lives):
+                a.wrong.append("%s has counted its readings from 1 in %d lives, of %d" % (name, len(came), len(lives)))
+        a.heap_low_b = min((life["heap_low_b"] for lives in figures.values() for life in lives), default=0)
         if a.silent:
             a.wrong.append("%d boards did not end by their button: %s" % (len(a.silent), a.silent[:5]))
         if a.lost:

@@ -18,6 +18,7 @@ WORDS = {
     "restart": "Broker stopped (SIGTERM) and started", "kill": "Broker killed (SIGKILL) and started",
     "network": "Network silent", "password": "Password changed, and changed back",
     "command": "Command to all (another interval), answered",
+    "update": "Update over the air of all, a quarter at a time, kept",
 }  # fmt: skip
 BAR_S = 0.5
 WIDTH, PANEL_H, LEFT, TOP, BOTTOM = 860, 150, 46, 34, 26
@@ -42,7 +43,8 @@ def write_fleet(account: Account) -> None:
     for e in account.events:
         b = e.back_s
         spread = "%.1f, %.1f, %.1f, %.1f" % (b[0], statistics.median(b), b[int(len(b) * 0.9)], b[-1]) if b else "–"
-        lines.append("| %s | %g s | %s | %d |" % (WORDS[e.kind], e.away_s, spread, e.untouched))
+        away = "%g s" % e.away_s if e.away_s else "–"
+        lines.append("| %s | %s | %s | %d |" % (WORDS[e.kind], away, spread, e.untouched))
     lines += ["", "%d readings taken, %d received, %d dropped by full queues, %d lost, %d repeated, %d that the killed"
               " broker had acknowledged and not yet saved. A board's process takes %.0f kB of memory of its own and"
               " %.2f %% of a core." % (
@@ -75,7 +77,7 @@ def _panel(y: int, event: Event, counts: List[int], boards: int) -> List[str]:
     bar_w = inner_w / len(counts)
     base = y + TOP + inner_h
     title = "%s for %g s: %d of %d boards were away" % (WORDS[event.kind], event.away_s, len(event.back_s), boards)
-    if event.kind == "command":
+    if not event.away_s:
         title = "%s by %d of %d boards" % (WORDS[event.kind], len(event.back_s), boards)
     out = ['<text class="title" x="%d" y="%d">%s</text>' % (LEFT, y + 20, escape(title)),
            '<text x="%d" y="%d" text-anchor="end">%d</text>' % (LEFT - 6, y + TOP + 10, most),
