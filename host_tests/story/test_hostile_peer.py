@@ -56,7 +56,6 @@ BAD = (
     ("PUBLISH QoS 0 with DUP", b"\x38\4\0\1tx"),
     ("PUBLISH without a topic length", b"\x30\1\0"),
     ("PUBLISH of nothing", b"\x30\0"),
-    ("PUBLISH with an empty topic", b"\x30\3\0\0x"),
     ("PUBLISH with a topic longer than the packet", b"\x30\4\0\7ab"),
     ("PUBLISH with a topic that ends where the id should be", b"\x32\3\0\1t"),
     ("PUBLISH with half an id", b"\x32\4\0\1t\0"),
@@ -212,6 +211,30 @@ def test_a_broker_that_releases_no_qos_2_message_goes_on_with_its_latest_ids_hel
         send(i)
     equal(len(c.world.inbox), 1499)
     assert "releases no QoS 2 message" in c.diag()["error"], c.diag()
+
+
+def test_a_message_without_a_topic_is_acknowledged_dropped_and_told_whatever_its_size():
+    # NATS 2.10 sends a resumed message so beside the whole one, and again on each link until it is acknowledged
+    for payload in ("x", "x" * 200):
+        for whole_too in (True, False):
+            b, c = up(rx_size=64)
+            c.on_oversize = lambda *size: c.world.inbox.append(size)
+            for qos, pid, answer in ((0, 1, None), (1, 2, PUBACK), (2, 3, PUBREC)):
+                if whole_too:
+                    b.send(PUBLISH, 7, qos=2, topic="a/b", payload="whole")
+                    b.expect(PUBREC, pid=7)
+                for dup in range(1 + (qos > 0)):
+                    b.send(PUBLISH, pid, qos=qos, topic="", payload=payload, dup=dup)
+                    if answer:
+                        b.expect(answer, pid=pid)
+            b.send(PUBREL, 3)
+            b.expect(PUBCOMP, pid=3)
+            b.send(PUBLISH, topic="a/b", payload="later")
+            c.world.serve(c, 100)
+            b.done()
+            assert c.isconnected()
+            equal([m[1] for m in c.world.inbox], [b"whole", b"later"] if whole_too else [b"later"])
+            assert "PUBLISH without its topic" in c.diag()["error"], c.diag()
 
 
 def test_a_repeated_suback_and_unknown_ones_are_taken_calmly():

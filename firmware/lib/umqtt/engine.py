@@ -253,7 +253,12 @@ def reader(client, rx, read, send):
                         if flags & QOS:
                             packet_id = buf[topic_end] << 8 | buf[topic_end + 1]
                     elif topic_end == 2 or start > length:
-                        raise ProtocolError("PUBLISH: topic length")
+                        client._error_words = "PUBLISH without its topic"
+                        if start > length:
+                            raise ProtocolError(client._error_words)
+                        # NATS 2.10 sends a resumed message so, too, beside the whole one, and again on each link until
+                        # it is acknowledged: nothing is lost without it.
+                        flags |= _UNWANTED
                 if start <= need_b:
                     if not flags & LATER:
                         if topic_end != _len(topic) + 2 or not buf.startswith(topic, 2):
