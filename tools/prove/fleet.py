@@ -3,9 +3,9 @@
     python -m tools.prove.fleet [N] [--events restart,update,kill] [--interval S] [--away S] [--docs]
 
 Each board is a process of the 32-bit MicroPython with a board's heap and the firmware as it is deployed to an ESP32;
-all talk to the broker over one link. They are told another interval, and `make ota` updates them, some at a time. An independent client with a kept session counts every reading by the number that the
-firmware gave it, and notes when each board says that it is back. tools/mosqlog must read the same story in the
-broker's log.
+all talk to the broker over one link. They are told another interval, and `make ota` updates them, some at a time. An
+independent client with a kept session counts every reading by the number that the firmware gave it, and notes when each
+board says that it is back. tools/mosqlog must read the same story in the broker's log.
 Exit status: 0 when every reading arrived once or was counted as dropped by its board, nothing came twice, every board
 came back and the log agrees; 1 else; 2 when it cannot be run. --docs writes docs/fleet.svg and the figures of
 docs/operators.md.
