@@ -26,6 +26,7 @@ def wire_up(net, clock):
     import umqtt.client
     import umqtt.publisher
     import umqtt.reconnect
+    import umqtt.roaming
     import umqtt.robust
     import umqtt.simple
     import umqtt.stream

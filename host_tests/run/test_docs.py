@@ -142,7 +142,8 @@ def shown_in_reference():
 
 # Modules that a program never imports: beneath the client, or loaded by another part.
 NOT_FOR_PROGRAMS = set(
-    "__init__ wire session keepalive engine transport tls addons journaling recall wanted upstream refusals".split()
+    "__init__ wire session keepalive engine transport tls addons connection roaming journaling".split()
+    + "recall wanted upstream refusals".split()
 )
 
 

@@ -10,13 +10,13 @@ LIB = ROOT + "firmware/lib/umqtt/"
 
 # what reaches outside of the library, and the only modules that may name it
 WORLD = {
-    "socket": ("transport",),
-    "select": ("transport", "upstream"),
+    "socket": ("roaming", "transport"),
+    "select": ("roaming", "transport", "upstream"),
     "ssl": ("tls",),
     "tls": ("tls",),
     "network": (),
     "machine": (),
-    "random": ("client", "reconnect", "robust", "simple"),
+    "random": ("client", "reconnect", "roaming", "robust", "simple"),
     "os": ("store", "outbox", "wanted", "recall", "rtc"),
     "app": (),
     "config": (),
@@ -113,7 +113,7 @@ def test_only_the_module_that_may_knows_the_world():
 
 # Who may touch the private names of another object: the halves of a client, of an outbox and of the drop-in that are
 # imported only by who needs them, and the verbs of a client for all others.
-FRIENDS = ("addons", "takeback", "journaling", "wanted", "recall", "rtc", "upstream", "v5")
+FRIENDS = ("addons", "connection", "takeback", "journaling", "wanted", "recall", "rtc", "upstream", "v5")
 # The verbs of journaling.KeptSession for a store.
 KEPT = ("_in_flight", "_held_ids", "_subscriptions", "_restore", "_hold", "_release", "_pending")
 

@@ -4,10 +4,10 @@ from fakes.bench import World
 from fakes.check import equal, raises
 from fakes.model import Model
 from fakes.net import Plan
-from umqtt import addons
+from umqtt import addons, connection
 from umqtt.reconnect import Reconnect
 
-SOURCE_FORM_ONLY = "shipped, the verbs of addons have other names"
+SOURCE_FORM_ONLY = "shipped, the verbs have other names"
 
 
 def test_an_event_loop_is_told_what_to_wait_for_in_each_state():
@@ -15,7 +15,7 @@ def test_an_event_loop_is_told_what_to_wait_for_in_each_state():
     w.net.plan = Plan(connect_ms=100, latency_ms=50)
     c = w.client(keepalive=60, timeout_ms=5000)
     equal(addons.waits_for(c), (None, 0))
-    addons.begin_connect(c)
+    connection.begin_connect(c)
     equal(addons.waits_for(c), (w.net.sockets[0], 4))
     equal(addons.due_ms(c), 5000)
     w.clock.sleep_ms(100)
@@ -26,7 +26,7 @@ def test_an_event_loop_is_told_what_to_wait_for_in_each_state():
     while c._is_connecting:
         c.poll(0)
         w.clock.sleep_ms(10)
-    equal((addons.session_present(c), addons.waits_for(c)[1]), (False, 1))
+    equal((connection.session_present(c), addons.waits_for(c)[1]), (False, 1))
     equal(addons.due_ms(c), 5000)
     c.disconnect()
     equal(addons.waits_for(c), (None, 0))
@@ -42,11 +42,11 @@ def test_a_connection_that_was_begun_fails_as_connect_would():
     w = World(Model)
     w.net.plan = Plan(refuse=True)
     c = w.client()
-    addons.begin_connect(c)
+    connection.begin_connect(c)
     equal(raises(OSError, c.poll, 10).args[0], 111)
     w.net.plan = Plan()
     w.broker.refuse_code = 5
-    addons.begin_connect(c)
+    connection.begin_connect(c)
     e = raises(Exception, w.serve, c, 100)
     equal(e.args[0], 5)
     equal(w.net.open_sockets(), [])

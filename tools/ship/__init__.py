@@ -47,7 +47,7 @@ LIBRARY = FIRMWARE / "lib" / PACKAGE
 UMQTT = Package(
     PACKAGE,
     groups=(("errors", "wire", "session", "keepalive", "engine", "transport", "client"),),
-    internal=("addons", "journaling", "recall", "tls", "wanted"),
+    internal=("addons", "connection", "journaling", "recall", "roaming", "tls", "wanted"),
 )
 CORE = UMQTT.groups[0]
 # The library beside the firmware, of which a life with a store loads all of these: one module, with signposts for

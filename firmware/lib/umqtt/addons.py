@@ -1,5 +1,5 @@
-"""The verbs that the parts beside the client use (umqtt.publisher, stream, journaling, reconnect): nothing else of a
-client's private state is theirs.
+"""The verbs that the parts beside the client use (umqtt.publisher, stream), and an event loop: nothing else of a
+client's private state is theirs. Those that begin and end a connection stand in `connection`.
 
 A client that uses no such part pays for none of them.
 """
@@ -17,22 +17,9 @@ _NO_EVENT = const(0)  # of a poll
 # Connecting
 
 
-def begin_connect(client, timeout_ms=None) -> None:
-    """Close what is up and begin a connection: `poll` goes on with it, and raises what `connect` would. Nothing but a
-    name look-up blocks. Raises ValueError, and nothing has changed; OSError: inside a callback, and without `reconnect`
-    when the look-up failed or there is no socket."""
-    client._begin_connect(timeout_ms)
-    client._step(0)
-
-
 def is_connecting(client) -> bool:
     """Whether a connection is under way: from its beginning until subscriptions are made again."""
     return client._is_connecting
-
-
-def session_present(client) -> bool:
-    """Whether the broker kept the session of the connection that is up."""
-    return client._session_present
 
 
 def waits_for(client):
@@ -167,17 +154,9 @@ def begin_stream(client, packet, stream) -> int:
     return 0
 
 
-# The end of a connection
-
-
-def last_fault(client) -> BaseException:
-    """The exception that the last connection ended with."""
-    return client._fault
-
-
-def note_error(client, words: str) -> None:
-    """The last error in words, for `diag`."""
-    client._error_words = words
+def raise_fault(client):
+    """Raise the exception that the last connection ended with."""
+    raise client._fault
 
 
 def in_callback(client) -> bool:

@@ -383,8 +383,8 @@ class MQTTClient(client.MQTTClient):
             sides = 0
             if self._socket:
                 due = min(due, self._watch())
-                sides = self._poll_mask
-                if self._send_blocked and not self._is_connecting:
+                sides = self._poll_mask if self._socket else 0  # else that look has ended the connection
+                if self._send_blocked and not self._is_connecting and sides:
                     sides |= _WRITABLE
             elif self._auto_reconnect:
                 due = min(due, self._auto_reconnect.pause_left_ms())

@@ -38,7 +38,7 @@ async def publish(
                 await addons.turn(client, end)
         while client.pending(packet_id) or not payload.sent:
             if not client.isconnected():
-                raise addons.last_fault(client)
+                addons.raise_fault(client)
             await addons.turn(client, end)
         return packet_id
     except Exception:

@@ -18,7 +18,7 @@ from umqtt.errors import MQTTException, ProtocolError, link_error
 from umqtt.keepalive import KeepAlive
 from umqtt.wire import CONNECT_BYTE, DISCONNECT_BYTE, FIRST_BYTE, IN_USE, LEVEL_5, PACKET_ID, PAYLOAD
 from umqtt.wire import PINGREQ_BYTE, PUBLISH_BYTE
-from umqtt.wire import QOS, REFUSED, RETAIN, STALE, SUBSCRIBE_BYTE, TOPIC, UNSUBSCRIBE_BYTE
+from umqtt.wire import QOS, REFUSED, RETAIN, STALE, SUBSCRIBE_BYTE, TOPIC, UNSUBSCRIBE_BYTE, WIPE
 
 try:
     from _thread import get_ident
@@ -342,6 +342,10 @@ class MQTTClient(KeepAlive):
             raise wire.refusal(code)
         if flags > 1 and self.protocol > 3:
             raise ProtocolError("CONNACK flags")
+        if self.clean_session == WIPE:
+            self.clean_session = False
+            self._send_loose(DISCONNECT_BYTE, b"")
+            raise link_error("ECONNABORTED", "")
         # MQTT 3.1 has no session present: what a kept session holds is repeated either way.
         self._session_present = present = not self.clean_session and (flags == 1 or self.protocol == 3)
         if not present or self.protocol == 3:

@@ -9,7 +9,7 @@ from time import sleep_ms, ticks_diff, ticks_ms
 
 from micropython import const
 
-from umqtt.addons import begin_connect, last_fault, note_error
+from umqtt.connection import begin_connect, end, last_fault, note_error, session_present, wipe, wiped
 from umqtt.errors import MQTTException, link_error
 
 TYPE_CHECKING = False
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _STABLE_MS = const(10000)
 _UP = const(-1)
-_NONE = const(-1)
 _MOST_MS = const(1 << 28)
 _ASKING_AGAIN_IS_USELESS = (1, 2, 4, 5)  # codes of a CONNACK
 
@@ -29,19 +28,30 @@ class Reconnect:
     - first_ms: milliseconds; the first pause is 0..first_ms at random, the next 0..2 * first_ms, and so on.
     - cap_ms: milliseconds; the longest pause, and the pause after a refusal. No pause is longer than the outage so far,
       or first_ms: a short outage does not cost more.
-    - brokers: None (the client's own) or a list of (host, port), the preferred one first. After a connection that
-      lasted the search begins with the first again, but one that fell silent is tried after all others; a pause comes
-      after each round.
+    - brokers: None (the client's own) or a list of (host, port), the preferred one first; docs/several-brokers.md. A
+      pause comes after each round. After a connection that lasted the search begins with the first again, but one that
+      fell silent is tried after all others.
     - on_state: f(connected, error), called when the link came up, went down, or an attempt failed.
+    - back_ms: milliseconds; so long after it had to take another broker than the first the client begins to ask those
+      before it whether they are back, and goes back once nothing is in flight. 0: never.
+    - wipe_first: the first connection to each broker is made only to end the session which that may have of an earlier
+      life of this client. For a program without a store, to which the old session's packet ids mean nothing.
+
+    Attributes: `broker`, the index of the one that was tried last; `fault`, the exception that ended the last
+    connection or attempt; `session_present`, of the last connection; `hurry_ms`: a program sets it to let no pause that
+    begins be longer, for as long as a queue has room, say; the pause after a refusal stays.
 
     Raises ValueError. What on_state raises comes out of `poll`.
     """
 
     first_ms: int
     cap_ms: int
+    hurry_ms: int
     brokers: "Brokers | None"
     on_state: "OnState | None"
     broker: int
+    fault: "BaseException | None" = None
+    session_present: bool = False
 
     def __init__(
         self,
@@ -49,17 +59,25 @@ class Reconnect:
         cap_ms: int = 120000,
         brokers: "Brokers | None" = None,
         on_state: "OnState | None" = None,
+        back_ms: int = 60000,
+        wipe_first: bool = False,
     ) -> None:
-        if not 0 < first_ms <= cap_ms < _MOST_MS:
-            raise ValueError("0 < first_ms <= cap_ms < 2**28 needed")
+        if not 0 < first_ms <= cap_ms < _MOST_MS or not 0 <= back_ms < _MOST_MS:
+            raise ValueError("0 < first_ms <= cap_ms < 2**28 and 0 <= back_ms < 2**28 needed")
         self.first_ms = first_ms
-        self.cap_ms = cap_ms
+        self.cap_ms = self.hurry_ms = cap_ms
         self.brokers = brokers
         self.on_state = on_state
+        self._roaming = None
+        if brokers and len(brokers) > 1:
+            from umqtt.roaming import Roaming
+
+            self._roaming = Roaming(self, brokers, back_ms)
         self.failures = 0  # since a connection that lasted
         self.short_lives = 0  # connections in a row that did not last
-        self.broker = 0  # the index of the broker that was tried last
-        self.silent_broker = _NONE  # the index of the broker that fell silent, until it had its turn
+        self.broker = 0
+        self._unknown = -1 if wipe_first else 0  # a bit for each broker whose session is to be ended
+        self._wiping = self._was_refused = False  # _was_refused: in this round
         self.pause_ms = 0  # or _UP
         self.since_ms = self.down_since_ms = ticks_ms()  # when the pause, or the connection, began; the outage
 
@@ -73,8 +91,14 @@ class Reconnect:
             sleep_ms(min(left_ms, ms))
             return 0
         if self.brokers:
-            self._choose(len(self.brokers))
+            if self._roaming:
+                self.broker = self._roaming.next(client, self.failures)
             client.server, client.port = self.brokers[self.broker]
+        if self._unknown >> self.broker & 1 and not (
+            client.clean_session or self._roaming and self._roaming.owes(client)
+        ):
+            self._wiping = True
+            wipe(client)
         begin_connect(client)
         return 0
 
@@ -87,44 +111,50 @@ class Reconnect:
         """The client is connected, and its subscriptions are made again. Returns 0."""
         self.pause_ms = _UP
         self.since_ms = ticks_ms()
+        self.session_present = session_present(client)
+        if self._roaming:
+            self._roaming.up(client, self.broker)
         return self.tell(client, "")
 
-    def _choose(self, many):
-        self.broker = self.failures % many
-        if self.silent_broker != _NONE:
-            if self.broker == many - 1:
-                self.broker = self.silent_broker
-                self.silent_broker = _NONE
-            elif self.broker >= self.silent_broker:
-                self.broker += 1
+    def again(self, client, words: str, goodbye: bool = False) -> None:
+        """End the connection that is up, for the reason `words`: the next poll begins another. goodbye: say DISCONNECT,
+        so that the broker drops the will."""
+        end(client, words, goodbye)
 
     def lost(self, client) -> int:
         """The client's link went down, or an attempt failed: begin the pause before the next one. Returns 0."""
-        now = ticks_ms()
+        now = self.since_ms
+        self.since_ms = ticks_ms()
+        if self._wiping:
+            self._wiping = False
+            if wiped(client):
+                self._unknown &= ~(1 << self.broker)
+                return 0  # and connects
         error = client.diag()["error"]
-        fault = last_fault(client)
+        self.fault = fault = last_fault(client)
         many = len(self.brokers or (None,))
         self.failures += 1
         if self.pause_ms == _UP:
-            self.down_since_ms = now
-            self.short_lives += 1
-            if not 0 <= ticks_diff(now, self.since_ms) < _STABLE_MS:  # negative after six days
+            self.down_since_ms = self.since_ms
+            lasted = not 0 <= ticks_diff(self.since_ms, now) < _STABLE_MS  # negative after six days
+            fell_silent = fault.args[0] == link_error("ETIMEDOUT", "").args[0]
+            if self._roaming and self._roaming.lost(client, lasted, fell_silent) or lasted:
                 self.short_lives = self.failures = 0
-                if fault.args[0] == link_error("ETIMEDOUT", "").args[0] and many > 1:
-                    self.silent_broker = self.broker
-            elif self.short_lives > 2 and "closed by" in error:
-                error += "; closed again and again: has another device this client id?"
-                note_error(client, error)
-        rounds = self.failures // many
+            elif "closed by" in error and not client.inflight:  # else for what is in flight, perhaps
+                self.short_lives += 1
+                if self.short_lives > 2:
+                    error += "; closed again and again: has another device this client id?"
+                    note_error(client, error)
         self.pause_ms = 0
         if isinstance(fault, MQTTException) and fault.args[0] in _ASKING_AGAIN_IS_USELESS:
-            self.pause_ms = self.cap_ms
-        elif not self.failures % many:
-            outage_ms = ticks_diff(now, self.down_since_ms)
+            self._was_refused = True
+        if not self.failures % many:
+            rounds = self.failures // many
+            outage_ms = ticks_diff(self.since_ms, self.down_since_ms)
             most_ms = max(outage_ms, self.first_ms) if outage_ms >= 0 else self.cap_ms  # ticks have wrapped
-            most_ms = min(most_ms, self.cap_ms, self.first_ms << min(max(rounds - 1, 0), 20))
-            self.pause_ms = getrandbits(30) % (most_ms + 1)
-        self.since_ms = now
+            most_ms = min(most_ms, self.cap_ms, self.hurry_ms, self.first_ms << min(max(rounds - 1, 0), 20))
+            self.pause_ms = self.cap_ms if self._was_refused else getrandbits(30) % (most_ms + 1)
+            self._was_refused = False
         return self.tell(client, error)
 
     def tell(self, client, error: str) -> int:

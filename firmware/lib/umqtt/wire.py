@@ -59,6 +59,8 @@ STALE = const(20)  # so often was the client found in use: Ctrl-C has left the m
 SENT = const(8)  # DUP in a PUBLISH; all other packets leave without it
 PROPERTIES = const(-1)  # MQTT 5: those of a PUBLISH, SUBSCRIBE, UNSUBSCRIBE, with their length; the last of its packets
 
+WIPE = const(2)  # a client's clean_session: the connection ends the session that the broker has, and then itself
+
 # Texts that `text` accepts.
 TOPIC_NAME = const(0)
 FILTER = const(1)

@@ -1,0 +1,169 @@
+"""Which broker of a list is next, when is it time to go back to a better one, and who still has messages of ours?
+Imported by umqtt.reconnect for a list of several brokers; docs/several-brokers.md says what it promises.
+"""
+
+import select
+import socket
+from random import getrandbits
+from time import ticks_diff, ticks_ms
+
+from micropython import const
+
+from umqtt.connection import is_idle, release, subscribe_again, unreleased, watch_by
+
+_NONE = const(-1)
+_WRITABLE = const(4)  # select.POLLOUT
+_NOT_YET = (11, 114, 115, 119)  # EAGAIN, EALREADY, EINPROGRESS
+_LOOK_MS = const(100)  # between two looks at an attempt to reach a better one
+_SETTLED = const(10)  # so many times the wait a broker must have been well, or it is one that comes and goes
+_MOST_DOUBLED = const(6)  # so often the wait doubles for one that does
+
+
+class Roaming:
+    """Of `reconnect`, a Reconnect; brokers, back_ms: as its. Whether a better broker is back is tried by a connection
+    without MQTT, beside the one that is up: whether somebody accepts."""
+
+    def __init__(self, reconnect, brokers, back_ms):
+        self._reconnect = reconnect
+        self._brokers = brokers
+        self._back_ms = back_ms
+        self._at = 0  # the index of the broker that is or was the last to be connected to
+        self._silent = _NONE  # the index of the broker that fell silent, until it had its turn
+        self._first = []  # the indexes of those to be tried before the list
+        self._owed = {}  # {index: ids of messages that this broker has, and may not know to be released}
+        self._doubled = 0
+        self._left_ms = None  # when it left for a better one
+        self._is_leaving = False
+        self._plain_watch = None
+        self._since_ms = self._wait_ms = 0  # when the wait, or the attempt, began, and how long it takes
+        self._better = _NONE  # the index of the one that is asked
+        self._sock = self._poller = None
+        self._accepts = False
+
+    def next(self, client, failures: int) -> int:
+        """The index of the broker to be tried, after so many failures."""
+        many = len(self._brokers)
+        at = failures % many
+        if self._first:
+            at = self._first.pop(0)
+        elif self._silent != _NONE:
+            if at == many - 1:
+                at = self._silent
+                self._silent = _NONE
+            elif at >= self._silent:
+                at += 1
+        if at != self._at:
+            subscribe_again(client)  # it may have a session of another time
+        return at
+
+    def owes(self, client) -> bool:
+        """Whether a session must not be ended, for it may be the one that has messages of ours."""
+        return bool(self._owed or unreleased(client))
+
+    def up(self, client, at: int) -> None:
+        """The client is connected to broker `at`."""
+        now = ticks_ms()
+        self._rest(client)  # a program may have ended the connection before
+        self._at = at
+        for packet_id in self._owed.get(at, ()):
+            release(client, packet_id)
+        del self._first[:]
+        if at and self._back_ms:
+            wait_ms = self._back_ms << self._doubled
+            if self._left_ms is not None and 0 <= ticks_diff(now, self._left_ms) < _SETTLED * wait_ms:
+                self._doubled = min(self._doubled + 1, _MOST_DOUBLED)
+            else:
+                self._doubled = 0
+            self._wait(now)
+            self._plain_watch = watch_by(client, lambda: self._watch(client))
+
+    def lost(self, client, lasted: bool, fell_silent: bool) -> bool:
+        """The connection that was up is lost. Returns whether that was on purpose."""
+        self._rest(client)
+        if lasted:
+            self._owed.pop(self._at, None)
+            if fell_silent:
+                self._silent = self._at
+        ids = unreleased(client)
+        if ids:
+            self._owed[self._at] = self._owed.get(self._at, []) + ids
+        was_leaving = self._is_leaving
+        self._is_leaving = False
+        return was_leaving
+
+    # the way back
+
+    def _wait(self, now):
+        # half of the wait is chance: many devices that had to leave together do not come back together
+        half_ms = (self._back_ms << self._doubled) // 2
+        self._wait_ms = half_ms + getrandbits(30) % (half_ms + 1)
+        self._since_ms = now
+        self._better = _NONE
+
+    def _rest(self, client):
+        # no way back while there is no connection
+        if self._plain_watch:
+            watch_by(client, self._plain_watch)
+            self._plain_watch = None
+        self._hang_up()
+        self._accepts = False
+
+    def _hang_up(self):
+        if self._sock:
+            self._sock.close()
+        self._sock = self._poller = None
+
+    def _watch(self, client):
+        left_ms = self._plain_watch()  # pyright: ignore[reportOptionalCall] - it is there while this is asked
+        if not left_ms or not self._plain_watch:
+            return left_ms
+        now = ticks_ms()
+        gone_ms = ticks_diff(now, self._since_ms)
+        if self._sock:
+            if not self._has_accepted() and 0 <= gone_ms < client.timeout_ms:
+                return min(left_ms, _LOOK_MS)
+            self._hang_up()
+        if self._accepts:
+            if not is_idle(client):
+                return min(left_ms, _LOOK_MS)
+            self._accepts = False
+            self._is_leaving = True
+            self._left_ms = now
+            self._first = [self._better, self._at]
+            self._reconnect.again(client, "back to %s" % self._brokers[self._better][0], True)
+            return 0
+        if self._better == _NONE and 0 <= gone_ms < self._wait_ms:
+            return min(left_ms, self._wait_ms - gone_ms)
+        self._better += 1
+        if self._better == self._at:
+            self._wait(now)
+        else:
+            self._since_ms = now
+            self._ask(self._brokers[self._better])
+        return min(left_ms, _LOOK_MS)
+
+    # Transport has functions for this, which the build writes into the client, their one caller: used from here they
+    # would cost every program 280 B.
+
+    def _ask(self, broker):
+        # begin to connect to it
+        try:
+            family, _, _, _, address = socket.getaddrinfo(broker[0], broker[1], 0, socket.SOCK_STREAM)[0]
+            self._sock = socket.socket(family)
+            self._sock.settimeout(0)
+            self._poller = select.poll()
+            self._poller.register(self._sock, _WRITABLE)
+            self._sock.connect(address)
+        except OSError as fault:
+            if fault.args[0] not in _NOT_YET:
+                self._hang_up()
+
+    def _has_accepted(self):
+        # whether the attempt has ended, well or not
+        try:
+            for _ in self._poller.ipoll(0):  # pyright: ignore[reportOptionalMemberAccess] - it has a socket
+                self._accepts = self._sock.read(1) is None
+                return True
+        except OSError as fault:
+            return fault.args[0] not in _NOT_YET
+        return False
