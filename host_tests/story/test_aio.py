@@ -169,6 +169,33 @@ def test_a_message_is_acknowledged_when_its_task_asks_for_the_next():
     b.done()
 
 
+def test_a_message_is_acknowledged_when_its_task_has_ended_well():
+    w = World(Model, window=5)
+    c = w.aio_client()
+    taken = []
+
+    async def take_one():
+        async for _, payload, _ in c:
+            taken.append(payload)
+            if payload == b"7":
+                raise ValueError("it could not be worked on")
+            break
+
+    async def main():
+        async with c:
+            await c.subscribe("t", 1)
+            for i in range(20):
+                w.broker.inject("t", b"%d" % i, 1)
+                loop.create_task(take_one())
+                await loop.sleep_ms(100)
+            equal([message[0][1] for message in c._in_hand], [b"7", b"19"])  # nobody has asked since the last
+
+    w.run(main())
+    equal(taken, [b"%d" % i for i in range(20)])
+    equal([context["exception"].args for context in loop.Loop.unhandled], [("it could not be worked on",)])
+    equal(w.broker.violations, [])
+
+
 def test_the_broker_sends_no_more_than_its_window_while_nobody_takes():
     w = World(Model, window=5)
     c = w.aio_client()

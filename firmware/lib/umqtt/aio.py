@@ -49,9 +49,9 @@ class MQTTClient(client.MQTTClient):
 
     queue: while so many messages wait for an `async for`, one of QoS 0 that comes replaces the oldest of QoS 0, or with
     keep_oldest is dropped itself (`dropped` counts). One of QoS 1 or 2 is never dropped: it is acknowledged when who
-    took it asks for the next, or leaves the `async with` without an exception, and the broker sends no more than its
-    window unacknowledged (Mosquitto 20). A callback or a view takes all messages instead. What it raises goes to the
-    loop's exception handler, and the message stays unacknowledged.
+    took it asks for the next, ends or leaves the `async with` without an exception, and the broker sends no more than
+    its window unacknowledged (Mosquitto 20). A callback or a view takes all messages instead. What it raises goes to
+    the loop's exception handler, and the message stays unacknowledged.
 
     Attribute `on_state`: an asyncio.Event, set whenever the link came up or went down; `isconnected` and `diag` tell.
     """
@@ -221,20 +221,21 @@ class MQTTClient(client.MQTTClient):
         return self.take(core.cur_task)
 
     async def take(self, taker: "object" = None) -> "tuple[bytes, bytes, bool]":
-        """The next message: topic, payload, retained; the one that `taker` took before is acknowledged now. A task
-        with an `async for` is a taker of its own. Waits for ever. Raises OSError: the link is down;
-        StopAsyncIteration: it was disconnected."""
-        for message in self._in_hand:
-            if message[_TAKER] is taker:
-                self._acknowledge(message)
-                break
+        """The next message: topic, payload, retained; the one that `taker` took before is acknowledged now, and
+        those of tasks that have ended well. A task with an `async for` is a taker of its own. Waits for ever. Raises
+        OSError: the link is down; StopAsyncIteration: it was disconnected."""
         while True:
             self._sort_out()
-            if self._messages:
-                break
-            if not self._is_serving and not self._may_reconnect:
-                raise StopAsyncIteration
-            await self._turn(ticks_add(ticks_ms(), NEVER_MS))
+            for message in self._in_hand:
+                if message[_TAKER] is taker or _has_ended_well(message[_TAKER]):
+                    self._acknowledge(message)
+                    break
+            else:
+                if self._messages:
+                    break
+                if not self._is_serving and not self._may_reconnect:
+                    raise StopAsyncIteration
+                await self._turn(ticks_add(ticks_ms(), NEVER_MS))
         message = self._messages.pop(0)
         if message[_ID]:
             message[_TAKER] = taker
@@ -407,3 +408,8 @@ class MQTTClient(client.MQTTClient):
                 if task is not core.cur_task:  # it is ready as well, or still waits
                     (core._io_queue if task.data else core._task_queue).remove(task)
         self._tasks = ()
+
+
+def _has_ended_well(taker):
+    # whether a task has returned: it will not ask for another message
+    return isinstance(taker, core.Task) and taker.done() and isinstance(taker.data, StopIteration)
