@@ -1,5 +1,5 @@
 """Was the same built before? Then it is copied: to ship the firmware takes five seconds of computing, and a deployment,
-a demonstration or a test mostly wants it as it was.
+a demonstration, a traceback that is told or a test mostly wants it as it was.
 
 What is kept lies in .cache/built, under the digest of everything that it was made of; the latest few stay.
 """
@@ -15,7 +15,7 @@ from typing import Iterable
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ROOT / ".cache" / "built"
-MOST_KEPT = 16
+MOST_KEPT = 24
 BUILDERS = (ROOT / "tools" / "build.py", *sorted((ROOT / "tools" / "ship").glob("*.*")))
 
 

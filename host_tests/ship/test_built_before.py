@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import build, built_before
+from tools import build, built_before, ship
 
 SOURCE = Path(build.FIRMWARE)
 
@@ -24,9 +24,11 @@ def test_the_second_build_is_the_first_and_a_changed_source_is_built(kept, tmp_p
     source = tmp_path / "firmware"
     shutil.copytree(SOURCE, source)
     names = build.build(tmp_path / "first", source)
-    monkeypatch.setattr(build, "ship_board", None)  # a second build would call it
+    monkeypatch.setattr(ship, "ship_firmware", None)  # a second build would call it
     assert build.build(tmp_path / "second", source) == names
     assert content(tmp_path / "second") == content(tmp_path / "first") and "main.py" in names
+    # a traceback is told by what was shipped for that build
+    assert ship.ship_board(tmp_path / "shipped", source) and ship.read_map(tmp_path / "shipped")["functions"]
     with open(source / "app.py", "a") as app:
         app.write("\n# changed\n")
     with pytest.raises(TypeError):

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tools.ship import FIRMWARE, ShipError, read_map, ship_firmware  # noqa: E402
+from tools.ship import FIRMWARE, ShipError, read_map, ship_board, ship_firmware  # noqa: E402
 from tools.ship.closed import entries  # noqa: E402
 from tools.ship.translate import Translator  # noqa: E402
 
@@ -20,8 +20,8 @@ MAIN = '__import__("app").run()\n'
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ship")
-    ship_firmware(folder)
+    folder = tmp_path_factory.mktemp("ship") / "board"
+    ship_board(folder)
     return folder
 
 

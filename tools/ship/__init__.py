@@ -25,6 +25,7 @@ import json
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
+from tools import built_before
 from tools.ship.closed import entries, own_attributes, public_names, signposts
 from tools.ship.fold import fold
 from tools.ship.frame import frame_of
@@ -86,10 +87,15 @@ def ship(into: Path, source: Path = LIBRARY, package: Package = UMQTT) -> List[s
 
 
 def ship_board(into: Path, source: Path = FIRMWARE, drivers: Sequence[Path] = ()) -> List[str]:
-    """All that a board is given, library and firmware, to `into`/lib and `into`. Returns the firmware's files without
-    .py. Raises ShipError."""
-    ship(into / "lib", source / "lib" / PACKAGE, UMQTT_ON_A_BOARD)
-    return ship_firmware(into, source, drivers, into / "lib" / PACKAGE)
+    """All that a board is given, library and firmware, to `into`/lib and `into`, which is not there yet; of the same
+    source it is copied. Returns the firmware's files without .py. Raises ShipError."""
+    key = built_before.digest(source, drivers, "for a board")
+    if not built_before.copied(key, into):
+        ship(into / "lib", source / "lib" / PACKAGE, UMQTT_ON_A_BOARD)
+        ship_firmware(into, source, drivers, into / "lib" / PACKAGE)
+        built_before.keep(key, into)
+    paths = [path.relative_to(into) for path in sorted(into.rglob("*.py"))]
+    return [path.with_suffix("").as_posix() for path in paths if path.parts[0] != "lib"]
 
 
 def ship_firmware(

@@ -1,6 +1,7 @@
 """Make one class of a line of classes: the board pays for each class, and for each step through super()."""
 
 import ast
+from collections import Counter
 from typing import Dict, List, Optional
 
 from tools.ship.merge import Library, Unit
@@ -19,12 +20,16 @@ def _fold_within(library: Library, unit: Unit) -> None:
     while again:
         again = False
         classes = {s.name: s for s in unit.tree.body if isinstance(s, ast.ClassDef)}
+        every = [
+            (u, n) for u in library.units.values() for n in ast.walk(u.tree) if isinstance(n, (ast.ClassDef, ast.Name))
+        ]
+        uses = Counter(n.id for _, n in every if isinstance(n, ast.Name))
         for base in classes.values():
-            heirs = [(u, c) for u in library.units.values() for c in ast.walk(u.tree) if _has_base(c, base.name)]
+            heirs = [(u, c) for u, c in every if isinstance(c, ast.ClassDef) and _has_base(c, base.name)]
             if base.name in public or len(heirs) != 1 or heirs[0][0] is not unit:
                 continue
             heir = heirs[0][1]
-            if len(heir.bases) != 1 or _used_elsewhere(library, base.name, heir):
+            if len(heir.bases) != 1 or _used_elsewhere(uses[base.name], base.name, heir):
                 continue
             _into(base, heir)
             unit.tree.body.remove(base)
@@ -32,13 +37,12 @@ def _fold_within(library: Library, unit: Unit) -> None:
             break
 
 
-def _has_base(node: ast.AST, name: str) -> bool:
-    return isinstance(node, ast.ClassDef) and any(isinstance(b, ast.Name) and b.id == name for b in node.bases)
+def _has_base(node: ast.ClassDef, name: str) -> bool:
+    return any(isinstance(b, ast.Name) and b.id == name for b in node.bases)
 
 
-def _used_elsewhere(library: Library, name: str, heir: ast.ClassDef) -> bool:
-    """Whether the class is named anywhere but as `Base.method(self, ...)` in its heir."""
-    uses = sum(isinstance(n, ast.Name) and n.id == name for u in library.units.values() for n in ast.walk(u.tree))
+def _used_elsewhere(uses: int, name: str, heir: ast.ClassDef) -> bool:
+    """Whether the class, which is named so often, is named anywhere but as `Base.method(self, ...)` in its heir."""
     return uses != 1 + len([n for n in ast.walk(heir) if _call_up(n, name) and not _is_super(n)])
 
 

@@ -17,6 +17,7 @@ from tools.ship.source import FUNCTIONS, ShipError, all_arguments, bound, is_pri
 ROM_NAMES = Path(__file__).with_name("rom_names.txt")
 # Of Reconnect and Store: for the client alone, and of no other class.
 FRIENDS = ("turn", "lost", "up", "pause_left_ms", "window")
+ANYWHERE = "*"  # no function's name
 KEPT = ("_send_str", "_recv_len")  # micropython-lib's: its users' subclasses call them
 
 
@@ -36,12 +37,13 @@ def rename(library: Library) -> Dict[str, str]:
     finals: Dict[str, str] = {}  # global -> its name in its unit
     for name, unit in library.units.items():
         finals.update(_own_globals(library, unit, tables[name]))
+    keywords = _keywords(library, finals)
     for name, unit in library.units.items():
         there = _imported(library, unit, tables[name], finals)
         mine = {symbol: finals[symbol] for symbol in finals if library.home(symbol.split(".")[0]) == name}
         local = {**mine, **there}
         _Globals(local, finals).visit(unit.tree)
-        _rename_arguments(library, unit, tables[name], finals)
+        _rename_arguments(library, unit, tables[name], keywords)
         unit.tree.body[:0] = _import_statements(library, unit, there, finals)
         used = {n.id for n in ast.walk(unit.tree) if isinstance(n, ast.Name)}
         unit.tree.body[:0] = _joined(s for s in unit.imports if bound_name(s) in used)
@@ -296,15 +298,22 @@ class _Globals(ast.NodeTransformer):
     visit_ImportFrom = visit_Import
 
 
-def _rename_arguments(library: Library, unit: Unit, table: _Table, finals: Dict[str, str]) -> None:
+def _keywords(library: Library, finals: Dict[str, str]) -> Dict[str, Set[str]]:
+    """{name of a function: the arguments that somebody passes by name}; under ANYWHERE those of all functions."""
+    passed: Dict[str, Set[str]] = {ANYWHERE: set()}
+    for unit in library.units.values():
+        for node in ast.walk(unit.tree):
+            names = {k.arg for k in node.keywords if k.arg} if isinstance(node, ast.Call) else None
+            if names:
+                called = str(getattr(node.func, "attr", None) or getattr(node.func, "id", None))  # type: ignore
+                passed.setdefault(finals.get(called, called), set()).update(names)
+                passed[ANYWHERE] |= names
+    return passed
+
+
+def _rename_arguments(library: Library, unit: Unit, table: _Table, keywords: Dict[str, Set[str]]) -> None:
     """The compiler keeps the names of functions and of their arguments, but not those of locals."""
-    by_keyword: Dict[str, Set[str]] = {}
-    calls = [n for other in library.units.values() for n in ast.walk(other.tree) if isinstance(n, ast.Call)]
-    anywhere = {k.arg for call in calls for k in call.keywords if k.arg and library.package.is_closed}
-    for call in calls:
-        called = getattr(call.func, "attr", None) or getattr(call.func, "id", None)
-        called = finals.get(str(called), str(called))
-        by_keyword.setdefault(called, set()).update(k.arg for k in call.keywords if k.arg)
+    anywhere = keywords[ANYWHERE] if library.package.is_closed else set()
 
     def look(node: ast.AST, private: bool, inside: bool) -> None:
         for child in ast.iter_child_nodes(node):
@@ -313,8 +322,8 @@ def _rename_arguments(library: Library, unit: Unit, table: _Table, finals: Dict[
             elif isinstance(child, (*FUNCTIONS, ast.Lambda)):
                 name = getattr(child, "name", "<lambda>")
                 hidden = private or inside or library.package.is_closed or _is_hidden(child, unit)
-                if hidden and not (isinstance(child, ast.Lambda) and by_keyword.get("<lambda>")):
-                    _short_arguments(child, table, by_keyword.get(name, set()) | anywhere)
+                if hidden:
+                    _short_arguments(child, table, keywords.get(name, set()) | anywhere)
                 look(child, False, True)
                 _short_names(child, table)
             else:

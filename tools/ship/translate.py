@@ -32,8 +32,9 @@ class Translator:
     def __init__(self, *names: Dict):
         if not names:
             with tempfile.TemporaryDirectory() as scratch:
-                ship_board(Path(scratch), FIRMWARE)
-                names = tuple(read_map(folder) for folder in (Path(scratch) / "lib", Path(scratch)))
+                shipped = Path(scratch) / "shipped"
+                ship_board(shipped, FIRMWARE)
+                names = tuple(read_map(folder) for folder in (shipped / "lib", shipped))
         self.functions: Dict[str, List[Dict]] = {}
         self.within: Dict[str, List[str]] = {}
         self.attributes: Dict[str, List[str]] = {}
