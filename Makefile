@@ -83,6 +83,7 @@ pictures: $(READY)  ## the pictures of make run in README, made anew from real r
 
 .PHONY: test
 test: $(READY)  ## all tests, JOBS=2 layers at a time; the last line is the total
+	@$(PY) -m tools.build  # once, before many tests want it at the same time
 	@$(PY) -m tools.total --jobs $(or $(JOBS),2) $(TEST_LAYERS:%=test-%)
 
 .PHONY: test-unit
@@ -90,12 +91,11 @@ test-unit: $(READY)  ## protocol, session, story and drop-in tests on CPython; P
 	@PEERS="$(PEERS)" $(PY) -m pytest -q $(wildcard host_tests/unit host_tests/story host_tests/dropin host_tests/firmware host_tests/ship)
 
 .PHONY: test-mpy
-test-mpy: $(READY)  ## the same unit, story and drop-in files, and the cuts, on the 32-bit MicroPython
-	@$(PY) host_tests/run_mpy.py host_tests/unit host_tests/story host_tests/dropin host_tests/faults/test_cuts.py \
-		host_tests/faults/test_aio_cuts.py host_tests/firmware
+test-mpy: $(READY)  ## the same unit, story and drop-in files on the 32-bit MicroPython
+	@$(PY) host_tests/run_mpy.py host_tests/unit host_tests/story host_tests/dropin host_tests/firmware
 
 .PHONY: test-shipped
-test-shipped: $(READY)  ## the same files on the library as a board loads it, but those of the layers beneath the client
+test-shipped: $(READY)  ## the same files, and the cuts, on the library as a board loads it, but those of the layers beneath the client
 	@$(PY) host_tests/run_mpy.py --shipped host_tests/unit host_tests/story host_tests/dropin \
 		host_tests/faults/test_cuts.py host_tests/faults/test_aio_cuts.py host_tests/firmware
 

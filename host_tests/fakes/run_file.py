@@ -1,9 +1,11 @@
-"""Run the test_* functions of one file, on MicroPython: `micropython run_file.py FILE [NAME_PART [wrap]]`. Started by
-run_mpy.py. wrap: what lives by the clock runs once, across the wrap of its ticks, not from early on as well.
+"""Run the test_* functions of one file, on MicroPython: `micropython run_file.py FILE [NAME_PART [early | wrap]]`.
+Started by run_mpy.py. early, wrap: what lives by the clock runs once, from early on or across the wrap of its ticks,
+not both ways.
 
 The last line is `N passed, N failed, N skipped`.
 """
 
+import gc
 import sys
 
 here = __file__.rsplit("/", 2)[0]
@@ -15,16 +17,18 @@ from fakes.check import Skip  # noqa: E402
 
 CLOCK_NAMES = ("Clock", "World", "pair")
 ON_ASYNCIO = "[asyncio]"
+GARBAGE_B = 2 << 20  # a heap full of garbage is slow: MicroPython looks for each free block from its beginning
 
 
-def run(path, part, wrap_only):
+def run(path, part, only):
     folder, name = path.rsplit("/", 1)
     sys.path.insert(0, folder)
     module = __import__(name[:-3])
     counts = [0, 0, 0]
     starts = [("", clock.EARLY_MS)]
     if any(hasattr(module, n) for n in CLOCK_NAMES):
-        starts = [("[early]", clock.EARLY_MS), ("[wrap]", clock.LATE_MS)][wrap_only:]
+        starts = [("[early]", clock.EARLY_MS), ("[wrap]", clock.LATE_MS)]
+        starts = [start for start in starts if only in start[0]]
     if hasattr(module, "NOT_ON_ASYNCIO"):
         starts.append((ON_ASYNCIO, clock.EARLY_MS))
     for test in sorted(n for n in dir(module) if n.startswith("test_") and part in n):
@@ -47,4 +51,8 @@ def run(path, part, wrap_only):
     return counts[1]
 
 
-sys.exit(1 if run(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else "", "wrap" in sys.argv[3:]) else 0)
+if hasattr(gc, "threshold"):
+    gc.threshold(GARBAGE_B)
+_, file, *wanted = sys.argv
+name_part, only = (wanted + ["", ""])[:2]
+sys.exit(1 if run(file, name_part, only) else 0)
