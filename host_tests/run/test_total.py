@@ -13,7 +13,8 @@ good other: ; @echo $@ begins; sleep 0.2; echo 2 passed, 1 skipped in 0.1s
 bad: ; @echo bad begins; echo "1 passed, 1 failed, 0 skipped"; exit 1
 silent: ; @echo nothing to say
 dies: ; @echo 5 passed; exit 3
-"""
+computes: ; @%s -c "while __import__('time').process_time() < 1: pass"; echo 1 passed
+""" % sys.executable
 
 
 @pytest.mark.parametrize(("line", "passed", "failed", "skipped"), [
@@ -45,12 +46,18 @@ def total(tmp_path):
 def test_the_last_line_is_the_sum_of_all_targets(total, jobs):
     status, lines = total("--jobs", jobs, "good", "other")
     assert status == 0 and lines[-1] == "4 passed, 0 failed, 2 skipped"
+    assert lines[-2].startswith("2 layers, ") and lines[-2].endswith(" s of CPU")
 
 
 @pytest.mark.parametrize("jobs", ["1", "3"])
 def test_a_target_that_fails_dies_or_tests_nothing_is_red_and_named(total, jobs):
     status, lines = total("--jobs", jobs, "good", "bad", "silent", "dies")
     assert status == 1 and lines[-2:] == ["Failed: bad silent dies", "8 passed, 3 failed, 1 skipped"]
+
+
+def test_what_a_target_computes_is_counted_in_what_it_starts_too(total):
+    _, lines = total("computes")
+    assert float(lines[-2].split()[2]) >= 1, lines
 
 
 def test_the_lines_of_targets_side_by_side_are_not_mixed(total):
