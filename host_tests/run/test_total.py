@@ -8,13 +8,16 @@ import pytest
 from tools.total import figures
 
 ROOT = __file__.rsplit("/host_tests/", 1)[0]
-MAKEFILE = """
+MAKEFILE = (
+    """
 good other: ; @echo $@ begins; sleep 0.2; echo 2 passed, 1 skipped in 0.1s
 bad: ; @echo bad begins; echo "1 passed, 1 failed, 0 skipped"; exit 1
 silent: ; @echo nothing to say
 dies: ; @echo 5 passed; exit 3
 computes: ; @%s -c "while __import__('time').process_time() < 1: pass"; echo 1 passed
-""" % sys.executable
+"""
+    % sys.executable
+)
 
 
 @pytest.mark.parametrize(("line", "passed", "failed", "skipped"), [
