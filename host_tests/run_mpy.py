@@ -20,6 +20,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 TOTAL = re.compile(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", re.M)
 FILE_TIMEOUT_S = 300
+CPYTHON_ONLY = re.compile(r'^CPYTHON_ONLY = "(.*)"$', re.M)  # the line of a test file that says why
 
 
 def interpreter() -> str:
@@ -62,13 +63,19 @@ def as_shipped(files: list) -> list:
     from shipped import SOURCE_FORM_ONLY, make
 
     folder = make()
+    kept = without(files, SOURCE_FORM_ONLY, "not for the shipped form")
+    return [folder / path.resolve().relative_to(HERE.parent) for path in kept]
+
+
+def without(files: list, marked: "re.Pattern", words: str) -> list:
+    """The files but those that have the mark, whose reason is told."""
     kept = []
     for path in files:
-        reason = SOURCE_FORM_ONLY.search(path.read_text())
+        reason = marked.search(path.read_text())
         if reason:
-            print("not for the shipped form: %s, %s" % (path.name, reason.group(1)))
+            print("%s: %s, %s" % (words, path.name, reason.group(1)))
         else:
-            kept.append(folder / path.resolve().relative_to(HERE.parent))
+            kept.append(path)
     return kept
 
 
@@ -87,8 +94,8 @@ def main() -> int:
         if not p.exists():
             print("There is no %s." % p, file=sys.stderr)
             return 2
-        # cpython_*.py need CPython and say so by their name
         files += sorted(p.glob("test_*.py")) if p.is_dir() else [p]
+    files = without(files, CPYTHON_ONLY, "not for MicroPython")
     sums = [0, 0, 0]
     if opts.shipped:
         files = as_shipped(files)

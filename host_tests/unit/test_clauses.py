@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCE_FORM_ONLY = "it reads the tests"
+CPYTHON_ONLY = "it reads the tests"
 
 # Clauses of the standard that bind a client, or both ends, by section: how many, and which.
 BINDING = {

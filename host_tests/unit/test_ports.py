@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+CPYTHON_ONLY = "it starts a CPython that lacks it"
 
 WITHOUT_A_SCHEDULER = """
 import fakes.shim, micropython
