@@ -510,6 +510,20 @@ def test_a_stream_goes_out_with_no_properties():
     b.done()
 
 
+def test_a_refused_stream_raises_as_well():
+    import io
+
+    from umqtt import stream
+    from umqtt.errors import MQTTException
+
+    b, c = up(tx_size=32)
+    b.expect(PUBLISH, qos=1)
+    b.reply(PUBACK, reason=0x97)
+    equal(raises(MQTTException, stream.publish, c, "t", io.BytesIO(b"y" * 300), 300, qos=1).args[0], 0x97)
+    equal(c.inflight, 0)
+    b.done()
+
+
 # Reason codes
 
 
@@ -765,9 +779,9 @@ def test_a_broker_that_breaks_the_protocol_is_told_so_with_a_reason_code():
         (b"\x30\x04\0\1t\x09", 0x81),  # properties longer than the packet
         (b"\x30\x03\0\1t", 0x81),  # no length of properties
         (b"\x30\x08\0\1t\xff\xff\xff\xff\x01", 0x81),
-        (encode(PUBLISH, topic="a/+"), 0x82),
+        (encode(PUBLISH, topic="a/+"), 0x81),
         (b"\x36\x06\0\1t\0\1\0", 0x81),
-        (encode(PUBACK, 0, long=1), 0x82),
+        (encode(PUBACK, 0, long=1), 0x81),
         (b"\x40\x01\0", 0x81),
         (b"\x41\x02\0\1", 0x81),
         (b"\xe1\0", 0x81),
@@ -778,7 +792,7 @@ def test_a_broker_that_breaks_the_protocol_is_told_so_with_a_reason_code():
         (b"\xd0\1\0", 0x81),
         (encode(PUBACK, 5, reason=0x80, props=[(2, 1)]), 0x81),
         (encode(DISCONNECT, reason=0x8B, props=[(17, 1)]), 0x81),
-        (b"\x30\xff\xff\xff\xff\x01", 0x82),
+        (b"\x30\xff\xff\xff\xff\x01", 0x81),
     ):
         b, c = up(properties={34: 2})
         b.raw(packet)

@@ -32,6 +32,7 @@ PEER_OPS = Path(__file__).resolve().parent / "bench_peers.py"
 OPERATIONS = ["publish0", "publish1", "publish2", "receive_view", "receive_callback", "ping", "idle", "route"]
 ABLE = {
     "native": ["publish0", "publish1", "publish2", "receive_view", "receive_callback", "ping", "idle"],
+    "v5": ["publish0", "publish1", "publish2", "receive_view", "receive_callback"],
     "prepared": ["publish0", "publish1"],
     "simple": ["publish0", "publish1", "publish2", "receive_callback", "ping", "idle"],
     "aio": ["publish0", "publish1", "publish2", "receive_callback", "idle"],

@@ -1,7 +1,7 @@
 """Runs on MicroPython, on a host or a board: CLIENT OPERATION ROUNDS HOST PORT. Prints ms and heap bytes of all rounds.
 
-CLIENT: native, prepared, simple (ours, or a peer's: what the path gives), aio (each awaited to its end), routes (100
-filters, one message to route), floor (the same bytes through a bare socket).
+CLIENT: native, v5, prepared, simple (ours, or a peer's: what the path gives), aio (each awaited to its end), routes
+(100 filters, one message to route), floor (the same bytes through a bare socket).
 """
 
 import gc
@@ -27,7 +27,16 @@ def message(topic, msg, retained=False):
 def native(host, port):
     from umqtt.client import MQTTClient
 
-    c = MQTTClient("bench", host, port)
+    return _blocking(MQTTClient("bench", host, port))
+
+
+def v5(host, port):
+    from umqtt.v5 import MQTTClient
+
+    return _blocking(MQTTClient("bench", host, port))
+
+
+def _blocking(c):
     c.set_callback(message)
     if sys.argv[2] == "receive_view":
         c.set_view(view)

@@ -53,6 +53,7 @@ class Peer:
         self.port = self._listener.getsockname()[1]
         self._links: list[socket.socket] = []
         self._to_send: list[bytes] = []
+        self._no_properties = b""
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
     def __enter__(self) -> "Peer":
@@ -131,11 +132,12 @@ class Peer:
         self.packets[kind] = self.packets.get(kind, 0) + 1
         answer = b""
         if kind == _CONNECT:
-            answer = b"\x20\2\0\0"
+            self._no_properties = b"\0" if body[6] == 5 else b""  # the length of none, in MQTT 5
+            answer = frame(0x20, b"\0\0" + self._no_properties)
         elif kind == _PUBLISH:
             end = 2 + (body[0] << 8 | body[1])
             qos = b0 >> 1 & 3
-            payload = body[end + 2 if qos else end :]
+            payload = body[end + (2 if qos else 0) + len(self._no_properties) :]
             self.payload_b += len(payload)
             if self.digests is not None:
                 self.digests.append(hashlib.sha256(payload).hexdigest())
@@ -169,7 +171,6 @@ class Peer:
     def _next(self, count: int) -> bytes:
         return b"".join(self._to_send.pop() for _ in range(min(count, len(self._to_send))))
 
-    @staticmethod
-    def _message(qos: int, pid: int, size: int) -> bytes:
-        ids = struct.pack("!H", pid) if qos else b""
+    def _message(self, qos: int, pid: int, size: int) -> bytes:
+        ids = (struct.pack("!H", pid) if qos else b"") + self._no_properties
         return frame(0x30 | qos << 1, struct.pack("!H", len(TOPIC)) + TOPIC + ids + b"m" * size)

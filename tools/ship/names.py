@@ -142,15 +142,10 @@ def _roots(library: Library) -> Dict[str, str]:
     }
 
     def root(name: str) -> str:
-        for base in reversed(bases[name]):
+        for base in bases[name]:
             if base in bases:
                 return root(base)
         return name
-
-    for heir in list(bases):
-        own = [base for base in bases[heir] if base in bases]
-        for first in own[:-1]:  # an object of `heir` has the attributes of both
-            bases[root(first)].append(own[-1])
 
     return {name: root(name) for name in bases}
 

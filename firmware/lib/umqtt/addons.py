@@ -10,7 +10,7 @@ from micropython import const
 
 from umqtt.engine import ALL_SENT, LOST, UNHEARD
 from umqtt.errors import link_error
-from umqtt.wire import FIRST_BYTE, IN_USE, PACKET_ID, PAYLOAD, QOS, TOPIC
+from umqtt.wire import FIRST_BYTE, IN_USE, LEVEL_5, PACKET_ID, PAYLOAD, QOS, TOPIC
 
 _NO_EVENT = const(0)  # of a poll
 
@@ -51,7 +51,10 @@ def exchange(client, sender, payload, timeout_ms):
     draft[TOPIC] = sender.topic_bytes
     draft[PAYLOAD] = payload
     try:
-        return client._exchange(not client._in_callback(), timeout_ms, sender)
+        packet_id = client._exchange(not client._in_callback(), timeout_ms, sender)
+        if client.protocol == LEVEL_5 and packet_id:
+            client._raise_refusal(packet_id)
+        return packet_id
     except MemoryError:
         draft[IN_USE] = 0
         raise

@@ -25,6 +25,7 @@ from umqtt.wire import (
     LEVEL_5,
     PACKET_ID,
     PAYLOAD,
+    PUBACK,
     PUBACK_BYTE,
     PUBLISH,
     PUBREC_BYTE,
@@ -57,6 +58,7 @@ _MOST_SHIFT = const(21)  # a remaining length has 4 bytes of 7 bits
 _NO_PLACE = const(-1)
 _NO_HEADER = const(-1)
 _UNKNOWN = const(-1)
+_ACK = const(12)  # a mask that makes PUBACK of PUBREC, PUBREL, PUBCOMP
 _MOST_HELD = const(1024)  # QoS 2 ids: a backlog that Mosquitto sends with max_inflight_messages 0
 
 _len = len  # MicroPython finds a builtin last, in a linear table; a module's global costs a third of that
@@ -184,6 +186,7 @@ def reader(client, rx, read, send):
     first_byte = packet_type = flags = length = shift = start = topic_end = packet_id = 0
     place = _NO_PLACE
     busy = 0
+    legal = False
     next_packet = None  # this generator's own `send`
     try:
         while True:
@@ -220,9 +223,9 @@ def reader(client, rx, read, send):
                     continue
                 packet_type = first_byte >> 4
                 flags = first_byte & 15
-                if translate is None:
-                    if not wire.is_legal(packet_type, flags, length, client._link_up, size_b):
-                        raise ProtocolError("packet malformed or out of place")
+                legal = wire.is_legal(packet_type, flags, length, client._link_up, size_b)
+                if not legal and (translate is None or packet_type == PUBLISH):
+                    raise ProtocolError("packet malformed or out of place")
                 # The body comes in parts of at most the buffer's size: only a PUBLISH has more than one. Of MQTT 5 any
                 # packet can be larger, and all but a PUBLISH are needed as a whole.
                 part_b = size_b
@@ -249,7 +252,7 @@ def reader(client, rx, read, send):
                     if flags & QOS:
                         start += 2
                     if translate is not None:
-                        start = translate(first_byte, buf, start, need_b, length)
+                        start = translate(first_byte, buf, start, length)
                         if flags & QOS:
                             packet_id = buf[topic_end] << 8 | buf[topic_end + 1]
                     elif topic_end == 2 or start > length:
@@ -333,7 +336,8 @@ def reader(client, rx, read, send):
 
             client._heard_ms = ticks_ms()
             if translate is not None and packet_type != PUBLISH:
-                length = translate(first_byte, buf, 0, need_b, length)
+                if not legal or packet_type & _ACK != PUBACK:  # else an ack with two bytes, the same in both
+                    length = translate(first_byte, buf, 0, length)
             remaining_b = _NO_HEADER
             need_b = _HEADER_B
             idle = True

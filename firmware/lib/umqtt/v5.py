@@ -33,9 +33,8 @@ from umqtt.wire import (
     PUBACK,
     PUBACK_BYTE,
     PUBCOMP,
-    PUBLISH,
     PUBLISH_BYTE,
-    PUBREC_BYTE,
+    PUBREC,
     PUBREL,
     QOS,
     QOS_2,
@@ -44,20 +43,16 @@ from umqtt.wire import (
     SENT,
     STALE,
     SUBACK,
-    SUBACK_BYTE,
     SUBSCRIBE_BYTE,
     TOPIC,
     UNSUBACK,
 )
 
-_Client = object  # V5 stands in front of a client's class
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
     from umqtt.hints import Payload, Properties
-
-    _Client = client.MQTTClient
 
 # Properties [5.0: 2.2.2.2].
 _EXPIRY = const(2)
@@ -147,6 +142,8 @@ _STAMP = const(4)  # of a slot: the ticks from which on the seconds of its expir
 _FOR_EVER_S = const(0xFFFFFFFF)
 _MOST_WINDOW = const(65535)
 _MOST_OPTIONS = const(46)  # of a SUBSCRIBE
+_MOST_HEADER_B = const(5)
+_LEAST_START = const(4)  # of the properties of a PUBLISH of QoS 1 and 2 without a topic
 _HEAD_B = const(7)  # of a packet beside its topic, properties and payload, at most
 _NO_TOPIC = b"\0\0"  # in a packet with an alias
 _OF_FILTERS = (SUBACK, UNSUBACK)
@@ -301,9 +298,25 @@ class _Aliasing:
         return event
 
 
-class V5(_Client):
-    """What a client of MQTT 5 does otherwise than one of 3.1.1; `MQTTClient` below, and that of umqtt.aio_v5, are made
-    of it."""
+class MQTTClient(client.MQTTClient):
+    """As `umqtt.client.MQTTClient`, with its arguments, and:
+
+    - protocol: 5, or "auto": 5, and 4 with a broker that does not know 5. Properties are not sent then.
+    - session_expiry_s: seconds that the broker keeps the session without a connection, 0xFFFFFFFF for ever. None: for
+      ever, with clean_session not at all.
+    - properties: further ones of CONNECT, {number: value}: 33 receive maximum, 34 topic alias maximum (0 without), 39
+      maximum packet size, 25, 23, 38.
+    - authentication: (method, f): f(None) returns the first data, f(data) what is answered to each AUTH, and is called
+      with the data of the CONNACK; what it raises ends the connection.
+    - topic_aliases: let numbers stand for topics, as many as the broker takes.
+    - lower_qos: whether a QoS above the broker's maximum is lowered, or refused.
+    - follow_reference: whether the next connection goes to the server that the broker has named.
+
+    Attributes: connack, the properties of the last CONNACK, {number: value}; received, the `Received` of the message
+    that the callback has; server_reference, in the broker's words, "" when it has named none.
+
+    `on_ended` has the reason code of a refused message as a byte, and the broker's reason codes for a subscription.
+    """
 
     topic_aliases: bool
     session_expiry_s: "int | None"
@@ -313,13 +326,11 @@ class V5(_Client):
     received: Received
     server_reference: str
 
-    _fault_code = _BROKEN  # for the DISCONNECT before a ProtocolError
+    _fault_code = _MALFORMED  # for the DISCONNECT before a ProtocolError
     _window = _MOST_WINDOW  # the broker's receive maximum
     _most_packet_b = 0  # that the broker takes, 0 for any
     _sends_retained = True
     _alias_maximum = 0  # of the broker
-    _alias_topic = b""
-    _reason = 0  # of the ack that came last
     _codes = b""  # of the SUBACK or UNSUBACK that came last
     server_reference = ""
 
@@ -356,7 +367,7 @@ class V5(_Client):
         self._topics = {}  # alias of the broker: topic
         self._filter_properties = {}  # filter with its length before it: properties of its SUBSCRIBE
         self._will_properties = _NONE
-        self._expired_ids = []  # of messages whose end is to be told
+        self._ended = []  # (packet id, codes) of messages whose end is to be told
         self._goodbye = b""  # the body of the next DISCONNECT
         if _ALIAS_MAXIMUM in self._properties:
             self._message = self._message_of_alias
@@ -384,6 +395,16 @@ class V5(_Client):
         self._will_properties = own
 
     # Connecting
+
+    def connect(self, timeout_ms: "int | None" = None) -> bool:
+        """As `umqtt.client`'s. MQTTException has the broker's reason code and its words."""
+        level = self.protocol
+        try:
+            return client.MQTTClient.connect(self, timeout_ms)
+        except (OSError, MQTTException):
+            if level == self.protocol:
+                raise
+        return client.MQTTClient.connect(self, timeout_ms)
 
     def _connect_head(self):
         if self.protocol != LEVEL_5:
@@ -423,7 +444,14 @@ class V5(_Client):
             self.client_id = get(_ASSIGNED_ID)
         self._watched_s = get(_SERVER_KEEPALIVE, self.keepalive)
         self._ping_after_ms = self._watched_s * 3 * QUARTER_MS or NEVER_MS
+        was_limited = self._window < _len(self._packet_slots)
         self._window = get(_RECEIVE_MAXIMUM, _MOST_WINDOW)
+        if self._window < _len(self._packet_slots):
+            self._exchange = self._exchange_within
+            self._free_slot = self._free_within
+        elif was_limited:
+            del self._exchange
+            del self._free_slot
         self._most_packet_b = get(_MAXIMUM_PACKET, 0)
         self._sends_retained = get(_RETAIN_AVAILABLE, 1)
         self._most_qos = get(_MAXIMUM_QOS, QOS_2 >> 1)
@@ -478,7 +506,7 @@ class V5(_Client):
                 send([0, DISCONNECT_BYTE, _bytes((self._fault_code,)), b""])
             except Exception:
                 pass  # it is the writer's own fault
-            self._fault_code = _BROKEN
+            self._fault_code = _MALFORMED
         if self._is_auto and send and self._is_connecting and not self._link_up and fault.args:
             # A broker that does not know level 5 says so, or just closes.
             if isinstance(fault, OSError) or fault.args[0] in (_LEVEL_REFUSED_BY_4, _LEVEL_REFUSED):
@@ -487,21 +515,24 @@ class V5(_Client):
 
     # Packets from the broker
 
-    def _translate(self, first_byte, buf, start, need_b, length):
-        """Judge a packet that came, and make one of MQTT 3.1.1 of it. A PUBLISH, whose first need_b of length bytes are
-        here: returns where its payload begins, behind `start` and its properties. Any other: leaves what it would be in
-        the receive buffer, and returns its length. Raises ProtocolError; MQTTException: the broker has said no."""
+    def _translate(self, first_byte, buf, start, length):
+        """Judge a packet that came, and make one of MQTT 3.1.1 of it. A PUBLISH, of whose length bytes as many are here
+        as buf has room for: returns where its payload begins, behind `start` and its properties. Any other: leaves what
+        it would be in the receive buffer, and returns its length. Raises ProtocolError; MQTTException: the broker has
+        said no."""
+        if not start:
+            return self._take_other(first_byte, buf, length)
+        received = self.received
+        received._end = 0
+        received.topic = b""
+        if start < length and start < _len(buf) and not buf[start] and start > _LEAST_START:
+            return start + 1  # no properties, and a topic
+        return self._take_properties(buf, start, length)
+
+    def _take_other(self, first_byte, buf, length):
         packet_type = first_byte >> 4
         flags = first_byte & 15
         connected = self._link_up
-        if packet_type == PUBLISH:
-            if not connected or flags & QOS == QOS or not flags & QOS and flags & SENT:
-                raise self._broken("packet malformed or out of place")
-            if start < need_b and not buf[start] and start > 2 + (flags & QOS and 2):  # no properties, a topic
-                self.received._end = 0
-                self.received.topic = self._alias_topic = b""
-                return start + 1
-            return self._take_properties(flags, buf, start, need_b, length)
         if length > _len(buf):
             raise self._broken("packet of %d B is larger than the memory" % length, _TOO_LARGE)
         if packet_type == _AUTH and not flags and self._authentication:
@@ -532,14 +563,12 @@ class V5(_Client):
             self._accepted(found)
             return 2
         if packet_type not in _OF_FILTERS:
-            self._reason = buf[2] if length > 2 else 0
-            if self._reason >= REFUSED:
-                self._note_refusal(
-                    buf[0] << 8 | buf[1], self._refused(self._reason, "", self._found(buf, 3, length, _IN_ACK))
-                )
-            elif length > 3:
-                self._walk(buf, 3, length, _IN_ACK)
-            return 2
+            reason = buf[2] if length > 2 else 0
+            found = self._found(buf, 3, length, _IN_ACK)
+            if reason < REFUSED or packet_type > PUBREC:  # from there on the message is the broker's
+                return 2
+            self._take_refusal(buf[0] << 8 | buf[1], reason, found)
+            return 0  # it is dealt with
         start = self._walk(buf, 2, length, _IN_ACK, False)
         self._codes = codes = _bytes(buf[start:length])
         if not codes:
@@ -552,17 +581,39 @@ class V5(_Client):
             length += 1
         return length
 
-    def _note_refusal(self, packet_id, refusal):
-        self._refusals.append((packet_id, refusal))
-        if _len(self._refusals) > _len(self._packet_slots):
-            self._refusals.pop(0)  # nobody waits for it
+    def _take_refusal(self, packet_id, reason, found):
+        # an ack has ended the exchange of a message: it is not repeated
+        if not packet_id:
+            raise self._broken("packet id 0", _BROKEN)
+        index = self._slot_index(packet_id)
+        sent = self._packet_slots[index][FIRST_BYTE] if index >= 0 else 0
+        if sent & SENT and sent < SUBSCRIBE_BYTE:  # else of an earlier life
+            self._refusals.append((packet_id, self._refused(reason, "", found)))
+            if _len(self._refusals) > _len(self._packet_slots):
+                self._refusals.pop(0)  # nobody waits for it
+            self._end_exchange(packet_id, _bytes((reason,)))
 
-    def _refusal_of(self, packet_id):
+    def _end_exchange(self, packet_id, codes):
+        self._free_slot(self._slot_index(packet_id))
+        if self._durable_store:
+            self._durable_store.acked(PUBACK, packet_id)
+        if self.on_ended is not None:
+            self._ended.append((packet_id, codes))
+            self._news = self._news or ([], None)
+
+    def _tell_news(self):
+        while self._ended:
+            self.on_ended(*self._ended.pop(0))  # pyright: ignore[reportOptionalCall]
+        first, codes = self._news  # pyright: ignore[reportGeneralTypeIssues]
+        if isinstance(codes, _bytes) and codes and self.protocol == LEVEL_5:
+            self._news = first, self._codes
+        client.MQTTClient._tell_news(self)
+
+    def _raise_refusal(self, packet_id):
         for refused_id, refusal in self._refusals:
             if refused_id == packet_id:
                 self._refusals.remove((refused_id, refusal))
-                return refusal
-        return None
+                raise refusal
 
     def _walk(self, buf, at, length, packet, is_last=True, found=None):
         # Check the properties that begin with their length at buf[at], for this kind of packet; is_last: nothing may
@@ -616,12 +667,11 @@ class V5(_Client):
             self._walk(buf, at, length, packet, True, found)
         return found
 
-    def _take_properties(self, flags, buf, start, need_b, length):
-        # of a PUBLISH, need_b of whose bytes are here. Returns where its payload begins
+    def _take_properties(self, buf, start, length):
+        # of a PUBLISH. Returns where its payload begins
         received = self.received
-        topic_end = start - 2 if flags & QOS else start
-        received._end = 0
-        received.topic = self._alias_topic = b""
+        need_b = min(length, _len(buf))
+        topic_end = (buf[0] << 8 | buf[1]) + 2
         after = start + 1
         while after - start < 4 and after <= need_b and buf[after - 1] > 127:
             after += 1
@@ -652,12 +702,12 @@ class V5(_Client):
         elif alias not in self._topics:
             raise self._broken("topic alias %d, never given" % alias, _BROKEN)
         else:
-            received.topic = self._alias_topic = self._topics[alias]
+            received.topic = self._topics[alias]
         return end
 
     def _message_of_alias(self, topic, payload, retained):
         if self.cb is not None:
-            return self.cb(topic or self._alias_topic, payload, retained)
+            return self.cb(topic or self.received.topic, payload, retained)
         return None
 
     def _go_on_authenticating(self, buf, length):
@@ -690,31 +740,6 @@ class V5(_Client):
 
     # The session
 
-    def _on_ack(self, first_byte, packet_id):
-        if self.protocol != LEVEL_5:
-            return client.MQTTClient._on_ack(self, first_byte, packet_id)
-        answer = 0
-        kind = first_byte >> 4
-        refused = kind < SUBACK and self._reason >= REFUSED
-        if refused and first_byte == PUBREC_BYTE:
-            index = self._slot_index(packet_id)
-            if index >= 0 and self._packet_slots[index][FIRST_BYTE] < PUBACK_BYTE:
-                self._free_slot(index)
-                if self._durable_store:
-                    self._durable_store.acked(PUBACK, packet_id)
-                if self.on_ended is not None:
-                    self._news = packet_id, b""
-        else:
-            answer = client.MQTTClient._on_ack(self, first_byte, packet_id)
-        if self._news is not None:
-            if refused:
-                self._news = self._news[0], _bytes((self._reason,))
-            elif first_byte == SUBACK_BYTE:
-                self._news = self._news[0], self._codes
-        if self._slots_sent < self.inflight:
-            self._send_blocked = True  # the window has room again
-        return answer
-
     def _resume(self, present):
         client.MQTTClient._resume(self, present)
         self._is_auto = False  # it is known now
@@ -734,7 +759,8 @@ class V5(_Client):
         draft[PROPERTIES] = _NONE
         if slot[FIRST_BYTE] >= SUBSCRIBE_BYTE:
             payload = slot[PAYLOAD]
-            slot[PROPERTIES] = self._filter_properties.get(payload[: _end_of(payload, 0, _TEXT)], _NONE)
+            if slot[FIRST_BYTE] == SUBSCRIBE_BYTE:
+                slot[PROPERTIES] = self._filter_properties.get(payload[: _end_of(payload, 0, _TEXT)], _NONE)
             self._packet_slots.insert(self._slots_sent, self._packet_slots.pop(self.inflight - 1))
         return slot
 
@@ -779,13 +805,10 @@ class V5(_Client):
 
     # Sending
 
-    def _exchange(self, wait, timeout_ms, sender=None):
-        if self.protocol != LEVEL_5:
-            return client.MQTTClient._exchange(self, wait, timeout_ms, sender)
+    def _exchange_within(self, wait, timeout_ms, sender=None):
+        # as `_exchange`, for a window that is smaller than the slots, and for a message with properties
         draft = self._draft
         properties = draft[PROPERTIES]
-        if self._most_packet_b:
-            self._check_size(draft)
         if self._is_full():
             packet = draft[1:IN_USE]
             end = self._end(timeout_ms)
@@ -799,16 +822,16 @@ class V5(_Client):
             draft[PROPERTIES] = properties
             timeout_ms = ticks_diff(end, ticks_ms())
         try:
-            packet_id = client.MQTTClient._exchange(self, wait, timeout_ms, sender)
+            return client.MQTTClient._exchange(self, wait, timeout_ms, sender)
         except BaseException:
             if draft[PROPERTIES] is properties:
                 draft[PROPERTIES] = _NONE
             raise
-        if wait and self._refusals:
-            refusal = self._refusal_of(packet_id)
-            if refusal:
-                raise refusal
-        return packet_id
+
+    def _free_within(self, index):
+        client.MQTTClient._free_slot(self, index)
+        if self._slots_sent < self.inflight:
+            self._send_blocked = True  # the window has room again
 
     def _await_turn(self, wait, timeout_ms):
         draft = self._draft
@@ -835,7 +858,7 @@ class V5(_Client):
                 if self._messages(self._slots_sent) >= self._window:
                     break
                 if self._age(slot, ticks_ms()):
-                    self._expired(slot[PACKET_ID])
+                    self._end_exchange(slot[PACKET_ID], None)
                     continue
             size_b = _len(slot[TOPIC]) + _len(slot[PAYLOAD]) + _len(slot[PROPERTIES]) + _HEAD_B
             if event == BLOCKED and _len(self._send_buf) + size_b > self._send_buf_b:
@@ -846,20 +869,6 @@ class V5(_Client):
             self._send_blocked = self._is_connecting
         self._draft[IN_USE] = 0
         return event
-
-    def _expired(self, packet_id):
-        # a message in a slot that was never sent is of no use any more
-        self._free_slot(self._slot_index(packet_id))
-        if self._durable_store:
-            self._durable_store.acked(PUBACK, packet_id)
-        if self.on_ended is not None:
-            self._expired_ids.append(packet_id)
-            self._news = self._news or ([], None)
-
-    def _tell_news(self):
-        while self._expired_ids:
-            self.on_ended(self._expired_ids.pop(0), None)  # pyright: ignore[reportOptionalCall]
-        client.MQTTClient._tell_news(self)
 
     def _check_size(self, packet):
         # raise MQTTException when the broker takes no packet so large, and let the draft go
@@ -964,12 +973,18 @@ class V5(_Client):
         draft[PAYLOAD] = msg
         if own is not None:
             draft[PROPERTIES] = own
-        if first_byte & QOS:
-            draft[IN_USE] = STALE - 2  # should a MemoryError end it, the next one passes
-            aliases = self._alias_maximum and not self._send_blocked and not self._is_full()
-            return self._exchange(wait, timeout_ms, self._aliasing if aliases else None)
         if self._most_packet_b:
             self._check_size(draft)
+        if first_byte & QOS:
+            draft[IN_USE] = STALE - 2  # should a MemoryError end it, the next one passes
+            if own is None and not self._alias_maximum:
+                packet_id = self._exchange(wait, timeout_ms)
+            else:
+                aliases = self._alias_maximum and not self._send_blocked and not self._is_full()
+                packet_id = self._exchange_within(wait, timeout_ms, self._aliasing if aliases else None)
+            if self._refusals and wait:
+                self._raise_refusal(packet_id)
+            return packet_id
         if self._send_blocked:
             timeout_ms = self._await_turn(wait, timeout_ms)
             if timeout_ms is None:
@@ -990,107 +1005,6 @@ class V5(_Client):
         return 0
 
     # Subscribing
-
-    def _prepare(self, topic, qos, identifier, properties):
-        # look at the options of a SUBSCRIBE, and keep its properties for the filters
-        own = dict(properties or ())
-        if identifier:
-            own[_IDENTIFIER] = identifier
-        own = encode(own, _TO_SUBSCRIBE)
-        rows = topic if isinstance(topic, (list, tuple)) else ((topic, qos),)
-        for row in rows:
-            if isinstance(row, (list, tuple)) and len(row) == 2 and isinstance(row[1], int):
-                options = row[1]
-                if not 0 <= options <= _MOST_OPTIONS or options & 3 == 3 or options & 48 == 48:
-                    raise ValueError("options: QoS, + 4 no local, + 8 retain as published, + 16 or 32 for retained")
-                topic_filter = wire.text(row[0], wire.FILTER, "filter")
-                if topic_filter[2:9] == b"$share/":
-                    group, _, shared = topic_filter[9:].partition(b"/")
-                    if not group or b"+" in group or b"#" in group or not shared:
-                        raise ValueError("filter: $share/, a group, / and a filter needed")
-                    if options & 4:
-                        raise ValueError("no local: not of a shared subscription")
-                if self.connack:
-                    self._check_available(topic_filter, identifier)
-                self._filter_properties.pop(topic_filter, None)
-                if own != _NONE:
-                    self._filter_properties[topic_filter] = own
-
-    def _check_available(self, topic_filter, identifier):
-        # raise MQTTException for what the broker has said that it does not do
-        get = self.connack.get
-        if not get(_WILDCARDS, 1) and (b"+" in topic_filter or b"#" in topic_filter):
-            raise self._refused(_NO_WILDCARDS)
-        if not get(_SHARED, 1) and topic_filter[2:9] == b"$share/":
-            raise self._refused(_NO_SHARED)
-        if not get(_IDENTIFIERS, 1) and identifier:
-            raise self._refused(_NO_IDENTIFIERS)
-
-    def _more_exactly(self, fault):
-        # a refused subscription with the reason of its filter
-        if fault.args[0] == REFUSED and self.protocol == LEVEL_5:
-            for code in self._codes:
-                if code >= REFUSED:
-                    return self._refused(code, fault.args[1])
-        return fault
-
-    def _check_removed(self):
-        for code in self._codes if self.protocol == LEVEL_5 else ():
-            if code >= REFUSED:
-                raise self._refused(code, "unsubscribe")
-
-    # The end
-
-    def _set_goodbye(self, with_will, session_expiry_s, properties):
-        own = dict(properties or ())
-        if session_expiry_s is not None:
-            if session_expiry_s and not self.session_expiry_s:
-                raise ValueError("session_expiry_s: 0, for the connection began with 0")
-            own[_SESSION_EXPIRY] = session_expiry_s
-        own = encode(own, _TO_DISCONNECT)
-        self._expired_ids = []  # of messages whose end is to be told
-        self._goodbye = b"" if own == _NONE and not with_will else _bytes((4 if with_will else 0,)) + own
-
-    def authenticate_again(self) -> None:
-        """Begin the exchange of `authentication` anew on the connection that is up [5.0: 4.12.1]: its callback is
-        called with None now, and with what the broker answers from `poll`. Raises OSError."""
-        if not self._link_up or not self._authentication:
-            raise link_error("ENOTCONN", "not connected")
-        data = self._answer(None)
-        self._hold()
-        self._send_auth(_AGAIN, data)
-        self._draft[IN_USE] = 0
-
-
-class MQTTClient(V5, client.MQTTClient):
-    """As `umqtt.client.MQTTClient`, with its arguments, and:
-
-    - protocol: 5, or "auto": 5, and 4 with a broker that does not know 5. Properties are not sent then.
-    - session_expiry_s: seconds that the broker keeps the session without a connection, 0xFFFFFFFF for ever. None: for
-      ever, with clean_session not at all.
-    - properties: further ones of CONNECT, {number: value}: 33 receive maximum, 34 topic alias maximum (0 without), 39
-      maximum packet size, 25, 23, 38.
-    - authentication: (method, f): f(None) returns the first data, f(data) what is answered to each AUTH, and is called
-      with the data of the CONNACK; what it raises ends the connection.
-    - topic_aliases: let numbers stand for topics, as many as the broker takes.
-    - lower_qos: whether a QoS above the broker's maximum is lowered, or refused.
-    - follow_reference: whether the next connection goes to the server that the broker has named.
-
-    Attributes: connack, the properties of the last CONNACK, {number: value}; received, the `Received` of the message
-    that the callback has; server_reference, in the broker's words, "" when it has named none.
-
-    `on_ended` has the reason code of a refused message as a byte, and the broker's reason codes for a subscription.
-    """
-
-    def connect(self, timeout_ms: "int | None" = None) -> bool:
-        """As `umqtt.client`'s. MQTTException has the broker's reason code and its words."""
-        level = self.protocol
-        try:
-            return client.MQTTClient.connect(self, timeout_ms)
-        except (OSError, MQTTException):
-            if level == self.protocol:
-                raise
-        return client.MQTTClient.connect(self, timeout_ms)
 
     def subscribe(
         self,
@@ -1118,6 +1032,60 @@ class MQTTClient(V5, client.MQTTClient):
         if wait and not self._in_callback():
             self._check_removed()
 
+    def _prepare(self, topic, qos, identifier, properties):
+        # look at the options of a SUBSCRIBE, and keep its properties for the filters
+        own = dict(properties or ())
+        if identifier:
+            own[_IDENTIFIER] = identifier
+        own = encode(own, _TO_SUBSCRIBE)
+        rows = topic if isinstance(topic, (list, tuple)) else ((topic, qos),)
+        size_b = _len(own) + 2 + _MOST_HEADER_B
+        for row in rows:
+            if isinstance(row, (list, tuple)) and len(row) == 2 and isinstance(row[1], int):
+                options = row[1]
+                if not 0 <= options <= _MOST_OPTIONS or options & 3 == 3 or options & 48 == 48:
+                    raise ValueError("options: QoS, + 4 no local, + 8 retain as published, + 16 or 32 for retained")
+                topic_filter = wire.text(row[0], wire.FILTER, "filter")
+                if topic_filter[2:9] == b"$share/":
+                    group, _, shared = topic_filter[9:].partition(b"/")
+                    if not group or b"+" in group or b"#" in group or not shared:
+                        raise ValueError("filter: $share/, a group, / and a filter needed")
+                    if options & 4:
+                        raise ValueError("no local: not of a shared subscription")
+                if self.connack:
+                    self._check_available(topic_filter, identifier)
+                size_b += _len(topic_filter) + 1
+                self._filter_properties.pop(topic_filter, None)
+                if own != _NONE:
+                    self._filter_properties[topic_filter] = own
+        if 0 < self._most_packet_b < size_b:
+            raise self._refused(_TOO_LARGE, "%d B, the broker takes %d B" % (size_b, self._most_packet_b))
+
+    def _check_available(self, topic_filter, identifier):
+        # raise MQTTException for what the broker has said that it does not do
+        get = self.connack.get
+        if not get(_WILDCARDS, 1) and (b"+" in topic_filter or b"#" in topic_filter):
+            raise self._refused(_NO_WILDCARDS)
+        if not get(_SHARED, 1) and topic_filter[2:9] == b"$share/":
+            raise self._refused(_NO_SHARED)
+        if not get(_IDENTIFIERS, 1) and identifier:
+            raise self._refused(_NO_IDENTIFIERS)
+
+    def _more_exactly(self, fault):
+        # a refused subscription with the reason of its filter
+        if fault.args[0] == REFUSED and self.protocol == LEVEL_5:
+            for code in self._codes:
+                if code >= REFUSED:
+                    return self._refused(code, fault.args[1])
+        return fault
+
+    def _check_removed(self):
+        for code in self._codes if self.protocol == LEVEL_5 else ():
+            if code >= REFUSED:
+                raise self._refused(code, "unsubscribe")
+
+    # The end
+
     def disconnect(
         self,
         timeout_ms: "int | None" = None,
@@ -1129,3 +1097,23 @@ class MQTTClient(V5, client.MQTTClient):
         another one than that of the connection."""
         self._set_goodbye(with_will, session_expiry_s, properties)
         client.MQTTClient.disconnect(self, timeout_ms)
+
+    def _set_goodbye(self, with_will, session_expiry_s, properties):
+        own = dict(properties or ())
+        if session_expiry_s is not None:
+            if session_expiry_s and not self.session_expiry_s:
+                raise ValueError("session_expiry_s: 0, for the connection began with 0")
+            own[_SESSION_EXPIRY] = session_expiry_s
+        own = encode(own, _TO_DISCONNECT)
+        self._ended = []  # (packet id, codes) of messages whose end is to be told
+        self._goodbye = b"" if own == _NONE and not with_will else _bytes((4 if with_will else 0,)) + own
+
+    def authenticate_again(self) -> None:
+        """Begin the exchange of `authentication` anew on the connection that is up [5.0: 4.12.1]: its callback is
+        called with None now, and with what the broker answers from `poll`. Raises OSError."""
+        if not self._link_up or not self._authentication:
+            raise link_error("ENOTCONN", "not connected")
+        data = self._answer(None)
+        self._hold()
+        self._send_auth(_AGAIN, data)
+        self._draft[IN_USE] = 0
