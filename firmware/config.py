@@ -302,9 +302,11 @@ def _completed(got):
 
 
 def paired(x):
-    """x of JSON, its texts whole."""
+    """x of JSON, its texts whole. Raises ValueError for a key that is no text, which MicroPython's parser takes."""
     # JSON may write a character over U+FFFF as two surrogates, which MicroPython's parser leaves as they are
     if isinstance(x, dict):
+        if not all(isinstance(k, str) for k in x):
+            raise ValueError
         return {paired(k): paired(v) for k, v in x.items()}
     if isinstance(x, (list, tuple)):
         return [paired(v) for v in x]

@@ -44,6 +44,12 @@ def offer(name: str, pieces) -> None:
     write(name + NEW, pieces)
 
 
+def refuse_another(name: str) -> None:
+    """Raises ValueError while one is offered or on trial: of two changes at a time one would be lost."""
+    if _is_there(name + NEW) or _is_there(name + TRIED):
+        raise ValueError("another change is on trial: send this one again when that has ended")
+
+
 def choose(name: str) -> str:
     """At a start: the path of the one that counts now. What the start before tried without keeping it is given up."""
     if _is_there(name + TRIED):

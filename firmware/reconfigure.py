@@ -5,17 +5,23 @@ import json
 import sys
 
 import config
-from probation import LIMIT_S
+from micropython import const
+
+from probation import LIMIT_S, refuse_another
+
+_MOST_NESTED = const(16)  # brackets: MicroPython's stack is short
 
 
 def changed(part: bytes):
     """The object of config.json with a part of it changed as `part` says, JSON in which null takes a key out
-    (RFC 7396). Returns (the new object, the keys that differ). Raises ValueError as config.check() does."""
+    (RFC 7396). Returns (the new object, the keys that differ). Raises ValueError as config.check() does, and while
+    another change is on trial."""
+    refuse_another(config.FILE)
     try:
         change = config.paired(json.loads(part)) if is_closed(part) else None
     except ValueError:
         change = None
-    if not isinstance(change, dict) or [key for key in change if not isinstance(key, str)]:
+    if not isinstance(change, dict):
         raise ValueError('needed is an object in JSON with keys of config.json, like {"interval_s": 30}')
     given = config.given_in(config.FILE)
     differ = [key for key in change if json.dumps(given.get(key)) != json.dumps(change[key])]
@@ -28,7 +34,7 @@ def changed(part: bytes):
 
 
 def is_closed(text: bytes) -> bool:
-    """Whether each bracket has its own end: MicroPython's json takes half a message."""
+    """Whether each bracket has its own end, and none is too deep: MicroPython's json takes half a message."""
     ends = b""
     in_text = escaped = False
     for c in text:
@@ -39,6 +45,8 @@ def is_closed(text: bytes) -> bool:
             in_text = True
         elif c == 91 or c == 123:
             ends = bytes((c + 2,)) + ends
+            if len(ends) > _MOST_NESTED:
+                return False
         elif c == 93 or c == 125:
             if ends[:1] != bytes((c,)):
                 return False

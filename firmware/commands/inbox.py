@@ -9,6 +9,8 @@ retained message counts, too.
 from flags import RETAINED
 from health import crashed
 
+_NO_COMMANDS = ("inbox", "unknown")  # that stand beside them
+
 
 def obey(node, name: str, payload, flags: int) -> None:
     """Carry out command `name` and answer; raises nothing but MemoryError."""
@@ -18,6 +20,8 @@ def obey(node, name: str, payload, flags: int) -> None:
             raise ValueError("over 2048 B, too many at once, or no memory: nothing was done")
         words = carried_out(node, name, payload, flags)
         ok = True
+    except UnicodeError:  # which MicroPython raises without a word
+        words = "needed is text in UTF-8"
     except (ValueError, OSError) as e:
         words = str(e)
     except MemoryError:
@@ -32,7 +36,7 @@ def obey(node, name: str, payload, flags: int) -> None:
 def carried_out(node, name: str, payload: bytes, flags: int):
     # what the command says; raises what it does
     module = None
-    if name.replace("_", "").isalpha():
+    if name.replace("_", "").isalpha() and name not in _NO_COMMANDS:
         try:
             module = __import__("commands." + name, None, None, ("carry_out",))
         except ImportError:

@@ -7,12 +7,13 @@ from micropython import const
 
 _LEAST_S = 0.1  # as config.py has them, which takes 4 KB of the heap; test_commands compares
 _MOST_S = const(86400)
+_MOST_B = const(32)  # of a number: what is longer may nest deeper than memory and stack allow
 
 
 def carry_out(node, payload: bytes, flags: int) -> str:
     if payload:
         try:
-            seconds = json.loads(payload)
+            seconds = json.loads(payload) if len(payload) <= _MOST_B else None
         except ValueError:
             seconds = None
         if not isinstance(seconds, (int, float)) or isinstance(seconds, bool) or not _LEAST_S <= seconds <= _MOST_S:
@@ -23,11 +24,13 @@ def carry_out(node, payload: bytes, flags: int) -> str:
 
 
 def change(node, seconds) -> None:
-    """Write it down, and live by it. Raises OSError, and nothing has changed."""
+    """Write it down, and live by it. Raises OSError, ValueError, and nothing has changed."""
     import config_file
+    from probation import refuse_another
 
     for name in ("config_file", "probation"):
         sys.modules.pop(name, None)
+    refuse_another(config_file.NAME)
     given = config_file.load()
     given["interval_s"] = seconds
     config_file.write(given)

@@ -22,10 +22,12 @@ def carry_out(node, payload: bytes, flags: int):
         node.listener.turns["log"] = stream(node.topic + "log", uptime_s() + seconds)
         return "lines for %d s" % seconds
     text, _ = since(0)
-    if word.isdigit():
-        lines = text.split("\n")
-        return "\n".join(lines[-int(word) - 1 :])
-    return text
+    if not word:
+        return text
+    if not word.isdigit():
+        raise ValueError("log: needed is nothing, how many lines, on, on SECONDS or off")
+    lines = text.split("\n")
+    return "\n".join(lines[-min(int(word), len(lines)) - 1 :])
 
 
 def since(at: int):

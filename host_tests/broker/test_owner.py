@@ -137,6 +137,8 @@ def test_the_owner_commands_the_board_and_nobody_else_can(broker, board, peer):
 
     assert cmd(board, broker, "read") == (0, "n1: 3 readings\n")
     assert cmd(board, broker, "interval", "45", "--id", "n1") == (0, "n1: interval_s is 45\n")
+    for no_command in ("inbox", "unknown"):
+        assert "there is no command " + no_command in cmd(board, broker, no_command)[1]
     status, said = cmd(board, broker, "config", '{"qos": 7}')
     assert status == 1 and "n1: not done: config.json: qos is 7 (a whole number); needed" in said, said
     status, said = cmd(board, broker, "reboot")

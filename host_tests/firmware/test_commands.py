@@ -151,7 +151,16 @@ def test_what_is_malformed_is_answered_in_words_and_changes_nothing():
             ("config", '{"broker":null}', "broker is missing"),
             ("stay_awake", "-1", "needed is a whole number of seconds"),
             ("identify", "5", "config.json names no light"),
+            ("config", b'{"hostname":"\xff"}', "needed is an object in JSON"),
+            ("config", '{"sensors":' + "[" * 400 + "]" * 400 + "}", "needed is an object in JSON"),
+            ("config", '{"sensors":[{"type":"internal",5:6}]}', "needed is an object in JSON"),
+            ("interval", "[" * 400 + "]" * 400, "needed is a number of seconds"),
+            ("stay_awake", b"\xff", "needed is text in UTF-8"),
+            ("identify", b"\xc3", "needed is text in UTF-8"),
+            ("log", b"on \xe2\x82", "needed is text in UTF-8"),
             ("log", "on soon", "log on: needed is"),
+            ("log", "soon", "needed is nothing, how many lines, on, on SECONDS or off"),
+            ("log", "-1", "needed is nothing, how many lines, on, on SECONDS or off"),
             ("restart", "", "an empty message restarts nothing"),
             ("reboot", "1", "there is no command reboot; there are config, crash,"),
             ("inbox", "1", "there is no command inbox"),
@@ -164,7 +173,7 @@ def test_what_is_malformed_is_answered_in_words_and_changes_nothing():
             assert not ok and words in got, (name, payload, got)
         equal(read("config.json"), before)
         w.run(60000)
-        equal([r["seq"] for r in w.readings()], [1, 2, 3, 4, 5, 6][: len(w.readings())])
+        equal([r["seq"] for r in w.readings()], list(range(1, 1 + len(w.readings()))))
         equal(w.broker.violations, [])
 
 
@@ -339,6 +348,31 @@ def test_a_configuration_that_does_not_reach_the_broker_goes_back_by_itself():
             w.reset()
             w.run(15000)
             equal(config.read()["interval_s"], 9, "and the next one is taken")
+
+
+def test_while_a_change_is_on_trial_another_is_refused_and_neither_is_lost():
+    with Commanded() as w:
+        w.run(5000)
+        w.broker.inject("umqtt/n1/cmd/config", '{"keepalive_s":77}', 2)
+        w.broker.inject("umqtt/n1/cmd/config", '{"timeout_s":9}', 2)
+        w.broker.inject("umqtt/n1/cmd/interval", "44", 2)
+        w.reset()
+        w.run(5000)  # on trial
+        w.send("config", '{"timeout_s":9}')
+        w.send("interval", "44")
+        w.run(10000)
+        words = "another change is on trial: send this one again when that has ended"
+        equal(w.answers("interval"), 2 * [(False, words)])
+        equal(
+            w.answers("config"),
+            [(True, "keepalive_s: on trial for 180 s after a restart"), (False, words), (False, words),
+             (True, "kept: the broker was reached")],
+        )  # fmt: skip
+        cfg = config.read()
+        equal((cfg["keepalive_s"], cfg["timeout_s"], cfg["interval_s"]), (77, 10, 60))
+        equal(sorted(n for n in os.listdir(".") if n.startswith("config")), ["config.json"])
+        w.send("interval", "44")
+        equal((w.answers("interval")[-1], config.read()["interval_s"]), ((True, "interval_s is 44"), 44))
 
 
 def test_a_configuration_that_cannot_even_start_goes_back_at_once():
