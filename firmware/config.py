@@ -417,7 +417,9 @@ def check(given):
 
 def numbered(got):
     """The values alone, in the order of `_KEYS` and `_FOUND`; None for what was not found. The shipped form of
-    `cfg["qos"]` is its number: neither keys nor their table are on a board's heap."""
+    `cfg["qos"]` is its number: neither keys nor their table are on a board's heap, nor defaults that nobody reads."""
+    if got["payload"] != "json":
+        got["json"] = got["json_topic"] = ""
     return [got.get(row[0]) for row in rows()] + [got.get(name) for name in _FOUND.split()]
 
 

@@ -146,7 +146,11 @@ class Listener:
         """Whether something is to be heard or answered before a board sleeps."""
         if self.waiting or self.answers or self.then or self.pinged:
             return True
-        return self.failures < TRIES and [ear for ear in self.ears if not ear[_ASKED]] != []
+        if self.failures < TRIES:
+            for ear in self.ears:
+                if not ear[_ASKED]:
+                    return True
+        return False
 
     def work(self, c) -> None:
         """One step with client c: subscribe, take what has come, answer. Raises what publish and subscribe do."""

@@ -104,6 +104,7 @@ class Node:
         self.turn_ms = _BUTTON_MS if cfg["stop_pin"] >= 0 else _TURN_MS
         self.feed = watchdog(cfg["watchdog_s"])
         self.sources = [Source(conf, i) for i, conf in enumerate(cfg["sensors"])]
+        cfg["sensors"] = ()  # each has what it needs of it
         self.watched = []  # sensors that may change at any time
         for number, source in enumerate(self.sources):
             if hasattr(source.sensor, "changed"):

@@ -4,8 +4,9 @@
 # pyright: reportAttributeAccessIssue=false
 
 import machine
+from micropython import const
 
-WOKE = "woke from deep sleep"
+WOKE = const("woke from deep sleep")
 
 
 def cause():

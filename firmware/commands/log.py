@@ -1,7 +1,6 @@
 """log: the last lines of the log. log N: the last N. log on [SECONDS]: from now on (600 s) each line to
 TOPIC/CLIENT_ID/log; log off ends it."""
 
-import tail
 from clock import uptime_s
 
 _STREAM_S = 600
@@ -32,6 +31,8 @@ def carry_out(node, payload: bytes, flags: int):
 
 def since(at: int):
     """(text, end): what was said from byte `at` on, as far as it is kept; the byte behind it."""
+    import tail  # here: `total` is set with each line
+
     ring = tail.ring
     first = max(at, tail.total - len(ring))
     got = bytes([ring[i % len(ring)] for i in range(first, tail.total)])
@@ -42,7 +43,7 @@ def since(at: int):
 
 def stream(topic: str, until_s: int):
     """A function for Listener.turns: publishes the lines since the last call, until that uptime."""
-    at = [tail.total]
+    at = [since(0)[1]]
 
     def publish(c):
         text, end = since(at[0])

@@ -4,6 +4,7 @@ import json
 import os
 
 import on_board
+from announcement import announcement
 from fakes.check import equal, raises
 from on_board import World
 
@@ -257,7 +258,7 @@ def test_home_assistant_gets_the_class_of_each_quantity():
     equal(class_of("ip", "", str), ("sensor", "", ""))
     w = World({"wifi": WIFI, "levels": {"12": 0}}, ha_prefix="ha",
               sensors=[{"type": "binary", "name": "front", "pin": 12, "quantity": "door"}])  # fmt: skip
-    topic, payload = w.node.announcer.announcement(w.node.sources[0], 0)
+    topic, payload = announcement(w.node.announcer, w.node.sources[0], 0)
     equal(topic, "ha/binary_sensor/n1/front_door/config")
     got = json.loads(payload)
     equal((got["pl_on"], got["pl_off"], got["dev_cla"]), ("1", "0", "door"))

@@ -129,8 +129,10 @@ def test_numbers_that_cannot_be_are_refused_with_their_key():
 
 
 def test_home_assistant_waits_as_long_as_the_heartbeat_takes():
+    from announcement import announcement
+
     w = world([[20.0, 50.0]], {"ha_prefix": "homeassistant"}, send_every_s=600)
-    payload = w.node.announcer.announcement(w.node.sources[0], 0)[1]
+    payload = announcement(w.node.announcer, w.node.sources[0], 0)[1]
     equal(json.loads(payload)["exp_aft"], 30 + 60 + 600)
 
 

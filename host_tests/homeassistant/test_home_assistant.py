@@ -100,6 +100,8 @@ FIELDS = (
 
 def test_home_assistant_takes_the_class_and_unit_of_every_quantity(home, broker):
     on_board = pytest.importorskip("on_board")
+    from announcement import announcement
+
     w = on_board.World(ha_prefix="homeassistant")
     client = Client(CallbackAPIVersion.VERSION2)
     client.connect("127.0.0.1", broker.port)
@@ -107,7 +109,7 @@ def test_home_assistant_takes_the_class_and_unit_of_every_quantity(home, broker)
     states = []
     for i, field in enumerate(FIELDS):
         source = SimpleNamespace(name="s%d" % i, sensor=SimpleNamespace(fields=(field,)))
-        topic, payload = w.node.announcer.announcement(source, 0)
+        topic, payload = announcement(w.node.announcer, source, 0)
         states.append(json.loads(payload)["stat_t"])
         client.publish(topic, payload, 1, True).wait_for_publish(10)
     ids = {"n1_s%d_%s" % (i, quantity) for i, (quantity, _, _) in enumerate(FIELDS)}

@@ -13,6 +13,7 @@ sys.path.insert(0, str(ROOT))
 
 from tools.ship import FIRMWARE, ShipError, read_map, ship_board, ship_firmware  # noqa: E402
 from tools.ship.closed import entries  # noqa: E402
+from tools.ship.loops import comprehensions_to_loops  # noqa: E402
 from tools.ship.translate import Translator  # noqa: E402
 
 MAIN = '__import__("app").run()\n'
@@ -334,3 +335,70 @@ def test_a_constant_that_a_function_imports_is_not_given_another_value(tmp_path)
             app="def run():\n    from probation import LIMIT_S\n    LIMIT_S = 2\n    return LIMIT_S\n",
             probation="from micropython import const\nLIMIT_S = const(180)\n",
         )
+
+
+COUNTS = "total = 0\ndef said():\n    global total\n    total += 1\n    return [said]\n"
+
+
+def test_what_another_module_sets_while_it_runs_is_not_imported_as_it_was(tmp_path):
+    with pytest.raises(ShipError, match=r"app.py:3: tail.total is set while the program runs"):
+        made(tmp_path, tail=COUNTS, app="import tail\ndef run():\n    return tail.total, tail.said()\n")
+    app = "def run():\n    import tail\n    before = tail.total\n    tail.said()\n    return [before, tail.total]\n"
+    (tmp_path / "late").mkdir()
+    assert run(made(tmp_path / "late", tail=COUNTS, app=app), "import app\nout += app.run()") == [0, 1]
+
+
+LOOPS = """
+class Log:
+    def __init__(self):
+        self.said = []
+
+    def say(self, x):
+        self.said.append(x)
+        return x
+
+    def plain(self, words):
+        made = [self.say(word) + word for word in words if word]
+        return made, ",".join(str(len(word)) for word in words), sum(len(w) for w in words)
+
+    def nested(self, rows):
+        return [[self.say(x) for x in row if x] for row in rows if row] + [x for row in rows for x in row]
+
+    def in_front(self, words):
+        if [w for w in words if w == "b"]:
+            for x in [w for w in words if w != "b"]:
+                self.say(x)
+        elif [w for w in words if w == "z"]:
+            return "z"
+        return self.said
+
+    def in_order(self, word):
+        return self.say("first") + "".join([self.say(c) for c in (word, "last")])
+
+    def perhaps(self, x, words):
+        return x and [self.say(w) for w in words]
+
+    def own_names(self, word):
+        word = [word for word in (word, 2)] + [word]
+        return word, (lambda: [word for x in (1, 2)])()
+
+    def in_a_loop(self, words):
+        while [w for w in words if w]:
+            words = [w[1:] for w in words]
+        return words
+"""
+ASKS = """
+log = Log()
+out += [log.plain(["a", "", "bc"]), log.nested([[1, 0], [], [2]]), log.in_front(["a", "b"]), log.in_order("x")]
+out += [log.perhaps(0, "ab"), log.perhaps(1, "ab"), log.own_names(5), log.in_a_loop(["abc", "d"]), log.said]
+"""
+
+
+def test_a_comprehension_that_is_a_loop_on_a_board_does_the_same():
+    tree = ast.parse(LOOPS)
+    comprehensions_to_loops(tree)
+    text = ast.unparse(ast.fix_missing_locations(tree))
+    assert run({}, text + ASKS) == run({}, LOOPS + ASKS)
+    left = [node for node in ast.walk(tree) if isinstance(node, (ast.ListComp, ast.GeneratorExp))]
+    # behind what does something, two of them; behind what may end it; in a lambda; in the test of a loop
+    assert len(left) == 5, text

@@ -8,7 +8,7 @@ pays for each module, class, name and string, so they are merged:
  1. source.py  reads the modules, drops docstrings and annotations, refuses what the next steps could not follow.
  2. merge.py   makes one module of CORE; constants become their values everywhere. umqtt.wire and the others stay
                importable, as files of one line.
- 3. fold.py    makes one class of a line of classes.
+ 3. fold.py    makes one class of a line of classes; loops.py a loop of a comprehension.
  4. inline.py  writes a private function that is called at one place in that place, while the frame stays small.
  5. late.py    imports by a text what the firmware's functions import; keys.py, before all of this, writes the keys of
                the configuration as numbers.
@@ -31,6 +31,7 @@ from tools.ship.fold import fold
 from tools.ship.frame import frame_of
 from tools.ship.inline import SCOPES, inline, inlined
 from tools.ship.late import import_by_text
+from tools.ship.loops import comprehensions_to_loops
 from tools.ship.merge import Library
 from tools.ship.names import rename
 from tools.ship.numbers import number, number_locals
@@ -61,6 +62,7 @@ FIRMWARE_GROUPS = (
     ("node", "ram"),
     ("node", "durable"),
     ("node", "durable", "remembered", "sleeper"),
+    ("tail", "listening"),
 )
 CONTRACT = frozenset(("fields", "probe", "read", "chip", "address", "bus", "ask", "wrong", "words"))
 FOR_DRIVERS = {"i2c": ("OnI2C",), "crc8": ("crc8", "Words")}  # that a user's own driver may import
@@ -127,6 +129,9 @@ def ship_firmware(
 def _ship(into: Path, folder: Path, modules: Dict[str, Module], package: Package) -> List[str]:
     library = Library(modules, package)
     fold(library)
+    if package.in_rom:
+        for unit in library.units.values():
+            comprehensions_to_loops(unit.tree)
     inline(library, frame_of)
     library.drop_empty()
     own_names = own_attributes(library) if package.is_closed else set() if package.in_rom else None

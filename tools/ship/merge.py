@@ -44,6 +44,7 @@ class Library:
         self.aliases: Dict[str, Dict[str, str]] = {}
         self._reexported: Dict[str, Dict[str, str]] = {name: {} for name in modules}
         order = [*self.merged, *(name for name in modules if name not in self.merged)]
+        self.rebound = {n: _rebound(m.tree) for n, m in modules.items()}
         links = {name: _Links(self, modules[name]) for name in modules}
         for name in order:
             links[name].read_imports()
@@ -285,6 +286,10 @@ class _Links(ast.NodeTransformer):
                 self.library.reexport(self.module.name, local, symbol)
 
     def _find(self, node: ast.AST, there: str, name: str) -> str:
+        if name in self.library.rebound[there] and self.library.home(there) != self.library.home(self.module.name):
+            words = "%s.%s is set while the program runs, and would be imported as it is at the start: import %s in the"
+            words += " function that reads it"
+            raise self.module.error(node, words % (there, name, there))
         symbol = self.library.symbol(there, name)
         if symbol:
             return symbol
@@ -361,7 +366,12 @@ class _Links(ast.NodeTransformer):
         constants: Dict[str, str] = {}
         for node in ast.walk(function):
             if isinstance(node, ast.Import):
-                modules.update((a.asname or a.name, a.name) for a in node.names if a.name in self.library.modules)
+                for alias in node.names:
+                    if alias.name in self.library.modules:
+                        local = alias.asname or alias.name
+                        modules[local] = alias.name
+                        alias.name = self.library.home(alias.name)
+                        alias.asname = None if local == alias.name else local
             if not isinstance(node, ast.ImportFrom) or not self.library.is_ours(node.module or ""):
                 continue
             for alias in list(node.names):
@@ -554,6 +564,11 @@ def _const_name(statement: ast.stmt) -> Optional[str]:
     ):
         return statement.targets[0].id
     return None
+
+
+def _rebound(tree: ast.Module) -> Set[str]:
+    """The globals that functions of a module set."""
+    return {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
 
 
 def _is_builtin_alias(statement: ast.stmt) -> Optional[str]:

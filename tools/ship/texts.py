@@ -109,7 +109,7 @@ def _rare(tree: ast.AST) -> Set[str]:
 
 
 def _names_to_be(tree: ast.AST, own_names: Set[str]) -> Set[str]:
-    """Short texts that are no name anyhow, of the ROM or of the module."""
+    """Texts that would be a name or an object, and are no name anyhow, of the ROM or of the module."""
     names = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)} - own_names
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
@@ -117,7 +117,7 @@ def _names_to_be(tree: ast.AST, own_names: Set[str]) -> Set[str]:
             names |= {n.value for a in asked for n in ast.walk(a) if isinstance(n, ast.Constant)}
             names |= {keyword.arg for keyword in call.keywords}
     texts = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
-    return {t for t in texts if 0 < len(t) < LEAST and END not in t and t not in names and t not in port_names()}
+    return {t for t in texts if t and END not in t and t not in names and t not in port_names()}
 
 
 class _Texts(ast.NodeTransformer):
