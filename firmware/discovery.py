@@ -30,6 +30,7 @@ class Announcer:
     def __init__(self, node):
         self.node = node
         self.cfg = cfg = node.cfg
+        self.id = ""
         self.things = list(node.sources)
         self.sensor = self
         self.fields = ()
@@ -92,7 +93,7 @@ class Announcer:
             self.thing = None
             self.t_told = now
         if not self.thing:
-            looked = self.t_look and ticks_diff(now, self.t_look) > _LOOK_MS
+            looked = self.t_look != 0 and ticks_diff(now, self.t_look) > _LOOK_MS
             for thing in self.things:
                 if thing.found and thing.announced < len(thing.sensor.fields):
                     from announcing import tell

@@ -88,6 +88,12 @@ def test_no_private_name_of_the_source_is_left_but_those_that_programs_know(ship
     assert not set(KEPT) & names.keys()
 
 
+def test_what_only_internal_modules_have_is_as_private_as_they_are(shipped):
+    names = read_map(shipped)["attributes"]
+    assert {"squeeze", "is_wanted", "take_slot", "generation"} <= set(names)
+    assert not {"report", "pid", "waiting", "state", "append", "close"} & set(names), "of what programs have, too"
+
+
 def library(tmp_path: Path, **modules: str) -> Path:
     """A library of one's own: client and what else is given."""
     folder = tmp_path / "source"

@@ -75,6 +75,15 @@ def own_attributes(library: Library) -> Set[str]:
     return {name for name in found - fixed if not name.startswith("__")}
 
 
+def internal_attributes(library: Library) -> Set[str]:
+    """Of an open package: the attributes that only classes of its internal modules have, which no program sees."""
+    internal: Set[str] = set()
+    fixed = set(port_names())
+    for name, (names, _) in owned(library).items():
+        (internal if name.split(".")[0] in library.package.internal else fixed).update(names)
+    return {name for name in internal - fixed if not is_private(name) and not name.startswith("__")}
+
+
 def owned(library: Library) -> Dict[str, Tuple[Set[str], bool]]:
     """{class: the attributes of its objects; whether they are fixed, for it has a base that is not ours}."""
     classes = [n for unit in library.units.values() for n in ast.walk(unit.tree) if isinstance(n, ast.ClassDef)]

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Dict, Iterable, List, Set
 
-from tools.ship.closed import own_attributes
+from tools.ship.closed import internal_attributes, own_attributes
 from tools.ship.merge import Library, Unit, bound_name, class_level, literal
 from tools.ship.source import FUNCTIONS, ShipError, all_arguments, bound, is_private, origin
 
@@ -57,7 +57,7 @@ def rename(library: Library) -> Dict[str, str]:
 def _attributes(library: Library) -> Dict[str, str]:
     """{private attribute: its ROM name}; what finds none keeps its own."""
     roots = _roots(library)
-    own_names = own_attributes(library) if library.package.is_closed else set()
+    own_names = own_attributes(library) if library.package.is_closed else internal_attributes(library)
     uses: Counter = Counter()
     owners: Dict[str, Set[str]] = {}  # attribute -> lines of classes whose objects can have it
     fixed: Dict[str, Set[str]] = {}  # the same of those that keep their names
