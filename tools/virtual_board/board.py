@@ -18,6 +18,7 @@ FREE_HEAP_B = {"esp32": 148_368, "esp8266": 28_000}
 POWER_ON = {"esp32": 1, "esp8266": 0}
 EN_PIN = {"esp32": 2, "esp8266": 6}
 SOFT = {"esp32": 5, "esp8266": 4}
+IMPROV = b"IMPROV\x01"  # then comes a packet's type, and that of a command is Ctrl-C
 BLANK_S = 0.3  # after so long a chip without a program starts again
 MPY = {"esp32": 6 | 3 << 8 | 10 << 10, "esp8266": 6 | 3 << 8 | 9 << 10}  # sys.implementation._mpy
 
@@ -65,6 +66,7 @@ class Board:
         self._blank = self._loading = False
         self._cause = POWER_ON[fit.chip]
         self._rtc = b""
+        self._last_typed = b""
 
     def power_on(self) -> None:
         """Plug the board in."""
@@ -200,12 +202,16 @@ class Board:
         self._interpreter.run(b"S" if interactive else b"C", source)
 
     def interrupt(self) -> bool:
-        interrupts = self._interpreter.interrupt()
-        if interrupts and self._repl.running == "startup":
+        if self._repl.running == "startup":
+            # On a board one that comes before boot.py runs is a byte like others, and boot.py is over at once. Here it
+            # counts, so that a tool need not try again, but for the one in a packet of Improv, whose client does.
+            if self._files and self._last_typed == IMPROV:
+                return False
             self._files.clear()  # a Ctrl-C while boot.py runs also skips main.py
-        return interrupts
+        return self._interpreter.interrupt()
 
     def type(self, data: bytes) -> None:
+        self._last_typed = (self._last_typed + data)[-len(IMPROV) :]
         self._interpreter.type(data)
 
     def soft_reset(self, run_main: bool) -> None:

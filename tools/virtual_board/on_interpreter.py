@@ -52,7 +52,6 @@ class Interpreter:
         self._stdin, self._typed = os.pipe()
         self._number = 0
         self._begun = False
-        self._is_file = False
         self._interrupt = False
         self._interrupted = 0.0  # monotonic time of the last Ctrl-C
         self._inbox = b""
@@ -151,14 +150,10 @@ class Interpreter:
         """Run source: b"F" the file of that name, b"C" code, b"S" a line of the friendly REPL."""
         self._number += 1
         self._begun = self._interrupt = False
-        self._is_file = kind == b"F"
         self._post(kind, source)
 
     def interrupt(self) -> bool:
-        """Ctrl-C. False when it interrupts nothing: the program has switched it off (`micropython.kbd_intr(-1)`), or
-        boot.py or main.py is still being compiled."""
-        if not self._begun and self._is_file:
-            return False
+        """Ctrl-C. False when the program has switched it off (`micropython.kbd_intr(-1)`)."""
         if not self._begun:
             self._interrupt = True
             return True
