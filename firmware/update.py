@@ -19,6 +19,7 @@ import power
 import slots
 
 _MANIFEST = "umqtt-ota1"
+_MOST_LIST_B = const(65536)  # six times that of a whole firmware
 _LIST = "umqtt-node"
 _HEAD = ">4sHI"  # of a chunk: the beginning of the list's digest, the file's number in it, the offset in the file
 _HEAD_B = calcsize(_HEAD)
@@ -63,12 +64,24 @@ def read_manifest(payload: bytes, topic: str, key: str):
     """(serial, digest of the list, its size in bytes) of a manifest that `key` has signed for the board of `topic`.
     Raises ValueError in words."""
     words = str(payload, "utf-8").split(" ")
-    if len(words) != 5 or words[0] != _MANIFEST:
+    is_one = len(words) == 5 and words[0] == _MANIFEST and words[1].isdigit() and words[2].isdigit()
+    if not is_one or not 0 < int(words[2]) <= _MOST_LIST_B:
         raise ValueError("this is no manifest of an update: use `make ota` of the same release")
     signed = topic + " " + " ".join(words[:4])
     if not _same(hexlify(hmac(key.encode(), signed.encode())), words[4].encode()):
         raise ValueError("the signature is not that of this board's ota_key: give `make ota` the board's config.json")
     return int(words[1]), words[3], int(words[2])
+
+
+def read_line(line: str):
+    """(SHA-256, size in bytes, name) of a file in the list. Raises ValueError in words, also for a name that leads out
+    of the update's folder: what is beside that is the last resort."""
+    words = line.rstrip("\n").split(" ")
+    if len(words) != 3 or not words[1].isdigit():
+        raise ValueError("a line of it is no SHA-256, size and name")
+    if any(folder in ("", ".", "..") for folder in words[2].split("/")):
+        raise ValueError("%s is no name of a file of an update" % words[2])
+    return words[0], int(words[1]), words[2]
 
 
 def digest_of(path: str) -> str:
@@ -113,6 +126,14 @@ _under_way = None
 def begin(node, manifest: bytes):
     """Take the update of the manifest, or go on with it; b"": give it up. Returns words when there is nothing to be
     done, else None: node.listener answers later. Raises ValueError in words, OSError."""
+    try:
+        return _begun(node, manifest)
+    finally:
+        if not _under_way:
+            _unload()
+
+
+def _begun(node, manifest):
     global _under_way
     listener = node.listener
     update = Update(node, manifest) if manifest else None
@@ -163,12 +184,16 @@ def _turn(client) -> bool:
     return False
 
 
-def _forget(node) -> None:
+def _unload() -> None:
     # the heap has this back
-    global _under_way
-    _under_way = None
     for name in (__name__, "slots"):
         sys.modules.pop(name, None)
+
+
+def _forget(node) -> None:
+    global _under_way
+    _under_way = None
+    _unload()
     try:
         node.listener.unhear(node.topic + "ota/chunk")
     except OSError:
@@ -260,6 +285,8 @@ class Update:
                 self.node.feed()
         except OSError as e:
             self.end("the flash: %s" % e)
+        except ValueError as e:
+            self.end("the list of files: %s" % e)
         if not self.over and (self.must_ask or ticks_diff(ticks_ms(), self.asked_ms) > self.silence_ms):
             self.ask()
 
@@ -323,7 +350,7 @@ class Update:
                 self.whole()
                 return
             else:
-                sha, size_b, name = line.strip().split(" ")
+                sha, size_b, name = read_line(line)
                 self.path = slots.at(self.into + "/" + name)
                 if not slots.is_there(self.path):
                     break
@@ -331,7 +358,7 @@ class Update:
             self.list_at += len(line)
         self.list_at += len(line)
         self.sha = sha
-        self.size_b = int(size_b)
+        self.size_b = size_b
         self.folders()
         self.had_b = self.until_b = 0
         for home in (slots.at(self.boot["run"] + "/"), slots.ROOT):
@@ -351,9 +378,9 @@ class Update:
         with open(self.list) as f:
             f.readline()
             for line in f:
-                _, size_b, name = line.split(" ")
-                if not slots.is_there(slots.at(self.into + "/" + name.strip())):
-                    need_b += (int(size_b) // _BLOCK_B + 1) * _BLOCK_B
+                _, size_b, name = read_line(line)
+                if not slots.is_there(slots.at(self.into + "/" + name)):
+                    need_b += (size_b // _BLOCK_B + 1) * _BLOCK_B
         room = os.statvfs(slots.ROOT + "ota")
         free_b = room[0] * room[3] + size_of(self.part)
         if free_b < need_b + _RESERVE_B:

@@ -275,6 +275,13 @@ def test_a_command_is_forgotten_once_it_was_carried_out():
             w.send(name)
         equal([m for m in sys.modules if m.startswith("commands")], [])
         assert "reconfigure" not in sys.modules
+    with Commanded(ota_key="k" * 32) as w:
+        w.run(5000)
+        for manifest in ("1", "umqtt-ota1 7 9 " + "0" * 64 + " " + "1" * 64, ""):
+            w.send("ota", manifest)
+            assert "update" not in sys.modules, manifest
+        equal([ok for ok, _ in w.answers("ota")], [False, False])
+        assert not w.node.listener.turns and len(w.node.listener.ears) == 1
 
 
 def test_the_words_on_unknown_commands_name_all_there_are():
@@ -519,6 +526,14 @@ def test_the_crash_log_comes_oldest_first_and_goes_once_the_broker_has_it():
         equal(w.answers("crash")[-1], (True, "half a character ?"))
         w.send("crash")
         equal(w.answers("crash")[-1], (True, "no crash since the last one that was taken"))
+
+
+def test_an_empty_crash_log_is_none():
+    with Commanded() as w:
+        w.run(5000)
+        write("crash.log", b"")
+        w.send("crash")
+        equal(w.answers("crash"), [(True, "no crash since the last one that was taken")])
 
 
 def test_the_crash_log_stays_when_the_answer_does_not_arrive():

@@ -7,7 +7,7 @@ import fakes.clock
 import on_board  # noqa: F401 - the paths
 from fakes.check import equal, raises
 from fakes.folder import Folder, read, write
-from fakes.ota_host import Asking, Host
+from fakes.ota_host import KEY, TOPIC, Asking, Host, digest
 
 import update
 import slots
@@ -85,6 +85,37 @@ def test_a_manifest_of_somebody_else_is_refused_and_changes_nothing():
             assert "ota_key" in words, words
         for bad in (b"1", b"\xff\xfe", b"a b c d e"):
             raises(ValueError, update.Update, Asking(), bad)
+        assert not slots.is_there(slots.ROOT + "ota")
+
+
+def test_a_list_that_no_update_has_ends_it_in_words_and_nothing_outside_of_its_folder_is_written():
+    before = {"app.mpy": b"old app"}
+    for line in (
+        "%s 4 ../../boot.py", "%s 4 lib/../../../boot.py", "%s 4 /boot.py", "%s 4 lib//x.py", "%s 4 ./x.py", "%s 4 ",
+        "%s 4 lib/", "%s 4", "%s", "", "%s -4 x.py", "%s 4x x.py", "%s 4 x.py y.py", "%s  x.py", "\xff",
+    ):  # fmt: skip
+        with Flash():
+            host = Host({"app.mpy": b"evil"}, 7)
+            host.listed += ((line % digest(b"evil") if "%" in line else line) + "\n").encode()
+            host.parts[0] = host.listed
+            host.parts.append(b"evil")
+            node = Asking()
+            coming = update.Update(node, host.manifest())
+            take(host, coming, node)
+            assert "the list of files" in coming.over, (line, coming.over)
+            for name in before:
+                equal(read(slots.ROOT + name), before[name])
+            assert not slots.is_there(slots.ROOT + "boot.py") and not slots.is_there(slots.at("boot.new"))
+
+
+def test_a_list_of_a_size_that_no_list_has_is_refused():
+    with Flash():
+        for size in ("-1", "0", "70000", str(2**31), "x", "1e3", ""):
+            host = Host(FILES, 7)
+            text = "umqtt-ota1 7 %s %s" % (size, digest(host.listed))
+            mac = hexlify(update.hmac(KEY.encode(), ("%s %s" % (TOPIC, text)).encode())).decode()
+            words = str(raises(ValueError, update.Update, Asking(), ("%s %s" % (text, mac)).encode()))
+            assert "no manifest" in words, (size, words)
         assert not slots.is_there(slots.ROOT + "ota")
 
 
