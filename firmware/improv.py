@@ -150,6 +150,8 @@ def _join(name: str, password: str) -> None:
     try:
         given = config_file.load()
     except (OSError, ValueError):
+        given = None
+    if not isinstance(given, dict):
         given = {}  # there is none yet, or no whole one
     given["wifi_ssid"] = name
     given["wifi_password"] = password
@@ -161,7 +163,13 @@ def _networks() -> list:
 
     sta = network.WLAN(network.STA_IF)
     sta.active(True)
-    return [(str(row[0], "utf-8"), row[3], row[4]) for row in sta.scan() if row[0]]
+    found = []
+    for row in sta.scan():
+        try:
+            found.append((str(row[0], "utf-8"), row[3], row[4]))
+        except UnicodeError:
+            pass  # a neighbour's, whose name is no text: config.json could not hold it
+    return [row for row in found if row[0]]
 
 
 def serve(provisioned: bool = False, is_asked: bool = False) -> None:

@@ -1,9 +1,14 @@
 """Improv over the serial line, byte by byte: what a client of the protocol sends, and what it must get back."""
 
-from fakes.check import equal, raises
+import json
+import os
 
-import on_board  # noqa: F401 - the paths
+from fakes.check import equal, raises
+from fakes.folder import Folder, read, write
+from on_board import World
+
 import improv
+import network
 
 
 def packet(kind, *data):
@@ -96,6 +101,32 @@ def test_the_board_says_what_it_is_and_which_networks_it_sees():
             packet(4, 4, 0),
         ],
     )
+
+
+def test_a_network_in_reach_whose_name_is_no_text_hides_no_other():
+    World({"wifi": {"lab": "12345678"}})
+    real = network.WLAN.scan
+    network.WLAN.scan = lambda sta: [(b"\xff\xfe", b"", 1, -40, 3, False)] + real(sta)
+    try:
+        equal([name for name, _, _ in improv._networks()], ["lab", "other"])
+    finally:
+        network.WLAN.scan = real
+
+
+def test_a_config_json_that_is_no_object_is_replaced_by_what_works():
+    World({"wifi": {"lab": "12345678"}})
+    home = os.getcwd()
+    with Folder() as folder:
+        os.chdir(folder)
+        try:
+            for held in (b"[]", b"5", b"null", b"{", b"", b"\xff", None):
+                if held is not None:
+                    write("config.json", held)
+                improv._join("lab", "12345678")
+                equal(json.loads(read("config.json")), {"wifi_ssid": "lab", "wifi_password": "12345678"}, held)
+            os.remove("config.json")
+        finally:
+            os.chdir(home)
 
 
 def test_what_is_damaged_unknown_or_cut_short_is_an_error_and_changes_nothing():
