@@ -50,7 +50,8 @@ def _log(e, path):
         except (OSError, ValueError):
             pass  # the first crash, or a file whose end a power cut has garbled
         if not log.endswith(text):  # a crash at each turn must not wear out the flash
+            log = (log + text)[-_CRASH_LOG_B:]  # before the file is emptied: there may be no memory for it
             with open(path, "w") as f:
-                f.write((log + text)[-_CRASH_LOG_B:])
+                f.write(log)
     except OSError as full:
         print(path, full)

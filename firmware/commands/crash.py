@@ -17,6 +17,8 @@ def carry_out(node, payload: bytes, flags: int) -> str:
             f.seek(len(part))
             rest_b = len(f.read())
     except OSError:
+        part = b""
+    if not part:
         return "no crash since the last one that was taken"
     taken_b = len(part)
     node.listener.afterwards(lambda node: cut(taken_b))

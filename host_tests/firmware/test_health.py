@@ -126,6 +126,42 @@ def test_the_same_crash_again_is_not_written_again():
     assert sizes[0] and sizes == sizes[:1] * 3, sizes
 
 
+class LongLog(str):
+    """A text to which there is no memory to add another."""
+
+    def __add__(self, _):
+        raise MemoryError
+
+
+class LongFile:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def read(self):
+        return LongLog("what crashed before")
+
+
+def test_a_crash_for_which_there_is_no_memory_leaves_the_log_as_it_was():
+    World()
+    opened = []
+
+    def open_long(path, mode="r"):
+        opened.append(mode)
+        return LongFile()
+
+    health.open = open_long
+    try:
+        raise Broken("x")
+    except Broken as e:
+        health.crashed(e)
+    finally:
+        del health.open
+    equal(opened, ["r"], "it was emptied")
+
+
 def test_a_crash_log_that_cannot_be_written_is_no_crash():
     w = World()
     try:
