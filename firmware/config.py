@@ -100,14 +100,23 @@ def _kind(value):
     return "null" if value is None else "an object"
 
 
-def is_secret(key: str) -> bool:
-    """Whether the value of a key goes to no log and no topic."""
-    return any(word in key for word in ("password", "secret", "_key"))
+def _is_secret(key, value):
+    # by its key, or an address into which a login may be written
+    return any(word in key for word in ("password", "secret", "_key")) or isinstance(value, str) and "@" in value
+
+
+def without_secrets(x):
+    """x of JSON without what goes to no log and no topic, at any depth."""
+    if isinstance(x, dict):
+        return {key: without_secrets(value) for key, value in x.items() if not _is_secret(key, value)}
+    if isinstance(x, (list, tuple)):
+        return [without_secrets(value) for value in x if not _is_secret("", value)]
+    return x
 
 
 def _shown(key, value):
-    # a password goes to no log, nor one that was written into an address
-    if is_secret(key) or "@" in json.dumps(value):
+    whole = {key: value}
+    if without_secrets(whole) != whole:
         return "%s, %d characters" % (_kind(value), len(str(value)))
     return "%s (%s)" % (json.dumps(value), _kind(value))
 

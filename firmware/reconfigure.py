@@ -57,11 +57,9 @@ def is_closed(text: bytes) -> bool:
 def shown() -> str:
     """config.json without what is secret by its key, or may be: an address with a login. Raises ValueError."""
     given = config.given_in(config.FILE)
-    return json.dumps({key: given[key] for key in given if not is_hidden(key, given[key])})
-
-
-def is_hidden(key: str, value) -> bool:
-    return config.is_secret(key) or "@" in json.dumps(value)
+    if given.get("password", "") in ("", given.get("user")):
+        given.pop("user", None)  # a token
+    return json.dumps(config.without_secrets(given))
 
 
 def offer(given: dict) -> int:

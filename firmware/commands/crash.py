@@ -18,6 +18,7 @@ def carry_out(node, payload: bytes, flags: int) -> str:
             rest_b = len(f.read())
     except OSError:
         part = b""
+        rest_b = 0
     if not part:
         return "no crash since the last one that was taken"
     taken_b = len(part)

@@ -300,7 +300,9 @@ def test_no_answer_holds_a_secret():
         assert "password" not in shown and "wifi_password" not in shown
         for change in (
             {"wifi_password": "geheim"}, {"password": 4711}, {"broker": "mqtt://me:geheim99@h"}, {"password": ["x"]},
-            {"broker": ["me:geheim99@h/"]}, {"user": 1, "password": "geheim99\t"},
+            {"broker": ["me:geheim99@h/"]}, {"user": 1, "password": "geheim99\t"}, {"i2c": {"api_key": "geheim"}},
+            {"sensors": 17 * [{"type": "web", "password": "geheim"}]}, {"broker": {"a": [{"my_secret": 4711}]}},
+            {"sensors": [{"type": "web", "scale": {"a_key": ["geheim"]}}]},
         ):  # fmt: skip
             w.send("config", json.dumps(change))
             assert not w.answers("config")[-1][0]
@@ -310,6 +312,20 @@ def test_no_answer_holds_a_secret():
         all_said = "".join([words for _, words in w.answers()])
         for secret in ("geheim", "12345678", "4711"):
             assert secret not in all_said, all_said
+    web = {"type": "internal", "name": "web", "api_key": "geheim", "login": [{"password": "geheim", "name": "me"}]}
+    for keys, hidden in (
+        ({"sensors": [web]}, ["password", "wifi_password"]),
+        ({"user": "geheim", "password": ""}, ["password", "user", "wifi_password"]),  # a token
+        ({"user": "geheim", "password": "geheim"}, ["password", "user", "wifi_password"]),
+    ):
+        with Commanded(**keys) as w:
+            w.run(5000)
+            w.send("config", "")
+            words = w.answers("config")[-1][1]
+            shown = json.loads(words)
+            equal(sorted(set(GIVEN) - set(shown)), hidden)
+            assert "geheim" not in words, words
+    equal(shown["sensors"], [ROOM])
 
 
 def test_a_new_configuration_is_kept_once_the_broker_is_reached_with_it():
