@@ -79,29 +79,30 @@ if sys.implementation.name != "micropython":
         """select.poll() that takes the sockets above; `ipoll` as MicroPython has it."""
 
         def __init__(self):
-            self._poll = _select.poll()
-            self._known = {}
+            self._known = {}  # descriptor: socket
 
         def register(self, sock, mask=_select.POLLIN | _select.POLLOUT):
             self._known[sock.fileno()] = sock
             sock.mask = mask
-            self._poll.register(sock.fileno(), mask)
 
         def modify(self, sock, mask):
             sock.mask = mask
-            self._poll.modify(sock.fileno(), mask)
 
         def unregister(self, sock):
-            self._poll.unregister(sock.fileno())
+            del self._known[sock.fileno()]
 
         def poll(self, ms=-1):
-            for sock in self._known.values():  # TLS: a record that is read is not seen by the kernel
+            waits = _select.poll()  # one of its own: several threads may wait
+            for fd, sock in self._known.items():  # TLS: a record that is read is not seen by the kernel
                 raw = sock.raw
+                mask = sock.mask
                 if isinstance(raw, _ssl.SSLSocket) and raw.fileno() >= 0:
                     if raw.pending():
                         return [(sock, _select.POLLIN)]
-                    self._poll.modify(raw.fileno(), _select.POLLIN if sock.wants_read else sock.mask)
-            return [(self._known[fd], bits) for fd, bits in self._poll.poll(ms)]
+                    if sock.wants_read:
+                        mask = _select.POLLIN
+                waits.register(fd, mask)
+            return [(self._known[fd], bits) for fd, bits in waits.poll(ms)]
 
         def ipoll(self, ms=-1, flags=0):
             return iter(self.poll(ms))

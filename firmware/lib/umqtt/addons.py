@@ -10,7 +10,7 @@ from micropython import const
 
 from umqtt.engine import ALL_SENT, LOST, UNHEARD
 from umqtt.errors import link_error
-from umqtt.wire import FIRST_BYTE, IN_USE, LEVEL_5, PACKET_ID, PAYLOAD, QOS, TOPIC
+from umqtt.wire import FIRST_BYTE, LEVEL_5, PACKET_ID, PAYLOAD, QOS, TOPIC
 
 _NO_EVENT = const(0)  # of a poll
 
@@ -46,18 +46,11 @@ def exchange(client, sender, payload, timeout_ms):
     """Publish with an ack, and wait for it: sender.send(slot) sends the packet of the slot, whose first byte and topic,
     with its length before it, are sender.first_byte and sender.topic_bytes. Returns the packet id, None when older
     bytes wait inside a callback. Raises OSError, ProtocolError."""
-    draft = client._hold()
-    draft[FIRST_BYTE] = sender.first_byte
-    draft[TOPIC] = sender.topic_bytes
-    draft[PAYLOAD] = payload
-    try:
-        packet_id = client._exchange(not client._in_callback(), timeout_ms, sender)
-        if client.protocol == LEVEL_5 and packet_id:
-            client._raise_refusal(packet_id)
-        return packet_id
-    except MemoryError:
-        draft[IN_USE] = 0
-        raise
+    client._hold(sender.first_byte, sender.topic_bytes, payload)
+    packet_id = client._exchange(not client._in_callback(), timeout_ms, sender)
+    if client.protocol == LEVEL_5 and packet_id:
+        client._raise_refusal(packet_id)
+    return packet_id
 
 
 def draft(client) -> list:
@@ -111,15 +104,14 @@ def await_all_sent(client, timeout_ms) -> int:
 
 def send_stream(client, packet, stream):
     """Send a packet whose payload is `stream`: len(stream) bytes, of which stream.piece holds the first; stream.fill()
-    puts the next ones there. It cannot be repeated, and while it goes out a lost link raises, with `reconnect` too.
-    Returns the writer's event."""
-    if client._may_reconnect and not hasattr(client, "__aenter__"):  # of umqtt.aio its own call looks
+    puts the next ones there. It cannot be repeated, and while it goes out a lost link raises, with `reconnect` too,
+    unless stream.is_awaited: then its call looks. Returns the writer's event."""
+    if client._may_reconnect and not stream.is_awaited:
         client._may_reconnect = None
     client._stream = stream
     if packet[PACKET_ID]:
         event = client._send_packet(packet)  # in its slot, held by `exchange`
     else:
-        client._hold()
         event = client._send_loose(*packet[1:])
     packet[PAYLOAD] = None
     return event
@@ -129,10 +121,14 @@ def end_stream(client, packet_id, sent: bool) -> None:
     """The stream of `packet_id` (0: it has none) is over; sent: all of it is with the network."""
     if client._may_reconnect is None:  # else a callback has disconnected
         client._may_reconnect = True
-    if not sent and client._socket:  # half a packet is out: nothing can follow it
-        client._on_fault(link_error("ECONNABORTED", "half a stream was sent"))
     if client.pending(packet_id):
         client._free_slot(client._slot_index(packet_id))
+    if not sent and client._socket:  # half a packet is out: nothing can follow it
+        try:
+            fault = link_error("ECONNABORTED", "half a stream was sent")
+        except MemoryError as no_memory:
+            fault = no_memory
+        client._on_fault(fault)
 
 
 # Clients of umqtt.aio
@@ -151,7 +147,7 @@ def can_begin(client, qos) -> bool:
 def begin_stream(client, packet, stream) -> int:
     """Send a packet whose payload is `stream`. Returns its packet id, 0 for QoS 0."""
     if packet[FIRST_BYTE] & QOS:
-        client._hold()[1:IN_USE] = packet[1:]
+        client._hold(packet[FIRST_BYTE], packet[TOPIC], packet[PAYLOAD])
         return client._exchange(False, 0, stream)
     stream.send(packet)
     return 0

@@ -282,22 +282,24 @@ class MQTTClient(client.MQTTClient):
         if message not in self._in_hand:
             return  # of another connection
         self._in_hand.remove(message)
+        if 0 not in self._held_packet_ids:
+            self._held_packet_ids.append(0)
         draft = self._draft
-        draft[IN_USE] = 1
-        draft[PACKET_ID] = packet_id = message[_ID]
-        draft[FIRST_BYTE] = PUBACK_BYTE
-        draft[TOPIC] = draft[PAYLOAD] = b""
-        if message[_FLAGS] & QOS_2:
-            draft[FIRST_BYTE] = PUBREC_BYTE
-            if 0 not in self._held_packet_ids:
-                self._held_packet_ids.append(0)
-            self._held_packet_ids[self._held_packet_ids.index(0)] = packet_id
-        if self._taken is not None:
-            self._taken(packet_id if message[_FLAGS] & QOS_2 else 0, None)
-        if self._link_up:
-            self._send_packet(draft)
-            self._wake_server()
-        draft[PACKET_ID] = draft[IN_USE] = 0
+        self._hold()
+        try:
+            draft[PACKET_ID] = packet_id = message[_ID]
+            draft[FIRST_BYTE] = PUBACK_BYTE
+            draft[TOPIC] = draft[PAYLOAD] = b""
+            if message[_FLAGS] & QOS_2:
+                draft[FIRST_BYTE] = PUBREC_BYTE
+                self._held_packet_ids[self._held_packet_ids.index(0)] = packet_id
+            if self._taken is not None:
+                self._taken(packet_id if message[_FLAGS] & QOS_2 else 0, None)
+            if self._link_up:
+                self._send_packet(draft)
+        finally:
+            draft[PACKET_ID] = draft[IN_USE] = 0
+        self._wake_server()
 
     # Waiting
 

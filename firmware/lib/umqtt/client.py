@@ -13,12 +13,12 @@ from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 from micropython import const
 
 from umqtt import engine, transport, wire
-from umqtt.engine import BLOCKED, HALF_A_PACKET, LOST, NOTHING_YET, RAISED, UNHEARD
+from umqtt.engine import BLOCKED, HALF_A_PACKET, LOST, MET, NOTHING_YET, RAISED, UNHEARD
 from umqtt.errors import MQTTException, ProtocolError, link_error
 from umqtt.keepalive import KeepAlive
 from umqtt.wire import CONNECT_BYTE, DISCONNECT_BYTE, FIRST_BYTE, IN_USE, LEVEL_5, PACKET_ID, PAYLOAD
 from umqtt.wire import PINGREQ_BYTE, PUBLISH_BYTE
-from umqtt.wire import QOS, REFUSED, RETAIN, STALE, SUBSCRIBE_BYTE, TOPIC, UNSUBSCRIBE_BYTE, WIPE
+from umqtt.wire import QOS, REFUSED, RETAIN, SUBSCRIBE_BYTE, TOPIC, UNSUBSCRIBE_BYTE, WIPE
 
 try:
     from _thread import get_ident
@@ -49,15 +49,15 @@ _LONG_MS = const(1000)  # a shorter wait cannot make the keep-alive late
 
 _ENDED = const(0)  # in place of `_send_packet`: a callback that runs has ended the connection
 
-_MET = const(-4)  # in place of an event: another call is at work, or has ended the connection
+_MOST_LOOKS = const(1000)  # a ms each, at a call that does not go on: Ctrl-C has ended it, and left its mark behind
 
-_NO_TOPIC = []  # equal to nothing that a program can pass
+_NO_TOPIC = [], b""  # a topic that no program can pass, and its bytes
 
 _len = len
 _bytes = bytes
 _ran = []
 _run = _ran.append
-_thread_id = get_ident()
+_main_thread = get_ident()
 
 
 def _is_scheduled():
@@ -72,7 +72,7 @@ def _is_scheduled():
                 return False
     except RuntimeError:
         pass  # its queue is full: nothing runs
-    return get_ident() == _thread_id
+    return get_ident() == _main_thread or sys.platform == "esp32"  # there callbacks run in any thread
 
 
 if not schedule:  # not every port has it
@@ -247,7 +247,9 @@ class MQTTClient(KeepAlive):
         self._connect_head()
         if self._in_callback() and self._send_packet or _is_scheduled():
             raise link_error("ENOTCONN", "connect inside a callback")
+        self._hold()  # no call of another thread goes on with the old connection
         self._close()
+        self._draft[IN_USE] = 0
         self._last_event = NOTHING_YET
         self._connect_end = self._end(timeout_ms)
         self._is_connecting = True
@@ -283,9 +285,9 @@ class MQTTClient(KeepAlive):
                 self._send_loose(CONNECT_BYTE, self._connect_head())
         except BaseException as fault:
             if not transport.is_not_yet(fault):
+                self._on_fault(fault)
                 if self._address:
                     self._address = (None,) + self._address[1:]  # of no place any more
-                self._on_fault(fault)
         return 0 if self._socket else self._link_lost()
 
     def _adopt(self, sock):
@@ -319,14 +321,16 @@ class MQTTClient(KeepAlive):
         # buffers; then wait for the answer. Returns whether to read
         if self._link_up and not self.pending(self._subscribe_id):
             while self._filters_left and self.inflight < _len(self._packet_slots):
-                topic_filter = self._filters_left.pop(0)
+                topic_filter = self._filters_left[0]
+                payload = topic_filter + _bytes((self._granted_qos.get(topic_filter, 0),))
+                self._hold(SUBSCRIBE_BYTE, b"", payload)
+                self._filters_left.pop(0)
                 if topic_filter in self._granted_qos:  # else a callback has unsubscribed meanwhile
-                    payload = topic_filter + _bytes((self._granted_qos[topic_filter],))
-                    self._hold()[1:IN_USE] = SUBSCRIBE_BYTE, b"", payload
                     self._subscribe_id = self._take_slot()[PACKET_ID]
                     if self._send_slots() == LOST:
                         return self._link_lost()
                     break
+                self._draft[IN_USE] = 0
             else:
                 if not self._filters_left:
                     self._is_connecting = False
@@ -347,11 +351,12 @@ class MQTTClient(KeepAlive):
             self._send_loose(DISCONNECT_BYTE, b"")
             raise link_error("ECONNABORTED", "")
         # MQTT 3.1 has no session present: what a kept session holds is repeated either way.
-        self._session_present = present = not self.clean_session and (flags == 1 or self.protocol == 3)
+        present = not self.clean_session and (flags == 1 or self.protocol == 3)
         if not present or self.protocol == 3:
             self._filters_left = list(self._granted_qos)
         self._subscribe_id = 0
         self._resume(present)
+        self._session_present = present  # now that all above is done: else the next attempt does it
         self._wrote_ms = self._heard_ms
         self._link_up = True
         self._connect_count += 1
@@ -394,23 +399,24 @@ class MQTTClient(KeepAlive):
                 if qos > self._most_qos:
                     qos = self._most_qos
             first_byte |= qos << 1
+        known = self._last_topic
+        if topic is not known[0]:
+            known = self._take_topic(topic)
         draft = self._draft
-        draft[IN_USE] += 1  # and looked at: a Timer's callback and another thread come at jumps alone
+        draft[IN_USE] += 1  # and looked at: see `_take_turn`
         if draft[IN_USE] > 1:
-            self._hold()  # raises
-        if topic is not self._last_topic:
-            self._take_topic(topic)
+            self._hold()
         draft[FIRST_BYTE] = first_byte
-        draft[TOPIC] = self._last_topic_bytes
+        draft[TOPIC] = known[1]
         draft[PAYLOAD] = msg
         if first_byte & QOS:
-            draft[IN_USE] = STALE - 2  # should a MemoryError end it, the next one passes
             return self._exchange(wait, timeout_ms)
         if self._send_blocked:
             timeout_ms = self._await_turn(wait, timeout_ms)
             if timeout_ms is None:
                 return None
-        event = self._send_packet(draft)
+        send = self._send_packet
+        event = send(draft) if send else LOST
         draft[PAYLOAD] = b""  # not to be kept alive
         draft[IN_USE] = 0
         if event and wait:
@@ -421,28 +427,44 @@ class MQTTClient(KeepAlive):
         return 0
 
     def _take_topic(self, topic):
-        # the topic of the draft, which is held
-        try:
-            topic_bytes = wire.text(topic, wire.TOPIC_NAME, "topic")
-            if _len(topic_bytes) > self._send_buf_b:
-                bytearray(_len(topic_bytes))  # MemoryError now, not when half a packet is in the buffer
-        except BaseException:
-            self._draft[IN_USE] = 0
-            raise
+        # keep a topic with its bytes, one tuple. Returns it
+        topic_bytes = wire.text(topic, wire.TOPIC_NAME, "topic")
+        if _len(topic_bytes) > self._send_buf_b:
+            bytearray(_len(topic_bytes))  # MemoryError now, not when half a packet is in the buffer
         if not isinstance(topic, (str, _bytes)):
             topic = _NO_TOPIC  # it may be another the next time
-        self._last_topic_bytes = topic_bytes
-        self._last_topic = topic
+        self._last_topic = known = topic, topic_bytes
+        return known
 
-    def _hold(self):
-        # Hold the client until draft[IN_USE] is cleared. Returns the draft. Raises OSError: this call has met another
+    def _take_turn(self):
+        """Hold the client until draft[IN_USE] is cleared: nobody else makes or sends a packet, or changes a slot. What
+        holds it neither waits nor allocates, so a MemoryError leaves no mark behind.
+
+        The mark is set and looked at without a jump in between, for at a jump a Timer's callback or another thread
+        comes. While another thread holds the client this waits, for that is never long. Returns False at once when the
+        call that holds it is beneath this one."""
         draft = self._draft
-        draft[IN_USE] += 1
-        if 1 < draft[IN_USE] < STALE or draft[IN_USE] == STALE and _is_scheduled():
-            if draft[IN_USE] == STALE:
-                draft[IN_USE] = STALE - 2  # as `publish` has left it
+        looks = found = 0
+        while True:
+            draft[IN_USE] += 1
+            if draft[IN_USE] == 1:
+                return True
+            if self._stream is not None or _is_scheduled():
+                return False
+            looks = looks + 1 if draft[IN_USE] > found else 0  # less: it was cleared meanwhile
+            found = draft[IN_USE]
+            if looks > _MOST_LOOKS:
+                draft[IN_USE] = 0
+            sleep_ms(1)
+
+    def _hold(self, first_byte=0, topic: "bytes | bytearray" = b"", payload=b""):
+        # as `_take_turn`, with this packet as the draft. Raises OSError: this call has met another
+        if not self._take_turn():
             raise link_error("EALREADY", "another call is in the middle: again after it")
-        return draft
+        draft = self._draft
+        draft[FIRST_BYTE] = first_byte
+        draft[TOPIC] = topic
+        draft[PAYLOAD] = payload
 
     def _await_turn(self, wait, timeout_ms):
         # The draft, which is held, has older bytes before it: inside a callback it must fit behind them, else wait for
@@ -456,15 +478,23 @@ class MQTTClient(KeepAlive):
             if self._send_packet:
                 raise link_error("ENOBUFS", "send buffer full: publish outside the callback")
             raise link_error("ENOTCONN", "link is down")
-        packet = draft[1:IN_USE]
         end = self._end(timeout_ms)
         while self._send_blocked:
-            draft[IN_USE] = 0
             if not wait:
+                draft[IN_USE] = 0
                 return None
-            self._wait(end)
-            self._hold()[1:IN_USE] = packet
+            self._wait_without(end)
         return ticks_diff(end, ticks_ms())
+
+    def _wait_without(self, end):
+        # let the client go for a turn of `_wait`, and hold it with the same draft again: another call may make its own
+        draft = self._draft
+        first_byte = draft[FIRST_BYTE]
+        topic = draft[TOPIC]
+        payload = draft[PAYLOAD]
+        draft[IN_USE] = 0
+        self._wait(end)
+        self._hold(first_byte, topic, payload)
 
     def _await_all_sent(self, timeout_ms):
         # wait until everything that waits to be sent has left; not inside a callback. Returns the rest of timeout_ms
@@ -494,20 +524,18 @@ class MQTTClient(KeepAlive):
         if self._next_packet is None:
             if self._in_callback():
                 wait = False
-            elif wait and not self._auto_reconnect and not self._is_connecting:
+            elif wait and not self._socket and not self._auto_reconnect and not self._is_connecting:
                 self._draft[IN_USE] = 0
-                self._without_link(0)  # raises
+                self._without_link(0)
+                raise link_error("ENOTCONN", "link is down")  # it was, a moment ago
         end = ticks_add(ticks_ms(), self.timeout_ms if timeout_ms is None else timeout_ms)
-        draft = None
         while self.inflight == _len(self._packet_slots) or sender is not None and self._send_blocked:
-            draft = draft or list(self._draft)  # a callback may make another meanwhile
-            self._draft[IN_USE] = 0
             if not wait:
+                self._draft[IN_USE] = 0
                 if sender is None:
                     raise link_error("ENOBUFS", "all slots are taken: poll first")
                 return None
-            self._wait(end)
-            self._hold()[1:IN_USE] = draft[1:IN_USE]
+            self._wait_without(end)
         older_wait = self._send_blocked
         # so that the slot is sent by the next poll, should Ctrl-C come before it is sent here
         self._send_blocked = True
@@ -517,11 +545,12 @@ class MQTTClient(KeepAlive):
         if older_wait:
             event = self._send_slots()
         else:
-            event = self._send_packet(slot) if sender is None else sender.send(slot)
+            send = self._send_packet
+            event = sender.send(slot) if sender is not None else send(slot) if send else LOST
             if event is not None:  # else the sender could not: the next poll does, or finds the link dead
                 self._slots_sent += 1
                 self._send_blocked = event == BLOCKED or event == LOST
-        self._draft[IN_USE] = 0
+            self._draft[IN_USE] = 0
         if event == LOST and (wait or self._auto_reconnect):
             self._link_lost()
         if wait and not _is_scheduled():
@@ -580,13 +609,8 @@ class MQTTClient(KeepAlive):
             if subscribes:
                 payload += _bytes((wire.number(qos, 2 if self.protocol < LEVEL_5 else _MOST_OPTIONS, "qos"),))
         codes = bytearray()  # stands in the slot where a message has its topic, until SUBACK fills it
-        draft = self._hold()
-        try:
-            draft[1:IN_USE] = first_byte, codes, payload
-            self._exchange(wait, timeout_ms)
-        except MemoryError:
-            draft[IN_USE] = 0
-            raise
+        self._hold(first_byte, codes, payload)
+        self._exchange(wait, timeout_ms)
         for row, code in zip(filters, codes):
             if code == REFUSED:
                 raise MQTTException(REFUSED, "subscription refused: %s" % (row[0],))
@@ -597,7 +621,8 @@ class MQTTClient(KeepAlive):
     def disconnect(self, timeout_ms: "int | None" = None) -> None:
         """Send DISCONNECT [3.14] behind everything that waits, and close; the broker drops the will. Never raises for a
         dead link; OSError when the store cannot be written."""
-        self._hold()[IN_USE] = 0  # not beneath a call that is at work
+        self._hold()  # not beneath a call that is at work
+        self._draft[IN_USE] = 0
         self._may_reconnect = self._is_connecting = False
         end = self._end(timeout_ms)
         try:
@@ -622,23 +647,30 @@ class MQTTClient(KeepAlive):
         in_callback = self._in_callback()
         self._send_blocked = True
         self._link_up = self._is_connecting = False
-        self._draft[IN_USE] = 0
         self._socket = self._next_packet = self._send_packet = None
         if in_callback:
             self._send_packet = _ENDED  # pyright: ignore[reportAttributeAccessIssue]
-        if fault:
-            self._error_words = str(fault)
-        if sock:
-            try:
+        try:
+            if sock:
                 sock.close()
-            except OSError:
-                pass  # a TLS stream says goodbye on a dead link
+        except Exception:
+            pass  # a TLS stream says goodbye on a dead link
+        try:
+            if fault:
+                self._error_words = str(fault)
+        except MemoryError:
+            self._error_words = "MemoryError"
 
     def _on_fault(self, fault):
         """A generator's: the connection ends with this exception."""
-        if not self._socket and not self._is_connecting:
-            fault = link_error("ENOTCONN", "not connected")  # it was ended beneath the generator, which went astray
-        self._fault = transport.in_words(fault, self.ssl, self._link_up) if self._send_packet else fault
+        self._fault = fault
+        try:
+            if not self._socket and not self._is_connecting:
+                self._fault = link_error("ENOTCONN", "not connected")  # ended beneath the generator, which went astray
+            elif self._send_packet:
+                self._fault = transport.in_words(fault, self.ssl, self._link_up)
+        except MemoryError:
+            pass  # then not in words
         self._close(self._fault)
 
     def _link_lost(self):
@@ -663,11 +695,14 @@ class MQTTClient(KeepAlive):
 
     def _send_loose(self, first_byte, head, payload=b""):
         draft = self._draft
-        draft[IN_USE] = 1  # the callers have looked
+        draft[IN_USE] += 1
+        if draft[IN_USE] > 1:
+            self._hold()
         draft[FIRST_BYTE] = first_byte
         draft[TOPIC] = head
         draft[PAYLOAD] = payload
-        event = self._send_packet(draft) if self._send_packet else LOST
+        send = self._send_packet
+        event = send(draft) if send else LOST
         draft[PAYLOAD] = b""
         draft[IN_USE] = 0
         return event
@@ -689,13 +724,13 @@ class MQTTClient(KeepAlive):
         elif ms:
             if ms > _LONG_MS:
                 ms = min(ms, max(self._watch(), 1))
-                if self._next_packet is None:  # its PINGREQ has found the link dead
+                if not self._socket:  # its PINGREQ has found the link dead
                     return self._link_lost()
             self._wait_readable(ms)
         try:
             event = self._next_packet(None)
         except Exception:  # it is None, or at work: this call has met another
-            event = _MET
+            event = MET
         if event > 0:
             self._last_event = event
             if self._news is not None:
@@ -723,14 +758,16 @@ class MQTTClient(KeepAlive):
             return self._await_tcp(ms)
         if self._auto_reconnect and self._may_reconnect:
             return self._auto_reconnect.turn(self, ms)
-        raise link_error("ENOTCONN", "not connected" + (self._error_words and ": " + self._error_words))
+        if not self._link_up:
+            raise link_error("ENOTCONN", "not connected" + (self._error_words and ": " + self._error_words))
+        return 0  # another thread's callback has ended meanwhile
 
     def _without_packet(self, event):
         if event == RAISED:
             self._last_event = event
             raise self._fault
-        if event == _MET:
-            if self._send_packet:
+        if event == MET:
+            if self._send_packet is not None:
                 return 0  # the other one reads
             self._next_packet = None
             return self._without_link(0)
@@ -740,7 +777,7 @@ class MQTTClient(KeepAlive):
                 if ticks_diff(ticks_ms(), self._heard_ms) <= self.timeout_ms and self._watch():
                     return 0
                 words = "half a packet, and no more in time"
-            if self._next_packet is not None:  # else a PINGREQ has found the link dead
+            if self._socket:  # else a PINGREQ has found the link dead
                 self._on_fault(link_error("ETIMEDOUT", words))
         try:
             return self._link_lost()
@@ -750,9 +787,7 @@ class MQTTClient(KeepAlive):
 
     def _unblock(self, ms):
         # send what waits, waiting up to ms for room or a packet. Returns whether to read now
-        if 0 < self._draft[IN_USE] < STALE:
-            self._draft[IN_USE] += 1
-            sleep_ms(min(ms, 1))
+        if not self._take_turn():
             return False
         reads = True
         event = self._send_slots()
@@ -761,6 +796,8 @@ class MQTTClient(KeepAlive):
             reads = _len(self._send_buf) + _ACK_B <= self._send_buf_b
             self._poll_for(_READABLE | _WRITABLE if reads else _WRITABLE)
             self._wait_readable(min(ms, max(self._watch(), 1)))
+            if not self._take_turn():
+                return False
             event = self._send_slots()
             if event == BLOCKED and not self._watch():
                 words = self._dead_words if self._is_connecting else "nothing leaves"
@@ -779,16 +816,16 @@ class MQTTClient(KeepAlive):
             self._poller.modify(self._socket, mask)
 
     def _send_slots(self):
-        # go on with the rest, then send the slots that were not on this connection, as far as there is room. Returns
-        # the writer's event
-        self._draft[IN_USE] = 1
-        event = self._send_packet(None) if self._send_packet else BLOCKED
+        # go on with the rest, then send the slots that were not on this connection, as far as there is room; the client
+        # is held, and let go. Returns the writer's event
+        send = self._send_packet
+        event = send(None) if send else BLOCKED
         while self._link_up and event != LOST and self._slots_sent < self.inflight:
             slot = self._packet_slots[self._slots_sent]
             size_b = _len(slot[TOPIC]) + _len(slot[PAYLOAD]) + _HEAD_B
             if event == BLOCKED and _len(self._send_buf) + size_b > self._send_buf_b:
                 break
-            event = self._send_packet(slot)
+            event = send(slot)
             self._slots_sent += 1
         if event != BLOCKED and event != LOST:
             self._send_blocked = self._is_connecting
@@ -805,7 +842,12 @@ class MQTTClient(KeepAlive):
             raise fault
         if _is_scheduled():
             raise link_error("EALREADY", "nothing waits in a scheduled callback")
-        self._step(left_ms)
+        try:
+            self._step(left_ms)
+        except OSError:
+            if not self._in_callback():
+                raise
+            sleep_ms(1)  # of another thread: this call would not wait in its own
 
     def _end(self, timeout_ms):
         return ticks_add(ticks_ms(), self.timeout_ms if timeout_ms is None else timeout_ms)

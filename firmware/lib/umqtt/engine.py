@@ -5,11 +5,12 @@ bytes; None: nothing now; 0 from `read`: the broker has closed. A new connection
 cannot be resumed by mistake. Packets are asked for exactly (2 bytes, the rest of the length, the body), so nothing is
 copied and a short read leaves the stream in step.
 
-`client` is the session that they serve (umqtt.client). They use of it: `_draft`, `_on_ack`, `_suback_codes`,
-`_held_packet_ids`, `_error_words`, `_link_up`, `_send_blocked`, `_wrote_ms`, `_heard_ms`, `_pinged_ms`,
-`_ping_after_ms`, `_send_ping`; `_on_connack`, `_on_fault`, `_fault`, `_stream`; and, for a message, `_next_packet`,
-`_send_packet`, `_view`, `cb`, `_message`, `_taken`, `_any_size`, `_oversize_count`, `_news`. With `protocol` 5
-`_translate` makes of each packet one of MQTT 3.1.1, and judges it, before the reader acts on it (umqtt.v5).
+`client` is the session that they serve (umqtt.client). They use of it: `_draft`, `_take_turn`, `_on_ack`,
+`_suback_codes`, `_held_packet_ids`, `_error_words`, `_link_up`, `_send_blocked`, `_wrote_ms`, `_heard_ms`,
+`_pinged_ms`, `_ping_after_ms`, `_send_ping`; `_on_connack`, `_on_fault`, `_fault`, `_stream`; and, for a message,
+`_next_packet`, `_send_packet`, `_view`, `cb`, `_message`, `_taken`, `_any_size`, `_oversize_count`, `_news`. With
+`protocol` 5 `_translate` makes of each packet one of MQTT 3.1.1, and judges it, before the reader acts on it
+(umqtt.v5).
 """
 
 from time import ticks_diff, ticks_ms
@@ -32,7 +33,6 @@ from umqtt.wire import (
     QOS,
     QOS_2,
     RETAIN,
-    STALE,
 )
 
 # Events that the reader yields; any other event is the first byte of the packet that it took.
@@ -40,6 +40,7 @@ NOTHING_YET = const(0)
 HALF_A_PACKET = const(-1)  # the rest has not come yet
 RAISED = const(-2)  # the callback has raised client._fault; the link stays up
 LOST = const(-3)  # the link is down, for client._fault
+MET = const(-4)  # another call is in the middle: nothing of it may be changed now
 
 # Events that the writer yields, or LOST.
 ALL_SENT = const(0)
@@ -60,6 +61,8 @@ _NO_HEADER = const(-1)
 _UNKNOWN = const(-1)
 _ACK = const(12)  # a mask that makes PUBACK of PUBREC, PUBREL, PUBCOMP
 _MOST_HELD = const(1024)  # QoS 2 ids: a backlog that Mosquitto sends with max_inflight_messages 0
+
+_FAULTS = Exception, KeyboardInterrupt  # made now: one of them is that there is no memory
 
 _len = len  # MicroPython finds a builtin last, in a linear table; a module's global costs a third of that
 
@@ -155,7 +158,7 @@ def writer(client, tx, write):
                 offset += count
                 if ticks_diff(now, client._heard_ms) > client._ping_after_ms:
                     heard = UNHEARD
-    except (Exception, KeyboardInterrupt) as fault:
+    except _FAULTS as fault:
         client._on_fault(fault)
     while True:  # a call that another has met may still hold this one
         yield LOST
@@ -163,32 +166,33 @@ def writer(client, tx, write):
 
 def reader(client, rx, read, send):
     """Takes one packet at each `next`: acts on it, calls back, answers through `send`. Yields its first byte, or
-    NOTHING_YET, HALF_A_PACKET, RAISED, LOST.
+    NOTHING_YET, HALF_A_PACKET, RAISED, LOST, MET.
 
     rx: a bytearray, the place for one packet. A message larger than it goes to a view in parts; else it has a buffer of
     its own where client._any_size says so, or is drained and acknowledged, and left in client._news.
     """
-    size_b = _len(rx)
-    rx_view = memoryview(rx)
-    held_ids = client._held_packet_ids
     draft = client._draft
-    on_ack = client._on_ack
-    taken = client._taken
-    translate = client._translate if client.protocol == LEVEL_5 else None
-    ack = [0, 0, b"", b""]
-    topic = b""  # of the last message: most topics come again and again
-    buf = rx
-    view = rx_view
-    part_b = size_b
-    need_b = _HEADER_B
-    idle = True  # between two packets
-    remaining_b = _NO_HEADER
-    first_byte = packet_type = flags = length = shift = start = topic_end = packet_id = 0
-    place = _NO_PLACE
-    busy = 0
-    legal = False
-    next_packet = None  # this generator's own `send`
+    held = False  # the client, by this
     try:
+        size_b = _len(rx)
+        rx_view = memoryview(rx)
+        held_ids = client._held_packet_ids
+        on_ack = client._on_ack
+        taken = client._taken
+        translate = client._translate if client.protocol == LEVEL_5 else None
+        ack = [0, 0, b"", b""]
+        topic = b""  # of the last message: most topics come again and again
+        buf = rx
+        view = rx_view
+        part_b = size_b
+        need_b = _HEADER_B
+        idle = True  # between two packets
+        remaining_b = _NO_HEADER
+        first_byte = packet_type = flags = length = shift = start = topic_end = packet_id = 0
+        place = _NO_PLACE
+        busy = 0
+        legal = False
+        next_packet = None  # this generator's own `send`
         while True:
             got_b = 0
             stalled = False
@@ -312,7 +316,9 @@ def reader(client, rx, read, send):
                             if place != _NO_PLACE:
                                 held_ids[place] = 0
                         if taken is not None and not remaining_b and not flags & _NOT_TAKEN:
-                            draft[IN_USE] = 1
+                            while not client._take_turn():
+                                client._next_packet = next_packet
+                                yield MET
                             taken(packet_id if flags & QOS_2 else 0, outcome)
                             draft[IN_USE] = 0
                         if client._send_packet is not send:  # the callback has ended this connection
@@ -347,10 +353,14 @@ def reader(client, rx, read, send):
                 continue
             answer = 0
             if packet_type != PUBLISH or flags & QOS:
-                while 0 < draft[IN_USE] < STALE:  # a call of another thread, or beneath this one, is in the middle
-                    draft[IN_USE] += 1
-                    yield HALF_A_PACKET
-                draft[IN_USE] = 1
+                draft[IN_USE] += 1
+                held = draft[IN_USE] == 1
+                if not held:
+                    held = client._take_turn()
+                    while not held:
+                        client._send_blocked = True  # so that the next poll does not wait for another packet first
+                        yield MET
+                        held = client._take_turn()
             if packet_type == PUBLISH:
                 if flags & QOS and not flags & _NOT_TAKEN:
                     answer = PUBREC_BYTE if flags & QOS_2 else PUBACK_BYTE
@@ -370,14 +380,18 @@ def reader(client, rx, read, send):
                 ack[FIRST_BYTE] = answer
                 if send(ack) == LOST:
                     break
-            draft[IN_USE] = 0
+            if held:
+                held = False
+                draft[IN_USE] = 0
             if not answer:
                 # A busy receiver is never idle, yet must send something now and then: look at every fourth packet.
                 busy = busy + 1 & 3
                 if not busy and ticks_diff(client._heard_ms, client._wrote_ms) >= client._ping_after_ms:
                     client._send_ping()
             yield first_byte
-    except (Exception, KeyboardInterrupt) as fault:
+    except _FAULTS as fault:
         client._on_fault(fault)
         client._send_packet = None
+    if held:
+        draft[IN_USE] = 0
     yield LOST

@@ -68,7 +68,6 @@ class KeptSession:
     def _release(self, slot: list) -> None:
         """Give a slot back, for the store has refused its message."""
         self.client._free_slot(self.client._slot_index(slot[PACKET_ID]))
-        self.client._draft[IN_USE] = 0
 
     def _pending(self, packet_id: int) -> bool:
         """Return whether a slot has this id."""
@@ -77,11 +76,15 @@ class KeptSession:
     # The client's side
 
     def take_slot(self):
-        slot = self._plain_take_slot()
-        if slot[FIRST_BYTE] < PUBACK_BYTE and isinstance(slot[PAYLOAD], bytes):  # else a stream
-            # Inside a callback, one write to flash will also cover the note that it ran.
-            self.store.put(slot, self.client._in_callback())
-        return slot
+        try:
+            slot = self._plain_take_slot()
+            if slot[FIRST_BYTE] < PUBACK_BYTE and isinstance(slot[PAYLOAD], bytes):  # else a stream
+                # Inside a callback, one write to flash will also cover the note that it ran.
+                self.store.put(slot, self.client._in_callback())
+            return slot
+        except BaseException:
+            self.client._draft[IN_USE] = 0
+            raise
 
     def on_ack(self, first_byte, packet_id):
         client = self.client
@@ -116,9 +119,8 @@ class KeptSession:
                 for _, event in client._poller.ipoll(0):
                     if event != _WRITABLE:
                         return True  # a packet has come: read on, and let one write to flash serve many acks
-            if client._draft[IN_USE]:
+            if not client._take_turn():
                 return False
-            client._draft[IN_USE] = 1
             try:
                 self.store.sync()
             except OSError as fault:

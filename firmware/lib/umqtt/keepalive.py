@@ -25,9 +25,11 @@ class KeepAlive(Session):
     """A session and the times of its link.
 
     `keepalive`: the interval in seconds that CONNECT tells, 0 for none. `_watched_s`: the one that this end keeps.
-    A subclass has the four below.
+    A subclass has all below.
     """
 
+    keepalive: int
+    _watched_s: int
     _link_up: bool  # CONNACK came
     _is_connecting: bool  # until subscriptions were made again
     _send_blocked: bool  # bytes wait for the network
@@ -36,7 +38,6 @@ class KeepAlive(Session):
     _pinged_ms: "int | None"
     _send_ping: "Callable[[], None]"  # unless one is under way; it may find the link down
 
-    keepalive = _watched_s = 0
     _dead_words = ""
 
     def _start_watch(self):

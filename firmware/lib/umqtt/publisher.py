@@ -64,8 +64,8 @@ class Publisher:
                     return outcome
             else:
                 draft = self.draft
-                if not draft[IN_USE]:  # else a Timer's callback or a thread has met another call: the client says so
-                    draft[IN_USE] = 1
+                draft[IN_USE] += 1
+                if draft[IN_USE] == 1:  # else this has met another call: the client waits, or says so
                     if _len(msg) != self.payload_b:
                         self._set_length(_len(msg))
                     self.buf[self.tail] = msg  # pyright: ignore - bytes

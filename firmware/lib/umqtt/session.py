@@ -72,7 +72,7 @@ class Session:
         # Until it is told: (packet id or a list of them, return codes) of what has ended.
         self._news: "tuple | None" = None
         self._suback_codes = b""  # of the last SUBACK
-        self._draft = [_FREE, 0, b"", b"", 0]  # the packet in the making, and IN_USE
+        self._draft = [_FREE, 0, b"", b"", 0]  # the packet in the making, and IN_USE: see `_take_turn` of the client
         self._most_qos = 2  # that the broker is known to do
         self._held_packet_ids = [_FREE] * _HELD  # incoming QoS 2 ids, from their delivery to PUBREL
         self._granted_qos = {}  # filter with its length before it: QoS

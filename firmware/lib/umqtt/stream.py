@@ -22,6 +22,7 @@ class _Stream:
 
     def __init__(self, client, reader, length, piece_b):
         self.client = client
+        self.is_awaited = hasattr(client, "__aenter__")
         self.first_byte = 0
         self.topic_bytes = b""
         self.reader = reader

@@ -42,9 +42,11 @@ def _in_flight(client):
 def _give_up(client, packet_id):
     # a store notes it as if the ack had come, in the same write as the next message
     client._hold()
-    client._free_slot(client._slot_index(packet_id))
-    if client._durable_store:
-        client._durable_store.acked(PUBACK, packet_id)
-    client._draft[IN_USE] = 0
+    try:
+        client._free_slot(client._slot_index(packet_id))
+        if client._durable_store:
+            client._durable_store.acked(PUBACK, packet_id)
+    finally:
+        client._draft[IN_USE] = 0
     if client.on_ended is not None:
         client.on_ended(packet_id, None)

@@ -41,7 +41,6 @@ from umqtt.wire import (
     REFUSED,
     RETAIN,
     SENT,
-    STALE,
     SUBACK,
     SUBSCRIBE_BYTE,
     TOPIC,
@@ -810,15 +809,13 @@ class MQTTClient(client.MQTTClient):
         draft = self._draft
         properties = draft[PROPERTIES]
         if self._is_full():
-            packet = draft[1:IN_USE]
             end = self._end(timeout_ms)
             while self._is_full():
                 draft[PROPERTIES] = _NONE
-                draft[IN_USE] = 0
                 if not wait or self._in_callback():
+                    draft[IN_USE] = 0
                     raise link_error("ENOBUFS", "all slots are taken: poll first")
-                self._wait(end)
-                self._hold()[1:IN_USE] = packet
+                self._wait_without(end)
             draft[PROPERTIES] = properties
             timeout_ms = ticks_diff(end, ticks_ms())
         try:
@@ -850,32 +847,34 @@ class MQTTClient(client.MQTTClient):
     def _send_slots(self):
         if self.protocol != LEVEL_5:
             return client.MQTTClient._send_slots(self)
-        self._draft[IN_USE] = 1
-        event = self._send_packet(None) if self._send_packet else BLOCKED
-        while self._link_up and event != LOST and self._slots_sent < self.inflight:
-            slot = self._packet_slots[self._slots_sent]
-            if slot[FIRST_BYTE] < PUBACK_BYTE:
-                if self._messages(self._slots_sent) >= self._window:
+        try:
+            send = self._send_packet
+            event = send(None) if send else BLOCKED
+            while self._link_up and event != LOST and self._slots_sent < self.inflight:
+                slot = self._packet_slots[self._slots_sent]
+                if slot[FIRST_BYTE] < PUBACK_BYTE:
+                    if self._messages(self._slots_sent) >= self._window:
+                        break
+                    if self._age(slot, ticks_ms()):
+                        self._end_exchange(slot[PACKET_ID], None)
+                        continue
+                size_b = _len(slot[TOPIC]) + _len(slot[PAYLOAD]) + _len(slot[PROPERTIES]) + _HEAD_B
+                if event == BLOCKED and _len(self._send_buf) + size_b > self._send_buf_b:
                     break
-                if self._age(slot, ticks_ms()):
-                    self._end_exchange(slot[PACKET_ID], None)
-                    continue
-            size_b = _len(slot[TOPIC]) + _len(slot[PAYLOAD]) + _len(slot[PROPERTIES]) + _HEAD_B
-            if event == BLOCKED and _len(self._send_buf) + size_b > self._send_buf_b:
-                break
-            event = self._send_packet(slot)
-            self._slots_sent += 1
-        if event != BLOCKED and event != LOST:
-            self._send_blocked = self._is_connecting
-        self._draft[IN_USE] = 0
-        return event
+                event = send(slot)
+                self._slots_sent += 1
+            if event != BLOCKED and event != LOST:
+                self._send_blocked = self._is_connecting
+            return event
+        finally:
+            self._draft[IN_USE] = 0
 
     def _check_size(self, packet):
         # raise MQTTException when the broker takes no packet so large, and let the draft go
         size_b = _len(packet[TOPIC]) + _len(packet[PAYLOAD]) + _len(packet[PROPERTIES])
         if packet[FIRST_BYTE] & QOS:
             size_b += 2
-        size_b += 1 + _len(_varint(size_b))
+        size_b += 2 if size_b < 1 << 7 else 3 if size_b < 1 << 14 else 4 if size_b < 1 << 21 else 5
         if 0 < self._most_packet_b < size_b:
             if packet is self._draft:
                 packet[PAYLOAD] = b""
@@ -884,25 +883,29 @@ class MQTTClient(client.MQTTClient):
             raise self._refused(_TOO_LARGE, "%d B, the broker takes %d B" % (size_b, self._most_packet_b))
 
     def _alias(self, packet):
-        # let an alias stand for the topic of a packet that is about to leave, or make one
+        # let an alias stand for the topic of a packet that is about to leave, or make one; without memory it goes as it
+        # is
         topic = packet[TOPIC]
         properties = packet[PROPERTIES]
-        known = alone = self._aliases.get(topic)
-        if known is None:
-            number = _len(self._aliases) + 1
-            if number > self._alias_maximum or _len(topic) < 6:
-                return
-            alone = _bytes((3, _ALIAS, number >> 8, number & 255))
-        if properties == _NONE:
-            properties = alone
-        else:
-            at = _end_of(properties, 0, _VARINT)
-            properties = _bytes(_varint(_len(properties) - at + 3)) + properties[at:] + alone[1:]
-        packet[PROPERTIES] = properties
-        if known is None:
-            self._aliases[topic] = alone
-        else:
-            packet[TOPIC] = _NO_TOPIC
+        try:
+            known = alone = self._aliases.get(topic)
+            if known is None:
+                number = _len(self._aliases) + 1
+                if number > self._alias_maximum or _len(topic) < 6:
+                    return
+                alone = _bytes((3, _ALIAS, number >> 8, number & 255))
+            if properties == _NONE:
+                properties = alone
+            else:
+                at = _end_of(properties, 0, _VARINT)
+                properties = _bytes(_varint(_len(properties) - at + 3)) + properties[at:] + alone[1:]
+            if known is None:
+                self._aliases[topic] = alone
+            else:
+                packet[TOPIC] = _NO_TOPIC
+            packet[PROPERTIES] = properties
+        except MemoryError:
+            pass
 
     def publish(
         self,
@@ -962,21 +965,21 @@ class MQTTClient(client.MQTTClient):
             elif qos != 1:
                 wire.number(qos, 2, "qos")
             first_byte |= qos << 1
+        known = self._last_topic
+        if topic is not known[0]:
+            known = self._take_topic(topic)
         draft = self._draft
         draft[IN_USE] += 1
         if draft[IN_USE] > 1:
-            self._hold()  # raises
-        if topic is not self._last_topic:
-            self._take_topic(topic)
+            self._hold()
         draft[FIRST_BYTE] = first_byte
-        draft[TOPIC] = self._last_topic_bytes
+        draft[TOPIC] = known[1]
         draft[PAYLOAD] = msg
         if own is not None:
             draft[PROPERTIES] = own
         if self._most_packet_b:
             self._check_size(draft)
         if first_byte & QOS:
-            draft[IN_USE] = STALE - 2  # should a MemoryError end it, the next one passes
             if own is None and not self._alias_maximum:
                 packet_id = self._exchange(wait, timeout_ms)
             else:
@@ -992,7 +995,8 @@ class MQTTClient(client.MQTTClient):
         if self._alias_maximum:
             self._alias(draft)
             own = _NONE
-        event = self._send_packet(draft)
+        send = self._send_packet
+        event = send(draft) if send else LOST
         draft[PAYLOAD] = b""
         if own is not None:
             draft[PROPERTIES] = _NONE
@@ -1115,5 +1119,7 @@ class MQTTClient(client.MQTTClient):
             raise link_error("ENOTCONN", "not connected")
         data = self._answer(None)
         self._hold()
-        self._send_auth(_AGAIN, data)
-        self._draft[IN_USE] = 0
+        try:
+            self._send_auth(_AGAIN, data)
+        finally:
+            self._draft[IN_USE] = 0

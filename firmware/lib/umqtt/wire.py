@@ -55,7 +55,6 @@ FIRST_BYTE = const(1)  # with SENT in it once it was sent
 TOPIC = const(2)  # the bytes that stand before the packet id
 PAYLOAD = const(3)  # the bytes behind it
 IN_USE = const(4)  # of a client's draft alone, over 0: a call is in the middle of making or sending a packet
-STALE = const(20)  # so often was the client found in use: Ctrl-C has left the mark behind
 SENT = const(8)  # DUP in a PUBLISH; all other packets leave without it
 PROPERTIES = const(-1)  # MQTT 5: those of a PUBLISH, SUBSCRIBE, UNSUBSCRIBE, with their length; the last of its packets
 
