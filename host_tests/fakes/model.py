@@ -6,6 +6,7 @@ stopped, started, and made
 to forget. Its codec is fakes.packets, never the library's.
 """
 
+from fakes import packets
 from fakes.packets import (
     CONNACK,
     CONNECT,
@@ -22,8 +23,6 @@ from fakes.packets import (
     UNSUBACK,
     UNSUBSCRIBE,
     Malformed,
-    Reader,
-    encode,
 )
 
 
@@ -60,6 +59,8 @@ class Kept:
 
 class Model:
     """`window`: messages in flight to one client. `ack_ms`: time it takes over every answer."""
+
+    codec = packets
 
     def __init__(self, clock, window=20, ack_ms=0):
         self.clock = clock
@@ -102,16 +103,16 @@ class Model:
     # the peer of the links
 
     def opened(self, link):
-        self.readers[link.number] = Reader()
+        self.readers[link.number] = self.codec.Reader()
 
     def data(self, link, data):
         try:
-            packets = self.readers[link.number].feed(data)
+            came = self.readers[link.number].feed(data)
         except Malformed as e:
             self.violations.append("malformed: %s" % e)
             self._drop(link)
             return
-        for p in packets:
+        for p in came:
             self.packets += 1
             if link.dead:
                 return
@@ -162,7 +163,7 @@ class Model:
             self._incoming(link, kept, p)
         elif k == PUBREL:
             kept.held.pop(p.pid, None)
-            self._send(link, encode(PUBCOMP, p.pid))
+            self._send(link, self.codec.encode(PUBCOMP, p.pid))
         elif k in (PUBACK, PUBREC, PUBCOMP):
             self._acked(link, kept, p)
         elif k == SUBSCRIBE:
@@ -170,9 +171,9 @@ class Model:
         elif k == UNSUBSCRIBE:
             for f in p.filters:
                 kept.subs.pop(f, None)
-            self._send(link, encode(UNSUBACK, p.pid))
+            self._send(link, self.codec.encode(UNSUBACK, p.pid))
         elif k == PINGREQ:
-            self._send(link, encode(PINGRESP))
+            self._send(link, self.codec.encode(PINGRESP))
         elif k == DISCONNECT:
             self.left.append(link.number)
             kept.will = None
@@ -183,7 +184,7 @@ class Model:
     def _connect(self, link, p):
         self.connects.append(p)
         if self.refuse_code:
-            self._send(link, encode(CONNACK, code=self.refuse_code))
+            self._send(link, self.codec.encode(CONNACK, code=self.refuse_code))
             self.clock.at(self.ack_ms, self._drop, link)
             return
         old = self.sessions.get(p.client_id)
@@ -207,10 +208,10 @@ class Model:
         kept.last_ms = self.clock.now
         if p.keepalive:
             self._watch(kept, link)
-        self._send(link, encode(CONNACK, sp=present if p.level > 3 else 0))
+        self._send(link, self.codec.encode(CONNACK, sp=present if p.level > 3 else 0))
         for row in kept.out:
             if row[1] == PUBCOMP:
-                self._send(link, encode(PUBREL, row[0]))
+                self._send(link, self.codec.encode(PUBREL, row[0]))
             else:
                 self._send_row(link, row, 1)
         self._pump(kept)
@@ -235,11 +236,11 @@ class Model:
             else:
                 kept.held[p.pid] = p.payload
                 self._accept(p)
-            self._send(link, encode(PUBREC, p.pid))
+            self._send(link, self.codec.encode(PUBREC, p.pid))
         else:
             self._accept(p)
             if p.qos:
-                self._send(link, encode(PUBACK, p.pid))
+                self._send(link, self.codec.encode(PUBACK, p.pid))
 
     def _accept(self, p):
         self.accepted.append((p.topic, bytes(p.payload), p.qos))
@@ -272,7 +273,7 @@ class Model:
 
     def _send_row(self, link, row, dup):
         pid, _, topic, payload, qos, retain = row
-        self._send(link, encode(PUBLISH, pid, topic=topic, payload=payload, qos=qos, dup=dup, retain=retain))
+        self._send(link, self.codec.encode(PUBLISH, pid, topic=topic, payload=payload, qos=qos, dup=dup, retain=retain))
 
     def _acked(self, link, kept, p):
         row = None
@@ -284,7 +285,7 @@ class Model:
                 row[1] = PUBCOMP
             elif row is not None:
                 self.violations.append("wrong ack: %r" % p)
-            self._send(link, encode(PUBREL, p.pid))
+            self._send(link, self.codec.encode(PUBREL, p.pid))
         elif row is None:
             pass  # an ack that came twice
         elif row[1] != p.kind:
@@ -296,7 +297,7 @@ class Model:
     def _subscribe(self, link, kept, p):
         for f, q in p.filters:
             kept.subs[f] = q
-        self._send(link, encode(SUBACK, p.pid, codes=tuple(q for _, q in p.filters)))
+        self._send(link, self.codec.encode(SUBACK, p.pid, codes=tuple(q for _, q in p.filters)))
         for f, q in p.filters:
             for topic in sorted(self.retained):
                 if matches(f, topic):

@@ -98,10 +98,14 @@ def test_wrong_properties_are_a_value_error_before_anything_has_changed():
         {8: "a/#"},
         {38: [("a", 1)]},
         {9: 5},
+        {38: 5},
+        {38: {1: 2}},
+        {38: [1]},
+        {38: [(1, 2, 3)]},
         {35: 1},
         {11: 1},
     ):
-        raises((ValueError, TypeError), c.publish, "t", "x", properties=wrong)
+        raises(ValueError, c.publish, "t", "x", properties=wrong)
     raises(ValueError, c.publish, "t", "x", expiry_s=-1)
     raises(ValueError, c.publish, "t", "x", expiry_s=1 << 32)
     raises(ValueError, c.publish, "t", "x", response_topic="a/+")
@@ -199,33 +203,55 @@ def test_no_more_messages_than_the_receive_maximum_are_unacknowledged():
     b, c = up(props=[(33, 2)])
     b.expect(PUBLISH, qos=1, pid=1)
     b.expect(PUBLISH, qos=2, pid=2)
-    c.publish("t", "1", qos=1, wait=False)
-    c.publish("t", "2", qos=2, wait=False)
-    equal(c.free_slots(), 0)
-    e = raises(OSError, c.publish, "t", "3", qos=1, wait=False)
-    equal(e.errno, errno.ENOBUFS)
+    for qos in (1, 2, 1):
+        c.publish("t", "x", qos=qos, wait=False)
+    equal(c.free_slots(), 1)  # the third one waits in its slot
     b.expect(PUBLISH, qos=0)  # does not count
     c.publish("t", "0")
-    b.expect(SUBSCRIBE, pid=3)  # nor does this wait
-    b.send(SUBACK, 3, codes=(0,))
+    b.expect(SUBSCRIBE, pid=4)  # nor does this wait
+    b.send(SUBACK, 4, codes=(0,))
     c.subscribe("s")
     b.send(PUBREC, 2)
     b.expect(PUBREL, pid=2)  # its message counts until PUBCOMP
     c.world.serve(c, 50)
-    equal(c.free_slots(), 0)
+    b.done()
     b.send(PUBCOMP, 2)
+    b.expect(PUBLISH, qos=1, pid=3)
     c.world.serve(c, 50)
-    equal(c.free_slots(), 1)
-    b.expect(PUBLISH, qos=1, pid=4)
-    c.publish("t", "4", qos=1, wait=False)
+    b.done()
     b.wait(300)
     b.send(PUBACK, 1)
     b.expect(PUBLISH, qos=1, pid=5)
+    b.send(PUBACK, 3)
     b.send(PUBACK, 5)
     began = c.world.clock.now
     equal(c.publish("t", "5", qos=1), 5)  # waits for the window
     equal(c.world.clock.now - began, 300)
     b.done()
+    b, c = up(props=[(33, 1)], inflight=2)
+    b.expect(PUBLISH, qos=1, pid=1)
+    c.publish("t", "1", qos=1, wait=False)
+    c.publish("t", "2", qos=1, wait=False)
+    equal(raises(OSError, c.publish, "t", "3", qos=1, wait=False).errno, errno.ENOBUFS)
+    b.done()
+
+
+def test_what_a_callback_publishes_waits_for_the_window_too():
+    b, c = up(props=[(33, 1)])
+    c.set_callback(lambda topic, payload, retained: c.publish("answer", payload, qos=1))
+    b.expect(PUBLISH, pid=1, topic="t")
+    c.publish("t", "x", qos=1, wait=False)
+    b.send(PUBLISH, topic="q", payload="1")
+    b.send(PUBLISH, topic="q", payload="2")
+    c.world.serve(c, 50)
+    b.send(PUBACK, 1)
+    b.expect(PUBLISH, pid=2, payload="1")
+    b.send(PUBACK, 2)
+    b.expect(PUBLISH, pid=3, payload="2")
+    b.send(PUBACK, 3)
+    c.world.serve(c, 50)
+    b.done()
+    equal(c.inflight, 0)
 
 
 def test_what_is_in_flight_is_resent_within_the_window_of_the_new_connection():
@@ -501,8 +527,12 @@ def test_a_stream_goes_out_with_no_properties():
 
     from umqtt import stream
 
-    b, c = up(tx_size=32)
-    for qos in (0, 1):
+    b, c = up(tx_size=32, props=[(33, 1)])
+    b.expect(PUBLISH, qos=1, pid=1)
+    c.publish("t", "x", qos=1, wait=False)
+    b.wait(20)
+    b.send(PUBACK, 1)  # the window has room for it then
+    for qos in (1, 0):
         b.expect(PUBLISH, qos=qos, topic="t", payload=b"y" * 300, props=[])
         if qos:
             b.reply(PUBACK)

@@ -168,9 +168,11 @@ def _put(out, number, value, packet):
         raise ValueError("%s: not in this packet" % name)
     kind = _FROM_BROKER[number] & _KIND
     if kind == _PAIR:
-        for key, text in value.items() if isinstance(value, dict) else value:
+        for row in value if isinstance(value, (list, tuple)) else (value,):
+            if not isinstance(row, (list, tuple)) or _len(row) != 2:
+                raise ValueError("%s: a list of (name, value) needed" % name)
             out.append(number)
-            out.extend(wire.text(key, wire.ANY_TEXT, name) + wire.text(text, wire.ANY_TEXT, name))
+            out.extend(wire.text(row[0], wire.ANY_TEXT, name) + wire.text(row[1], wire.ANY_TEXT, name))
         return
     out.append(number)
     if kind == _TEXT:
@@ -278,20 +280,30 @@ class Received:
         return self.get(_CONTENT_TYPE)
 
 
-class _Aliasing:
-    """Sends the packet of a slot with an alias: the slot keeps its topic, for an alias ends with its connection."""
+class _Sender:
+    """Sends the packet of a slot when the window has room, with an alias when there is one: the slot keeps its topic,
+    for an alias ends with its connection."""
 
     def __init__(self, owner):
         self.client = owner
         self.packet = [0, 0, b"", b"", 0, _NONE]
 
     def send(self, slot):
+        """Returns the writer's event, None when the window is full: then `_send_slots` sends it."""
+        owner = self.client
+        if owner._window_is_full():
+            return None
+        send = owner._send_packet
+        if not send:
+            return LOST
+        if not owner._alias_maximum:
+            return send(slot)
         packet = self.packet
         for i in range(IN_USE):
             packet[i] = slot[i]
         packet[PROPERTIES] = slot[PROPERTIES]
-        self.client._alias(packet)
-        event = self.client._send_packet(packet)
+        owner._alias(packet)
+        event = send(packet)
         slot[FIRST_BYTE] |= SENT
         packet[PAYLOAD] = b""
         return event
@@ -361,7 +373,7 @@ class MQTTClient(client.MQTTClient):
         self.connack = {}
         self.received = Received()
         self._refusals = []  # [packet id, exception] of messages that the broker refused, until their calls look
-        self._aliasing = _Aliasing(self) if topic_aliases else None
+        self._sender = _Sender(self)
         self._aliases = {}  # topic with its length before it: properties that are its alias alone
         self._topics = {}  # alias of the broker: topic
         self._filter_properties = {}  # filter with its length before it: properties of its SUBSCRIBE
@@ -677,7 +689,7 @@ class MQTTClient(client.MQTTClient):
         end = after
         if after <= need_b:
             end += _value(buf, start, after, _VARINT)
-        if end > length or after > length or buf[after - 1] > 127 and after <= need_b:
+        if end > length or after > length or after <= need_b and buf[after - 1] > 127:
             raise self._broken("properties malformed")
         if end > need_b:
             # Without an id or an alias nothing is lost with them: such a message is too large as it is.
@@ -771,20 +783,8 @@ class MQTTClient(client.MQTTClient):
                 count += 1
         return count
 
-    def _is_full(self):
-        # for the draft
-        inflight = self.inflight
-        return inflight == _len(self._packet_slots) or (
-            inflight >= self._window
-            and self._link_up
-            and self._draft[FIRST_BYTE] < PUBACK_BYTE
-            and self._messages(inflight) >= self._window
-        )
-
-    def free_slots(self) -> int:
-        """Return how many more messages of QoS 1 and 2 can be taken now: slots, within the broker's receive maximum."""
-        free = _len(self._packet_slots) - self.inflight
-        return max(0, min(free, self._window - self._messages(self.inflight))) if self._link_up else free
+    def _window_is_full(self):
+        return self._messages(self._slots_sent) >= self._window
 
     def _age(self, slot, now):
         # Take the seconds that passed off the expiry of a message. Returns whether it is of no use any more
@@ -805,21 +805,22 @@ class MQTTClient(client.MQTTClient):
     # Sending
 
     def _exchange_within(self, wait, timeout_ms, sender=None):
-        # as `_exchange`, for a window that is smaller than the slots, and for a message with properties
+        # as `_exchange`, for a window that is smaller than the slots, for aliases, for a message with properties
         draft = self._draft
         properties = draft[PROPERTIES]
-        if self._is_full():
-            end = self._end(timeout_ms)
-            while self._is_full():
-                draft[PROPERTIES] = _NONE
-                if not wait or self._in_callback():
-                    draft[IN_USE] = 0
-                    raise link_error("ENOBUFS", "all slots are taken: poll first")
-                self._wait_without(end)
+        end = self._end(timeout_ms)
+        is_message = draft[FIRST_BYTE] < PUBACK_BYTE
+        while self.inflight == _len(self._packet_slots) or sender and is_message and self._window_is_full():
+            draft[PROPERTIES] = _NONE  # another call may make a packet meanwhile
+            if not wait or self._in_callback():
+                draft[IN_USE] = 0
+                raise link_error("ENOBUFS", "all slots are taken: poll first")
+            self._wait_without(end)
             draft[PROPERTIES] = properties
-            timeout_ms = ticks_diff(end, ticks_ms())
+        if is_message and not sender and not self._send_blocked:
+            sender = self._sender
         try:
-            return client.MQTTClient._exchange(self, wait, timeout_ms, sender)
+            return client.MQTTClient._exchange(self, wait, ticks_diff(end, ticks_ms()), sender)
         except BaseException:
             if draft[PROPERTIES] is properties:
                 draft[PROPERTIES] = _NONE
@@ -853,7 +854,7 @@ class MQTTClient(client.MQTTClient):
             while self._link_up and event != LOST and self._slots_sent < self.inflight:
                 slot = self._packet_slots[self._slots_sent]
                 if slot[FIRST_BYTE] < PUBACK_BYTE:
-                    if self._messages(self._slots_sent) >= self._window:
+                    if self._window_is_full():
                         break
                     if self._age(slot, ticks_ms()):
                         self._end_exchange(slot[PACKET_ID], None)
@@ -983,8 +984,7 @@ class MQTTClient(client.MQTTClient):
             if own is None and not self._alias_maximum:
                 packet_id = self._exchange(wait, timeout_ms)
             else:
-                aliases = self._alias_maximum and not self._send_blocked and not self._is_full()
-                packet_id = self._exchange_within(wait, timeout_ms, self._aliasing if aliases else None)
+                packet_id = self._exchange_within(wait, timeout_ms)
             if self._refusals and wait:
                 self._raise_refusal(packet_id)
             return packet_id

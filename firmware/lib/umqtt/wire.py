@@ -36,7 +36,7 @@ PUBCOMP_BYTE = const(0x70)
 SUBSCRIBE_BYTE = const(0x82)
 SUBACK_BYTE = const(0x90)
 UNSUBSCRIBE_BYTE = const(0xA2)
-_BOTH = const(0xDF)  # a mask that makes SUBSCRIBE of UNSUBSCRIBE
+_BOTH = const(0xD7)  # a mask that makes SUBSCRIBE of UNSUBSCRIBE, sent or not
 PINGREQ_BYTE = const(0xC0)
 DISCONNECT_BYTE = const(0xE0)
 

@@ -1,0 +1,71 @@
+"""The cuts of test_cuts with MQTT 5: a window of one message, topic aliases both ways, properties on each message that
+comes in."""
+
+from fakes.bench import World  # noqa: F401 - twice: early, and across the tick wrap
+from fakes.net import Plan
+from faults.exchanges import EXCHANGES, TALLY, both_ways, lengths, publish_2, receive_2, run, several_in_flight
+
+V5 = {"level": 5, "topic_aliases": True, "properties": {34: 2}}
+
+
+def survive(exchange, note, plans, **named):
+    TALLY["cut points"] += 1
+    try:
+        run(exchange, plans, **named).verdict(note)
+    except Exception as e:
+        raise AssertionError("%s: %s: %r" % (note, e.__class__.__name__, e))
+
+
+def cuts(exchange, step, **named):
+    out, into = lengths(exchange, **named)
+    for how in ("fin", "rst", "silence"):
+        for k in range(0, out + 1, step):
+            yield "%s: out cut at %d of %d by %s" % (exchange.__name__, k, out, how), Plan(cut_out=k, how=how)
+        for k in range(0, into + 1, step):
+            yield "%s: in cut at %d of %d by %s" % (exchange.__name__, k, into, how), Plan(cut_in=k, how=how)
+
+
+def test_a_cut_at_every_byte_with_aliases_and_a_window_of_one_loses_and_repeats_nothing():
+    for exchange in EXCHANGES:
+        for note, plan in cuts(exchange, 1, **V5):
+            survive(exchange, note, [plan], **V5)
+
+
+def test_cuts_by_a_broker_that_forgets_lose_nothing():
+    for exchange in EXCHANGES:
+        for note, plan in cuts(exchange, 3, **V5):
+            if plan.how != "silence":
+                survive(exchange, note + ", forgotten", [plan], forget=True, **V5)
+
+
+def test_a_second_cut_during_the_resume_loses_and_repeats_nothing():
+    for exchange in (publish_2, receive_2, several_in_flight):
+        out, into = lengths(exchange, **V5)
+        for k in range(40, out + 1, 7):
+            for j in range(0, out + 1, 5):
+                plans = [Plan(cut_out=k), Plan(cut_out=j, how="rst")]
+                survive(exchange, "out cut at %d, then at %d" % (k, j), plans, **V5)
+        for k in range(12, into + 1, 7):
+            for j in range(0, into + 1, 4):
+                plans = [Plan(cut_in=k), Plan(cut_in=j, how="rst")]
+                survive(exchange, "in cut at %d, then at %d" % (k, j), plans, **V5)
+
+
+def test_short_reads_and_writes_and_small_buffers():
+    for exchange in EXCHANGES:
+        for read_max in (0, 1, 3):
+            for write_max in (0, 1, 5):
+                TALLY["short reads and writes"] += 1
+                plan = Plan(read_max=read_max, write_max=write_max, read_again=True, write_again=True)
+                run(exchange, [plan], **V5).verdict("%s: %d, %d" % (exchange.__name__, read_max, write_max))
+        for buffer in (3, 40):
+            for inflight in (1, 8):
+                r = run(exchange, [Plan(buffer=buffer, latency_ms=5)], inflight=inflight, rx_size=64, tx_size=64, **V5)
+                r.verdict("%s: buffer %d, slots %d" % (exchange.__name__, buffer, inflight))
+
+
+def test_a_slow_link_in_both_directions():
+    out, into = lengths(both_ways, **V5)
+    for k in range(0, out + 1, 5):
+        slow = Plan(cut_out=k, read_max=1, write_max=3, read_again=True, latency_ms=40)
+        survive(both_ways, "out cut at %d, slow" % k, [slow], **V5)
