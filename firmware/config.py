@@ -195,6 +195,18 @@ def _wires(value, most):
     return "" if value["sda"] != value["scl"] else like + ", on two GPIOs"
 
 
+def _form(value):
+    if "VALUES" not in value:
+        return "a text with VALUES in it, in whose place all values are"
+    for word, filled in (("TIME_MS", "1"), ("TIME", "1"), ("SEQ", "1"), ("VALUES", '"a":1')):
+        value = value.replace(word, filled)
+    try:
+        json.loads(value)
+    except ValueError:
+        return "JSON once VALUES, TIME and SEQ are filled in"
+    return ""
+
+
 def _is_address(word):
     numbers = word.split(".")
     return len(numbers) == 4 and all(n.isdigit() and int(n) < 256 for n in numbers)
@@ -230,8 +242,8 @@ def _problem(key, value, default, least, most):
         return '"none", "performance", "powersave" or ""'
     if key == "payload" and value not in ("reading", "json"):
         return '"reading" or "json"'
-    if key == "json" and "VALUES" not in value:
-        return "a text with VALUES in it, in whose place all values are"
+    if key == "json":
+        return _form(value)
     if key == "json_topic":
         return _poison(value, "+#")
     if key == "keep_in" and value not in ("ram", "rtc", "flash"):

@@ -39,6 +39,7 @@ class Announcer:
         self.pid = 0
         self.t_told = self.t_held = self.t_look = 0
         self.holding = False
+        self.was_born = False  # Home Assistant; it wants values once it has subscribed
         self.look = None  # the filter of what the broker has of us, while it is asked
         self.left = []  # topics of what an earlier configuration has left there
         from announcing import begin
@@ -65,7 +66,7 @@ class Announcer:
                 again = getattr(thing.sensor, "again", None)
                 if again:
                     again()
-            self.node.measure_in(0)
+            self.was_born = True
 
     def seen(self, topic: bytes, payload, flags: int) -> None:
         """A message of the broker's about us: what is ours no more is to be cleared."""
@@ -109,4 +110,7 @@ class Announcer:
             settled = not self.thing and ticks_diff(now, self.t_told) > _SETTLE_MS
             if settled or ticks_diff(now, self.t_held) > limit_ms + _SETTLE_MS:
                 self.holding = False
+                if self.was_born:  # once, however often it was born meanwhile
+                    self.was_born = False
+                    self.node.measure_in(0)
         return self.holding

@@ -11,8 +11,8 @@ class JsonMessages:
 
     def __init__(self, node):
         self.node = node
-        topic = node.cfg["json_topic"].replace("CLIENT_ID", node.client_id)
-        self.topic = topic.replace("TOPIC", node.cfg["topic"])
+        parts = node.cfg["json_topic"].split("CLIENT_ID")  # an id may hold the word TOPIC
+        self.topic = node.client_id.join([part.replace("TOPIC", node.cfg["topic"]) for part in parts])
         self.parts = []  # of what is read just now, where readings wait as messages
 
     def part(self, number: int, field: int, value) -> str:

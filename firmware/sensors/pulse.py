@@ -35,6 +35,8 @@ class Sensor:
             places += 1  # one pulse is to be seen
         self.one = 10**places
         unit = conf.get("unit", "")
+        if not isinstance(unit, str) or '"' in unit or "\\" in unit or min(unit or " ") < " ":
+            raise ValueError("unit is %r; needed is a text without quotes, backslashes and line ends" % (unit,))
         self.fields = ((conf.get("quantity") or _QUANTITIES.get(unit, "count"), unit, places),)
         self.least_ms = conf.get("debounce_ms", 10)
         name = conf.get("name", "pulse")
@@ -84,4 +86,7 @@ class Sensor:
                 os.rename(self.path + ".new", self.path)
             except OSError as e:
                 print("pulse: the sum is not in %s: %s" % (self.path, e))
-        return [round(self.saved * self.one / self.per_unit)]
+        counted = self.saved * self.one
+        if isinstance(self.per_unit, int):  # a float has 24 bits on an ESP32
+            return [(2 * counted + self.per_unit) // (2 * self.per_unit)]
+        return [round(counted / self.per_unit)]

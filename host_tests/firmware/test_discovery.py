@@ -100,6 +100,18 @@ def test_when_home_assistant_starts_it_is_told_again_and_given_the_values():
     equal(len(announced(w)), 4)
 
 
+def test_births_in_a_row_cost_one_measurement_and_no_reading():
+    w = World(SCRIPT, sensors=[ROOM], ha_prefix="homeassistant", interval_s=60, queue=8)
+    w.run(20000)
+    before = len(w.readings())
+    for _ in range(100):
+        w.broker.inject("homeassistant/status", "online", 0)
+        w.run(100)
+    w.run(20000)
+    equal(w.node.dropped, 0)
+    assert 2 <= len(w.readings()) - before <= 6, len(w.readings()) - before
+
+
 def test_a_value_that_has_not_changed_comes_again_for_home_assistant():
     script = {"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2]]}}
     w = World(script, sensors=[dict(ROOM, delta={"temperature": 1}, send_every_s=86400)], ha_prefix="homeassistant")

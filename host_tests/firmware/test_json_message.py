@@ -1,6 +1,7 @@
 """With `payload` json all that is read at one time is one message, in the form that a service wants."""
 
 import json
+import sys
 
 import on_board
 from fakes.check import equal, raises
@@ -51,6 +52,23 @@ def test_the_form_and_the_topic_are_those_of_the_service():
         w.run(5000)
         got = messages(w)[0]
         equal((got[0], json.loads(got[1])), (want_topic, want))
+
+
+def test_a_form_that_gives_no_json_is_refused():
+    forms = ["VALUES", '{VALUES}"', "{VALUES} {VALUES}", "{x:VALUES}"]
+    if sys.implementation.name != "micropython":  # whose parser takes these; `make config` does not
+        forms += ['{VALUES,"time":TIME', '{"a":{VALUES}', "{VALUES,}"]
+    for form in forms:
+        words = str(raises(ValueError, conf, payload="json", json=form))
+        assert "JSON once VALUES" in words, (form, words)
+    for form in ("{VALUES}", '[{"ts":TIME_MS,"values":{VALUES}}]', '{"seq":SEQ,VALUES,"time":TIME}'):
+        conf(payload="json", json=form)
+
+
+def test_a_client_id_that_holds_the_words_of_the_topic_stays_as_it_is():
+    w = world(sensors=SENSORS[1:], client_id="TOPIC1", topic="my/CLIENT_ID", json_topic="TOPIC/CLIENT_ID/x")
+    w.run(5000)
+    equal(messages(w)[0][0], "my/CLIENT_ID/TOPIC1/x")
 
 
 def test_a_name_that_holds_the_words_of_the_form_stays_as_it_is():

@@ -287,3 +287,34 @@ def test_an_adc_without_calibration_has_the_full_scale_that_is_given():
 
         s.adc = Plain()
         equal(s.read(), [want])
+
+
+def no_other_meters():
+    """A board whose RTC memory has room."""
+    import kept
+
+    World()
+    kept.Kept.taken_b = 0
+
+
+def test_a_meter_counts_each_pulse_however_many_they_were():
+    # a float of an ESP32 has 24 bits
+    no_other_meters()
+    for per_unit, count, want in (
+        (1000, (1 << 60) + 1, (1 << 60) + 1),
+        (1, (1 << 60) + 1, (1 << 60) + 1),
+        (800, (1 << 57) + 1, ((1 << 57) + 1) * 5 // 4),
+        (3, 2, 7),
+        (0.1, 7, 70),
+    ):
+        s = sensor("pulse", {}, pin=13, per_unit=per_unit)
+        s.count = s.flashed = s.saved = count
+        equal(s.read(), [want], per_unit)
+
+
+def test_a_unit_that_would_break_the_message_is_refused():
+    no_other_meters()
+    for unit in ('m"3', "m\\3", "L\n", 5, None, ["L"]):
+        assert "unit is " in str(raises(ValueError, sensor, "pulse", {}, pin=13, unit=unit)), unit
+    for unit in ("m³", "", "kWh", "m/s"):
+        equal(sensor("pulse", {}, pin=13, unit=unit).fields[0][1], unit)
