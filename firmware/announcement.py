@@ -10,6 +10,9 @@ from micropython import const
 
 from umqtt import __version__
 
+NOTE = "ha_device"  # a file: what the form of one message (ha_device.py) has told
+MIGRATE = '{"migr_discvry":true}'  # the entities of this message will come in another one; keep what is set for them
+
 # Commands as Home Assistant's entities: component, fields of their own.
 _COMMANDS = {
     "restart": ("button", '"dev_cla":"restart","ent_cat":"config",'),
@@ -77,6 +80,13 @@ def legal(*words: str) -> str:
 
 def announcement(announcer, thing, field: int):
     """Topic and payload that tell Home Assistant of one field of a thing, which the Announcer has among its own."""
+    component, name, own = entity(announcer, thing, field)
+    return topic_of(announcer, component, name), "{%s%s}" % (own, of_all(announcer))
+
+
+def entity(announcer, thing, field: int):
+    """One field of a thing as an entity: its component, its name in a topic, and what its message has for itself, a
+    comma behind it."""
     if thing.sensor is thing:
         name = thing.fields[field]
         component, own = _COMMANDS[name]
@@ -92,12 +102,25 @@ def announcement(announcer, thing, field: int):
         component, own = of_quantity(announcer, thing, quantity, unit, places)
         name = legal(thing.name, quantity)
         unique = legal(announcer.node.client_id, thing.name, quantity)
-    payload = '{"name":%s,"uniq_id":"%s",%s%s"o":{"name":"umqtt-node","sw":"%s"},"dev":%s}' % (
-        dumps(text), unique, own,
+    return component, name, '"name":%s,"uniq_id":"%s",%s' % (dumps(text), unique, own)
+
+
+def topic_of(announcer, component: str, name: str) -> str:
+    """Of the message about one entity."""
+    return "%s/%s/%s/%s/config" % (announcer.cfg["ha_prefix"], component, announcer.id, name)
+
+
+def device_topic(announcer) -> str:
+    """Of the one message about the whole board (ha_device.py)."""
+    return "%s/device/%s/config" % (announcer.cfg["ha_prefix"], announcer.id)
+
+
+def of_all(announcer) -> str:
+    """What the entities of a board have in common: availability, origin, device."""
+    return '%s"o":{"name":"umqtt-node","sw":"%s"},"dev":%s' % (
         '"avty_t":%s,' % dumps(announcer.node.topic + "status") if announcer.cfg["will"] else "",
         __version__, device(announcer),
     )  # fmt: skip
-    return "%s/%s/%s/%s/config" % (announcer.cfg["ha_prefix"], component, announcer.id, name), payload
 
 
 def of_quantity(announcer, source, quantity: str, unit: str, places):

@@ -1,10 +1,11 @@
 """How is Home Assistant told? The steps of discovery.Announcer, imported for each and forgotten again."""
 
+import os
 from sys import modules
 
 from micropython import const
 
-from announcement import announcement, legal
+from announcement import MIGRATE, NOTE, announcement, device_topic, legal
 
 _MOST_LEFT = const(16)  # of what an earlier configuration has left, so much is remembered at one time
 
@@ -35,10 +36,24 @@ def tell(announcer, thing, c, now: int) -> None:
         announcer.holding = True
         announcer.t_held = now
     if c.free_slots():
+        if thing is announcer.things[0] and not thing.announced:
+            _leave_device_form(announcer, c)
         topic, payload = announcement(announcer, thing, thing.announced)
         announcer.pid = c.publish(topic, payload, announcer.cfg["retain"], 1, False)
         announcer.thing = thing
         announcer.t_told = now
+
+
+def _leave_device_form(announcer, c) -> None:
+    # `ha_device` was set and is not any more: Home Assistant lets go of the entities, and keeps what is set for them
+    try:
+        os.stat(NOTE)
+    except OSError:
+        return
+    for payload, retain in ((MIGRATE, False), ("", True)):
+        c.publish(device_topic(announcer), payload, retain, 1)
+        announcer.node.feed()
+    os.remove(NOTE)
 
 
 def clear(announcer, c, now: int, looked: bool) -> None:
@@ -59,6 +74,12 @@ def clear(announcer, c, now: int, looked: bool) -> None:
 def leave(announcer, topic: str) -> None:
     """The broker has a message under this topic: unless it is ours, it is to be cleared."""
     _forget()
+    if topic == device_topic(announcer):  # and no note of it here: what was told meanwhile has found its ids taken
+        with open(NOTE, "w"):
+            pass
+        for thing in announcer.things:
+            thing.announced = 0
+        return
     for thing in announcer.things:
         for field in range(len(thing.sensor.fields)):
             if announcement(announcer, thing, field)[0] == topic:

@@ -40,6 +40,7 @@ keepalive_s|60|5|3600|MQTT keep-alive in seconds
 timeout_s|10|1|60|seconds for one answer of the broker
 interval_s|60|0.1|86400|seconds between readings, with deep_sleep from wake to wake
 ha_prefix|""|0|1024|Home Assistant's discovery prefix, usually homeassistant; empty: it is told nothing
+ha_device|false|0|0|Home Assistant (2024.12 or newer) is told of the whole board in one message
 ha_url|""|0|1024|address (http://...) of a page about the device, to which Home Assistant links
 keep_in|"ram"|0|9|where readings wait for the broker: ram, rtc (survives a reset), flash (a power cut too)
 queue_kb|64|4|1024|flash for them in KiB, with keep_in rtc or flash; when it is full new ones are refused
@@ -371,6 +372,8 @@ def _together(got, wrong):
         wrong.append(
             'payload is "json" and ha_prefix is given, which wants a topic for each quantity; needed is one of them'
         )
+    if got["ha_device"] and not got["ha_prefix"]:
+        wrong.append("ha_device is given but ha_prefix is not; needed are both, or neither")
     if got["deep_sleep"] and got["keep_in"] == "ram":
         wrong.append('deep_sleep is true and keep_in "ram", which does not survive it; needed is "rtc" or "flash"')
     if not wrong and got["watchdog_s"]:

@@ -155,7 +155,10 @@ class Node:
         self.diag = cfg["diag"] and power.cause() != power.WOKE  # is to be published
         self.announcer = None  # tells Home Assistant
         if cfg["ha_prefix"]:
-            from discovery import Announcer
+            if cfg["ha_device"]:
+                from ha_device import DeviceAnnouncer as Announcer
+            else:
+                from discovery import Announcer
 
             self.announcer = Announcer(self)
         self.make_queue()

@@ -113,6 +113,7 @@ class World:
         import clock
         import discovery
         import ending
+        import ha_device
         import i2c
         import led
         import listening
@@ -138,8 +139,8 @@ class World:
         ntptime.asked.clear()
         ntptime.answer[0] = None
         for module in (
-            node, ram, ending, untaken, discovery, clock, retry, wifi, i2c, network, listening, led, sensors.dht22,
-            sensors.internal, sensors.ds18b20, sensors.scd4x, treatment, sensors.binary, sensors.pulse, board_facts,
+            node, ram, ending, untaken, discovery, ha_device, clock, retry, wifi, i2c, network, listening, led,
+            sensors.dht22, sensors.internal, sensors.ds18b20, sensors.scd4x, treatment, sensors.binary, sensors.pulse, board_facts,
             low_battery,
         ):  # fmt: skip
             for name, f in (

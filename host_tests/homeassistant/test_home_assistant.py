@@ -2,6 +2,8 @@
 host_tests/firmware/test_discovery.py."""
 
 import json
+import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -82,6 +84,95 @@ def test_a_sensor_that_is_gone_is_gone_there(home, node):
     home.until(has_values(*ROOM, "sensor.n1_cellar_temperature"))
     board.stop()
     node(sensors=both[:1])
+    home.until(lambda entities: "sensor.n1_cellar_temperature" not in entities)
+    assert ROOM[0] in home.entities()
+    content(home)
+
+
+def retained(broker):
+    """Topics of discovery messages that the broker keeps, in alphabetical order."""
+    topics = []
+    client = Client(CallbackAPIVersion.VERSION2)
+    client.on_message = lambda _c, _d, m: topics.append(m.topic)
+    subscribed = threading.Event()
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.connect("127.0.0.1", broker.port)
+    client.subscribe("homeassistant/+/n1/#", 1)
+    client.loop_start()
+    assert subscribed.wait(20)
+    time.sleep(0.3)
+    client.disconnect()
+    client.loop_stop()
+    return sorted(topics)
+
+
+COMMANDS = ("button.n1_restart", "button.n1_read", "number.n1_interval")
+ONE_MESSAGE = ["homeassistant/device/n1/config"]
+
+
+def test_one_message_for_the_whole_board_shows_the_same_as_one_for_each_quantity(home, broker, node):
+    board = node(commands=True)
+    home.until(has_values(*ROOM, *CHIP, "number.n1_interval"))
+    home.until(lambda entities: set(COMMANDS) <= set(entities))
+    apart, device = shown(home)
+    board.stop()
+    node(commands=True, ha_device=True, client_id="n2", topic="other")
+    ids = {name.replace("n1", "n2") for name in apart}
+    home.until(lambda entities: ids <= set(entities))
+    home.until(has_values(*(name.replace("n1", "n2") for name in (*ROOM, *CHIP))))
+    whole, second = shown(home, "n2")
+    text = json.dumps({name: each for name, each in sorted(whole.items())})
+    assert text.replace("n2", "n1") == json.dumps({name: each for name, each in sorted(apart.items())})
+    of_its_own = {"name": "", "identifiers": []}
+    assert {**second, **of_its_own} == {**device, **of_its_own}
+    content(home)
+
+
+def shown(home, client_id="n1"):
+    """What it shows of the entities of a node, but their states; and of its device."""
+    now = home.show()
+    own = {name: each for name, each in now["entities"].items() if each["device"] == client_id}
+    (device,) = [each for each in now["devices"] if each["name"] == client_id]
+    return {name: {key: value for key, value in each.items() if key != "state"} for name, each in own.items()}, device
+
+
+def test_the_form_is_changed_and_changed_back_without_a_second_entity_or_one_that_is_lost(home, broker, node):
+    board = node(commands=True)
+    home.until(has_values(*ROOM, *CHIP, "number.n1_interval"))
+    home.until(lambda entities: set(COMMANDS) <= set(entities))
+    before = set(home.entities())
+    apart = retained(broker)
+    assert len(apart) == len(before)
+    board = again(board, ha_device=True)
+    home.until(has_values(*ROOM, *CHIP, "number.n1_interval"))
+    assert (set(home.entities()), retained(broker)) == (before, ONE_MESSAGE)
+    content(home)
+    home.restart()
+    assert set(home.until(has_values(*ROOM, *CHIP))) == before
+    board = again(board)
+    home.until(lambda _: retained(broker) == apart)
+    home.until(has_values(*ROOM, *CHIP, "number.n1_interval"))
+    assert set(home.entities()) == before
+    # Home Assistant's own words about its own way back: the message is cleared when it has let go of all
+    assert [line for line in home.complaints if "No device components to cleanup" not in line] == []
+
+
+def again(board, **changed):
+    """The same board, started again with another config.json."""
+    board.stop()
+    (board.root / "stop").unlink()
+    given = json.loads((board.root / "config.json").read_text())
+    given.pop("ha_device", None)
+    (board.root / "config.json").write_text(json.dumps({**given, **changed}))
+    board._start()
+    return board
+
+
+def test_a_sensor_that_is_gone_is_gone_from_the_one_message_too(home, node):
+    both = [{"type": "dht22", "name": name, "pin": 4} for name in ("room", "cellar")]
+    board = node(sensors=both, ha_device=True)
+    home.until(has_values(*ROOM, "sensor.n1_cellar_temperature"))
+    again(board, sensors=both[:1], ha_device=True)
     home.until(lambda entities: "sensor.n1_cellar_temperature" not in entities)
     assert ROOM[0] in home.entities()
     content(home)
