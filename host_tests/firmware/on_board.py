@@ -140,8 +140,8 @@ class World:
         ntptime.answer[0] = None
         for module in (
             node, ram, ending, untaken, discovery, ha_device, clock, retry, wifi, i2c, network, listening, led,
-            sensors.dht22, sensors.internal, sensors.ds18b20, sensors.scd4x, treatment, sensors.binary, sensors.pulse, board_facts,
-            low_battery,
+            sensors.dht22, sensors.internal, sensors.ds18b20, sensors.scd4x, treatment, sensors.binary, sensors.pulse,
+            board_facts, low_battery,
         ):  # fmt: skip
             for name, f in (
                 ("ticks_ms", self.clock.ticks_ms),
