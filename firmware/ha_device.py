@@ -100,7 +100,7 @@ class DeviceAnnouncer(Announcer):
         """The message, one entity after the other; of those that are gone the component alone, which removes them."""
         from announcement import of_all
 
-        yield "{%s,\"cmps\":{" % of_all(self)
+        yield '{%s,"cmps":{' % of_all(self)
         comma = ""
         for component, name, own in self.entities(True):
             yield '%s"%s-%s":{"p":"%s",%s}' % (comma, component, name, component, own[:-1])
