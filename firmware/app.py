@@ -57,6 +57,21 @@ def _begin(f, *args):
 def run(cfg: dict, began_ms: int) -> None:
     """Run until the stop button is pressed. A sensor's configuration that is wrong is told in words, and ends it; what
     cannot start for another reason is tried again by a reset. began_ms: ticks_ms() as the program started."""
+    node = _started(cfg, began_ms)  # a frame without its handlers: it is on the heap as long as the program runs
+    if not node:
+        return
+    if node.run() and uptime_s() < _IMPROV_S:
+        provisioned = node.wifi.isconnected()
+        del node  # the heap is needed
+        from improv import is_asked, serve
+
+        if is_asked():
+            serve(provisioned, True)
+    _judge(cfg, "it ended by itself")
+
+
+def _started(cfg, began_ms):
+    # the program, its start told; None when its configuration is wrong
     if cfg["commands"] and cfg["log_b"]:
         import tail
 
@@ -65,7 +80,7 @@ def run(cfg: dict, began_ms: int) -> None:
     if cfg["tls"] and not cfg["tls_ca"]:
         print("tls: tls_insecure is set: the broker is not checked, and anybody in between can read the password")
     try:
-        node = make(cfg, began_ms)
+        return make(cfg, began_ms)
     except ValueError as e:
         print(e)
         _judge(cfg, e)
@@ -77,15 +92,7 @@ def run(cfg: dict, began_ms: int) -> None:
         if cfg.get("trials"):
             power.restart()
         restart(cfg["deep_sleep"], e)
-    else:
-        if node.run() and uptime_s() < _IMPROV_S:
-            provisioned = node.wifi.isconnected()
-            del node  # the heap is needed
-            from improv import is_asked, serve
-
-            if is_asked():
-                serve(provisioned, True)
-        _judge(cfg, "it ended by itself")
+    return None
 
 
 def _judge(cfg, e):

@@ -12,18 +12,19 @@ from node import Node
 _HAND_OVER_MS = const(1000)  # no new message in this turn after that: QoS 0 on a slow link takes long
 _FEW = const(16)  # readings that may wait before the client has its memory
 _RESERVE_B = const(6144)  # of the heap, which waiting readings leave free
-_READING = ">BBiII"  # sensor, field (and 128: no value), value, uptime in seconds, number
+_READING = ">BBiI"  # sensor, field (and 128: no value), value, uptime in seconds
 _NO_VALUE = const(128)
 _READING_B = calcsize(_READING)
 
 
 class Waiting:
-    """Readings that wait in RAM, in one piece of it: a full queue drops the oldest instead of the heap."""
+    """Readings that wait in RAM, in one piece of it: a full queue drops the oldest instead of the heap. `last`: the
+    number of the newest; each has the number after the one before it."""
 
     def __init__(self, most: int):
         self.buf = bytearray(most * _READING_B)
         self.most = most
-        self.first = self.count = 0
+        self.first = self.count = self.last = 0
 
     def grow(self, most: int) -> None:
         """Room for `most`, or for as many as leave the reserve of the heap free."""
@@ -42,16 +43,18 @@ class Waiting:
             most = most * 3 // 4
 
     def put(self, source: int, field: int, value, up_s: int, seq: int) -> None:
-        """One more, when there is room."""
+        """One more, when there is room. Allocates nothing."""
         at = (self.first + self.count) % self.most * _READING_B
         if value is None:
             field |= _NO_VALUE
-        pack_into(_READING, self.buf, at, source, field, value or 0, up_s, seq)
+        pack_into(_READING, self.buf, at, source, field, value or 0, up_s)
+        self.last = seq
         self.count += 1
 
     def at(self, i: int):
         """(source, field, value, up_s, seq) of one that waits, 0 for the oldest."""
-        source, field, value, up_s, seq = unpack_from(_READING, self.buf, (self.first + i) % self.most * _READING_B)
+        source, field, value, up_s = unpack_from(_READING, self.buf, (self.first + i) % self.most * _READING_B)
+        seq = self.last - self.count + 1 + i
         return source, field & ~_NO_VALUE, None if field & _NO_VALUE else value, up_s, seq
 
     def drop(self, n: int = 1) -> None:
@@ -82,10 +85,12 @@ class RamNode(Node):
 
     def keep(self, number: int, field: int, value) -> None:
         queue = self.queue
-        if queue.count >= queue.most:
+        is_full = queue.count >= queue.most
+        if is_full:
             queue.drop()
-            self.lost("%d readings wait: the oldest is dropped" % queue.most)
         queue.put(number, field, value, clock.uptime_s(), self.taken)
+        if is_full:  # told last: that may need memory, and this one must not be missing between its neighbours
+            self.lost("%d readings wait: the oldest is dropped" % queue.most)
 
     def hand_over(self) -> None:
         c = self.client

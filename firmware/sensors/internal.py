@@ -15,7 +15,6 @@ _FIELDS = (("uptime", "s", 0), ("heap", "B", 0))
 
 class Sensor:
     diagnostic = True  # it tells of the board, not of what is around it
-    quantities = ("uptime", "heap", "temperature", "rssi", "awake")  # that it may have
 
     def __init__(self, conf):
         self.also = ()
@@ -24,6 +23,8 @@ class Sensor:
 
             known = facts()
             self.also = [known[name] for name in conf["also"]]
+        if "treatment" in conf:
+            self.quantities = "uptime heap temperature rssi awake".split()  # that it may have
         self.fields = _FIELDS
         self.celsius = None
         self.t = ticks_ms()

@@ -67,7 +67,7 @@ def test_a_start_without_memory_is_tried_again_by_a_reset():
 
 
 def test_a_long_queue_takes_what_memory_there_is_and_no_more():
-    for free_b, most in ((100000, 500), (6144 + 200 * 14, None), (6144, 16), (0, 16)):
+    for free_b, most in ((100000, 500), (6144 + 200 * 10, None), (6144, 16), (0, 16)):
         w = World(SCRIPT, sensors=[ROOM], queue=500)
         real = ram.gc
 
@@ -89,7 +89,7 @@ def test_a_long_queue_takes_what_memory_there_is_and_no_more():
         if room < 500:
             assert "queue: memory for %d of 500 readings" % room in w.said
         w.run(3000000)
-        equal(len(w.node.queue.buf), room * 14)
+        equal(len(w.node.queue.buf), room * 10)
         w.net.plan = Plan()
         w.run(200000)
         got = [r["seq"] for r in w.readings()]

@@ -402,3 +402,21 @@ def test_a_comprehension_that_is_a_loop_on_a_board_does_the_same():
     left = [node for node in ast.walk(tree) if isinstance(node, (ast.ListComp, ast.GeneratorExp))]
     # behind what does something, two of them; behind what may end it; in a lambda; in the test of a loop
     assert len(left) == 5, text
+
+
+ONCE = """
+def run():
+    from seldom import large, small
+    from seldom import small as little
+    made = little()
+    from seldom import large as again
+    out = again()
+    del again
+    return [made, large(), small(), small(), out]
+"""
+
+
+def test_what_is_imported_and_called_once_needs_no_local(tmp_path):
+    texts = made(tmp_path, app=ONCE, seldom=SELDOM)
+    assert run(texts, "import app\nout += app.run()") == [[180], [[180]], [180], [180], [[180]]]
+    assert re.search(r"__import__\([^)]*\)\)?\.\w+\(\)", texts["app"]), texts["app"]

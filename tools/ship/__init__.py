@@ -63,6 +63,7 @@ FIRMWARE_GROUPS = (
     ("node", "durable"),
     ("node", "durable", "remembered", "sleeper"),
     ("tail", "listening"),
+    ("announcement", "announcing"),
 )
 CONTRACT = frozenset(("fields", "probe", "read", "chip", "address", "bus", "ask", "wrong", "words"))
 FOR_DRIVERS = {"i2c": ("OnI2C",), "crc8": ("crc8", "Words")}  # that a user's own driver may import

@@ -5,6 +5,7 @@ costs nothing before it is used (texts.py). So a life does not pay for the names
 """
 
 import ast
+from collections import Counter
 from typing import List, Union
 
 from tools.ship.merge import Library
@@ -29,6 +30,11 @@ class _ByText(ast.NodeTransformer):
         self.depth += 1
         self.generic_visit(node)
         self.depth -= 1
+        uses = Counter(n.id for n in ast.walk(node) if isinstance(n, ast.Name))
+        for block in [getattr(n, field, None) for n in ast.walk(node) for field in ("body", "orelse", "finalbody")]:
+            for bind, use in zip(block[:-1], block[1:]) if isinstance(block, list) else ():
+                if _is_import(bind) and uses[bind.targets[0].id] == 2 and _put(bind, use):  # type: ignore
+                    block.remove(bind)  # no local: that may be what takes a frame from the heap
         return node
 
     visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore
@@ -61,6 +67,21 @@ def _imported(path: str) -> ast.expr:
     if "." in path:
         arguments += [ast.Constant(None), ast.Constant(None), ast.Constant(LEAF)]
     return ast.Call(ast.Name(IMPORT, ast.Load()), arguments, [])
+
+
+def _is_import(statement: ast.stmt) -> bool:
+    value = statement.value.value if isinstance(getattr(statement, "value", None), ast.Attribute) else None  # type: ignore
+    return isinstance(statement, ast.Assign) and isinstance(value, ast.Call) and getattr(value.func, "id", "") == IMPORT
+
+
+def _put(bind: ast.stmt, use: ast.stmt) -> bool:
+    """Write what is imported in the place of its name, where the statement behind calls it first of all."""
+    call = getattr(use, "value", None)
+    is_it = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == bind.targets[0].id  # type: ignore
+    if is_it and isinstance(use, (ast.Expr, ast.Return, ast.Assign)):
+        call.func = bind.value  # type: ignore
+        return True
+    return False
 
 
 def _bind(name: str, value: ast.expr) -> ast.stmt:

@@ -1,6 +1,10 @@
-"""`esp32`: the script's "chip" is the chip's temperature in °C; without it this chip has no thermometer."""
+"""`esp32`: the script's "chip" is the chip's temperature in °C; without it this chip has no thermometer. An
+ESP8266 has no such module."""
 
 import fake_board
+
+if fake_board.script.get("port") == "esp8266":
+    raise ImportError("no module named 'esp32'")
 
 
 def mcu_temperature():
