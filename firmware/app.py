@@ -96,11 +96,11 @@ def _started(cfg, began_ms):
 
 
 def _judge(cfg, e):
-    # an update that is on trial has failed with e; the board starts with the old one
-    if cfg.get("start") and cfg["trials"]:
-        from slots import ended
+    # what is on trial has failed with e; the board starts with the old one
+    if cfg.get("trials"):
+        from trial import failed
 
-        ended(e if isinstance(e, str) else "%s: %s" % (e.__class__.__name__, e))
+        failed(cfg, e)
 
 
 def restart(asleep: bool, e) -> None:

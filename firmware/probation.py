@@ -4,6 +4,7 @@ What a file NAME is replaced by stands beside it, and the states are names: each
 leaves the old one or the new one, whole. No module of ours is imported here.
 
     NAME.new  offered, not yet tried     NAME.try  being tried since the last start     NAME.bad  tried, and not kept
+    NAME.why  why it ended the program, where it did
 """
 
 import os
@@ -13,6 +14,7 @@ from micropython import const
 NEW = const(".new")
 TRIED = const(".try")
 BAD = const(".bad")
+WHY = const(".why")
 LIMIT_S = const(180)  # from the start until the broker is reached; then the old one is back
 
 
@@ -70,6 +72,17 @@ def failed(name: str) -> bool:
     return _is_there(name + BAD)
 
 
+def why(name: str) -> str:
+    """Why it was not kept, "" when nothing was noted."""
+    try:
+        with open(name + WHY) as f:
+            return f.read()
+    except OSError:
+        return ""
+
+
 def forget(name: str) -> None:
     """It was told."""
+    if _is_there(name + WHY):
+        os.remove(name + WHY)
     os.remove(name + BAD)

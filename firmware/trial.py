@@ -11,6 +11,7 @@ import probation
 from probation import LIMIT_S
 from slots import ended, is_safe, well
 
+_CONFIG = const("config.json")
 _LASTED_S = const(10)  # a connection that stood so long was one
 _WELL_S = const(60)  # without a crash: then a start is none of a boot loop
 _SAFE_S = const(3600)  # in safe mode, then the whole firmware gets one more start
@@ -61,11 +62,23 @@ def passed(node) -> None:
         probation.keep(name)
         tell(node, name, True, "kept: the broker was reached")
     for name in came_back:
-        tell(node, name, False, "not kept: it did not reach the broker within %d s, or the board was reset meanwhile;"
-             " what was before is back" % LIMIT_S)  # fmt: skip
+        why = probation.why(name) or "it did not reach the broker within %d s, or the board was reset meanwhile" % LIMIT_S
+        tell(node, name, False, "not kept: %s; what was before is back" % why)
         probation.forget(name)
     for name in ("probation", "trial"):
         modules.pop(name, None)
+
+
+def failed(cfg, e) -> None:
+    """What is on trial has ended the program with e, an exception or words: the next start takes what was before. Never
+    returns when that is an update."""
+    if _CONFIG in cfg["trials"]:
+        try:
+            probation.write(_CONFIG + probation.WHY, (str(e).encode(),))
+        except OSError:
+            pass  # then it is told without a reason
+    if cfg.get("start"):
+        ended(e if isinstance(e, str) else "%s: %s" % (e.__class__.__name__, e))
 
 
 def tell(node, name: str, ok: bool, words: str) -> None:

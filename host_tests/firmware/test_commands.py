@@ -411,8 +411,10 @@ def test_a_configuration_that_cannot_even_start_goes_back_at_once():
         raises(fake_board.Reset, app.run, cfg, w.clock.ticks_ms())
         w.boot()
         w.run(5000)
-        assert not w.answers("config")[-1][0]
+        ok, words = w.answers("config")[-1]
+        assert not ok and words.startswith("not kept: config.json: sensors[0] of type thermocouple: "), words
         assert w.readings()
+        equal(sorted(n for n in os.listdir(".") if n.startswith("config")), ["config.json"])
 
 
 def test_a_sleeper_takes_its_commands_at_each_wake_and_stays_awake_when_asked():
