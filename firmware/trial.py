@@ -12,6 +12,7 @@ from probation import LIMIT_S
 from slots import ended, is_safe, well
 
 _CONFIG = const("config.json")
+_WHY = "it did not reach the broker within %d s, or the board was reset meanwhile" % LIMIT_S
 _LASTED_S = const(10)  # a connection that stood so long was one
 _WELL_S = const(60)  # without a crash: then a start is none of a boot loop
 _SAFE_S = const(3600)  # in safe mode, then the whole firmware gets one more start
@@ -59,14 +60,25 @@ def passed(node) -> None:
     cfg["trials"] = cfg["came_back"] = ()
     node.trials = cfg["start"]
     for name in trials:
+        if name == _CONFIG and node.listener:
+            clear_moved(node)
         probation.keep(name)
         tell(node, name, True, "kept: the broker was reached")
     for name in came_back:
-        why = probation.why(name) or "it did not reach the broker within %d s, or the board was reset meanwhile" % LIMIT_S
+        why = probation.why(name) or _WHY
         tell(node, name, False, "not kept: %s; what was before is back" % why)
         probation.forget(name)
     for name in ("probation", "trial"):
         modules.pop(name, None)
+
+
+def clear_moved(node) -> None:
+    """What the configuration before has left with the broker, under a name that is given up now, is cleared."""
+    from config_file import load
+    from moved import clear
+
+    clear(node, load())
+    modules.pop("config_file", None)
 
 
 def failed(cfg, e) -> None:

@@ -417,6 +417,34 @@ def test_a_configuration_that_cannot_even_start_goes_back_at_once():
         equal(sorted(n for n in os.listdir(".") if n.startswith("config")), ["config.json"])
 
 
+def test_under_a_name_that_was_given_up_nothing_stays_with_the_broker():
+    others = {"homeassistant/sensor/n3/x/config", "umqtt/n3/status"}
+    for change, kept in (
+        ({"client_id": "n2"}, {"umqtt/n2/": 2, "homeassistant/": 5}),
+        ({"topic": "haus/eg"}, {"haus/eg/n1/": 2, "homeassistant/": 5}),
+        ({"ha_prefix": "ha"}, {"umqtt/n1/": 2, "ha/": 5}),
+        ({"ha_prefix": None}, {"umqtt/n1/": 2}),
+        ({"client_id": "n 2", "topic": "haus", "ha_prefix": None}, {"haus/n 2/": 2}),
+        ({"interval_s": 30}, {"umqtt/n1/": 2, "homeassistant/": 5}),
+    ):
+        with Commanded(ha_prefix="homeassistant") as w:
+            for topic in others:
+                w.broker.inject(topic, "x", retain=1)
+            w.run(15000)
+            w.broker.inject("umqtt/n1/cmd/config", json.dumps(change), 2)
+            w.reset()
+            w.run(5000)
+            assert "homeassistant/sensor/n1/room_temperature/config" in w.broker.retained, "not yet: it is on trial"
+            w.run(40000)
+            own = set(w.broker.retained) - others
+            equal(len(w.broker.retained) - len(own), 2, "those of others stay")
+            equal({place: len([t for t in own if t.startswith(place)]) for place in kept}, kept, change)
+            equal(len(own), sum(kept.values()), own)
+            assert "/n1/" not in "".join(own) or w.node.client_id == "n1"
+            equal(w.node.listener.turns, {})
+            equal(w.broker.violations, [])
+
+
 def test_a_sleeper_takes_its_commands_at_each_wake_and_stays_awake_when_asked():
     with Commanded(deep_sleep=True, keep_in="rtc") as w:
         slept = []

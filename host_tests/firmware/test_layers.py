@@ -65,7 +65,8 @@ MAY = {
     ],  # fmt: skip
     "listening": ["clock", "commands", "flags", "subscribing"],
     "subscribing": ["umqtt"],
-    "trial": ["clock", "power", "probation", "slots"],
+    "trial": ["clock", "config_file", "moved", "power", "probation", "slots"],
+    "moved": ["announcement", "clock", "flags", "power"],
     "diagnosis": ["clock", "power", "umqtt"],
     "config": ["probation", "slots"],
     "config_file": ["probation"],

@@ -1,0 +1,53 @@
+"""What did the board leave with the broker under a name that it has given up? Its retained messages there are cleared.
+Imported when a change of config.json was kept, and forgotten again."""
+
+import sys
+
+from micropython import const
+
+import power
+from clock import uptime_s
+from flags import RETAINED
+
+_LOOK_S = const(5)  # for what the broker has
+_MOST_LEFT = const(16)  # that are remembered at one time
+
+
+def clear(node, old: dict) -> None:
+    """Clear what is retained under the client id, topic and ha_prefix of `old`, config.json as it was, where they are
+    others now. It takes some turns of the node, whose listener must be there."""
+    sys.modules.pop(__name__, None)
+    client_id = old.get("client_id") or "umqtt-" + power.chip_id()
+    topic = "%s/%s/" % (old.get("topic", "umqtt"), client_id)
+    prefix = old.get("ha_prefix", "")
+    left = [topic + "status", topic + "diag"] if topic != node.topic else []
+    look = ""
+    if prefix and (client_id != node.client_id or prefix != node.cfg["ha_prefix"]):
+        from announcement import legal
+
+        look = "%s/+/%s/#" % (prefix, legal(client_id))
+        del legal, sys.modules["announcement"]
+    if left or look:
+        _begin(node.listener, left, look)
+
+
+def _begin(listener, left, look):
+    began_s = uptime_s()
+
+    def seen(topic, payload, flags):
+        if payload and flags & RETAINED and len(left) < _MOST_LEFT:
+            left.append(topic)
+
+    def turn(c):
+        while left and c.free_slots():
+            c.publish(left.pop(), "", True, 1, False)
+        if left or look and uptime_s() - began_s <= _LOOK_S:
+            return True
+        if look:
+            listener.unhear(look)
+        return False
+
+    if look:
+        listener.hear(look, 0, seen, 1)
+        listener.stay(_LOOK_S + 1)
+    listener.turns["moved"] = turn
