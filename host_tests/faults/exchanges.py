@@ -9,7 +9,7 @@ out of order.
 from io import BytesIO
 
 from fakes.bench import HOST, World
-from fakes.bench5 import client5
+from fakes.bench5 import client5, load5
 from fakes.model import Model
 from fakes.model5 import Model5
 from fakes.net import UNIX
@@ -29,8 +29,7 @@ class Run:
 
     def __init__(self, plans, port=UNIX, level=4, **named):
         if level == 5:
-            import umqtt.v5  # noqa: F401 - before the world is wired up
-
+            load5()
         self.w = World(Model5 if level == 5 else Model)
         self.w.net.port = port
         self.w.net.plans = list(plans)

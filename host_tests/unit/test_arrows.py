@@ -113,7 +113,20 @@ def test_only_the_module_that_may_knows_the_world():
 
 # Who may touch the private names of another object: the halves of a client, of an outbox and of the drop-in that are
 # imported only by who needs them, and the verbs of a client for all others.
-FRIENDS = ("addons", "connection", "takeback", "journaling", "wanted", "recall", "rtc", "upstream", "v5")
+FRIENDS = (
+    "addons",
+    "connection",
+    "takeback",
+    "journaling",
+    "wanted",
+    "recall",
+    "rtc",
+    "upstream",
+    "v5",
+    "handshake",
+    "authentication",
+    "options",
+)
 # The verbs of journaling.KeptSession for a store.
 KEPT = ("_in_flight", "_held_ids", "_subscriptions", "_restore", "_hold", "_release", "_pending")
 

@@ -48,8 +48,24 @@ LIBRARY = FIRMWARE / "lib" / PACKAGE
 # among ours, are as private ones.
 UMQTT = Package(
     PACKAGE,
-    groups=(("errors", "wire", "session", "keepalive", "engine", "transport", "client"),),
-    internal=("addons", "connection", "journaling", "recall", "roaming", "tls", "wanted"),
+    groups=(
+        ("errors", "wire", "session", "keepalive", "engine", "transport", "client"),
+        ("properties", "handshake", "v5"),
+    ),
+    internal=(
+        "addons",
+        "aliases",
+        "authentication",
+        "connection",
+        "handshake",
+        "journaling",
+        "options",
+        "properties",
+        "recall",
+        "roaming",
+        "tls",
+        "wanted",
+    ),
 )
 CORE = UMQTT.groups[0]
 # The library beside the firmware, of which a life with a store loads all of these: one module, with signposts for

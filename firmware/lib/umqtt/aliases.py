@@ -1,0 +1,63 @@
+"""Topic aliases [5.0: 3.3.2.3.4], for a client of umqtt.v5 that wants them: numbers for topics, until the connection
+ends."""
+
+from micropython import const
+
+from umqtt.properties import ALIAS, BROKEN, NONE, VARINT, broken, end_of, varint
+from umqtt.wire import PROPERTIES, TOPIC
+
+_INVALID = const(0x94)
+_NO_TOPIC = b"\0\0"  # in a packet with an alias
+_WORTH_B = const(6)  # a shorter topic, its length included, is not longer than an alias
+
+
+class Aliases:
+    """sends: whether topics of ours have aliases. takes: how many the broker may make."""
+
+    def __init__(self, sends, takes):
+        self.sends = sends
+        self.takes = takes
+        self.most = 0  # that the broker takes
+        self.given = {}  # topic with its length before it: properties that are its alias alone
+        self.topics = {}  # alias of the broker: topic
+
+    def begin(self, most) -> None:
+        """A connection is up, whose broker takes so many."""
+        self.most = most if self.sends else 0
+        self.given.clear()
+        self.topics.clear()
+
+    def shorten(self, packet) -> None:
+        """Let an alias stand for the topic of a packet that is about to leave, or make one; without memory it goes as
+        it is."""
+        topic = packet[TOPIC]
+        properties = packet[PROPERTIES]
+        try:
+            known = alone = self.given.get(topic)
+            if known is None:
+                number = len(self.given) + 1
+                if number > self.most or len(topic) < _WORTH_B:
+                    return
+                alone = bytes((3, ALIAS, number >> 8, number & 255))
+            if properties == NONE:
+                properties = alone
+            else:
+                at = end_of(properties, 0, VARINT)
+                properties = bytes(varint(len(properties) - at + 3)) + properties[at:] + alone[1:]
+            if known is None:
+                self.given[topic] = alone
+            else:
+                packet[TOPIC] = _NO_TOPIC
+            packet[PROPERTIES] = properties
+        except MemoryError:
+            pass
+
+    def resolve(self, alias, topic) -> bytes:
+        """The topic of a message that came with `alias`; topic: its own, b"" for none. Raises ProtocolError."""
+        if alias > self.takes:
+            raise broken("topic alias %d, over the maximum" % alias, _INVALID)
+        if topic:
+            self.topics[alias] = topic
+        elif alias not in self.topics:
+            raise broken("topic alias %d, never given" % alias, BROKEN)
+        return self.topics[alias]

@@ -1,0 +1,154 @@
+"""How a connection of MQTT 5 begins and ends: CONNECT, what a broker may say in its CONNACK, the will, DISCONNECT. The
+client of umqtt.v5 imports it when it connects."""
+
+from time import ticks_ms
+
+from micropython import const
+
+from umqtt import wire
+from umqtt.errors import MQTTException
+from umqtt.keepalive import NEVER_MS, QUARTER_MS
+from umqtt.properties import (
+    ALIAS_MAXIMUM,
+    ASSIGNED_ID,
+    AUTH_DATA,
+    BROKEN,
+    IN_CONNACK,
+    IN_DISCONNECT,
+    MAXIMUM_PACKET,
+    MAXIMUM_QOS,
+    METHOD,
+    RECEIVE_MAXIMUM,
+    RETAIN_AVAILABLE,
+    SERVER_KEEPALIVE,
+    SERVER_REFERENCE,
+    SESSION_EXPIRY,
+    TO_CONNECT,
+    TO_DISCONNECT,
+    TO_WILL,
+    WILL_DELAY,
+    broken,
+    encode,
+    found_in,
+)
+from umqtt.wire import FIRST_BYTE, PACKET_ID, PUBACK_BYTE, QOS, QOS_2, RETAIN, SENT
+
+_NO_RETAIN = const(0x9A)
+_NO_QOS = const(0x9B)
+_USE_ANOTHER = const(0x9C)
+_MOVED = const(0x9D)
+_MOST_WINDOW = const(65535)
+_WITH_WILL = const(4)
+
+
+def connect_head(client) -> bytes:
+    """The variable header and payload of a CONNECT [5.0: 3.1]. Raises ValueError."""
+    own = client._properties
+    if client.session_expiry_s:
+        own[SESSION_EXPIRY] = client.session_expiry_s
+    if client._authentication:
+        own[METHOD] = client._authentication.method
+        if client._is_connecting:  # else this looks at the arguments only
+            data = client._authentication.answer(None)
+            if data is not None:
+                own[AUTH_DATA] = data
+    payload = encode(own, TO_CONNECT) + wire.text(client.client_id, wire.ANY_TEXT, "client_id")
+    flags = 2 if client.clean_session else 0
+    if client._last_will:
+        topic, message, retain, qos = client._last_will
+        flags |= 4 | qos << 3 | (32 if retain else 0)
+        payload += client._will_properties + wire.text(topic) + wire.text(message, wire.ANY_BYTES, "msg")
+    if client.user:
+        flags |= 128
+        payload += wire.text(client.user, wire.ANY_TEXT, "user")
+    if client.pswd is not None:
+        flags |= 64
+        payload += wire.text(client.pswd, wire.ANY_BYTES, "password")
+    wire.number(client.keepalive, 65535, "keepalive")
+    now = ticks_ms()
+    for slot in client._packet_slots:
+        client._age(slot, now)  # now and then, for ticks wrap
+    return b"\0\4MQTT\5" + bytes((flags, client.keepalive >> 8, client.keepalive & 255)) + payload
+
+
+def take_connack(client, buf, length) -> None:
+    """Obey the broker's CONNACK, buf[:length] [5.0: 3.2]. Raises MQTTException: refused; ProtocolError."""
+    code = buf[1]
+    if length == 2 and code:
+        return  # a broker of MQTT 3.1.1: its code speaks for itself
+    found = found_in(buf, 2, length, IN_CONNACK)
+    if length == 2:
+        raise broken("CONNACK without properties", BROKEN)
+    if code:
+        raise refused(client, code, "", found)
+    if buf[0] and client.clean_session:
+        raise broken("CONNACK: a session, of a clean start", BROKEN)
+    client.connack = found
+    get = found.get
+    client.client_id = get(ASSIGNED_ID, client.client_id)
+    client._watched_s = get(SERVER_KEEPALIVE, client.keepalive)
+    client._ping_after_ms = client._watched_s * 3 * QUARTER_MS or NEVER_MS
+    client._set_window(get(RECEIVE_MAXIMUM, _MOST_WINDOW))
+    if client._most_packet_b != get(MAXIMUM_PACKET, 0):
+        client._most_packet_b = get(MAXIMUM_PACKET, 0)
+    if client._sends_retained != get(RETAIN_AVAILABLE, 1):
+        client._sends_retained = get(RETAIN_AVAILABLE, 1)
+    client._most_qos = get(MAXIMUM_QOS, QOS_2 >> 1)
+    if client._aliases:
+        client._aliases.begin(get(ALIAS_MAXIMUM, 0))
+    if client._authentication and AUTH_DATA in found:
+        client._authentication.answer(found[AUTH_DATA])
+    for slot in client._packet_slots[: client.inflight]:
+        if slot[FIRST_BYTE] < PUBACK_BYTE:
+            about = "packet %d is in flight" % slot[PACKET_ID]
+            if slot[FIRST_BYTE] & QOS > client._most_qos << 1:
+                if not client._most_qos or slot[FIRST_BYTE] & SENT:
+                    raise client._refused(_NO_QOS, about)
+                slot[FIRST_BYTE] ^= QOS
+            if slot[FIRST_BYTE] & RETAIN and not client._sends_retained:
+                raise client._refused(_NO_RETAIN, about)
+            client._check_size(slot)
+
+
+def refused(client, code, about, found) -> MQTTException:
+    """The exception for a reason code of a CONNACK or DISCONNECT; found: its properties. Follows a server reference
+    where the client may."""
+    if SERVER_REFERENCE in found:
+        client.server_reference = reference = found[SERVER_REFERENCE]
+        if client.follow_reference and _USE_ANOTHER <= code <= _MOVED:
+            # host, host:port or [address]:port: the standard leaves the form to the broker; it may name several
+            reference = reference.split(" ")[0]
+            host, _, port = reference.rpartition(":")
+            if not port.isdigit() or ":" in host and host[-1] != "]":
+                host = reference
+                port = client.port
+            client.server = host.strip("[]")
+            client.port = int(port)
+            client._address = None
+    return client._refused(code, about, found)
+
+
+def take_disconnect(client, buf, length) -> MQTTException:
+    """The exception for a DISCONNECT of the broker [5.0: 3.14]."""
+    found = found_in(buf, 1, length, IN_DISCONNECT)
+    return refused(client, buf[0] if length else 0, "the broker disconnects", found)
+
+
+def will_properties(delay_s, properties) -> bytes:
+    """[5.0: 3.1.3.2]. Raises ValueError."""
+    own = dict(properties or ())
+    if delay_s:
+        own[WILL_DELAY] = delay_s
+    return encode(own, TO_WILL)
+
+
+def goodbye(client, with_will, session_expiry_s, properties) -> bytes:
+    """The body of a DISCONNECT [5.0: 3.14]. Raises ValueError."""
+    own = dict(properties or ())
+    if session_expiry_s is not None:
+        if session_expiry_s and not client.session_expiry_s:
+            raise ValueError("session_expiry_s: 0, for the connection began with 0")
+        own[SESSION_EXPIRY] = session_expiry_s
+    if not own and not with_will:
+        return b""
+    return bytes((_WITH_WILL if with_will else 0,)) + encode(own, TO_DISCONNECT)

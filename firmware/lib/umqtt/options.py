@@ -1,0 +1,74 @@
+"""The options of a subscription of MQTT 5 [5.0: 3.8.3]. The client of umqtt.v5 imports it for each call of `subscribe`,
+and forgets it."""
+
+import sys
+
+from micropython import const
+
+from umqtt import wire
+from umqtt.errors import MQTTException
+from umqtt.properties import IDENTIFIER, IDENTIFIERS, NONE, SHARED, TO_SUBSCRIBE, WILDCARDS, encode
+from umqtt.wire import REFUSED
+
+_MOST = const(46)  # QoS 2 and all others
+_NO_LOCAL = const(4)
+_QOS = const(3)
+_RETAIN_HANDLING = const(48)
+_HEADER_B = const(7)  # of a packet, with its id
+
+_TOO_LARGE = const(0x95)
+_NO_SHARED = const(0x9E)
+_NO_IDENTIFIERS = const(0xA1)
+_NO_WILDCARDS = const(0xA2)
+
+
+def prepare(client, topic, qos, identifier, properties) -> None:
+    """Look at the arguments of `subscribe`, and keep the properties for the filters. Raises ValueError; MQTTException:
+    the broker has said that it does not do that. Nothing was sent."""
+    own = dict(properties or ())
+    if identifier:
+        own[IDENTIFIER] = identifier
+    own = encode(own, TO_SUBSCRIBE)
+    size_b = len(own) + _HEADER_B
+    get = client.connack.get
+    kept = {}
+    for row in topic if isinstance(topic, (list, tuple)) else ((topic, qos),):
+        if not isinstance(row, (list, tuple)) or len(row) != 2 or not isinstance(row[1], int):
+            continue  # the client says what is wrong with it
+        topic_filter = wire.text(row[0], wire.FILTER, "filter")
+        size_b += len(topic_filter) + 1
+        options = row[1]
+        if not 0 <= options <= _MOST or options & _QOS == _QOS or options & _RETAIN_HANDLING == _RETAIN_HANDLING:
+            raise ValueError("options: QoS, + 4 no local, + 8 retain as published, + 16 or 32 for retained")
+        is_shared = topic_filter[2:9] == b"$share/"
+        if is_shared:
+            group, _, shared = topic_filter[9:].partition(b"/")
+            if not group or b"+" in group or b"#" in group or not shared:
+                raise ValueError("filter: $share/, a group, / and a filter needed")
+            if options & _NO_LOCAL:
+                raise ValueError("no local: not of a shared subscription")
+            if not get(SHARED, 1):
+                raise client._refused(_NO_SHARED)
+        if not get(WILDCARDS, 1) and (b"+" in topic_filter or b"#" in topic_filter):
+            raise client._refused(_NO_WILDCARDS)
+        kept[topic_filter] = own
+    if identifier and not get(IDENTIFIERS, 1):
+        raise client._refused(_NO_IDENTIFIERS)
+    if 0 < client._most_packet_b < size_b:
+        raise client._refused(_TOO_LARGE, "%d B, the broker takes %d B" % (size_b, client._most_packet_b))
+    for topic_filter in kept:
+        client._filter_properties.pop(topic_filter, None)
+        if own != NONE:
+            client._filter_properties[topic_filter] = own
+    _forget()
+
+
+def refusal(client, words) -> MQTTException:
+    """The exception for the first filter that was refused, with the reason of the broker."""
+    _forget()
+    return client._refused([code for code in client._codes if code >= REFUSED][0], words)
+
+
+def _forget():
+    del sys.modules["umqtt.options"]
+    del sys.modules["umqtt"].options  # pyright: ignore[reportAttributeAccessIssue]
