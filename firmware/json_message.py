@@ -2,7 +2,11 @@
 
 from json import dumps
 
+from micropython import const
+
 import clock
+
+_FIRST = const(64)  # in a field's number
 
 
 class JsonMessages:
@@ -14,6 +18,7 @@ class JsonMessages:
         parts = node.cfg["json_topic"].split("CLIENT_ID")  # an id may hold the word TOPIC
         self.topic = node.client_id.join([part.replace("TOPIC", node.cfg["topic"]) for part in parts])
         self.parts = []  # of what is read just now, where readings wait as messages
+        self.is_first = True  # the next reading begins a message
 
     def part(self, number: int, field: int, value) -> str:
         """One value: "room_temperature":21.5"""
@@ -30,21 +35,24 @@ class JsonMessages:
         return self.topic, text.replace("VALUES", ",".join(parts))  # last: a name may hold any of these words
 
     def oldest(self, queue):
-        """Of readings that wait in RAM those of one measurement: topic, payload, how many they are. Of each field
-        there is one at most, in the order of the sensors."""
+        """Of readings that wait in RAM those of one measurement: topic, payload, how many they are."""
         parts = []
         taken = 0, 0
-        last = -1
         for i in range(queue.count):
             number, field, value, up_s, seq = queue.at(i)
-            place = number << 7 | field
-            if place <= last:
+            if parts and field & _FIRST:
                 break
-            last = place
-            parts.append(self.part(number, field, value))
+            parts.append(self.part(number, field & ~_FIRST, value))
             taken = up_s, seq
         topic, payload = self.message(parts, *taken)
         return topic, payload, len(parts)
+
+    def marked(self, field: int) -> int:
+        """The field as a reading that waits in RAM has it: the first of a measurement is marked."""
+        if self.is_first:
+            self.is_first = False
+            field |= _FIRST
+        return field
 
     def add(self, number: int, field: int, value) -> None:
         """One more of the readings that are to be one message."""
@@ -52,6 +60,7 @@ class JsonMessages:
 
     def close(self) -> None:
         """All was read."""
+        self.is_first = True
         if self.parts:
             parts = self.parts
             self.parts = []

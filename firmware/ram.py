@@ -85,6 +85,8 @@ class RamNode(Node):
 
     def keep(self, number: int, field: int, value) -> None:
         queue = self.queue
+        if self.json_messages:
+            field = self.json_messages.marked(field)
         is_full = queue.count >= queue.most
         if is_full:
             queue.drop()

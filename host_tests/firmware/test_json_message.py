@@ -102,6 +102,19 @@ def test_a_queue_that_overflowed_in_the_middle_of_a_cycle_sends_the_rest_of_it()
     assert all(len(r) == 5 for r in got[1:])
 
 
+def test_two_measurements_are_two_messages_also_where_each_has_another_quantity():
+    script = {"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40], [25.5, 40], [25.5, 60], [25.5, 60]]}}
+    w = world(script, sensors=[dict(SENSORS[0], delta={"temperature": 1, "humidity": 5}, send_every_s=86400)])
+    w.net.plan = Plan(refuse=True)
+    w.run(35000)
+    w.net.plan = Plan()
+    w.run(60000)
+    got = [json.loads(payload) for _, payload in messages(w)][:3]
+    values = [(r.get("room_temperature"), r.get("room_humidity")) for r in got]
+    equal(values, [(21.5, 40.0), (25.5, None), (None, 60.0)])
+    assert 9 <= got[1]["time"] - got[0]["time"] <= 11 and 9 <= got[2]["time"] - got[1]["time"] <= 11, got
+
+
 def test_readings_that_survive_a_reset_are_one_message_too():
     from test_durable import Board
 
