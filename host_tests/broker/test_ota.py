@@ -17,6 +17,7 @@ from broker import real
 from tools.build import build, compile_one
 
 FAKES = real.HOST_TESTS / "fakes" / "board"
+SSL = real.ROOT / "tools" / "virtual_board" / "frozen" / "ssl.py"  # as an ESP32 has it
 KEY = "0123456789abcdef" * 4
 SENSORS = [{"type": "dht22", "name": "room", "pin": 4}]
 VALUES = {"dht22 4": [[21.5, 40.2], [21.6, 40.1]]}
@@ -49,11 +50,14 @@ def firmwares(tmp_path_factory):
 class Board:
     """A board that starts again after each reset, as boards do, and can be switched off."""
 
-    def __init__(self, folder, cable, config):
+    def __init__(self, folder, cable, config, ca):
         folder.mkdir()
         self.root, self.log = folder / "root", folder / "log"
         shutil.copytree(cable, self.root)
         (self.root / "config.json").write_text(json.dumps(config))
+        if ca:
+            (self.root / "ca.der").write_bytes(ca)
+            shutil.copy(SSL, self.root)
         (self.root / "board.json").write_text(json.dumps(
             {"values": VALUES, "buttons": {"0": "stop"}, "state": "rtc.bin"}))  # fmt: skip
         self.command = [real.micropython_path(), "-X", "heapsize=110k", "-m", "start", str(self.root)]
@@ -139,11 +143,11 @@ class Host:
 def make_board(firmwares, tmp_path):
     boards = []
 
-    def make(port, **keys):
+    def make(port, ca=b"", **keys):
         config = {"wifi_ssid": "lab", "broker": "127.0.0.1", "port": port, "client_id": "n1", "interval_s": 0.5}
         config.update({"sensors": SENSORS, "stop_pin": 0, "ntp_host": "", "commands": True, "ota_key": KEY})
         config.update(keys)
-        boards.append(Board(tmp_path / config["client_id"], firmwares / "cable", config))
+        boards.append(Board(tmp_path / config["client_id"], firmwares / "cable", config, ca))
         return boards[-1]
 
     yield make
@@ -222,6 +226,28 @@ def test_all_boards_under_a_topic_are_updated_a_sleeper_too_and_lose_no_reading(
     got = seqs(observer.seen, "awake")
     second = got.index(1, 1)
     assert got == [*range(1, second + 1), *range(1, len(got) - second + 1)], got
+
+
+def test_a_board_is_updated_over_tls_by_a_broker_that_both_sides_have_checked(
+    make_board, make_broker, make_observer, firmwares, tmp_path
+):
+    tls = pytest.importorskip("broker.test_real_tls", reason="no `cryptography`: run `make setup`")
+    authority = tls.Authority("ours")
+    cert, key = authority.issue("localhost")
+    broker = make_broker(tls.CONFIG, files={"ca": authority.pem(), "cert": cert, "key": key})
+    board = make_board(broker.port, broker="localhost", tls=True, tls_ca="ca.der", ca=authority.der(), timeout_s=3)
+    board.wait("took the first readings")
+    theirs = {"client_id": "n1", "ota_key": KEY, "broker": "localhost", "tls": True}
+    (tmp_path / "ca.pem").write_bytes(authority.pem())
+    (tmp_path / "stranger.pem").write_bytes(tls.Authority("another").pem())
+    stranger = dict(theirs, tls_ca=str(tmp_path / "stranger.pem"))
+    status, said = Host(tmp_path, broker.port, firmwares / "new", **stranger).end()
+    assert status == 1 and "certificate" in said and "asked" not in said, said
+    theirs["tls_ca"] = str(tmp_path / "ca.pem")
+    status, said = Host(tmp_path, broker.port, firmwares / "new", **theirs).end()
+    assert status == 0 and "kept: the broker was reached" in said, said + board.said()
+    assert board.said().count(NEW.decode()) == 1
+    board.stop()
 
 
 def test_an_update_with_a_wrong_key_is_refused_in_words(make_board, make_broker, firmwares, tmp_path):

@@ -22,7 +22,7 @@ from tools.demo.watch import Reading, Screen, Tally
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 WIDTH = 92  # columns of the terminal
-ROWS = 14  # readings: two measurements
+ROWS = 16  # readings: two measurements
 BROKER_AWAY_S = 8
 LATE_S = 14
 SIZE = (1000, 700)  # of the page, in pixels
@@ -59,7 +59,9 @@ def svg(kept: Kept, last: List[str]) -> str:
 
 def terminal() -> None:
     """Write docs/run.svg."""
-    opts = argparse.Namespace(readings=ROWS, interval=1.0, qos=2, sleep=False, web=None, heap_kb=run.ESP8266_HEAP_KB)
+    opts = argparse.Namespace(
+        readings=ROWS, interval=1.0, qos=2, sleep=False, aio=False, ha=False, web=None, heap_kb=run.ESP8266_HEAP_KB
+    )  # fmt: skip
     kept, last = Kept(), []
     with tempfile.TemporaryDirectory(prefix="pictures-") as scratch:
         build(Path(scratch) / "board")

@@ -42,9 +42,10 @@ FRESH_S = 2.0  # its time is in whole seconds
 SENSORS = [
     {"type": "internal", "name": "chip"},
     {"type": "dht22", "name": "room", "pin": 4},
-    {"type": "ds18b20", "name": "water", "pin": 5},
     {"type": "adc", "name": "battery", "pin": 34, "ratio": 2.0},
+    {"type": "sht4x", "name": "porch"},
 ]
+I2C = {"sda": 21, "scl": 22}
 BOARD = "host"
 ROOM = SENSORS[1:2]  # two readings a wake: a few of them already take several wakes
 SLEEPER = {"keep_in": "rtc", "deep_sleep": True, "connect_every": 3, "awake_ms": 10000, "sensors": ROOM}
@@ -78,7 +79,7 @@ def config(port: int, opts: argparse.Namespace) -> dict:
         "wifi_ssid": "host", "wifi_password": "password", "broker": "127.0.0.1", "port": port, "client_id": BOARD,
         "qos": opts.qos, "interval_s": opts.interval, "ntp_host": "", "stop_pin": HostBoard.STOP_PIN,
         "commands": has_owner(opts), "log_b": 0, "ha_prefix": "homeassistant" if opts.ha else "",
-        "sensors": SENSORS, **AWAKE, **(TROUBLED if opts.web is not None else {}), **(SLEEPER if opts.sleep else {}),
+        "i2c": I2C, "sensors": SENSORS, **AWAKE, **(TROUBLED if opts.web is not None else {}), **(SLEEPER if opts.sleep else {}),
     }  # fmt: skip
 
 
