@@ -79,7 +79,8 @@ def config(port: int, opts: argparse.Namespace) -> dict:
         "wifi_ssid": "host", "wifi_password": "password", "broker": "127.0.0.1", "port": port, "client_id": BOARD,
         "qos": opts.qos, "interval_s": opts.interval, "ntp_host": "", "stop_pin": HostBoard.STOP_PIN,
         "commands": has_owner(opts), "log_b": 0, "ha_prefix": "homeassistant" if opts.ha else "",
-        "i2c": I2C, "sensors": SENSORS, **AWAKE, **(TROUBLED if opts.web is not None else {}), **(SLEEPER if opts.sleep else {}),
+        "i2c": I2C, "sensors": SENSORS, **AWAKE,
+        **(TROUBLED if opts.web is not None else {}), **(SLEEPER if opts.sleep else {}),
     }  # fmt: skip
 
 
