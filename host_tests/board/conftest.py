@@ -1,5 +1,6 @@
 """Virtual boards, images for them, and a Mosquitto: each board a process of its own, ended with the test."""
 
+import fcntl
 import os
 import pty
 import select
@@ -105,6 +106,14 @@ def images(tmp_path_factory):
     return found
 
 
+def leave_factory(folder: Path, chip: str, image: Path) -> None:
+    """A flash with MicroPython on it, and no files."""
+    flash = NorFlash(str(folder / "flash"), 4 * MIB)
+    data = image.read_bytes()
+    flash.program(CHIPS[chip].image_offset, with_esp8266_flash(data, 4 * MIB) if chip == "esp8266" else data)
+    flash.close()
+
+
 @pytest.fixture
 def flashed(boards, images, tmp_path):
     """flashed(chip, *options, name=...): a board that left the factory with MicroPython on it, and no files."""
@@ -112,10 +121,46 @@ def flashed(boards, images, tmp_path):
     def start(image="esp32", *options, name="a"):
         chip = image.split()[0]
         (tmp_path / name).mkdir(exist_ok=True)
-        flash = NorFlash(str(tmp_path / name / "flash"), 4 * MIB)
-        data = images[image].read_bytes()
-        flash.program(CHIPS[chip].image_offset, with_esp8266_flash(data, 4 * MIB) if chip == "esp8266" else data)
-        flash.close()
+        leave_factory(tmp_path / name, chip, images[image])
+        return boards(chip, *options, name=name)
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def deployed_flash(images, tmp_path_factory):
+    """deployed_flash(chip): the content of its flash after `make deploy`, without a config.json; made once for all."""
+    together = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        together = together.parent  # of all workers
+
+    def content(chip):
+        folder = together / ("deployed-" + chip)
+        with open(together / (folder.name + ".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / "done").exists():
+                folder.mkdir(exist_ok=True)
+                leave_factory(folder, chip, images[chip])
+                board = BoardProcess(folder, chip)
+                try:
+                    done = tool("deploy", "--port", board.port)
+                finally:
+                    board.stop()
+                assert done.returncode == 0, done.stdout
+                (folder / "done").touch()
+        return (folder / "flash").read_bytes()
+
+    return content
+
+
+@pytest.fixture
+def deployed(boards, deployed_flash, tmp_path):
+    """deployed(chip, *options, name=...): a board with the firmware on it and no config.json, where its deployment is
+    not what the test is about."""
+
+    def start(chip="esp32", *options, name="a"):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / "flash").write_bytes(deployed_flash(chip))
         return boards(chip, *options, name=name)
 
     return start

@@ -127,9 +127,9 @@ def test_tls_and_no_tls_that_meet_are_told(tls_broker, broker, tmp_path, authori
     assert done.returncode == 1 and "is this its port for TLS?" in done.stdout, done.stdout
 
 
-def test_a_board_publishes_over_tls_and_its_certificate_is_used_again(flashed, tls_broker, tmp_path, authority):
+def test_a_board_publishes_over_tls_and_its_certificate_is_used_again(deployed, tls_broker, tmp_path, authority):
     broker = tls_broker()
-    board = flashed("esp32")
+    board = deployed("esp32")
     (tmp_path / "c.json").write_text(json.dumps({**config(broker), "broker": "localhost"}))
     ask = ("config", "--port", board.port, "--test-broker")
     done = tool(*ask, "--file", str(tmp_path / "c.json"), "--ca", ca_file(tmp_path, authority))

@@ -56,9 +56,9 @@ def test_a_blank_board_becomes_readings_in_mosquitto(boards, images, broker, tmp
 
 
 @pytest.mark.parametrize("keep_in", ["rtc", "flash"])
-def test_an_esp8266_publishes_what_it_keeps_over_a_reset(flashed, broker, tmp_path, keep_in):
+def test_an_esp8266_publishes_what_it_keeps_over_a_reset(deployed, broker, tmp_path, keep_in):
     # the code that takes the most heap, on a MicroPython without binascii.crc32
-    board = flashed("esp8266")
+    board = deployed("esp8266")
     # seldom enough that the slowest machine sends what it measures
     configure(board, broker, tmp_path, keep_in=keep_in, queue_kb=4, interval_s=2)
     with Watcher(broker.port) as watcher:
@@ -71,9 +71,9 @@ def test_an_esp8266_publishes_what_it_keeps_over_a_reset(flashed, broker, tmp_pa
         assert sorted(set(seqs)) == list(range(seqs[0], seqs[0] + len(set(seqs)))), seqs
 
 
-def test_two_boards_at_once(flashed, broker, tmp_path):
+def test_two_boards_at_once(deployed, broker, tmp_path):
     with Watcher(broker.port) as watcher:
-        running = [flashed("esp32", name=name) for name in ("one", "two")]
+        running = [deployed("esp32", name=name) for name in ("one", "two")]
         for i, board in enumerate(running):
             configure(board, broker, tmp_path, topic="boards", client_id="node%d" % i,
                       sensors=[{"type": "internal", "name": "chip%d" % i}])  # fmt: skip
@@ -95,9 +95,8 @@ def test_a_second_deployment_copies_nothing_and_a_changed_file_alone(flashed):
     assert third.returncode == 1 and "needed are 150000" in third.stdout
 
 
-def test_stale_files_go_and_what_is_not_ours_stays(flashed):
-    board = flashed("esp32")
-    assert deploy(board).returncode == 0
+def test_stale_files_go_and_what_is_not_ours_stays(deployed):
+    board = deployed("esp32")
     done = mpremote(board, "exec", """
 import json, os
 def put(path, text=''):
@@ -119,12 +118,13 @@ for path in ('config.json', 'journal.0', 'mine.py', 'app.py', 'lib/umqtt/old.mpy
     assert "old.mpy" not in listed and "app.py" not in listed
 
 
-def test_the_trap_of_the_frozen_umqtt_is_sprung_and_caught(flashed, tmp_path):
-    board = flashed("esp32")
+def test_the_trap_of_the_frozen_umqtt_is_sprung_and_caught(flashed, deployed):
+    board = flashed("esp32", name="copied")
     # a copy without our boot.py: what everybody does first
     said = mpremote(board, "exec", "import umqtt.simple\nprint(umqtt.__path__)")
     assert said.stdout.strip() == "/.frozen/umqtt"
-    assert deploy(board).returncode == 0
+    board.stop()
+    board = deployed("esp32")
     mpremote(board, "exec", "with open('boot.py', 'w') as f: pass")
     again = deploy(board)
     assert again.returncode == 0 and "/boot.py" in again.stdout  # deploy mends it
@@ -175,19 +175,20 @@ def test_a_full_file_system_is_told_before_anything_is_changed(flashed):
     assert mpremote(board, "fs", "ls").stdout == before
 
 
-def test_sizes_are_measured_on_the_board(flashed):
-    board = flashed("esp32")
+def test_sizes_are_measured_on_the_board(flashed, deployed):
+    board = flashed("esp32", name="blank")
     nothing = run(sys.executable, "-m", "tools.measure.device_size", "--port", board.port)
     assert nothing.returncode == 1 and "`make deploy`" in nothing.stdout, nothing.stdout
-    assert deploy(board).returncode == 0
+    board.stop()
+    board = deployed("esp32")
     done = run(sys.executable, "-m", "tools.measure.device_size", "--port", board.port)
     assert done.returncode == 0, done.stdout
     taken = {line.split()[0]: int(line.split()[-2]) for line in done.stdout.splitlines()}
     assert 1000 < taken["umqtt.client"] < taken["together"] < 40_000
 
 
-def test_why_readings_do_not_arrive_is_told(flashed, broker, tmp_path):
-    board = flashed("esp32")
+def test_why_readings_do_not_arrive_is_told(deployed, broker, tmp_path):
+    board = deployed("esp32")
     configure(board, broker, tmp_path, port=1)
     done = tool("deploy", "--port", board.port, "--first-readings", "8")
     assert done.returncode == 1
@@ -202,8 +203,8 @@ def test_a_board_without_micropython_is_told(boards):
     assert done.returncode == 1 and "make flash" in done.stdout
 
 
-def test_logs_follow_without_stopping_the_program(flashed, broker, tmp_path):
-    board = flashed("esp32")
+def test_logs_follow_without_stopping_the_program(deployed, broker, tmp_path):
+    board = deployed("esp32")
     configure(board, broker, tmp_path, sensors=[{"type": "dht22", "name": "room", "pin": 4}], interval_s=0.2)
     assert deploy(board).returncode == 0
     with Watcher(broker.port) as watcher:

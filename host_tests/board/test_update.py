@@ -49,8 +49,8 @@ def brought_up(board, broker, tmp_path):
     assert json.loads((tmp_path / "keys.json").read_text()) == {"umqtt/n1": key}
 
 
-def test_a_board_is_updated_over_the_air_and_the_cable_brings_its_own_back(flashed, broker, tmp_path):
-    board = flashed("esp32")
+def test_a_board_is_updated_over_the_air_and_the_cable_brings_its_own_back(deployed, broker, tmp_path):
+    board = deployed("esp32")
     brought_up(board, broker, tmp_path)
     done = ota("n1", broker, tmp_path)
     assert done.returncode == 0 and "kept: the broker was reached" in done.stdout, done.stdout + done.stderr
@@ -59,8 +59,8 @@ def test_a_board_is_updated_over_the_air_and_the_cable_brings_its_own_back(flash
     assert "boot" not in mpremote(board, "fs", "ls", ":ota").stdout
 
 
-def test_a_firmware_in_rom_is_not_updated_and_says_so(flashed, broker, tmp_path):
-    board = flashed("esp8266")
+def test_a_firmware_in_rom_is_not_updated_and_says_so(deployed, broker, tmp_path):
+    board = deployed("esp8266")
     brought_up(board, broker, tmp_path)
     done = ota("n1", broker, tmp_path)
     assert done.returncode == 1 and "from ROM" in done.stdout, done.stdout + done.stderr
