@@ -183,8 +183,8 @@ heaps: $(READY)  ## each life of the firmware at every heap size up to 40,000 B:
 	@$(PY) -m tools.prove.heaps $(KINDS)
 
 .PHONY: mutants
-mutants: $(READY)  ## FILES="firmware/retry.py ..." one token changed at a time: which changes does no test of the firmware notice?
-	@$(PY) -m tools.prove.mutants $(or $(FILES),$(wildcard firmware/*.py)) $(ARGS)
+mutants: $(READY)  ## FILES="firmware/retry.py ..." one token changed at a time: which changes does no test notice? ARGS="--sample 60", DOCS=1
+	@$(PY) -m tools.prove.mutants $(or $(FILES),$(wildcard firmware/*.py firmware/*/*.py firmware/lib/umqtt/*.py)) $(if $(DOCS),--docs) $(ARGS)
 
 .PHONY: test-mosqlog
 test-mosqlog: $(READY)  ## the reader of Mosquitto's logs

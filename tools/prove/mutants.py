@@ -1,9 +1,11 @@
-"""Do the tests notice a changed token? python -m tools.prove.mutants FILE ... [--every N] [--tests PATH ...]
+"""Do the tests notice a changed token? python -m tools.prove.mutants FILE ... [--sample N] [--seed N] [--docs]
 
-One token of FILE (firmware/*.py) is changed at a time: a comparison, a number, True or False, and or or, plus or minus,
-a statement left out. The test files run on a copy of the tree; a change that none of them fails at survives and is
-listed.
-Exit status: 0 when no more than 3 in 100 survive, 1 else.
+One token of FILE (of firmware/) is changed at a time: a comparison, a number, True or False, and or or, plus or minus,
+a statement left out. The tests of unit/, story/, dropin/ and firmware/ that call the function run on CPython with the
+changed file, the quickest first and for some seconds, until one is red; a change that none notices survives and is
+listed. --docs notes the figures in docs/testing.md. A change that makes no difference stands in equivalents.txt, with
+the reason.
+Exit status: 0 when no more than 3 in 100 survive in each file, 1 else.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import hashlib
+import json
 import os
-import shutil
+import random
 import subprocess
 import sys
 import tempfile
@@ -20,9 +24,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+FIRMWARE = ROOT / "firmware"
+LAYERS = ("unit", "story", "dropin", "firmware")
 MOST_SURVIVE = 0.03
-TIMEOUT_S = 240
-WORKERS = 2 * (os.cpu_count() or 1)  # they wait for the disk, too
+LEAST_TIMEOUT_S = 60
+MOST_S = 6  # of tests for one change, measured when they were profiled
+TIMES_SLOWER = 20  # than it was when it was measured: the test never ends
+EQUIVALENTS = Path(__file__).with_name("equivalents.txt")
+CALLS = ROOT / ".cache" / "mutants"  # what each test file calls, under its digest
+PAGE = ROOT / "docs" / "testing.md"
+BEGIN, END = "<!-- make mutants DOCS=1 -->\n", "<!-- end -->\n"
+HEADING = "| file | changes | tried | noticed | equivalent |\n|---|--:|--:|--:|---|\n"
 COMPARISONS = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
@@ -85,47 +97,144 @@ def mutant(tree: ast.AST, index: int, what: str) -> str:
     return ast.unparse(tree)
 
 
-def noticed(source: str, name: str, tests: list[str]) -> bool:
-    """Whether one of the tests fails with `source` as the file `name`."""
+def called_by_tests() -> list[dict]:
+    """Every test with what it calls, measured once for each text of a test file."""
+    CALLS.mkdir(parents=True, exist_ok=True)
+    found = []
+    for path in sorted(p for layer in LAYERS for p in (ROOT / "host_tests" / layer).glob("test_*.py")):
+        kept = CALLS / ("%s-%s.json" % (path.stem, hashlib.sha256(path.read_bytes()).hexdigest()[:16]))
+        if not kept.exists():
+            done = subprocess.run(
+                [sys.executable, "-m", "tools.prove.noticed", "calls", str(path)], cwd=ROOT, env=environment(),
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            )  # fmt: skip
+            kept.write_text(done.stdout.strip() or "[]")  # one that wants pytest is no help here
+        for test in json.loads(kept.read_text()):
+            found.append({**test, "path": str(path)})
+    return found
+
+
+def environment() -> dict[str, str]:
+    return dict(os.environ, PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=str(ROOT))
+
+
+def function_at(tree: ast.AST, line: int) -> str:
+    """The innermost function around a line; "" at the top of the module or of a class, where any test may notice."""
+    around = [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))
+              and n.lineno < line <= (n.end_lineno or 0)]  # fmt: skip
+    return max(around, key=lambda n: n.lineno).name if around else ""
+
+
+def wanted_tests(tests: list[dict], name: str, function: str, by_clock: bool) -> list[dict]:
+    """Those that call it, the quickest first and from early on first, as many as run in MOST_S; across the wrap of the
+    ticks where the file knows them."""
+    inside = Path(name).relative_to("firmware").as_posix() + ":"
+    found = [t for t in tests if any(c == inside + function if function else c.startswith(inside) for c in t["calls"])]
+    found = [t for t in found if by_clock or t["start"] != "wrap"]
+    left_s = float(MOST_S)
+    kept = []
+    for test in sorted(found, key=lambda t: (t["start"] != "early", t["s"])):
+        left_s -= test["s"]
+        if left_s < 0:
+            break
+        kept.append(test)
+    return kept
+
+
+def notices(source: str, name: str, tests: list[dict]) -> str:
+    """Which of the tests fails with `source` as the file `name`, or "". It fails alone, too: one that fails because of
+    a test before it has noticed nothing."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as tmp:
-        for folder in ("firmware", "host_tests"):
-            shutil.copytree(ROOT / folder, Path(tmp) / folder, ignore=shutil.ignore_patterns("__pycache__"))
-        (Path(tmp) / "docs").symlink_to(ROOT / "docs")
-        (Path(tmp) / name).write_text(source)
-        env = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
-        for test in tests:
-            # not pytest, whose start takes longer than the tests
-            command = [sys.executable, str(Path(tmp) / "host_tests" / "fakes" / "run_file.py"), str(Path(tmp) / test)]
-            try:
-                if subprocess.run(command, cwd=tmp, env=env, capture_output=True, timeout=TIMEOUT_S).returncode:
-                    return True
-            except subprocess.TimeoutExpired:
-                return True  # it never ends
-        return False
+        text = Path(tmp) / "text"
+        text.write_text(source)
+        while tests:
+            at = first_red(text, name, tests, tmp)
+            if at is None:
+                return ""
+            if len(tests) == 1 or first_red(text, name, tests[at : at + 1], tmp) is not None:
+                return tests[at]["test"]
+            tests = tests[at + 1 :]
+    return ""
+
+
+def first_red(text: Path, name: str, tests: list[dict], folder: str) -> int | None:
+    """The index of the first test that fails; that of the last when they do not end."""
+    wanted = Path(folder) / "tests"
+    wanted.write_text(json.dumps([[t["path"], t["test"], t["start"]] for t in tests]))
+    command = [sys.executable, "-m", "tools.prove.noticed", "run", name, str(text), str(wanted)]
+    try:
+        done = subprocess.run(
+            command, cwd=ROOT, env=dict(environment(), TMPDIR=folder), stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True,
+            timeout=max(LEAST_TIMEOUT_S, TIMES_SLOWER * sum(t["s"] for t in tests)),
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return len(tests) - 1
+    if not done.returncode:
+        return None
+    return int(done.stdout or 0)  # 0: not even that far
+
+
+def equivalents() -> dict[tuple[str, str, str], str]:
+    """{(file, change, source line): why it makes no difference}."""
+    rows = [line.split(" | ") for line in EQUIVALENTS.read_text().splitlines() if line and line[0] != "#"]
+    return {(name, what, line): reason for name, what, line, reason in rows}
+
+
+def note_in_page(name: str, changes: int, tried: int, seen: int, same: list[str]) -> None:
+    """The row of one file; those of the others stay."""
+    text = PAGE.read_text()
+    begin, end = text.index(BEGIN) + len(BEGIN), text.index(END)
+    rows = {row.split("`")[1]: row for row in text[begin:end].splitlines() if row.startswith("| `")}
+    words = "; ".join(sorted(set(same)))
+    rows[name] = "| `%s` | %d | %d | %d | %s |" % (name, changes, tried, seen, words)
+    PAGE.write_text(text[:begin] + HEADING + "".join(rows[key] + "\n" for key in sorted(rows)) + text[end:])
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("files", nargs="+", metavar="FILE")
-    parser.add_argument("--every", type=int, default=1, help="try each N-th change only")
-    parser.add_argument("--first", type=int, default=0, help="begin with this one")
-    every = sorted("host_tests/firmware/" + path.name for path in (ROOT / "host_tests/firmware").glob("test_*.py"))
-    parser.add_argument("--tests", nargs="+", default=every, metavar="FILE")
+    parser.add_argument("--sample", type=int, default=0, help="try so many of a file's changes; default: all")
+    parser.add_argument("--seed", type=int, default=1, help="of the sample")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--docs", action="store_true", help="note the figures in docs/testing.md")
     wanted = parser.parse_args()
+    tests = called_by_tests()
+    reasons = equivalents()
     bad = False
     for name in wanted.files:
         source = (ROOT / name).read_text()
         tree = ast.parse(source)
-        tried = places(tree)[wanted.first :: wanted.every]
-        survived = []
-        with ThreadPoolExecutor(WORKERS) as pool:
-            running = [pool.submit(noticed, mutant(tree, i, what), name, wanted.tests) for i, _, what in tried]
+        lines = [line.strip() for line in source.splitlines()]
+        every = places(tree)
+        tried = every
+        if 0 < wanted.sample < len(every):
+            tried = sorted(random.Random(wanted.seed).sample(every, wanted.sample))
+        survived, same = 0, []
+        with ThreadPoolExecutor(wanted.jobs) as pool:
+            running = [
+                pool.submit(
+                    notices,
+                    mutant(tree, i, what),
+                    name,
+                    wanted_tests(tests, name, function_at(tree, line), "ticks_" in source),
+                )
+                for i, line, what in tried
+            ]
             for (_, line, what), result in zip(tried, running):
-                if not result.result():
-                    survived.append((line, what))
-                    print("%s:%d: %s: %s" % (name, line, what, source.splitlines()[line - 1].strip()), flush=True)
-        print("%s: %d of %d noticed" % (name, len(tried) - len(survived), len(tried)), flush=True)
-        bad = bad or len(survived) > MOST_SURVIVE * max(len(tried), 1)
+                reason = reasons.get((name, what, lines[line - 1]), "")
+                if result.result():
+                    continue
+                if reason:
+                    same.append(reason)
+                    continue
+                survived += 1
+                print("%s:%d: %s: %s" % (name, line, what, lines[line - 1]), flush=True)
+        different = len(tried) - len(same)
+        print("%s: %d of %d noticed, %d equivalent" % (name, different - survived, different, len(same)), flush=True)
+        if wanted.docs:
+            note_in_page(name, len(every), len(tried), different - survived, same)
+        bad = bad or survived > MOST_SURVIVE * max(different, 1)
     return 1 if bad else 0
 
 
