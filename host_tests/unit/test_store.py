@@ -408,6 +408,61 @@ def test_behind_a_write_that_failed_nothing_is_appended():
         equal(([m[3] for m in slots(s)], st.report), ([b"one", b"two"], ""))
 
 
+class Torn:
+    """A file whose flash fails half-way through a write."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+    def write(self, data):
+        self.file.write(data[: len(data) // 2])
+        raise OSError(5, "")
+
+
+def torn(name, mode):
+    file = open(name, mode)  # noqa: SIM115 - its caller closes it
+    return Torn(file) if mode == "ab" else file
+
+
+def test_half_a_write_of_ones_own_is_not_taken_for_another_program():
+    with Folder() as d:
+        st, s, subs = new(d + "/j")
+        put(st, s, 2, b"t", b"one")
+        store_module.open = torn
+        try:
+            equal(raises(OSError, put, st, s, 2, b"t", b"refused").errno, 5)
+        finally:
+            del store_module.open
+        put(st, s, 2, b"t", b"two")
+        st, s, subs = new(d + "/j")
+        equal(([m[3] for m in slots(s)], st.report), ([b"one", b"two"], ""))
+
+
+def test_what_an_outbox_has_passed_over_is_noted_and_ends_no_message_in_flight():
+    with Folder() as d:
+        st, s, subs = new(d + "/j")
+        put(st, s, 1, b"t", b"one")
+        st.note(store_module.NO_MESSAGE, 7)
+        st.close()
+        st, s, subs = new(d + "/j")
+        equal((st.place, [(m[0], m[3]) for m in slots(s)]), (7, [(1, b"one")]))
+
+
+def test_a_snapshot_that_just_fits_is_written_and_a_larger_one_leaves_the_old():
+    with Folder() as d:
+        journal = FileJournal(d + "/j", limit_b=200)
+        journal.rewrite(b"a" * 200)
+        e = raises(OSError, journal.rewrite, b"b" * 201)
+        assert e.errno == 28 and "store full: 201 B, limit 200 B" in str(e), e
+        equal(read(d + "/j"), b"a" * 200)
+
+
 def test_acks_that_may_wait_still_may_when_a_snapshot_fails():
     # else a full flash would end the link, and what is acknowledged could not leave the journal
     with Folder() as d:
