@@ -11,7 +11,14 @@ ROOT = Path(__file__).resolve().parents[2]
 from tools.measure import bench, size
 
 BUDGETS = json.loads(size.BUDGETS.read_text())["operations"]
-KIND = {"native": "native", "v5": "v5", "prepared": "prepared", "umqtt.simple": "simple", "routes": "routes"}
+KIND = {
+    "native": "native",
+    "v5": "v5",
+    "aio": "aio",
+    "prepared": "prepared",
+    "umqtt.simple": "simple",
+    "routes": "routes",
+}
 
 
 @pytest.fixture(scope="module")

@@ -62,14 +62,11 @@ _main_thread = get_ident()
 
 def _is_scheduled():
     """Whether this runs in a callback of micropython.schedule, as a Timer's is: what is scheduled now does not run."""
-    if _len(_ran) > 2:
-        _ran.pop()
-    ran = _len(_ran)  # not emptied each time: this can be met by itself
+    _ran.clear()
     try:
         schedule(_run, 0)
-        for _ in range(4):
-            if _len(_ran) != ran:
-                return False
+        if _ran or _ran or _ran or _ran or _ran:  # it runs at a jump, as each `or` is; this can be met by itself there
+            return False
     except RuntimeError:
         pass  # its queue is full: nothing runs
     return get_ident() == _main_thread or sys.platform == "esp32"  # there callbacks run in any thread
@@ -419,11 +416,12 @@ class MQTTClient(KeepAlive):
         event = send(draft) if send else LOST
         draft[PAYLOAD] = b""  # not to be kept alive
         draft[IN_USE] = 0
-        if event and wait:
-            self._finish_sending(event, timeout_ms)
-        elif event == LOST:
-            self._link_lost()
-            raise self._fault
+        if event:
+            if wait:
+                self._finish_sending(event, timeout_ms)
+            elif event == LOST:
+                self._link_lost()
+                raise self._fault
         return 0
 
     def _take_topic(self, topic):

@@ -64,6 +64,7 @@ _MOST_HELD = const(1024)  # QoS 2 ids: a backlog that Mosquitto sends with max_i
 
 _FAULTS = Exception, KeyboardInterrupt  # made now: one of them is that there is no memory
 
+_bytes = bytes
 _len = len  # MicroPython finds a builtin last, in a linear table; a module's global costs a third of that
 
 
@@ -304,7 +305,7 @@ def reader(client, rx, read, send):
                                 if message is not None:
                                     outcome = message(
                                         topic,
-                                        bytes(view[start:need_b]) if buf is rx else _own_payload(buf, start),
+                                        _bytes(view[start:need_b]) if buf is rx else _own_payload(buf, start),
                                         flags & RETAIN == RETAIN,
                                     )
                             elif not remaining_b:
@@ -316,10 +317,13 @@ def reader(client, rx, read, send):
                             if place != _NO_PLACE:
                                 held_ids[place] = 0
                         if taken is not None and not remaining_b and not flags & _NOT_TAKEN:
-                            while not client._take_turn():
+                            held = client._take_turn()
+                            while not held:
                                 client._next_packet = next_packet
                                 yield MET
+                                held = client._take_turn()
                             taken(packet_id if flags & QOS_2 else 0, outcome)
+                            held = False
                             draft[IN_USE] = 0
                         if client._send_packet is not send:  # the callback has ended this connection
                             if not client._send_packet:
@@ -352,7 +356,9 @@ def reader(client, rx, read, send):
             if flags & _RAISED == _RAISED:
                 continue
             answer = 0
-            if packet_type != PUBLISH or flags & QOS:
+            if not length:
+                client._pinged_ms = None
+            elif packet_type != PUBLISH or flags & QOS:
                 draft[IN_USE] += 1
                 held = draft[IN_USE] == 1
                 if not held:
@@ -361,26 +367,23 @@ def reader(client, rx, read, send):
                         client._send_blocked = True  # so that the next poll does not wait for another packet first
                         yield MET
                         held = client._take_turn()
-            if packet_type == PUBLISH:
-                if flags & QOS and not flags & _NOT_TAKEN:
-                    answer = PUBREC_BYTE if flags & QOS_2 else PUBACK_BYTE
-            elif packet_type == CONNACK:
-                client._on_connack(rx[0], rx[1])
-            elif length:
-                packet_id = rx[0] << 8 | rx[1]
-                if not packet_id:
-                    raise ProtocolError("packet id 0")
-                if length > 2:
-                    client._suback_codes = bytes(rx_view[2:length])
-                answer = on_ack(first_byte, packet_id)
-            else:
-                client._pinged_ms = None
-            if answer:
-                ack[PACKET_ID] = packet_id
-                ack[FIRST_BYTE] = answer
-                if send(ack) == LOST:
-                    break
-            if held:
+                if packet_type == PUBLISH:
+                    if not flags & _NOT_TAKEN:
+                        answer = PUBREC_BYTE if flags & QOS_2 else PUBACK_BYTE
+                elif packet_type == CONNACK:
+                    client._on_connack(rx[0], rx[1])
+                else:
+                    packet_id = rx[0] << 8 | rx[1]
+                    if not packet_id:
+                        raise ProtocolError("packet id 0")
+                    if length > 2:
+                        client._suback_codes = bytes(rx_view[2:length])
+                    answer = on_ack(first_byte, packet_id)
+                if answer:
+                    ack[PACKET_ID] = packet_id
+                    ack[FIRST_BYTE] = answer
+                    if send(ack) == LOST:
+                        break
                 held = False
                 draft[IN_USE] = 0
             if not answer:

@@ -67,6 +67,9 @@ ANY_TEXT = const(2)  # an empty one, too: ids, names
 ANY_BYTES = const(3)
 
 
+_len = len  # MicroPython finds a builtin last, in a linear table
+
+
 def data(value, name: str):
     """`value` as something to copy bytes from: str becomes UTF-8; bytes and bytearray stay; other buffers become bytes.
     name: the argument that it was, for the words of an error. Raises ValueError."""
@@ -173,11 +176,11 @@ def encode_head(append, extend, packet, is_level_5) -> None:
     properties. append, extend: those of the bytearray to write to."""
     first_byte = packet[FIRST_BYTE]
     topic = packet[TOPIC]
-    remaining_b = len(topic) + len(packet[PAYLOAD])
+    remaining_b = _len(topic) + _len(packet[PAYLOAD])
     properties = None
     if is_level_5 and (first_byte >> 4 == PUBLISH or first_byte & _BOTH == SUBSCRIBE_BYTE):
         properties = packet[PROPERTIES]
-        remaining_b += len(properties)
+        remaining_b += _len(properties)
     append(first_byte if first_byte < PUBACK_BYTE else first_byte & ~SENT)
     if packet[PACKET_ID]:
         packet[FIRST_BYTE] = first_byte | SENT
