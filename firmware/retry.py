@@ -7,16 +7,22 @@ from time import ticks_diff, ticks_ms
 
 class Trouble:
     """Something called `name` that can fail. It is told once in words, and tried again after a random pause that
-    doubles from first_ms to most_ms, but is never longer than the outage so far: after a short one all is back soon."""
+    doubles from first_ms to most_ms (0: a second, a minute), but is never longer than the outage so far: after a short
+    one all is back soon."""
 
-    def __init__(self, name: str, first_ms: int = 1000, most_ms: int = 60000):
+    # An object gets its own of these once it fails: most never do, and each of its own takes 8 B.
+    first_ms = 1000
+    most_ms = 60000
+    words = ""
+    count = 0  # failures since it was well
+    out_ms = 0  # the outage so far, counted up to most_ms
+    since = pause_ms = 0
+
+    def __init__(self, name: str, first_ms: int = 0, most_ms: int = 0):
         self.name = name
-        self.first_ms = first_ms
-        self.most_ms = most_ms
-        self.words = ""
-        self.count = 0  # failures since it was well
-        self.out_ms = 0  # the outage so far, counted up to most_ms
-        self.since = self.pause_ms = 0
+        if first_ms:
+            self.first_ms = first_ms
+            self.most_ms = most_ms
 
     def due(self) -> bool:
         """Whether it may be tried: it is well, or the pause after its failure is over."""
