@@ -6,7 +6,20 @@ Of the session the store sees only the verbs of `KeptSession`.
 
 from micropython import const
 
-from umqtt.wire import FIRST_BYTE, IN_USE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBREC, PUBREL, PUBREL_BYTE, SENT, SUBACK
+from umqtt.wire import (
+    FIRST_BYTE,
+    IN_USE,
+    LEVEL_5,
+    PACKET_ID,
+    PAYLOAD,
+    PROPERTIES,
+    PUBACK_BYTE,
+    PUBREC,
+    PUBREL,
+    PUBREL_BYTE,
+    SENT,
+    SUBACK,
+)
 
 _WRITABLE = const(4)  # select.POLLOUT
 
@@ -47,10 +60,14 @@ class KeptSession:
         """Return the session's own dict of granted subscriptions, {filter with its length before it: QoS}."""
         return self.client._granted_qos
 
-    def _restore(self, packet_id: int, first_byte: int, topic: bytes, payload: bytes) -> list:
-        """Take a slot for an exchange that began before a reset, with a new packet id when packet_id is 0. Returns the
-        slot."""
+    def _restore(
+        self, packet_id: int, first_byte: int, topic: bytes, payload: bytes, properties: "bytes | None" = None
+    ) -> list:
+        """Take a slot for an exchange that began before a reset, with a new packet id when packet_id is 0. properties:
+        of MQTT 5, for whose client alone they count. Returns the slot."""
         last = self.client.pid
+        if properties and self.client.protocol == LEVEL_5:
+            self.client._draft[PROPERTIES] = properties
         self.client._draft[1:IN_USE] = first_byte, topic, payload
         slot = self._plain_take_slot()
         if packet_id:

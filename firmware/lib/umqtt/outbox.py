@@ -23,10 +23,13 @@ from time import time
 from micropython import const
 
 from umqtt import wire
+from umqtt.errors import MQTTException
 from umqtt.store import NO_MESSAGE, record, records
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from umqtt.client import MQTTClient
     from umqtt.hints import Clock
     from umqtt.rtc import Region
@@ -276,9 +279,16 @@ class Outbox:
                     taken = None
                     try:
                         payload = body[_TOPIC + topic_b :]
-                        taken = client.publish(topic, payload, first_byte & 1 == 1, first_byte >> 1 & 3, False)
+                        retain = first_byte & 1 == 1
+                        qos = first_byte >> 1 & 3
+                        if expire_s and client.protocol == wire.LEVEL_5:
+                            left_s = self._choose().left_s(self, body)
+                            publish: "Any" = client.publish  # of umqtt.v5
+                            taken = publish(topic, payload, retain, qos, False, None, left_s)
+                        else:
+                            taken = client.publish(topic, payload, retain, qos, False)
                         handed_over += taken is not None
-                    except ValueError as e:
+                    except (ValueError, MQTTException) as e:
                         taken = 0  # it never will be, and must not block the others
                         self.dropped += 1
                         self.report = "outbox: a message of %s was dropped: %s" % (topic, e)

@@ -17,8 +17,9 @@ _PUT = const(3)
 _PUBREC = const(5)
 _PUBREL = const(6)
 _SUBSCRIBED = const(8)
+_PUT_5 = const(9)
 _GONE = const(128)
-_LEAST_B = b"\0\x0e\2\7\2\2\2\2\3"  # of a record's body, by type
+_LEAST_B = b"\0\x0e\2\7\2\2\2\2\3\x0b"  # of a record's body, by type
 _FIRST_BYTE = const(6)  # in the body of a put
 _TOPIC = const(7)
 
@@ -106,7 +107,7 @@ class Journal:
             if kind == _SEEN and packet_id:
                 self.held.append(packet_id)
             return
-        if kind == _PUT:
+        if kind == _PUT or kind == _PUT_5:
             self.place = unpack_from(">HI", body)[1]
         if not packet_id:
             return
@@ -121,6 +122,12 @@ class Journal:
             topic_end = _topic_end(body)
             self.slots.append((packet_id, body[_FIRST_BYTE] | _SENT, body[_TOPIC:topic_end], body[topic_end:]))
             self.pid = packet_id
+        elif kind == _PUT_5:
+            topic_end = _topic_end(body)
+            end = _properties_end(body, topic_end)
+            topic = body[_TOPIC:topic_end]
+            self.slots.append((packet_id, body[_FIRST_BYTE] | _SENT, topic, body[end:], body[topic_end:end]))
+            self.pid = packet_id
 
     def replay(self, session, who):
         """Put the content into the session of `who` (CRC-32 of client id and server). Returns whether the journal
@@ -128,9 +135,9 @@ class Journal:
         session._subscriptions().update(self.subscriptions)
         if self.generation and who != self.who:
             renewed = 0
-            for _, first_byte, topic, payload in self.slots:
-                if first_byte != _SENT_PUBREL:
-                    session._restore(0, first_byte & _UNSENT, topic, payload)
+            for message in self.slots:
+                if message[1] != _SENT_PUBREL:
+                    session._restore(0, message[1] & _UNSENT, *message[2:])
                     renewed += 1
             words = "another client id or server: %d messages go out as new" % renewed
             self.report += "; " + words if self.report else words
@@ -148,13 +155,27 @@ def _topic_end(body):
     return _TOPIC + 2 + (body[_TOPIC] << 8 | body[_TOPIC + 1])
 
 
+def _properties_end(body, at):
+    # where the properties of MQTT 5 end that begin with their length at body[at]; beyond the body: it makes no sense
+    length = shift = 0
+    for number in body[at : at + 4]:
+        length |= (number & 127) << shift
+        shift += 7
+        at += 1
+        if number < 128:
+            return at + length
+    return len(body) + 1
+
+
 def _makes_sense(kind, body):
     # whether this version writes such a record
-    if kind > _SUBSCRIBED or len(body) < _LEAST_B[kind]:
+    if kind > _PUT_5 or len(body) < _LEAST_B[kind]:
         return False
-    if kind != _PUT or body[:2] == b"\0\0":
+    if kind != _PUT_5 and (kind != _PUT or body[:2] == b"\0\0"):
         return True
-    return len(body) > 9 and _topic_end(body) <= len(body) and body[_FIRST_BYTE] & 0xF6 in (0x32, 0x34)
+    if len(body) < 10 or _topic_end(body) > len(body) or body[_FIRST_BYTE] & 0xF6 not in (0x32, 0x34):
+        return False
+    return kind == _PUT or _properties_end(body, _topic_end(body)) <= len(body)
 
 
 def _copy(file, name):

@@ -13,8 +13,10 @@ snapshot, begun by its header, then changes; the types are those of the MQTT pac
    4, 7             PUBACK, PUBCOMP: id (2) is done
    5                PUBREC: the broker has the message of id (2)
    6                PUBREL: incoming id (2) is free
-   8  subscribed    QoS (1), 128 for not any more, filter with its length before it
-This is version 1. A version that this reader would misread must take other types, 9 to 14: the reader reports a whole
+   8  subscribed    QoS (1), of MQTT 5 all options; 128 for not any more; filter with its length before it
+   9  put 5         as put, with properties of MQTT 5 between topic and payload, their length before them [5.0: 2.2.2]
+This is version 1. A version before knows no type 9, says so and sends the other messages. A version that this reader
+would misread must take other types, 10 to 14: the reader reports a whole
 record that makes no sense to it, sets its file aside, and goes on.
 
 While `must` is set the notes have to be on flash before another byte leaves: the client calls sync() before it sends.
@@ -51,6 +53,7 @@ _PUT = const(3)
 _PUBREC = const(5)
 _PUBREL = const(6)
 _SUBSCRIBED = const(8)
+_PUT_5 = const(9)
 _GONE = const(128)
 
 # a slot of the session, [packet id, first byte, topic with its length, payload]
@@ -58,6 +61,7 @@ _ID = const(0)
 _FIRST_BYTE = const(1)
 _TOPIC = const(2)
 _PAYLOAD = const(3)
+_PROPERTIES = const(5)  # of a client of MQTT 5
 _UNSENT = const(0x37)  # a mask that takes DUP off the first byte of a PUBLISH
 
 _NOTES_B = const(1024)  # once more bytes of notes wait, a snapshot is shorter
@@ -367,4 +371,7 @@ class Store:
 
 def _record_put(out, slot, place):
     head = pack(">HIB", slot[_ID], place, slot[_FIRST_BYTE] & _UNSENT)
-    record(out, _PUT, head + slot[_TOPIC] + slot[_PAYLOAD])
+    if _len(slot) > _PROPERTIES and slot[_PROPERTIES] != b"\0":
+        record(out, _PUT_5, head + slot[_TOPIC] + slot[_PROPERTIES] + slot[_PAYLOAD])
+    else:
+        record(out, _PUT, head + slot[_TOPIC] + slot[_PAYLOAD])

@@ -77,7 +77,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable
 
-    from umqtt.hints import Payload, Properties
+    from umqtt.hints import DurableStore, Payload, Properties
 
 _TOO_LARGE = const(0x95)
 _NO_RETAIN = const(0x9A)
@@ -179,11 +179,15 @@ class MQTTClient(client.MQTTClient):
         topic_aliases: bool = False,
         lower_qos: bool = True,
         follow_reference: bool = False,
+        inflight: int = 4,
+        store: "DurableStore | None" = None,
         **named: "Any",
     ) -> None:
         if protocol not in (LEVEL_5, "auto"):
             raise ValueError('protocol: 5, "auto"')
-        client.MQTTClient.__init__(self, *args, protocol=LEVEL_5, **named)
+        if store:
+            inflight = max(inflight, store.window)
+        client.MQTTClient.__init__(self, *args, protocol=LEVEL_5, inflight=inflight, **named)
         # What is seldom otherwise stays the class's: in a table of names that is nearly full each look-up costs more.
         if protocol == "auto":
             self._is_auto = True
@@ -216,6 +220,12 @@ class MQTTClient(client.MQTTClient):
         for slot in self._packet_slots:
             slot.append(ticks_ms())
             slot.append(NONE)
+        if store:
+            from umqtt import journaling
+
+            self._durable_store = store
+            if journaling.keep(self, store):  # behind all that a slot of MQTT 5 has
+                self._filters_left = list(self._granted_qos)
 
     def set_last_will(
         self,

@@ -41,6 +41,12 @@ class Chooser:
         outbox.dropped += fate == _SUPERSEDED
         return fate == _WANTED
 
+    def left_s(self, outbox, body):
+        """The seconds that message `body` has left, 1 at least; all of them while the clock is not set."""
+        _, taken_s, expire_s = unpack_from(">III", body)
+        now_s = outbox.clock()
+        return max(expire_s - (now_s - taken_s), 1) if taken_s >= _SET_S and now_s >= _SET_S else expire_s
+
     def squeeze(self, outbox):
         """Rewrite the files without the messages that nobody wants, if that frees one. Needs room for one more file.
         Raises OSError; then the files are as they were, or some of them are rewritten."""
