@@ -264,12 +264,13 @@ def _problem(key, value, default, least, most):
             if legal and not value.startswith("-") and not value.endswith("-")
             else "letters, digits and - between them"
         )
-    plain = ("user", "ntp_host", "wifi_ssid", "wifi_ssid_2", "tls_ca", "tls_cert", "tls_key")
+    plain = ("user", "ntp_host", "tls_ca", "tls_cert", "tls_key")
     return _poison(value, "") if key in plain else ""
 
 
 def _sensors(entries, wrong):
     names = []
+    contacts = []  # GPIOs with an interrupt, of which each has one
     for i, entry in enumerate(entries):
         where = "sensors[%d]." % i
         for key in ("type", "name"):
@@ -295,6 +296,10 @@ def _sensors(entries, wrong):
                     needed = needed or "a number that is not 0"
                     wrong.append("%s%s is %s; needed is %s" % (where, key, _shown(key, value), needed))
                     break
+        if entry.get("type") in ("binary", "pulse") and "pin" in entry:
+            if entry["pin"] in contacts:
+                wrong.append("%spin is %s (a second time); needed is a pin of its own" % (where, entry["pin"]))
+            contacts.append(entry["pin"])
         if "median" in entry and "mean" in entry:
             wrong.append("%smedian and mean are given; needed is one of them" % where)
 
@@ -381,6 +386,9 @@ def _together(got, wrong):
         step_s = 3 * got["timeout_s"] + 60
         if got["deep_sleep"]:
             step_s = max(step_s, got["awake_ms"] // 1000 + 30)
+        # each sample of the slowest sensor takes 4 s when it does not answer
+        samples = max([entry.get("median") or entry.get("mean") or 1 for entry in got["sensors"]])
+        step_s = max(step_s, 5 * samples + 30)
         if got["watchdog_s"] < step_s:
             wrong.append("watchdog_s is %d; with these timeouts needed is 0, or from %d" % (got["watchdog_s"], step_s))
 

@@ -22,6 +22,9 @@ class Sensor:
             from board_facts import facts
 
             known = facts()
+            for name in conf["also"]:
+                if name not in known:
+                    raise ValueError("also names %s; there are %s" % (name, ", ".join(sorted(known))))
             self.also = [known[name] for name in conf["also"]]
         if "treatment" in conf:
             self.quantities = "uptime heap temperature rssi awake".split()  # that it may have

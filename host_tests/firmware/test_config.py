@@ -262,4 +262,22 @@ def test_the_watchdog_leaves_time_for_every_step():
     equal(taken(watchdog_s=90)["watchdog_s"], 90)
     assert "from 240" in lines(watchdog_s=239, timeout_s=60)[0]
     taken(watchdog_s=240, timeout_s=60)
+    sampled = [{"type": "dht22", "pin": 4, "median": 25}]  # each 2 s, and as long again when it does not answer
+    assert "from 155" in lines(watchdog_s=154, sensors=sampled)[0]
+    taken(watchdog_s=155, sensors=sampled)
+
+
+def test_a_network_may_be_called_as_it_likes():
+    for ssid in ("a\tb", "\x01", "$home", "a+b/#", "\uffff"):
+        equal(taken(wifi_ssid=ssid, wifi_ssid_2=ssid)["wifi_ssid"], ssid)
+
+
+def test_two_contacts_want_a_pin_each():
+    # the interrupt of the second would take the place of the first's
+    for one, two in (("binary", "binary"), ("pulse", "pulse"), ("pulse", "binary")):
+        pair = [{"type": one, "name": "a", "pin": 4}, {"type": two, "name": "b", "pin": 4}]
+        assert "sensors[1].pin is 4 (a second time); needed is a pin of its own" in lines(sensors=pair)[0]
+    taken(sensors=[{"type": "ds18b20", "name": "a", "pin": 4}, {"type": "ds18b20", "name": "b", "pin": 4}])
+    taken(sensors=[{"type": "binary", "name": "a", "pin": 4}, {"type": "binary", "name": "b", "pin": 5}])
+    taken(sensors=[{"type": "binary", "name": "a"}, {"type": "binary", "name": "b"}])
     assert "from 630" in lines(deep_sleep=True, keep_in="rtc", awake_ms=600000)[0]

@@ -83,6 +83,9 @@ def test_the_board_names_a_key_that_is_missing_or_of_the_wrong_type():
         ({"type": "binary"}, "sensors[0] of type binary: pin is missing"),
         ({"type": "sht4x", "address": []}, "sensors[0] of type sht4x: "),
         ({"type": "sht5x"}, "sensors[0] of type sht5x: "),
+        ({"type": "binary", "pin": 4, "pull": "sideways"}, "sensors[0] of type binary: pull is sideways; needed"),
+        ({"type": "pulse", "pin": 4, "pull": ["up"]}, "sensors[0] of type pulse: pull is ['up']; needed"),
+        ({"type": "internal", "also": ["ip", "mood"]}, "sensors[0] of type internal: also names mood; there"),
     ):
         said = str(raises(ValueError, World, {"values": {}}, i2c=WIRES, sensors=[entry]))
         assert said.startswith("config.json: " + words), said

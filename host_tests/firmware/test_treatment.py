@@ -170,3 +170,14 @@ def test_changes_only_hold_over_a_deep_sleep():
         got.append(Treated(w.node.sources[0].sensor, dict(keys)).read())
     Kept.taken_b = 0
     equal(got, [[2000, 5000], [..., ...], [..., ...]])
+
+
+def test_of_a_contact_no_change_is_lost_in_a_median():
+    door = {"type": "binary", "name": "front", "pin": 12, "quantity": "door", "median": 5}
+    w = World({"wifi": {"lab": "12345678"}, "levels": {"12": 0}}, sensors=[door], interval_s=600)
+    w.run(5000)
+    for level in (1, 0, 1):
+        fake_board.set_level(12, level)
+        w.clock.sleep_ms(100)
+    w.run(5000)
+    equal([r["value"] for r in w.readings("front/door")], [0, 1, 0, 1])
