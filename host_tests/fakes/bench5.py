@@ -6,6 +6,7 @@ from fakes.bench import HOST, World
 
 def load5():
     """Before a world is wired up: it gives its clock to the modules that there are."""
+    import umqtt.request
     import umqtt.v5  # noqa: F401
 
     try:

@@ -1022,3 +1022,109 @@ def test_the_client_of_3_1_1_says_where_mqtt_5_is():
     b, c = pair(protocol=5)
     e = raises(ValueError, c.connect)
     assert "umqtt.v5" in str(e), e
+
+
+def test_a_reconnecting_client_asks_again_soon_where_that_is_of_use():
+    from umqtt.reconnect import Reconnect
+
+    for code, asks_again in ((0x89, True), (0x86, False), (0x87, False), (0x85, False)):
+        told = []
+        b, c = pair5(reconnect=Reconnect(on_state=lambda up, error: told.append(error)))
+        b.expect(CONNECT)
+        b.send(CONNACK, reason=code)
+        b.cut()
+        b.expect(CONNECT)
+        b.send(CONNACK)
+        c.world.serve(c, 4000)
+        equal(c.isconnected(), asks_again, hex(code))
+        equal(len(told), 1 + asks_again)
+
+
+# Question and answer
+
+
+def test_a_request_gets_the_answer_that_is_meant_for_it():
+    from umqtt.request import request
+
+    b, c = up()
+    b.expect(SUBSCRIBE, filters=[("answers/c1", 1)])
+    b.reply(SUBACK, codes=(1,))
+    for turn in range(2):
+        b.expect(PUBLISH, topic="lamp/get", payload="?", qos=1)
+        b.reply(PUBACK)
+        b.wait(100)
+        b.send(PUBLISH, topic="answers/c1", payload="late", props=[(9, b"old")])
+        b.send(PUBLISH, topic="news", payload="else")
+
+        def answer():
+            props = dict(b.got[-1].props)
+            equal(props[8], "answers/c1")
+            b.link.push(encode(PUBLISH, topic="answers/c1", payload="on", props=[(9, props[9])]))
+
+        b.call(answer)
+        equal(request(c, "lamp/get", "?"), b"on")
+        b.done()
+        equal([payload for _, payload, _ in c.world.inbox], [b"late", b"else"] * (turn + 1))
+    b.send(PUBLISH, topic="news", payload="after")
+    c.world.serve(c, 50)
+    equal(c.world.inbox[-1][1], b"after")
+
+
+def test_a_request_without_an_answer_ends_at_its_deadline():
+    from umqtt.request import request
+
+    b, c = up(props=[(26, "mine/")])
+    b.expect(SUBSCRIBE, filters=[("mine/c1", 1)])
+    b.reply(SUBACK, codes=(1,))
+    b.expect(PUBLISH)
+    b.reply(PUBACK)
+    began = c.world.clock.now
+    assert "no answer in time" in str(raises(OSError, request, c, "lamp/get", "?", 700))
+    equal(c.world.clock.now - began, 700)
+    c.set_view(lambda *_: None)
+    raises(ValueError, request, c, "lamp/get", "?")
+    b.done()
+
+
+def test_scram_sha_256_goes_through():
+    # the exchange of RFC 7677, section 3
+    try:
+        import hmac
+        from base64 import b64decode, b64encode
+        from hashlib import pbkdf2_hmac, sha256
+    except ImportError:
+        from fakes.check import skip
+
+        skip("MicroPython has no hmac")
+    bare = b"n=user,r=rOprNGfwEbeRWgbNEkqO"
+    first = b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
+    proof = b"p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+    verified = b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
+    state = {}
+
+    def scram(data):
+        if data is None:
+            return b"n,," + bare
+        fields = dict(part.split(b"=", 1) for part in data.split(b","))
+        if b"v" in fields:
+            if b64decode(fields[b"v"]) != state["server"]:
+                raise ValueError("not my broker")
+            return None
+        salted = pbkdf2_hmac("sha256", b"pencil", b64decode(fields[b"s"]), int(fields[b"i"]))
+        without = b"c=biws,r=" + fields[b"r"]
+        message = bare + b"," + data + b"," + without
+        key = hmac.new(salted, b"Client Key", sha256).digest()
+        signature = hmac.new(sha256(key).digest(), message, sha256).digest()
+        server_key = hmac.new(salted, b"Server Key", sha256).digest()
+        state["server"] = hmac.new(server_key, message, sha256).digest()
+        return without + b",p=" + b64encode(bytes([a ^ s for a, s in zip(key, signature)]))
+
+    b, c = pair5(authentication=("SCRAM-SHA-256", scram))
+    b.expect(CONNECT)
+    b.send(AUTH, reason=0x18, props=[(21, "SCRAM-SHA-256"), (22, first)])
+    b.expect(AUTH, reason=0x18)
+    b.send(CONNACK, props=[(21, "SCRAM-SHA-256"), (22, verified)])
+    c.connect()
+    b.done()
+    equal(dict(b.got[0].props)[22], b"n,," + bare)
+    assert dict(b.got[1].props)[22].endswith(proof), b.got[1]

@@ -16,7 +16,7 @@ WORLD = {
     "tls": ("tls",),
     "network": (),
     "machine": (),
-    "random": ("client", "reconnect", "roaming", "robust", "simple"),
+    "random": ("client", "reconnect", "roaming", "robust", "simple", "request"),
     "os": ("store", "outbox", "wanted", "recall", "rtc"),
     "app": (),
     "config": (),
@@ -127,6 +127,7 @@ FRIENDS = (
     "authentication",
     "options",
 )
+FRIENDS += ("request",)
 # The verbs of journaling.KeptSession for a store.
 KEPT = ("_in_flight", "_held_ids", "_subscriptions", "_restore", "_hold", "_release", "_pending")
 

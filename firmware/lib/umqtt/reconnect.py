@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 _STABLE_MS = const(10000)
 _UP = const(-1)
 _MOST_MS = const(1 << 28)
-_ASKING_AGAIN_IS_USELESS = (1, 2, 4, 5)  # codes of a CONNACK
+_ASKING_AGAIN_IS_USELESS = (
+    1,
+    2,
+    4,
+    5,
+    0x84,
+    0x85,
+    0x86,
+    0x87,
+    0x8A,
+    0x8C,
+)  # codes of a CONNACK, of MQTT 5 from 0x80 on
 
 
 class Reconnect:
