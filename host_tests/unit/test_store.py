@@ -298,6 +298,35 @@ def test_session_present_0_is_noted_before_anything_leaves():
         equal((slots(s), sorted(s._held_ids())), ([], []))
 
 
+def test_what_the_broker_forgot_is_forgotten_on_flash_before_a_message_leaves():
+    with Folder() as d:
+        st, s, subs = new(d + "/j", "c1", "broker.test")
+        a = put(st, s, 2, b"t/a", b"one")
+        put(st, s, 1, b"t/b", b"two")
+        s.client._packet_slots[0][1] |= SENT
+        s.client._on_ack(0x50, a)
+        st.acked(5, a)
+        st.seen(77)
+        st.close()
+        w = World(Model)
+        on_flash = []  # when the first message came to the broker
+        real = w.broker._incoming
+
+        def incoming(link, kept, p):
+            if not on_flash:
+                write(d + "/copy", read(d + "/j"))
+                st, s, subs = new(d + "/copy", "c1", "broker.test")
+                on_flash.append(([m[3] for m in slots(s)], s._held_ids()))
+            real(link, kept, p)
+
+        w.broker._incoming = incoming
+        client = MQTTClient("c1", "broker.test", store=Store(FileJournal(d + "/j")))
+        equal(client.connect(), False)
+        while client.inflight:
+            client.poll(10)
+        equal(on_flash, [([b"two"], [])])
+
+
 def test_a_flash_that_fails_closes_the_link_and_nothing_leaves():
     with Folder() as d:
         w = World(Model)
@@ -452,6 +481,18 @@ def test_what_an_outbox_has_passed_over_is_noted_and_ends_no_message_in_flight()
         st.close()
         st, s, subs = new(d + "/j")
         equal((st.place, [(m[0], m[3]) for m in slots(s)]), (7, [(1, b"one")]))
+
+
+def test_a_pubrel_for_an_id_that_a_message_of_ours_has_too_is_noted():
+    with Folder() as d:
+        st, s, subs = new(d + "/j")
+        pid = put(st, s, 2, b"t", b"one")
+        s._hold(pid)
+        st.seen(pid)
+        s.on_ack(0x62, pid)
+        st.close()
+        st, s, subs = new(d + "/j")
+        equal((s._held_ids(), [m[3] for m in slots(s)]), ([], [b"one"]))
 
 
 def test_a_snapshot_that_just_fits_is_written_and_a_larger_one_leaves_the_old():

@@ -11,6 +11,7 @@ import importlib
 import importlib.machinery
 import json
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -115,12 +116,13 @@ def first_red(wanted: list[list[str]]) -> int | None:
 
 def main(what: str, path: str, *more: str) -> int:
     path = os.path.abspath(path)
-    given = [os.path.abspath(each) for each in more]
+    given = [os.path.abspath(each) for each in more[:2]]
     set_up()
     out, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: SIM115 - as long as the process
     if what == "calls":
         print(json.dumps(calls(path)), file=out)
         return 0
+    resource.setrlimit(resource.RLIMIT_CPU, (int(more[2]), int(more[2]) + 5))
     replace(path, Path(given[0]).read_text())
     red = first_red(json.loads(Path(given[1]).read_text()))
     print("" if red is None else red, file=out)
