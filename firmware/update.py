@@ -173,6 +173,8 @@ def _turn(client) -> bool:
         return True  # a board that sleeps does so when no piece comes: the host may be gone
     node.listener.stay(_STAY_S)
     if update.over == WHOLE:
+        if node.cfg.get("trials"):
+            return True  # a restart would end the trial of a change of config.json
         if not node.journal and (node.waiting() or client.inflight):
             return True  # what is in RAM goes out first: the start forgets it
         if not update.say('"state":"starting"'):

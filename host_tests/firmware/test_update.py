@@ -261,6 +261,54 @@ def test_what_runs_already_is_said_and_what_has_failed_is_tried_again_only_when_
         equal(update.Update(node, Host(FILES, 10).manifest()).over, update.RUNS)
 
 
+class Hearing(Asking):
+    """A node with as much of a listener as an update uses; `afterwards` is what is to be done once it is answered."""
+
+    journal = None
+    inflight = 0
+
+    def __init__(self, trials):
+        super().__init__()
+        self.cfg = {"ota_key": KEY, "trials": trials}
+        self.listener = self
+        self.turns = {}
+        self.then = None
+
+    def hear(self, topic_filter, qos, take):
+        self.take_chunk = take
+
+    def unhear(self, topic_filter):
+        pass
+
+    def stay(self, seconds):
+        pass
+
+    def waiting(self):
+        return 0
+
+    def afterwards(self, then):
+        self.then = then
+
+
+def test_an_update_that_is_whole_waits_for_the_end_of_a_trial_of_config_json():
+    # its restart would end that trial as a failure
+    with Flash():
+        host = Host(FILES, 7)
+        node = Hearing(("config.json",))
+        update.begin(node, host.manifest())
+        turn = node.turns["ota"]
+        for _ in range(100):
+            assert turn(node)
+            for asked in node.take():
+                assert "state" not in asked
+                for chunk in host.chunks(asked):
+                    node.take_chunk(b"", chunk, 2)
+        assert slots.is_there(slots.at("boot.new")) and not node.then
+        node.cfg["trials"] = ()
+        assert not turn(node)
+        assert node.then
+
+
 def test_a_newer_update_takes_the_place_of_one_that_was_half_there():
     with Flash():
         host = Host(FILES, 7)
