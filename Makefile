@@ -108,6 +108,7 @@ size: $(READY)  ## bytes, heap and frames of each module; CHECK=1 fails when a b
 	@$(if $(PORT),exec $(PY) -m tools.measure.device_size $(ARGS),true)
 	@$(if $(PORT),true ||) $(PY) -m tools.measure.size $(if $(CHECK),--check) $(if $(DOCS),--docs)
 	@$(if $(PORT),true ||) $(PY) -m tools.measure.firmware_heap $(if $(CHECK),--check) $(if $(DOCS),--docs)
+	@$(if $(PORT),true ||) $(PY) -m tools.measure.start_up $(if $(CHECK),--check) $(if $(DOCS),--docs)
 
 .PHONY: bench
 bench: $(READY) .cache/peers/stamp  ## instructions, heap, writes, time of each operation, ours and others'; PEERS=dir adds another umqtt or mqtt_as, PORT= HOST= times a board

@@ -87,9 +87,9 @@ def choose() -> int:
     """Put the firmware that is to run first on sys.path, and count this start. Returns 0, TRIAL, COUNTED or SAFE.
 
     Raises nothing: where flash cannot be written to, the firmware that it names is started all the same."""
-    sys.modules.pop(__name__, None)
     if not is_there(ROOT + "ota"):
-        return 0
+        return 0  # config.take() comes next, and needs this module: it is loaded once
+    sys.modules.pop(__name__, None)
     try:
         _count()
     except OSError as e:

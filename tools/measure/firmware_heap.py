@@ -131,10 +131,13 @@ def live(
     short_sleeps: bool = False,
     limit_s: float = 60,
     mute_port: Optional[int] = None,
+    tell_imports: bool = False,
+    from_files: bool = False,
 ) -> Life:
     """One life, until it has published its first readings and a little longer, or one wake, on a board whose heap has
     heap_b bytes after its start. short_sleeps: none of its sleeps is longer than a moment. mute_port: of a Mute, on
-    which a life before it fills its queue, until a reset."""
+    which a life before it fills its queue, until a reset. tell_imports: what it prints has them, too. from_files:
+    it is not in ROM, but in the file system."""
     free_b = heap_b - pools_b(LEAST_POOLS)
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "root"
@@ -145,10 +148,14 @@ def live(
         given.update(client_id=Path(scratch).name[-8:], ntp_host="")  # one of its own: several run at once
         given.update(config)
         board = {"port": "esp8266", "values": VALUES, "buttons": {"0": "stop"}, "free_heap": free_b, "clock": False}
-        board.update(state="rtc.bin", tell_names=True, short_sleeps=short_sleeps)
+        board.update(state="rtc.bin", tell_names=True, short_sleeps=short_sleeps, tell_imports=tell_imports)
         (root / "board.json").write_text(json.dumps(board))
         log = Path(scratch) / "log"
-        command = [micropython(), "-X", "heapsize=%d" % (free_b + MORE_B), "-m", "start", str(root), str(rom.image)]
+        command = [micropython(), "-X", "heapsize=%d" % (free_b + MORE_B), "-m", "start", str(root)]
+        if from_files:
+            shutil.copytree(rom.firmware, root, dirs_exist_ok=True)
+        else:
+            command.append(str(rom.image))
 
         def start(at_port: int, until: bytes) -> "subprocess.Popen[bytes]":
             (root / "config.json").write_text(json.dumps({**given, "port": at_port}))

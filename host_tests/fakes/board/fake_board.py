@@ -20,6 +20,7 @@ missing:
                                              (MicroPython)
      "short_sleeps": true,                   with it: no sleep of the program is longer than a moment
      "tell_names": true,                     with it: print the names that are no ROM's, before the program and after
+     "tell_imports": true,                   print each import and the first reading, see imports (MicroPython)
      "clock": false,                         the NTP server does not answer
      "state": "rtc.bin"}                     file that keeps RTC memory and the reset cause from one process to the
      next

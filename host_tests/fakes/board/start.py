@@ -92,6 +92,10 @@ if fake_board.script.get("free_heap"):
     del boards, rtc, piece_b, name, own, chips
     gc.collect()
 
+if fake_board.script.get("tell_imports"):
+    import imports
+
+    imports.watch()
 try:
     for name in ("boot.py", "main.py"):
         with open(name) as f:
