@@ -38,7 +38,7 @@ SHARED = const(42)
 _LAST = const(42)
 
 # What a property is.
-_KIND = const(7)  # a mask
+KIND = const(7)  # a mask
 _BYTE = const(1)
 _TWO_BYTES = const(2)
 FOUR_BYTES = const(3)
@@ -63,7 +63,7 @@ TO_DISCONNECT = const(16)
 TO_AUTH = const(32)
 
 # by number, from 0
-_FROM_BROKER = (
+FROM_BROKER = (
     b"\0\x09\x0b\x0d\0\0\0\0\x0d\x0e\0\x0c\0\0\0\0\0\x13\x15\x12\0\x95\x96\1\3\1\x15\0\x55\0\0\xf5"
     b"\0\x12\x12\x0a\x11\x11\xff\x13\x11\x11\x11"
 )
@@ -102,7 +102,7 @@ def _put(out, number, value, packet):
     name = "property %s" % number
     if not isinstance(number, int) or not 0 < number <= _LAST or not _TO_BROKER[number] & packet:
         raise ValueError("%s: not in this packet" % name)
-    kind = _FROM_BROKER[number] & _KIND
+    kind = FROM_BROKER[number] & KIND
     if kind == _PAIR:
         for row in value if isinstance(value, (list, tuple)) else (value,):
             if not isinstance(row, (list, tuple)) or _len(row) != 2:
@@ -177,10 +177,10 @@ def walk(buf, at, length, packet, is_last=True, found=None) -> int:
         at = start
         while at < end:
             number = buf[at]
-            kind = _FROM_BROKER[number] if number <= _LAST else 0
+            kind = FROM_BROKER[number] if number <= _LAST else 0
             if not kind & packet:
                 raise broken("property %d does not belong here" % number)
-            kind &= _KIND
+            kind &= KIND
             start = at + 1
             at = end_of(buf, start, kind)
             if at > end or kind == VARINT and at - start > 4:
@@ -217,54 +217,3 @@ def found_in(buf, at, length, packet) -> dict:
     if length > at:
         walk(buf, at, length, packet, True, found)
     return found
-
-
-class Received:
-    """The properties of the message that the callback has, valid while it runs. A client has one of them.
-
-    Attribute topic: b"", or that of a message that came with an alias alone, whose topic no view can see in its buffer.
-    """
-
-    topic: bytes
-
-    def __init__(self) -> None:
-        self.topic = b""
-        self._buf = b""
-        self._start = self._end = 0
-
-    def get(self, number: int) -> "Any":
-        """Return property `number`, None when the message has none: an int, str or bytes; for 38, user properties, a
-        list of (name, value), for 11 a list of subscription identifiers. Allocates what it returns."""
-        found = []
-        buf = self._buf
-        at = self._start
-        while at < self._end:
-            kind = _FROM_BROKER[buf[at]] & _KIND
-            end = end_of(buf, at + 1, kind)
-            if buf[at] == number:
-                value = value_of(buf, at + 1, end, kind)
-                if number != USER and number != IDENTIFIER:
-                    return value
-                found.append(value)
-            at = end
-        return found or None
-
-    @property
-    def expiry_s(self) -> "int | None":
-        """Seconds for which the message is still of use, as the broker counted them."""
-        return self.get(EXPIRY)
-
-    @property
-    def response_topic(self) -> "str | None":
-        """Where an answer is expected."""
-        return self.get(RESPONSE_TOPIC)
-
-    @property
-    def correlation(self) -> "bytes | None":
-        """The bytes that the answer must carry."""
-        return self.get(CORRELATION)
-
-    @property
-    def content_type(self) -> "str | None":
-        """What the payload is."""
-        return self.get(CONTENT_TYPE)

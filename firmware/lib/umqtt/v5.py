@@ -28,8 +28,11 @@ from umqtt.properties import (
     CORRELATION,
     EXPIRY,
     FOUR_BYTES,
+    FROM_BROKER,
+    IDENTIFIER,
     IN_ACK,
     IN_PUBLISH,
+    KIND,
     MALFORMED,
     NONE,
     REASON,
@@ -38,8 +41,8 @@ from umqtt.properties import (
     TEXT,
     TO_CONNECT,
     TO_PUBLISH,
+    USER,
     VARINT,
-    Received,
     broken,
     encode,
     end_of,
@@ -98,6 +101,57 @@ _HEAD_B = const(7)  # of a packet beside its topic, properties and payload, at m
 
 _len = len
 _bytes = bytes
+
+
+class Received:
+    """The properties of the message that the callback has, valid while it runs. A client has one of them.
+
+    Attribute topic: b"", or that of a message that came with an alias alone, whose topic no view can see in its buffer.
+    """
+
+    topic: bytes
+
+    def __init__(self) -> None:
+        self.topic = b""
+        self._buf = b""
+        self._start = self._end = 0
+
+    def get(self, number: int) -> "Any":
+        """Return property `number`, None when the message has none: an int, str or bytes; for 38, user properties, a
+        list of (name, value), for 11 a list of subscription identifiers. Allocates what it returns."""
+        found = []
+        buf = self._buf
+        at = self._start
+        while at < self._end:
+            kind = FROM_BROKER[buf[at]] & KIND
+            end = end_of(buf, at + 1, kind)
+            if buf[at] == number:
+                value = value_of(buf, at + 1, end, kind)
+                if number != USER and number != IDENTIFIER:
+                    return value
+                found.append(value)
+            at = end
+        return found or None
+
+    @property
+    def expiry_s(self) -> "int | None":
+        """Seconds for which the message is still of use, as the broker counted them."""
+        return self.get(EXPIRY)
+
+    @property
+    def response_topic(self) -> "str | None":
+        """Where an answer is expected."""
+        return self.get(RESPONSE_TOPIC)
+
+    @property
+    def correlation(self) -> "bytes | None":
+        """The bytes that the answer must carry."""
+        return self.get(CORRELATION)
+
+    @property
+    def content_type(self) -> "str | None":
+        """What the payload is."""
+        return self.get(CONTENT_TYPE)
 
 
 class _Sender:
