@@ -12,7 +12,7 @@ def rows():
     with open(HOST_TESTS + "../docs/testing.md") as f:
         text = f.read()
     out = []
-    for line in text.split("## What users")[1].split("\n"):
+    for line in text.split("## What users")[1].split("\n## ")[0].split("\n"):
         named = [part.split("::") for part in line.split("`") if "::test_" in part]
         if line.startswith("|") and not line.startswith(("|---", "| report")):
             out.append((line.split("|")[1].strip(), named))
