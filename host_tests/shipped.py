@@ -63,8 +63,9 @@ def with_names(text: str, names: Dict[str, str]) -> str:
             places.append((node.end_lineno, node.end_col_offset - len(node.attr.encode()), node.attr))
         elif isinstance(node, ast.ClassDef):
             for statement in node.body:
-                if isinstance(statement, ast.FunctionDef):
-                    places.append((statement.lineno, statement.col_offset + len("def "), statement.name))
+                if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    keyword = "def " if isinstance(statement, ast.FunctionDef) else "async def "
+                    places.append((statement.lineno, statement.col_offset + len(keyword), statement.name))
                 elif isinstance(statement, ast.Assign):
                     places += [(t.lineno, t.col_offset, t.id) for t in statement.targets if isinstance(t, ast.Name)]
     lines = [line.encode() for line in text.split("\n")]

@@ -55,6 +55,7 @@ def test_a_start_that_lasts_a_minute_is_counted_no_more_with_a_broker_or_without
             equal(slots.read("starts"), {"starts": 3})
             w.run(30000)
             assert not slots.is_there(slots.at("starts"))
+            equal([name for name in ("slots", "probation", "trial") if name in sys.modules], [], "on the heap")
 
 
 def test_a_start_that_crashes_again_and_again_stays_counted():
@@ -68,6 +69,17 @@ def test_a_start_that_crashes_again_and_again_stays_counted():
         w.node.measure = crash
         raises(fake_board.Reset, w.run, 600000)  # after 8 crashes
         equal(slots.read("starts"), {"starts": 3})
+
+
+def test_an_update_that_ends_the_program_is_gone_back_from_and_its_reason_is_told():
+    with Flash():
+        slots.write("boot.try", {"run": "1", "digest": "d1", "old": {}})
+        w = world(None, slots.TRIAL)
+        import trial
+
+        raises(fake_board.Reset, trial.failed, w.node.cfg, ValueError("no such pin"))
+        equal(slots.read("why"), {"digest": "d1", "why": "ValueError: no such pin"})
+        assert slots.is_there(slots.at("boot.bad")) and not slots.is_there(slots.at("boot.try"))
 
 
 def test_safe_mode_ends_after_an_hour_with_a_reset():
