@@ -19,6 +19,6 @@ for name in (
     "diagnosis", "discovery", "durable", "earlier", "ending", "flags", "ha_device", "health", "i2c", "improv",
     "json_message", "kept", "led", "listening", "low_battery", "node", "power", "probation", "radio", "ram", "reasons",
     "reconfigure", "remembered", "retry", "sleeper", "slots", "subscribing", "tail", "tls_context", "treatment",
-    "trial", "untaken", "update", "wifi",
+    "trial", "untaken", "update", "waking", "wifi",
 ):  # fmt: skip
     module(name + ".py", opt=3)

@@ -89,6 +89,10 @@ class Sleeper(DurableNode):
         ms = self.rest_ms()
         known.due_ms = clock.now_ms() + ms
         known.save()
+        if self.watched:
+            from waking import arm
+
+            arm(self)
         power.deep_sleep(ms)
 
     def remember(self) -> None:
@@ -118,6 +122,11 @@ class Sleeper(DurableNode):
         known = self.known
         known.wakes += 1
         skip = known.skip
+        if skip and self.watched:
+            from waking import by_contact
+
+            if by_contact():
+                skip = 0  # what it has to tell does not wait
         if not skip and self.cfg["ntp_host"] and clock.unix_s(0) is None and self.join():
             self.set_clock()  # else the first readings had no time
         self.measure()

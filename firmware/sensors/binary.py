@@ -24,6 +24,7 @@ _KEYS = const(
         ("inverted", "bool", False, "1 is the low level: a contact to ground that closes when it is on"),
         ("pull", ("up", "down", "none"), "up", "resistor of the chip; none for a signal that is driven both ways"),
         ("debounce_ms", (1, 10000), 50, "so long it must stay as it is to count"),
+        ("wake", "bool", True, "with deep_sleep: a change wakes the board (ESP32; needs an RTC GPIO)"),
     )
 )  # fmt: skip
 _MOST = const(16)  # changes that wait to be read, while the network is joined
@@ -35,7 +36,8 @@ class Sensor:
         self.pin = contact(conf)
         self.flip = 1 if conf.get("inverted") else 0
         self.least_ms = conf.get("debounce_ms", 50)
-        self.level = self.state = self.pin.value()  # as it is; as it has stayed
+        self.wakes = conf.get("wake", True)
+        self.level = self.state = self.told = self.pin.value()  # as it is; as it has stayed; as it was read
         self.edge_ms = ticks_ms()
         self.waiting = bytearray(_MOST)
         self.put = self.taken = 0  # of the states that wait, counted since the start
@@ -72,7 +74,8 @@ class Sensor:
 
     def read(self):
         """The oldest change that was not read, or the state."""
-        if not self.changed():
-            return [self.state ^ self.flip]
-        self.taken += 1
-        return [self.waiting[(self.taken - 1) % _MOST] ^ self.flip]
+        self.told = self.state
+        if self.changed():
+            self.told = self.waiting[self.taken % _MOST]
+            self.taken += 1
+        return [self.told ^ self.flip]

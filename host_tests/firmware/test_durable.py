@@ -13,10 +13,14 @@ import ending
 import kept
 import remembered
 import sleeper
+import esp32
 import fake_board
+import machine
 import network
 import node
 import ntptime
+import sensors.binary
+import waking
 
 ROOM = {"type": "dht22", "name": "room", "pin": 4}
 SCRIPT = {"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2], [21.6, 40.1]]}}
@@ -34,6 +38,7 @@ class Board(World):
         World.__init__(self, SCRIPT if script is None else script)
         self.slept_ms = []
         self.awake_ms = []
+        self.told = ""  # all lines of waking
 
     def __enter__(self):
         return self
@@ -53,6 +58,7 @@ class Board(World):
         sleeper.sleep_ms = self.clock.sleep_ms
         self.said = said()
         durable.print = sleeper.print = node.print
+        waking.print = self.tell
         began_ms = self.clock.ticks_ms()
         wifi = radio()
         if kind is sleeper.Sleeper:  # as app.make() does it
@@ -73,6 +79,9 @@ class Board(World):
             self.awake_ms.append(self.clock.now - began)
             self.slept_ms.append(got.args[1])
             self.clock.sleep_ms(got.args[1])
+
+    def tell(self, *words):
+        self.told += " ".join([str(word) for word in words]) + "\n"
 
     def power_cut(self):
         fake_board.rtc[0] = b""
@@ -430,3 +439,78 @@ def test_a_board_that_sleeps_sleeps_for_long_when_its_battery_is_low():
         b.sleep(3)
         equal([a + s for a, s in zip(b.awake_ms, b.slept_ms)], [60000, 7200000, 60000])
         equal([r["value"] for r in b.readings("cell/low")], [0, 1, 0])
+
+
+def contacts(*pins, **more):
+    """Sensors on these GPIOs, and those of the board."""
+    doors = [dict({"type": "binary", "name": "door%d" % pin, "pin": pin, "quantity": "door"}, **more) for pin in pins]
+    return [ROOM] + doors
+
+
+def wake_by_contact(b, pin, level, reason):
+    """The world outside moves a contact while the board sleeps, which wakes it."""
+    fake_board.set_level(pin, level)
+    fake_board.script["woken"] = reason
+    b.sleep(1)
+    fake_board.script["woken"] = 4  # its timer
+
+
+def test_a_contact_wakes_a_board_and_is_told_at_once_though_it_connects_at_each_fifth_wake():
+    with Board(connect_every=5, sensors=contacts(12)) as b:
+        fake_board.script["levels"] = {"12": 0}  # closed
+        b.sleep(1)
+        equal(fake_board.armed, {"ext1": ([12], True)})
+        equal([r["value"] for r in b.readings("door")], [0])
+        b.sleep(1)
+        equal(len(b.readings("door")), 1)
+        wake_by_contact(b, 12, 1, machine.EXT1_WAKE)
+        equal([r["value"] for r in b.readings("door")], [0, 0, 1])
+        equal(fake_board.armed["ext0"], ([12], False))  # from now on it is its closing that is news
+        b.sleep(1)
+        equal(len(b.readings("door")), 3)
+        equal(b.broker.violations, [])
+
+
+def test_a_contact_that_changes_after_it_was_read_wakes_the_board_at_once():
+    with Board(sensors=contacts(12)) as b:
+        fake_board.script["levels"] = {"12": 0}
+        read = sensors.binary.Sensor.read
+
+        def change_behind_it(self):
+            got = read(self)
+            fake_board.set_level(12, 1)
+            return got
+
+        sensors.binary.Sensor.read = change_behind_it
+        try:
+            b.sleep(1)
+        finally:
+            sensors.binary.Sensor.read = read
+        equal([r["value"] for r in b.readings("door")], [0])
+        equal(fake_board.armed, {"ext1": ([12], True)})  # it is high already
+
+
+def test_what_cannot_wake_the_board_is_said_once():
+    with Board(sensors=contacts(12, 14)) as b:  # both are open
+        b.sleep(3)
+        equal(fake_board.armed, {"ext0": ([12], False)})
+        equal(b.told.count("contacts: "), 1)
+        assert "of several contacts on the high level the first alone wakes it" in b.told, b.told
+    with Board(sensors=contacts(5)) as b:
+        b.sleep(3)
+        assert b.told.count("wants an RTC GPIO") == 1 and not fake_board.armed, b.told
+    with Board(sensors=contacts(12, wake=False)) as b:
+        b.sleep(2)
+        assert not fake_board.armed and "contacts:" not in b.told
+
+
+def test_a_chip_that_wakes_by_its_timer_alone_says_so():
+    real = esp32.wake_on_ext0, esp32.wake_on_ext1
+    del esp32.wake_on_ext0, esp32.wake_on_ext1
+    try:
+        with Board(sensors=contacts(12)) as b:
+            b.sleep(2)
+            equal(b.told.count("this chip wakes by its timer alone"), 1)
+            equal(len(b.readings("door")), 2)
+    finally:
+        esp32.wake_on_ext0, esp32.wake_on_ext1 = real

@@ -38,6 +38,7 @@ handlers = {}  # interrupts of GPIOs
 chips = {}  # on I2C, by their address: they live as long as they have power
 cause = [1]
 alarm = [0]
+armed = {}  # what wakes an ESP32 from deep sleep: "ext0" and "ext1", each (GPIOs, level)
 shown = {}  # the level that the program gave a GPIO
 _turn = {}
 
@@ -59,6 +60,7 @@ def use(new):
     _turn.clear()
     chips.clear()
     handlers.clear()
+    armed.clear()
     cause[0] = script.get("cause", 1)
     rtc[0] = b""
     try:
