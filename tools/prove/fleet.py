@@ -593,6 +593,8 @@ def main() -> int:
             print(line)
         for line, boards in sorted(run.boards.words().items(), key=lambda item: -item[1])[:12]:
             print("  %4d boards said: %s" % (boards, line))
+        if opts.docs:
+            operators_page.write_fleet(account)
     except (BrokerError, BoardError) as e:
         print("fleet: %s" % e, file=sys.stderr)
         return 2
@@ -602,9 +604,7 @@ def main() -> int:
         if run:
             run.close()
         if not opts.keep:
-            shutil.rmtree(folder, ignore_errors=True)
-    if opts.docs:
-        operators_page.write_fleet(account)
+            shutil.rmtree(folder, ignore_errors=True)  # a minute for 200 boards with two firmwares each
     return 1 if account.wrong else 0
 
 
