@@ -74,8 +74,9 @@ class Sensor:
 
     def read(self):
         """The oldest change that was not read, or the state."""
-        self.told = self.state
         if self.changed():
             self.told = self.waiting[self.taken % _MOST]
             self.taken += 1
+        else:
+            self.told = self.state
         return [self.told ^ self.flip]
