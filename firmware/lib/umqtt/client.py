@@ -47,6 +47,8 @@ _HEAD_B = const(7)  # of a packet beside its topic and payload, at most
 _MOST_OPTIONS = const(46)  # of a SUBSCRIBE of MQTT 5, QoS and all others
 _LONG_MS = const(1000)  # a shorter wait cannot make the keep-alive late
 
+_GONE = const(-5)  # in place of an event: Ctrl-C has ended the reader, where it was not in its `try`
+
 _ENDED = const(0)  # in place of `_send_packet`: a callback that runs has ended the connection
 
 _MOST_LOOKS = const(1000)  # a ms each, at a call that does not go on: Ctrl-C has ended it, and left its mark behind
@@ -727,6 +729,8 @@ class MQTTClient(KeepAlive):
             self._wait_readable(ms)
         try:
             event = self._next_packet(None)
+        except StopIteration:
+            event = _GONE
         except Exception:  # it is None, or at work: this call has met another
             event = MET
         if event > 0:
@@ -775,6 +779,8 @@ class MQTTClient(KeepAlive):
                 if ticks_diff(ticks_ms(), self._heard_ms) <= self.timeout_ms and self._watch():
                     return 0
                 words = "half a packet, and no more in time"
+            elif event == _GONE:
+                words = "link is down"
             if self._socket:  # else a PINGREQ has found the link dead
                 self._on_fault(link_error("ETIMEDOUT", words))
         try:
