@@ -108,6 +108,21 @@ def test_read_takes_readings_at_once_and_says_how_many():
         equal(w.broker.violations, [])
 
 
+def test_reads_in_a_row_push_no_reading_out_of_the_queue():
+    with Commanded(queue=12) as w:
+        w.run(5000)
+        for _ in range(50):
+            w.broker.inject("umqtt/n1/cmd/read", "", 1)
+        w.run(30000)
+        equal(w.node.dropped, 0)
+        answers = w.answers("read")
+        equal(len(answers), 50)
+        refused = [words for ok, words in answers if not ok]
+        assert len(refused) > 10 and "readings wait to be sent" in refused[0], answers
+        w.send("read")
+        equal(w.answers("read")[-1], (True, "2 readings"))
+
+
 def test_the_interval_changes_at_once_and_outlives_a_reset():
     with Commanded() as w:
         w.run(5000)
