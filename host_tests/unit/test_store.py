@@ -483,6 +483,18 @@ def test_what_an_outbox_has_passed_over_is_noted_and_ends_no_message_in_flight()
         equal((st.place, [(m[0], m[3]) for m in slots(s)]), (7, [(1, b"one")]))
 
 
+def test_ids_from_before_a_reset_take_free_places_and_then_new_ones():
+    with Folder() as d:
+        st, s, subs = new(d + "/j")
+        places = len(s.client._held_packet_ids)
+        for i in range(places + 3):
+            st.seen(100 + i)
+        st.close()
+        st, s, subs = new(d + "/j")
+        equal(sorted(s._held_ids()), [100 + i for i in range(places + 3)])
+        equal(len(s.client._held_packet_ids), places + 3)
+
+
 def test_a_pubrel_for_an_id_that_a_message_of_ours_has_too_is_noted():
     with Folder() as d:
         st, s, subs = new(d + "/j")
