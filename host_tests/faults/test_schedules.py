@@ -66,10 +66,10 @@ class Boom(Exception):
     pass
 
 
-def play(steps, plans, port, inflight, late, first_id, tls=False):
+def play(steps, plans, port, inflight, late, first_id, tls=False, **named):
     clock.start_ms = clock.LATE_MS if late else clock.EARLY_MS
     try:
-        r = Run(plans, port=port, inflight=inflight, rx_size=64, tx_size=64, ssl=Context() if tls else None)
+        r = Run(plans, port=port, inflight=inflight, rx_size=64, tx_size=64, ssl=Context() if tls else None, **named)
         r.c.pid = first_id
         angry = []
         echo = []
@@ -165,3 +165,22 @@ def act(r, s, angry, echo):
 )
 def test_random_schedules(steps, plans, port, inflight, late, first_id, tls):
     play(steps, plans, port, inflight, late, first_id, tls)
+
+
+@settings(
+    max_examples=EXAMPLES or 80,
+    derandomize=not EXAMPLES,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    st.lists(step, max_size=14),
+    st.lists(plan, max_size=3),
+    st.sampled_from([UNIX, ESP32, ESP8266]),
+    st.sampled_from([1, 2, 4]),
+    st.sampled_from([0, 65533, 65534]),
+)
+def test_random_schedules_with_mqtt_5(steps, plans, port, inflight, first_id):
+    # a window of one message, aliases both ways: fakes.model5
+    play(steps, plans, port, inflight, False, first_id, level=5, topic_aliases=True, properties={34: 2})
