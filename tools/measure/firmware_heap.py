@@ -148,7 +148,7 @@ def live(
         given.update(client_id=Path(scratch).name[-8:], ntp_host="")  # one of its own: several run at once
         given.update(config)
         board = {"port": "esp8266", "values": VALUES, "buttons": {"0": "stop"}, "free_heap": free_b, "clock": False}
-        board.update(state="rtc.bin", tell_names=True, short_sleeps=short_sleeps, tell_imports=tell_imports)
+        board.update(state="rtc.bin", tell_names="imports" if tell_imports else True, short_sleeps=short_sleeps)
         (root / "board.json").write_text(json.dumps(board))
         log = Path(scratch) / "log"
         command = [micropython(), "-X", "heapsize=%d" % (free_b + MORE_B), "-m", "start", str(root)]

@@ -19,8 +19,8 @@ missing:
      "free_heap": 28000,                     bytes of heap after the start, in one piece, and room for names beside it
                                              (MicroPython)
      "short_sleeps": true,                   with it: no sleep of the program is longer than a moment
-     "tell_names": true,                     with it: print the names that are no ROM's, before the program and after
-     "tell_imports": true,                   print each import and the first reading, see imports (MicroPython)
+     "tell_names": true,                     with it: print the names that are no ROM's, before the program and after;
+                                             "imports": each import and the first reading, too (imports.py)
      "clock": false,                         the NTP server does not answer
      "state": "rtc.bin"}                     file that keeps RTC memory and the reset cause from one process to the
      next

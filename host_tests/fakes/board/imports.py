@@ -1,5 +1,5 @@
 """Tells each import of the program as it ends, and its first reading: `import NAME MICROSECONDS`, 0 within another
-import; `reading MICROSECONDS` since watch()."""
+import; `reading MICROSECONDS` since this was imported."""
 
 import builtins
 import sys
@@ -8,8 +8,7 @@ from time import ticks_diff, ticks_us
 import fake_board
 
 
-def watch():
-    """From now on."""
+def _watch():
     plain = __import__
     value = fake_board.value
     say = print
@@ -34,3 +33,6 @@ def watch():
 
     builtins.__import__ = tell_import
     fake_board.value = tell_reading
+
+
+_watch()
