@@ -6,9 +6,6 @@ import fake_board
 WAKEUP_ALL_LOW, WAKEUP_ANY_HIGH = False, True
 RTC_GPIOS = (0, 2, 4, 12, 13, 14, 15, 25, 26, 27, 32, 33, 34, 35, 36, 37, 38, 39)  # of the first ESP32
 
-if fake_board.script.get("port") == "esp8266":
-    raise ImportError("no module named 'esp32'")
-
 
 def mcu_temperature():
     got = fake_board.value("chip")
