@@ -488,6 +488,7 @@ def test_ids_from_before_a_reset_take_free_places_and_then_new_ones():
         st, s, subs = new(d + "/j")
         places = len(s.client._held_packet_ids)
         for i in range(places + 3):
+            s._hold(100 + i)
             st.seen(100 + i)
         st.close()
         st, s, subs = new(d + "/j")
