@@ -71,7 +71,6 @@ class DurableNode(Node):
             from earlier import count
 
             count(self)
-        self.first = self.journal.pid < 0  # nothing of an earlier life: else the ids go on where they were
         if self.qos < 2:
             self.lower(self.qos)  # flash may hold what was taken with another qos in config.json
 

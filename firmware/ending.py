@@ -32,8 +32,7 @@ def send(node, ms: int) -> None:
             break
         node.feed()
         if not node.linking.attempt(node.serve, min(left_ms, _STEP_MS)):
-            node.link_ended()
-            sleep_ms(min(max(node.linking.pause_ms, 1), left_ms))
+            sleep_ms(min(_STEP_MS, left_ms))
     node.feed()
 
 

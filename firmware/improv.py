@@ -43,6 +43,7 @@ _GET_INFO = const(3)
 _GET_NETWORKS = const(4)
 
 _JOIN_MS = const(20000)
+_STEP_MS = const(50)
 _STALE_MS = const(1000)  # half a packet, and nothing more for so long
 _QUIET_MS = const(3000)  # after it has worked: then the program starts
 _PATIENCE_MS = const(30000)
@@ -146,7 +147,10 @@ def _join(name: str, password: str) -> None:
     import config_file
     from wifi import Wifi
 
-    Wifi(name, password).connect(_JOIN_MS)
+    wifi = Wifi(name, password)
+    wifi.start(_JOIN_MS)
+    while not wifi.joined():
+        sleep_ms(_STEP_MS)
     try:
         given = config_file.load()
     except (OSError, ValueError):

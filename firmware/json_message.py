@@ -13,10 +13,11 @@ class JsonMessages:
     """Makes the messages of a node: the text `json` with VALUES, TIME, TIME_MS and SEQ in it filled in, under the topic
     `json_topic` with TOPIC and CLIENT_ID filled in."""
 
-    def __init__(self, node):
+    def __init__(self, node, as_json):
         self.node = node
         parts = node.cfg["json_topic"].split("CLIENT_ID")  # an id may hold the word TOPIC
         self.topic = node.client_id.join([part.replace("TOPIC", node.cfg["topic"]) for part in parts])
+        self.as_json = as_json  # of a value and its field's decimals
         self.parts = []  # of what is read just now, where readings wait as messages
         self.is_first = True  # the next reading begins a message
 
@@ -24,7 +25,7 @@ class JsonMessages:
         """One value: "room_temperature":21.5"""
         source = self.node.sources[number]
         quantity, _, places = source.sensor.fields[field]
-        return "%s:%s" % (dumps(source.name + "_" + quantity), self.node.as_json(value, places))
+        return "%s:%s" % (dumps(source.name + "_" + quantity), self.as_json(value, places))
 
     def message(self, parts, up_s: int, seq: int):
         """Topic and payload of what was read at uptime up_s."""

@@ -23,7 +23,7 @@ _MOST_B = const(2048)  # of all messages that wait
 _FILTER = const(0)  # of an ear, a list
 _QOS = const(1)
 _TAKE = const(2)
-_ASKED = const(3)
+_ASKED = const(3)  # False, the packet id while the broker has not answered, or True
 _KEPT_B = const(4)  # of a payload: the rest is not kept
 
 
@@ -148,21 +148,42 @@ class Listener:
             return True
         if self.failures < TRIES:
             for ear in self.ears:
-                if not ear[_ASKED]:
+                if ear[_ASKED] is not True:
                     return True
         return False
+
+    def fell(self, c) -> None:
+        """The connection of client c has ended."""
+        for ear in self.ears:
+            if ear[_ASKED] and ear[_ASKED] is not True:
+                from subscribing import give_up
+
+                del sys.modules["subscribing"]
+                give_up(self, c, ear)
 
     def work(self, c) -> None:
         """One step with client c: subscribe, take what has come, answer. Raises what publish and subscribe do."""
         for ear in self.ears:
+            asked = ear[_ASKED]
+            if asked is True:
+                continue
+            if asked and c.pending(asked):
+                break  # one at a time
+            if asked:
+                ear[_ASKED] = True
+                self.failures = 0
+                if self.node.cfg["deep_sleep"]:
+                    c.ping()
+                    self.pinged = True
             # after one that ended the connection readings go first
-            held_back = self.failures and (self.failures == TRIES or c.inflight or self.node.waiting())
-            if not (ear[_ASKED] or held_back) and c.free_slots():
+            elif c.free_slots() and not (
+                self.failures and (self.failures == TRIES or c.inflight or self.node.waiting())
+            ):
                 from subscribing import ask
 
                 del sys.modules["subscribing"]
-                ask(self, c, ear[_FILTER], ear[_QOS])
-                ear[_ASKED] = True
+                ask(c, ear)
+                break
         if self.then:
             late = ticks_diff(ticks_ms(), self.t_then) > 2000 * self.node.cfg["timeout_s"]
             if late or not (self.answers or c.pending(self.then_pid)):

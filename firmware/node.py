@@ -23,16 +23,22 @@ _TURN_MS = const(5000)  # the longest wait without a button
 _STEP_MS = const(100)  # while WiFi is being joined
 _RESYNC_S = const(21600)
 _LASTED_S = const(10)  # a connection that stood so long was one
+_FIRST_PAUSE_MS = const(1000)
+_LONGEST_PAUSE_MS = const(60000)
+_BACK_MS = const(60000)  # at a spare broker, before it asks for a better one
 _CALM_S = const(600)  # without a crash: what crashed is well again
 _MOST_CRASHES = const(8)
 _REJOIN = const(5)  # so many attempts in a row without an answer of the broker, and WiFi is joined anew
 _PACKETS = const(16)  # taken in one turn at most
 
 
-def decimal(value, places: int) -> str:
-    """The scaled integer as JSON: decimal(-205, 1) is "-20.5"; None is null."""
+def decimal(value, places) -> str:
+    """The scaled integer as JSON: decimal(-205, 1) is "-20.5"; None is null; or by the function in the place of the
+    decimals."""
     if value is None:
         return "null"
+    if not isinstance(places, int):
+        return places(value)
     text = str(abs(value))
     if places:
         text = "0" * (places + 1 - len(text)) + text
@@ -97,7 +103,6 @@ class Node:
         self.cfg = cfg
         self.client_id = cfg["client_id"] or "umqtt-" + power.chip_id()
         self.topic = "%s/%s/" % (cfg["topic"], self.client_id)
-        self.brokers = cfg["broker"] if isinstance(cfg["broker"], (list, tuple)) else (cfg["broker"],)
         self.wifi = wifi
         self.t_began = self.t_next = ticks_ms()
         self.stopped = power.stop_button(cfg["stop_pin"])
@@ -114,19 +119,19 @@ class Node:
         if cfg["payload"] == "json":
             from json_message import JsonMessages
 
-            self.json_messages = JsonMessages(self)
+            self.json_messages = JsonMessages(self, decimal)
         self.rest_s = 0  # so long it sleeps once its battery is low
         self.t_low = None
         self.joining = Trouble("wifi")
         self.timing = Trouble("clock", 5000, 600000)
-        self.linking = Trouble("broker")
+        self.linking = Trouble("broker", 1, 1)  # tells it; umqtt.reconnect knows when it is tried again
         self.running = Trouble("program")
         self.full = Trouble("queue")
         self.client = None  # until the first reading was taken: the library takes a second to load
-        self.first = True  # the broker may keep a session of an earlier life
-        self.broker = self.wiped = 0  # index of the one to be tried; of the one whose session is ours
         self.acked = False
-        self.silent = 0
+        self.silent = 0  # attempts in a row without an answer
+        self.connects = 0  # of the client, until the last change of its link
+        self.was_up = self.fell = False  # fell: a connection has ended, and nobody has asked why
         self.synced_s = -_RESYNC_S
         self.heard_s = self.up_s = self.crashed_s = clock.uptime_s()
         self.taken = self.published = self.dropped = self.refused = 0
@@ -212,12 +217,10 @@ class Node:
         ms = min(left_ms, self.turn_ms)
         if not self.link():
             sleep_ms(min(ms, _STEP_MS if self.wifi.joining else _BUTTON_MS))
-        elif self.linking.attempt(self.serve, ms):
-            if clock.uptime_s() - self.up_s > _LASTED_S:
-                self.linking.ended()
-        else:
-            self.link_ended()
+        elif not self.linking.attempt(self.serve, ms):
             sleep_ms(min(ms, _BUTTON_MS))  # what failed may have left the connection as it was
+        elif self.was_up and clock.uptime_s() - self.up_s > _LASTED_S:
+            self.linking.ended()
         if self.rest_s:
             from low_battery import rest
 
@@ -295,69 +298,53 @@ class Node:
         time = clock.unix_s(up_s)
         if time is None:
             time = 'null,"up_s":%d' % up_s
-        payload = '{"value":%s,"unit":"%s","time":%s,"seq":%d}' % (self.as_json(value, places), unit, time, seq)
+        payload = '{"value":%s,"unit":"%s","time":%s,"seq":%d}' % (decimal(value, places), unit, time, seq)
         return self.topic + source.name + "/" + quantity, payload
-
-    def as_json(self, value, places) -> str:
-        """A value, by the decimals of its field or by the function in their place."""
-        return decimal(value, places) if isinstance(places, int) or value is None else places(value)
 
     # reaching the broker
 
-    def make_client(self, kind, store=None, slots: int = 1, buffer_b: int = 64):
-        """A client that is not yet connected; kind: MQTTClient."""
+    def open(self) -> None:
+        """Load the library and make the client. Only now: the first reading need not wait for it, nor WiFi."""
+        from umqtt.client import MQTTClient
+        from umqtt.reconnect import Reconnect
+
         cfg = self.cfg
         ssl = None
         if cfg["tls"]:
             from tls_context import make
 
             ssl = make(cfg["tls_ca"], cfg["tls_cert"], cfg["tls_key"])
-        return kind(
-            self.client_id, self.brokers[0], cfg["port"], cfg["user"] or None, cfg["password"] or None,
-            cfg["keepalive_s"], ssl, rx_size=buffer_b, tx_size=2 * buffer_b, timeout_ms=cfg["timeout_s"] * 1000,
-            inflight=slots, store=store,
-        )  # fmt: skip
-
-    def open(self) -> None:
-        """Load the library and make the client. Only now: the first reading need not wait for it, nor WiFi."""
-        from umqtt.client import MQTTClient
-
+        brokers = []
+        for place in cfg["broker"] if isinstance(cfg["broker"], (list, tuple)) else (cfg["broker"],):
+            server, _, port = place.partition(":")
+            brokers.append((server, int(port) if port else cfg["port"] or (8883 if ssl else 1883)))
+        journal = self.journal
+        fresh = not journal or journal.pid < 0  # nothing of an earlier life: else its ids go on
+        self.reconnect = Reconnect(
+            _FIRST_PAUSE_MS, _LONGEST_PAUSE_MS, brokers[1:] and brokers, self.link_changed, _BACK_MS, fresh
+        )
         buffer_b = 64 + 2 * len(self.topic.encode()) if self.listener else 64  # a whole topic and a command
-        c = self.make_client(MQTTClient, self.journal, self.slots, buffer_b)
-        if self.cfg["will"]:
+        server, port = brokers[0]
+        self.client = c = MQTTClient(
+            self.client_id, server, port, cfg["user"] or None, cfg["password"] or None, cfg["keepalive_s"], ssl, False,
+            4, self.slots, buffer_b, 2 * buffer_b, cfg["timeout_s"] * 1000, self.reconnect, journal,
+        )  # fmt: skip
+        if cfg["will"]:
             c.set_last_will(self.topic + "status", "offline", self.retain, 1)
-        self.port = c.port
-        self.client = c
         self.opened()
         if self.listener:
-            self.listener.opened(c, self.journal)
+            self.listener.opened(c, journal)
 
     def link(self) -> bool:
-        """Whether the broker is there; one step, when one is due, at what is missing: WiFi, the broker, the time."""
+        """Whether the client can work: it is connected, or WiFi is there for it to connect by. One step, when one is
+        due, at what is missing: WiFi, the time."""
         if not self.client.isconnected():
-            if self.silent >= _REJOIN and not self.wifi.joining and self.linking.due():
+            if self.silent >= _REJOIN and not self.wifi.joining:
                 self.silent = 0
                 self.wifi.off()  # a radio that went dead says it is connected
             if not self.wifi.isconnected() or self.wifi.joining:
                 if not self.join():
                     return False
-            self.set_clock()
-            self.feed()
-            if not self.linking.due():
-                return False
-            c = self.client
-            before = c.diag()["connects"]
-            if self.linking.attempt(self.connect):
-                return True
-            if c.diag()["connects"] > before:  # it was up, and ended at what was in flight
-                self.up_s = clock.uptime_s()
-                self.doubt().ended(self)
-            self.broker += 1  # the next in the list at once, a pause after the last
-            if self.broker < len(self.brokers):
-                self.linking.pause_ms = 0
-            else:
-                self.broker = 0
-            return False
         self.set_clock()
         return True
 
@@ -376,58 +363,39 @@ class Node:
         print("wifi: joined", self.wifi.ssid)
         return True
 
-    def connect(self) -> None:
-        """One attempt at one broker. Raises OSError, MQTTException, ProtocolError."""
-        from umqtt.client import MQTTException
-
+    def link_changed(self, up: bool, words: str) -> None:
+        """The client's: its link came up or went down, or an attempt failed."""
         c = self.client
-        self.silent += 1
-        c.server, _, port = self.brokers[self.broker].partition(":")
-        c.port = int(port) if port else self.port
-        try:
-            if self.first or self.wiped != self.broker:
-                self.wipe()
-            present = c.connect()
-        except MQTTException:
-            self.answered()  # if not as it was hoped for
-            raise
-        except OSError as e:
-            if e.args and e.args[0] in (104, 111):
-                self.answered()  # the machine is there, the broker is not
-            raise
-        self.answered()
-        if self.announcer:
-            self.announcer.connected(present)
-        self.greet = self.greeting
-        self.waited_for = c.inflight
-        self.t_wait = ticks_ms()
-        self.up_s = clock.uptime_s()
-        print("broker: connected to %s as %s" % (c.server, self.topic))
-
-    def answered(self) -> None:
-        """Something out there lives: the radio works."""
-        self.silent = 0
-        self.heard_s = clock.uptime_s()
-
-    def wipe(self) -> None:
-        """End the session that the broker may keep of an earlier life: it would take a new message for an old one
-        with its packet id. What is in flight is not sent meanwhile. Raises as connect() does."""
-        c = self.client
-        if c.inflight:
-            from umqtt.client import MQTTClient
-
-            c = self.make_client(MQTTClient, None, 1, 16)
-            c.server, c.port = self.client.server, self.client.port
-            c.timeout_ms = self.client.timeout_ms
-        c.clean_session = True
-        try:
-            c.connect()
-            c.disconnect()
-        finally:
-            c.clean_session = False
-        self.first = False
-        self.wiped = self.broker
-        self.feed()
+        reconnect = self.reconnect
+        connects = c.diag()["connects"]
+        now_s = clock.uptime_s()
+        fault = reconnect.fault
+        if up:
+            if self.announcer:
+                self.announcer.connected(reconnect.session_present)
+            self.greet = self.greeting
+            self.waited_for = c.inflight
+            self.t_wait = ticks_ms()
+            self.up_s = now_s
+            print("broker: connected to %s as %s" % (c.server, self.topic))
+        else:
+            if self.was_up or connects > self.connects:
+                self.fell = True
+                if not self.was_up:
+                    self.up_s = now_s  # it was up, and ended at what was in flight
+            if "back to " in words:
+                print("broker:", fault.args[1])
+            elif words.endswith("client id?"):
+                self.linking.failed("closed again and again: has another device this client_id?")
+            else:
+                self.linking.failed(fault)
+        if up or not isinstance(fault, OSError) or fault.args[0] in (104, 111):
+            self.silent = 0  # something out there lives, if not as it was hoped for: the radio works
+            self.heard_s = now_s
+        elif not self.was_up:
+            self.silent += 1
+        self.was_up = up
+        self.connects = connects
 
     def set_clock(self) -> None:
         """Ask the time server, when that is due; readings do without it."""
@@ -442,6 +410,41 @@ class Node:
     def serve(self, ms: int) -> None:
         """Hand over what is to be told, then let the client work for up to ms. Raises what they raise."""
         c = self.client
+        if self.fell:
+            self.fell = False
+            if self.listener:
+                self.listener.fell(c)
+            if c.inflight and self.wifi.isconnected():
+                self.doubt().ended(self)
+        holding = None
+        if not c.isconnected():
+            ms = min(ms, _BUTTON_MS)
+        else:
+            holding = self.work(c)
+        got = c.poll(min(ms, _BUTTON_MS) if holding else ms)
+        for _ in range(_PACKETS):  # what else is here, without a wait for each
+            if not got:
+                break
+            self.heard = True
+            if self.listener:
+                self.listener.pinged = False
+            self.heard_s = clock.uptime_s()
+            got = c.poll(0)
+        if c.inflight != self.waited_for or not (c.inflight and c.isconnected()):
+            self.waited_for = c.inflight
+            self.t_wait = ticks_ms()
+        elif ticks_diff(ticks_ms(), self.t_wait) > self.cfg["timeout_s"] * 1000:
+            self.doubt().look(self)
+        if self.diag and c.isconnected() and not (c.inflight or self.greet or holding or self.waiting()):
+            from diagnosis import tell
+
+            tell(self)
+        if self.published and not self.acked and not c.inflight:
+            self.acked = True
+            print("broker: took the first readings, %d ms after the start" % ticks_diff(ticks_ms(), self.t_began))
+
+    def work(self, c):
+        """Hand over what is to be told, while the link is up. Returns whether readings wait for Home Assistant."""
         if self.listener:
             self.listener.work(c)
         if self.greet:
@@ -458,33 +461,7 @@ class Node:
                 print("queue: %d readings were dropped since the start" % self.dropped)
                 self.full.count = 0
                 self.full.words = ""
-        got = c.poll(min(ms, _BUTTON_MS) if holding else ms)
-        for _ in range(_PACKETS):  # what else is here, without a wait for each
-            if not got:
-                break
-            self.heard = True
-            if self.listener:
-                self.listener.pinged = False
-            self.heard_s = clock.uptime_s()
-            got = c.poll(0)
-        if c.inflight != self.waited_for or not c.inflight:
-            self.waited_for = c.inflight
-            self.t_wait = ticks_ms()
-        elif ticks_diff(ticks_ms(), self.t_wait) > self.cfg["timeout_s"] * 1000:
-            self.doubt().look(self)
-        if self.diag and not (c.inflight or self.greet or holding or self.waiting()):
-            from diagnosis import tell
-
-            tell(self)
-        if self.published and not self.acked and not c.inflight:
-            self.acked = True
-            print("broker: took the first readings, %d ms after the start" % ticks_diff(ticks_ms(), self.t_began))
-
-    def link_ended(self) -> None:
-        """serve() has raised."""
-        self.broker = 0  # a blink: the first in the list is tried first again
-        if not self.client.isconnected() and self.wifi.isconnected():
-            self.doubt().ended(self)
+        return holding
 
     def lower(self, qos: int) -> None:
         """The broker, or the configuration, wants this QoS: what is in flight and what comes has no higher one."""

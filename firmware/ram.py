@@ -90,7 +90,11 @@ class RamNode(Node):
         is_full = queue.count >= queue.most
         if is_full:
             queue.drop()
-        queue.put(number, field, value, clock.uptime_s(), self.taken)
+        up_s = clock.uptime_s()
+        queue.put(number, field, value, up_s, self.taken)
+        if self.client:  # back before the queue is full: it fills as fast as it did until now
+            half_s = (queue.most - queue.count) * up_s // (2 * self.taken)
+            self.reconnect.hurry_ms = 1000 * max(1, min(half_s, 60))
         if is_full:  # told last: that may need memory, and this one must not be missing between its neighbours
             self.lost("%d readings wait: the oldest is dropped" % queue.most)
 

@@ -31,6 +31,7 @@ class Sleeper(DurableNode):
 
     def __init__(self, cfg: dict, wifi, known, began_ms: int):
         self.known = known
+        self.failures = 0  # attempts of this wake
         super().__init__(cfg, wifi)
         self.t_began = began_ms
         self.qos = min(self.qos, 1) if known.qos_1 else self.qos
@@ -154,13 +155,31 @@ class Sleeper(DurableNode):
         self.wifi.off()
 
     def reach(self) -> bool:
-        """Whether the broker is reached: by one attempt; on trial by as many as the time allows."""
-        while not (self.join() and self.linking.attempt(self.connect)):
-            if not self.cfg.get("trials") or self.left_ms() <= 0:
-                return False
-            sleep_ms(_PAUSE_MS)
+        """Whether the broker is reached: by one attempt at each of the list; on trial by as many as the time allows."""
+        c = self.client
+        many = len(self.reconnect.brokers or (c.server,))
+        while self.left_ms() > 0:
+            if not self.join():
+                if not self.cfg.get("trials"):
+                    return False
+                sleep_ms(_PAUSE_MS)
+            else:
+                if not c.isconnected() and self.left_ms() > _CLOCK_MS:
+                    self.set_clock()
+                # name look-up aside: a life without a session has two connections, each within its part
+                parts = (many - self.failures % many) * (2 if self.journal.pid < 0 else 1)
+                c.timeout_ms = max(min(self.cfg["timeout_s"] * 1000, self.left_ms() // parts), 1)
+                self.linking.attempt(self.serve, min(self.left_ms(), _STEP_MS))
+                if self.was_up:
+                    return True
+                if self.failures >= many and not self.cfg.get("trials"):
+                    return False
             self.feed()
-        return True
+        return False
+
+    def link_changed(self, up: bool, words: str) -> None:
+        self.failures += not up
+        super().link_changed(up, words)
 
     def attend(self) -> None:
         """Hear what the broker has for us, as far as the budget goes; stay awake for as long as a command asks for."""
@@ -244,11 +263,3 @@ class Sleeper(DurableNode):
         except Exception as e:  # of the ports each raises its own
             known.hidden = 1  # no scan at each wake
             print("wifi: the scan failed:", e)
-
-    def connect(self) -> None:
-        if self.left_ms() > _CLOCK_MS:
-            self.set_clock()
-        # name look-up aside: the first life has two of them, each within this
-        left_ms = self.left_ms() // (2 if self.first else 1)
-        self.client.timeout_ms = max(min(self.cfg["timeout_s"] * 1000, left_ms), 1)
-        super().connect()

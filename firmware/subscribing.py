@@ -1,31 +1,39 @@
-"""How is a subscription asked for? Imported when there is one to ask for, and forgotten again."""
+"""How is a subscription asked for, and what if the broker does not like it? Imported for that, and forgotten again."""
 
 from micropython import const
-from umqtt.client import MQTTException
 
 _REFUSED = const(0x80)
+_FILTER = const(0)  # of an ear
+_QOS = const(1)
+_ASKED = const(3)
 TRIES = const(3)  # so many connections in a row that end at a subscription, and there is none
 
 
-def ask(listener, c, topic_filter: bytes, qos: int) -> None:
-    """Subscribe client c; once there is one, the client renews it itself. Some brokers say no by ending the connection.
-    Raises what subscribe does, but a refusal."""
-    listener.failures += 1
-    name = str(topic_filter, "utf-8")
-    try:
-        c.subscribe(topic_filter, qos)
-    except MQTTException as e:
-        if e.args[0] != _REFUSED:
-            raise
-        print("commands: the broker lets nobody here subscribe to %s: check its ACL" % name)
-    except OSError:
-        from umqtt.takeback import take_back
+def ask(c, ear: list) -> None:
+    """Let client c subscribe; its packet id stands in the ear until the broker has answered. Once there is a
+    subscription, the client renews it itself. Raises what subscribe does."""
 
-        take_back(c, c.pid)  # else it is sent again, and ends the next connection
-        if listener.failures == TRIES:
-            print("commands: the broker ends the connection at a subscription to %s: there is none" % name)
-        raise
-    listener.failures = 0
-    if listener.node.cfg["deep_sleep"]:
-        c.ping()
-        listener.pinged = True
+    def ended(packet_id, codes):
+        if packet_id == ear[_ASKED]:
+            c.on_ended = None
+            if codes and codes[0] == _REFUSED:
+                name = str(ear[_FILTER], "utf-8")
+                print("commands: the broker lets nobody here subscribe to %s: check its ACL" % name)
+
+    c.subscribe(ear[_FILTER], ear[_QOS], False)
+    ear[_ASKED] = c.pid
+    c.on_ended = ended
+
+
+def give_up(listener, c, ear: list) -> None:
+    """The connection has ended, perhaps because of this subscription: it is not repeated on the next one, or might end
+    that, too. Some brokers say no so."""
+    from umqtt.takeback import take_back
+
+    c.on_ended = None
+    take_back(c, ear[_ASKED])
+    ear[_ASKED] = False
+    listener.failures += 1
+    if listener.failures == TRIES:
+        name = str(ear[_FILTER], "utf-8")
+        print("commands: the broker ends the connection at a subscription to %s: there is none" % name)

@@ -3,15 +3,13 @@
 from time import ticks_diff, ticks_ms
 
 from micropython import const
-from umqtt.takeback import take_back, unacknowledged
+from umqtt.takeback import connect_again, take_back, unacknowledged
 
 import clock
 from ending import is_reading
 
 _UNTAKEN_S = const(60)  # no acknowledgement for so long on a link that lives: the broker does not take the message
 _AT_ONCE_S = const(5)  # a connection that is ended so soon, with a message in flight, was ended for that message
-_LASTED_S = const(10)  # a connection that stood so long was one
-_TAKEOVERS = const(3)  # so many in a row that did not: another device has the client id
 _STRIKES = const(3)  # so often the same message in QoS 2, and QoS 1 is used
 _MOST_STRIKES = const(8)  # so often in QoS 1, and the message is given up
 
@@ -26,7 +24,6 @@ class Untaken:
         self.t_asked = 0
         self.asked = False
         self.quiet_s = 0  # without an acknowledgement, though the link lives
-        self.takeovers = 0
 
     def look(self, node) -> None:
         """An acknowledgement is late by timeout_s: ask whether the link lives. One that does not answer is ended; one
@@ -51,28 +48,19 @@ class Untaken:
             if self.quiet_s > max(_UNTAKEN_S, 3 * node.cfg["timeout_s"]):
                 self.quiet_s = 0
                 self.strike(node, "does not acknowledge")
-                c.disconnect(0)  # the next connection repeats it: there is no other way to ask again
-                raise OSError("no acknowledgement, though the link lives")
+                # the next connection repeats it: there is no other way to ask again
+                connect_again(c, "no acknowledgement, though the link lives")
         elif ticks_diff(now, self.t_asked) > limit_ms:
-            c.disconnect(0)
-            raise OSError("no answer for %d s: the link is dead" % (2 * limit_ms // 1000))
+            connect_again(c, "no answer for %d s: the link is dead" % (2 * limit_ms // 1000))
 
     def ended(self, node) -> None:
-        """The connection has ended while WiFi stands. By the broker: was that for a message, or for another device?"""
+        """The connection has ended with a message in flight while WiFi stands. Was it the broker, for that message?"""
         words = node.linking.words
         if "no ack for packet" in words:  # the client's own watch
             return self.strike(node, "does not acknowledge")
-        if "closed by the broker" not in words and "link is down" not in words:
-            return None
-        stood_s = clock.uptime_s() - node.up_s
-        if stood_s >= _LASTED_S:
-            self.takeovers = 0
-        elif node.client.inflight and stood_s < _AT_ONCE_S:
-            self.strike(node, "ends the connection at")
-        else:
-            self.takeovers += 1
-            if self.takeovers == _TAKEOVERS:
-                print("broker: closed again and again: has another device this client_id?")
+        if "closed by the broker" in words or "link is down" in words:
+            if clock.uptime_s() - node.up_s < _AT_ONCE_S:
+                self.strike(node, "ends the connection at")
 
     def strike(self, node, words: str) -> None:
         """The broker did not take the oldest message in flight. QoS 2, three times in a row: QoS 1 from now on. QoS 1,

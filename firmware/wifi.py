@@ -80,12 +80,6 @@ class Wifi:
             raise OSError('"%s": %s' % (self.ssid, reason or "no answer in %d s" % (self.limit_ms // 1000)))
         return False
 
-    def connect(self, timeout_ms: int, bssid=None, address=None) -> None:
-        """start(), and wait for it. Raises OSError in words."""
-        self.start(timeout_ms, bssid, address)
-        while not self.joined():
-            sleep_ms(_STEP_MS)
-
     def off(self) -> None:
         """Leave the network and switch the radio off; the next start() begins from there."""
         self.joining = False

@@ -156,7 +156,7 @@ class World:
         treatment.time = lambda: clock.time()
         clock.time = lambda: self.epoch_s + (self.clock.now - self.began) / 1000
         fake_board.time = lambda: clock.time()
-        clock.time_ns = lambda: int((self.epoch_s + (self.clock.now - self.began) / 1000) * 1000000000)
+        clock.time_ns = lambda: (int(self.epoch_s * 1000) + self.clock.now - self.began) * 1000000
         started(self.clock)
 
     def run(self, ms):

@@ -18,10 +18,16 @@ def station(script=None, ssid="lab", password="12345678"):
     return w, Wifi(ssid, password), network.WLAN(network.STA_IF)
 
 
+def join(w, wifi):
+    wifi.start(20000)
+    while not wifi.joined():
+        w.clock.sleep_ms(50)
+
+
 def test_joins_within_the_time_that_joining_takes():
     w, wifi, sta = station({"join_ms": 2500})
     began = w.clock.now
-    wifi.connect(20000)
+    join(w, wifi)
     assert wifi.isconnected()
     assert 2500 <= w.clock.now - began < 2700
 
@@ -29,7 +35,7 @@ def test_joins_within_the_time_that_joining_takes():
 def test_a_wrong_password_is_named_before_the_deadline():
     w, wifi, sta = station(password="87654321")
     began = w.clock.now
-    said = str(raises(OSError, wifi.connect, 20000))
+    said = str(raises(OSError, join, w, wifi))
     equal(said, '"lab": wrong password: check wifi_password')
     assert w.clock.now - began < 6000
     assert not sta.active()
@@ -37,13 +43,13 @@ def test_a_wrong_password_is_named_before_the_deadline():
 
 def test_a_network_out_of_reach_is_named():
     w, wifi, sta = station(ssid="elsewhere")
-    equal(str(raises(OSError, wifi.connect, 20000)), '"elsewhere": no such network in reach: check wifi_ssid')
+    equal(str(raises(OSError, join, w, wifi)), '"elsewhere": no such network in reach: check wifi_ssid')
 
 
 def test_no_answer_ends_at_the_deadline():
     w, wifi, sta = station({"join_ms": 99000})
     began = w.clock.now
-    equal(str(raises(OSError, wifi.connect, 20000)), '"lab": no answer in 20 s')
+    equal(str(raises(OSError, join, w, wifi)), '"lab": no answer in 20 s')
     assert 20000 <= w.clock.now - began < 20200
 
 
@@ -57,7 +63,7 @@ def test_a_failure_status_that_passes_is_no_failure():
         return network.STAT_NO_AP_FOUND if got == network.STAT_CONNECTING else got
 
     sta.status = flicker
-    wifi.connect(20000)
+    join(w, wifi)
     assert wifi.isconnected()
 
 
@@ -65,14 +71,14 @@ def test_an_attempt_under_way_is_ended_before_the_next():
     w, wifi, sta = station({"join_ms": 1000})
     sta.active(True)
     sta.connect("lab", "12345678")  # the next connect would be "Wifi Internal State Error"
-    wifi.connect(20000)
+    join(w, wifi)
     assert wifi.isconnected()
 
 
 def test_what_the_radio_refuses_is_an_error_in_words():
     w, wifi, sta = station()
     sta.active = lambda on=None: False
-    assert "the radio refused" in str(raises(OSError, wifi.connect, 20000))
+    assert "the radio refused" in str(raises(OSError, join, w, wifi))
 
 
 def test_the_access_point_of_esp8266_is_switched_off():

@@ -116,6 +116,7 @@ def test_only_the_module_that_may_knows_the_world():
 FRIENDS = (
     "addons",
     "connection",
+    "roaming",
     "takeback",
     "journaling",
     "wanted",

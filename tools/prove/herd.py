@@ -1,15 +1,17 @@
-"""`make herd`: ten thousand boards in virtual time, with the firmware's own retry policy.
+"""`make herd`: ten thousand boards in virtual time, with the client's own retry policy.
 
     python -m tools.prove.herd [BOARDS] [--seed S] [--docs]
 
 Three questions of an operator: what comes at a broker after an outage, what the keep-alives of idle boards cost it,
 what Home Assistant's discovery sends when all boards start at once. The policy that decides when a board tries again is
-the firmware's class (Trouble), run on a virtual clock; the broker is a queue that lets in so many connections a second.
+the client's (umqtt.reconnect), with the firmware's figures, on a virtual clock; the broker is a queue that lets in so
+many connections a second.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import heapq
 import math
 import random
@@ -26,7 +28,7 @@ import fakes.shim  # noqa: E402, F401 - what the firmware takes from MicroPython
 
 # isort: split
 import announcement  # noqa: E402
-import retry  # noqa: E402
+from umqtt import reconnect as client_policy  # noqa: E402
 
 from tools.prove import operators_page  # noqa: E402
 
@@ -42,17 +44,15 @@ class VirtualTime:
         self.random = random.Random(seed)
 
     def __enter__(self) -> VirtualTime:
-        self.before = {n: getattr(retry, n) for n in ("ticks_ms", "ticks_diff", "getrandbits")}
-        retry.ticks_ms = lambda: self.now_ms
-        retry.ticks_diff = lambda a, b: a - b
-        retry.getrandbits = self.random.getrandbits
-        retry.print = lambda *_: None  # ten thousand boards have no serial line
+        self.before = {n: getattr(client_policy, n) for n in ("ticks_ms", "ticks_diff", "getrandbits")}
+        client_policy.ticks_ms = lambda: self.now_ms
+        client_policy.ticks_diff = lambda a, b: a - b
+        client_policy.getrandbits = self.random.getrandbits
         return self
 
     def __exit__(self, *_: object) -> None:
         for name, value in self.before.items():
-            setattr(retry, name, value)
-        del retry.print
+            setattr(client_policy, name, value)
 
 
 class Always:
@@ -79,8 +79,29 @@ class Doubling:
         self.count += 1
 
 
+class OurPolicy:
+    """umqtt.reconnect with the firmware's pauses (node.py): a connection that lasted is lost, or an attempt fails."""
+
+    inflight = 0
+    _fault = OSError(errno.ECONNREFUSED)
+    _error_words = "refused"
+
+    def __init__(self) -> None:
+        self.reconnect = client_policy.Reconnect(1000, 60000)
+
+    def diag(self) -> Dict[str, str]:
+        return {"error": self._error_words}
+
+    def failed(self, _words: str) -> None:
+        self.reconnect.lost(self)
+
+    @property
+    def pause_ms(self) -> int:
+        return self.reconnect.pause_left_ms()
+
+
 POLICIES: Dict[str, Callable] = {
-    "the firmware": lambda: retry.Trouble("broker"),
+    "the firmware": OurPolicy,
     "every 5 s": lambda: Always(5000),
     "doubling to 60 s": lambda: Doubling(1000, 60000),
 }  # fmt: skip

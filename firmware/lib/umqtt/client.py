@@ -213,7 +213,8 @@ class MQTTClient(KeepAlive):
         self._error_words = "message of %d B dropped, over rx_size: %s" % (size_b, str(topic, "utf-8"))
         if not self._auto_reconnect:
             raise MQTTException(size_b, self._error_words)
-        self._auto_reconnect.tell(self, self._error_words)
+        if self._auto_reconnect.on_state:
+            self._auto_reconnect.on_state(True, self._error_words)
 
     # Connecting
 
@@ -347,7 +348,7 @@ class MQTTClient(KeepAlive):
             raise ProtocolError("CONNACK flags")
         if self.clean_session == WIPE:
             self.clean_session = False
-            self._send_loose(DISCONNECT_BYTE, b"")
+            self._send_packet([0, DISCONNECT_BYTE, b"", b""])  # pyright: ignore[reportOptionalCall] - the reader runs
             raise link_error("ECONNABORTED", "")
         # MQTT 3.1 has no session present: what a kept session holds is repeated either way.
         present = not self.clean_session and (flags == 1 or self.protocol == 3)

@@ -9,7 +9,7 @@ from time import sleep_ms, ticks_diff, ticks_ms
 
 from micropython import const
 
-from umqtt.connection import begin_connect, end, last_fault, note_error, session_present, wipe, wiped
+from umqtt.connection import begin_connect, last_fault, note_error, session_present, wipe, wiped
 from umqtt.errors import MQTTException, link_error
 
 TYPE_CHECKING = False
@@ -19,18 +19,8 @@ if TYPE_CHECKING:
 _STABLE_MS = const(10000)
 _UP = const(-1)
 _MOST_MS = const(1 << 28)
-_ASKING_AGAIN_IS_USELESS = (
-    1,
-    2,
-    4,
-    5,
-    0x84,
-    0x85,
-    0x86,
-    0x87,
-    0x8A,
-    0x8C,
-)  # codes of a CONNACK, of MQTT 5 from 0x80 on
+# codes of a CONNACK, of MQTT 5 from 0x80 on: asking again soon is useless
+_FINAL = b"\1\2\4\5\x84\x85\x86\x87\x8a\x8c"
 
 
 class Reconnect:
@@ -61,8 +51,8 @@ class Reconnect:
     brokers: "Brokers | None"
     on_state: "OnState | None"
     broker: int
-    fault: "BaseException | None" = None
-    session_present: bool = False
+    fault: "BaseException | None"
+    session_present: bool
 
     def __init__(
         self,
@@ -83,19 +73,20 @@ class Reconnect:
         if brokers and len(brokers) > 1:
             from umqtt.roaming import Roaming
 
-            self._roaming = Roaming(self, brokers, back_ms)
-        self.failures = 0  # since a connection that lasted
-        self.short_lives = 0  # connections in a row that did not last
+            self._roaming = Roaming(brokers, back_ms)
+        self._failures = 0  # since a connection that lasted
+        self._short_lives = 0  # connections in a row that did not last
         self.broker = 0
         self._unknown = -1 if wipe_first else 0  # a bit for each broker whose session is to be ended
-        self._wiping = self._was_refused = False  # _was_refused: in this round
-        self.pause_ms = 0  # or _UP
-        self.since_ms = self.down_since_ms = ticks_ms()  # when the pause, or the connection, began; the outage
+        self.fault = None
+        self.session_present = self._wiping = self._was_refused = False  # _was_refused: in this round
+        self._pause_ms = 0  # or _UP
+        self._since_ms = self._down_since_ms = ticks_ms()  # when the pause, or the connection, began; the outage
 
     def turn(self, client, ms: int) -> int:
         """For the client's poll(ms) while there is no connection: wait up to ms for the end of the pause, or begin an
         attempt, with which its polls go on. Returns 0."""
-        if self.pause_ms == _UP:
+        if self._pause_ms == _UP:
             return self.lost(client)  # a callback or a PINGREQ has found it so
         left_ms = self.pause_left_ms()
         if left_ms:
@@ -103,7 +94,7 @@ class Reconnect:
             return 0
         if self.brokers:
             if self._roaming:
-                self.broker = self._roaming.next(client, self.failures)
+                self.broker = self._roaming.next(client, self._failures)
             client.server, client.port = self.brokers[self.broker]
         if self._unknown >> self.broker & 1 and not (
             client.clean_session or self._roaming and self._roaming.owes(client)
@@ -115,27 +106,24 @@ class Reconnect:
 
     def pause_left_ms(self) -> int:
         """Return the milliseconds until the next attempt, 0 for now."""
-        left_ms = self.pause_ms - ticks_diff(ticks_ms(), self.since_ms)
-        return left_ms if 0 < left_ms <= self.pause_ms else 0  # more: ticks have wrapped
+        left_ms = self._pause_ms - ticks_diff(ticks_ms(), self._since_ms)
+        return left_ms if 0 < left_ms <= self._pause_ms else 0  # more: ticks have wrapped
 
     def up(self, client) -> int:
         """The client is connected, and its subscriptions are made again. Returns 0."""
-        self.pause_ms = _UP
-        self.since_ms = ticks_ms()
+        self._pause_ms = _UP
+        self._since_ms = ticks_ms()
         self.session_present = session_present(client)
         if self._roaming:
             self._roaming.up(client, self.broker)
-        return self.tell(client, "")
-
-    def again(self, client, words: str, goodbye: bool = False) -> None:
-        """End the connection that is up, for the reason `words`: the next poll begins another. goodbye: say DISCONNECT,
-        so that the broker drops the will."""
-        end(client, words, goodbye)
+        if self.on_state:
+            self.on_state(True, "")
+        return 0
 
     def lost(self, client) -> int:
         """The client's link went down, or an attempt failed: begin the pause before the next one. Returns 0."""
-        now = self.since_ms
-        self.since_ms = ticks_ms()
+        now = self._since_ms
+        self._since_ms = ticks_ms()
         if self._wiping:
             self._wiping = False
             if wiped(client):
@@ -144,32 +132,28 @@ class Reconnect:
         error = client.diag()["error"]
         self.fault = fault = last_fault(client)
         many = len(self.brokers or (None,))
-        self.failures += 1
-        if self.pause_ms == _UP:
-            self.down_since_ms = self.since_ms
-            lasted = not 0 <= ticks_diff(self.since_ms, now) < _STABLE_MS  # negative after six days
+        self._failures += 1
+        if self._pause_ms == _UP:
+            lasted = not 0 <= ticks_diff(self._since_ms, now) < _STABLE_MS  # negative after six days
             fell_silent = fault.args[0] == link_error("ETIMEDOUT", "").args[0]
             if self._roaming and self._roaming.lost(client, lasted, fell_silent) or lasted:
-                self.short_lives = self.failures = 0
+                self._short_lives = self._failures = 0
+                self._down_since_ms = self._since_ms
             elif "closed by" in error and not client.inflight:  # else for what is in flight, perhaps
-                self.short_lives += 1
-                if self.short_lives > 2:
+                self._short_lives += 1
+                if self._short_lives > 2:
                     error += "; closed again and again: has another device this client id?"
                     note_error(client, error)
-        self.pause_ms = 0
-        if isinstance(fault, MQTTException) and fault.args[0] in _ASKING_AGAIN_IS_USELESS:
-            self._was_refused = True
-        if not self.failures % many:
-            rounds = self.failures // many
-            outage_ms = ticks_diff(self.since_ms, self.down_since_ms)
+        self._pause_ms = 0
+        if isinstance(fault, MQTTException) and isinstance(fault.args[0], int):
+            self._was_refused = self._was_refused or fault.args[0] in _FINAL
+        if not self._failures % many:
+            rounds = self._failures // many
+            outage_ms = ticks_diff(self._since_ms, self._down_since_ms)
             most_ms = max(outage_ms, self.first_ms) if outage_ms >= 0 else self.cap_ms  # ticks have wrapped
             most_ms = min(most_ms, self.cap_ms, self.hurry_ms, self.first_ms << min(max(rounds - 1, 0), 20))
-            self.pause_ms = self.cap_ms if self._was_refused else getrandbits(30) % (most_ms + 1)
+            self._pause_ms = self.cap_ms if self._was_refused else getrandbits(30) % (most_ms + 1)
             self._was_refused = False
-        return self.tell(client, error)
-
-    def tell(self, client, error: str) -> int:
-        """Call on_state. Returns 0."""
         if self.on_state:
-            self.on_state(client.isconnected(), error)
+            self.on_state(False, error)
         return 0

@@ -9,7 +9,8 @@ from time import ticks_diff, ticks_ms
 
 from micropython import const
 
-from umqtt.connection import is_idle, release, subscribe_again, unreleased, watch_by
+from umqtt.errors import link_error
+from umqtt.wire import DISCONNECT_BYTE, FIRST_BYTE, IN_USE, PACKET_ID, PUBREL_BYTE, SENT
 
 _NONE = const(-1)
 _WRITABLE = const(4)  # select.POLLOUT
@@ -20,11 +21,10 @@ _MOST_DOUBLED = const(6)  # so often the wait doubles for one that does
 
 
 class Roaming:
-    """Of `reconnect`, a Reconnect; brokers, back_ms: as its. Whether a better broker is back is tried by a connection
+    """Of a Reconnect; brokers, back_ms: as its. Whether a better broker is back is tried by a connection
     without MQTT, beside the one that is up: whether somebody accepts."""
 
-    def __init__(self, reconnect, brokers, back_ms):
-        self._reconnect = reconnect
+    def __init__(self, brokers, back_ms):
         self._brokers = brokers
         self._back_ms = back_ms
         self._at = 0  # the index of the broker that is or was the last to be connected to
@@ -53,12 +53,12 @@ class Roaming:
             elif at >= self._silent:
                 at += 1
         if at != self._at:
-            subscribe_again(client)  # it may have a session of another time
+            _subscribe_again(client)  # it may have a session of another time
         return at
 
     def owes(self, client) -> bool:
         """Whether a session must not be ended, for it may be the one that has messages of ours."""
-        return bool(self._owed or unreleased(client))
+        return bool(self._owed or _unreleased(client))
 
     def up(self, client, at: int) -> None:
         """The client is connected to broker `at`."""
@@ -66,7 +66,7 @@ class Roaming:
         self._rest(client)  # a program may have ended the connection before
         self._at = at
         for packet_id in self._owed.get(at, ()):
-            release(client, packet_id)
+            _release(client, packet_id)
         del self._first[:]
         if at and self._back_ms:
             wait_ms = self._back_ms << self._doubled
@@ -75,7 +75,7 @@ class Roaming:
             else:
                 self._doubled = 0
             self._wait(now)
-            self._plain_watch = watch_by(client, lambda: self._watch(client))
+            self._plain_watch = _watch_by(client, lambda: self._watch(client))
 
     def lost(self, client, lasted: bool, fell_silent: bool) -> bool:
         """The connection that was up is lost. Returns whether that was on purpose."""
@@ -84,7 +84,7 @@ class Roaming:
             self._owed.pop(self._at, None)
             if fell_silent:
                 self._silent = self._at
-        ids = unreleased(client)
+        ids = _unreleased(client)
         if ids:
             self._owed[self._at] = self._owed.get(self._at, []) + ids
         was_leaving = self._is_leaving
@@ -103,7 +103,7 @@ class Roaming:
     def _rest(self, client):
         # no way back while there is no connection
         if self._plain_watch:
-            watch_by(client, self._plain_watch)
+            _watch_by(client, self._plain_watch)
             self._plain_watch = None
         self._hang_up()
         self._accepts = False
@@ -124,13 +124,13 @@ class Roaming:
                 return min(left_ms, _LOOK_MS)
             self._hang_up()
         if self._accepts:
-            if not is_idle(client):
+            if not _is_idle(client):
                 return min(left_ms, _LOOK_MS)
             self._accepts = False
             self._is_leaving = True
             self._left_ms = now
             self._first = [self._better, self._at]
-            self._reconnect.again(client, "back to %s" % self._brokers[self._better][0], True)
+            _leave(client, "back to %s" % self._brokers[self._better][0])
             return 0
         if self._better == _NONE and 0 <= gone_ms < self._wait_ms:
             return min(left_ms, self._wait_ms - gone_ms)
@@ -167,3 +167,50 @@ class Roaming:
         except OSError as fault:
             return fault.args[0] not in _NOT_YET
         return False
+
+
+# The verbs of a client for this module, as those of `connection`: there they would cost who has one broker.
+
+
+def _subscribe_again(client) -> None:
+    """Of the connection that begins: ask for all subscriptions, whether the broker kept a session or not."""
+    client._filters_left = list(client._granted_qos)
+
+
+def _is_idle(client) -> bool:
+    """Whether the session owes the broker nothing, nor the broker the session, and no call is at work."""
+    return not (
+        client._slots_sent
+        or client._send_blocked
+        or client._draft[IN_USE]
+        or [packet_id for packet_id in client._held_packet_ids if packet_id]
+    )
+
+
+def _leave(client, words: str) -> None:
+    """End the connection that is up, for the reason `words`, with DISCONNECT [3.14] behind everything that was sent:
+    the client's next step finds the link lost."""
+    client._link_up = False  # nothing may follow it [3.14.4]
+    client._send_loose(DISCONNECT_BYTE, b"")
+    client._on_fault(link_error("ECONNABORTED", words))
+
+
+def _unreleased(client) -> list:
+    """The packet ids of messages that the broker has, and that it may not know to be released [4.3.3]. Allocates."""
+    return [
+        slot[PACKET_ID] for slot in client._packet_slots[: client.inflight] if slot[FIRST_BYTE] & ~SENT == PUBREL_BYTE
+    ]
+
+
+def _release(client, packet_id: int) -> None:
+    """Send PUBREL for a message that has no slot any more."""
+    if not client.pending(packet_id) and client._link_up:
+        client._send_loose(PUBREL_BYTE, bytes((packet_id >> 8, packet_id & 255)))
+
+
+def _watch_by(client, watch):
+    """Let `watch` be asked in place of the client's look at its link: it returns the milliseconds until the next look,
+    0 when the link is down. Returns what was asked until now."""
+    before = client._watch
+    client._watch = watch
+    return before

@@ -1,7 +1,8 @@
-"""Lists messages that the broker does not acknowledge, and gives them up: for a program that wants to lower the QoS of
-a message, or to let the others pass it. A friend of the client's, as `addons` is: on a board this is loaded where there
-is no room for those verbs, too."""
+"""Lists messages that the broker does not acknowledge, gives them up, or asks for them again: for a program that wants
+to lower the QoS of a message, or to let the others pass it. A friend of the client's, as `addons` is: on a board this
+is loaded where there is no room for those verbs, too."""
 
+from umqtt.errors import link_error
 from umqtt.wire import FIRST_BYTE, IN_USE, PACKET_ID, PAYLOAD, PUBACK, PUBREL_BYTE, QOS, RETAIN, SUBSCRIBE_BYTE, TOPIC
 
 TYPE_CHECKING = False
@@ -32,6 +33,12 @@ def take_back(client: "MQTTClient", packet_id: int) -> "tuple[bytes, bytes, bool
             _give_up(client, packet_id)
             return None if first_byte >= PUBREL_BYTE else message
     return None
+
+
+def connect_again(client: "MQTTClient", words: str) -> None:
+    """End the connection that is up, for the reason `words`, and let the `reconnect` of the client make another, on
+    which what is in flight is repeated: there is no other way to ask the broker again. Does not block."""
+    client._on_fault(link_error("ECONNABORTED", words))
 
 
 def _in_flight(client):
