@@ -90,6 +90,16 @@ def test_what_does_not_fit_goes_to_the_file_and_comes_back():
         equal(content(RtcJournal(Region(m, 0, 40), FileJournal(d + "/j", reserve_b=0))), header(3))
 
 
+def test_a_file_that_is_gone_already_when_rtc_memory_takes_over_is_no_fault():
+    with Folder() as d:
+        region = Region(Memory(), 0, 40)
+        j = RtcJournal(region, FileJournal(d + "/j", reserve_b=0))
+        j.rewrite(header(1, b"y" * 40))
+        os.remove(d + "/j")
+        j.rewrite(header(2))
+        equal((files(d), region.read()), ([], header(2)))
+
+
 def test_the_newer_of_two_counts():
     # a reset between the write to one and the clearing of the other
     for region_gen, file_gen in ((2, 1), (1, 2)):
