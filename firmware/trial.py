@@ -59,26 +59,33 @@ def passed(node) -> None:
     trials, came_back = cfg["trials"], cfg["came_back"]
     cfg["trials"] = cfg["came_back"] = ()
     node.trials = cfg["start"]
+    old = None
     for name in trials:
         if name == _CONFIG and node.listener:
-            clear_moved(node)
+            from config_file import load
+
+            old = load()
         probation.keep(name)
         tell(node, name, True, "kept: the broker was reached")
     for name in came_back:
         why = probation.why(name) or _WHY
         tell(node, name, False, "not kept: %s; what was before is back" % why)
         probation.forget(name)
+    if old:
+        clear_moved(node, old)
     for name in ("probation", "trial"):
         modules.pop(name, None)
 
 
-def clear_moved(node) -> None:
-    """What the configuration before has left with the broker, under a name that is given up now, is cleared."""
-    from config_file import load
+def clear_moved(node, old: dict) -> None:
+    """What the board has left with the broker under the name of the configuration before is cleared, if it has another
+    now. A board that sleeps stays awake for it."""
     from moved import clear
 
-    clear(node, load())
+    clear(node, old)
     modules.pop("config_file", None)
+    if node.cfg["deep_sleep"]:
+        node.attend()
 
 
 def failed(cfg, e) -> None:

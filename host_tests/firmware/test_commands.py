@@ -460,6 +460,20 @@ def test_under_a_name_that_was_given_up_nothing_stays_with_the_broker():
             equal(w.broker.violations, [])
 
 
+def test_a_sleeper_clears_what_it_left_under_its_old_name_in_the_wake_in_which_the_new_one_is_kept():
+    with Commanded(deep_sleep=True, keep_in="rtc", ha_prefix="homeassistant") as w:
+        raises(fake_board.Reset, w.boot().run)
+        assert "homeassistant/switch/n1/stay_awake/config" in w.broker.retained
+        w.broker.inject("umqtt/n1/cmd/config", '{"client_id":"n2","topic":"haus"}', 2)
+        raises(fake_board.Reset, w.boot().run)
+        raises(fake_board.Reset, w.boot().run)
+        equal([topic for topic in w.broker.retained if "/n1/" in topic], [])
+        assert "homeassistant/switch/n2/stay_awake/config" in w.broker.retained
+        began = w.clock.now
+        raises(fake_board.Reset, w.boot().run)
+        assert w.clock.now - began < 3000, "once"
+
+
 def test_a_sleeper_takes_its_commands_at_each_wake_and_stays_awake_when_asked():
     with Commanded(deep_sleep=True, keep_in="rtc") as w:
         slept = []
