@@ -144,6 +144,7 @@ class SoakDevice:
         self.handed_over = {}
         self.acknowledged = {}
         self.connected = []
+        self.subscribed = False
         self.received = []
         self.heap = []
         self.total = None
@@ -168,6 +169,8 @@ class SoakDevice:
                 self.handed_over[int(rest)] = now
             elif word == "D":
                 self.acknowledged[int(rest)] = now
+            elif word == "S":
+                self.subscribed = True
             elif word == "R":
                 self.received.append(int(rest))
             elif word == "M":
@@ -342,7 +345,7 @@ def soak(seconds, seed, devices=3, kill=True, say=print):
             for d in fleet:
                 if d.process.poll() is not None:
                     raise AssertionError("%s ended: %s" % (d.name, "\n".join(d.words[-20:])))
-                if d.received or number > 20:
+                if d.subscribed:
                     listener.command(d.name, number)
                     sent.setdefault(d.name, {})[number] = time.monotonic()
             number += 1

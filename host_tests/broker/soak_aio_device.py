@@ -67,6 +67,7 @@ async def main():
         taking = asyncio.create_task(take(c))
         asyncio.create_task(tell())
         await c.subscribe("cmd/" + name, 2, timeout_ms=1 << 28)
+        print("S")
         asyncio.create_task(publish(c))
         connects = 0
         handed_over = set()

@@ -3,9 +3,9 @@ sent to it.
 
     soak_device.py PORT NAME [PAUSE_MS]
 
-Prints `A n` accepted, `H n` handed over (the broker has it: PUBREC came), `D n` acknowledged, `R n` received,
-`M used free` bytes of heap, `C n` at connection n; a line on its input ends it: it finishes what is in flight and
-prints `END n`.
+Prints `A n` accepted, `H n` handed over (the broker has it: PUBREC came), `D n` acknowledged, `S` subscribed, `R n`
+received, `M used free` bytes of heap, `C n` at connection n; a line on its input ends it: it finishes what is in flight
+and prints `END n`.
 """
 
 import gc
@@ -72,6 +72,7 @@ while True:
         if not subscribed and client.isconnected():
             client.subscribe("cmd/" + name, 2)
             subscribed = True
+            print("S")
         if stopping is None and time.ticks_diff(ticks(), last) >= pause_ms:
             last = ticks()
             before = client.pid
