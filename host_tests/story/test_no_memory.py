@@ -6,8 +6,9 @@ on a board, have memory. CPython cannot lock its heap.
 
 import sys
 
-from fakes import bench, net
+from fakes import bench, net, packets5
 from fakes.bench import World
+from fakes.bench5 import client5, load5
 from fakes.check import equal, skip
 from fakes.clock import Clock
 from fakes.model import Model
@@ -27,12 +28,27 @@ ROOM = net.Plan().buffer
 NO_MEMORY = (MemoryError, OSError)  # made while there is some
 
 
+class Model5(Model):
+    codec = packets5
+
+
+def of_mqtt_3(**named):
+    """A world and a client."""
+    w = World(Model, ack_ms=3)
+    return w, w.client(**named)
+
+
+def of_mqtt_5(**named):
+    load5()
+    w = World(Model5, ack_ms=3)
+    return w, client5(w, **named)
+
+
 class Starved:
     """A client in traffic whose `call` finds no memory from its jump number `at` on."""
 
-    def __init__(self, call, at):
-        self.w = w = World(Model, ack_ms=3)
-        self.c = c = w.client(reconnect=Reconnect(5, 5), inflight=2)
+    def __init__(self, make, call, at):
+        self.w, self.c = w, c = make(reconnect=Reconnect(5, 5), inflight=2)
         w.serve(c, 100)
         for topic_filter in ("in", "in/+", "in/#"):
             c.subscribe(topic_filter, 2)
@@ -184,6 +200,14 @@ class Watched(Starved):
 
 
 def test_a_call_that_finds_no_memory_anywhere_leaves_a_client_that_goes_on_at_once():
+    starve(of_mqtt_3)
+
+
+def test_a_call_of_umqtt_v5_does_so_too():
+    starve(of_mqtt_5)
+
+
+def starve(make):
     if sys.implementation.name != "micropython":
         skip("CPython cannot lock its heap")
     plain = [(kind, name, getattr(kind, name)) for kind, names in FAKES for name in names]
@@ -196,7 +220,7 @@ def test_a_call_that_finds_no_memory_anywhere_leaves_a_client_that_goes_on_at_on
             while True:
                 note = "%s without memory from jump %d on" % (call.__name__, at)
                 try:
-                    m = Watched(call, at)
+                    m = Watched(make, call, at)
                 except Exception as e:
                     raise AssertionError("%s: %r" % (note, e))
                 finally:

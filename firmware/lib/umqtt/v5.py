@@ -500,15 +500,19 @@ class MQTTClient(client.MQTTClient):
                 at += 1
 
     def _take_slot(self):
-        slot = client.MQTTClient._take_slot(self)
         draft = self._draft
+        if draft[FIRST_BYTE] == SUBSCRIBE_BYTE:
+            payload = draft[PAYLOAD]
+            try:
+                draft[PROPERTIES] = self._filter_properties.get(payload[: end_of(payload, 0, TEXT)], NONE)
+            except MemoryError:
+                draft[IN_USE] = 0
+                raise
+        slot = client.MQTTClient._take_slot(self)
         slot[_STAMP] = ticks_ms()
         slot[PROPERTIES] = draft[PROPERTIES]
         draft[PROPERTIES] = NONE
         if slot[FIRST_BYTE] >= SUBSCRIBE_BYTE:
-            payload = slot[PAYLOAD]
-            if slot[FIRST_BYTE] == SUBSCRIBE_BYTE:
-                slot[PROPERTIES] = self._filter_properties.get(payload[: end_of(payload, 0, TEXT)], NONE)
             self._packet_slots.insert(self._slots_sent, self._packet_slots.pop(self.inflight - 1))
         return slot
 
