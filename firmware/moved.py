@@ -26,7 +26,8 @@ def clear(node, old: dict) -> None:
         from announcement import legal
 
         look = "%s/+/%s/#" % (prefix, legal(client_id))
-        del legal, sys.modules["announcement"]
+        for name in ("announcement", "announcing"):  # the shipped form has the first in the second
+            sys.modules.pop(name, None)
     if left or look:
         _begin(node.listener, left, look)
 
@@ -35,7 +36,7 @@ def _begin(listener, left, look):
     began_s = uptime_s()
 
     def seen(topic, payload, flags):
-        if payload and flags & RETAINED and len(left) < _MOST_LEFT:
+        if payload and flags & RETAINED and topic.endswith(b"/config") and len(left) < _MOST_LEFT:
             left.append(topic)
 
     def turn(c):

@@ -167,7 +167,7 @@ def test_a_configuration_that_cannot_start_is_taken_back_and_said_so(broker, boa
     owner.publish("umqtt/n1/cmd/config", '{"client_id": "n1", "sensors": [{"type": "thermocouple"}]}')
     run(board, lambda: len(owner.came) == 2, "both answers", 90)
     assert [json.loads(m[1])["ok"] for m in owner.came] == [True, False]
-    assert "what was before is back" in owner.came[1][1]
+    assert "of type thermocouple" in owner.came[1][1] and "what was before is back" in owner.came[1][1]
     assert (board.root / "config.json").read_bytes() == before
     figures(board)
 
