@@ -57,14 +57,14 @@ _NO_TOPIC = [], b""  # a topic that no program can pass, and its bytes
 
 _len = len
 _bytes = bytes
-_ran = []
-_run = _ran.append
+_ran = {0}  # a set keeps its memory when it is emptied
+_run = _ran.add
 _main_thread = get_ident()
 
 
 def _is_scheduled():
     """Whether this runs in a callback of micropython.schedule, as a Timer's is: what is scheduled now does not run."""
-    _ran.clear()
+    _ran.discard(0)
     try:
         schedule(_run, 0)
         if _ran or _ran or _ran or _ran or _ran:  # it runs at a jump, as each `or` is; this can be met by itself there
