@@ -20,11 +20,18 @@ class OnRelease(Model):
         if p.qos < 2:
             Model._accept(self, p)
 
+    def _incoming(self, link, kept, p):
+        if p.qos == 2:
+            if not hasattr(kept, "to_pass_on"):
+                kept.to_pass_on = {}
+            kept.to_pass_on[p.pid] = bytes(p.payload)
+        return Model._incoming(self, link, kept, p)
+
     def _came(self, link, p):
         if p.kind == PUBREL:
-            kept = self.sessions.get(self.owner[link.number])
-            if kept and p.pid in kept.held:
-                self.accepted.append(("t", bytes(kept.held[p.pid]), 2))
+            waiting = getattr(self.sessions.get(self.owner[link.number]), "to_pass_on", {})
+            if p.pid in waiting:
+                self.accepted.append(("t", waiting.pop(p.pid), 2))
         return Model._came(self, link, p)
 
 
