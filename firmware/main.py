@@ -1,4 +1,3 @@
-import gc
 from time import sleep_ms, ticks_ms
 
 began_ms = ticks_ms()
@@ -6,7 +5,7 @@ try:
     # Which firmware, and its configuration, come first, and their code goes again: the program needs those 8 KB next.
     __import__("slots").choose()
     cfg = __import__("config").take()
-    gc.collect()
+    __import__("gc").collect()
     __import__("app").run(cfg, began_ms) if cfg else __import__("improv").serve()
 except KeyboardInterrupt:
     __import__("improv").interrupted()
