@@ -81,7 +81,8 @@ def legal(*words: str) -> str:
 def announcement(announcer, thing, field: int):
     """Topic and payload that tell Home Assistant of one field of a thing, which the Announcer has among its own."""
     component, name, own = entity(announcer, thing, field)
-    return topic_of(announcer, component, name), "{%s%s}" % (own, of_all(announcer))
+    topic = "%s/%s/%s/%s/config" % (announcer.cfg["ha_prefix"], component, announcer.id, name)
+    return topic, "{%s%s}" % (own, of_all(announcer))
 
 
 def entity(announcer, thing, field: int):
@@ -103,11 +104,6 @@ def entity(announcer, thing, field: int):
         name = legal(thing.name, quantity)
         unique = legal(announcer.node.client_id, thing.name, quantity)
     return component, name, '"name":%s,"uniq_id":"%s",%s' % (dumps(text), unique, own)
-
-
-def topic_of(announcer, component: str, name: str) -> str:
-    """Of the message about one entity."""
-    return "%s/%s/%s/%s/config" % (announcer.cfg["ha_prefix"], component, announcer.id, name)
 
 
 def device_topic(announcer) -> str:

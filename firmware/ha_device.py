@@ -113,10 +113,10 @@ class DeviceAnnouncer(Announcer):
 
     def take_back(self, c) -> None:
         """The messages about single entities, in the way in which Home Assistant keeps what is set for them."""
-        from announcement import MIGRATE, topic_of
+        from announcement import MIGRATE
 
         for component, name, _ in self.entities(False):
-            topic = topic_of(self, component, name)
+            topic = "%s/%s/%s/%s/config" % (self.cfg["ha_prefix"], component, self.id, name)
             c.publish(topic, MIGRATE, False, 1)
             c.publish(topic, "", True, 1)
             self.node.feed()
