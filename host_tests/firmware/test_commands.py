@@ -354,6 +354,7 @@ def test_a_new_configuration_is_kept_once_the_broker_is_reached_with_it():
         equal(config.read()["interval_s"], 60, "not yet")
         w.run(12000)
         equal(w.answers("config")[1], (True, "kept: the broker was reached"))
+        equal([name for name in ("probation", "trial") if name in sys.modules], [], "on the heap")
         equal(sorted(n for n in os.listdir(".") if n.startswith("config")), ["config.json"])
         cfg = config.read()
         equal((cfg["interval_s"], cfg["qos"], cfg["user"]), (20, 1, ""))
