@@ -43,7 +43,7 @@ _GET_INFO = const(3)
 _GET_NETWORKS = const(4)
 
 _JOIN_MS = const(20000)
-_STEP_MS = const(50)
+_LOOK_MS = const(50)  # whether it is joined
 _STALE_MS = const(1000)  # half a packet, and nothing more for so long
 _QUIET_MS = const(3000)  # after it has worked: then the program starts
 _PATIENCE_MS = const(30000)
@@ -150,7 +150,7 @@ def _join(name: str, password: str) -> None:
     wifi = Wifi(name, password)
     wifi.start(_JOIN_MS)
     while not wifi.joined():
-        sleep_ms(_STEP_MS)
+        sleep_ms(_LOOK_MS)
     try:
         given = config_file.load()
     except (OSError, ValueError):

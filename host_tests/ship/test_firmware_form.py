@@ -420,3 +420,11 @@ def test_what_is_imported_and_called_once_needs_no_local(tmp_path):
     texts = made(tmp_path, app=ONCE, seldom=SELDOM)
     assert run(texts, "import app\nout += app.run()") == [[180], [[180]], [180], [180], [[180]]]
     assert re.search(r"__import__\([^)]*\)\)?\.\w+\(\)", texts["app"]), texts["app"]
+
+
+def test_a_constant_with_two_values_is_refused(tmp_path):
+    with pytest.raises(ShipError, match=r"app.py:3: app.STEP_MS is a constant already"):
+        made(
+            tmp_path,
+            app="from micropython import const\nSTEP_MS = const(50)\nSTEP_MS = const(200)\ndef run():\n    pass\n",
+        )

@@ -157,6 +157,8 @@ class Library:
                 kept.append(statement)
                 continue
             value = self._evaluate(module, statement.value.args[0])  # type: ignore
+            if name in self.constants:
+                raise module.error(statement, "%s is a constant already: MicroPython refuses a second" % name)
             self.constants[name] = value
             short = name.split(".", 1)[1]
             is_public = short in self.exported(module.name) if self.package.is_closed else not is_private(short)
