@@ -206,7 +206,7 @@ def lay_out(scratch: Path, chip: str, flash_mib: int, fakes: Path):
     modules = []
     if fakes.is_dir():
         for source in sorted(fakes.glob("*.py")):
-            if source.stem in ("start", "flash") or (source.stem, chip) == ("esp32", "esp8266"):
+            if source.stem in ("start", "flash", "imports") or (source.stem, chip) == ("esp32", "esp8266"):
                 continue  # of `make run`, not of a board; not of this chip
             shutil.copy(source, frozen)
             modules.append(source.stem)
