@@ -18,7 +18,9 @@ import clock
 from flags import EARLIER, LATER, MORE, OF_THE_PACKET
 from subscribing import TRIES
 
-_MOST_B = const(2048)  # of all messages that wait
+_MOST_B = const(2048)  # of the payloads that wait
+_MOST_WAITING_B = const(3072)  # of all that waits, the topics and the heap that a message takes beside its bytes, too
+_MESSAGE_B = const(64)
 
 _FILTER = const(0)  # of an ear, a list
 _QOS = const(1)
@@ -88,16 +90,27 @@ class Listener:
             if self.payload is not None and len(self.payload) < self.most_b:
                 if self.most_b < _MOST_B:
                     end = min(end, start + self.most_b - len(self.payload))
-                room_b = _MOST_B - sum([len(payload or b"") for _, payload, _ in self.waiting])
                 piece = bytes(memoryview(buf)[start:end])
-                self.payload = self.payload + piece if len(self.payload) + len(piece) <= room_b else None
+                payload_b = len(self.payload) + len(piece)
+                for _, payload, _ in self.waiting:
+                    payload_b += len(payload or b"")
+                self.payload = self.payload + piece if payload_b <= _MOST_B and not self.is_full() else None
         except MemoryError:
             self.payload = None
         if flags & MORE:
             return None
+        if self.is_full() and self.waiting[-1][1] is None:
+            return None  # a flood: the one before it is answered so
         self.waiting.append((self.topic, self.payload, flags & OF_THE_PACKET))
         self.payload = None
         return self.kept() if self.topic.startswith(self.own) else None
+
+    def is_full(self) -> bool:
+        """Whether no more messages may wait."""
+        waiting_b = 0
+        for topic, payload, _ in self.waiting:
+            waiting_b += len(topic) + len(payload or b"") + _MESSAGE_B
+        return waiting_b > _MOST_WAITING_B
 
     def kept(self) -> bytes:
         """The commands that wait, as the store has them."""
@@ -193,7 +206,16 @@ class Listener:
         for name in list(self.turns):
             if not self.turns[name](c):
                 del self.turns[name]
-        while self.waiting and not self.then:
+        while True:
+            while self.answers and c.free_slots():
+                topic, text = self.answers[0]
+                pid = c.publish(topic, text, False, 1, False)
+                if pid is None:
+                    break
+                self.then_pid = pid
+                self.answers.pop(0)
+            if self.answers or self.then or not self.waiting:
+                break  # the next one is taken once its answer has room
             topic, payload, flags = self.waiting.pop(0)
             for ear in self.ears:
                 if matches(ear[_FILTER], topic):
@@ -202,13 +224,6 @@ class Listener:
             store = self.node.journal
             if store and topic.startswith(self.own):
                 store.seen(0, self.kept())  # written with the answer
-        while self.answers and c.free_slots():
-            topic, text = self.answers[0]
-            pid = c.publish(topic, text, False, 1, False)
-            if pid is None:
-                break
-            self.then_pid = pid
-            self.answers.pop(0)
 
 
 def matches(topic_filter: bytes, topic: bytes) -> bool:

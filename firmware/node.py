@@ -30,6 +30,7 @@ _CALM_S = const(600)  # without a crash: what crashed is well again
 _MOST_CRASHES = const(8)
 _REJOIN = const(5)  # so many attempts in a row without an answer of the broker, and WiFi is joined anew
 _PACKETS = const(16)  # taken in one turn at most
+_HEARD = const(8)  # of them messages that wait to be obeyed
 
 
 def decimal(value, places) -> str:
@@ -426,9 +427,11 @@ class Node:
             if not got:
                 break
             self.heard = True
+            self.heard_s = clock.uptime_s()
             if self.listener:
                 self.listener.pinged = False
-            self.heard_s = clock.uptime_s()
+                if len(self.listener.waiting) > _HEARD:
+                    break  # they are obeyed first
             got = c.poll(0)
         if c.inflight != self.waited_for or not (c.inflight and c.isconnected()):
             self.waited_for = c.inflight

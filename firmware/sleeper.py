@@ -169,7 +169,8 @@ class Sleeper(DurableNode):
                 # name look-up aside: a life without a session has two connections, each within its part
                 parts = (many - self.failures % many) * (2 if self.journal.pid < 0 else 1)
                 c.timeout_ms = max(min(self.cfg["timeout_s"] * 1000, self.left_ms() // parts), 1)
-                self.linking.attempt(self.serve, min(self.left_ms(), _STEP_MS))
+                if not self.linking.attempt(self.serve, min(self.left_ms(), _STEP_MS)):
+                    sleep_ms(self.linking.pause_ms)
                 if self.was_up:
                     return True
                 if self.failures >= many and not self.cfg.get("trials"):

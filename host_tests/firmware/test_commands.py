@@ -111,16 +111,31 @@ def test_read_takes_readings_at_once_and_says_how_many():
 def test_reads_in_a_row_push_no_reading_out_of_the_queue():
     with Commanded(queue=12) as w:
         w.run(5000)
-        for _ in range(50):
+        for _ in range(35):
             w.broker.inject("umqtt/n1/cmd/read", "", 1)
         w.run(30000)
         equal(w.node.dropped, 0)
         answers = w.answers("read")
-        equal(len(answers), 50)
+        equal(len(answers), 35)
         refused = [words for ok, words in answers if not ok]
         assert len(refused) > 10 and "readings wait to be sent" in refused[0], answers
         w.send("read")
         equal(w.answers("read")[-1], (True, "2 readings"))
+
+
+def test_a_flood_of_commands_fills_no_heap_and_is_answered_by_one_that_found_no_room():
+    with Commanded() as w:
+        w.run(5000)
+        listener = w.node.listener
+        for _ in range(500):
+            listener.note(b"\0\0umqtt/n1/cmd/read", 19, 19, 19, 0)
+        assert len(listener.waiting) < 50 and len(listener.kept()) < 2048, len(listener.waiting)
+        w.run(30000)
+        answers = w.answers("read")
+        equal(len(answers), 1 + len([0 for _, words in answers if "too many at once" not in words]))
+        assert len(answers) > 20, answers
+        w.send("interval", "7")
+        equal(w.answers("interval"), [(True, "interval_s is 7")])
 
 
 def test_the_interval_changes_at_once_and_outlives_a_reset():
