@@ -6,6 +6,7 @@ from time import sleep_ms, ticks_add, ticks_diff, ticks_ms
 from micropython import const
 
 _STEP_MS = const(250)
+_ON_ITS_WAY_MS = const(2000)
 
 
 def finish(node, ms: int, status: str = "offline", unfinished=None) -> None:
@@ -26,9 +27,10 @@ def finish(node, ms: int, status: str = "offline", unfinished=None) -> None:
 def send(node, ms: int) -> None:
     """Send what waits, and hear what the broker has for us, for up to ms."""
     end = ticks_add(ticks_ms(), ms)
-    while node.client.isconnected() and busy(node):
+    while busy(node):
         left_ms = ticks_diff(end, ticks_ms())
-        if left_ms <= 0:
+        # without a trouble yet a connection may be on its way
+        if left_ms <= 0 or not node.client.isconnected() and (node.linking.count or left_ms < ms - _ON_ITS_WAY_MS):
             break
         node.feed()
         if not node.linking.attempt(node.serve, min(left_ms, _STEP_MS)):
