@@ -95,10 +95,10 @@ def test_readings_taken_while_the_broker_is_absent_arrive_with_their_own_time():
     equal(len(told(w, "broker: ")), 1)
     assert "refused" in told(w, "broker: ")[0], w.said
     w.net.plan = Plan()
-    w.run(100000)
+    w.run(64000)  # a pause of a minute at most
     numbers = [r["seq"] for r in w.readings()]
     equal(numbers, list(range(1, len(numbers) + 1)))
-    assert len(numbers) >= 38
+    assert len(numbers) >= 32
     times = [r["time"] for r in w.readings("temperature")]
     equal([t - NOW_S for t in times], [10 * i for i in range(len(times))])
 

@@ -316,6 +316,20 @@ def test_the_session_of_an_earlier_life_is_ended_before_anything_is_sent():
     equal((c.server, [p.clean for p in first.connects]), (HOST, [1, 0, 0]), "each once")
 
 
+def test_after_an_outage_the_connection_that_ends_a_session_is_followed_at_once():
+    # it was by the pause before it once more: up to two minutes instead of one
+    w, (first, spare), c = world(wipe_first=True)
+    off(w, HOST)
+    w.net.peers.clear()
+    w.serve(c, 5 * MINUTE_MS)
+    w.net.serve(HOST, 1883, first)
+    w.serve(c, 1)
+    while not first.connects:
+        w.serve(c, 100)
+    w.serve(c, 200)
+    equal((c.isconnected(), [p.clean for p in first.connects]), (True, [1, 0]))
+
+
 def test_a_session_that_may_have_a_message_of_ours_is_not_ended():
     w, (first, spare), c = world(OnRelease, wipe_first=True)
     spare.sessions = first.sessions  # one cluster

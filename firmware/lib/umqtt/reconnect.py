@@ -128,7 +128,8 @@ class Reconnect:
             self._wiping = False
             if wiped(client):
                 self._unknown &= ~(1 << self.broker)
-                return 0  # and connects
+                self._pause_ms = 0  # that of the failure before is over
+                return 0
         error = client.diag()["error"]
         self.fault = fault = last_fault(client)
         many = len(self.brokers or (None,))
