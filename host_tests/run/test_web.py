@@ -161,8 +161,8 @@ def test_in_a_browser_a_stopped_broker_and_a_cut_link_lose_nothing(browser, tmp_
             reader = threading.Thread(target=lambda: said.extend(started.stdout), daemon=True)
             reader.start()
             browser.open(said[-1].split()[3])
-            wait_for(browser, text("state") + " == 'well' && document.querySelectorAll('.sensor polyline').length == 7",
-                     "seven lines")  # fmt: skip
+            wait_for(browser, text("state") + " == 'well' && document.querySelectorAll('.sensor polyline').length == 8",
+                     "eight lines")  # fmt: skip
             for button, on in (("broker", "Start the broker"), ("link", "Mend the link")):
                 browser.run("document.getElementById('%s').click()" % button)
                 wait_for(browser, "%s == '%s'" % (text(button), on), "trouble is shown")
