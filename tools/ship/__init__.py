@@ -66,6 +66,7 @@ UMQTT = Package(
         "tls",
         "wanted",
     ),
+    beneath=("errors", "wire", "session", "keepalive", "engine", "transport"),
 )
 CORE = UMQTT.groups[0]
 # The library beside the firmware, of which a life with a store loads all of these: one module, with signposts for

@@ -43,7 +43,7 @@ def rename(library: Library) -> Dict[str, str]:
         mine = {symbol: finals[symbol] for symbol in finals if library.home(symbol.split(".")[0]) == name}
         local = {**mine, **there}
         _Globals(local, finals).visit(unit.tree)
-        _rename_arguments(library, unit, tables[name], keywords)
+        _rename_arguments(library, unit, tables[name], keywords, _for_programs(library, unit, finals))
         unit.tree.body[:0] = _import_statements(library, unit, there, finals)
         used = {n.id for n in ast.walk(unit.tree) if isinstance(n, ast.Name)}
         unit.tree.body[:0] = _joined(s for s in unit.imports if bound_name(s) in used)
@@ -306,17 +306,28 @@ def _keywords(library: Library, finals: Dict[str, str]) -> Dict[str, Set[str]]:
     return passed
 
 
-def _rename_arguments(library: Library, unit: Unit, table: _Table, keywords: Dict[str, Set[str]]) -> None:
-    """The compiler keeps the names of functions and of their arguments, but not those of locals."""
+def _for_programs(library: Library, unit: Unit, finals: Dict[str, str]) -> Set[str]:
+    """The final names of a unit's globals that programs may call, by whatever module they import them."""
+    members = library.groups.get(unit.name, [unit.name])
+    above = [module for module in members if module not in library.package.beneath]
+    symbols = {"%s.%s" % (module, name) for module in above for name in library.exported(module)}
+    return set(unit.exports) | {finals[symbol] for symbol in symbols if symbol in finals}
+
+
+def _rename_arguments(
+    library: Library, unit: Unit, table: _Table, keywords: Dict[str, Set[str]], for_programs: Set[str]
+) -> None:
+    """The compiler keeps the names of functions and of their arguments, but not those of locals. Those that a program
+    may pass by name stay."""
     anywhere = keywords[ANYWHERE] if library.package.is_closed else set()
 
     def look(node: ast.AST, private: bool, inside: bool) -> None:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.ClassDef):
-                look(child, child.name not in unit.exports, False)
+                look(child, child.name not in for_programs, False)
             elif isinstance(child, (*FUNCTIONS, ast.Lambda)):
                 name = getattr(child, "name", "<lambda>")
-                hidden = private or inside or library.package.is_closed or _is_hidden(child, unit)
+                hidden = private or inside or library.package.is_closed or _is_hidden(child, for_programs)
                 if hidden:
                     _short_arguments(child, table, keywords.get(name, set()) | anywhere)
                 look(child, False, True)
@@ -327,7 +338,7 @@ def _rename_arguments(library: Library, unit: Unit, table: _Table, keywords: Dic
     look(unit.tree, False, False)
 
 
-def _is_hidden(function: ast.AST, unit: Unit) -> bool:
+def _is_hidden(function: ast.AST, for_programs: Set[str]) -> bool:
     """Whether no program calls it: a lambda, a private method or a global that is not exported."""
     source = origin(function)
     if isinstance(function, ast.Lambda) or source is None:
@@ -335,7 +346,7 @@ def _is_hidden(function: ast.AST, unit: Unit) -> bool:
     last = source.name.split(".")[-1]
     if "." in source.name:
         return is_private(last) and last not in KEPT
-    return function.name not in unit.exports  # type: ignore
+    return function.name not in for_programs  # type: ignore
 
 
 def _short_arguments(function: ast.AST, table: _Table, by_keyword: Set[str]) -> None:

@@ -8,13 +8,15 @@ class Package(NamedTuple):
     """name: "umqtt", or "" for modules that are imported by their own names; a module in a folder is called
     folder/module here. groups: modules of each become one, the last, the lowest first; one of several groups goes into
     each, for no two of those are ever loaded together. internal: modules that no
-    program imports. exports: of a closed package {module: the names that are imported from outside of it}; all other
-    names, of attributes too, may change, but those in `kept`. None: an open one, whose public names stay. moved:
-    {(module, name): where it is to be imported from}. in_rom: byte-code costs no heap where it matters, names do."""
+    program imports. beneath: those to whose calls no program passes an argument by name. exports: of a closed
+    package {module: the names that are imported from outside of it}; all other names, of attributes too, may
+    change, but those in `kept`. None: an open one, whose public names stay. moved: {(module, name): where it is to
+    be imported from}. in_rom: byte-code costs no heap where it matters, names do."""
 
     name: str
     groups: Tuple[Tuple[str, ...], ...]
     internal: Tuple[str, ...] = ()
+    beneath: Tuple[str, ...] = ()
     exports: Optional[Dict[str, Tuple[str, ...]]] = None
     kept: FrozenSet[str] = frozenset()
     moved: Dict[Tuple[str, str], Tuple[str, str]] = {}  # noqa: RUF012 - nobody changes it
