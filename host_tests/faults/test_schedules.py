@@ -14,6 +14,17 @@ from hypothesis import strategies as st
 
 EXAMPLES = int(os.environ.get("FAULTS_EXAMPLES", "0"))
 
+
+def so_many(examples):
+    return settings(
+        max_examples=EXAMPLES or examples,
+        derandomize=not EXAMPLES,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+
 qos = st.integers(0, 2)
 how = st.sampled_from(["fin", "rst", "silence"])
 maybe_k = st.none() | st.integers(0, 250)
@@ -147,13 +158,7 @@ def act(r, s, angry, echo):
         r._tried(r.c.connect)
 
 
-@settings(
-    max_examples=EXAMPLES or 150,
-    derandomize=not EXAMPLES,
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+@so_many(150)
 @given(
     st.lists(step, max_size=14),
     st.lists(plan, max_size=3),
@@ -167,13 +172,7 @@ def test_random_schedules(steps, plans, port, inflight, late, first_id, tls):
     play(steps, plans, port, inflight, late, first_id, tls)
 
 
-@settings(
-    max_examples=EXAMPLES or 80,
-    derandomize=not EXAMPLES,
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+@so_many(80)
 @given(
     st.lists(step, max_size=14),
     st.lists(plan, max_size=3),
