@@ -26,14 +26,14 @@ def pytest_generate_tests(metafunc):
     if metafunc.function.__name__ not in getattr(metafunc.module, "NOT_ON_ASYNCIO", [metafunc.function.__name__]):
         kinds.append("asyncio")
     if kinds:
-        metafunc.fixturenames.append("clock_start")
         metafunc.parametrize("clock_start", kinds, indirect=True)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)  # one that is named by `pytest_generate_tests` alone pytest leaves out again
 def clock_start(request):
-    clock.start_ms = clock.LATE_MS if request.param == "wrap" else clock.EARLY_MS
-    bench.on_asyncio = request.param == "asyncio"
+    kind = getattr(request, "param", "early")
+    clock.start_ms = clock.LATE_MS if kind == "wrap" else clock.EARLY_MS
+    bench.on_asyncio = kind == "asyncio"
     yield
     clock.start_ms = clock.EARLY_MS
     bench.on_asyncio = False
