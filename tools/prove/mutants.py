@@ -1,10 +1,11 @@
 """Do the tests notice a changed token? python -m tools.prove.mutants FILE ... [--sample N] [--seed N] [--docs]
 
 One token of FILE (of firmware/) is changed at a time: a comparison, a number, True or False, and or or, plus or minus,
-a statement left out. The tests of unit/, story/, dropin/ and firmware/ that call the function run on CPython with the
+a statement left out. The tests of unit/, story/, dropin/ and firmware/ that run the line run on CPython with the
 changed file, the quickest first and for some seconds, until one is red; a change that none notices survives and is
-listed. --docs notes the figures in docs/testing.md. A change that makes no difference stands in equivalents.txt, with
-the reason.
+listed. A process that has compiled all forks for each change, which costs some tens of milliseconds; a test that has
+noticed a change once is asked first the next time. --docs notes the figures in docs/testing.md. A change that makes no
+difference stands in equivalents.txt, with the reason.
 Exit status: 0 when no more than 3 in 100 survive in each file, 1 else.
 """
 
@@ -16,22 +17,21 @@ import copy
 import hashlib
 import json
 import os
+import queue
 import random
+import re
 import subprocess
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, Iterable
+
+from tools.prove.noticed import LAYERS, NO_END
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = ROOT / "firmware"
-LAYERS = ("unit", "story", "dropin", "firmware")
 MOST_SURVIVE = 0.03
-LEAST_CPU_S = 20
-MOST_S = 6  # of tests for one change, measured when they were profiled
-TIMES_SLOWER = 10  # than it was when it was measured, in CPU seconds: the test never ends
-TIMEOUT_S = 1800  # a process that waits for ever, on however busy a machine
-NO_END = -1  # in place of a test's number
+MOST_S = 2.5  # of tests for one change
 EQUIVALENTS = Path(__file__).with_name("equivalents.txt")
 CALLS = ROOT / ".cache" / "mutants"  # what each test file calls, under its digest
 PAGE = ROOT / "docs" / "testing.md"
@@ -99,12 +99,33 @@ def mutant(tree: ast.AST, index: int, what: str) -> str:
     return ast.unparse(tree)
 
 
+class Child:
+    """tools.prove.noticed, ready for questions. At most as many as there are processors."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tools.prove.noticed", "serve"], cwd=ROOT, env=environment(),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+
+    def ask(self, name: str, tests: list[dict], **what: object) -> Any:
+        """What noticed.answer says about the file `name`; NO_END when it comes to no end."""
+        assert self.process.stdin and self.process.stdout
+        wanted = [[t["path"], t["test"], t["start"], t["s"]] for t in tests]
+        self.process.stdin.write(json.dumps({"file": str(ROOT / name), "tests": wanted, **what}) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def close(self) -> None:
+        self.process.communicate()
+
+
 def called_by_tests() -> list[dict]:
     """Every test with what it calls, measured once for each text of a test file."""
     CALLS.mkdir(parents=True, exist_ok=True)
     found = []
     for path in sorted(p for layer in LAYERS for p in (ROOT / "host_tests" / layer).glob("test_*.py")):
-        kept = CALLS / ("%s-%s.json" % (path.stem, hashlib.sha256(path.read_bytes()).hexdigest()[:16]))
+        kept = CALLS / ("%s-%s.json" % (path.stem, digest(path.read_text())))
         if not kept.exists():
             done = subprocess.run(
                 [sys.executable, "-m", "tools.prove.noticed", "calls", str(path)], cwd=ROOT, env=environment(),
@@ -120,63 +141,99 @@ def environment() -> dict[str, str]:
     return dict(os.environ, PYTHONDONTWRITEBYTECODE="1", PYTHONPATH=str(ROOT))
 
 
-def function_at(tree: ast.AST, line: int) -> str:
-    """The innermost function around a line; "" at the top of the module or of a class, where any test may notice."""
-    around = [n for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))
-              and n.lineno < line <= (n.end_lineno or 0)]  # fmt: skip
-    return max(around, key=lambda n: n.lineno).name if around else ""
+class Lines:
+    """Which tests run which lines of one file."""
+
+    def __init__(self, child: Child, name: str, source: str, tests: list[dict]) -> None:
+        inside = Path(name).relative_to("firmware").as_posix() + ":"
+        tests = [t for t in tests if t["start"] != "wrap" or "ticks_" in source]
+        tests = [t for t in tests if any(c.startswith(inside) for c in t["calls"])]
+        self.tests = []
+        self.run_by: dict[int, set[int]] = {}  # {line: places in self.tests}
+        left_s = {c: float(MOST_S) for t in tests for c in t["calls"] if c.startswith(inside)}
+        for test in sorted(tests, key=lambda t: (t["start"] != "early", t["s"])):
+            wanting = [c for c in test["calls"] if left_s.get(c, 0) > 0]
+            for function in wanting:
+                left_s[function] -= test["s"]
+            if wanting:
+                self.tests.append(test)
+        answer = child.ask(name, self.tests, lines=True)
+        for i, lines in enumerate(answer if answer != NO_END else []):
+            for line in lines or ():
+                self.run_by.setdefault(line, set()).add(i)
+        self.statements = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.stmt)]
+        self.source = source.splitlines()
+
+    def wanted(self, line: int) -> list[dict]:
+        """The tests that run this line, the quickest first and from early on first, as many as run in MOST_S. For one
+        that runs at the import only, all, and first those that run a line which has a name that it binds."""
+        around = [n for n in self.statements if n.lineno <= line <= (n.end_lineno or 0)]
+        inner = around[-1]  # ast.walk goes from the outside in
+        inside = any(isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)) and n is not inner for n in around)
+        if inside:
+            kept = self._running(header(inner))
+        else:
+            names = {n.id for n in ast.walk(inner) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            known = re.compile(r"\b(%s)\b" % "|".join(sorted(names) or ["-"]))
+            kept = self._running(i for i, text in enumerate(self.source, 1) if known.search(text))
+            kept += [i for i in range(len(self.tests)) if i not in set(kept)]
+        left_s = float(MOST_S)
+        found = []
+        for i in kept:
+            left_s -= self.tests[i]["s"]
+            if left_s < 0 and found:
+                break
+            found.append(self.tests[i])
+        return found
+
+    def _running(self, lines: Iterable[int]) -> list[int]:
+        return sorted(set().union(*(self.run_by.get(line, set()) for line in lines)))
 
 
-def wanted_tests(tests: list[dict], name: str, function: str, by_clock: bool) -> list[dict]:
-    """Those that call it, the quickest first and from early on first, as many as run in MOST_S; across the wrap of the
-    ticks where the file knows them."""
-    inside = Path(name).relative_to("firmware").as_posix() + ":"
-    found = [t for t in tests if any(c == inside + function if function else c.startswith(inside) for c in t["calls"])]
-    found = [t for t in found if by_clock or t["start"] != "wrap"]
-    left_s = float(MOST_S)
-    kept = []
-    for test in sorted(found, key=lambda t: (t["start"] != "early", t["s"])):
-        left_s -= test["s"]
-        if left_s < 0:
-            break
-        kept.append(test)
-    return kept
+class Noticed:
+    """Which test noticed which change in an earlier round: it is asked first, so that a round after a few new tests
+    costs little more than the changes that survived."""
+
+    def __init__(self) -> None:
+        self.path = CALLS / "noticed.json"
+        self.by: dict[str, list[str]] = json.loads(self.path.read_text()) if self.path.exists() else {}
+
+    def first(self, source: str, tests: list[dict]) -> list[dict]:
+        known = self.by.get(digest(source))
+        return sorted(tests, key=lambda t: [t["test"], t["start"]] != known)
+
+    def note(self, source: str, test: dict) -> None:
+        self.by[digest(source)] = [test["test"], test["start"]]
+
+    def keep(self) -> None:
+        others = json.loads(self.path.read_text()) if self.path.exists() else {}  # of a round beside this one
+        self.path.write_text(json.dumps({**others, **self.by}))
 
 
-def notices(source: str, name: str, tests: list[dict]) -> str:
-    """Which of the tests fails with `source` as the file `name`, or "". It fails alone, too: one that fails because of
-    a test before it has noticed nothing."""
-    with tempfile.TemporaryDirectory(prefix="mutant-") as tmp:
-        text = Path(tmp) / "text"
-        text.write_text(source)
-        while tests:
-            at = first_red(text, name, tests, tmp)
-            if at is None:
-                return ""
-            if at == NO_END:
-                return "no end"
-            if len(tests) == 1 or first_red(text, name, tests[at : at + 1], tmp) is not None:
-                return tests[at]["test"]
-            tests = tests[at + 1 :]
-    return ""
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def first_red(text: Path, name: str, tests: list[dict], folder: str) -> int | None:
-    """The index of the first test that fails; NO_END when one goes on for ever."""
-    wanted = Path(folder) / "tests"
-    wanted.write_text(json.dumps([[t["path"], t["test"], t["start"]] for t in tests]))
-    cpu_s = max(LEAST_CPU_S, TIMES_SLOWER * sum(t["s"] for t in tests))
-    command = [sys.executable, "-m", "tools.prove.noticed", "run", name, str(text), str(wanted), str(int(cpu_s))]
-    try:
-        done = subprocess.run(
-            command, cwd=ROOT, env=dict(environment(), TMPDIR=folder), stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True, timeout=TIMEOUT_S,
-        )  # fmt: skip
-    except subprocess.TimeoutExpired:
-        return NO_END
-    if not done.returncode:
-        return None
-    return NO_END if done.returncode < 0 else int(done.stdout or 0)  # 0: not even that far
+def header(statement: ast.stmt) -> range:
+    """Its lines, without those of the statements in it."""
+    body = getattr(statement, "body", None)
+    last = body[0].lineno - 1 if body else statement.end_lineno or statement.lineno
+    return range(statement.lineno, max(last, statement.lineno) + 1)
+
+
+def notices(child: Child, source: str, name: str, tests: list[dict]) -> dict | None:
+    """Which of the tests fails with `source` as the file `name`, the first when they come to no end. It fails alone,
+    too: one that fails because of a test before it has noticed nothing."""
+    while tests:
+        at = child.ask(name, tests, text=source)
+        if at is None:
+            return None
+        if at == NO_END:
+            return tests[0]
+        if len(tests) == 1 or child.ask(name, tests[at : at + 1], text=source) is not None:
+            return tests[at]
+        tests = tests[at + 1 :]
+    return None
 
 
 def equivalents() -> dict[tuple[str, str, str], str]:
@@ -205,40 +262,54 @@ def main() -> int:
     wanted = parser.parse_args()
     tests = called_by_tests()
     reasons = equivalents()
+    noticed = Noticed()
     bad = False
+    ready: queue.SimpleQueue[Child] = queue.SimpleQueue()
+    children = [Child() for _ in range(wanted.jobs)]
+    for child in children:
+        ready.put(child)
     for name in wanted.files:
         source = (ROOT / name).read_text()
         tree = ast.parse(source)
-        lines = [line.strip() for line in source.splitlines()]
+        text_of = [line.strip() for line in source.splitlines()]
         every = places(tree)
         tried = every
         if 0 < wanted.sample < len(every):
             tried = sorted(random.Random(wanted.seed).sample(every, wanted.sample))
+        lines = Lines(children[0], name, source, tests)
+
+        def is_noticed(place: tuple[int, int, str]) -> bool:
+            index, line, what = place
+            text = mutant(tree, index, what)  # noqa: B023
+            child = ready.get()
+            try:
+                test = notices(child, text, name, noticed.first(text, lines.wanted(line)))  # noqa: B023
+            finally:
+                ready.put(child)
+            if test:
+                noticed.note(text, test)
+            return bool(test)
+
         survived, same = 0, []
         with ThreadPoolExecutor(wanted.jobs) as pool:
-            running = [
-                pool.submit(
-                    notices,
-                    mutant(tree, i, what),
-                    name,
-                    wanted_tests(tests, name, function_at(tree, line), "ticks_" in source),
-                )
-                for i, line, what in tried
-            ]
-            for (_, line, what), result in zip(tried, running):
-                reason = reasons.get((name, what, lines[line - 1]), "")
-                if result.result():
+            for (_, line, what), is_seen in zip(tried, pool.map(is_noticed, tried)):
+                reason = reasons.get((name, what, text_of[line - 1]), "")
+                if is_seen:
                     continue
                 if reason:
                     same.append(reason)
                     continue
                 survived += 1
-                print("%s:%d: %s: %s" % (name, line, what, lines[line - 1]), flush=True)
+                unseen = "" if lines.wanted(line) else " (no test runs it)"
+                print("%s:%d: %s: %s%s" % (name, line, what, text_of[line - 1], unseen), flush=True)
+        noticed.keep()
         different = len(tried) - len(same)
         print("%s: %d of %d noticed, %d equivalent" % (name, different - survived, different, len(same)), flush=True)
         if wanted.docs:
             note_in_page(name, len(every), len(tried), different - survived, same)
         bad = bad or survived > MOST_SURVIVE * max(different, 1)
+    for child in children:
+        child.close()
     return 1 if bad else 0
 
 

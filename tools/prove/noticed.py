@@ -1,20 +1,27 @@
-"""Does a test notice that a file of the firmware has another text? The child of tools.prove.mutants, a process each.
+"""Does a test notice that a file of the firmware has another text? The child of tools.prove.mutants.
 
-python -m tools.prove.noticed calls TEST_FILE            what each test calls, as JSON
-python -m tools.prove.noticed run FILE TEXT TESTS        FILE has the content of the file TEXT; ends with 1, and the
-                                                         test's name, at the first of the TESTS (JSON) that is red
+python -m tools.prove.noticed calls TEST_FILE     what each test calls, as JSON
+python -m tools.prove.noticed serve               a question a line, an answer a line, both JSON: see `answer`
+
+The server compiles every file once and forks for each question, so that a change costs the tests that are run for it
+and little else.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.machinery
 import json
 import os
 import resource
+import select
+import shutil
+import signal
 import sys
 import tempfile
 import time
+import types
 from pathlib import Path
 from typing import Callable, Iterator
 
@@ -22,25 +29,33 @@ ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = str(ROOT / "firmware") + os.sep
 EARLY, WRAP, ASYNCIO = "early", "wrap", "asyncio"
 CLOCK_NAMES = ("Clock", "World", "pair")
+LAYERS = ("unit", "story", "dropin", "firmware")
+COMPILED = ("firmware", "host_tests/fakes", *("host_tests/" + layer for layer in LAYERS))
+TIMES_SLOWER = 10  # than it was when it was measured, in CPU seconds: the test never ends
+LEAST_CPU_S = 2.0
+MOST_B = 2 << 30  # of memory: a change may make a loop that collects
+TIMEOUT_S = 300  # a child that waits for ever, on however busy a machine
+NO_END = -1  # in place of a test's number
 
 
 def set_up() -> None:
     """The paths, and MicroPython's names, as for a test file that runs alone."""
-    os.chdir(tempfile.mkdtemp(prefix="mutant-"))  # some write files where they are
     sys.path[:0] = [str(ROOT / "host_tests"), str(ROOT / "firmware" / "lib"), str(ROOT)]
     importlib.import_module("fakes.shim")
 
 
-def replace(file: str, text: str) -> None:
-    """Whoever imports `file` from now on gets `text`."""
+def compile_once() -> dict[str, types.CodeType]:
+    """{path: code} of every file that a test may import; who imports one from now on gets this, in a child as well."""
+    codes = {}
+    for path in (p for folder in COMPILED for p in sorted((ROOT / folder).rglob("*.py"))):
+        codes[str(path)] = compile(path.read_text(), str(path), "exec", dont_inherit=True)
     real = importlib.machinery.SourceFileLoader.get_code
 
     def get_code(loader, name):  # noqa: ANN001, ANN202 - as importlib has it
-        if os.path.abspath(loader.path) == file:
-            return compile(text, file, "exec", dont_inherit=True)
-        return real(loader, name)
+        return codes.get(os.path.abspath(loader.path)) or real(loader, name)
 
     importlib.machinery.SourceFileLoader.get_code = get_code  # type: ignore
+    return codes
 
 
 def tests_of(path: str) -> Iterator[tuple[str, str, Callable[[], None]]]:
@@ -88,46 +103,145 @@ def calls(path: str) -> list[dict]:
 
     for name, start, test in tests_of(path):
         called.clear()
-        began_s = time.process_time()
         sys.setprofile(note)
         try:
             is_green = run_one(start, test)
         finally:
             sys.setprofile(None)
-        if is_green:
-            took_s = round(time.process_time() - began_s, 3)
+        began_s = time.process_time()
+        if is_green and run_one(start, test):
+            took_s = round(time.process_time() - began_s, 4)
             found.append({"test": name, "start": start, "s": took_s, "calls": sorted(called)})
     return found
 
 
-def first_red(wanted: list[list[str]]) -> int | None:
-    """The index of the first of these [file, test, start] that fails."""
-    ready: dict[str, dict] = {}
-    for i, (path, name, start) in enumerate(wanted):
-        try:
-            if path not in ready:
-                ready[path] = {(test, when): function for test, when, function in tests_of(path)}
-        except (Exception, SystemExit):
-            return i  # it is not even imported
-        if not run_one(start, ready[path][name, start]):
-            return i
+def ready(wanted: list) -> Iterator[tuple[float, str, Callable[[], None]]]:
+    """(seconds, start, function) of each of these [file, test, start, seconds], its file imported when its turn has
+    come."""
+    files: dict[str, dict] = {}
+    for path, name, start, s in wanted:
+        if path not in files:
+            files[path] = {(test, when): function for test, when, function in tests_of(path)}
+        yield s, start, files[path][name, start]
+
+
+def first_red(wanted: list) -> int | None:
+    """The index of the first of these tests that fails, or whose file cannot be imported. One that does not end ends
+    the process."""
+    done = 0
+    signal.setitimer(signal.ITIMER_PROF, TIMES_SLOWER * LEAST_CPU_S)
+    try:
+        for s, start, test in ready(wanted):
+            signal.setitimer(signal.ITIMER_PROF, max(LEAST_CPU_S, TIMES_SLOWER * s))
+            if not run_one(start, test):
+                return done
+            done += 1
+    except (Exception, SystemExit):
+        return done
     return None
 
 
-def main(what: str, path: str, *more: str) -> int:
-    path = os.path.abspath(path)
-    given = [os.path.abspath(each) for each in more[:2]]
+def lines_run(file: str, wanted: list) -> list[list[int] | None]:
+    """The lines of `file` that each of these tests runs; None for one that is red, or traces by itself."""
+    lines: set[int] = set()
+
+    def on_line(frame, event, arg):  # noqa: ANN001, ANN202
+        lines.add(frame.f_lineno)
+        return on_line
+
+    def on_call(frame, event, arg):  # noqa: ANN001, ANN202
+        return on_line if frame.f_code.co_filename == file else None
+
+    found: list[list[int] | None] = []
+    for _, start, test in ready(wanted):
+        lines.clear()
+        sys.settrace(on_call)
+        is_green = run_one(start, test)
+        is_ours = sys.gettrace() is on_call
+        sys.settrace(None)
+        found.append(sorted(lines) if is_green and is_ours else None)
+    return found
+
+
+def answer(question: dict, codes: dict[str, types.CodeType]) -> object:
+    """{"file", "text", "tests": [[file, test, start, seconds], ...]}: the index of the first red one, or None.
+    {"file", "lines": True, "tests"}: the lines of the file that each runs."""
+    if question.get("lines"):
+        return lines_run(question["file"], question["tests"])
+    codes[question["file"]] = compile(question["text"], question["file"], "exec", dont_inherit=True)
+    return first_red(question["tests"])
+
+
+def in_a_child(work: Callable[[], object]) -> object:
+    """What `work` returns in a fork, in a folder of its own; NO_END when it does not end."""
+    folder = tempfile.mkdtemp(prefix="mutant-")
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reading)
+        os.chdir(folder)  # some tests write files where they are
+        tempfile.tempdir = os.environ["TMPDIR"] = folder
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_B, MOST_B))
+        got = json.dumps(work()).encode()
+        with os.fdopen(writing, "wb") as out:
+            out.write(got)
+        os._exit(0)  # whatever thread or lock the change has left
+    os.close(writing)
+    said, end_s = b"", time.monotonic() + TIMEOUT_S
+    with os.fdopen(reading, "rb", 0) as pipe:
+        while select.select([pipe], [], [], max(0.0, end_s - time.monotonic()))[0]:
+            more = pipe.read(1 << 16)
+            if not more:
+                break
+            said += more
+        else:
+            os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    shutil.rmtree(folder, ignore_errors=True)
+    return json.loads(said) if said else NO_END
+
+
+def imported_by_tests() -> list[str]:
+    """The names of the modules, other than ours, that all tests together import."""
+    for layer in LAYERS:
+        for path in sorted((ROOT / "host_tests" / layer).glob("test_*.py")):
+            try:
+                list(tests_of(str(path)))
+            except (Exception, SystemExit):
+                pass  # it wants pytest
+    ours = str(ROOT) + os.sep
+    return [
+        name
+        for name, module in list(sys.modules.items())
+        if not str(getattr(module, "__file__", None) or ours).startswith(ours) or "site-packages" in str(module)
+    ]
+
+
+def serve(out) -> None:  # noqa: ANN001 - a text file
+    codes = compile_once()
+    names = in_a_child(imported_by_tests)
+    for name in names if isinstance(names, list) else []:
+        try:
+            importlib.import_module(name)
+        except Exception:
+            pass  # a part of a module, or one that is imported only beside ours
+    gc.collect()
+    gc.freeze()
+    for line in sys.stdin:
+        question = json.loads(line)
+        print(json.dumps(in_a_child(lambda: answer(question, codes))), file=out, flush=True)  # noqa: B023
+
+
+def main(what: str, *more: str) -> int:
     set_up()
     out, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: SIM115 - as long as the process
     if what == "calls":
+        path = os.path.abspath(more[0])
+        os.chdir(tempfile.mkdtemp(prefix="mutant-"))
         print(json.dumps(calls(path)), file=out)
         return 0
-    resource.setrlimit(resource.RLIMIT_CPU, (int(more[2]), int(more[2]) + 5))
-    replace(path, Path(given[0]).read_text())
-    red = first_red(json.loads(Path(given[1]).read_text()))
-    print("" if red is None else red, file=out)
-    out.flush()
-    os._exit(0 if red is None else 1)  # whatever thread or lock the change has left
+    serve(out)
+    return 0
 
 
 if __name__ == "__main__":
