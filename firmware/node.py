@@ -92,7 +92,7 @@ class Source:
 
 
 class Node:
-    """The program. cfg: what config.check() gives; wifi: a Wifi, its attempt perhaps under way. Raises ValueError.
+    """The program. cfg: what config.take() gives; wifi: a Wifi, its attempt perhaps under way. Raises ValueError.
 
     A subclass (RamNode, DurableNode) says where readings wait: make_queue() makes that; keep(number, field, value) lets
     a reading of sensor `number` wait; waiting() tells how many were not yet handed to the client; hand_over() publishes

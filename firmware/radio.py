@@ -7,7 +7,7 @@ from wifi import Wifi
 
 class TunedWifi(Wifi):
     """Two networks by turns, until one lets the board in; a static address; country, power and sleep of the radio. cfg:
-    what config.check() gives. Raises ValueError for a country that the port does not know."""
+    what config_check.check() gives. Raises ValueError for a country that the port does not know."""
 
     def __init__(self, cfg: dict):
         super().__init__(cfg["wifi_ssid"], cfg["wifi_password"], cfg["hostname"])

@@ -4,7 +4,7 @@ checks it."""
 import json
 import sys
 
-import config
+import config_check
 from micropython import const
 
 from probation import LIMIT_S, refuse_another
@@ -14,22 +14,22 @@ _MOST_NESTED = const(16)  # brackets: MicroPython's stack is short
 
 def changed(part: bytes):
     """The object of config.json with a part of it changed as `part` says, JSON in which null takes a key out
-    (RFC 7396). Returns (the new object, the keys that differ). Raises ValueError as config.check() does, and while
-    another change is on trial."""
-    refuse_another(config.FILE)
+    (RFC 7396). Returns (the new object, the keys that differ). Raises ValueError as config_check.check() does, and
+    while another change is on trial."""
+    refuse_another(config_check.FILE)
     try:
-        change = config.paired(json.loads(part)) if is_closed(part) else None
+        change = config_check.paired(json.loads(part)) if is_closed(part) else None
     except ValueError:
         change = None
     if not isinstance(change, dict):
         raise ValueError('needed is an object in JSON with keys of config.json, like {"interval_s": 30}')
-    given = config.given_in(config.FILE)
+    given = config_check.given_in(config_check.FILE)
     differ = [key for key in change if json.dumps(given.get(key)) != json.dumps(change[key])]
     for key in differ:
         given[key] = change[key]
         if change[key] is None:
             del given[key]
-    config.check(given)
+    config_check.check(given)
     return given, sorted(differ)  # pyright: ignore[reportArgumentType]
 
 
@@ -56,10 +56,10 @@ def is_closed(text: bytes) -> bool:
 
 def shown() -> str:
     """config.json without what is secret by its key, or may be: an address with a login. Raises ValueError."""
-    given = config.given_in(config.FILE)
+    given = config_check.given_in(config_check.FILE)
     if given.get("password", "") in ("", given.get("user")):
         given.pop("user", None)  # a token
-    return json.dumps(config.without_secrets(given))
+    return json.dumps(config_check.without_secrets(given))
 
 
 def offer(given: dict) -> int:
@@ -72,6 +72,6 @@ def offer(given: dict) -> int:
 
 def forget() -> None:
     """The heap is needed for other things."""
-    for name in ("reconfigure", "config", "config_file", "probation"):
+    for name in ("reconfigure", "config_check", "config_file", "probation"):
         if name in sys.modules:
             del sys.modules[name]

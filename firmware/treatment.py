@@ -10,9 +10,9 @@ _HEARTBEAT_S = const(3600)
 
 
 class Treated:
-    """A sensor that looks like the one it stands for. keys: those of config._TREATMENT that its entry has, "name", and
-    "kept" when what was published must survive a deep sleep. Attribute send_every_s: so often all is published; 0: each
-    reading. Raises ValueError that names the key."""
+    """A sensor that looks like the one it stands for. keys: those of config_check._TREATMENT that its entry has,
+    "name", and "kept" when what was published must survive a deep sleep. Attribute send_every_s: so often all is
+    published; 0: each reading. Raises ValueError that names the key."""
 
     limits = ()  # the sensor's own hold for each sample
 

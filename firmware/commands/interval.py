@@ -5,7 +5,7 @@ import sys
 
 from micropython import const
 
-_LEAST_S = 0.1  # as config.py has them, which takes 4 KB of the heap; test_commands compares
+_LEAST_S = 0.1  # as config_check.py has them, which takes 4 KB of the heap; test_commands compares
 _MOST_S = const(86400)
 _MOST_B = const(32)  # of a number: what is longer may nest deeper than memory and stack allow
 

@@ -97,7 +97,8 @@ def test_what_would_hide_the_rom_goes_and_what_is_not_ours_stays(flashed, broker
         assert until(watcher, lambda reading: True).sensor.startswith("chip/")
     listed = mpremote(board, "exec", "import os\nfor d in ('/', '/lib', '/mine'): print(d, sorted(os.listdir(d)))")
     assert listed.stdout.replace("\r", "") == (
-        "/ ['boot.py', 'config.json', 'deployed.json', 'journal.0', 'lib', 'main.py', 'mine', 'rom']\n"
+        "/ ['boot.py', 'config.checked', 'config.json', 'deployed.json', 'journal.0', 'lib', 'main.py', 'mine',"
+        " 'rom']\n"
         "/lib []\n/mine ['own.py']\n"
     )
     again = deploy(board)

@@ -44,11 +44,11 @@ NOW_S = 1795466220
 
 def conf(**keys):
     """A configuration that check() takes, with `keys` in it."""
-    import config
+    import config_check
 
     given = {"wifi_ssid": "lab", "wifi_password": "12345678", "broker": HOST, "client_id": "n1", "interval_s": 10}
     given.update(keys)
-    return config.check(given)
+    return config_check.check(given)
 
 
 def said():

@@ -12,6 +12,7 @@ from fakes.net import Plan
 from on_board import HOST, ROOT, World, radio, said, started
 
 import config
+import config_check
 import durable
 import fake_board
 import network
@@ -146,13 +147,13 @@ def test_the_interval_changes_at_once_and_outlives_a_reset():
         times = [r["time"] for r in w.readings("temperature")]
         equal([b - a for a, b in zip(times[1:], times[2:])], [10] * (len(times) - 2))
         assert len(times) >= 5, times
-        equal(config.read()["interval_s"], 10)
-        equal(config.read()["password"], "geheim99")
+        equal(config_check.read()["interval_s"], 10)
+        equal(config_check.read()["password"], "geheim99")
         equal(w.boot().cfg["interval_s"], 10)
 
 
 def test_the_limits_of_the_interval_are_those_of_config_json():
-    least, most = [(least, most) for key, _, least, most, _ in config.rows() if key == "interval_s"][0]
+    least, most = [(least, most) for key, _, least, most, _ in config_check.rows() if key == "interval_s"][0]
     with Commanded() as w:
         w.run(5000)
         for seconds, ok in ((least, True), (most, True), (least / 2, False), (most + 1, False)):
@@ -366,12 +367,12 @@ def test_a_new_configuration_is_kept_once_the_broker_is_reached_with_it():
         ok, words = w.answers("config")[0]
         assert ok and words.startswith("interval_s, password, qos, user: on trial for 180 s"), words
         w.run(5000)
-        equal(config.read()["interval_s"], 60, "not yet")
+        equal(config_check.read()["interval_s"], 60, "not yet")
         w.run(12000)
         equal(w.answers("config")[1], (True, "kept: the broker was reached"))
         equal([name for name in ("probation", "trial") if name in sys.modules], [], "on the heap")
         equal(sorted(n for n in os.listdir(".") if n.startswith("config")), ["config.json"])
-        cfg = config.read()
+        cfg = config_check.read()
         equal((cfg["interval_s"], cfg["qos"], cfg["user"]), (20, 1, ""))
         w.run(400000)  # no reset
         equal({qos for topic, _, qos in w.broker.accepted[-3:] if topic.count("/") == 3}, {1})
@@ -401,7 +402,7 @@ def test_a_configuration_that_does_not_reach_the_broker_goes_back_by_itself():
             w.send("config", '{"interval_s":9}', ms=0)
             w.reset()
             w.run(15000)
-            equal(config.read()["interval_s"], 9, "and the next one is taken")
+            equal(config_check.read()["interval_s"], 9, "and the next one is taken")
 
 
 def test_while_a_change_is_on_trial_another_is_refused_and_neither_is_lost():
@@ -422,11 +423,11 @@ def test_while_a_change_is_on_trial_another_is_refused_and_neither_is_lost():
             [(True, "keepalive_s: on trial for 180 s after a restart"), (False, words), (False, words),
              (True, "kept: the broker was reached")],
         )  # fmt: skip
-        cfg = config.read()
+        cfg = config_check.read()
         equal((cfg["keepalive_s"], cfg["timeout_s"], cfg["interval_s"]), (77, 10, 60))
         equal(sorted(n for n in os.listdir(".") if n.startswith("config")), ["config.json"])
         w.send("interval", "44")
-        equal((w.answers("interval")[-1], config.read()["interval_s"]), ((True, "interval_s is 44"), 44))
+        equal((w.answers("interval")[-1], config_check.read()["interval_s"]), ((True, "interval_s is 44"), 44))
 
 
 def test_a_configuration_that_cannot_even_start_goes_back_at_once():

@@ -6,6 +6,7 @@ import on_board
 from fakes.check import equal, raises
 
 import config
+import config_check
 
 GOOD = {"wifi_ssid": "lab", "broker": "10.0.0.1"}
 
@@ -14,12 +15,12 @@ def lines(**keys):
     """What check() says is wrong with GOOD and `keys`."""
     given = dict(GOOD)
     given.update(keys)
-    return str(raises(ValueError, config.check, given)).split("\n")
+    return str(raises(ValueError, config_check.check, given)).split("\n")
 
 
 def test_two_keys_are_enough_and_the_rest_has_defaults():
-    got = config.check(dict(GOOD))
-    equal(sorted(got), sorted(row[0] for row in config.rows()))
+    got = config_check.check(dict(GOOD))
+    equal(sorted(got), sorted(row[0] for row in config_check.rows()))
     equal(got["qos"], 2)
     equal(got["sensors"][0]["type"], "internal")
 
@@ -27,12 +28,12 @@ def test_two_keys_are_enough_and_the_rest_has_defaults():
 def test_the_example_is_right_and_has_every_key():
     with open(on_board.ROOT + "/firmware/config.example.json") as f:
         example = json.load(f)
-    config.check(example)
-    equal(sorted(example), sorted(row[0] for row in config.rows()))
+    config_check.check(example)
+    equal(sorted(example), sorted(row[0] for row in config_check.rows()))
 
 
 def test_a_missing_key_is_named():
-    said = str(raises(ValueError, config.check, {"wifi_ssid": "lab"}))
+    said = str(raises(ValueError, config_check.check, {"wifi_ssid": "lab"}))
     assert said.startswith("config.json: broker is missing; needed is the name or address of the MQTT broker"), said
 
 
@@ -59,12 +60,12 @@ def test_a_wrong_value_is_named_with_what_was_found_and_what_is_right():
 
 
 def test_limits_are_themselves_allowed():
-    for key, default, least, most, _ in config.rows():
+    for key, default, least, most, _ in config_check.rows():
         if isinstance(default, (int, float)) and not isinstance(default, bool) and key != "watchdog_s":
             for value in (least, most):
                 given = dict(GOOD)
                 given.update({key: value, "watchdog_s": 0})
-                equal(config.check(given)[key], value)
+                equal(config_check.check(given)[key], value)
             assert key in lines(**{key: most + 1})[0]
 
 
@@ -84,7 +85,7 @@ def test_no_password_is_ever_shown():
             given = dict(GOOD)
             given[key] = value
             try:
-                config.check(given)
+                config_check.check(given)
             except ValueError as e:
                 assert "hunter2" not in str(e) and key in str(e), e
 
@@ -93,7 +94,7 @@ def test_a_wifi_password_has_no_or_8_characters():
     assert "8 to 64 characters" in lines(wifi_password="1234567")[0]
     given = dict(GOOD)
     given["wifi_password"] = "12345678"
-    config.check(given)
+    config_check.check(given)
 
 
 def test_a_broker_password_needs_a_user():
@@ -118,9 +119,9 @@ def test_deep_sleep_needs_a_place_that_survives_it():
 
 
 def test_what_is_no_object_or_no_json_or_no_file_is_said():
-    assert "an object" in str(raises(ValueError, config.check, ["x"]))
-    assert "is missing" in str(raises(ValueError, config.read, "no such file.json"))
-    assert "is not JSON" in str(raises(ValueError, config.read, on_board.ROOT + "/firmware/boot.py"))
+    assert "an object" in str(raises(ValueError, config_check.check, ["x"]))
+    assert "is missing" in str(raises(ValueError, config_check.read, "no such file.json"))
+    assert "is not JSON" in str(raises(ValueError, config_check.read, on_board.ROOT + "/firmware/boot.py"))
 
 
 def test_taking_it_prints_what_is_wrong_and_leaves_no_module_behind():
@@ -128,16 +129,16 @@ def test_taking_it_prints_what_is_wrong_and_leaves_no_module_behind():
 
     config.print = lambda *what: said.append(what)
     said = []
-    real = config.read
+    real = config_check.read
     try:
-        right = config.check(dict(GOOD))
+        right = config_check.check(dict(GOOD))
         for read, got in ((lambda *_: right, right), (lambda *_: real("no such file"), None)):
             sys.modules["config"] = config
-            config.read = read
+            config_check.read = read
             equal(config.take(), got)
             assert "config" not in sys.modules and "slots" not in sys.modules
     finally:
-        config.read = real
+        config_check.read = real
         sys.modules["config"] = config
     equal(len(said), 1)
     assert "is missing" in str(said[0][0])
@@ -146,7 +147,7 @@ def test_taking_it_prints_what_is_wrong_and_leaves_no_module_behind():
 def test_the_page_about_the_firmware_lists_every_key_with_its_default():
     with open(on_board.ROOT + "/docs/firmware.md") as f:
         page = f.read()
-    for key, default, _, _, words in config.rows():
+    for key, default, _, _, words in config_check.rows():
         row = [line for line in page.split("\n") if line.startswith("| `%s` |" % key)]
         equal(len(row), 1, key)
         assert row[0].endswith("| %s |" % words), row
@@ -159,7 +160,7 @@ def test_the_page_about_the_firmware_lists_every_key_with_its_default():
 def taken(**keys):
     given = dict(GOOD)
     given.update(keys)
-    return config.check(given)
+    return config_check.check(given)
 
 
 def test_what_a_broker_closes_the_connection_for_is_refused_with_the_reason():
@@ -203,11 +204,11 @@ def test_what_mqtt_allows_is_not_refused():
 def test_a_character_written_as_a_surrogate_pair_is_that_character():
     high, low = chr(0xD83D), chr(0xDE00)
     given = {"a": ["x" + high + low + "y", {"name": high + low}], "b": high, "c": low + high, "d": 5}
-    got = config.paired(given)
+    got = config_check.paired(given)
     equal(got["a"][0], "x\U0001f600y")
     equal(got["a"][1]["name"], "\U0001f600")
     equal((got["b"], got["c"], got["d"]), (high, low + high, 5))
-    assert "surrogate" in lines(topic=config.paired(high + "x"))[0]
+    assert "surrogate" in lines(topic=config_check.paired(high + "x"))[0]
 
 
 def test_a_broker_is_a_name_or_an_address_with_a_port_at_most():
@@ -249,12 +250,12 @@ def test_a_hostname_is_what_a_name_server_takes():
 
 def test_a_queue_that_a_dead_link_fills_is_remarked_and_not_refused():
     got = taken(interval_s=1, queue=24, sensors=[{"type": "internal", "name": "a"}, {"type": "dht22", "name": "b"}])
-    said = config.remarks(got)
+    said = config_check.remarks(got)
     assert len(said) == 1 and said[0].startswith("note: queue is 24: ") and "82 readings" in said[0], said
-    equal(config.remarks(taken(interval_s=1, queue=24, keep_in="flash")), [])
-    equal(config.remarks(taken()), [])
-    assert "keepalive_s is 10" in config.remarks(taken(keepalive_s=10))[0]
-    equal(config.remarks(taken(keepalive_s=20)), [])
+    equal(config_check.remarks(taken(interval_s=1, queue=24, keep_in="flash")), [])
+    equal(config_check.remarks(taken()), [])
+    assert "keepalive_s is 10" in config_check.remarks(taken(keepalive_s=10))[0]
+    equal(config_check.remarks(taken(keepalive_s=20)), [])
 
 
 def test_the_watchdog_leaves_time_for_every_step():

@@ -231,8 +231,8 @@ class Node:
         self.cfg = cfg
 
 def run():
-    import config
-    cfg = config.take()
+    import config_check
+    cfg = config_check.take()
     node = Node(cfg)
     node.cfg["qos"] = 0
     return [cfg["qos"], node.cfg["led"], cfg.get("trials"), len(cfg)]
@@ -240,7 +240,7 @@ def run():
 
 
 def test_the_configuration_has_no_keys_on_a_board(tmp_path):
-    texts = made(tmp_path, app=READS, config=CONFIG)
+    texts = made(tmp_path, app=READS, config_check=CONFIG)
     assert run(texts, "import app\nout += app.run()") == [0, 5, (), 3]
     assert "trials" not in texts["app"] and "led" not in texts["app"]
 
@@ -248,7 +248,7 @@ def test_the_configuration_has_no_keys_on_a_board(tmp_path):
 @pytest.mark.parametrize(
     "use, words",
     (
-        ('cfg["qso"]', "app.py:3: config.py has no key qso: is it qos"),
+        ('cfg["qso"]', "app.py:3: config_check.py has no key qso: is it qos"),
         ("cfg[name]", "app.py:3: a key of cfg that is made at run time"),
         ('cfg.get("qos", 2)', "app.py:3: cfg has all its keys"),
         ('"qos" in cfg', "app.py:3: cfg has all its keys"),
@@ -256,7 +256,7 @@ def test_the_configuration_has_no_keys_on_a_board(tmp_path):
 )
 def test_a_key_that_has_no_number_is_refused_in_words(tmp_path, use, words):
     with pytest.raises(ShipError, match=re.escape(words)):
-        made(tmp_path, config=CONFIG, app='def run(cfg, name="led"):\n    name += ""\n    return %s\n' % use)
+        made(tmp_path, config_check=CONFIG, app='def run(cfg, name="led"):\n    name += ""\n    return %s\n' % use)
 
 
 def names_of(text):

@@ -66,8 +66,8 @@ BROKER_TIMEOUT_S = 10
 
 
 def _firmware_config():
-    """firmware/config.py, which knows the keys: it runs on the host as on the board."""
-    spec = importlib.util.spec_from_file_location("firmware_config", ROOT / "firmware" / "config.py")
+    """firmware/config_check.py, which knows the keys: it runs on the host as on the board."""
+    spec = importlib.util.spec_from_file_location("firmware_config", ROOT / "firmware" / "config_check.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

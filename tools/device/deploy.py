@@ -112,8 +112,8 @@ import gc, sys
 print(repr(sys.path))
 import umqtt.client
 print(repr(umqtt.__path__))
-import config
-del config, sys.modules['config']
+import config, config_check
+del config, config_check, sys.modules['config'], sys.modules['config_check']
 gc.collect()
 import app, ram
 gc.collect()

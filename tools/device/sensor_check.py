@@ -45,7 +45,7 @@ PINS = {
 }  # fmt: skip
 WITHOUT_RESISTORS = {"esp32": range(34, 40)}
 COMMON = ("type", "name", "i2c", "offset", "scale", "min", "max", "median", "mean", "delta", "send_every_s")
-PASSED_ON = ("treatment", "asleep_s")  # config.check() adds it
+PASSED_ON = ("treatment", "asleep_s")  # config_check.check() adds it
 
 
 def closest(word: str, words: Any) -> str:
@@ -140,7 +140,7 @@ def pins_of(config: Dict[str, Any], keys: Dict[str, Any], chip: str) -> List[Tup
 
 
 def of_config(config: Dict[str, Any], chip: str, drivers: Dict[str, Path]) -> List[str]:
-    """What is wrong with the sensors of a configuration that firmware/config.py takes."""
+    """What is wrong with the sensors of a configuration that firmware/config_check.py takes."""
     wrong: List[str] = []
     keys: Dict[str, Any] = {}
     for i, conf in enumerate(config["sensors"]):

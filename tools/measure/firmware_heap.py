@@ -133,11 +133,12 @@ def live(
     mute_port: Optional[int] = None,
     tell_imports: bool = False,
     from_files: bool = False,
+    started_before: bool = False,
 ) -> Life:
     """One life, until it has published its first readings and a little longer, or one wake, on a board whose heap has
     heap_b bytes after its start. short_sleeps: none of its sleeps is longer than a moment. mute_port: of a Mute, on
     which a life before it fills its queue, until a reset. tell_imports: what it prints has them, too. from_files:
-    it is not in ROM, but in the file system."""
+    it is not in ROM, but in the file system. started_before: once, with the same configuration."""
     free_b = heap_b - pools_b(LEAST_POOLS)
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "root"
@@ -169,6 +170,10 @@ def live(
 
         if mute_port is not None:
             process = start(mute_port, FULL)
+            process.kill()
+            process.wait()
+        if started_before:
+            process = start(port, b"umqtt-node: started")
             process.kill()
             process.wait()
         process = start(port, b"first readings")
