@@ -1,7 +1,7 @@
 """A client of MQTT 5 on the fake network, and a scripted broker that speaks it: `bench`, for umqtt.v5."""
 
-from fakes import packets5
-from fakes.bench import HOST, World
+from fakes import bench, loop, packets5
+from fakes.bench import HOST, Awaited, World
 
 
 def load5():
@@ -9,6 +9,7 @@ def load5():
     import umqtt.request
     import umqtt.v5  # noqa: F401
 
+    loop.import_aio("umqtt.aio_v5")
     try:
         import umqtt.handshake  # noqa: F401 - shipped, it is a part of v5
     except ImportError:
@@ -25,11 +26,21 @@ def client5(world, client_id="c1", **named):
     """A client of umqtt.v5 in this world; its messages go to world.inbox as (topic, payload, retained)."""
     import umqtt.v5
 
-    c = umqtt.v5.MQTTClient(client_id, HOST, **named)
+    if bench.on_asyncio:
+        c = Awaited(world, loop.import_aio("umqtt.aio_v5").MQTTClient(client_id, HOST, **named), named.get("reconnect"))
+    else:
+        c = umqtt.v5.MQTTClient(client_id, HOST, **named)
     c.pid = 0
     c.world = world
     world.inbox = []
     c.set_callback(lambda topic, payload, retained: world.inbox.append((bytes(topic), bytes(payload), bool(retained))))
+    return c
+
+
+def aio_client5(world, client_id="c1", **named):
+    """A client of umqtt.aio_v5 in this world; what it does runs in world.run."""
+    c = loop.import_aio("umqtt.aio_v5").MQTTClient(client_id, HOST, **named)
+    c.pid = 0
     return c
 
 

@@ -333,18 +333,20 @@ async def gather(*waited):
     return results
 
 
-def import_aio():
-    """umqtt.aio; on CPython with this module in the place of its asyncio."""
-    if sys.implementation.name != "micropython" and "umqtt.aio" not in sys.modules:
+def import_aio(name="umqtt.aio"):
+    """That module; on CPython with this one in the place of its asyncio."""
+    if sys.implementation.name != "micropython" and name not in sys.modules:
         real = sys.modules.get("asyncio")
         sys.modules["asyncio"] = sys.modules[__name__]
+        had_aio = "umqtt.aio" in sys.modules
         try:
-            import umqtt.aio
+            __import__(name)
         finally:
             del sys.modules["asyncio"]
             if real:
                 sys.modules["asyncio"] = real
-        umqtt.aio.MQTTClient._turn = coroutine(umqtt.aio.MQTTClient._turn)
-    import umqtt.aio
-
-    return umqtt.aio
+        if not had_aio:
+            awaited = sys.modules["umqtt.aio"].Awaited
+            awaited._turn = coroutine(awaited._turn)
+    __import__(name)
+    return sys.modules[name]

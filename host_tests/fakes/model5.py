@@ -3,7 +3,7 @@ to whoever takes them. Who breaks these rules stands in `violations`."""
 
 from fakes import packets5
 from fakes.model import Model
-from fakes.packets import CONNACK, CONNECT, PUBLISH, PUBREL
+from fakes.packets import CONNACK, CONNECT, PUBACK, PUBLISH, PUBREL
 
 RECEIVE_MAXIMUM = 33
 ALIAS_MAXIMUM = 34
@@ -31,7 +31,7 @@ class Model5(Model):
         Model.__init__(self, clock, **named)
         self.takes = takes
         self.codec = _Codec([(RECEIVE_MAXIMUM, takes), (ALIAS_MAXIMUM, aliases)])
-        self.open_ids = {}  # link number -> ids of the QoS 2 messages that wait for their PUBREL
+        self.open_ids = {}  # link number -> ids of the messages without PUBACK, or PUBREL
         self.topics = {}  # link number -> {alias: topic}, the client's
         self.given = {}  # link number -> {topic: alias}, ours
         self.most_given = {}  # link number -> how many the client takes
@@ -48,11 +48,19 @@ class Model5(Model):
             if p.qos and p.pid not in open_ids:
                 if len(open_ids) >= self.takes:
                     self.violations.append("over the receive maximum: %r" % p)
-                if p.qos == 2:
-                    open_ids.append(p.pid)
+                open_ids.append(p.pid)
         elif p.kind == PUBREL and p.pid in self.open_ids[link.number]:
             self.open_ids[link.number].remove(p.pid)
         return Model._came(self, link, p)
+
+    def _send(self, link, data):
+        Model._send(self, link, data)
+        if data[0] >> 4 == PUBACK:
+            packet_id = data[2] << 8 | data[3]
+            if self.ack_ms:
+                self.clock.at(self.ack_ms, self.open_ids[link.number].remove, packet_id)
+            else:
+                self.open_ids[link.number].remove(packet_id)
 
     def _resolve(self, link, p):
         alias = dict(p.props).get(ALIAS)

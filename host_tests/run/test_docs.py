@@ -127,7 +127,7 @@ def test_no_row_is_of_a_text_that_nobody_says_any_more():
 
 
 # Modules whose public calls are all a program's. In the others some are verbs between parts of the library.
-ALL_SHOWN = ("client", "aio", "routes", "stream", "takeback", "outbox", "simple", "robust", "v5")
+ALL_SHOWN = ("client", "aio", "routes", "stream", "takeback", "outbox", "simple", "robust", "v5", "aio_v5")
 
 
 def shown_in_reference():
@@ -143,7 +143,7 @@ def shown_in_reference():
 # Modules that a program never imports: beneath the client, or loaded by another part.
 NOT_FOR_PROGRAMS = set(
     "__init__ wire session keepalive engine transport tls addons connection roaming journaling".split()
-    + "recall wanted upstream refusals handshake authentication aliases options properties".split()
+    + "recall wanted upstream refusals handshake authentication aliases options properties aio_request".split()
 )
 
 

@@ -173,6 +173,26 @@ def test_constants_are_their_values_everywhere_and_a_merged_module_stays_importa
     assert "PUBLISH = 3" in alias and "kind" in alias and "_A" not in alias
 
 
+ONE_OF_TWO = "class %s:\n    def __init__(self):\n        self._%s = '%s'\n    def %s(self):\n        return self._%s\n"
+OF_BOTH = (
+    "from umqtt.left import Left\nfrom umqtt.right import Right\n"
+    "class Both(Left, Right):\n"
+    "    def __init__(self):\n        Left.__init__(self)\n        Right.__init__(self)\n"
+    "    def all(self):\n        return self.go() + self.run()\n"
+)
+
+
+def test_two_lines_of_classes_with_an_heir_in_common_share_no_attribute_name(tmp_path):
+    # as `aio.Awaited` before the client: one object has the attributes of both
+    left = ONE_OF_TWO % ("Left", "mine", "left", "go", "mine")
+    right = ONE_OF_TWO % ("Right", "own", "right", "run", "own")
+    ship(tmp_path / "out", library(tmp_path, left=left, right=right, both=OF_BOTH))
+    code = "import sys; sys.path.insert(0, %r)\nfrom umqtt.both import Both\nprint(Both().all())" % str(
+        tmp_path / "out"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "leftright\n"
+
+
 def test_a_lambda_among_many_names_is_not_written_as_one():
     lines = ["def f%d(): return g%d" % (i, i) for i in range(100)] + ["def last(): return lambda: f1"]
     tree = ast.parse("\n".join(lines))

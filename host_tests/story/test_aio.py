@@ -206,7 +206,7 @@ def test_the_broker_sends_no_more_than_its_window_while_nobody_takes():
             for i in range(50):
                 w.broker.inject("t", b"%d" % i, 1)
             await loop.sleep_ms(5000)
-            equal(len(c._messages), 5)
+            equal(len(c._arrivals), 5)
             taken = []
             async for _, payload, _ in c:
                 taken.append(payload)
@@ -256,7 +256,7 @@ def test_what_was_not_acknowledged_comes_again_after_a_cut_and_what_waited_only_
             # the one in hand as well: nothing was said of it
             equal(await payloads(c, 4), [b"0", b"1", b"2", b"3"])
             await loop.sleep_ms(10)
-            equal(c._messages, [])
+            equal(c._arrivals, [])
 
         w.run(main())
         equal(w.broker.violations, [])
@@ -330,6 +330,31 @@ def test_a_deadline_is_one_and_the_message_stays_in_flight():
         equal(c.inflight, 0)
 
     w.run(main())
+
+
+def test_a_task_that_publishes_all_the_time_leaves_the_others_their_slots():
+    w = World(Model, ack_ms=5)
+    c = w.aio_client(inflight=1)
+    published = [0] * 4
+
+    async def keep_publishing(number):
+        while True:
+            await c.publish("t", b"%d" % number, qos=1 + number % 2)
+            published[number] += 1
+
+    async def main():
+        await c.connect()
+        tasks = [loop.create_task(keep_publishing(number)) for number in range(4)]
+        await loop.sleep_ms(1000)
+        await c.subscribe("s")
+        tasks[0].cancel()
+        await loop.sleep_ms(1000)
+        for task in tasks:
+            task.cancel()
+
+    w.run(main())
+    equal(w.broker.violations, [])
+    assert published[0] > 10 and max(published[1:]) - min(published[1:]) <= 1, published
 
 
 def test_a_callback_takes_the_messages_and_publishes_without_waiting():

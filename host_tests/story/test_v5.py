@@ -23,6 +23,8 @@ from fakes.packets import (
 )
 from fakes.packets5 import AUTH, encode
 
+NOT_ON_ASYNCIO = ()
+
 
 def up(props=(), sp=0, **named):
     b, c = pair5(**named)

@@ -16,7 +16,7 @@ WORLD = {
     "tls": ("tls",),
     "network": (),
     "machine": (),
-    "random": ("client", "reconnect", "roaming", "robust", "simple", "request"),
+    "random": ("client", "reconnect", "roaming", "robust", "simple", "request", "aio_request"),
     "os": ("store", "outbox", "wanted", "recall", "rtc"),
     "app": (),
     "config": (),

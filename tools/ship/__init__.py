@@ -54,6 +54,7 @@ UMQTT = Package(
     ),
     internal=(
         "addons",
+        "aio_request",
         "aliases",
         "authentication",
         "connection",

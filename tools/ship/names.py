@@ -133,21 +133,21 @@ def _attributes(library: Library) -> Dict[str, str]:
 
 
 def _roots(library: Library) -> Dict[str, str]:
-    """Class -> the class of ours at the root of its line."""
+    """Class -> a class of ours that stands for its line: all that have an heir in common, for an object of that has the
+    attributes of each."""
     bases = {
         node.name: [b.id for b in node.bases if isinstance(b, ast.Name)]
         for unit in library.units.values()
         for node in ast.walk(unit.tree)
         if isinstance(node, ast.ClassDef)
     }
-
-    def root(name: str) -> str:
+    line = {name: name for name in bases}
+    for name in bases:
         for base in bases[name]:
             if base in bases:
-                return root(base)
-        return name
-
-    return {name: root(name) for name in bases}
+                joined = line[base]
+                line = {other: line[name] if of == joined else of for other, of in line.items()}
+    return line
 
 
 class _Attributes(ast.NodeTransformer):

@@ -28,7 +28,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, AsyncIterator
 
+    from typing_extensions import Self
+
     from umqtt.hints import Callback, Payload
+
+    BLOCKING = client.MQTTClient
+else:
+    BLOCKING = object
 
 _GOODBYE_MS = const(20)  # for DISCONNECT, when all before it has left: as good as never
 
@@ -40,22 +46,14 @@ _MESSAGE = const(0)  # (topic, payload, retained)
 _FLAGS = const(1)
 _ID = const(2)  # 0: nothing is to be acknowledged
 _TAKER = const(3)  # who has it in hand
+_RECEIVED = const(4)  # of MQTT 5, where it has some: its properties
 
 
-class MQTTClient(client.MQTTClient):
-    """As `umqtt.client.MQTTClient`, with its arguments; `connect`, `disconnect`, `publish`, `subscribe` and
-    `unsubscribe` are awaited. Without `wait`, and inside a callback, the last three never wait and are not awaited:
-    they return what they return there.
+class Awaited(BLOCKING):
+    """What makes a client of asyncio of a blocking one, whose class stands behind this one among the bases, and is
+    named by `_blocking`: MicroPython's super() knows a single line of classes."""
 
-    queue: while so many messages wait for an `async for`, one of QoS 0 that comes replaces the oldest of QoS 0, or with
-    keep_oldest is dropped itself (`dropped` counts). One of QoS 1 or 2 is never dropped: it is acknowledged when who
-    took it asks for the next, ends or leaves the `async with` without an exception, and the broker sends no more than
-    its window unacknowledged (Mosquitto 20). A callback or a view takes all messages instead. What it raises goes to
-    the loop's exception handler, and the message stays unacknowledged.
-
-    Attribute `on_state`: an asyncio.Event, set whenever the link came up or went down; `isconnected` and `diag` tell.
-    """
-
+    _blocking: "Any"
     cb: "Callback | None"
     on_state: Event
 
@@ -66,14 +64,15 @@ class MQTTClient(client.MQTTClient):
     dropped = 0
 
     def __init__(self, *args, queue: int = 8, keep_oldest: bool = False, **named) -> None:
-        client.MQTTClient.__init__(self, *args, **named)
+        self._blocking.__init__(self, *args, **named)
         self.on_state = Event()
         self._queue = queue
         self._keep_oldest = keep_oldest
-        self._messages = []  # not yet taken
+        self._arrivals = []  # not yet taken
         self._in_hand = []  # taken, and not yet acknowledged
         self._messages_of = 0  # the connection that they came on
         self._callers = []  # tasks that wait; each is in the loop's queue, with its deadline
+        self._in_line = []  # those of them that wait for a slot
         self._view = self._arrived
 
     def set_callback(self, f: "Callback | None") -> None:
@@ -102,7 +101,7 @@ class MQTTClient(client.MQTTClient):
                 self._close()  # cancelled
         return self._session_present
 
-    async def __aenter__(self) -> "MQTTClient":
+    async def __aenter__(self) -> "Self":
         if self._auto_reconnect:
             self._start()
         else:
@@ -121,7 +120,7 @@ class MQTTClient(client.MQTTClient):
         if core.cur_task not in self._tasks:  # else in what it has called
             return self._disconnected(self._end(timeout_ms))
         self._is_serving = False
-        client.MQTTClient.disconnect(self, 0)
+        self._blocking.disconnect(self, 0)
 
     async def _disconnected(self, end):
         try:
@@ -131,13 +130,13 @@ class MQTTClient(client.MQTTClient):
             pass
         finally:
             self._is_serving = False
-            client.MQTTClient.disconnect(self, _GOODBYE_MS)
+            self._blocking.disconnect(self, _GOODBYE_MS)
 
     def _close(self, fault=None):
         # out of the loop's poll first: one of a closed socket raises, or never ends
         for task in self._tasks:
             core._io_queue.remove(task)
-        client.MQTTClient._close(self, fault)
+        self._blocking._close(self, fault)
         self._wake_server()
 
     # Sending
@@ -173,44 +172,58 @@ class MQTTClient(client.MQTTClient):
         had its slot stays in flight. Without `wait` as `umqtt.client`'s, and not awaited."""
         if wait and core.cur_task not in self._tasks:
             return self._published(topic, msg, retain, qos, self._end(timeout_ms))
-        packet_id = client.MQTTClient.publish(self, topic, msg, retain, qos, False)
+        packet_id = self._blocking.publish(self, topic, msg, retain, qos, False)
         self._wake_server()
         return packet_id
 
-    async def _published(self, topic, msg, retain, qos, end):
+    async def _published(self, topic, msg, retain, qos, end, *of_mqtt_5):
         packet_id = None
-        while True:
+        while packet_id is None:
+            if qos and (self._in_line or not self.free_slots()):
+                await self._slot(end)
             is_over = self._is_over()  # then it raises
-            if is_over or not qos or self.free_slots():
-                packet_id = client.MQTTClient.publish(self, topic, msg, retain, qos, is_over)
-            if packet_id is not None:
-                break
-            await self._turn(end)
+            packet_id = self._blocking.publish(self, topic, msg, retain, qos, is_over, None, *of_mqtt_5)
+            if packet_id is None:
+                await self._turn(end)
         while self.pending(packet_id) if packet_id else self._send_blocked:
             await self._turn(end)
         return packet_id
 
+    async def _slot(self, end):
+        # Until there is a slot for this task, or no connection. Who came first has the first one: a task that publishes
+        # all the time would else take each before the others have run.
+        in_line = self._in_line
+        task = core.cur_task
+        in_line.append(task)
+        try:
+            while not self._is_over() and (in_line[0] is not task or not self.free_slots()):
+                await self._turn(end)
+        finally:
+            in_line.remove(task)
+            if in_line and in_line[0] in self._callers:
+                self._wake(in_line[0])
+
     def _filters(self, first_byte, filters, qos, wait, timeout_ms):
         if wait and core.cur_task not in self._tasks:
             return self._granted(first_byte, filters, qos, self._end(timeout_ms))
-        client.MQTTClient._filters(self, first_byte, filters, qos, False, 0)
+        self._blocking._filters(self, first_byte, filters, qos, False, 0)
         self._wake_server()
 
     async def _granted(self, first_byte, filters, qos, end):
-        while not self._is_over() and not self.free_slots():
-            await self._turn(end)
-        client.MQTTClient._filters(self, first_byte, filters, qos, self._is_over(), None)
+        await self._slot(end)
+        self._blocking._filters(self, first_byte, filters, qos, self._is_over(), None)
         packet_id = self.pid
         codes = self._packet_slots[self._slot_index(packet_id)][TOPIC]  # empty until SUBACK fills it
         while self.pending(packet_id):
             await self._turn(end)
-        codes = bytes(codes)
-        if first_byte == SUBSCRIBE_BYTE:
-            if REFUSED in codes:
-                if isinstance(filters, (list, tuple)):
-                    filters = filters[list(codes).index(REFUSED)][0]
-                raise MQTTException(REFUSED, "subscription refused: %s" % filters)
-            return codes
+        if codes and max(codes) >= REFUSED:
+            raise self._refusal(first_byte, filters, codes)
+        return bytes(codes) if first_byte == SUBSCRIBE_BYTE else None
+
+    def _refusal(self, first_byte, filters, codes):
+        if isinstance(filters, (list, tuple)):
+            filters = filters[list(codes).index(REFUSED)][0]
+        return MQTTException(REFUSED, "subscription refused: %s" % filters)
 
     # Receiving
 
@@ -231,21 +244,23 @@ class MQTTClient(client.MQTTClient):
                     self._acknowledge(message)
                     break
             else:
-                if self._messages:
+                if self._arrivals:
                     break
                 if not self._is_serving and not self._may_reconnect:
                     raise StopAsyncIteration
                 await self._turn(ticks_add(ticks_ms(), NEVER_MS))
-        message = self._messages.pop(0)
+        return self._handed_over(self._arrivals.pop(0), taker)
+
+    def _handed_over(self, message, taker):
         if message[_ID]:
             message[_TAKER] = taker
             self._in_hand.append(message)
         return message[_MESSAGE]
 
-    def _arrived(self, buf, topic_end, start, end, flags):
+    def _arrived(self, buf, topic_end, start, end, flags, topic=None, received=None):
         # the view of a client without a callback
         view = memoryview(buf)
-        topic = bytes(view[2:topic_end])
+        topic = topic or bytes(view[2:topic_end])
         if flags & (MORE | LATER):  # larger than the buffer
             if not flags & LATER:
                 self._oversize_count += 1
@@ -256,15 +271,18 @@ class MQTTClient(client.MQTTClient):
         packet_id = 0
         if flags & QOS:
             packet_id = buf[topic_end] << 8 | buf[topic_end + 1]
-        elif len(self._messages) >= self._queue:
+        elif len(self._arrivals) >= self._queue:
             self.dropped += 1
             if self._keep_oldest:
                 return None
-            for old in self._messages:
+            for old in self._arrivals:
                 if not old[_FLAGS] & QOS:
-                    self._messages.remove(old)
+                    self._arrivals.remove(old)
                     break
-        self._messages.append([(topic, bytes(view[start:end]), flags & RETAIN == RETAIN), flags, packet_id, None])
+        message = [(topic, bytes(view[start:end]), flags & RETAIN == RETAIN), flags, packet_id, None]
+        if received:
+            message.append(received)
+        self._arrivals.append(message)
         return self if packet_id else None
 
     def _sort_out(self):
@@ -272,8 +290,8 @@ class MQTTClient(client.MQTTClient):
         if self._messages_of != self._connect_count:
             self._messages_of = self._connect_count
             if self._session_present:
-                self._messages = [message for message in self._messages if not message[_ID]]
-            for message in self._messages:
+                self._arrivals = [message for message in self._arrivals if not message[_ID]]
+            for message in self._arrivals:
                 message[_ID] = 0
             self._in_hand.clear()
 
@@ -330,6 +348,13 @@ class MQTTClient(client.MQTTClient):
             if task in self._callers:
                 self._callers.remove(task)
 
+    def _wake(self, task):
+        # one that waits in `_turn`
+        self._callers.remove(task)
+        if task.data is None:  # else it is cancelled, and a push would undo that
+            core._task_queue.remove(task)
+            core._task_queue.push(task)
+
     def _wake_server(self):
         # something is to be sent, which it does not know of, or the link is down
         unknown = self._send_blocked and not self._is_connecting and not (self._socket and self._poll_mask & _WRITABLE)
@@ -371,11 +396,8 @@ class MQTTClient(client.MQTTClient):
             if was_up != self._link_up:
                 was_up = self._link_up
                 self.on_state.set()
-            for task in self._callers:
-                if task.data is None:  # else it is cancelled, and a push would undo that
-                    core._task_queue.remove(task)
-                    core._task_queue.push(task)
-            self._callers.clear()
+            while self._callers:
+                self._wake(self._callers[0])
             if not self._is_serving:
                 break
             if took_one:  # there may be another: a TLS record holds many
@@ -410,6 +432,23 @@ class MQTTClient(client.MQTTClient):
                 if task is not core.cur_task:  # it is ready as well, or still waits
                     (core._io_queue if task.data else core._task_queue).remove(task)
         self._tasks = ()
+
+
+class MQTTClient(Awaited, client.MQTTClient):
+    """As `umqtt.client.MQTTClient`, with its arguments; `connect`, `disconnect`, `publish`, `subscribe` and
+    `unsubscribe` are awaited. Without `wait`, and inside a callback, the last three never wait and are not awaited:
+    they return what they return there.
+
+    queue: while so many messages wait for an `async for`, one of QoS 0 that comes replaces the oldest of QoS 0, or with
+    keep_oldest is dropped itself (`dropped` counts). One of QoS 1 or 2 is never dropped: it is acknowledged when who
+    took it asks for the next, ends or leaves the `async with` without an exception, and the broker sends no more than
+    its window unacknowledged (Mosquitto 20). A callback or a view takes all messages instead. What it raises goes to
+    the loop's exception handler, and the message stays unacknowledged.
+
+    Attribute `on_state`: an asyncio.Event, set whenever the link came up or went down; `isconnected` and `diag` tell.
+    """
+
+    _blocking = client.MQTTClient
 
 
 def _has_ended_well(taker):

@@ -612,9 +612,10 @@ class MQTTClient(KeepAlive):
         codes = bytearray()  # stands in the slot where a message has its topic, until SUBACK fills it
         self._hold(first_byte, codes, payload)
         self._exchange(wait, timeout_ms)
-        for row, code in zip(filters, codes):
-            if code == REFUSED:
-                raise MQTTException(REFUSED, "subscription refused: %s" % (row[0],))
+        if self.protocol < LEVEL_5:  # else umqtt.v5 has more reasons
+            for row, code in zip(filters, codes):
+                if code == REFUSED:
+                    raise MQTTException(REFUSED, "subscription refused: %s" % (row[0],))
         return _bytes(codes) if codes else None
 
     # The end

@@ -63,10 +63,16 @@ def prepare(client, topic, qos, identifier, properties) -> None:
     _forget()
 
 
-def refusal(client, words) -> MQTTException:
-    """The exception for the first filter that was refused, with the reason of the broker."""
+def refusal(client, subscribes, filters, codes) -> MQTTException:
+    """The exception for the first filter that the broker refused, with its reason; subscribes: else it was to be
+    unsubscribed from."""
     _forget()
-    return client._refused([code for code in client._codes if code >= REFUSED][0], words)
+    code = [code for code in codes if code >= REFUSED][0]
+    if isinstance(filters, (list, tuple)):
+        filters = filters[list(codes).index(code)]
+        if isinstance(filters, (list, tuple)):
+            filters = filters[0]
+    return client._refused(code, ("subscription refused: %s" if subscribes else "unsubscribe refused: %s") % filters)
 
 
 def _forget():

@@ -111,10 +111,11 @@ class Received:
 
     topic: bytes
 
-    def __init__(self) -> None:
+    def __init__(self, buf: bytes = b"") -> None:
         self.topic = b""
-        self._buf = b""
-        self._start = self._end = 0
+        self._buf = buf
+        self._start = 0
+        self._end = _len(buf)
 
     def get(self, number: int) -> "Any":
         """Return property `number`, None when the message has none: an int, str or bytes; for 38, user properties, a
@@ -516,6 +517,11 @@ class MQTTClient(client.MQTTClient):
             self._packet_slots.insert(self._slots_sent, self._packet_slots.pop(self.inflight - 1))
         return slot
 
+    def _on_filters(self, slot, granted):
+        client.MQTTClient._on_filters(self, slot, granted)
+        if isinstance(slot[TOPIC], bytearray) and self.protocol == LEVEL_5:
+            slot[TOPIC][:] = self._codes  # for the call that waits: its own, though others come meanwhile
+
     def _messages(self, many):
         # how many of the first so many slots have a message
         count = 0
@@ -741,24 +747,22 @@ class MQTTClient(client.MQTTClient):
         from umqtt import options
 
         options.prepare(self, topic, qos, identifier, properties)
-        try:
-            return client.MQTTClient.subscribe(self, topic, qos, wait, timeout_ms)
-        except MQTTException as fault:
-            if fault.args[0] != REFUSED or self.protocol != LEVEL_5:
-                raise
+        codes = client.MQTTClient.subscribe(self, topic, qos, wait, timeout_ms)
+        if codes and max(codes) >= REFUSED:
             from umqtt import options
 
-            raise options.refusal(self, fault.args[1])
+            raise options.refusal(self, True, topic, codes)
+        return codes
 
     def unsubscribe(
         self, topic: "str | bytes | bytearray | list[str | bytes]", wait: bool = True, timeout_ms: "int | None" = None
     ) -> None:
         """As `umqtt.client`'s. Raises MQTTException when the broker refused."""
-        client.MQTTClient.unsubscribe(self, topic, wait, timeout_ms)
-        if wait and not self._in_callback() and self.protocol == LEVEL_5 and max(self._codes) >= REFUSED:
+        codes: "Any" = client.MQTTClient.unsubscribe(self, topic, wait, timeout_ms)
+        if codes and max(codes) >= REFUSED:
             from umqtt import options
 
-            raise options.refusal(self, "unsubscribe")
+            raise options.refusal(self, False, topic, codes)
 
     # The end
 

@@ -1,0 +1,52 @@
+"""Questions and their answers with MQTT 5 [5.0: 4.10], for a client of umqtt.aio_v5, which imports it when it asks for
+the first time."""
+
+from random import getrandbits
+from time import ticks_diff, ticks_ms
+
+from micropython import const
+
+from umqtt import addons, wire
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+_RESPONSE_INFORMATION = const(26)
+
+
+class Answers:
+    """Where a client expects answers, and the questions that wait for theirs."""
+
+    def __init__(self) -> None:
+        self.subscribed = {}  # topic of answers, as bytes: whether it was subscribed to
+        self.waiting = {}  # correlation: the answer, None until it has come
+
+    def takes(self, topic: bytes, received: "Any", payload: memoryview) -> bool:
+        """Whether a message that came is an answer; one that nobody waits for any more is dropped."""
+        if topic not in self.subscribed:
+            return False
+        correlation = received.correlation
+        if correlation in self.waiting:
+            self.waiting[correlation] = bytes(payload)
+        return True
+
+    async def ask(self, client: "Any", topic, msg, end, qos, response_topic) -> bytes:
+        """Publish a question, and return its answer. Raises OSError, MQTTException, ValueError."""
+        if not response_topic:
+            client_id = wire.text(client.client_id, wire.ANY_TEXT)[2:]
+            response_topic = client.connack.get(_RESPONSE_INFORMATION, "answers/") + str(client_id, "utf-8")
+        answers_come = wire.text(response_topic)[2:]
+        correlation = bytes((getrandbits(8), getrandbits(8), getrandbits(8), getrandbits(8)))
+        self.waiting[correlation] = None
+        try:
+            if not self.subscribed.setdefault(answers_come, False):
+                await client.subscribe(response_topic, 1, True, ticks_diff(end, ticks_ms()))
+                self.subscribed[answers_come] = True
+            left_ms = ticks_diff(end, ticks_ms())
+            await client.publish(topic, msg, False, qos, True, left_ms, None, response_topic, correlation)
+            while self.waiting[correlation] is None:
+                await addons.turn(client, end)
+            return self.waiting[correlation]
+        finally:
+            del self.waiting[correlation]

@@ -1,0 +1,216 @@
+"""`umqtt.aio` with MQTT 5: the calls of `umqtt.v5`, awaited, by any number of tasks at once.
+
+async with MQTTClient("kitchen", "192.168.1.10", session_expiry_s=3600) as c:
+    await c.publish("kitchen/temperature", b"21.5", qos=1, expiry_s=600)
+    async for topic, payload, retained in c:
+        print(payload, c.received.content_type)
+"""
+
+from asyncio import core  # pyright: ignore[reportAttributeAccessIssue] - MicroPython's
+from micropython import const
+
+from umqtt import aio, v5
+from umqtt.engine import LATER, MORE
+from umqtt.errors import MQTTException
+from umqtt.wire import LEVEL_5, RETAIN, SUBSCRIBE_BYTE, UNSUBSCRIBE_BYTE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from umqtt.hints import Callback, Payload, Properties
+
+_RECEIVED = const(4)  # of a message that waits: its properties
+
+
+class ReceivedByTask(v5.Received):
+    """The properties of the message that the task which asks has in hand: the one that it took last, until it takes
+    another. A message taken by `take()`, without a taker, is everybody's who has none of an `async for`. Inside a
+    callback those of its message."""
+
+    def __init__(self, of_task) -> None:
+        v5.Received.__init__(self)
+        self._of_task = of_task
+
+    def get(self, number: int) -> "Any":
+        return v5.Received.get(self._of_task() or self, number)
+
+    def copy(self) -> "v5.Received | None":
+        """Of the message that is in the buffer now; None when it has no properties."""
+        if self._start >= self._end:
+            return None
+        return v5.Received(bytes(memoryview(self._buf)[self._start : self._end]))
+
+
+class MQTTClient(aio.Awaited, v5.MQTTClient):
+    """As `umqtt.v5.MQTTClient`, with its arguments and those of `umqtt.aio.MQTTClient`; `connect`, `disconnect`,
+    `publish`, `subscribe`, `unsubscribe` and `request` are awaited. A reason code of the broker comes out of the call
+    that it answers, as MQTTException.
+
+    `received`: the properties of the message that the task has in hand; kept for a message that has some.
+    """
+
+    _blocking = v5.MQTTClient
+    _answers: "Any"
+    _answers = None  # those of aio_request, once something was asked
+
+    def __init__(self, *args, **named) -> None:
+        aio.Awaited.__init__(self, *args, **named)
+        self._in_hand_of = []  # [taker, the `Received` of its message, or an empty one]
+        self._none_received = v5.Received()
+        self.received = self._received_by_task = ReceivedByTask(self._received_of_task)
+
+    # Connecting
+
+    async def connect(self, timeout_ms: "int | None" = None) -> bool:
+        """As `umqtt.aio`'s. MQTTException has the broker's reason code and its words."""
+        level = self.protocol
+        try:
+            return await aio.Awaited.connect(self, timeout_ms)
+        except (OSError, MQTTException):
+            if level == self.protocol:
+                raise
+        return await aio.Awaited.connect(self, timeout_ms)
+
+    def disconnect(
+        self,
+        timeout_ms: "int | None" = None,
+        with_will: bool = False,
+        session_expiry_s: "int | None" = None,
+        properties: "Properties | None" = None,
+    ) -> "Any":
+        """As `umqtt.aio`'s, with the arguments of `umqtt.v5`. Raises ValueError at once."""
+        if with_will or session_expiry_s is not None or properties:
+            from umqtt import handshake
+
+            self._goodbye = handshake.goodbye(self, with_will, session_expiry_s, properties)
+        return aio.Awaited.disconnect(self, timeout_ms)
+
+    def authenticate_again(self) -> None:
+        """As `umqtt.v5`'s: not awaited."""
+        v5.MQTTClient.authenticate_again(self)
+        self._wake_server()
+
+    # Sending
+
+    def publish(
+        self,
+        topic: "str | bytes",
+        msg: "Payload",
+        retain: bool = False,
+        qos: int = 0,
+        wait: bool = True,
+        timeout_ms: "int | None" = None,
+        expiry_s: "int | None" = None,
+        response_topic: "str | bytes | None" = None,
+        correlation: "bytes | None" = None,
+        content_type: "str | None" = None,
+        properties: "Properties | None" = None,
+    ) -> "Any":
+        """As `umqtt.aio`'s, with the arguments of `umqtt.v5`. Raises in addition MQTTException(code, words): the broker
+        refused the message, or has said that it takes none such."""
+        of_mqtt_5 = expiry_s, response_topic, correlation, content_type, properties
+        if wait and core.cur_task not in self._tasks:
+            return self._published(topic, msg, retain, qos, self._end(timeout_ms), *of_mqtt_5)
+        packet_id = v5.MQTTClient.publish(self, topic, msg, retain, qos, False, None, *of_mqtt_5)
+        self._wake_server()
+        return packet_id
+
+    async def _published(self, *args):
+        packet_id = await aio.Awaited._published(self, *args)
+        if self._refusals:
+            self._raise_refusal(packet_id)
+        return packet_id
+
+    def subscribe(
+        self,
+        topic: "str | bytes | bytearray | list[tuple[str | bytes, int]]",
+        qos: int = 0,
+        wait: bool = True,
+        timeout_ms: "int | None" = None,
+        identifier: int = 0,
+        properties: "Properties | None" = None,
+    ) -> "Any":
+        """As `umqtt.aio`'s, with the arguments of `umqtt.v5`. MQTTException has the broker's reason code and its words,
+        for the first filter that it refused. Raises at once, before it is awaited, ValueError, and MQTTException for
+        one that the broker has said it does not do."""
+        from umqtt import options
+
+        options.prepare(self, topic, qos, identifier, properties)
+        return self._filters(SUBSCRIBE_BYTE, topic, qos, wait, timeout_ms)
+
+    def unsubscribe(
+        self, topic: "str | bytes | bytearray | list[str | bytes]", wait: bool = True, timeout_ms: "int | None" = None
+    ) -> "Any":
+        """As `umqtt.aio`'s. Raises MQTTException when the broker refused."""
+        return self._filters(UNSUBSCRIBE_BYTE, topic, None, wait, timeout_ms)
+
+    def _refusal(self, first_byte, filters, codes):
+        if self.protocol != LEVEL_5:
+            return aio.Awaited._refusal(self, first_byte, filters, codes)
+        from umqtt import options
+
+        return options.refusal(self, first_byte == SUBSCRIBE_BYTE, filters, codes)
+
+    async def request(
+        self,
+        topic: "str | bytes",
+        msg: "Payload",
+        timeout_ms: "int | None" = None,
+        qos: int = 1,
+        response_topic: str = "",
+    ) -> bytes:
+        """As `umqtt.request`'s, awaited, by several tasks at once, with an `async for` or a callback beside it. An
+        answer that comes too late is dropped. Raises OSError, MQTTException; ValueError: a view is set, not MQTT 5."""
+        if self._view not in (None, self._arrived) or self.protocol != LEVEL_5:
+            raise ValueError("request: MQTT 5 needed, no view")
+        if not self._answers:
+            from umqtt.aio_request import Answers
+
+            self._answers = Answers()
+            self._view = self._arrived
+        return await self._answers.ask(self, topic, msg, self._end(timeout_ms), qos, response_topic)
+
+    # Receiving
+
+    def set_callback(self, f: "Callback | None") -> None:
+        """As `umqtt.aio`'s."""
+        aio.Awaited.set_callback(self, f)
+        if self._answers:
+            self._view = self._arrived  # it looks for answers first
+
+    def _arrived(self, buf, topic_end, start, end, flags):
+        received = self._received_by_task
+        topic = received.topic or bytes(memoryview(buf)[2:topic_end])
+        if self._answers and not flags & (MORE | LATER):
+            payload = memoryview(buf)[start:end]
+            if self._answers.takes(topic, received, payload):
+                return None
+            if self.cb:
+                return self.cb(topic, bytes(payload), flags & RETAIN == RETAIN)
+        return aio.Awaited._arrived(self, buf, topic_end, start, end, flags, topic, received.copy())
+
+    def _handed_over(self, message, taker):
+        received = message[_RECEIVED] if len(message) > _RECEIVED else self._none_received
+        for row in self._in_hand_of:
+            if row[0] is taker:
+                row[1] = received
+                break
+        else:
+            self._in_hand_of = [
+                row for row in self._in_hand_of if not (isinstance(row[0], core.Task) and row[0].done())
+            ]
+            self._in_hand_of.append([taker, received])
+        return aio.Awaited._handed_over(self, message, taker)
+
+    def _received_of_task(self):
+        # of the task that asks; None inside a callback
+        if core.cur_task in self._tasks:
+            return None
+        of_nobody = self._none_received
+        for taker, received in self._in_hand_of:
+            if taker is core.cur_task:
+                return received
+            if taker is None:
+                of_nobody = received
+        return of_nobody
