@@ -99,13 +99,7 @@ class DurableNode(Node):
 
     def lower(self, qos: int) -> None:
         super().lower(qos)
-        publish = self.client.publish
-
-        def publish_lower(topic, msg, retain=False, had=0, wait=True):
-            return publish(topic, msg, retain, min(had, qos), wait)
-
-        # what waits on flash has its QoS there
-        self.client.publish = publish_lower  # pyright: ignore[reportAttributeAccessIssue]
+        self.outbox.most_qos = self.qos
 
     def serve(self, ms: int) -> None:
         try:

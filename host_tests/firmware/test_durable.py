@@ -105,6 +105,20 @@ def test_each_wake_sends_its_readings_and_sleeps_the_rest_of_the_interval():
         equal(b.status()[-1], b"online")
 
 
+def test_in_qos_0_the_status_is_said_once_and_a_wake_is_as_short():
+    with Board(qos=0) as b:
+        b.sleep(4)
+        assert max(b.awake_ms) < 1000, b.awake_ms
+        equal(b.status(), [b"online"] * 4)
+        equal(b.seqs(), up_to(8))
+        equal({qos for topic, _, qos in b.broker.accepted if topic.endswith(("/temperature", "/humidity"))}, {0})
+        equal({qos for topic, _, qos in b.broker.accepted if topic.endswith("/status")}, {1})
+    with Board(qos=0, keep_in="flash") as b:
+        b.boot(durable.DurableNode)
+        b.run(60000)
+        equal(b.status(), [b"online"])
+
+
 def test_readings_are_batched_and_carry_the_time_they_were_taken():
     with Board(connect_every=5) as b:
         b.sleep(1)

@@ -60,6 +60,18 @@ def test_messages_go_out_in_order_and_their_files_go():
         equal((k.files(), k.outbox.waiting), ([], 0))
 
 
+def test_most_qos_bounds_what_waits_and_nothing_else():
+    with Folder() as d:
+        k = Desk(d)
+        for i in range(3):
+            k.outbox.add("t", "%d" % i, i)
+        k.outbox.most_qos = 1
+        k.client.connect()
+        k.client.publish("other", "by itself", qos=2)
+        equal(k.deliver(), ["by itself", "0", "1", "2"])
+        equal([q for t, p, q in k.w.broker.accepted], [2, 0, 1, 1])
+
+
 def test_numbers_go_on_after_a_reset():
     with Folder() as d:
         k = Desk(d)

@@ -69,8 +69,8 @@ class Outbox:
     has less room than limit_b needs, `report` says so and the outbox takes as much as there is. Blocks for flash.
     Raises ValueError, OSError.
 
-    Attributes: next: the number that the next message gets; waiting; dropped, expired: counts; report: the faults that
-    were found, in words, else "".
+    Attributes: next: the number that the next message gets; waiting; dropped, expired: counts; most_qos: in which what
+    was added with a higher one is handed over; report: the faults that were found, in words, else "".
     """
 
     path: str
@@ -98,6 +98,7 @@ class Outbox:
         self.clock = clock
         self.segment_b = segment_b
         self.dropped = self.expired = 0
+        self.most_qos = 2
         self._stage = None if isinstance(stage, int) else stage
         self._stage_b: int = self._stage.size_b if self._stage else stage or 0  # pyright: ignore
         if self._stage_b > segment_b:
@@ -280,7 +281,7 @@ class Outbox:
                     try:
                         payload = body[_TOPIC + topic_b :]
                         retain = first_byte & 1 == 1
-                        qos = first_byte >> 1 & 3
+                        qos = min(first_byte >> 1 & 3, self.most_qos)
                         if expire_s and client.protocol == wire.LEVEL_5:
                             left_s = self._choose().left_s(self, body)
                             publish: "Any" = client.publish  # of umqtt.v5
