@@ -31,9 +31,11 @@ tls_insecure|false|0|0|TLS without a CA: the broker is not checked, anybody in b
 tls_cert|""|0|128|file with the board's own certificate (DER or PEM), for brokers that ask for one
 tls_key|""|0|128|file with its private key
 client_id|""|0|65535|MQTT client id, empty for umqtt- and the chip's id
+protocol|4|4|5|MQTT's version: 4 is MQTT 3.1.1, 5 is MQTT 5, "auto" is 5, and 4 where the broker does not know 5
 topic|"umqtt"|1|1024|first part of all topics; the client id follows
 qos|2|0|2|QoS of the readings
 will|true|0|0|the broker says offline when the board vanishes; false for brokers that take no will
+will_delay_s|60|0|86400|with protocol 5: seconds that the broker waits for the board to come back before it says so
 retain|true|0|0|the status is retained; false for brokers that take no retained messages
 keepalive_s|60|5|3600|MQTT keep-alive in seconds
 timeout_s|10|1|60|seconds for one answer of the broker
@@ -44,7 +46,7 @@ ha_url|""|0|1024|address (http://...) of a page about the device, to which Home 
 keep_in|"ram"|0|9|where readings wait for the broker: ram, rtc (survives a reset), flash (a power cut too)
 queue_kb|64|4|1024|flash for them in KiB, with keep_in rtc or flash; when it is full new ones are refused
 only_latest|false|0|0|of what waits only the newest reading of each topic is sent (rtc, flash)
-expire_s|0|0|31536000|seconds after which a reading that waits is worth nothing, 0: never (rtc, flash)
+expire_s|0|0|31536000|seconds after which a reading is worth nothing, here and with protocol 5 at the broker; 0: never
 deep_sleep|false|0|0|sleep between the readings; on ESP8266 GPIO16 must be wired to RST
 connect_every|1|1|1000|with deep_sleep: connect at every n-th wake
 awake_ms|15000|2000|600000|with deep_sleep: the longest time awake in milliseconds
@@ -214,6 +216,8 @@ def _is_address(word):
 
 def _problem(key, value, default, least, most):
     # what is right, when `value` is not; else ""
+    if key == "protocol":
+        return "" if value == "auto" or value.__class__ is int and value in (4, 5) else '4, 5 or "auto"'
     if isinstance(default, bool):
         return "" if isinstance(value, bool) else "true or false"
     if isinstance(default, (int, float)):

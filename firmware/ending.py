@@ -52,7 +52,7 @@ def sum_up(node) -> None:
     gc.collect()
     node.low_b = min(node.low_b, gc.mem_free())
     print("summary: taken=%d published=%d acknowledged=%d dropped=%d heap_low_b=%d" % (
-        node.taken, node.published, max(0, node.published + node.before - readings_in_flight(node)),
+        node.taken, node.published, max(0, node.published + node.before - node.refused - readings_in_flight(node)),
         node.dropped + node.refused, node.low_b,
     ))  # fmt: skip
 

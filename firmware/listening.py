@@ -41,7 +41,7 @@ class Listener:
         self.own = (node.topic + "cmd/").encode()  # of messages that must not be lost in a power cut
         self.ears = []
         self.waiting = []  # (topic, payload, flags)
-        self.answers = []  # (topic, payload)
+        self.answers = []  # arguments of publish
         self.turns = {}
         self.then = None  # what is done once the broker has the answer
         self.then_pid = self.t_then = 0
@@ -144,7 +144,7 @@ class Listener:
         from json import dumps
 
         text = '{"ok":%s,"words":%s}' % ("true" if ok else "false", dumps(words))
-        self.answers.append((self.node.topic + "ack/" + name, text))
+        self.answers.append((self.node.topic + "ack/" + name, text, False, 1, False))
 
     def afterwards(self, then) -> None:
         """Call then(node) once the broker has the answers, or does not take them; no command is taken before."""
@@ -208,8 +208,7 @@ class Listener:
                 del self.turns[name]
         while True:
             while self.answers and c.free_slots():
-                topic, text = self.answers[0]
-                pid = c.publish(topic, text, False, 1, False)
+                pid = c.publish(*self.answers[0])
                 if pid is None:
                     break
                 self.then_pid = pid

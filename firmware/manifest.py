@@ -15,10 +15,10 @@ package("umqtt", base_path=SHIPPED, opt=3)
 package("commands", opt=3)
 package("sensors", opt=3)
 for name in (
-    "announcement", "announcing", "app", "board_facts", "clock", "config", "config_check", "config_file", "contact",
-    "crc8", "diagnosis", "discovery", "durable", "earlier", "ending", "flags", "ha_device", "health", "i2c",
-    "improv", "json_message", "kept", "led", "listening", "low_battery", "moved", "node", "power", "probation",
-    "radio", "ram", "reasons", "reconfigure", "remembered", "retry", "sleeper", "slots", "subscribing", "tail",
-    "tls_context", "treatment", "trial", "untaken", "update", "waking", "wifi",
+    "announcement", "announcing", "answering", "app", "board_facts", "clock", "config", "config_check", "config_file",
+    "contact", "crc8", "diagnosis", "discovery", "durable", "earlier", "ending", "flags", "ha_device", "health", "i2c",
+    "improv", "json_message", "kept", "led", "listening", "low_battery", "moved", "mqtt5", "node", "power",
+    "probation", "radio", "ram", "reasons", "reconfigure", "remembered", "retry", "sleeper", "slots", "subscribing",
+    "tail", "tls_context", "treatment", "trial", "untaken", "update", "waking", "wifi",
 ):  # fmt: skip
     module(name + ".py", opt=3)

@@ -30,6 +30,7 @@ _CALM_S = const(600)  # without a crash: what crashed is well again
 _MOST_CRASHES = const(8)
 _REJOIN = const(5)  # so many attempts in a row without an answer of the broker, and WiFi is joined anew
 _PACKETS = const(16)  # taken in one turn at most
+_LEVEL_4 = const(4)
 _HEARD = const(8)  # of them messages that wait to be obeyed
 
 
@@ -149,7 +150,10 @@ class Node:
         self.doubts = None  # an Untaken, once an acknowledgement was late
         self.listener = None
         if cfg["commands"] or cfg["ha_prefix"] and not cfg["deep_sleep"]:
-            from listening import Listener
+            if cfg["protocol"] == _LEVEL_4:
+                from listening import Listener
+            else:
+                from answering import AnsweringListener as Listener
 
             self.listener = Listener(self)
         self.led = None
@@ -306,10 +310,13 @@ class Node:
 
     def open(self) -> None:
         """Load the library and make the client. Only now: the first reading need not wait for it, nor WiFi."""
-        from umqtt.client import MQTTClient
+        cfg = self.cfg
+        if cfg["protocol"] == _LEVEL_4:
+            from umqtt.client import MQTTClient
+        else:
+            from mqtt5 import BoardClient as MQTTClient
         from umqtt.reconnect import Reconnect
 
-        cfg = self.cfg
         ssl = None
         if cfg["tls"]:
             from tls_context import make
@@ -328,9 +335,11 @@ class Node:
         server, port = brokers[0]
         self.client = c = MQTTClient(
             self.client_id, server, port, cfg["user"] or None, cfg["password"] or None, cfg["keepalive_s"], ssl, False,
-            4, self.slots, buffer_b, 2 * buffer_b, cfg["timeout_s"] * 1000, self.reconnect, journal,
+            cfg["protocol"], self.slots, buffer_b, 2 * buffer_b, cfg["timeout_s"] * 1000, self.reconnect, journal,
         )  # fmt: skip
-        if cfg["will"]:
+        if cfg["protocol"] != _LEVEL_4:
+            c.belong_to(self)
+        elif cfg["will"]:
             c.set_last_will(self.topic + "status", "offline", self.retain, 1)
         self.opened()
         if self.listener:
@@ -386,7 +395,7 @@ class Node:
                     self.up_s = now_s  # it was up, and ended at what was in flight
             if "back to " in words:
                 print("broker:", fault.args[1])
-            elif words.endswith("client id?"):
+            elif "again and again" in words:
                 self.linking.failed("closed again and again: has another device this client_id?")
             else:
                 self.linking.failed(fault)

@@ -14,6 +14,7 @@ _FEW = const(16)  # readings that may wait before the client has its memory
 _RESERVE_B = const(6144)  # of the heap, which waiting readings leave free
 _READING = ">BBiI"  # sensor, field (and 128: no value), value, uptime in seconds
 _NO_VALUE = const(128)
+_LEVEL_4 = const(4)
 _READING_B = calcsize(_READING)
 
 
@@ -101,6 +102,7 @@ class RamNode(Node):
     def hand_over(self) -> None:
         c = self.client
         queue = self.queue
+        expire_s = self.cfg["expire_s"]
         t = ticks_ms()
         while queue.count and ticks_diff(ticks_ms(), t) < _HAND_OVER_MS:
             if self.qos and not c.free_slots():
@@ -110,10 +112,16 @@ class RamNode(Node):
                 topic, payload, n = self.json_messages.oldest(queue)
             else:
                 topic, payload = self.message(*queue.at(0))
+            left_s = expire_s - (clock.uptime_s() - queue.at(0)[3])
             before = c.inflight
             queue.drop(n)  # first: once it is the client's nothing may fail before it is gone from here
             try:
-                if c.publish(topic, payload, False, self.qos, False) is None:  # of QoS 0, and older bytes wait
+                if expire_s and left_s <= 0:
+                    self.dropped += n
+                    continue
+                more = (None, left_s) if expire_s and c.protocol > _LEVEL_4 else ()
+                # None: of QoS 0, and older bytes wait
+                if c.publish(topic, payload, False, self.qos, False, *more) is None:
                     queue.take_back(n)
                     return
             except Exception:

@@ -8,6 +8,14 @@ _REFUSALS = (
     "bad user or password: check user and password",
     "not authorised: check user and password, and what the broker allows this client_id",
 )
+# what to check, behind the words of MQTT 5 for these reason codes
+_HINTS = {
+    0x84: ': set protocol to 4, or to "auto"',
+    0x85: ": check client_id",
+    0x86: ": check user and password",
+    0x9C: ": check broker",
+    0x9D: ": check broker",
+}
 
 
 def words(e) -> str:
@@ -18,7 +26,10 @@ def words(e) -> str:
     if kind == "ProtocolError":  # (what the broker did,)
         return "what answers is no MQTT broker, or breaks the protocol (%s): %s" % (code, _STRANGERS)
     if kind == "MQTTException":  # (code, words): it said no
-        return _REFUSALS[code - 1] if 0 < code <= len(_REFUSALS) else "the broker refused: %s" % args[-1]
+        if 0 < code <= len(_REFUSALS):
+            return _REFUSALS[code - 1]
+        said = args[-1] + _HINTS.get(code, "")
+        return said if said.startswith("the broker ") else "the broker refused: " + said
     if len(args) > 1 and isinstance(args[1], str):
         return args[1]  # the client's own: (number, words)
     if kind == "MemoryError":

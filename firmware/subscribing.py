@@ -1,8 +1,11 @@
 """How is a subscription asked for, and what if the broker does not like it? Imported for that, and forgotten again."""
 
 from micropython import const
+from umqtt.errors import MQTTException
 
 _REFUSED = const(0x80)
+_TOO_LARGE = const(0x95)  # with MQTT 5: what the broker has said that it does not do
+_NO_WILDCARDS = const(0xA2)
 _FILTER = const(0)  # of an ear
 _QOS = const(1)
 _ASKED = const(3)
@@ -16,11 +19,19 @@ def ask(c, ear: list) -> None:
     def ended(packet_id, codes):
         if packet_id == ear[_ASKED]:
             c.on_ended = None
-            if codes and codes[0] == _REFUSED:
+            if codes and codes[0] >= _REFUSED:
                 name = str(ear[_FILTER], "utf-8")
                 print("commands: the broker lets nobody here subscribe to %s: check its ACL" % name)
 
-    c.subscribe(ear[_FILTER], ear[_QOS], False)
+    try:
+        c.subscribe(ear[_FILTER], ear[_QOS], False)
+    except MQTTException as e:
+        if e.args[0] not in (_TOO_LARGE, _NO_WILDCARDS):
+            raise
+        ear[_ASKED] = True
+        name = str(ear[_FILTER], "utf-8")
+        print("commands: the broker takes no subscription to %s: %s" % (name, e.args[1]))
+        return
     ear[_ASKED] = c.pid
     c.on_ended = ended
 

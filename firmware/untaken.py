@@ -3,7 +3,7 @@
 from time import ticks_diff, ticks_ms
 
 from micropython import const
-from umqtt.takeback import connect_again, take_back, unacknowledged
+from umqtt.takeback import connect_again, send_again, take_back, unacknowledged
 
 import clock
 from ending import is_reading
@@ -99,7 +99,4 @@ def lower(client, qos: int) -> None:
     qos = max(qos, 1)
     for pid, _, had in unacknowledged(client):
         if had > qos:
-            message = take_back(client, pid)
-            if message:  # else the broker has it
-                topic, payload, retain, _ = message
-                client.publish(topic, payload, retain, qos, False)
+            send_again(client, pid, qos)  # unless the broker has it

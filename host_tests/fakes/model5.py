@@ -1,10 +1,15 @@
 """`model` for clients of MQTT 5: it takes one unacknowledged message at a time and two topic aliases, and gives aliases
-to whoever takes them. Who breaks these rules stands in `violations`."""
+to whoever takes them; a session ends when its time is over, a will waits for its delay. Who breaks these rules stands
+in `violations`."""
 
 from fakes import packets5
 from fakes.model import Model
-from fakes.packets import CONNACK, CONNECT, PUBACK, PUBLISH, PUBREL
+from fakes.packets import CONNACK, CONNECT, DISCONNECT, PUBACK, PUBLISH, PUBREC, PUBREL
 
+EXPIRY = 2
+SESSION_EXPIRY = 17
+WILL_DELAY = 24
+FOR_EVER_S = 0xFFFFFFFF
 RECEIVE_MAXIMUM = 33
 ALIAS_MAXIMUM = 34
 ALIAS = 35
@@ -25,13 +30,18 @@ class _Codec:
 
 
 class Model5(Model):
-    """takes: the client's messages that may be unacknowledged; aliases: how many it knows."""
+    """takes: the client's messages that may be unacknowledged; aliases: how many it knows; says: further properties of
+    its CONNACK; refuses: f(PUBLISH), the reason code of one that it does not take, else 0. `published`:
+    the PUBLISH packets that it took."""
 
-    def __init__(self, clock, takes=1, aliases=2, **named):
+    def __init__(self, clock, takes=1, aliases=2, says=(), **named):
         Model.__init__(self, clock, **named)
         self.takes = takes
-        self.codec = _Codec([(RECEIVE_MAXIMUM, takes), (ALIAS_MAXIMUM, aliases)])
+        self.codec = _Codec([(RECEIVE_MAXIMUM, takes), (ALIAS_MAXIMUM, aliases)] + list(says))
+        self.refuses = lambda p: 0
+        self.published = []  # the PUBLISH packets that were taken
         self.open_ids = {}  # link number -> ids of the messages without PUBACK, or PUBREL
+        self.expiry_s = {}  # link number -> of its session
         self.topics = {}  # link number -> {alias: topic}, the client's
         self.given = {}  # link number -> {topic: alias}, ours
         self.most_given = {}  # link number -> how many the client takes
@@ -42,6 +52,7 @@ class Model5(Model):
             self.topics[link.number] = {}
             self.given[link.number] = {}
             self.most_given[link.number] = dict(p.props).get(ALIAS_MAXIMUM, 0)
+            return self._begin(link, p)
         elif p.kind == PUBLISH:
             self._resolve(link, p)
             open_ids = self.open_ids[link.number]
@@ -51,6 +62,8 @@ class Model5(Model):
                 open_ids.append(p.pid)
         elif p.kind == PUBREL and p.pid in self.open_ids[link.number]:
             self.open_ids[link.number].remove(p.pid)
+        elif p.kind == DISCONNECT and link.number in self.owner:
+            self.expiry_s[link.number] = dict(p.props).get(SESSION_EXPIRY, self.expiry_s[link.number])
         return Model._came(self, link, p)
 
     def _send(self, link, data):
@@ -61,6 +74,70 @@ class Model5(Model):
                 self.clock.at(self.ack_ms, self.open_ids[link.number].remove, packet_id)
             else:
                 self.open_ids[link.number].remove(packet_id)
+
+    def _begin(self, link, p):
+        old = self.sessions.get(p.client_id)
+        delayed = getattr(old, "delayed", None)
+        if delayed:
+            old.delayed = None
+            if p.clean:  # the session ends, and its will is not waited for any longer [3.1.3.2.2]
+                self._publish_will(delayed)
+        self.expiry_s[link.number] = dict(p.props).get(SESSION_EXPIRY, 0)
+        Model._came(self, link, p)
+
+    def _ends(self, kept, link):
+        will = kept.will
+        expiry_s = self.expiry_s[link.number]
+        kept.clean = not expiry_s
+        if will and link.number not in self.left:
+            delay_s = min(dict(will[4]).get(WILL_DELAY, 0), expiry_s)
+            if delay_s:
+                kept.will = None
+                kept.delayed = will
+                self.clock.at(delay_s * 1000, self._waited, kept, will)
+        client_id = self.owner[link.number]
+        Model._ends(self, kept, link)
+        if expiry_s and expiry_s != FOR_EVER_S:
+            self.clock.at(expiry_s * 1000, self._expire, client_id, kept, self.clock.now)
+        kept.ended = self.clock.now
+
+    def _waited(self, kept, will):
+        if kept.delayed is will:
+            kept.delayed = None
+            self._publish_will(will)
+
+    def _publish_will(self, will):
+        self.wills.append(will)
+        self._publish(will[0], will[1], will[3], will[2])
+
+    def _expire(self, client_id, kept, since):
+        if kept.link is None and kept.ended == since and self.sessions.get(client_id) is kept:
+            del self.sessions[client_id]
+
+    def end(self, reason, **named):
+        """The broker ends every connection with a DISCONNECT."""
+        for kept in list(self.sessions.values()):
+            link = kept.link
+            if link is not None:
+                link.push(packets5.encode(DISCONNECT, reason=reason, long=1, **named))
+                self._ends(kept, link)
+                link.end("fin")
+
+    def _incoming(self, link, kept, p):
+        reason = self.refuses(p)
+        if not reason or not p.qos:
+            return Model._incoming(self, link, kept, p)
+        if p.qos == 2:
+            self.open_ids[link.number].remove(p.pid)
+        self._send(link, packets5.encode(PUBACK if p.qos == 1 else PUBREC, p.pid, reason=reason))
+
+    def _accept(self, p):
+        self.published.append(p)
+        return Model._accept(self, p)
+
+    def expiries(self, part=""):
+        """[(topic, expiry)] of what was taken, None without one."""
+        return [(p.topic, dict(p.props).get(EXPIRY)) for p in self.published if part in p.topic]
 
     def _resolve(self, link, p):
         alias = dict(p.props).get(ALIAS)

@@ -18,6 +18,7 @@ for folder in (HOST_TESTS + "/fakes/board", ROOT + "/firmware", ROOT + "/firmwar
 
 import fakes.shim  # noqa: F401
 from fakes.bench import wire_up
+from fakes.bench5 import load5
 from fakes.clock import Clock, ticks_add, ticks_diff
 from fakes.model import Model
 from fakes.net import Net
@@ -59,6 +60,7 @@ def said():
     import health
     import listening
     import low_battery
+    import mqtt5
     import node
     import ram
     import retry
@@ -70,7 +72,7 @@ def said():
     def record(*what):
         lines.append(" ".join(str(x) for x in what))
 
-    for module in (app, node, ram, untaken, ending, discovery, retry, health, listening, trial, low_battery):
+    for module in (app, node, ram, untaken, ending, discovery, retry, health, listening, trial, low_battery, mqtt5):
         module.print = record
     return lines
 
@@ -91,12 +93,15 @@ def started(virtual):
 
 
 class World:
-    """script: what the board is like (fake_board). keys: of the configuration."""
+    """script: what the board is like (fake_board). keys: of the configuration. Broker: a class of models."""
+
+    Broker = Model
 
     def __init__(self, script=None, **keys):
         self.clock = Clock()
         self.net = Net(self.clock)
-        self.broker = Model(self.clock)
+        self.broker = self.Broker(self.clock)
+        load5()
         self.net.serve(HOST, 1883, self.broker)
         wire_up(self.net, self.clock)
         self.set_up_board({"wifi": {"lab": "12345678"}} if script is None else script)

@@ -30,6 +30,7 @@ MAY = {
     "earlier": ["ending", "umqtt"],
     "ram": ["clock", "node"],
     "node": [
+        "answering",
         "clock",
         "diagnosis",
         "discovery",
@@ -40,6 +41,7 @@ MAY = {
         "led",
         "listening",
         "low_battery",
+        "mqtt5",
         "power",
         "retry",
         "tls_context",
@@ -49,6 +51,8 @@ MAY = {
         "untaken",
     ],  # fmt: skip
     "untaken": ["clock", "ending", "umqtt"],
+    "mqtt5": ["ending", "umqtt"],
+    "answering": ["flags", "listening"],
     "ending": ["umqtt"],
     "update": ["ending", "power", "slots"],
     "commands": [

@@ -126,6 +126,8 @@ def value_of(key: str, text: str, default: Any) -> Any:
         if text.lower() in ("false", "no", "n", "0", ""):
             return False
         raise ToolError("%s is true or false" % key)
+    if key == "protocol" and text == "auto":
+        return text
     if isinstance(default, (int, float)):
         try:
             return int(text)

@@ -73,7 +73,12 @@ CORE = UMQTT.groups[0]
 # The library beside the firmware, of which a life with a store loads all of these: one module, with signposts for
 # programs that know the others.
 UMQTT_ON_A_BOARD = UMQTT._replace(
-    groups=((*CORE, "connection", "reconnect"), ("store", "journaling", "rtc", "outbox")), in_rom=True
+    groups=(
+        (*CORE, "connection", "reconnect"),
+        ("store", "journaling", "rtc", "outbox"),
+        ("properties", "handshake", "v5"),
+    ),
+    in_rom=True,
 )
 # The firmware: nobody knows more of it than main.py does, and the contract of a sensor. The first group is what every
 # life of a board loads, the others are the lives: awake with readings in RAM, or where they survive, or asleep.

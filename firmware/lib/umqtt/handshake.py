@@ -44,7 +44,11 @@ _WITH_WILL = const(4)
 def connect_head(client) -> bytes:
     """The variable header and payload of a CONNECT [5.0: 3.1]. Raises ValueError."""
     own = client._properties
-    if client.session_expiry_s:
+    is_clean = client.clean_session
+    own.pop(SESSION_EXPIRY, None)
+    if is_clean == wire.WIPE:
+        is_clean = False  # of the session that a clean start ends the will is published; this one just does not last
+    elif client.session_expiry_s:
         own[SESSION_EXPIRY] = client.session_expiry_s
     if client._authentication:
         own[METHOD] = client._authentication.method
@@ -53,7 +57,7 @@ def connect_head(client) -> bytes:
             if data is not None:
                 own[AUTH_DATA] = data
     payload = encode(own, TO_CONNECT) + wire.text(client.client_id, wire.ANY_TEXT, "client_id")
-    flags = 2 if client.clean_session else 0
+    flags = 2 if is_clean else 0
     if client._last_will:
         topic, message, retain, qos = client._last_will
         flags |= 4 | qos << 3 | (32 if retain else 0)
@@ -81,7 +85,7 @@ def take_connack(client, buf, length) -> None:
         raise broken("CONNACK without properties", BROKEN)
     if code:
         raise refused(client, code, "", found)
-    if buf[0] and client.clean_session:
+    if buf[0] and client.clean_session and client.clean_session != wire.WIPE:
         raise broken("CONNACK: a session, of a clean start", BROKEN)
     client.connack = found
     get = found.get

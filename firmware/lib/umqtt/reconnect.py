@@ -20,7 +20,7 @@ _STABLE_MS = const(10000)
 _UP = const(-1)
 _MOST_MS = const(1 << 28)
 # codes of a CONNACK, of MQTT 5 from 0x80 on: asking again soon is useless
-_FINAL = b"\1\2\4\5\x84\x85\x86\x87\x8a\x8c"
+_FINAL = b"\1\2\4\5\x84\x85\x86\x87\x8a\x8c\x8e"
 
 
 class Reconnect:

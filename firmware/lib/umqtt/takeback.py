@@ -3,7 +3,8 @@ to lower the QoS of a message, or to let the others pass it. A friend of the cli
 is loaded where there is no room for those verbs, too."""
 
 from umqtt.errors import link_error
-from umqtt.wire import FIRST_BYTE, IN_USE, PACKET_ID, PAYLOAD, PUBACK, PUBREL_BYTE, QOS, RETAIN, SUBSCRIBE_BYTE, TOPIC
+from umqtt.wire import FIRST_BYTE, IN_USE, LEVEL_5, PACKET_ID, PAYLOAD, PROPERTIES, PUBACK, PUBREL_BYTE, QOS, RETAIN
+from umqtt.wire import SUBSCRIBE_BYTE, TOPIC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,6 +34,23 @@ def take_back(client: "MQTTClient", packet_id: int) -> "tuple[bytes, bytes, bool
             _give_up(client, packet_id)
             return None if first_byte >= PUBREL_BYTE else message
     return None
+
+
+def send_again(client: "MQTTClient", packet_id: int, qos: int) -> None:
+    """Give up a message that the broker does not have, and publish it as a new one in this QoS, with its properties.
+    Raises what publish does."""
+    named = {}
+    if client.protocol == LEVEL_5:
+        from umqtt.properties import IN_PUBLISH, walk
+
+        for slot in _in_flight(client):
+            if slot[PACKET_ID] == packet_id:
+                named["properties"] = found = {}
+                walk(slot[PROPERTIES], 0, len(slot[PROPERTIES]), IN_PUBLISH, True, found)
+    message = take_back(client, packet_id)
+    if message:
+        topic, payload, retain, _ = message
+        client.publish(topic, payload, retain, qos, False, **named)
 
 
 def connect_again(client: "MQTTClient", words: str) -> None:

@@ -201,7 +201,8 @@ class MQTTClient(client.MQTTClient):
     Attributes: connack, the properties of the last CONNACK, {number: value}; received, the `Received` of the message
     that the callback has; server_reference, in the broker's words, "" when it has named none.
 
-    `on_ended` has the reason code of a refused message as a byte, and the broker's reason codes for a subscription.
+    `on_ended` has the reason code of a refused message as a byte, and the broker's reason codes for a subscription. A
+    program may set `on_refused` to f(topic, exception), which `poll` calls for each message that the broker refused.
     """
 
     session_expiry_s: "int | None"
@@ -216,6 +217,8 @@ class MQTTClient(client.MQTTClient):
     _sends_retained = True
     _codes = b""  # of the SUBACK or UNSUBACK that came last
     _goodbye = b""  # the body of the next DISCONNECT
+    on_refused: "Callable[[bytes, MQTTException], object] | None"
+    on_refused = None
     _is_auto = False  # until it is known which level the broker speaks
     _authentication: "Any"
     _aliases: "Any"
@@ -270,7 +273,7 @@ class MQTTClient(client.MQTTClient):
         self._sender = _Sender(self)
         self._filter_properties = {}  # filter with its length before it: properties of its SUBSCRIBE
         self._will_properties = NONE
-        self._ended = []  # (packet id, codes) of messages whose end is to be told
+        self._ended = []  # (packet id, codes), (topic, exception) of messages whose end is to be told
         self._draft.append(NONE)
         for slot in self._packet_slots:
             slot.append(ticks_ms())
@@ -351,6 +354,8 @@ class MQTTClient(client.MQTTClient):
         if self._is_auto and send and self._is_connecting and not self._link_up and fault.args:
             # A broker that does not know level 5 says so, or just closes.
             if isinstance(fault, OSError) or fault.args[0] in (_LEVEL_REFUSED_BY_4, _LEVEL_REFUSED):
+                if self.protocol == LEVEL_5:  # no refusal of ours: the other level is tried without a long pause
+                    fault = link_error("ECONNABORTED", str(fault.args[-1]))
                 self.protocol = LEVEL_5 + _LEVEL_4 - self.protocol
         client.MQTTClient._on_fault(self, fault)
 
@@ -423,7 +428,11 @@ class MQTTClient(client.MQTTClient):
         index = self._slot_index(packet_id)
         sent = self._packet_slots[index][FIRST_BYTE] if index >= 0 else 0
         if sent & SENT and sent < SUBSCRIBE_BYTE:  # else of an earlier life
-            self._refusals.append((packet_id, self._refused(reason, "", found)))
+            refusal = self._refused(reason, "", found)
+            if self.on_refused is not None:
+                self._ended.append((self._packet_slots[index][TOPIC][2:], refusal))
+                self._news = self._news or ([], None)
+            self._refusals.append((packet_id, refusal))
             if _len(self._refusals) > _len(self._packet_slots):
                 self._refusals.pop(0)  # nobody waits for it
             self._end_exchange(packet_id, _bytes((reason,)))
@@ -438,7 +447,9 @@ class MQTTClient(client.MQTTClient):
 
     def _tell_news(self):
         while self._ended:
-            self.on_ended(*self._ended.pop(0))  # pyright: ignore[reportOptionalCall]
+            first, second = self._ended.pop(0)
+            told: "Any" = self.on_refused if isinstance(second, MQTTException) else self.on_ended
+            told(first, second)
         first, codes = self._news  # pyright: ignore[reportGeneralTypeIssues]
         if isinstance(codes, _bytes) and codes and self.protocol == LEVEL_5:
             self._news = first, self._codes

@@ -1,0 +1,167 @@
+"""How does the board speak MQTT 5? Its client, in place of umqtt.client's. Imported only when `protocol` asks for it.
+
+A broker of MQTT 5 says what it does not do, and why it refuses. That is obeyed at once, and told once in words, where
+with MQTT 3.1.1 the board has to find out by trying (untaken.py).
+"""
+
+from micropython import const
+from umqtt.errors import MQTTException
+from umqtt.v5 import MQTTClient
+
+_LEVEL_4 = const(4)
+_LEVEL_5 = const(5)
+_MONTH_S = const(2592000)
+_CONNECTIONS = const(20)  # of a board that sleeps: for so many of its pauses the broker keeps the session, at least
+_MOST_TOLD = const(32)  # topics of which a refusal is told once
+_GIVEN_UP = const(-1)  # in place of a packet id: true, and not pending
+_WILL_QOS = const(1)
+
+# Reason codes and properties of MQTT 5 [5.0: 2.4, 2.2.2.2].
+_TOO_LARGE = const(0x95)
+_NO_RETAIN = const(0x9A)
+_NO_QOS = const(0x9B)
+_SESSION_EXPIRY = const(17)
+_SERVER_KEEPALIVE = const(19)
+_RECEIVE_MAXIMUM = const(33)
+_MAXIMUM_QOS = const(36)
+_RETAIN_AVAILABLE = const(37)
+_MAXIMUM_PACKET = const(39)
+
+
+class BoardClient(MQTTClient):
+    """umqtt.v5's, with the arguments of umqtt.client's in their order; protocol: 5 or "auto"."""
+
+    def __init__(self, client_id, server, port, user, password, keepalive, ssl, clean_session, protocol, *more):
+        slots, rx_size, tx_size, timeout_ms, reconnect, journal = more
+        MQTTClient.__init__(
+            self, client_id, server, port, user, password, keepalive, ssl, clean_session, protocol=protocol,
+            inflight=slots, rx_size=rx_size, tx_size=tx_size, timeout_ms=timeout_ms, reconnect=reconnect,
+            store=journal,
+        )  # fmt: skip
+        self.told = ""  # what was said of the broker
+        self.told_refusals = {}  # topic: reason code
+
+    def belong_to(self, node) -> None:
+        """It is the node's from now on: will and session are as its configuration wants them."""
+        cfg = node.cfg
+        self.node = node
+        node.reconnect.on_state = self.link_changed
+        between_s = int(cfg["interval_s"] * cfg["connect_every"]) if cfg["deep_sleep"] else 0
+        self.session_expiry_s = max(_MONTH_S, _CONNECTIONS * between_s)
+        self.will_qos = _WILL_QOS
+        self.will_retain = node.retain
+        self.make_will()
+        self.on_refused = self.refused
+        known = getattr(node, "known", None)
+        if known and known.level_4 and cfg["protocol"] == "auto":
+            self.protocol = _LEVEL_4
+        self.level = self.protocol
+
+    def make_will(self) -> None:
+        """A board that is back in time has not been away."""
+        cfg = self.node.cfg
+        if cfg["will"]:
+            topic = self.node.topic + "status"
+            self.set_last_will(topic, "offline", self.will_retain, self.will_qos, cfg["will_delay_s"])
+
+    def publish(self, topic, msg, retain=False, qos=0, *more, **named):
+        """As umqtt.v5's. A message that the broker has said it does not take is given up, and told; one that it would
+        not retain goes out all the same. Then the packet id is -1, as of one whose QoS was lowered to 0."""
+        retain = retain and self.connack.get(_RETAIN_AVAILABLE, 1)
+        try:
+            pid = MQTTClient.publish(self, topic, msg, retain, qos, *more, **named)
+        except MQTTException as e:
+            if e is self.node.reconnect.fault:  # the connection has ended
+                raise
+            if e.args[0] == _TOO_LARGE:  # else its acknowledgement, of which on_refused is told
+                self.refused(topic.encode() if isinstance(topic, str) else topic, e)
+            return _GIVEN_UP
+        return pid or (_GIVEN_UP if qos and pid is not None else pid)
+
+    def refused(self, topic: bytes, fault) -> None:
+        """The broker does not take a message, and says so: it is given up, told and counted."""
+        from ending import is_reading
+
+        node = self.node
+        name = str(topic, "utf-8")
+        code, words = fault.args
+        words = "%s: %s" % (name, words)
+        is_new = self.told_refusals.get(name) != code
+        if len(self.told_refusals) < _MOST_TOLD:
+            self.told_refusals[name] = code
+        if is_reading(node, topic):
+            node.refused += 1
+            words += ": given up, %d so far" % node.refused
+        elif name == node.topic + "status":
+            node.greeting = False
+        if is_new:
+            print("broker: it refuses", words)
+
+    def link_changed(self, up: bool, words: str) -> None:
+        """The node's, but what is mended here is no failure."""
+        node = self.node
+        if not up and (self.fell_back() or self.gave_way(node.reconnect.fault)):
+            return
+        node.link_changed(up, words)
+        if up:
+            known = getattr(node, "known", None)
+            if known:
+                known.level_4 = self.protocol == _LEVEL_4
+            self.tell()
+
+    def fell_back(self) -> bool:
+        """Whether the next attempt is made with another version, which is told once."""
+        if self.protocol == self.level:
+            return False
+        self.level = self.protocol
+        if self.level == _LEVEL_4 and not self.told:
+            self.told = "it does not speak MQTT 5: MQTT 3.1.1 is tried"
+            print("broker:", self.told)
+        return True
+
+    def gave_way(self, fault) -> bool:
+        """Whether the broker did not take what the connection began with, and gets something else the next time."""
+        code = fault.args[0]
+        if not isinstance(fault, MQTTException) or code not in (_TOO_LARGE, _NO_RETAIN, _NO_QOS):
+            return False
+        if self.inflight and "in flight" in fault.args[1]:  # of an earlier connection, whose broker took it
+            from umqtt.takeback import send_again, unacknowledged
+
+            for pid, topic, qos in unacknowledged(self):
+                if topic and (qos > self.connack.get(_MAXIMUM_QOS, 2) or code != _NO_QOS):
+                    send_again(self, pid, max(1, min(qos, self.connack.get(_MAXIMUM_QOS, 2))))
+            return True
+        if code == _NO_RETAIN and self.will_retain:
+            self.will_retain = False
+            print("broker: it retains nothing, so the will is not retained")
+        elif code == _NO_QOS and self.will_qos:
+            self.will_qos = 0
+            print("broker: it takes no QoS 1 from this board, so the will has QoS 0")
+        else:
+            return False
+        self.make_will()
+        return True
+
+    def tell(self) -> None:
+        """What is special about this broker, when that is something new."""
+        if self.protocol == _LEVEL_4:
+            return
+        cfg = self.node.cfg
+        get = self.connack.get
+        kept_s = get(_SESSION_EXPIRY, self.session_expiry_s)
+        words = "MQTT 5, it keeps the session for %d s" % kept_s
+        if cfg["will"]:
+            words += ", and says offline once the board was away for %d s" % min(cfg["will_delay_s"], kept_s)
+        if get(_MAXIMUM_QOS, 2) < cfg["qos"]:
+            words += "; QoS %d at most" % get(_MAXIMUM_QOS)
+        if not get(_RETAIN_AVAILABLE, 1):
+            words += "; nothing is retained"
+        if get(_MAXIMUM_PACKET):
+            words += "; no packet over %d B" % get(_MAXIMUM_PACKET)
+        if get(_RECEIVE_MAXIMUM, self.node.slots) < self.node.slots:
+            words += "; %d unacknowledged at most" % get(_RECEIVE_MAXIMUM)
+        if get(_SERVER_KEEPALIVE, cfg["keepalive_s"]) != cfg["keepalive_s"]:
+            words += "; a keep-alive of %d s" % get(_SERVER_KEEPALIVE)
+        if words != self.told:
+            self.told = words
+            print("broker:", words)

@@ -1,0 +1,326 @@
+"""The board speaks MQTT 5: readings expire, sessions end, wills wait, a broker's limits and reasons are obeyed and
+told."""
+
+import builtins
+import json
+
+from fakes import packets5
+from fakes.check import equal
+from fakes.model5 import SESSION_EXPIRY, WILL_DELAY, Model5
+from fakes.net import Plan
+from fakes.packets import CONNACK, PUBLISH, SUBACK
+from on_board import World, conf, radio, said
+
+import ram
+
+ROOM = {"type": "dht22", "name": "room", "pin": 4}
+SCRIPT = {"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2], [21.6, 40.1]]}}
+MONTH_S = 2592000
+RESPONSE_TOPIC = 8
+CORRELATION = 9
+SERVER_KEEPALIVE = 19
+SERVER_REFERENCE = 28
+REASON = 31
+MAXIMUM_QOS = 36
+RETAIN_AVAILABLE = 37
+MAXIMUM_PACKET = 39
+WILDCARDS = 40
+
+
+class World5(World):
+    """keys: of the configuration; says: what the broker says of itself in its CONNACK."""
+
+    says = ()
+
+    def Broker(self, clock):
+        return Model5(clock, takes=20, says=self.says)
+
+    def __init__(self, says=(), of=None, **keys):
+        """of: a world, whose board begins anew: what was in its RAM is gone."""
+        self.says = says
+        self.keys = {"protocol": 5, "sensors": [ROOM]}
+        self.keys.update(keys)
+        if of is None:
+            return World.__init__(self, SCRIPT, **self.keys)
+        self.clock, self.net, self.broker = of.clock, of.net, of.broker
+        self.set_up_board(SCRIPT)
+        self.said = said()
+        self.node = ram.RamNode(conf(**self.keys), radio())
+
+
+def told(w, part):
+    return [line for line in w.said if part in line]
+
+
+class Heard:
+    """What is printed by modules that are loaded for a moment, in a list."""
+
+    def __enter__(self):
+        lines = []
+        self.print = builtins.print
+        builtins.print = lambda *what: lines.append(" ".join(str(x) for x in what))
+        return lines
+
+    def __exit__(self, *_):
+        builtins.print = self.print
+
+
+def seqs(w):
+    return [r["seq"] for r in w.readings()]
+
+
+def test_readings_arrive_in_order_and_once():
+    w = World5()
+    w.run(25000)
+    equal(seqs(w), [1, 2, 3, 4, 5, 6])
+    equal({p.qos for p in w.broker.published}, {1, 2})
+    equal(w.broker.connects[-1].level, 5)
+    equal(w.broker.violations, [])
+    assert told(w, "broker: MQTT 5, it keeps the session for 2592000 s, and says offline once"), w.said
+
+
+def test_a_reading_carries_what_is_left_of_its_expiry_and_one_that_is_too_old_is_not_sent():
+    w = World5(expire_s=60)
+    w.run(5000)
+    equal(w.broker.expiries("/room/"), [("umqtt/n1/room/temperature", 60), ("umqtt/n1/room/humidity", 60)])
+    w.net.plan = Plan(refuse=True)
+    w.broker.stop()
+    w.run(100000)
+    w.net.plan = Plan()
+    w.run(70000)
+    left = [s for _, s in w.broker.expiries("/room/temperature")][1:]
+    assert len(left) > 2 and min(left) < 20 and max(left) == 60, left
+    equal(sorted(left[: left.index(60)]), left[: left.index(60)], "the older the less is left")
+    gone = [n for n in range(1, seqs(w)[-1]) if n not in seqs(w)]
+    assert gone and len(gone) == w.node.dropped, (gone, w.node.dropped)
+
+
+def test_readings_without_expire_s_and_what_is_retained_never_expire():
+    w = World5(ha_prefix="homeassistant", expire_s=0)
+    w.run(30000)
+    equal({s for _, s in w.broker.expiries()}, {None})
+    w = World5(ha_prefix="homeassistant", expire_s=60)
+    w.run(30000)
+    assert len(w.broker.expiries("homeassistant")) >= 2
+    equal({s for _, s in w.broker.expiries("homeassistant")}, {None})
+    equal({s for _, s in w.broker.expiries("/status") + w.broker.expiries("/diag")}, {None})
+
+
+def test_expire_s_counts_with_mqtt_3_1_1_too_while_a_reading_waits_in_ram():
+    w = World(SCRIPT, sensors=[ROOM], expire_s=60)
+    w.net.plan = Plan(refuse=True)
+    w.run(150000)
+    w.net.plan = Plan()
+    w.run(70000)
+    assert seqs(w)[0] > 10 and w.node.dropped == seqs(w)[0] - 1, (seqs(w), w.node.dropped)
+
+
+def test_the_session_of_a_board_that_is_awake_is_kept_for_a_month():
+    w = World5()
+    w.run(5000)
+    equal(dict(w.broker.connects[-1].props)[SESSION_EXPIRY], MONTH_S)
+
+
+def test_a_reboot_is_no_alarm_and_a_board_that_stays_away_is_one():
+    w = World5(will_delay_s=60)
+    w.run(15000)
+    will = w.broker.connects[-1].will
+    equal((will[0], bytes(will[1]), dict(will[4])), ("umqtt/n1/status", b"offline", {WILL_DELAY: 60}))
+    w.net.links[-1].end("rst")  # power off and on again
+    reborn = World5(of=w, will_delay_s=60)
+    reborn.run(60000)
+    equal((w.broker.wills, w.status()), ([], [b"online", b"online"]))
+    equal(len(w.broker.connects), 4, "each life ends the session before it, then begins its own")
+    w.net.plan = Plan(refuse=True)
+    w.broker.stop()
+    reborn.run(59000)
+    equal(w.broker.wills, [])
+    reborn.run(2000)
+    equal([bytes(will[1]) for will in w.broker.wills], [b"offline"])
+
+
+def test_a_will_without_delay_is_at_once():
+    w = World5(will_delay_s=0)
+    w.run(5000)
+    w.broker.stop()
+    equal(len(w.broker.wills), 1)
+
+
+def command(w, name, payload, *props):
+    """The broker hands on a command with these properties."""
+    w.pid = getattr(w, "pid", 900) + 1
+    fields = {"topic": "umqtt/n1/cmd/" + name, "payload": payload, "qos": 2, "props": list(props)}
+    w.net.links[-1].push(packets5.encode(PUBLISH, w.pid, **fields))
+    w.run(3000)
+
+
+def answers(w):
+    """(topic, words, expiry, correlation data) of each answer."""
+    return [
+        (p.topic, json.loads(bytes(p.payload).decode())["words"], dict(p.props).get(2), dict(p.props).get(9))
+        for p in w.broker.published
+        if b'{"ok":' in bytes(p.payload)
+    ]
+
+
+def test_an_answer_goes_where_the_command_asks_for_it_and_else_where_it_always_went():
+    w = World5(commands=True, interval_s=30)
+    w.run(5000)
+    place = RESPONSE_TOPIC, "owner/answers"
+    command(w, "stay_awake", b"x", place, (CORRELATION, b"\0\xff7"))
+    command(w, "stay_awake", b"x", place)
+    command(w, "stay_awake", b"x", (CORRELATION, b"of no use without a place"))
+    command(w, "stay_awake", b"x")
+    want = "this board does not sleep"
+    places = [(topic, expiry, correlation) for topic, words, expiry, correlation in answers(w)]
+    equal(len({words for _, words, _, _ in answers(w)}), 1, want)
+    equal(
+        places,
+        [
+            ("owner/answers", 3600, b"\0\xff7"),
+            ("owner/answers", 3600, None),
+            ("umqtt/n1/ack/stay_awake", 3600, None),
+            ("umqtt/n1/ack/stay_awake", 3600, None),
+        ],
+    )
+    equal(w.broker.violations, [])
+
+
+def test_commands_that_wait_keep_each_its_own_place_for_the_answer():
+    w = World5(commands=True, interval_s=30)
+    w.run(5000)
+    for i in range(3):
+        fields = {"topic": "umqtt/n1/cmd/none%d" % i, "payload": b"", "qos": 1}
+        props = [(RESPONSE_TOPIC, "to/%d" % i), (CORRELATION, b"%d" % i)] if i != 1 else []
+        w.net.links[-1].push(packets5.encode(PUBLISH, 700 + i, props=props, **fields))
+    w.run(5000)
+    equal([(topic, c) for topic, _, _, c in answers(w)], [("to/0", b"0"), ("umqtt/n1/ack/none1", None), ("to/2", b"2")])
+
+
+def test_a_broker_without_wildcards_gets_no_subscription_and_all_readings():
+    w = World5(says=[(WILDCARDS, 0)], commands=True)
+    with Heard() as heard:
+        w.run(25000)
+    words = "commands: the broker takes no subscription to umqtt/n1/cmd/+: wildcard subscriptions not supported"
+    equal(heard, [words])
+    equal(seqs(w), [1, 2, 3, 4, 5, 6])
+
+
+def test_a_subscription_that_is_refused_is_told():
+    w = World5(commands=True)
+    w.broker._subscribe = lambda link, kept, p: link.push(packets5.encode(SUBACK, p.pid, codes=(0x87,)))
+    with Heard() as heard:
+        w.run(25000)
+    equal(heard, ["commands: the broker lets nobody here subscribe to umqtt/n1/cmd/+: check its ACL"])
+    equal(seqs(w), [1, 2, 3, 4, 5, 6])
+
+
+def test_what_the_broker_refuses_is_given_up_at_once_and_told_once():
+    for qos in (1, 2):
+        w = World5(qos=qos)
+        w.broker.refuses = lambda p: 0x97 if "humidity" in p.topic else 0
+        w.run(35000)
+        equal(len(told(w, "it refuses umqtt/n1/room/humidity: quota exceeded: given up, 1 so far")), 1, w.said)
+        equal(len(told(w, "it refuses")), 1, w.said)
+        equal((seqs(w), w.node.refused, w.node.client.inflight), ([1, 3, 5, 7], 4, 0))
+        equal(len(w.broker.connects), 2)
+
+
+def test_a_status_that_is_refused_is_not_sent_again():
+    w = World5()
+    w.broker.refuses = lambda p: 0x87 if p.topic.endswith("/status") else 0
+    w.run(5000)
+    w.broker.stop()
+    w.run(20000)
+    equal((len(told(w, "it refuses umqtt/n1/status: not authorised")), w.status(), w.node.refused), (1, [], 0), w.said)
+
+
+def test_the_limits_of_a_broker_are_obeyed_and_told_once():
+    says = [
+        (MAXIMUM_QOS, 1),
+        (RETAIN_AVAILABLE, 0),
+        (MAXIMUM_PACKET, 300),
+        (SERVER_KEEPALIVE, 30),
+        (SESSION_EXPIRY, 7200),
+    ]
+    w = World5(says=says, ha_prefix="homeassistant")
+    w.run(25000)
+    w.broker.stop()
+    w.run(25000)
+    words = told(w, "broker: MQTT 5")
+    equal(len(words), 1)
+    for part in ("session for 7200 s", "QoS 1 at most", "nothing is retained", "over 300 B", "a keep-alive of 30 s"):
+        assert part in words[0], words
+    equal(({p.qos for p in w.broker.published}, {p.retain for p in w.broker.published}), ({1}, {0}))
+    equal(len(told(w, "it refuses homeassistant/sensor/n1/")), 2, w.said)
+    assert "packet too large" in told(w, "it refuses homeassistant/")[0]
+    assert seqs(w) == list(range(1, len(seqs(w)) + 1)) and len(seqs(w)) > 6, seqs(w)
+
+
+def test_a_broker_of_qos_0_gets_readings_and_the_status_once():
+    w = World5(says=[(MAXIMUM_QOS, 0)])
+    w.run(25000)
+    equal((seqs(w), w.status()), ([1, 2, 3, 4, 5, 6], [b"online"]))
+    equal({p.qos for p in w.broker.published}, {0})
+
+
+def test_a_connection_that_is_refused_for_its_will_gets_another_will():
+    for code, words, will in ((0x9A, "the will is not retained", (0, 1)), (0x9B, "the will has QoS 0", (1, 0))):
+        w = World5()
+        real = w.broker._connect
+
+        def connect(link, p, w=w, code=code, real=real):
+            if p.will[2] and code == 0x9A or p.will[3] and code == 0x9B:
+                w.broker.connects.append(p)
+                link.push(packets5.encode(CONNACK, code=code))
+                return link.end("fin")
+            return real(link, p)
+
+        w.broker._connect = connect
+        w.run(25000)
+        equal((len(told(w, words)), w.broker.connects[-1].will[2:4]), (1, will), w.said)
+        equal(seqs(w), [1, 2, 3, 4, 5, 6])
+        equal(told(w, "trying again"), [], "what is mended is no failure")
+
+
+def test_why_the_broker_refuses_or_ends_a_connection_is_told_in_its_own_words():
+    for code, props, words in (
+        (0x87, [(REASON, "wrong team")], "not authorised: check user and password: wrong team"),
+        (0x85, [], "client id refused: check client_id"),
+        (0x84, [], 'protocol level refused: set protocol to 4, or to "auto"'),
+        (0x9C, [(SERVER_REFERENCE, "b.example")], "use another server: b.example: check broker"),
+    ):
+        w = World5()
+        w.broker._connect = lambda link, p, code=code, props=props: link.push(
+            packets5.encode(CONNACK, code=code, props=props)
+        )
+        w.run(5000)
+        equal(told(w, "broker: "), ["broker: the broker refused: " + words + "; trying again"])
+
+
+def test_another_device_that_takes_the_session_over_is_told_and_not_fought():
+    w = World5(interval_s=300)
+    w.run(5000)
+    w.broker.end(0x8E)
+    w.run(40000)
+    equal(len(w.broker.connects), 2, "a pause of a minute")
+    assert "the broker disconnects: session taken over: has another device this client" in told(w, "again")[0], w.said
+    w.run(30000)
+    equal(len(w.broker.connects), 3)
+
+
+def test_messages_in_flight_that_the_broker_no_longer_takes_go_out_as_it_wants_them():
+    w = World5(expire_s=600)
+    w.run(5000)
+    w.broker.refuses = lambda p: 0
+    silent = w.broker._incoming
+    w.broker._incoming = lambda link, kept, p: None  # it acknowledges nothing
+    w.run(11000)
+    assert w.node.client.inflight, "messages of QoS 2 are in flight"
+    w.broker._incoming = silent
+    w.broker.codec.connack.append((MAXIMUM_QOS, 1))
+    w.broker.stop()
+    w.run(30000)
+    assert seqs(w)[:4] == [1, 2, 3, 4] and w.node.client.inflight == 0, (seqs(w), w.said)
+    equal({qos for _, _, qos in w.broker.accepted[3:]}, {1})
+    assert {s for _, s in w.broker.expiries("/room/")} <= set(range(550, 601)), w.broker.expiries("/room/")
