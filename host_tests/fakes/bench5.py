@@ -10,6 +10,8 @@ def load5():
     import umqtt.v5  # noqa: F401
 
     loop.import_aio("umqtt.aio_v5")
+    import umqtt.aio_request  # noqa: F401
+
     try:
         import umqtt.handshake  # noqa: F401 - shipped, it is a part of v5
     except ImportError:

@@ -7,6 +7,8 @@ from fakes.model import Model
 from fakes.packets import CONNACK, CONNECT, DISCONNECT, PUBACK, PUBLISH, PUBREC, PUBREL
 
 EXPIRY = 2
+RESPONSE_TOPIC = 8
+CORRELATION = 9
 SESSION_EXPIRY = 17
 WILL_DELAY = 24
 FOR_EVER_S = 0xFFFFFFFF
@@ -153,7 +155,7 @@ class Model5(Model):
     def _send_row(self, link, row, dup):
         pid, _, topic, payload, qos, retain = row
         given = self.given[link.number]
-        props = [(2, 60), (9, b"correlation")]
+        props = [(2, 60), (CORRELATION, b"correlation")]
         sent = topic
         if topic in given:
             props.append((ALIAS, given[topic]))
@@ -163,3 +165,18 @@ class Model5(Model):
             props.append((ALIAS, given[topic]))
         fields = {"topic": sent, "payload": payload, "qos": qos, "dup": dup, "retain": retain, "props": props}
         self._send(link, packets5.encode(PUBLISH, pid, **fields))
+
+
+class Answering(Model5):
+    """With somebody behind it who answers each question with its payload and "!", twice."""
+
+    def _accept(self, p):
+        Model5._accept(self, p)
+        props = dict(p.props)
+        if RESPONSE_TOPIC in props:
+            own = [(CORRELATION, props[CORRELATION])]
+            text = bytes(p.payload) + b"!"
+            for _ in range(2):
+                self._send(
+                    self.kept("c1").link, packets5.encode(PUBLISH, topic=props[RESPONSE_TOPIC], payload=text, props=own)
+                )

@@ -1,4 +1,4 @@
-"""The same cuts under a client of umqtt.aio, whose messages a task takes with `async for`."""
+"""The same cuts under a client of umqtt.aio, of 3.1.1 and MQTT 5, whose messages a task takes with `async for`."""
 
 from fakes import bench, loop
 from fakes.net import UNIX, Plan
@@ -6,6 +6,7 @@ from faults import exchanges
 from faults.exchanges import EXCHANGES, TALLY, Run
 
 HOWS = ("fin", "rst", "silence")
+LEVELS = ({}, {"level": 5, "topic_aliases": True, "properties": {34: 2}})
 
 
 class AioRun(Run):
@@ -54,27 +55,36 @@ def survive(exchange, note, plans, **named):
         raise AssertionError("%s: %s: %r" % (note, e.__class__.__name__, e))
 
 
+def exchanges_of_both_levels():
+    """(exchange, arguments of its client, bytes out, bytes in) of each."""
+    for level in LEVELS:
+        for exchange in EXCHANGES:
+            yield (exchange, level) + on_aio(exchanges.lengths, exchange, **level)
+
+
 def test_a_cut_at_every_byte_loses_and_repeats_nothing():
-    for exchange in EXCHANGES:
-        out, into = on_aio(exchanges.lengths, exchange)
+    for exchange, level, out, into in exchanges_of_both_levels():
         for how in HOWS:
             for k in range(out + 1):
-                survive(exchange, "%s: out cut at %d by %s" % (exchange.__name__, k, how), [Plan(cut_out=k, how=how)])
+                note = "%s: out cut at %d by %s" % (exchange.__name__, k, how)
+                survive(exchange, note, [Plan(cut_out=k, how=how)], **level)
             for k in range(into + 1):
-                survive(exchange, "%s: in cut at %d by %s" % (exchange.__name__, k, how), [Plan(cut_in=k, how=how)])
+                note = "%s: in cut at %d by %s" % (exchange.__name__, k, how)
+                survive(exchange, note, [Plan(cut_in=k, how=how)], **level)
 
 
 def test_a_cut_by_a_broker_that_forgets_loses_nothing():
-    for exchange in EXCHANGES:
-        out, into = on_aio(exchanges.lengths, exchange)
+    for exchange, level, out, into in exchanges_of_both_levels():
         for k in range(0, out + 1, 2):
-            survive(exchange, "%s: out cut at %d, forgotten" % (exchange.__name__, k), [Plan(cut_out=k)], forget=True)
+            note = "%s: out cut at %d, forgotten" % (exchange.__name__, k)
+            survive(exchange, note, [Plan(cut_out=k)], forget=True, **level)
         for k in range(0, into + 1, 2):
-            survive(exchange, "%s: in cut at %d, forgotten" % (exchange.__name__, k), [Plan(cut_in=k)], forget=True)
+            note = "%s: in cut at %d, forgotten" % (exchange.__name__, k)
+            survive(exchange, note, [Plan(cut_in=k)], forget=True, **level)
 
 
 def test_short_reads_and_writes_and_small_buffers():
-    for exchange in EXCHANGES:
+    for exchange, level, _, _ in exchanges_of_both_levels():
         for plan in (
             Plan(read_max=1, write_max=1),
             Plan(read_max=3, write_max=2, read_again=True, write_again=True),
@@ -82,6 +92,6 @@ def test_short_reads_and_writes_and_small_buffers():
             Plan(buffer=3, latency_ms=5),
         ):
             TALLY["short reads and writes"] += 1
-            r = on_aio(exchanges.run, exchange, [plan], port=UNIX)
+            r = on_aio(exchanges.run, exchange, [plan], port=UNIX, **level)
             assert not r.errors, (exchange.__name__, r.errors)
             r.verdict(exchange.__name__)

@@ -4,7 +4,7 @@ what they may do, are the blocking client's schedules (test_schedules.py)."""
 from fakes import clock
 from fakes.net import ESP32, ESP8266, UNIX, Context
 from faults.exchanges import TALLY
-from faults.test_aio_cuts import AioRun
+from faults.test_aio_cuts import LEVELS, AioRun
 from faults.test_schedules import EXAMPLES, act, plan, step
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -27,11 +27,13 @@ OF_A_CALLBACK = ("raise", "echo", "leave", "stream")
     st.booleans(),
     st.sampled_from([0, 65533, 65534]),
     st.booleans(),
+    st.sampled_from(LEVELS),
 )
-def test_random_schedules(steps, plans, port, inflight, late, first_id, tls):
+def test_random_schedules(steps, plans, port, inflight, late, first_id, tls, level):
     clock.start_ms = clock.LATE_MS if late else clock.EARLY_MS
     try:
-        r = AioRun(plans, port=port, inflight=inflight, rx_size=64, tx_size=64, ssl=Context() if tls else None)
+        ssl = Context() if tls else None
+        r = AioRun(plans, port=port, inflight=inflight, rx_size=64, tx_size=64, ssl=ssl, **level)
         r.c.pid = first_id
         r.up()
         r.subscribe()
