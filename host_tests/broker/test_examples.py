@@ -252,6 +252,43 @@ KEPT = {
 }
 
 
+def test_tasks_ask_and_answer_with_mqtt_5(broker, run):
+    program = run("tasks_mqtt5.py", {**at(broker.port), "sleep(10)": "sleep_ms(100)", ", 5000)": ", 500)"})
+    got = queue.Queue()
+
+    def on_message(client, data, message):
+        if message.topic != "lamp/get":
+            return got.put(message)
+        answer = Properties(PacketTypes.PUBLISH)
+        answer.CorrelationData = message.properties.CorrelationData
+        return client.publish(message.properties.ResponseTopic, "on", 1, properties=answer)
+
+    program.says("no answer: ")  # nobody is there
+    there = paho.Client(paho.CallbackAPIVersion.VERSION2, "there", protocol=paho.MQTTv5)
+    there.on_message = on_message
+    there.connect("127.0.0.1", broker.port)
+    there.subscribe([("kitchen/temperature", 1), ("there/answer", 1), ("lamp/get", 1)])
+    there.loop_start()
+    try:
+        reading = got.get(timeout=WAIT_S)
+        assert 590 < reading.properties.MessageExpiryInterval <= 600
+        program.says("lamp: b'on'")
+        asked = Properties(PacketTypes.PUBLISH)
+        asked.ResponseTopic = "there/answer"
+        asked.CorrelationData = b"17"
+        asked.ContentType = "unit"
+        there.publish("kitchen/get", "degree", 1, properties=asked)
+        program.says("asked: b'degree' unit")
+        while True:
+            answer = got.get(timeout=WAIT_S)
+            if answer.topic == "there/answer":
+                break
+        assert (answer.payload, answer.properties.CorrelationData) == (b"21.5", b"17")
+    finally:
+        there.loop_stop()
+        there.disconnect()
+
+
 def test_readings_expire_and_a_question_is_answered_with_mqtt_5(broker, run):
     program = run("mqtt5.py", {**at(broker.port), "+ 10": "+ 1"})
     got = queue.Queue()

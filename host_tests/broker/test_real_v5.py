@@ -1,14 +1,20 @@
 """MQTT 5 against a real Mosquitto, with paho-mqtt as the independent other end."""
 
 import itertools
+import os
 import queue
+import subprocess
 import time
+from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
+from broker import real
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from tools.build import build_library
 
 numbers = itertools.count(1)
 WAIT_S = 10
@@ -196,3 +202,61 @@ def test_a_will_is_delayed_and_sent_with_the_goodbye_that_asks_for_it(broker, de
     device.do("c.disconnect()")
     time.sleep(0.5)
     assert there.messages.empty()
+
+
+ACL = "topic readwrite in/#\ntopic readwrite out/#\ntopic readwrite lamp/#\ntopic readwrite answers/#\n"
+AIO_PROGRAM = Path(__file__).with_name("aio_v5_program.py")
+AIO_SAYS = """\
+connack 3
+granted b'\\x02'
+answers [b'0!', b'1!', b'2!', b'3!', b'4!']
+late True
+taken %r
+closed 135
+inflight 0
+"""
+
+
+@pytest.mark.parametrize("form", ["source", "shipped"])
+def test_tasks_ask_publish_and_iterate_at_once_with_paho_at_the_other_end(make_broker, other, tmp_path, form):
+    if not real.micropython_path():
+        pytest.skip("no MicroPython: run `make setup`")
+    library = real.ROOT / "firmware" / "lib"
+    if form == "shipped":
+        build_library(tmp_path)
+        library = tmp_path / "mpy"
+    broker = make_broker("allow_anonymous true\nacl_file $DIR/acl\nmax_inflight_messages 3\n", files={"acl": ACL})
+    there = other("lamp/get", "out/#", port=broker.port)
+    seen = []
+
+    def on_message(client, data, message):
+        if message.topic == "lamp/get":
+            answer = Properties(PacketTypes.PUBLISH)
+            answer.CorrelationData = message.properties.CorrelationData
+            client.publish(message.properties.ResponseTopic, message.payload + b"!", 1, properties=answer)
+        elif message.topic == "out/ready":
+            for i in range(6):
+                own = Properties(PacketTypes.PUBLISH)
+                own.ContentType = "type %d" % i
+                own.CorrelationData = b"%d" % i
+                own.UserProperty = ("n", "%d" % i)
+                client.publish("in/x", b"%d" % i, i % 3, properties=own)
+        else:
+            seen.append((message.topic, message.payload, getattr(message.properties, "ContentType", None)))
+
+    there.client.on_message = on_message
+    got = subprocess.run(
+        [real.micropython_path(), str(AIO_PROGRAM), str(broker.port)],
+        env={**os.environ, "MICROPYPATH": "%s:.frozen" % library},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,
+    )  # fmt: skip
+    taken = [(b"%d" % i, "type %d" % i, b"%d" % i, [("n", "%d" % i)], [7]) for i in range(6)]
+    assert got.stdout == AIO_SAYS % taken
+    end_s = time.monotonic() + WAIT_S
+    while len(seen) < 56 and time.monotonic() < end_s:
+        time.sleep(0.02)
+    assert sorted(row for row in seen if row[0] == "out/taken") == [
+        ("out/taken", b"%d" % i, "type %d" % i) for i in range(6)
+    ]
+    many = [row[1] for row in seen if row[0] == "out/many"]
+    assert sorted(many) == sorted(b"%d %d" % (number, i) for number in range(5) for i in range(10))
