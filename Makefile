@@ -177,7 +177,7 @@ kills: $(READY)  ## N=50 kill the firmware, cut the link, restart the broker at 
 
 .PHONY: years
 years: $(READY)  ## DAYS=45 SEED=1 of virtual time for the whole firmware, everything around it failing at random
-	@$(PY) -m tools.prove.years --days $(or $(DAYS),45) --seed $(or $(SEED),1) $(KINDS)
+	@$(PY) -m tools.prove.years --days $(or $(DAYS),45) --seed $(or $(SEED),1) --protocol $(or $(PROTOCOL),4) $(KINDS)
 
 .PHONY: heaps
 heaps: $(READY)  ## each life of the firmware at every heap size up to 40,000 B: it works, or says what it needs and tries again

@@ -17,6 +17,8 @@ _GIVEN_UP = const(-1)  # in place of a packet id: true, and not pending
 _WILL_QOS = const(1)
 
 # Reason codes and properties of MQTT 5 [5.0: 2.4, 2.2.2.2].
+_LEVEL_REFUSED_BY_4 = const(1)  # a return code of MQTT 3.1.1
+_LEVEL_REFUSED = const(0x84)
 _TOO_LARGE = const(0x95)
 _NO_RETAIN = const(0x9A)
 _NO_QOS = const(0x9B)
@@ -100,8 +102,12 @@ class BoardClient(MQTTClient):
     def link_changed(self, up: bool, words: str) -> None:
         """The node's, but what is mended here is no failure."""
         node = self.node
-        if not up and (self.fell_back() or self.gave_way(node.reconnect.fault)):
-            return
+        fault = node.reconnect.fault
+        if not up:
+            if self.fell_back() or self.gave_way(fault):
+                return
+            if fault.args[0] == _LEVEL_REFUSED_BY_4 and self.protocol == _LEVEL_5 and isinstance(fault, MQTTException):
+                node.reconnect.fault = MQTTException(_LEVEL_REFUSED, "the broker does not speak MQTT 5")
         node.link_changed(up, words)
         if up:
             known = getattr(node, "known", None)

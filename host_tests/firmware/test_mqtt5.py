@@ -6,10 +6,12 @@ import json
 
 from fakes import packets5
 from fakes.check import equal
+from fakes.model import Model
 from fakes.model5 import SESSION_EXPIRY, WILL_DELAY, Model5
 from fakes.net import Plan
 from fakes.packets import CONNACK, PUBLISH, SUBACK
 from on_board import World, conf, radio, said
+from years import Life
 
 import ram
 
@@ -50,6 +52,14 @@ class World5(World):
 
 def told(w, part):
     return [line for line in w.said if part in line]
+
+
+class Auto(World5):
+    """A board with `protocol` "auto" and this kind of broker."""
+
+    def __init__(self, kind, **keys):
+        self.Broker = kind
+        World5.__init__(self, **dict({"protocol": "auto"}, **keys))
 
 
 class Heard:
@@ -324,3 +334,113 @@ def test_messages_in_flight_that_the_broker_no_longer_takes_go_out_as_it_wants_t
     assert seqs(w)[:4] == [1, 2, 3, 4] and w.node.client.inflight == 0, (seqs(w), w.said)
     equal({qos for _, _, qos in w.broker.accepted[3:]}, {1})
     assert {s for _, s in w.broker.expiries("/room/")} <= set(range(550, 601)), w.broker.expiries("/room/")
+
+
+class Old(Model):
+    """A broker of MQTT 3.1.1, which refuses level 5 in its own way: with a return code, or by closing."""
+
+    says_why = True
+    refused = 0
+
+    def data(self, link, data):
+        if link.number in self.owner or b"MQTT\5" not in bytes(data):
+            return Model.data(self, link, data)
+        self.refused += 1
+        if self.says_why:
+            link.push(b"\x20\2\0\1")
+        link.end("fin")
+
+
+class Closing(Old):
+    says_why = False
+
+
+class Lives(Life):
+    """Wakes, or starts, of one board without outages. Broker: a class of models."""
+
+    def __init__(self, kind, Broker, **keys):
+        self.Broker = Broker
+        Life.__init__(self, kind, outages=(), **keys)
+
+    def wakes(self, many):
+        for _ in range(many):
+            self.step()
+
+
+def test_auto_tries_5_then_4_once_and_says_so():
+    for kind in (Old, Closing):
+        w = Auto(kind)
+        w.run(25000)
+        equal((seqs(w), w.broker.refused, w.broker.violations), ([1, 2, 3, 4, 5, 6], 1, []))
+        equal(told(w, "does not speak"), ["broker: it does not speak MQTT 5: MQTT 3.1.1 is tried"])
+        equal(told(w, "trying again"), [])
+        w.broker.stop()
+        w.run(25000)
+        equal((w.broker.refused, len(seqs(w)) > 6), (1, True), "it is remembered for this start")
+    w = World5(protocol="auto")
+    w.run(25000)
+    equal((seqs(w), w.broker.connects[-1].level, told(w, "does not speak")), ([1, 2, 3, 4, 5, 6], 5, []))
+
+
+def test_protocol_5_with_a_broker_that_does_not_know_it_is_told_in_words():
+    w = Auto(Old, protocol=5)
+    w.run(200000)
+    equal((seqs(w), told(w, "broker: ")), ([], ["broker: the broker does not speak MQTT 5: set protocol to 4, or to "
+                                               '"auto"; trying again']))  # fmt: skip
+    assert w.broker.refused < 6, w.broker.refused
+
+
+def test_a_board_that_sleeps_finds_the_version_in_its_first_wake_and_remembers_it():
+    for kind in (Old, Closing):
+        life = Lives("rtc-sleep", kind, protocol="auto", interval_s=300)
+        try:
+            life.wakes(5)
+            equal((life.broker.refused, life.broker.violations), (1, []))
+            assert len(life.broker.accepted) > 8, (life.broker.accepted, life.said)
+        finally:
+            life.close()
+
+
+def test_the_session_of_a_board_that_sleeps_lasts_for_twenty_of_its_pauses():
+    for interval_s, connect_every, expiry_s in ((900, 1, MONTH_S), (86400, 3, 20 * 3 * 86400)):
+        life = Lives("rtc-sleep", lambda clock: Model5(clock, takes=20), protocol=5, interval_s=interval_s,
+                     connect_every=connect_every)  # fmt: skip
+        try:
+            life.wakes(3 * connect_every + 1)
+            equal({dict(p.props).get(SESSION_EXPIRY) for p in life.broker.connects[1:]}, {expiry_s})
+            equal((life.broker.wills, life.broker.violations), ([], []))
+        finally:
+            life.close()
+
+
+def test_readings_on_flash_and_in_rtc_memory_leave_with_what_is_left_of_their_expiry():
+    for kind in ("flash", "rtc", "rtc-sleep"):
+        life = Lives(kind, lambda clock: Model5(clock, takes=20), protocol=5, interval_s=60, expire_s=600)
+        try:
+            while len(life.broker.published) < 3:
+                life.step()
+            life.begin("refused", 900000)
+            until = life.clock.now + 1200000
+            while life.clock.now < until:
+                life.step()
+            left = [s for topic, s in life.broker.expiries("/room/temperature")]
+            assert left[0] >= 595 and min(left) < 540 and None not in left, (kind, left)
+            assert life.node.outbox.expired or kind == "rtc-sleep", "what was older was not sent"
+            equal((life.node.waiting(), life.broker.violations), (0, []))
+        finally:
+            life.close()
+
+
+def test_a_reading_that_is_too_large_for_the_broker_does_not_hold_up_what_waits_on_flash():
+    life = Lives("flash", lambda clock: Model5(clock, takes=20, says=[(MAXIMUM_PACKET, 83)]), protocol=5)
+    try:
+        until = life.clock.now + 300000
+        while life.clock.now < until:
+            life.step()
+        n = life.node
+        lines = [line for line in life.said if "it refuses umqtt/n1/room/" in line]
+        assert n.refused > 3 and len(lines) == 1 and "packet too large: given up, 1 so far" in lines[0], life.said
+        equal((n.waiting(), n.client.inflight), (0, 0))
+        assert {topic for topic, _, _ in life.broker.accepted} == {"umqtt/n1/status", "umqtt/n1/room/humidity"}
+    finally:
+        life.close()

@@ -38,6 +38,13 @@ def test_hours_of_a_sleeper_lose_and_repeat_nothing():
     assert got["lives"] > 45, got
 
 
+def test_hours_of_outages_with_mqtt_5_lose_and_repeat_nothing_in_any_life():
+    for kind, days, interval_s in (("ram", 0.3, 120), ("flash", 0.3, 120), ("rtc", 0.3, 120), ("rtc-sleep", 0.5, 900)):
+        got = verdict(kind, days, 3, interval_s=interval_s, protocol=5)
+        sound(got)
+        assert got["received"] > 80, got
+
+
 def test_after_half_and_whole_rounds_of_the_ticks_everything_is_tried_at_once():
     # a pause whose beginning seemed to lie in the future lasted for six days once
     for ticks in (1 << 29, 1 << 30, 3 << 29):

@@ -11,6 +11,8 @@ import random
 
 from fakes.clock import ticks_add, ticks_diff
 from fakes.folder import Folder
+from fakes.model import Model
+from fakes.model5 import Model5
 from fakes.net import Plan
 from on_board import HOST, World, conf, radio, said, started
 
@@ -55,6 +57,8 @@ class Life(World):
         if kind.endswith("sleep"):
             self.keys["deep_sleep"] = True
         self.keys.update(keys)
+        if keys.get("protocol") == 5 and self.Broker is Model:
+            self.Broker = lambda clock: Model5(clock, takes=20)
         World.__init__(self, {"wifi": {"lab": "12345678"}, "values": dict(VALUES)})
         self.life = 0
         self.lives = {}  # number of the life: (taken, dropped, waiting and in flight when it ended)

@@ -23,12 +23,13 @@ SLEEPER_INTERVAL_S = 300
 MUST_BE_0 = ("lost", "repeated", "out of order", "stuck", "violations")
 
 
-def live(kind: str, days: float, seed: int) -> dict:
+def live(kind: str, days: float, seed: int, protocol: int) -> dict:
     """The verdict over one life. Runs in a process of its own: the fakes stand in for modules."""
     sys.path[:0] = [str(ROOT / "host_tests" / "firmware"), str(ROOT / "host_tests"), str(ROOT / "firmware" / "lib")]
     import years
 
-    life = years.Life(kind, seed, **({"interval_s": SLEEPER_INTERVAL_S} if kind.endswith("sleep") else {}))
+    keys = {"interval_s": SLEEPER_INTERVAL_S} if kind.endswith("sleep") else {}
+    life = years.Life(kind, seed, protocol=protocol, **keys)
     try:
         return life.live(days).verdict()
     finally:
@@ -40,6 +41,7 @@ def main() -> int:
     parser.add_argument("kinds", nargs="*", metavar="KIND", help="of %s; all when none is given" % ", ".join(KINDS))
     parser.add_argument("--days", type=float, default=45, help="of virtual time (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of what fails when (%(default)s)")
+    parser.add_argument("--protocol", type=int, choices=(4, 5), default=4, help="5: MQTT 5 (%(default)s)")
     wanted = parser.parse_args()
     strange = [kind for kind in wanted.kinds if kind not in KINDS]
     if strange:
@@ -47,7 +49,9 @@ def main() -> int:
     began_s = time.monotonic()
     bad = 0
     with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
-        lives = [(kind, pool.submit(live, kind, wanted.days, wanted.seed)) for kind in wanted.kinds or KINDS]
+        lives = [
+            (kind, pool.submit(live, kind, wanted.days, wanted.seed, wanted.protocol)) for kind in wanted.kinds or KINDS
+        ]
         for kind, running in lives:
             verdict = running.result()
             bad += sum(verdict[name] for name in MUST_BE_0)

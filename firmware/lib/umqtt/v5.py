@@ -352,8 +352,9 @@ class MQTTClient(client.MQTTClient):
             except Exception:
                 pass  # it is the writer's own fault
         if self._is_auto and send and self._is_connecting and not self._link_up and fault.args:
-            # A broker that does not know level 5 says so, or just closes.
-            if isinstance(fault, OSError) or fault.args[0] in (_LEVEL_REFUSED_BY_4, _LEVEL_REFUSED):
+            # A broker that does not know level 5 says so, or just closes. One that was told to end a session has closed
+            # without a word of ours.
+            if isinstance(fault, OSError) and fault.args[-1] or fault.args[0] in (_LEVEL_REFUSED_BY_4, _LEVEL_REFUSED):
                 if self.protocol == LEVEL_5:  # no refusal of ours: the other level is tried without a long pause
                     fault = link_error("ECONNABORTED", str(fault.args[-1]))
                 self.protocol = LEVEL_5 + _LEVEL_4 - self.protocol
