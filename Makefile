@@ -176,7 +176,7 @@ kills: $(READY)  ## N=50 kill the firmware, cut the link, restart the broker at 
 	@$(PY) -m tools.prove.kills $(or $(N),50) $(if $(SEED),--seed $(SEED)) $(if $(PEERS),--peers "$(PEERS)") $(KILLS)
 
 .PHONY: years
-years: $(READY)  ## DAYS=45 SEED=1 of virtual time for the whole firmware, everything around it failing at random
+years: $(READY)  ## DAYS=45 SEED=1 PROTOCOL=4 of virtual time for the whole firmware, everything around it failing at random
 	@$(PY) -m tools.prove.years --days $(or $(DAYS),45) --seed $(or $(SEED),1) --protocol $(or $(PROTOCOL),4) $(KINDS)
 
 .PHONY: heaps
