@@ -214,6 +214,7 @@ class Ballast:
     """Takes of the heap what a board has not: `free_b` bytes are left after its start, in one piece."""
 
     PAGE_B = 1024
+    SMALL_B = 512  # a source that the board itself has room for: most of those of mpremote, and a collection takes long
 
     def __init__(self, free_b):
         gc.collect()
@@ -221,21 +222,28 @@ class Ballast:
         self.pages = [bytearray(self.PAGE_B) for _ in range(16)]
         boards = bytearray(free_b - 1024)
         self.rest = None  # a chain of tuples: a list would have to grow where nothing is left to grow
-        for piece_b in (65536, 4096, 256, 0):
+        for piece_b in (65536, 4096, 256):
             try:
                 while gc.mem_free() > piece_b + 512:
-                    self.rest = (self.rest, bytearray(piece_b) if piece_b else None)
+                    self.rest = (self.rest, bytearray(piece_b))
             except MemoryError:
                 pass  # what is left is in smaller pieces
+        while gc.mem_free() > 512:
+            for _ in range(gc.mem_free() // 64):  # half of it at a time: each look at what is free walks the heap
+                self.rest = (self.rest, None)
         boards = None  # noqa: F841 - this is the board's
         gc.collect()
 
     def lend(self, n):
         """Room for a source of n bytes."""
+        if n <= self.SMALL_B:
+            return
         del self.pages[: n // self.PAGE_B + 1]
         gc.collect()
 
     def take_back(self):
+        if len(self.pages) == 16:
+            return
         gc.collect()
         try:
             while len(self.pages) < 16:
@@ -335,7 +343,6 @@ class Agent:
         else:
             self.reply("E", job.number, text_of(e))
         self.job = job = e = None
-        gc.collect()
         try:
             self.reserve = bytearray(8192)
         except MemoryError:

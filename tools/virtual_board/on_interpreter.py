@@ -38,6 +38,12 @@ class Listener(Protocol):
     def resets(self, cause: int, sleep_ms: int) -> None: ...  # machine.reset(), machine.deepsleep()
 
 
+def words_of_heap(micropython: str) -> int:
+    """How many times what a board's objects take those of this MicroPython do: 2 where it is one of 64 bits."""
+    asked = [micropython, "-c", "import sys; print(1 if sys.maxsize < 1 << 31 else 2)"]
+    return int(subprocess.run(asked, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True).stdout or 2)
+
+
 class Interpreter:
     """Starts MicroPython with this description of the board. Raises Died when it does not come up."""
 
@@ -55,7 +61,8 @@ class Interpreter:
         self._interrupt = False
         self._interrupted = 0.0  # monotonic time of the last Ctrl-C
         self._inbox = b""
-        heap_b = 2 * (description["free_heap"] + _HOST_HEAP_B)  # enough for a 64-bit one; the agent takes the rest
+        # a collection takes as long as the heap is large
+        heap_b = words_of_heap(micropython) * (description["free_heap"] + _HOST_HEAP_B)
         try:
             self._process = subprocess.Popen(
                 [micropython, "-X", "heapsize=%d" % heap_b, str(AGENT), str(theirs.fileno())],
