@@ -128,6 +128,18 @@ def test_ctrl_c_stops_the_program_and_the_rest_is_its_input(terminal):
     assert terminal.engine.interrupts == 1 and terminal.engine.typed == b"yes"
 
 
+def test_what_follows_a_ctrl_c_in_which_the_board_resets_is_lost(terminal):
+    terminal.type(b"x()\r")
+
+    def interrupt():
+        terminal.repl.is_off = True
+        return True
+
+    terminal.engine.interrupt = interrupt
+    terminal.type(b"\x03\x01abc")
+    assert terminal.engine.typed == b""
+
+
 def test_a_program_that_switched_ctrl_c_off_gets_it_as_input(terminal):
     terminal.engine.takes_interrupts = False
     terminal.type(b"x\r")

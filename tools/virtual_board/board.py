@@ -113,6 +113,8 @@ class Board:
     def _off(self) -> None:
         if self._interpreter:
             self._interpreter.kill()
+        if self._repl:
+            self._repl.is_off = True  # it may be in the middle of what was typed
         self._interpreter = self._repl = None
 
     def _boot(self, run_main: bool, mode: str = "friendly") -> None:
@@ -238,7 +240,17 @@ class Board:
             self._rom.feed(data)
             return
         if self._repl:
-            self._repl.feed(data)
+            try:
+                self._repl.feed(data)
+            except Died as e:
+                self._died(e)
+
+    def _died(self, e: Died) -> None:
+        self._log(str(e))
+        self._send(b"\r\nrst:0xc (SW_CPU_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\n")
+        self._off()
+        self._deaths += 1
+        self._starts = time.monotonic() + min(2.0, 0.1 * self._deaths)
 
     def readers(self) -> List[int]:
         return self._interpreter.readers() if self._interpreter else []
@@ -249,11 +261,7 @@ class Board:
             try:
                 self._interpreter.ready(readable)
             except Died as e:
-                self._log(str(e))
-                self._send(b"\r\nrst:0xc (SW_CPU_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\n")
-                self._off()
-                self._deaths += 1
-                self._starts = time.monotonic() + min(2.0, 0.1 * self._deaths)
+                self._died(e)
         if self._starts and time.monotonic() >= self._starts:
             self._restart()
 

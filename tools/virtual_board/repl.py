@@ -63,6 +63,7 @@ class Repl:
         self._banner = banner
         self.mode = "friendly"
         self.running = ""  # "", "startup", "raw" or "line"
+        self.is_off = False  # the board was reset: the bytes that follow are lost
         self._line = b""
         self._block = b""
         self._window = 0
@@ -100,6 +101,8 @@ class Repl:
     def feed(self, data: bytes) -> None:
         """Take what the host typed."""
         for i in range(len(data)):
+            if self.is_off:
+                return
             char = data[i : i + 1]
             if not self.running:
                 self._modes[self.mode](char)
