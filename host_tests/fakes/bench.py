@@ -33,6 +33,7 @@ def wire_up(net, clock):
     import umqtt.tls
 
     loop.import_aio()
+    loop.import_aio("umqtt.inbox")
     loop.install(net, clock)
     umqtt.tls.collect = int  # on CPython it takes 50 ms, at each connection
     if sys.implementation.name != "micropython":

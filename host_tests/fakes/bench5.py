@@ -10,6 +10,7 @@ def load5():
     import umqtt.v5  # noqa: F401
 
     loop.import_aio("umqtt.aio_v5")
+    loop.import_aio("umqtt.inbox_v5")
     import umqtt.aio_request  # noqa: F401
 
     try:

@@ -143,7 +143,8 @@ def shown_in_reference():
 # Modules that a program never imports: beneath the client, or loaded by another part.
 NOT_FOR_PROGRAMS = set(
     "__init__ wire session keepalive engine transport tls addons connection roaming journaling".split()
-    + "recall wanted upstream refusals handshake authentication aliases options properties aio_request".split()
+    + "recall wanted upstream refusals handshake authentication aliases options properties".split()
+    + "aio_request aio_subscribe inbox inbox_v5".split()
 )
 
 

@@ -188,7 +188,7 @@ def test_a_message_is_acknowledged_when_its_task_has_ended_well():
                 w.broker.inject("t", b"%d" % i, 1)
                 loop.create_task(take_one())
                 await loop.sleep_ms(100)
-            equal([message[0][1] for message in c._in_hand], [b"7", b"19"])  # nobody has asked since the last
+            equal([message[0][1] for message in c._inbox._in_hand], [b"7", b"19"])  # nobody has asked since the last
 
     w.run(main())
     equal(taken, [b"%d" % i for i in range(20)])
@@ -206,7 +206,7 @@ def test_the_broker_sends_no_more_than_its_window_while_nobody_takes():
             for i in range(50):
                 w.broker.inject("t", b"%d" % i, 1)
             await loop.sleep_ms(5000)
-            equal(len(c._arrivals), 5)
+            equal(len(c._inbox._waiting), 5)
             taken = []
             async for _, payload, _ in c:
                 taken.append(payload)
@@ -256,7 +256,7 @@ def test_what_was_not_acknowledged_comes_again_after_a_cut_and_what_waited_only_
             # the one in hand as well: nothing was said of it
             equal(await payloads(c, 4), [b"0", b"1", b"2", b"3"])
             await loop.sleep_ms(10)
-            equal(c._arrivals, [])
+            equal(c._inbox._waiting, [])
 
         w.run(main())
         equal(w.broker.violations, [])

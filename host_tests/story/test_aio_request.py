@@ -75,7 +75,7 @@ def test_tasks_that_ask_at_once_get_each_its_own_answer_in_any_order():
     world.run(main())
     broker.done()
     equal(len(set(asked.values())), 4, "each question has a correlation of its own")
-    equal(client._arrivals, [])
+    equal(client._inbox._waiting, [])
 
 
 def test_other_messages_go_to_the_tasks_that_iterate_and_a_late_answer_to_nobody():
@@ -100,7 +100,7 @@ def test_other_messages_go_to_the_tasks_that_iterate_and_a_late_answer_to_nobody
 
     world.run(main())
     broker.done()
-    equal(client._arrivals, [])
+    equal(client._inbox._waiting, [])
 
 
 def test_a_callback_gets_all_messages_but_answers():
@@ -165,7 +165,7 @@ def test_a_question_that_is_cancelled_at_any_step_leaves_the_others_their_answer
                     first = raised
                 equal(await client.request("lamp/get", "last", 2000, 0), b"last!")
                 await loop.sleep_ms(20)
-                equal((client.inflight, client._answers.waiting, client._arrivals), (0, {}, []))
+                equal((client.inflight, client._inbox.answers.waiting, client._inbox._waiting), (0, {}, []))
                 return first
 
         first = world.run(main(), on_step)

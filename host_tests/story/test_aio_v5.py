@@ -96,7 +96,7 @@ def test_a_message_without_properties_takes_no_more_than_one_of_3_1_1():
     async def main():
         await client.connect()
         await loop.sleep_ms(10)
-        equal([len(message) for message in client._arrivals], [4, 5])
+        equal([len(message) for message in client._inbox._waiting], [4, 5])
 
     world.run(main())
 

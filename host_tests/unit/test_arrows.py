@@ -128,7 +128,7 @@ FRIENDS = (
     "authentication",
     "options",
 )
-FRIENDS += ("request",)
+FRIENDS += ("request", "inbox", "aio_v5", "aio_subscribe", "aio_request")
 # The verbs of journaling.KeptSession for a store.
 KEPT = ("_in_flight", "_held_ids", "_subscriptions", "_restore", "_hold", "_release", "_pending")
 

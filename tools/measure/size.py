@@ -42,6 +42,7 @@ SCOPES = (
 )
 
 FORMS = ("source", "shipped")
+ASYNCIO = ("asyncio.core", "asyncio.event")  # of the port
 PARTS = ["reconnect", "tls", "routes", "stream", "store", "outbox"]
 
 # Heap after an import, less the heap before: builtin modules are loaded first, they are the port's. Then what new names
@@ -308,9 +309,9 @@ def measure(source: Form, shipped: Form) -> Tuple[List[Row], Dict[str, Dict[str,
     return rows, {form.name: _figures(form) for form in (source, shipped)}
 
 
-def _beyond_the_core(folder: Path, module: str, beside: Tuple[str, ...]) -> int:
-    both = import_heap(folder, ["client", module], beside=beside).taken_b
-    return both - import_heap(folder, ["client"], beside=beside).taken_b
+def _beyond(folder: Path, before: List[str], modules: List[str], beside: Tuple[str, ...] = ()) -> int:
+    both = import_heap(folder, before + modules, beside=beside).taken_b
+    return both - import_heap(folder, before, beside=beside).taken_b
 
 
 def _figures(form: Form) -> Dict[str, int]:
@@ -319,8 +320,10 @@ def _figures(form: Form) -> Dict[str, int]:
         "core import_b": import_heap(folder, ["client"]).taken_b,
         "simple import_b": import_heap(folder, ["simple"]).taken_b,
         "all import_b": import_heap(folder, ["client", *PARTS]).taken_b,
-        "aio import_b": _beyond_the_core(folder, "aio", ("asyncio.core", "asyncio.event")),
-        "v5 import_b": _beyond_the_core(folder, "v5", ()),
+        "aio import_b": _beyond(folder, ["client"], ["aio"], ASYNCIO),
+        "inbox import_b": _beyond(folder, ["client"], ["aio", "inbox"], ASYNCIO),
+        "aio_v5 import_b": _beyond(folder, ["client", "v5", "aio"], ["aio_v5"], ASYNCIO),
+        "v5 import_b": _beyond(folder, ["client"], ["v5"]),
         "core rom_import_b": import_heap(folder, ["client"], in_rom=True).taken_b,
         "instance_b": probe(folder, 65536) or 0,
         "smallest_heap_b": smallest_heap(folder),

@@ -55,10 +55,13 @@ UMQTT = Package(
     internal=(
         "addons",
         "aio_request",
+        "aio_subscribe",
         "aliases",
         "authentication",
         "connection",
         "handshake",
+        "inbox",
+        "inbox_v5",
         "journaling",
         "options",
         "properties",

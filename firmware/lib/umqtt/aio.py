@@ -18,11 +18,7 @@ from asyncio import Event, core  # pyright: ignore[reportAttributeAccessIssue] -
 from micropython import const
 
 from umqtt import client
-from umqtt.engine import LATER, MORE
 from umqtt.errors import MQTTException
-from umqtt.keepalive import NEVER_MS
-from umqtt.wire import FIRST_BYTE, IN_USE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBREC_BYTE, QOS, QOS_2, REFUSED
-from umqtt.wire import RETAIN, SUBSCRIBE_BYTE, TOPIC
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,13 +37,6 @@ _GOODBYE_MS = const(20)  # for DISCONNECT, when all before it has left: as good 
 _READABLE = const(1)  # select.POLLIN
 _WRITABLE = const(4)  # select.POLLOUT
 
-# A message that waits to be taken, or for its acknowledgement, is a list.
-_MESSAGE = const(0)  # (topic, payload, retained)
-_FLAGS = const(1)
-_ID = const(2)  # 0: nothing is to be acknowledged
-_TAKER = const(3)  # who has it in hand
-_RECEIVED = const(4)  # of MQTT 5, where it has some: its properties
-
 
 class Awaited(BLOCKING):
     """What makes a client of asyncio of a blocking one, whose class stands behind this one among the bases, and is
@@ -61,16 +50,14 @@ class Awaited(BLOCKING):
     _tasks: tuple = ()
     _poll_mask = 0
     _socket_fault: "BaseException | None" = None  # that ended the connection
+    _inbox: "Any"
+    _inbox = None  # the Inbox, once it is needed
     dropped = 0
 
     def __init__(self, *args, queue: int = 8, keep_oldest: bool = False, **named) -> None:
         self._blocking.__init__(self, *args, **named)
         self.on_state = Event()
-        self._queue = queue
-        self._keep_oldest = keep_oldest
-        self._arrivals = []  # not yet taken
-        self._in_hand = []  # taken, and not yet acknowledged
-        self._messages_of = 0  # the connection that they came on
+        self._queue = queue, keep_oldest
         self._callers = []  # tasks that wait; each is in the loop's queue, with its deadline
         self._in_line = []  # those of them that wait for a slot
         self._view = self._arrived
@@ -109,8 +96,8 @@ class Awaited(BLOCKING):
         return self
 
     async def __aexit__(self, kind: "Any", fault: "Any", trace: "Any") -> None:
-        while self._in_hand and not kind:
-            self._acknowledge(self._in_hand[0])
+        if self._inbox and not kind:
+            self._inbox.acknowledge_all()
         await self.disconnect()
 
     def disconnect(self, timeout_ms: "int | None" = None) -> "Any":
@@ -205,25 +192,11 @@ class Awaited(BLOCKING):
 
     def _filters(self, first_byte, filters, qos, wait, timeout_ms):
         if wait and core.cur_task not in self._tasks:
-            return self._granted(first_byte, filters, qos, self._end(timeout_ms))
+            from umqtt import aio_subscribe
+
+            return aio_subscribe.granted(self, first_byte, filters, qos, self._end(timeout_ms))
         self._blocking._filters(self, first_byte, filters, qos, False, 0)
         self._wake_server()
-
-    async def _granted(self, first_byte, filters, qos, end):
-        await self._slot(end)
-        self._blocking._filters(self, first_byte, filters, qos, self._is_over(), None)
-        packet_id = self.pid
-        codes = self._packet_slots[self._slot_index(packet_id)][TOPIC]  # empty until SUBACK fills it
-        while self.pending(packet_id):
-            await self._turn(end)
-        if codes and max(codes) >= REFUSED:
-            raise self._refusal(first_byte, filters, codes)
-        return bytes(codes) if first_byte == SUBSCRIBE_BYTE else None
-
-    def _refusal(self, first_byte, filters, codes):
-        if isinstance(filters, (list, tuple)):
-            filters = filters[list(codes).index(REFUSED)][0]
-        return MQTTException(REFUSED, "subscription refused: %s" % filters)
 
     # Receiving
 
@@ -233,91 +206,22 @@ class Awaited(BLOCKING):
     def __anext__(self) -> "Any":
         return self.take(core.cur_task)
 
-    async def take(self, taker: "object" = None) -> "tuple[bytes, bytes, bool]":
-        """The next message: topic, payload, retained; the one that `taker` took before is acknowledged now, and
-        those of tasks that have ended well. A task with an `async for` is a taker of its own. Waits for ever. Raises
-        OSError: the link is down; StopAsyncIteration: it was disconnected."""
-        while True:
-            self._sort_out()
-            for message in self._in_hand:
-                if message[_TAKER] is taker or _has_ended_well(message[_TAKER]):
-                    self._acknowledge(message)
-                    break
-            else:
-                if self._arrivals:
-                    break
-                if not self._is_serving and not self._may_reconnect:
-                    raise StopAsyncIteration
-                await self._turn(ticks_add(ticks_ms(), NEVER_MS))
-        return self._handed_over(self._arrivals.pop(0), taker)
+    def take(self, taker: "object" = None) -> "Any":
+        """Awaited: the next message: topic, payload, retained; the one that `taker` took before is acknowledged now,
+        and those of tasks that have ended well. A task with an `async for` is a taker of its own. Waits for ever.
+        Raises OSError: the link is down; StopAsyncIteration: it was disconnected."""
+        return self._open_inbox().take(taker)
 
-    def _handed_over(self, message, taker):
-        if message[_ID]:
-            message[_TAKER] = taker
-            self._in_hand.append(message)
-        return message[_MESSAGE]
-
-    def _arrived(self, buf, topic_end, start, end, flags, topic=None, received=None):
+    def _arrived(self, buf, topic_end, start, end, flags):
         # the view of a client without a callback
-        view = memoryview(buf)
-        topic = topic or bytes(view[2:topic_end])
-        if flags & (MORE | LATER):  # larger than the buffer
-            if not flags & LATER:
-                self._oversize_count += 1
-                self._news = topic, 0
-            self._news = self._news[0], self._news[1] + end - start
-            return None
-        self._sort_out()
-        packet_id = 0
-        if flags & QOS:
-            packet_id = buf[topic_end] << 8 | buf[topic_end + 1]
-        elif len(self._arrivals) >= self._queue:
-            self.dropped += 1
-            if self._keep_oldest:
-                return None
-            for old in self._arrivals:
-                if not old[_FLAGS] & QOS:
-                    self._arrivals.remove(old)
-                    break
-        message = [(topic, bytes(view[start:end]), flags & RETAIN == RETAIN), flags, packet_id, None]
-        if received:
-            message.append(received)
-        self._arrivals.append(message)
-        return self if packet_id else None
+        return self._open_inbox().arrived(buf, topic_end, start, end, flags)
 
-    def _sort_out(self):
-        # A new connection: what was not acknowledged on the one before, the broker sends again if it kept the session.
-        if self._messages_of != self._connect_count:
-            self._messages_of = self._connect_count
-            if self._session_present:
-                self._arrivals = [message for message in self._arrivals if not message[_ID]]
-            for message in self._arrivals:
-                message[_ID] = 0
-            self._in_hand.clear()
+    def _open_inbox(self):
+        if not self._inbox:
+            from umqtt.inbox import Inbox
 
-    def _acknowledge(self, message):
-        self._sort_out()
-        if message not in self._in_hand:
-            return  # of another connection
-        self._in_hand.remove(message)
-        if 0 not in self._held_packet_ids:
-            self._held_packet_ids.append(0)
-        draft = self._draft
-        self._hold()
-        try:
-            draft[PACKET_ID] = packet_id = message[_ID]
-            draft[FIRST_BYTE] = PUBACK_BYTE
-            draft[TOPIC] = draft[PAYLOAD] = b""
-            if message[_FLAGS] & QOS_2:
-                draft[FIRST_BYTE] = PUBREC_BYTE
-                self._held_packet_ids[self._held_packet_ids.index(0)] = packet_id
-            if self._taken is not None:
-                self._taken(packet_id if message[_FLAGS] & QOS_2 else 0, None)
-            if self._link_up:
-                self._send_packet(draft)
-        finally:
-            draft[PACKET_ID] = draft[IN_USE] = 0
-        self._wake_server()
+            self._inbox = Inbox(self, *self._queue)
+        return self._inbox
 
     # Waiting
 
@@ -396,6 +300,8 @@ class Awaited(BLOCKING):
             if was_up != self._link_up:
                 was_up = self._link_up
                 self.on_state.set()
+                if was_up and self._inbox:
+                    self._inbox.begin()
             while self._callers:
                 self._wake(self._callers[0])
             if not self._is_serving:
@@ -449,8 +355,3 @@ class MQTTClient(Awaited, client.MQTTClient):
     """
 
     _blocking = client.MQTTClient
-
-
-def _has_ended_well(taker):
-    # whether a task has returned: it will not ask for another message
-    return isinstance(taker, core.Task) and taker.done() and isinstance(taker.data, StopIteration)

@@ -6,7 +6,7 @@ from time import ticks_diff, ticks_ms
 
 from micropython import const
 
-from umqtt import addons, wire
+from umqtt import wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Answers:
             left_ms = ticks_diff(end, ticks_ms())
             await client.publish(topic, msg, False, qos, True, left_ms, None, response_topic, correlation)
             while self.waiting[correlation] is None:
-                await addons.turn(client, end)
+                await client._turn(end)
             return self.waiting[correlation]
         finally:
             del self.waiting[correlation]

@@ -7,12 +7,10 @@ async with MQTTClient("kitchen", "192.168.1.10", session_expiry_s=3600) as c:
 """
 
 from asyncio import core  # pyright: ignore[reportAttributeAccessIssue] - MicroPython's
-from micropython import const
 
 from umqtt import aio, v5
-from umqtt.engine import LATER, MORE
 from umqtt.errors import MQTTException
-from umqtt.wire import LEVEL_5, RETAIN, SUBSCRIBE_BYTE, UNSUBSCRIBE_BYTE
+from umqtt.wire import LEVEL_5, SUBSCRIBE_BYTE, UNSUBSCRIBE_BYTE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,20 +18,22 @@ if TYPE_CHECKING:
 
     from umqtt.hints import Callback, Payload, Properties
 
-_RECEIVED = const(4)  # of a message that waits: its properties
-
 
 class ReceivedByTask(v5.Received):
     """The properties of the message that the task which asks has in hand: the one that it took last, until it takes
     another. A message taken by `take()`, without a taker, is everybody's who has none of an `async for`. Inside a
     callback those of its message."""
 
-    def __init__(self, of_task) -> None:
+    def __init__(self, client) -> None:
         v5.Received.__init__(self)
-        self._of_task = of_task
+        self.client = client
 
     def get(self, number: int) -> "Any":
-        return v5.Received.get(self._of_task() or self, number)
+        client = self.client
+        own = self
+        if core.cur_task not in client._tasks:
+            own = client._inbox and client._inbox.received_by_task()
+        return v5.Received.get(own, number) if own else None
 
     def copy(self) -> "v5.Received | None":
         """Of the message that is in the buffer now; None when it has no properties."""
@@ -51,14 +51,10 @@ class MQTTClient(aio.Awaited, v5.MQTTClient):
     """
 
     _blocking = v5.MQTTClient
-    _answers: "Any"
-    _answers = None  # those of aio_request, once something was asked
 
     def __init__(self, *args, **named) -> None:
         aio.Awaited.__init__(self, *args, **named)
-        self._in_hand_of = []  # [taker, the `Received` of its message, or an empty one]
-        self._none_received = v5.Received()
-        self.received = self._received_by_task = ReceivedByTask(self._received_of_task)
+        self.received = ReceivedByTask(self)
 
     # Connecting
 
@@ -145,13 +141,6 @@ class MQTTClient(aio.Awaited, v5.MQTTClient):
         """As `umqtt.aio`'s. Raises MQTTException when the broker refused."""
         return self._filters(UNSUBSCRIBE_BYTE, topic, None, wait, timeout_ms)
 
-    def _refusal(self, first_byte, filters, codes):
-        if self.protocol != LEVEL_5:
-            return aio.Awaited._refusal(self, first_byte, filters, codes)
-        from umqtt import options
-
-        return options.refusal(self, first_byte == SUBSCRIBE_BYTE, filters, codes)
-
     async def request(
         self,
         topic: "str | bytes",
@@ -164,53 +153,25 @@ class MQTTClient(aio.Awaited, v5.MQTTClient):
         answer that comes too late is dropped. Raises OSError, MQTTException; ValueError: a view is set, not MQTT 5."""
         if self._view not in (None, self._arrived) or self.protocol != LEVEL_5:
             raise ValueError("request: MQTT 5 needed, no view")
-        if not self._answers:
+        inbox = self._open_inbox()
+        if not inbox.answers:
             from umqtt.aio_request import Answers
 
-            self._answers = Answers()
+            inbox.answers = Answers()
             self._view = self._arrived
-        return await self._answers.ask(self, topic, msg, self._end(timeout_ms), qos, response_topic)
+        return await inbox.answers.ask(self, topic, msg, self._end(timeout_ms), qos, response_topic)
 
     # Receiving
 
     def set_callback(self, f: "Callback | None") -> None:
         """As `umqtt.aio`'s."""
         aio.Awaited.set_callback(self, f)
-        if self._answers:
+        if self._inbox and self._inbox.answers:
             self._view = self._arrived  # it looks for answers first
 
-    def _arrived(self, buf, topic_end, start, end, flags):
-        received = self._received_by_task
-        topic = received.topic or bytes(memoryview(buf)[2:topic_end])
-        if self._answers and not flags & (MORE | LATER):
-            payload = memoryview(buf)[start:end]
-            if self._answers.takes(topic, received, payload):
-                return None
-            if self.cb:
-                return self.cb(topic, bytes(payload), flags & RETAIN == RETAIN)
-        return aio.Awaited._arrived(self, buf, topic_end, start, end, flags, topic, received.copy())
+    def _open_inbox(self):
+        if not self._inbox:
+            from umqtt.inbox_v5 import Inbox5
 
-    def _handed_over(self, message, taker):
-        received = message[_RECEIVED] if len(message) > _RECEIVED else self._none_received
-        for row in self._in_hand_of:
-            if row[0] is taker:
-                row[1] = received
-                break
-        else:
-            self._in_hand_of = [
-                row for row in self._in_hand_of if not (isinstance(row[0], core.Task) and row[0].done())
-            ]
-            self._in_hand_of.append([taker, received])
-        return aio.Awaited._handed_over(self, message, taker)
-
-    def _received_of_task(self):
-        # of the task that asks; None inside a callback
-        if core.cur_task in self._tasks:
-            return None
-        of_nobody = self._none_received
-        for taker, received in self._in_hand_of:
-            if taker is core.cur_task:
-                return received
-            if taker is None:
-                of_nobody = received
-        return of_nobody
+            self._inbox = Inbox5(self, *self._queue)
+        return self._inbox
