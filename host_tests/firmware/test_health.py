@@ -295,6 +295,16 @@ def test_what_answers_and_is_no_broker_is_told_in_words():
         assert part in said and not said[0].isdigit(), said
 
 
+def test_the_first_pause_is_as_long_as_the_one_who_fails_asks_for():
+    for first_ms in (20, 5000):
+        pauses_ms = []
+        for _ in range(60):
+            t = retry.Trouble("clock", first_ms, 600000)
+            t.failed("no answer")
+            pauses_ms.append(t.pause_ms)
+        assert first_ms // 2 < max(pauses_ms) <= first_ms, (first_ms, max(pauses_ms))
+
+
 def test_a_pause_doubles_from_the_first_to_the_most_and_counts_the_outage():
     w = World()
 

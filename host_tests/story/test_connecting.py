@@ -141,6 +141,28 @@ def test_on_state_is_told_of_a_connection_once_its_subscriptions_are_made_again(
     b.done()
 
 
+def test_an_attempt_that_gets_no_suback_is_given_up_at_its_deadline_with_the_reason():
+    w = World()
+    b = w.broker
+    told = []
+    c = w.client(reconnect=Reconnect(10, 10, on_state=lambda up, error: told.append((up, error))), timeout_ms=2000)
+    b.accept()
+    b.expect(SUBSCRIBE)
+    b.reply(SUBACK)
+    step(w, c, 100)
+    c.subscribe("t", wait=False)
+    step(w, c, 100)
+    b.cut()
+    b.accept()
+    b.expect(SUBSCRIBE)
+    step(w, c, 1900)
+    equal([up for up, _ in told], [True, False])
+    w.net.plan = Plan(connect_ms=None)
+    step(w, c, 200)
+    equal([up for up, _ in told], [True, False, False])
+    assert "no answer in time" in c.diag()["error"], (told, c.diag())
+
+
 def test_a_link_that_is_lost_while_subscriptions_are_made_again_is_a_failed_attempt():
     w = World()
     b = w.broker

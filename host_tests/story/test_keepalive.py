@@ -113,8 +113,7 @@ def test_a_missed_pingresp_ends_the_link_before_one_and_a_half_intervals():
     b.expect(PINGREQ)
     t = c.world.clock.now
     e = raises(OSError, c.world.serve, c, 60000)
-    took = c.world.clock.now - t
-    assert took <= 15000, took
+    equal(c.world.clock.now - t, 12500, "3/4 of the interval, and half of it")
     assert e.args[0] != -1
     assert not c.isconnected()
     equal(c.world.net.open_sockets(), [])
@@ -240,6 +239,30 @@ def test_a_large_payload_on_a_slow_link_is_not_taken_for_a_dead_link():
     c.world.serve(c, 60_000)
     assert c.isconnected()
     b.done()
+
+
+def test_a_network_that_takes_no_more_bytes_ends_the_link_before_one_and_a_half_intervals():
+    b, c = up(keepalive=10, timeout_ms=120_000)
+    c.world.link.plan.drained = False
+    c.world.link.plan.buffer = 10
+    c.publish("t", "x" * 100, qos=1, wait=False)
+    t = c.world.clock.now
+    raises(OSError, c.world.serve, c, 60_000)
+    equal(c.world.clock.now - t, 12500)
+
+
+def test_a_program_that_pings_again_and_again_notices_a_dead_link_as_soon():
+    b, c = up(keepalive=10)
+    c.world.link.silence()
+    t = c.world.clock.now
+
+    def ping_each_second():
+        for _ in range(60):
+            c.ping()
+            c.world.serve(c, 1000)
+
+    raises(OSError, ping_each_second)
+    assert c.world.clock.now - t <= 7500, c.world.clock.now - t  # a task that serves looks at the time that it knew
 
 
 def test_a_pingresp_in_single_bytes_leaves_the_stream_in_step():

@@ -122,6 +122,55 @@ def test_a_payload_larger_than_the_send_buffer_goes_out_in_short_writes():
     b.done()
 
 
+def test_a_topic_longer_than_the_send_buffer_arrives_or_there_is_no_memory_for_it_and_no_byte_leaves():
+    import umqtt.client
+
+    def none(size):
+        raise MemoryError("no memory for %d B" % size)
+
+    b, c = up(tx_size=64)
+    umqtt.client.bytearray = none
+    try:
+        raises(MemoryError, c.publish, "t" * 300, "x")
+    finally:
+        del umqtt.client.bytearray
+    b.expect(PUBLISH, topic="t" * 300, payload="x")
+    b.expect(PUBLISH, topic="short", payload="y")
+    c.publish("t" * 300, "x")
+    c.publish("short", "y")
+    b.done()
+
+
+def test_a_callback_publishes_behind_the_bytes_that_wait_what_fits_there_and_nothing_else():
+    tx_size, waiting_b = 100, 40
+    topic_b, head_b = 2 + len("out"), 7  # beside the payload; the head of the largest packet
+    for size_b in range(40, 56):
+        b, c = up(tx_size=tx_size)
+        link = c.world.link
+        b.send(PUBLISH, topic="in", payload="now")
+        link.plan.buffer = 0
+        full = []
+
+        def answer(topic, payload, retained):
+            try:
+                c.publish("out", "y" * size_b)  # noqa: B023
+            except OSError as e:
+                full.append(e)  # noqa: B023
+
+        c.set_callback(answer)
+        c.publish("t", "x" * (waiting_b - 7), qos=1, wait=False)
+        b.expect(PUBLISH, topic="t", pid=1)
+        fits = waiting_b + topic_b + size_b + head_b <= tx_size
+        if fits:
+            b.expect(PUBLISH, topic="out", payload="y" * size_b)
+        c.world.serve(c, 10)
+        link.plan.buffer = 5840
+        c.world.serve(c, 10)
+        b.done()
+        equal(len(full), 0 if fits else 1, size_b)
+        assert fits or full[0].errno == errno.ENOBUFS and "send buffer full" in str(full[0]), full
+
+
 def test_bytearray_and_memoryview_are_payloads_too():
     b, c = up()
     for payload in (bytearray(b"ab"), memoryview(b"ab")):

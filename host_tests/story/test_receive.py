@@ -298,6 +298,22 @@ def test_connect_inside_a_callback_is_refused_and_the_link_stays():
     equal((got, len(c.world.net.dialled), c.isconnected()), ([b"x"], 1, True))
 
 
+def test_a_message_is_read_as_long_as_its_ack_has_room_behind_the_bytes_that_wait():
+    for waiting_b, is_read in ((64 - 4, True), (64 - 3, False)):
+        b, c, inbox = up(tx_size=64)
+        c.world.link.plan.buffer = 0
+        c.publish("t", "x" * (waiting_b - 7), qos=1, wait=False)
+        b.send(PUBLISH, 9, payload="in", qos=1)
+        c.world.serve(c, 50)
+        equal(len(inbox), is_read, waiting_b)
+        b.expect(PUBLISH, pid=1)
+        b.expect(PUBACK, pid=9)
+        c.world.link.plan.buffer = 5840
+        c.world.serve(c, 50)
+        b.done()
+        equal(len(inbox), 1)
+
+
 def test_a_message_that_cannot_be_read_for_want_of_room_for_its_ack_lets_the_client_sleep():
     b, c, inbox = up(tx_size=16)
     link = c.world.link

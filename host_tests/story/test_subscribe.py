@@ -30,6 +30,27 @@ def test_several_filters_in_one_packet():
     b.done()
 
 
+def test_filters_of_hundreds_of_bytes_have_each_their_qos():
+    b, c = up(tx_size=2000)
+    names = [letter * length for letter, length in (("a", 255), ("b", 256), ("c", 600))]
+    b.expect(SUBSCRIBE, filters=[(name, 2) for name in names])
+    b.send(SUBACK, 1, codes=(2, 1, 0))
+    equal(c.subscribe([(name, 2) for name in names]), b"\2\1\0")
+    b.cut()
+    raises(OSError, c.poll, 10)
+    b.accept(sp=0)
+    for _ in names:
+        b.expect(SUBSCRIBE)
+        b.reply(SUBACK, codes=(2,))
+    c.connect()
+    c.world.serve(c, 50)
+    again = []
+    for p in b.got[-3:]:
+        again += p.filters
+    equal(sorted(again), [(name, 2) for name in names])
+    b.done()
+
+
 def test_a_refused_filter_is_an_exception_with_its_name_and_the_link_stays():
     from umqtt.errors import MQTTException, ProtocolError
 

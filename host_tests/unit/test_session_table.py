@@ -121,6 +121,15 @@ def test_an_ack_for_what_was_never_sent_is_answered_as_for_a_free_slot():
             equal(picture(s), before)
 
 
+def test_a_late_ack_is_ignored_however_few_slots_there_are():
+    for inflight in (1, 2, 3):
+        s = Session(inflight)
+        for ack in ("PUBACK", "PUBREC", "PUBCOMP"):
+            before = picture(s)
+            equal(s._on_ack(ACKS[ack], PID), ACTION[CELLS[("out", "FREE", ack)][1]])
+            equal(picture(s), before)
+
+
 def test_reservations_begin_in_the_states_of_the_table():
     for event, state in (
         ("reserve1", "W_PUBACK"),

@@ -87,6 +87,7 @@ def test_an_empty_client_id_is_allowed_with_a_clean_session_in_311_only():
 
 
 def test_protocol_31_ids_have_1_to_23_characters():
+    wire.connect("x", None, None, 60, 1, 3, None)
     wire.connect("x" * 23, None, None, 60, 1, 3, None)
     wire.connect("ü" * 23, None, None, 60, 1, 3, None)
     raises(ValueError, wire.connect, "x" * 24, None, None, 60, 1, 3, None)
@@ -133,11 +134,11 @@ def test_topics_that_are_refused():
 
 
 def test_surrogates_and_overlong_forms_are_refused():
-    for t in (b"\xed\xa0\x80", b"\xc0\xaf"):
-        try:
-            str(t, "utf-8")
-        except (ValueError, UnicodeError):
-            raises(ValueError, wire.text, t)
+    # MicroPython decodes them
+    for t in (b"\xed\xa0\x80", b"\xed\xbf\xbf", b"a\xed\xb0\x80b", b"\xc0\xaf", b"\xc1\xbf", b"\xe0\x80\xaf"):
+        raises(ValueError, wire.text, t)
+    for t in ("\ud7ff", "\ue000", "\x7f\x80", "\u07ff\u0800"):  # their neighbours
+        wire.text(t)
 
 
 def test_filters_that_are_allowed():
@@ -148,6 +149,11 @@ def test_filters_that_are_allowed():
 def test_filters_that_are_refused():
     for f in ("", "a#", "a/#/b", "#/", "#/a", "a+", "+a", "a/+b", "a/b#", "##", "++", "a\0", "x" * 65536, 7, None):
         raises(ValueError, wire.text, f, 1)
+
+
+def test_ids_and_names_of_users_may_hold_what_a_topic_may_not():
+    for t in ("", "a+b", "#", "a/#/b", "+/+", "ü"):
+        equal(wire.text(t, wire.ANY_TEXT), bytes([0, len(t.encode())]) + t.encode())
 
 
 def test_payloads_that_are_no_bytes_are_refused():

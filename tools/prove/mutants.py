@@ -1,11 +1,12 @@
-"""Do the tests notice a changed token? python -m tools.prove.mutants FILE ... [--sample N] [--seed N] [--docs]
+"""Do the tests notice a changed token? python -m tools.prove.mutants FILE ... [--sample N] [--micropython] [--docs]
 
 One token of FILE (of firmware/) is changed at a time: a comparison, a number, True or False, and or or, plus or minus,
 a statement left out. The tests of unit/, story/, dropin/ and firmware/ that run the line run on CPython with the
 changed file, the quickest first and for some seconds, until one is red; a change that none notices survives and is
 listed. A process that has compiled all forks for each change, which costs some tens of milliseconds; a test that has
-noticed a change once is asked first the next time. --docs notes the figures in docs/testing.md. A change that makes no
-difference stands in equivalents.txt, with the reason.
+noticed a change once is asked first the next time. --micropython tries what survives there, too: for the core, of
+which CPython cannot show all. --docs notes the figures in docs/testing.md. A change that makes no difference stands in
+equivalents.txt, with the reason.
 Exit status: 0 when no more than 3 in 100 survive in each file, 1 else.
 """
 
@@ -13,30 +14,36 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import copy
 import hashlib
+import io
 import json
 import os
 import queue
-import random
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Iterable
 
+from host_tests import run_mpy
 from tools.prove.noticed import LAYERS, NO_END
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = ROOT / "firmware"
 MOST_SURVIVE = 0.03
 MOST_S = 2.5  # of tests for one change
+MOST_TRACED_S = 10  # of tests for one function, to know which lines they run
 EQUIVALENTS = Path(__file__).with_name("equivalents.txt")
 CALLS = ROOT / ".cache" / "mutants"  # what each test file calls, under its digest
 PAGE = ROOT / "docs" / "testing.md"
 BEGIN, END = "<!-- make mutants DOCS=1 -->\n", "<!-- end -->\n"
 HEADING = "| file | changes | tried | noticed | equivalent |\n|---|--:|--:|--:|---|\n"
+ON_MICROPYTHON = ("story/test_meeting.py", "story/test_no_memory.py", "unit/test_wire.py")  # what CPython does not show
 COMPARISONS = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
@@ -46,8 +53,11 @@ SUMS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv
 
 def places(tree: ast.AST) -> list[tuple[int, int, str]]:
     """(index of the node in ast.walk, line, what is changed there) for everything that can be."""
+    for_checkers = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Assign) and "TYPE_CHECKING" in ast.dump(n)}
     found = []
     for i, node in enumerate(ast.walk(tree)):
+        if id(node) in for_checkers:
+            continue
         line = getattr(node, "lineno", 0)
         if isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
             found.append((i, line, "comparison"))
@@ -67,6 +77,18 @@ def is_call(node: ast.AST) -> bool:
     if not isinstance(node, ast.Expr) or not isinstance(node.value, ast.Call):
         return False
     return not (isinstance(node.value.func, ast.Name) and node.value.func.id == "print")
+
+
+def drawn(every: list[tuple[int, int, str]], text_of: list[str], seed: int) -> list[tuple[int, int, str]]:
+    """The places in an order of chance that a change elsewhere in the file leaves as it is: a larger sample has the
+    smaller one in it."""
+    seen: dict[str, int] = {}
+    order = []
+    for index, line, what in every:
+        words = "%d %s %s" % (seed, what, text_of[line - 1])
+        seen[words] = seen.get(words, 0) + 1
+        order.append((digest("%s %d" % (words, seen[words])), (index, line, what)))
+    return [place for _, place in sorted(order)]
 
 
 class Removal(ast.NodeTransformer):
@@ -148,18 +170,17 @@ class Lines:
         inside = Path(name).relative_to("firmware").as_posix() + ":"
         tests = [t for t in tests if t["start"] != "wrap" or "ticks_" in source]
         tests = [t for t in tests if any(c.startswith(inside) for c in t["calls"])]
+        left_s = {c: float(MOST_TRACED_S) for t in tests for c in t["calls"] if c.startswith(inside)}
         self.tests = []
-        self.run_by: dict[int, set[int]] = {}  # {line: places in self.tests}
-        left_s = {c: float(MOST_S) for t in tests for c in t["calls"] if c.startswith(inside)}
         for test in sorted(tests, key=lambda t: (t["start"] != "early", t["s"])):
             wanting = [c for c in test["calls"] if left_s.get(c, 0) > 0]
             for function in wanting:
                 left_s[function] -= test["s"]
             if wanting:
                 self.tests.append(test)
-        answer = child.ask(name, self.tests, lines=True)
-        for i, lines in enumerate(answer if answer != NO_END else []):
-            for line in lines or ():
+        self.run_by: dict[int, set[int]] = {}  # {line: places in self.tests}
+        for i, lines in enumerate(lines_run(child, name, source, self.tests)):
+            for line in range(source.count("\n") + 2) if lines is None else lines:
                 self.run_by.setdefault(line, set()).add(i)
         self.statements = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.stmt)]
         self.source = source.splitlines()
@@ -188,6 +209,23 @@ class Lines:
 
     def _running(self, lines: Iterable[int]) -> list[int]:
         return sorted(set().union(*(self.run_by.get(line, set()) for line in lines)))
+
+
+def lines_run(child: Child, name: str, source: str, tests: list[dict]) -> list[list[int] | None]:
+    """As noticed.lines_run has them, of each test: traced once for each text of `name` and of the test's file."""
+    found: dict[tuple[str, str, str], list[int] | None] = {}
+    for path in sorted({t["path"] for t in tests}):
+        kept = CALLS / ("lines-%s-%s.json" % (Path(path).stem, digest(source + Path(path).read_text())))
+        known = json.loads(kept.read_text()) if kept.exists() else {}
+        missing = [t for t in tests if t["path"] == path and "%s %s" % (t["test"], t["start"]) not in known]
+        answer = child.ask(name, missing, lines=True) if missing else []
+        for test, lines in zip(missing, [[]] * len(missing) if answer == NO_END else answer):
+            known["%s %s" % (test["test"], test["start"])] = lines
+        if missing:
+            kept.write_text(json.dumps(known))
+        for each, lines in known.items():
+            found[(path, *each.split())] = lines
+    return [found[t["path"], t["test"], t["start"]] for t in tests]
 
 
 class Noticed:
@@ -236,6 +274,28 @@ def notices(child: Child, source: str, name: str, tests: list[dict]) -> dict | N
     return None
 
 
+class Board:
+    """A checkout in a folder of its own, for MicroPython: there a callback comes between two byte-codes, memory ends,
+    and letters decode that are none."""
+
+    def __init__(self) -> None:
+        self.folder = tempfile.TemporaryDirectory(prefix="mutants-")
+        self.root = Path(self.folder.name)
+        for name in ("firmware", "host_tests"):
+            shutil.copytree(ROOT / name, self.root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        self.files = [self.root / "host_tests" / name for name in ON_MICROPYTHON]
+
+    def notices(self, name: str, source: str) -> bool:
+        """Whether one of ON_MICROPYTHON fails with `source` as the file `name`."""
+        real = (ROOT / name).read_text()
+        (self.root / name).write_text(source)
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                return any(run_mpy.run_file(run_mpy.interpreter(), path, "", "early")[1] for path in self.files)
+        finally:
+            (self.root / name).write_text(real)
+
+
 def equivalents() -> dict[tuple[str, str, str], str]:
     """{(file, change, source line): why it makes no difference}."""
     rows = [line.split(" | ") for line in EQUIVALENTS.read_text().splitlines() if line and line[0] != "#"]
@@ -258,6 +318,11 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=0, help="try so many of a file's changes; default: all")
     parser.add_argument("--seed", type=int, default=1, help="of the sample")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--micropython",
+        action="store_true",
+        help="try what survives on %s there, too: 20 s each" % ", ".join(ON_MICROPYTHON),
+    )
     parser.add_argument("--docs", action="store_true", help="note the figures in docs/testing.md")
     wanted = parser.parse_args()
     tests = called_by_tests()
@@ -268,6 +333,7 @@ def main() -> int:
     children = [Child() for _ in range(wanted.jobs)]
     for child in children:
         ready.put(child)
+    board = Board() if wanted.micropython else None
     for name in wanted.files:
         source = (ROOT / name).read_text()
         tree = ast.parse(source)
@@ -275,7 +341,7 @@ def main() -> int:
         every = places(tree)
         tried = every
         if 0 < wanted.sample < len(every):
-            tried = sorted(random.Random(wanted.seed).sample(every, wanted.sample))
+            tried = sorted(drawn(every, text_of, wanted.seed)[: wanted.sample])
         lines = Lines(children[0], name, source, tests)
 
         def is_noticed(place: tuple[int, int, str]) -> bool:
@@ -292,12 +358,14 @@ def main() -> int:
 
         survived, same = 0, []
         with ThreadPoolExecutor(wanted.jobs) as pool:
-            for (_, line, what), is_seen in zip(tried, pool.map(is_noticed, tried)):
+            for (index, line, what), is_seen in zip(tried, pool.map(is_noticed, tried)):
                 reason = reasons.get((name, what, text_of[line - 1]), "")
                 if is_seen:
                     continue
                 if reason:
                     same.append(reason)
+                    continue
+                if board and board.notices(name, mutant(tree, index, what)):
                     continue
                 survived += 1
                 unseen = "" if lines.wanted(line) else " (no test runs it)"

@@ -20,6 +20,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 import types
 from pathlib import Path
@@ -104,10 +105,12 @@ def calls(path: str) -> list[dict]:
     for name, start, test in tests_of(path):
         called.clear()
         sys.setprofile(note)
+        threading.setprofile(note)
         try:
             is_green = run_one(start, test)
         finally:
             sys.setprofile(None)
+            threading.setprofile(None)  # type: ignore
         began_s = time.process_time()
         if is_green and run_one(start, test):
             took_s = round(time.process_time() - began_s, 4)
@@ -142,7 +145,8 @@ def first_red(wanted: list) -> int | None:
 
 
 def lines_run(file: str, wanted: list) -> list[list[int] | None]:
-    """The lines of `file` that each of these tests runs; None for one that is red, or traces by itself."""
+    """The lines of `file` that each of these tests runs: none for one that is red, None for one that traces by itself
+    and may run any."""
     lines: set[int] = set()
 
     def on_line(frame, event, arg):  # noqa: ANN001, ANN202
@@ -156,10 +160,12 @@ def lines_run(file: str, wanted: list) -> list[list[int] | None]:
     for _, start, test in ready(wanted):
         lines.clear()
         sys.settrace(on_call)
+        threading.settrace(on_call)
         is_green = run_one(start, test)
         is_ours = sys.gettrace() is on_call
         sys.settrace(None)
-        found.append(sorted(lines) if is_green and is_ours else None)
+        threading.settrace(None)  # type: ignore
+        found.append((sorted(lines) if is_ours else None) if is_green else [])
     return found
 
 

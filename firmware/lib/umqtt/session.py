@@ -81,10 +81,6 @@ class Session:
         """Return whether the exchange of `packet_id`, which `publish` returned, has not ended yet."""
         return packet_id > 0 and self._slot_index(packet_id) >= 0
 
-    def free_slots(self) -> int:
-        """How many further messages of QoS 1 and 2 can be taken now."""
-        return len(self._packet_slots) - self.inflight
-
     def _slot_index(self, packet_id):
         """The index of the slot of `packet_id`, -1 when there is none."""
         i = 0

@@ -27,8 +27,6 @@ LEVEL_5 = const(5)  # the protocol level of MQTT 5 (umqtt.v5)
 # First bytes of packets: the type, and the flags that [2.2.2] wants with it.
 CONNECT_BYTE = const(0x10)
 PUBLISH_BYTE = const(0x30)
-PUBLISH_QOS1_BYTE = const(0x32)
-PUBLISH_QOS2_BYTE = const(0x34)
 PUBACK_BYTE = const(0x40)
 PUBREC_BYTE = const(0x50)
 PUBREL_BYTE = const(0x62)
@@ -42,7 +40,6 @@ DISCONNECT_BYTE = const(0xE0)
 
 # Flags in the first byte of a PUBLISH [3.3.1].
 RETAIN = const(1)
-QOS_1 = const(2)
 QOS_2 = const(4)
 QOS = const(6)
 DUP = const(8)
