@@ -1,5 +1,5 @@
-"""pytest: the paths, MicroPython's names on CPython, and every test that lives by the virtual clock twice: early,
-and across the tick wrap."""
+"""pytest: the paths, MicroPython's names on CPython, and every test that lives by the virtual clock across the wrap of
+the ticks, where more goes wrong: MicroPython runs the same source from early on (run_mpy.py)."""
 
 import signal
 import sys
@@ -22,7 +22,7 @@ CLOCK_NAMES = ("Clock", "World", "pair")
 def pytest_generate_tests(metafunc):
     kinds = []
     if any(hasattr(metafunc.module, name) for name in CLOCK_NAMES):
-        kinds = ["early", "wrap"]
+        kinds = ["wrap"]
     if metafunc.function.__name__ not in getattr(metafunc.module, "NOT_ON_ASYNCIO", [metafunc.function.__name__]):
         kinds.append("asyncio")
     if kinds:

@@ -2,9 +2,8 @@
 
     python3 host_tests/run_mpy.py [FILE_OR_FOLDER ...] [-k NAME_PART] [--shipped]
 
---shipped: on the library as a board loads it (host_tests/shipped.py), else on its source. On CPython what lives by the
-virtual clock runs from early on and across the wrap of the ticks; here the source does it from early on, the shipped
-form across the wrap.
+--shipped: on the library as a board loads it (host_tests/shipped.py), else on its source. What lives by the virtual
+clock starts early with the source, and shortly before the ticks wrap with the shipped form, as the source on CPython.
 The interpreter: $MICROPYTHON, else .cache/micropython/micropython32, else `micropython` on PATH.
 Exit status: 0 all passed, 1 a test failed, 2 there is no interpreter.
 """
