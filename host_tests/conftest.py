@@ -16,7 +16,7 @@ import fakes.shim  # noqa: E402, F401
 import pytest  # noqa: E402
 from fakes import bench, clock  # noqa: E402
 
-CLOCK_NAMES = ("Clock", "World", "pair")
+CLOCK_NAMES = ("Clock", "World", "pair", "pair5", "connected5", "tasks5")
 
 
 def pytest_generate_tests(metafunc):

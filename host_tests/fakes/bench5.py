@@ -2,6 +2,7 @@
 
 from fakes import bench, loop, packets5
 from fakes.bench import HOST, Awaited, World
+from fakes.packets import CONNACK, CONNECT
 
 
 def load5():
@@ -51,3 +52,21 @@ def pair5(**named):
     """A scripted broker and a client of it, both of MQTT 5."""
     w = world5()
     return w.broker, client5(w, **named)
+
+
+def connected5(props=(), sp=0, **named):
+    """The same, connected; props: of the CONNACK."""
+    broker, client = pair5(**named)
+    broker.expect(CONNECT)
+    broker.send(CONNACK, sp=sp, props=props)
+    client.connect()
+    return broker, client
+
+
+def tasks5(props=(), **named):
+    """A world whose broker has taken CONNECT, the broker, and a client of umqtt.aio_v5 that is yet to connect."""
+    world = world5()
+    client = aio_client5(world, **named)
+    world.broker.expect(CONNECT)
+    world.broker.send(CONNACK, props=props)
+    return world, world.broker, client

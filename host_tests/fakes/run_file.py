@@ -15,7 +15,7 @@ sys.path.insert(0, here + "/../firmware/lib")
 from fakes import bench, clock  # noqa: E402
 from fakes.check import Skip  # noqa: E402
 
-CLOCK_NAMES = ("Clock", "World", "pair")
+CLOCK_NAMES = ("Clock", "World", "pair", "pair5", "connected5", "tasks5")
 ON_ASYNCIO = "[asyncio]"
 GARBAGE_B = 2 << 20  # a heap full of garbage is slow: MicroPython looks for each free block from its beginning
 

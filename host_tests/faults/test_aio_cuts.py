@@ -21,15 +21,15 @@ class AioRun(Run):
         self.c.set_callback(None)
         loop.create_task(self.take_all(self.c.client))
 
-    async def take_all(self, c):
+    async def take_all(self, client):
         while True:
             try:
-                async for message in c:
+                async for message in client:
                     self.w.inbox.append(message)
             except OSError:
                 pass
-            await c.on_state.wait()
-            c.on_state.clear()
+            await client.on_state.wait()
+            client.on_state.clear()
 
     def verdict(self, note):
         if loop.Loop.unhandled:
@@ -38,11 +38,11 @@ class AioRun(Run):
         Run.verdict(self, note)
 
 
-def on_aio(f, *args, **named):
-    """f(*args), with AioRun in the place of Run."""
+def on_aio(call, *args, **named):
+    """call(*args), with AioRun in the place of Run."""
     exchanges.Run = AioRun
     try:
-        return f(*args, **named)
+        return call(*args, **named)
     finally:
         exchanges.Run = Run
 
@@ -65,22 +65,22 @@ def exchanges_of_both_levels():
 def test_a_cut_at_every_byte_loses_and_repeats_nothing():
     for exchange, level, out, into in exchanges_of_both_levels():
         for how in HOWS:
-            for k in range(out + 1):
-                note = "%s: out cut at %d by %s" % (exchange.__name__, k, how)
-                survive(exchange, note, [Plan(cut_out=k, how=how)], **level)
-            for k in range(into + 1):
-                note = "%s: in cut at %d by %s" % (exchange.__name__, k, how)
-                survive(exchange, note, [Plan(cut_in=k, how=how)], **level)
+            for cut_b in range(out + 1):
+                note = "%s: out cut at %d by %s" % (exchange.__name__, cut_b, how)
+                survive(exchange, note, [Plan(cut_out=cut_b, how=how)], **level)
+            for cut_b in range(into + 1):
+                note = "%s: in cut at %d by %s" % (exchange.__name__, cut_b, how)
+                survive(exchange, note, [Plan(cut_in=cut_b, how=how)], **level)
 
 
 def test_a_cut_by_a_broker_that_forgets_loses_nothing():
     for exchange, level, out, into in exchanges_of_both_levels():
-        for k in range(0, out + 1, 2):
-            note = "%s: out cut at %d, forgotten" % (exchange.__name__, k)
-            survive(exchange, note, [Plan(cut_out=k)], forget=True, **level)
-        for k in range(0, into + 1, 2):
-            note = "%s: in cut at %d, forgotten" % (exchange.__name__, k)
-            survive(exchange, note, [Plan(cut_in=k)], forget=True, **level)
+        for cut_b in range(0, out + 1, 2):
+            note = "%s: out cut at %d, forgotten" % (exchange.__name__, cut_b)
+            survive(exchange, note, [Plan(cut_out=cut_b)], forget=True, **level)
+        for cut_b in range(0, into + 1, 2):
+            note = "%s: in cut at %d, forgotten" % (exchange.__name__, cut_b)
+            survive(exchange, note, [Plan(cut_in=cut_b)], forget=True, **level)
 
 
 def test_short_reads_and_writes_and_small_buffers():
@@ -92,6 +92,6 @@ def test_short_reads_and_writes_and_small_buffers():
             Plan(buffer=3, latency_ms=5),
         ):
             TALLY["short reads and writes"] += 1
-            r = on_aio(exchanges.run, exchange, [plan], port=UNIX, **level)
-            assert not r.errors, (exchange.__name__, r.errors)
-            r.verdict(exchange.__name__)
+            run = on_aio(exchanges.run, exchange, [plan], port=UNIX, **level)
+            assert not run.errors, (exchange.__name__, run.errors)
+            run.verdict(exchange.__name__)

@@ -33,14 +33,14 @@ def test_random_schedules(steps, plans, port, inflight, late, first_id, tls, lev
     clock.start_ms = clock.LATE_MS if late else clock.EARLY_MS
     try:
         ssl = Context() if tls else None
-        r = AioRun(plans, port=port, inflight=inflight, rx_size=64, tx_size=64, ssl=ssl, **level)
-        r.c.pid = first_id
-        r.up()
-        r.subscribe()
-        for s in steps:
-            act(r, s, [], [])
-        r.settle()
+        run = AioRun(plans, port=port, inflight=inflight, rx_size=64, tx_size=64, ssl=ssl, **level)
+        run.c.pid = first_id
+        run.up()
+        run.subscribe()
+        for drawn in steps:
+            act(run, drawn, [], [])
+        run.settle()
         TALLY["schedules"] += 1
-        r.verdict("")
+        run.verdict("")
     finally:
         clock.start_ms = clock.EARLY_MS

@@ -24,549 +24,558 @@ from fakes.packets import (
 
 def up(**named):
     """A world with a scripted broker that has taken CONNECT, and a client of umqtt.aio."""
-    w = World()
-    c = w.aio_client(**named)
-    w.broker.accept()
-    return w, w.broker, c
+    world = World()
+    client = world.aio_client(**named)
+    world.broker.accept()
+    return world, world.broker, client
 
 
-async def payloads(c, count):
+async def payloads(client, count):
     """Of the next `count` messages."""
     got = []
     while len(got) < count:
-        got.append((await c.take())[1])
+        got.append((await client.take())[1])
     return got
 
 
 def test_a_publish_is_awaited_until_its_ack():
-    w, b, c = up()
-    b.expect(PUBLISH, qos=1, pid=1, topic="t", payload="x")
-    b.wait(250)
-    b.send(PUBACK, 1)
-    b.expect(PUBLISH, qos=2, pid=2)
-    b.send(PUBREC, 2)
-    b.expect(PUBREL, pid=2)
-    b.send(PUBCOMP, 2)
-    b.expect(PUBLISH, qos=0, topic="t", payload="z")
-    b.expect(DISCONNECT)
+    world, broker, client = up()
+    broker.expect(PUBLISH, qos=1, pid=1, topic="t", payload="x")
+    broker.wait(250)
+    broker.send(PUBACK, 1)
+    broker.expect(PUBLISH, qos=2, pid=2)
+    broker.send(PUBREC, 2)
+    broker.expect(PUBREL, pid=2)
+    broker.send(PUBCOMP, 2)
+    broker.expect(PUBLISH, qos=0, topic="t", payload="z")
+    broker.expect(DISCONNECT)
 
     async def main():
-        async with c:
-            start = w.clock.now
-            equal(await c.publish("t", "x", qos=1), 1)
-            equal(w.clock.now - start, 250)
-            equal(await c.publish("t", "y", qos=2), 2)
-            equal(await c.publish("t", "z"), 0)
+        async with client:
+            start = world.clock.now
+            equal(await client.publish("t", "x", qos=1), 1)
+            equal(world.clock.now - start, 250)
+            equal(await client.publish("t", "y", qos=2), 2)
+            equal(await client.publish("t", "z"), 0)
 
-    w.run(main())
-    b.done()
-    equal(w.net.open_sockets(), [])
+    world.run(main())
+    broker.done()
+    equal(world.net.open_sockets(), [])
 
 
 def test_other_tasks_run_while_one_waits():
-    w, b, c = up()
-    b.expect(PUBLISH, qos=1, pid=1)
-    b.wait(1000)
-    b.send(PUBACK, 1)
+    world, broker, client = up()
+    broker.expect(PUBLISH, qos=1, pid=1)
+    broker.wait(1000)
+    broker.send(PUBACK, 1)
     turns = []
 
     async def blink():
         while True:
-            turns.append(w.clock.now)
+            turns.append(world.clock.now)
             await loop.sleep_ms(20)
 
     async def main():
-        await c.connect()
+        await client.connect()
         task = loop.create_task(blink())
-        await c.publish("t", "x", qos=1)
+        await client.publish("t", "x", qos=1)
         task.cancel()
 
-    w.run(main())
+    world.run(main())
     assert 50 <= len(turns) <= 51, turns
-    assert all(b - a == 20 for a, b in zip(turns, turns[1:])), turns
+    assert all(later - earlier == 20 for earlier, later in zip(turns, turns[1:])), turns
 
 
 def test_nothing_wakes_the_loop_while_nothing_happens():
-    w, b, c = up(keepalive=0)
+    world, broker, client = up(keepalive=0)
 
     async def main():
-        await c.connect()
-        polls = w.net.polls
+        await client.connect()
+        polls = world.net.polls
         await loop.sleep_ms(60_000)
-        assert w.net.polls - polls < 40, w.net.polls - polls
+        assert world.net.polls - polls < 40, world.net.polls - polls
 
-    w.run(main())
+    world.run(main())
 
 
 def test_the_link_is_kept_alive_by_its_task():
-    w, b, c = up(keepalive=60)
-    b.expect(PINGREQ)
-    b.send(PINGRESP)
-    b.expect(PINGREQ)
-    b.send(PINGRESP)
+    world, broker, client = up(keepalive=60)
+    broker.expect(PINGREQ)
+    broker.send(PINGRESP)
+    broker.expect(PINGREQ)
+    broker.send(PINGRESP)
 
     async def main():
-        await c.connect()
+        await client.connect()
         await loop.sleep_ms(100_000)
 
-    w.run(main())
-    b.done()
+    world.run(main())
+    broker.done()
 
 
 def test_subscriptions_of_several_tasks_get_each_its_own_codes():
-    w, b, c = up()
-    b.expect(SUBSCRIBE, pid=1)
-    b.send(SUBACK, 1, codes=[1])
-    b.expect(SUBSCRIBE, pid=2)
-    b.send(SUBACK, 2, codes=[0, 2])
-    b.expect(SUBSCRIBE, pid=3)
-    b.send(SUBACK, 3, codes=[0x80])
-    b.expect(UNSUBSCRIBE, pid=4)
-    b.send(UNSUBACK, 4)
+    world, broker, client = up()
+    broker.expect(SUBSCRIBE, pid=1)
+    broker.send(SUBACK, 1, codes=[1])
+    broker.expect(SUBSCRIBE, pid=2)
+    broker.send(SUBACK, 2, codes=[0, 2])
+    broker.expect(SUBSCRIBE, pid=3)
+    broker.send(SUBACK, 3, codes=[0x80])
+    broker.expect(UNSUBSCRIBE, pid=4)
+    broker.send(UNSUBACK, 4)
 
     async def refused():
         try:
-            await c.subscribe("c", 1)
-        except Exception as e:
-            return e.args
+            await client.subscribe("c", 1)
+        except Exception as fault:
+            return fault.args
 
     async def main():
-        await c.connect()
-        got = await loop.gather(c.subscribe("a", 1), c.subscribe([("b", 0), ("d", 2)]), refused())
+        await client.connect()
+        got = await loop.gather(client.subscribe("a", 1), client.subscribe([("b", 0), ("d", 2)]), refused())
         equal(got, [b"\1", b"\0\2", (0x80, "subscription refused: c")])
-        await c.unsubscribe("a")
+        await client.unsubscribe("a")
 
-    w.run(main())
-    b.done()
+    world.run(main())
+    broker.done()
 
 
 def test_a_message_is_acknowledged_when_its_task_asks_for_the_next():
-    w, b, c = up()
-    b.send(PUBLISH, 7, topic="t", payload="1", qos=1)
-    b.send(PUBLISH, 8, topic="t", payload="2", qos=2)
-    b.send(PUBLISH, 9, topic="t", payload="3", qos=1)
+    world, broker, client = up()
+    broker.send(PUBLISH, 7, topic="t", payload="1", qos=1)
+    broker.send(PUBLISH, 8, topic="t", payload="2", qos=2)
+    broker.send(PUBLISH, 9, topic="t", payload="3", qos=1)
     taken = []
 
     async def main():
-        async with c:
-            async for message in c:
+        async with client:
+            async for message in client:
                 taken.append(message)
                 await loop.sleep_ms(1000)  # it is worked on
-                equal(len(b.got), len(taken) + (len(taken) > 2))  # CONNECT, and the acks of those before
+                equal(len(broker.got), len(taken) + (len(taken) > 2))  # CONNECT, and the acks of those before
                 if len(taken) == 1:
-                    b.expect(PUBACK, pid=7)
+                    broker.expect(PUBACK, pid=7)
                 elif len(taken) == 2:
-                    b.expect(PUBREC, pid=8)
-                    b.send(PUBREL, 8)
-                    b.expect(PUBCOMP, pid=8)
+                    broker.expect(PUBREC, pid=8)
+                    broker.send(PUBREL, 8)
+                    broker.expect(PUBCOMP, pid=8)
                 else:
                     break
-            b.expect(PUBACK, pid=9)
-            b.expect(DISCONNECT)
+            broker.expect(PUBACK, pid=9)
+            broker.expect(DISCONNECT)
 
-    w.run(main())
+    world.run(main())
     equal(taken, [(b"t", b"1", False), (b"t", b"2", False), (b"t", b"3", False)])
-    b.done()
+    broker.done()
 
 
 def test_a_message_is_acknowledged_when_its_task_has_ended_well():
-    w = World(Model, window=5)
-    c = w.aio_client()
+    world = World(Model, window=5)
+    client = world.aio_client()
     taken = []
 
     async def take_one():
-        async for _, payload, _ in c:
+        async for _, payload, _ in client:
             taken.append(payload)
             if payload == b"7":
                 raise ValueError("it could not be worked on")
             break
 
     async def main():
-        async with c:
-            await c.subscribe("t", 1)
+        async with client:
+            await client.subscribe("t", 1)
             for i in range(20):
-                w.broker.inject("t", b"%d" % i, 1)
+                world.broker.inject("t", b"%d" % i, 1)
                 loop.create_task(take_one())
                 await loop.sleep_ms(100)
-            equal([message[0][1] for message in c._inbox._in_hand], [b"7", b"19"])  # nobody has asked since the last
+            equal(
+                [message[0][1] for message in client._inbox._in_hand], [b"7", b"19"]
+            )  # nobody has asked since the last
 
-    w.run(main())
+    world.run(main())
     equal(taken, [b"%d" % i for i in range(20)])
     equal([context["exception"].args for context in loop.Loop.unhandled], [("it could not be worked on",)])
-    equal(w.broker.violations, [])
+    equal(world.broker.violations, [])
 
 
 def test_the_broker_sends_no_more_than_its_window_while_nobody_takes():
-    w = World(Model, window=5)
-    c = w.aio_client()
+    world = World(Model, window=5)
+    client = world.aio_client()
 
     async def main():
-        async with c:
-            await c.subscribe("t", 1)
+        async with client:
+            await client.subscribe("t", 1)
             for i in range(50):
-                w.broker.inject("t", b"%d" % i, 1)
+                world.broker.inject("t", b"%d" % i, 1)
             await loop.sleep_ms(5000)
-            equal(len(c._inbox._waiting), 5)
+            equal(len(client._inbox._waiting), 5)
             taken = []
-            async for _, payload, _ in c:
+            async for _, payload, _ in client:
                 taken.append(payload)
-                await c.publish("other", payload, qos=1)  # its ack is not held up
+                await client.publish("other", payload, qos=1)  # its ack is not held up
                 if len(taken) == 50:
                     break
             equal(taken, [b"%d" % i for i in range(50)])
 
-    w.run(main())
-    equal(w.broker.violations, [])
+    world.run(main())
+    equal(world.broker.violations, [])
 
 
 def test_of_qos_0_only_the_queue_is_kept_and_what_is_dropped_is_counted():
     for keep_oldest in (False, True):
-        w = World(Model)
-        c = w.aio_client(queue=3, keep_oldest=keep_oldest)
+        world = World(Model)
+        client = world.aio_client(queue=3, keep_oldest=keep_oldest)
 
         async def main():
-            async with c:
-                await c.subscribe("t", 2)
+            async with client:
+                await client.subscribe("t", 2)
                 for i in range(10):
-                    w.broker.inject("t", b"%d" % i, i % 2)
+                    world.broker.inject("t", b"%d" % i, i % 2)
                 await loop.sleep_ms(100)
-                taken = await payloads(c, 7)
+                taken = await payloads(client, 7)
                 kept = [b"0", b"2"] if keep_oldest else [b"6", b"8"]
                 equal(sorted(taken), sorted(kept + [b"1", b"3", b"5", b"7", b"9"]))
-                equal(c.dropped, 3)
+                equal(client.dropped, 3)
 
-        w.run(main())
+        world.run(main())
 
 
 def test_what_was_not_acknowledged_comes_again_after_a_cut_and_what_waited_only_once():
     for qos in (1, 2):
-        w = World(Model)
-        c = w.aio_client()
+        world = World(Model)
+        client = world.aio_client()
 
         async def main():
-            await c.connect()
-            await c.subscribe("t", 2)
+            await client.connect()
+            await client.subscribe("t", 2)
             for i in range(4):
-                w.broker.inject("t", b"%d" % i, qos)
+                world.broker.inject("t", b"%d" % i, qos)
             await loop.sleep_ms(10)
-            equal((await c.take())[1], b"0")
-            w.broker.stop()
+            equal((await client.take())[1], b"0")
+            world.broker.stop()
             await loop.sleep_ms(10)
-            await c.connect()
+            await client.connect()
             # the one in hand as well: nothing was said of it
-            equal(await payloads(c, 4), [b"0", b"1", b"2", b"3"])
+            equal(await payloads(client, 4), [b"0", b"1", b"2", b"3"])
             await loop.sleep_ms(10)
-            equal(c._inbox._waiting, [])
+            equal(client._inbox._waiting, [])
 
-        w.run(main())
-        equal(w.broker.violations, [])
+        world.run(main())
+        equal(world.broker.violations, [])
 
 
 def test_when_the_broker_forgot_the_session_what_came_is_taken_all_the_same():
-    w = World(Model)
-    c = w.aio_client()
+    world = World(Model)
+    client = world.aio_client()
 
     async def main():
-        await c.connect()
-        await c.subscribe("t", 1)
-        w.broker.inject("t", b"1", 1)
-        w.broker.inject("t", b"2", 2)
+        await client.connect()
+        await client.subscribe("t", 1)
+        world.broker.inject("t", b"1", 1)
+        world.broker.inject("t", b"2", 2)
         await loop.sleep_ms(10)
-        w.broker.stop()
-        w.broker.forget()
+        world.broker.stop()
+        world.broker.forget()
         await loop.sleep_ms(10)
-        await c.connect()
-        equal(await payloads(c, 2), [b"1", b"2"])
-        await c.publish("t2", "x", qos=1)
+        await client.connect()
+        equal(await payloads(client, 2), [b"1", b"2"])
+        await client.publish("t2", "x", qos=1)
 
-    w.run(main())
-    equal(w.broker.violations, [])
+    world.run(main())
+    equal(world.broker.violations, [])
 
 
 def test_every_task_that_waits_hears_why_the_link_is_down():
-    w, b, c = up()
-    b.expect(PUBLISH)
-    b.wait(100)
-    b.cut()
+    world, broker, client = up()
+    broker.expect(PUBLISH)
+    broker.wait(100)
+    broker.cut()
     heard = []
 
     async def hears(awaited):
         try:
             await awaited
-        except OSError as e:
-            heard.append(str(e))
+        except OSError as fault:
+            heard.append(str(fault))
 
     async def main():
-        await c.connect()
-        c.on_state.clear()
-        await loop.gather(hears(c.publish("t", "x", qos=1)), hears(c.take()), hears(c.on_state.wait()))
+        await client.connect()
+        client.on_state.clear()
+        await loop.gather(hears(client.publish("t", "x", qos=1)), hears(client.take()), hears(client.on_state.wait()))
         equal(len(heard), 2)
         assert all("closed by the broker" in words for words in heard), heard
-        assert not c.isconnected()
-        await hears(c.publish("t", "x"))
-        await hears(c.subscribe("t"))
+        assert not client.isconnected()
+        await hears(client.publish("t", "x"))
+        await hears(client.subscribe("t"))
         equal(len(heard), 4)
         assert all("closed by the broker" in words for words in heard), heard
 
-    w.run(main())
+    world.run(main())
 
 
 def test_a_deadline_is_one_and_the_message_stays_in_flight():
-    w, b, c = up(timeout_ms=1000)
-    b.expect(PUBLISH, qos=1, pid=1)
+    world, broker, client = up(timeout_ms=1000)
+    broker.expect(PUBLISH, qos=1, pid=1)
 
     async def main():
-        await c.connect()
-        start = w.clock.now
+        await client.connect()
+        start = world.clock.now
         try:
-            await c.publish("t", "x", qos=1)
+            await client.publish("t", "x", qos=1)
             raise AssertionError("no deadline")
-        except OSError as e:
-            assert "no answer in time" in str(e), e
-        equal(w.clock.now - start, 1000)
-        equal(c.inflight, 1)
-        b.send(PUBACK, 1)
+        except OSError as fault:
+            assert "no answer in time" in str(fault), fault
+        equal(world.clock.now - start, 1000)
+        equal(client.inflight, 1)
+        broker.send(PUBACK, 1)
         await loop.sleep_ms(1)
-        equal(c.inflight, 0)
+        equal(client.inflight, 0)
 
-    w.run(main())
+    world.run(main())
 
 
 def test_a_task_that_publishes_all_the_time_leaves_the_others_their_slots():
-    w = World(Model, ack_ms=5)
-    c = w.aio_client(inflight=1)
+    world = World(Model, ack_ms=5)
+    client = world.aio_client(inflight=1)
     published = [0] * 4
 
     async def keep_publishing(number):
         while True:
-            await c.publish("t", b"%d" % number, qos=1 + number % 2)
+            await client.publish("t", b"%d" % number, qos=1 + number % 2)
             published[number] += 1
 
     async def main():
-        await c.connect()
+        await client.connect()
         tasks = [loop.create_task(keep_publishing(number)) for number in range(4)]
         await loop.sleep_ms(1000)
-        await c.subscribe("s")
+        await client.subscribe("s")
         tasks[0].cancel()
         await loop.sleep_ms(1000)
         for task in tasks:
             task.cancel()
 
-    w.run(main())
-    equal(w.broker.violations, [])
+    world.run(main())
+    equal(world.broker.violations, [])
     assert published[0] > 10 and max(published[1:]) - min(published[1:]) <= 1, published
 
 
 def test_a_callback_takes_the_messages_and_publishes_without_waiting():
-    w, b, c = up()
+    world, broker, client = up()
     got = []
 
     def on_message(topic, payload, retained):
         got.append(payload)
-        equal(c.publish("answer", payload, qos=1), len(got))
+        equal(client.publish("answer", payload, qos=1), len(got))
         if payload == b"2":
             raise ValueError("no")
 
-    b.send(PUBLISH, 5, topic="t", payload="1", qos=1)
-    b.expect(PUBLISH, pid=1, topic="answer", payload="1")
-    b.expect(PUBACK, pid=5)
-    b.send(PUBACK, 1)
-    b.send(PUBLISH, 6, topic="t", payload="2", qos=1)
-    b.expect(PUBLISH, pid=2)
-    b.send(PUBACK, 2)
-    c.set_callback(on_message)
+    broker.send(PUBLISH, 5, topic="t", payload="1", qos=1)
+    broker.expect(PUBLISH, pid=1, topic="answer", payload="1")
+    broker.expect(PUBACK, pid=5)
+    broker.send(PUBACK, 1)
+    broker.send(PUBLISH, 6, topic="t", payload="2", qos=1)
+    broker.expect(PUBLISH, pid=2)
+    broker.send(PUBACK, 2)
+    client.set_callback(on_message)
 
     async def main():
-        await c.connect()
+        await client.connect()
         await loop.sleep_ms(10)
 
-    w.run(main())
+    world.run(main())
     equal(got, [b"1", b"2"])
     equal([str(context["exception"]) for context in loop.Loop.unhandled], ["no"])
-    b.done()
+    broker.done()
 
 
 def test_a_call_without_wait_is_not_awaited():
-    w, b, c = up(inflight=1)
-    b.expect(PUBLISH, qos=1, pid=1)
-    b.expect(PUBLISH, qos=0)
-    b.send(PUBACK, 1)
-    b.expect(SUBSCRIBE)
-    b.send(SUBACK, 2, codes=[0])
+    world, broker, client = up(inflight=1)
+    broker.expect(PUBLISH, qos=1, pid=1)
+    broker.expect(PUBLISH, qos=0)
+    broker.send(PUBACK, 1)
+    broker.expect(SUBSCRIBE)
+    broker.send(SUBACK, 2, codes=[0])
 
     async def main():
-        await c.connect()
-        equal(c.publish("t", "x", qos=1, wait=False), 1)
-        raises(OSError, c.publish, "t", "x", qos=1, wait=False)
-        raises(OSError, c.subscribe, "t", wait=False)
-        equal(c.publish("t", "x", wait=False), 0)
+        await client.connect()
+        equal(client.publish("t", "x", qos=1, wait=False), 1)
+        raises(OSError, client.publish, "t", "x", qos=1, wait=False)
+        raises(OSError, client.subscribe, "t", wait=False)
+        equal(client.publish("t", "x", wait=False), 0)
         await loop.sleep_ms(10)
-        equal(c.subscribe("t", wait=False), None)
+        equal(client.subscribe("t", wait=False), None)
         await loop.sleep_ms(10)
-        equal(c.inflight, 0)
+        equal(client.inflight, 0)
 
-    w.run(main())
-    b.done()
+    world.run(main())
+    broker.done()
 
 
 def test_a_mistake_of_the_caller_is_a_value_error_and_nothing_has_changed():
-    w, b, c = up()
-    b.expect(DISCONNECT)
+    world, broker, client = up()
+    broker.expect(DISCONNECT)
 
     async def main():
-        async with c:
-            for call in (c.publish("t/#", "x", qos=1), c.publish("t", 1.5), c.subscribe("a#"), c.unsubscribe([])):
+        async with client:
+            for call in (
+                client.publish("t/#", "x", qos=1),
+                client.publish("t", 1.5),
+                client.subscribe("a#"),
+                client.unsubscribe([]),
+            ):
                 try:
                     await call
                     raise AssertionError("no ValueError")
                 except ValueError:
                     pass
-            equal(c.inflight, 0)
+            equal(client.inflight, 0)
 
-    w.run(main())
-    b.done()
+    world.run(main())
+    broker.done()
 
 
 def test_a_message_larger_than_the_buffer_is_told():
-    w, b, c = up(rx_size=64)
+    world, broker, client = up(rx_size=64)
     told = []
-    c.on_oversize = lambda topic, size_b: told.append((topic, size_b))
-    b.send(PUBLISH, 5, topic="large", payload="x" * 1000, qos=1)
-    b.expect(PUBACK, pid=5)
-    b.send(PUBLISH, topic="t", payload="next")
+    client.on_oversize = lambda topic, size_b: told.append((topic, size_b))
+    broker.send(PUBLISH, 5, topic="large", payload="x" * 1000, qos=1)
+    broker.expect(PUBACK, pid=5)
+    broker.send(PUBLISH, topic="t", payload="next")
 
     async def main():
-        await c.connect()
-        equal((await c.take())[1], b"next")
+        await client.connect()
+        equal((await client.take())[1], b"next")
 
-    w.run(main())
+    world.run(main())
     equal(told, [(b"large", 1000)])
-    equal(c.diag()["oversize"], 1)
-    b.done()
+    equal(client.diag()["oversize"], 1)
+    broker.done()
 
 
 def test_tls_records_that_are_buffered_are_read():
-    w = World(Model)
-    w.net.serve("broker.test", 8883, w.broker)
-    w.net.plan = Plan(handshake_ms=50)
-    c = w.aio_client(ssl=Context())
+    world = World(Model)
+    world.net.serve("broker.test", 8883, world.broker)
+    world.net.plan = Plan(handshake_ms=50)
+    client = world.aio_client(ssl=Context())
 
     async def main():
-        async with c:
-            await c.subscribe("t", 0)
+        async with client:
+            await client.subscribe("t", 0)
             for i in range(8):
-                w.broker.inject("t", b"%d" % i)
-            equal(await payloads(c, 8), [b"%d" % i for i in range(8)])
+                world.broker.inject("t", b"%d" % i)
+            equal(await payloads(client, 8), [b"%d" % i for i in range(8)])
             for qos in range(3):
-                await c.publish("x", "y" * 3000, qos=qos)
+                await client.publish("x", "y" * 3000, qos=qos)
 
-    w.run(main())
-    equal(w.broker.violations, [])
-    equal(len(w.broker.accepted), 3)
+    world.run(main())
+    equal(world.broker.violations, [])
+    equal(len(world.broker.accepted), 3)
 
 
 def test_when_it_is_disconnected_an_async_for_ends():
-    w, b, c = up()
-    b.expect(DISCONNECT)
+    world, broker, client = up()
+    broker.expect(DISCONNECT)
     ended = []
 
     async def iterate():
-        async for _ in c:
+        async for _ in client:
             pass
         ended.append(1)
 
     async def main():
-        await c.connect()
+        await client.connect()
         task = loop.create_task(iterate())
         await loop.sleep_ms(5)
-        await c.disconnect()
+        await client.disconnect()
         await task
 
-    w.run(main())
+    world.run(main())
     equal(ended, [1])
-    b.done()
+    broker.done()
 
 
 def test_a_blinking_task_is_never_late_whatever_stands_in_the_way():
     from umqtt.reconnect import Reconnect
 
-    w = World(Model, ack_ms=20)
-    w.net.plan = Plan(latency_ms=10)
+    world = World(Model, ack_ms=20)
+    world.net.plan = Plan(latency_ms=10)
     # nobody answers; a broker that accepts and says nothing; a half-open link; one that is sound
-    w.net.plans = [Plan(connect_ms=None), Plan(cut_out=1, how="silence"), Plan(cut_out=400, how="silence"), Plan()]
-    c = w.aio_client(reconnect=Reconnect(500, 2000), keepalive=4, timeout_ms=3000)
+    world.net.plans = [Plan(connect_ms=None), Plan(cut_out=1, how="silence"), Plan(cut_out=400, how="silence"), Plan()]
+    client = world.aio_client(reconnect=Reconnect(500, 2000), keepalive=4, timeout_ms=3000)
     late_ms = []
     taken = []
 
     async def blink():
         while True:
-            due = w.clock.now + 20
+            due = world.clock.now + 20
             await loop.sleep_ms(20)
-            late_ms.append(w.clock.now - due)
+            late_ms.append(world.clock.now - due)
 
     async def iterate():
-        async for _, payload, _ in c:
+        async for _, payload, _ in client:
             taken.append(payload)
 
     async def main():
         loop.create_task(blink())
-        async with c:
+        async with client:
             loop.create_task(iterate())
-            await c.subscribe("in/#", 1, timeout_ms=60_000)
+            await client.subscribe("in/#", 1, timeout_ms=60_000)
             for i in range(8):
-                await c.publish("t", b"%d" % i, qos=1, timeout_ms=60_000)
-            await c.publish("large", b"l" * 100_000, qos=1, timeout_ms=60_000)
-            w.broker.stop()
-            w.broker.inject("in/large", b"x" * 100_000, 1)
-            w.broker.inject("in/small", b"x", 1)
-            await c.publish("t", b"last", qos=2, timeout_ms=60_000)
+                await client.publish("t", b"%d" % i, qos=1, timeout_ms=60_000)
+            await client.publish("large", b"l" * 100_000, qos=1, timeout_ms=60_000)
+            world.broker.stop()
+            world.broker.inject("in/large", b"x" * 100_000, 1)
+            world.broker.inject("in/small", b"x", 1)
+            await client.publish("t", b"last", qos=2, timeout_ms=60_000)
             await loop.sleep_ms(10_000)
 
-    w.run(main())
-    equal(w.broker.violations, [])
-    equal([p for t, p, _ in w.broker.accepted if t == "t"][-1], b"last")
+    world.run(main())
+    equal(world.broker.violations, [])
+    equal([p for t, p, _ in world.broker.accepted if t == "t"][-1], b"last")
     equal(taken, [b"x"])
-    equal(c.diag()["oversize"], 1)
-    assert len(w.net.links) >= 5 and len(late_ms) > 1000, (len(w.net.links), len(late_ms))
+    equal(client.diag()["oversize"], 1)
+    assert len(world.net.links) >= 5 and len(late_ms) > 1000, (len(world.net.links), len(late_ms))
     equal(max(late_ms), 0)
 
 
 def test_a_ping_that_the_network_does_not_take_at_once_leaves_as_soon_as_it_does():
-    w, b, c = up(keepalive=60)
-    b.expect(PINGREQ)
-    b.send(PINGRESP)
+    world, broker, client = up(keepalive=60)
+    broker.expect(PINGREQ)
+    broker.send(PINGRESP)
 
     async def main():
-        await c.connect()
-        w.link.plan.write_again = True
+        await client.connect()
+        world.link.plan.write_again = True
         await loop.sleep_ms(50_000)
 
-    start = w.clock.now
-    w.run(main())
-    b.done()
-    assert b.times[-1] - start <= 45_010, b.times[-1] - start
+    start = world.clock.now
+    world.run(main())
+    broker.done()
+    assert broker.times[-1] - start <= 45_010, broker.times[-1] - start
 
 
 def test_inside_on_ended_and_on_state_nothing_waits_and_nothing_is_lost():
     from umqtt.reconnect import Reconnect
 
-    w = World(Model, ack_ms=5)
-    c = w.aio_client(reconnect=Reconnect(on_state=lambda up, error: up and c.publish("state", "up", qos=1)))
+    world = World(Model, ack_ms=5)
+    client = world.aio_client(
+        reconnect=Reconnect(on_state=lambda up, error: up and client.publish("state", "up", qos=1))
+    )
 
     def ended(packet_id, codes):
-        c.on_ended = None
-        c.publish("ended", "%d" % packet_id, qos=2)
-        c.subscribe("in", 1)
+        client.on_ended = None
+        client.publish("ended", "%d" % packet_id, qos=2)
+        client.subscribe("in", 1)
 
-    c.on_ended = ended
+    client.on_ended = ended
 
     async def main():
-        async with c:
-            await c.publish("t", "x", qos=1, timeout_ms=5000)
+        async with client:
+            await client.publish("t", "x", qos=1, timeout_ms=5000)
             await loop.sleep_ms(100)
-            equal(c.inflight, 0)
+            equal(client.inflight, 0)
 
-    w.run(main())
-    equal(sorted(topic for topic, _, _ in w.broker.accepted), ["ended", "state", "t"])
-    equal(w.broker.kept("c1").subs, {"in": 1})
+    world.run(main())
+    equal(sorted(topic for topic, _, _ in world.broker.accepted), ["ended", "state", "t"])
+    equal(world.broker.kept("c1").subs, {"in": 1})
     equal(loop.Loop.unhandled, [])

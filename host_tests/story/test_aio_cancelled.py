@@ -16,14 +16,14 @@ class Cancelled:
         self.exchange = exchange
         self.at = at
         self.connected = connected
-        self.w = World(Model, ack_ms=3)
-        self.w.net.plan = Plan(latency_ms=2, buffer=600)
-        self.c = self.w.aio_client(timeout_ms=2000, **named)
+        self.world = World(Model, ack_ms=3)
+        self.world.net.plan = Plan(latency_ms=2, buffer=600)
+        self.client = self.world.aio_client(timeout_ms=2000, **named)
         self.steps = 0
         self.task = None
         self.over = False
         self.taken = []
-        self.w.run(self.main(), self.step)
+        self.world.run(self.main(), self.step)
 
     def step(self, task):
         if self.task:
@@ -36,46 +36,46 @@ class Cancelled:
         self.over = True  # it was not cancelled in time
 
     async def main(self):
-        c = self.c
+        client = self.client
         if self.connected:
-            await c.connect()
-            await c.subscribe("in", 2)
+            await client.connect()
+            await client.subscribe("in", 2)
             for qos in range(3):
-                self.w.broker.inject("in", b"%d" % qos, qos)
-        pid = c.pid
+                self.world.broker.inject("in", b"%d" % qos, qos)
+        pid = client.pid
         task = self.task = loop.create_task(self.begin())
         try:
             await task
         except loop.CancelledError:
             pass
         self.task = None
-        self.had_slots = c.pid - pid
-        if not c.isconnected():
-            await c.connect()
-        await c.subscribe("in", 2)
-        await loop.gather(*[c.publish("out", b"after %d" % qos, qos=qos) for qos in range(3)])
-        equal(await c.subscribe([("more", 1), ("x", 2)]), b"\1\2")
-        self.w.broker.inject("in", b"last", 1)
-        async for message in c:
+        self.had_slots = client.pid - pid
+        if not client.isconnected():
+            await client.connect()
+        await client.subscribe("in", 2)
+        await loop.gather(*[client.publish("out", b"after %d" % qos, qos=qos) for qos in range(3)])
+        equal(await client.subscribe([("more", 1), ("x", 2)]), b"\1\2")
+        self.world.broker.inject("in", b"last", 1)
+        async for message in client:
             self.taken.append(message[1])
             if message[1] == b"last":
                 break
         await loop.sleep_ms(50)  # PUBREL of what was taken
-        equal(c.inflight, 0)
-        await c.__aexit__(None, None, None)
+        equal(client.inflight, 0)
+        await client.__aexit__(None, None, None)
 
     def verdict(self):
-        w, c = self.w, self.c
-        w.clock.sleep_ms(50)
-        equal(w.broker.violations, [])
+        world, client = self.world, self.client
+        world.clock.sleep_ms(50)
+        equal(world.broker.violations, [])
         equal(loop.Loop.unhandled, [])
-        equal(w.net.open_sockets(), [])
-        equal(c.free_slots(), 4)
-        equal(len(c._callers), 0)
+        equal(world.net.open_sockets(), [])
+        equal(client.free_slots(), 4)
+        equal(len(client._callers), 0)
         equal(loop.core._io_queue.map, {})
-        unacknowledged = [row for row in w.broker.kept("c1").out if row[1] != PUBCOMP]
+        unacknowledged = [row for row in world.broker.kept("c1").out if row[1] != PUBCOMP]
         equal(unacknowledged, [], "all that was taken is acknowledged")
-        out = [payload for topic, payload, _ in w.broker.accepted if topic == "out"]
+        out = [payload for topic, payload, _ in world.broker.accepted if topic == "out"]
         for qos in range(3):
             equal(out.count(b"after %d" % qos), 1)
             assert self.taken.count(b"%d" % qos) <= 1, self.taken
@@ -98,7 +98,7 @@ def at_every_step(exchange, check=None, **named):
 
 def publish(qos, payload=b"it"):
     async def exchange(run):
-        await run.c.publish("out", payload, qos=qos)
+        await run.client.publish("out", payload, qos=qos)
 
     def check(run, out):
         # one that had its slot arrives, whatever the call found; at most once
@@ -128,7 +128,7 @@ def test_a_publish_larger_than_what_the_network_takes():
 
 def test_a_publish_that_waits_for_a_slot():
     async def exchange(run):
-        await run.c.publish("out", b"it", qos=1)
+        await run.client.publish("out", b"it", qos=1)
 
     async def crowded(run):
         await loop.gather(*[exchange(run) for _ in range(6)])
@@ -138,14 +138,14 @@ def test_a_publish_that_waits_for_a_slot():
 
 def test_a_subscribe():
     async def exchange(run):
-        equal(await run.c.subscribe([("a", 1), ("b", 0)]), b"\1\0")
+        equal(await run.client.subscribe([("a", 1), ("b", 0)]), b"\1\0")
 
     at_every_step(exchange)
 
 
 def test_an_unsubscribe():
     async def exchange(run):
-        await run.c.unsubscribe(["a", "b"])
+        await run.client.unsubscribe(["a", "b"])
 
     at_every_step(exchange)
 
@@ -153,7 +153,7 @@ def test_an_unsubscribe():
 def test_the_wait_for_a_message():
     async def exchange(run):
         while len(run.taken) < 3:
-            run.taken.append((await run.c.take())[1])
+            run.taken.append((await run.client.take())[1])
 
     def check(run, out):
         equal(sorted(run.taken[: run.taken.index(b"last")]), [b"0", b"1", b"2"])
@@ -163,14 +163,14 @@ def test_the_wait_for_a_message():
 
 def test_a_connect():
     async def exchange(run):
-        await run.c.connect()
+        await run.client.connect()
 
     at_every_step(exchange, connected=False)
 
 
 def test_a_disconnect():
     async def exchange(run):
-        await run.c.disconnect()
+        await run.client.disconnect()
 
     at_every_step(exchange)
 
@@ -179,7 +179,7 @@ def test_a_call_that_is_given_up_in_time():
     async def exchange(run):
         for ms in range(1, 9, 2):
             try:
-                await loop.wait_for_ms(run.c.publish("out", b"it", qos=2), ms)
+                await loop.wait_for_ms(run.client.publish("out", b"it", qos=2), ms)
             except loop.TimeoutError:
                 pass
 

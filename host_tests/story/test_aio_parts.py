@@ -21,107 +21,107 @@ class Reader:
         self.fails = fails
 
     def readinto(self, buf):
-        n = min(len(buf), len(self.data))
-        if not n and self.fails:
+        count = min(len(buf), len(self.data))
+        if not count and self.fails:
             raise OSError(5, "the card is gone")
-        buf[:n] = self.data[:n]
-        self.data = self.data[n:]
-        return n
+        buf[:count] = self.data[:count]
+        self.data = self.data[count:]
+        return count
 
 
 LARGE = b"0123456789" * 500
 
 
-def accepted(w):
-    return [(payload, qos) for _, payload, qos in w.broker.accepted]
+def accepted(world):
+    return [(payload, qos) for _, payload, qos in world.broker.accepted]
 
 
 def test_a_prepared_topic_is_awaited():
-    w = World(Model, ack_ms=5)
-    c = w.aio_client()
+    world = World(Model, ack_ms=5)
+    client = world.aio_client()
 
     async def main():
-        async with c:
-            equal(await Publisher(c, "t").publish(b"0"), 0)
-            equal(await Publisher(c, "t", qos=1).publish(b"1"), 1)
-            equal(c.inflight, 0)
+        async with client:
+            equal(await Publisher(client, "t").publish(b"0"), 0)
+            equal(await Publisher(client, "t", qos=1).publish(b"1"), 1)
+            equal(client.inflight, 0)
 
-    w.run(main())
-    equal(accepted(w), [(b"0", 0), (b"1", 1)])
+    world.run(main())
+    equal(accepted(world), [(b"0", 0), (b"1", 1)])
 
 
 def test_a_stream_is_sent_while_other_tasks_publish():
-    w = World(Model, ack_ms=5)
-    w.net.plan = Plan(buffer=300, latency_ms=1)
-    c = w.aio_client()
+    world = World(Model, ack_ms=5)
+    world.net.plan = Plan(buffer=300, latency_ms=1)
+    client = world.aio_client()
 
     async def main():
-        async with c:
+        async with client:
             for qos in (0, 1):
-                streamed = aio_stream.publish(c, "large", Reader(LARGE), len(LARGE), qos=qos, piece_b=64)
-                others = [c.publish("t", b"%d" % i, qos=i % 3) for i in range(6)]
+                streamed = aio_stream.publish(client, "large", Reader(LARGE), len(LARGE), qos=qos, piece_b=64)
+                others = [client.publish("t", b"%d" % i, qos=i % 3) for i in range(6)]
                 got = await loop.gather(streamed, *others)
                 equal(got[0] > 0, qos == 1)
-            equal(c.inflight, 0)
+            equal(client.inflight, 0)
 
-    w.run(main())
-    equal(w.broker.violations, [])
-    equal(len(accepted(w)), 14)
-    equal([qos for payload, qos in accepted(w) if payload == LARGE], [0, 1])
+    world.run(main())
+    equal(world.broker.violations, [])
+    equal(len(accepted(world)), 14)
+    equal([qos for payload, qos in accepted(world) if payload == LARGE], [0, 1])
 
 
 def test_a_short_stream_is_a_message():
-    w = World(Model)
-    c = w.aio_client()
+    world = World(Model)
+    client = world.aio_client()
 
     async def main():
-        async with c:
-            equal(await aio_stream.publish(c, "t", Reader(b"short"), 5, qos=1), 1)
+        async with client:
+            equal(await aio_stream.publish(client, "t", Reader(b"short"), 5, qos=1), 1)
 
-    w.run(main())
-    equal(accepted(w), [(b"short", 1)])
+    world.run(main())
+    equal(accepted(world), [(b"short", 1)])
 
 
 def test_a_reader_that_fails_and_a_link_that_is_lost_are_told_to_the_call_and_the_client_reconnects():
     for fails, plans in ((True, []), (False, [Plan(cut_out=1000, how="rst", buffer=300, latency_ms=1)])):
         for qos in (0, 1):
-            w = World(Model)
-            w.net.plan = Plan(buffer=300, latency_ms=1)
-            w.net.plans = list(plans)
-            c = w.aio_client(reconnect=Reconnect(100, 100))
+            world = World(Model)
+            world.net.plan = Plan(buffer=300, latency_ms=1)
+            world.net.plans = list(plans)
+            client = world.aio_client(reconnect=Reconnect(100, 100))
             taken = []
 
             async def iterate():
-                async for _, payload, _ in c:
+                async for _, payload, _ in client:
                     taken.append(payload)
 
             async def main():
-                async with c:
+                async with client:
                     task = loop.create_task(iterate())
-                    await c.subscribe("in", 1)
+                    await client.subscribe("in", 1)
                     reader = Reader(LARGE[:2000] if fails else LARGE, fails)
                     try:
-                        await aio_stream.publish(c, "large", reader, len(LARGE), qos=qos)
+                        await aio_stream.publish(client, "large", reader, len(LARGE), qos=qos)
                         raise AssertionError("nothing was raised")
-                    except OSError as e:
-                        equal("card" in str(e), fails)
-                    await c.publish("t", b"next", qos=1)
-                    w.broker.inject("in", b"still there", 1)
+                    except OSError as fault:
+                        equal("card" in str(fault), fails)
+                    await client.publish("t", b"next", qos=1)
+                    world.broker.inject("in", b"still there", 1)
                     await loop.sleep_ms(50)
                     assert not task.done()
-                    equal(c.inflight, 0)
+                    equal(client.inflight, 0)
 
-            w.run(main())
-            equal(accepted(w), [(b"next", 1)])
+            world.run(main())
+            equal(accepted(world), [(b"next", 1)])
             equal(taken, [b"still there"])
-            equal(w.net.open_sockets(), [])
+            equal(world.net.open_sockets(), [])
 
 
 def test_a_stream_that_is_cancelled_at_any_step_leaves_a_client_that_goes_on():
     for at in range(60):
-        w = World(Model, ack_ms=3)
-        w.net.plan = Plan(buffer=1000, latency_ms=2)
-        c = w.aio_client(reconnect=Reconnect(50, 50))
+        world = World(Model, ack_ms=3)
+        world.net.plan = Plan(buffer=1000, latency_ms=2)
+        client = world.aio_client(reconnect=Reconnect(50, 50))
         steps = [0, None]
 
         def step(_):
@@ -131,48 +131,48 @@ def test_a_stream_that_is_cancelled_at_any_step_leaves_a_client_that_goes_on():
                 steps[0] += 1
 
         async def main():
-            async with c:
-                await c.publish("t", b"first", qos=1)
-                task = steps[1] = loop.create_task(aio_stream.publish(c, "l", Reader(LARGE), len(LARGE), qos=1))
+            async with client:
+                await client.publish("t", b"first", qos=1)
+                task = steps[1] = loop.create_task(aio_stream.publish(client, "l", Reader(LARGE), len(LARGE), qos=1))
                 try:
                     await task
                 except loop.CancelledError:
                     pass
                 steps[1] = None
-                await c.publish("t", b"next", qos=2)
-                equal(c.inflight, 0)
+                await client.publish("t", b"next", qos=2)
+                equal(client.inflight, 0)
 
-        w.run(main(), step)
-        equal(w.broker.violations, [])
-        equal([payload for payload, _ in accepted(w) if payload != LARGE], [b"first", b"next"])
-    assert (LARGE, 1) in accepted(w)
+        world.run(main(), step)
+        equal(world.broker.violations, [])
+        equal([payload for payload, _ in accepted(world) if payload != LARGE], [b"first", b"next"])
+    assert (LARGE, 1) in accepted(world)
 
 
 def test_the_outbox_hands_over_and_the_store_keeps_what_a_reset_interrupts():
-    with Folder() as d:
-        w = World(Model, ack_ms=3)
+    with Folder() as folder:
+        world = World(Model, ack_ms=3)
 
         def start():
-            store = Store(FileJournal(d + "/j"))
-            return Outbox(d + "/q", store), w.aio_client(store=store, inflight=3)
+            store = Store(FileJournal(folder + "/j"))
+            return Outbox(folder + "/q", store), world.aio_client(store=store, inflight=3)
 
-        outbox, c = start()
+        outbox, client = start()
         for i in range(20):
             outbox.add("t", b"%d" % i, 1 + i % 2)
 
         async def hand_over(most_ms):
-            end = w.clock.now + most_ms
-            await c.connect()
-            while (outbox.waiting or c.inflight) and w.clock.now < end:
-                outbox.drain(c)
+            end = world.clock.now + most_ms
+            await client.connect()
+            while (outbox.waiting or client.inflight) and world.clock.now < end:
+                outbox.drain(client)
                 await loop.sleep_ms(1)
 
-        w.run(hand_over(20))  # a reset comes in the middle
-        assert 0 < len(w.broker.accepted) < 20, accepted(w)
-        outbox, c = start()
-        w.run(hand_over(5000))
-        got = [int(payload) for payload, _ in accepted(w)]
+        world.run(hand_over(20))  # a reset comes in the middle
+        assert 0 < len(world.broker.accepted) < 20, accepted(world)
+        outbox, client = start()
+        world.run(hand_over(5000))
+        got = [int(payload) for payload, _ in accepted(world)]
         equal(sorted(set(got)), list(range(20)))
-        equal([n for n in got if n % 2], list(range(1, 20, 2)), "QoS 2 once each")
-        equal((outbox.waiting, c.inflight), (0, 0))
-        equal(w.broker.violations, [])
+        equal([number for number in got if number % 2], list(range(1, 20, 2)), "QoS 2 once each")
+        equal((outbox.waiting, client.inflight), (0, 0))
+        equal(world.broker.violations, [])

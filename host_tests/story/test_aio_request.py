@@ -2,7 +2,7 @@
 
 from fakes import loop
 from fakes.bench import World
-from fakes.bench5 import aio_client5, load5, world5
+from fakes.bench5 import aio_client5, load5, tasks5
 from fakes.check import equal
 from fakes.model5 import Answering
 from fakes.net import Plan
@@ -11,15 +11,6 @@ from fakes.packets5 import encode
 
 RESPONSE_TOPIC = 8
 CORRELATION = 9
-
-
-def up(props=(), **named):
-    """A world with a scripted broker that has taken CONNECT, and a client of umqtt.aio_v5."""
-    world = world5()
-    client = aio_client5(world, **named)
-    world.broker.expect(CONNECT)
-    world.broker.send(CONNACK, props=props)
-    return world, world.broker, client
 
 
 async def outcome(awaited):
@@ -49,7 +40,7 @@ def answer(broker, topics, question, payload, qos=0, pid=None):
 
 
 def test_tasks_that_ask_at_once_get_each_its_own_answer_in_any_order():
-    world, broker, client = up()
+    world, broker, client = tasks5()
     broker.expect(SUBSCRIBE, filters=[("answers/c1", 1)])
     broker.reply(SUBACK, codes=(1,))
     asked = {}
@@ -79,7 +70,7 @@ def test_tasks_that_ask_at_once_get_each_its_own_answer_in_any_order():
 
 
 def test_other_messages_go_to_the_tasks_that_iterate_and_a_late_answer_to_nobody():
-    world, broker, client = up(properties={25: 1}, props=[(26, "mine/")])
+    world, broker, client = tasks5(properties={25: 1}, props=[(26, "mine/")])
     broker.expect(SUBSCRIBE, filters=[("mine/c1", 1)])
     broker.reply(SUBACK, codes=(1,))
     asked = {}
@@ -104,7 +95,7 @@ def test_other_messages_go_to_the_tasks_that_iterate_and_a_late_answer_to_nobody
 
 
 def test_a_callback_gets_all_messages_but_answers():
-    world, broker, client = up()
+    world, broker, client = tasks5()
     broker.expect(SUBSCRIBE)
     broker.reply(SUBACK, codes=(1,))
     asked = {}
@@ -179,7 +170,7 @@ def test_a_question_that_is_cancelled_at_any_step_leaves_the_others_their_answer
 def test_a_question_needs_mqtt_5_and_no_view_and_a_subscription_that_is_granted():
     from umqtt.errors import MQTTException
 
-    world, broker, client = up()
+    world, broker, client = tasks5()
     broker.expect(SUBSCRIBE)
     broker.reply(SUBACK, codes=(0x87,))
     broker.expect(SUBSCRIBE)
@@ -203,7 +194,7 @@ def test_a_question_needs_mqtt_5_and_no_view_and_a_subscription_that_is_granted(
 def test_a_link_that_is_lost_is_told_to_who_asks_and_with_reconnect_the_answer_comes_by_the_next():
     from umqtt.reconnect import Reconnect
 
-    world, broker, client = up()
+    world, broker, client = tasks5()
     broker.expect(SUBSCRIBE)
     broker.reply(SUBACK, codes=(1,))
     broker.expect(PUBLISH)
@@ -217,7 +208,7 @@ def test_a_link_that_is_lost_is_told_to_who_asks_and_with_reconnect_the_answer_c
     world.run(ask())
     broker.done()
 
-    world, broker, client = up(reconnect=Reconnect(100, 100))
+    world, broker, client = tasks5(reconnect=Reconnect(100, 100))
     broker.expect(SUBSCRIBE)
     broker.reply(SUBACK, codes=(1,))
     broker.expect(PUBLISH, pid=2, dup=0)

@@ -3,7 +3,7 @@
 
 from fakes import loop
 from fakes.bench import World
-from fakes.bench5 import aio_client5, load5, world5
+from fakes.bench5 import aio_client5, load5, tasks5, world5
 from fakes.check import equal, raises
 from fakes.model5 import Model5
 from fakes.packets import (
@@ -21,15 +21,6 @@ from fakes.packets import (
 from fakes.packets5 import encode
 
 
-def up(props=(), **named):
-    """A world with a scripted broker that has taken CONNECT, and a client of umqtt.aio_v5."""
-    world = world5()
-    client = aio_client5(world, **named)
-    world.broker.expect(CONNECT)
-    world.broker.send(CONNACK, props=props)
-    return world, world.broker, client
-
-
 async def outcome(awaited):
     """What a call returned; of what it raised the class's name and the arguments."""
     try:
@@ -42,7 +33,7 @@ async def outcome(awaited):
 
 
 def test_each_task_has_the_properties_of_its_own_message_for_as_long_as_it_works_on_it():
-    world, broker, client = up()
+    world, broker, client = tasks5()
     for number in range(4):
         props = [(2, 60 + number), (3, "type %d" % number), (9, b"%d" % number), (38, ("n", "%d" % number))]
         broker.send(PUBLISH, 5, qos=number % 2, topic="t", payload="%d" % number, props=props)
@@ -73,7 +64,7 @@ def test_each_task_has_the_properties_of_its_own_message_for_as_long_as_it_works
 
 
 def test_a_message_that_is_taken_in_time_has_its_properties_there():
-    world, broker, client = up()
+    world, broker, client = tasks5()
     broker.send(PUBLISH, topic="t", payload="1", props=[(3, "one")])
     broker.send(PUBLISH, topic="t", payload="2")
 
@@ -89,7 +80,7 @@ def test_a_message_that_is_taken_in_time_has_its_properties_there():
 
 
 def test_a_message_without_properties_takes_no_more_than_one_of_3_1_1():
-    world, broker, client = up()
+    world, broker, client = tasks5()
     broker.send(PUBLISH, topic="t", payload="bare")
     broker.send(PUBLISH, topic="t", payload="x", props=[(3, "json")])
 
@@ -102,7 +93,7 @@ def test_a_message_without_properties_takes_no_more_than_one_of_3_1_1():
 
 
 def test_aliases_of_the_broker_are_topics_for_tasks():
-    world, broker, client = up(properties={34: 2})
+    world, broker, client = tasks5(properties={34: 2})
     for topic, props in (("a/b", [(35, 1)]), ("", [(35, 1)]), ("c", []), ("", [(35, 1), (3, "json")])):
         broker.send(PUBLISH, topic=topic, payload="x", props=props)
 
@@ -116,7 +107,7 @@ def test_aliases_of_the_broker_are_topics_for_tasks():
 
 
 def test_inside_a_callback_are_the_properties_of_its_message_whatever_tasks_have_in_hand():
-    world, broker, client = up()
+    world, broker, client = tasks5()
     broker.send(PUBLISH, topic="t", payload="1", props=[(3, "task's")])
     seen = []
 
@@ -137,7 +128,7 @@ def test_inside_a_callback_are_the_properties_of_its_message_whatever_tasks_have
 
 
 def test_a_refused_message_raises_in_words_in_the_task_that_published_it():
-    world, broker, client = up()
+    world, broker, client = tasks5()
     for packet_id, qos in ((1, 1), (2, 2), (3, 1)):
         broker.expect(PUBLISH, pid=packet_id, qos=qos)
     broker.send(PUBREC, 2, reason=0x97, props=[(31, "ten a day")])
@@ -160,7 +151,7 @@ def test_a_refused_message_raises_in_words_in_the_task_that_published_it():
 
 
 def test_subscriptions_of_several_tasks_are_refused_each_for_its_own_reason():
-    world, broker, client = up()
+    world, broker, client = tasks5()
     for packet_id in (1, 2, 3):
         broker.expect(SUBSCRIBE, pid=packet_id)
     broker.expect(UNSUBSCRIBE, pid=4)
@@ -190,7 +181,7 @@ def test_subscriptions_of_several_tasks_are_refused_each_for_its_own_reason():
 
 
 def test_what_the_broker_has_said_that_it_does_not_take_is_refused_before_anything_is_sent():
-    world, broker, client = up(props=[(37, 0), (39, 60), (40, 0)])
+    world, broker, client = tasks5(props=[(37, 0), (39, 60), (40, 0)])
 
     async def main():
         await client.connect()
@@ -217,7 +208,7 @@ def client_exception():
 
 
 def test_wrong_arguments_are_a_value_error_and_nothing_has_changed():
-    world, broker, client = up()
+    world, broker, client = tasks5()
 
     async def main():
         await client.connect()
@@ -264,7 +255,7 @@ def test_no_more_messages_of_many_tasks_than_the_receive_maximum_are_unacknowled
 
 
 def test_a_disconnect_with_a_reason_is_told_to_every_task_that_waits():
-    world, broker, client = up()
+    world, broker, client = tasks5()
     broker.expect(PUBLISH)
     broker.send(DISCONNECT, reason=0x8E, props=[(31, "your twin is here")])
     broker.cut()
@@ -290,7 +281,7 @@ def test_the_next_connection_goes_to_the_server_that_the_broker_has_named():
     from fakes.broker import Script
     from umqtt.reconnect import Reconnect
 
-    world, broker, client = up(follow_reference=True, reconnect=Reconnect(100, 100))
+    world, broker, client = tasks5(follow_reference=True, reconnect=Reconnect(100, 100))
     other = Script(world.clock, codec=broker.codec)
     world.net.serve("other.test", 1884, other)
     other.expect(CONNECT)
@@ -323,7 +314,7 @@ def test_the_next_connection_goes_to_the_server_that_the_broker_has_named():
 
 
 def test_disconnect_says_what_is_asked_for_behind_what_waits():
-    world, broker, client = up()
+    world, broker, client = tasks5()
     broker.expect(PUBLISH)
     broker.expect(DISCONNECT, reason=4, props=[(17, 9)])
     broker.expect_end()

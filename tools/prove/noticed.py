@@ -29,7 +29,7 @@ from typing import Callable, Iterator
 ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = str(ROOT / "firmware") + os.sep
 EARLY, WRAP, ASYNCIO = "early", "wrap", "asyncio"
-CLOCK_NAMES = ("Clock", "World", "pair")
+CLOCK_NAMES = ("Clock", "World", "pair", "pair5", "connected5", "tasks5")
 LAYERS = ("unit", "story", "dropin", "firmware")
 COMPILED = ("firmware", "host_tests/fakes", *("host_tests/" + layer for layer in LAYERS))
 TIMES_SLOWER = 10  # than it was when it was measured, in CPU seconds: the test never ends

@@ -1,0 +1,329 @@
+"""Connecting with MQTT 5: CONNECT with its properties and the will, CONNACK that is obeyed, AUTH, a broker that knows
+3.1.1 only."""
+
+from fakes.bench import pair
+from fakes.bench5 import client5, connected5, pair5, world5
+from fakes.check import equal, raises
+from fakes.packets import (
+    CONNACK,
+    CONNECT,
+    DISCONNECT,
+    PINGREQ,
+    PUBACK,
+    PUBLISH,
+    SUBACK,
+    SUBSCRIBE,
+)
+from fakes.packets5 import AUTH, encode
+
+NOT_ON_ASYNCIO = ()
+
+
+def test_connect_says_level_5_and_how_long_the_session_lives():
+    broker, client = pair5()
+    broker.expect(
+        CONNECT, level=5, clean=0, keepalive=60, client_id="c1", props=[(17, 0xFFFFFFFF)], will=None, user=None
+    )
+    broker.send(CONNACK)
+    equal(client.connect(), False)
+    broker.done()
+    equal(client.connack, {})
+
+
+def test_a_clean_session_of_no_length_says_nothing_of_it():
+    broker, client = pair5(clean_session=True)
+    broker.expect(CONNECT, clean=1, props=[])
+    broker.send(CONNACK)
+    client.connect()
+    broker.done()
+
+
+def test_all_properties_of_connect_and_of_the_will_leave_as_they_are_asked_for():
+    asked = {33: 20, 34: 3, 39: 2000, 25: 1, 23: 0, 38: [("a", "b"), ("a", "c")]}
+    broker, client = pair5(user="u", password="", session_expiry_s=60, properties=asked)
+    will = {38: [("k", "v")], 1: 1}
+    client.set_last_will("w", "gone", True, 1, delay_s=30, properties=will)
+    broker.expect(CONNECT, user="u", password=b"")
+    broker.send(CONNACK)
+    client.connect()
+    broker.done()
+    (connect,) = broker.got
+    equal(
+        sorted(connect.props),
+        sorted([(33, 20), (34, 3), (39, 2000), (25, 1), (23, 0), (38, ("a", "b")), (38, ("a", "c")), (17, 60)]),
+    )
+    equal(connect.will[:4], ("w", b"gone", 1, 1))
+    equal(sorted(connect.will[4]), [(1, 1), (24, 30), (38, ("k", "v"))])
+
+
+def test_a_password_needs_no_user_and_an_empty_id_no_clean_session():
+    broker, client = pair5(client_id="", password="secret")
+    broker.expect(CONNECT, clean=0, client_id="", user=None, password=b"secret")
+    broker.send(CONNACK, props=[(18, "made-for-you")])
+    client.connect()
+    equal(client.client_id, "made-for-you")
+    broker.expect(DISCONNECT)
+    broker.expect_end()
+    client.disconnect()
+    broker.expect(CONNECT, client_id="made-for-you")
+    broker.send(CONNACK, sp=1)
+    client.connect()
+    broker.done()
+
+
+def test_a_refused_connection_is_told_in_words_with_what_the_broker_says():
+    from umqtt.errors import MQTTException
+
+    broker, client = pair5()
+    broker.expect(CONNECT)
+    broker.send(CONNACK, reason=0x86, props=[(31, "no such user"), (38, ("a", "b"))])
+    broker.expect_end()
+    fault = raises(MQTTException, client.connect)
+    equal(fault.args, (0x86, "bad user or password: no such user"))
+    broker.expect(CONNECT)
+    broker.send(CONNACK, reason=0xEE)
+    fault = raises(MQTTException, client.connect)
+    equal(fault.args, (0xEE, "reason code 0xee"))
+
+
+def test_the_brokers_keep_alive_counts():
+    broker, client = connected5(props=[(19, 8)], keepalive=60)
+    broker.expect(PINGREQ)
+    began = client.world.clock.now
+    client.world.serve(client, 6500)
+    broker.done()
+    assert 5900 < broker.times[-1] - began < 6200, broker.times
+    broker, client = connected5(props=[(19, 0)], keepalive=4)
+    client.world.serve(client, 20000)
+    broker.done()
+
+
+def test_a_session_that_a_clean_start_cannot_have_is_a_protocol_error():
+    from umqtt.errors import ProtocolError
+
+    broker, client = pair5(clean_session=True)
+    broker.expect(CONNECT)
+    broker.send(CONNACK, sp=1)
+    broker.expect(DISCONNECT, reason=0x82)
+    broker.expect_end()
+    raises(ProtocolError, client.connect)
+    broker.done()
+
+
+def test_a_broker_that_answers_to_a_connect_with_nonsense_is_told_so():
+    from umqtt.errors import ProtocolError
+
+    for packet in (
+        encode(CONNACK, sp=2),
+        b"\x20\x02\0\0",  # of MQTT 3.1.1
+        encode(CONNACK, props=[(33, 0)]),
+        encode(CONNACK, props=[(36, 2)]),
+        encode(CONNACK, props=[(33, 1), (33, 1)]),
+        encode(CONNACK, props=[(2, 1)]),
+        encode(PUBLISH, topic="t"),
+        encode(SUBACK, 1, codes=(0,)),
+        encode(AUTH, reason=0x18, props=[(21, "m")]),
+    ):
+        broker, client = pair5()
+        broker.expect(CONNECT)
+        broker.raw(packet)
+        broker.expect(DISCONNECT)
+        broker.expect_end()
+        try:
+            raises(ProtocolError, client.connect)
+        except AssertionError as fault:
+            raise AssertionError("%r: %s" % (packet, fault))
+        broker.done()
+        assert broker.got[-1].reason in (0x81, 0x82), packet
+
+
+def test_authentication_goes_on_until_the_broker_is_content():
+    asked = []
+
+    def answer(data):
+        asked.append(data)
+        return {None: b"first", b"challenge": b"proof", b"more": b""}.get(data)
+
+    broker, client = pair5(authentication=("M", answer))
+    broker.expect(CONNECT)
+    broker.send(AUTH, reason=0x18, props=[(21, "M"), (22, b"challenge")])
+    broker.expect(AUTH, reason=0x18)
+    broker.send(CONNACK, props=[(21, "M"), (22, b"verified")])
+    client.connect()
+    equal(sorted(broker.got[0].props), [(17, 0xFFFFFFFF), (21, "M"), (22, b"first")])
+    equal(asked, [None, b"challenge", b"verified"])
+    equal(sorted(broker.got[-1].props), [(21, "M"), (22, b"proof")])
+    broker.expect(AUTH, reason=0x19)
+    broker.send(AUTH, reason=0x18, props=[(21, "M"), (22, b"more")])
+    broker.expect(AUTH, reason=0x18)
+    broker.send(AUTH, props=[(21, "M"), (22, b"end")])
+    client.authenticate_again()
+    client.world.serve(client, 50)
+    equal(asked[3:], [None, b"more", b"end"])
+    equal([sorted(p.props) for p in broker.got[-2:]], [[(21, "M"), (22, b"first")], [(21, "M"), (22, b"")]])
+    broker.expect(PUBLISH)
+    client.publish("t", "x")
+    broker.done()
+
+
+def test_who_does_not_believe_the_broker_ends_the_connection():
+    from umqtt.errors import ProtocolError
+
+    def answer(data):
+        if data == b"forged":
+            raise ValueError("not my broker")
+        return b""
+
+    broker, client = pair5(authentication=("M", answer))
+    broker.expect(CONNECT)
+    broker.send(CONNACK, props=[(21, "M"), (22, b"forged")])
+    broker.expect(DISCONNECT, reason=0x87)
+    broker.expect_end()
+    assert "not my broker" in str(raises(ProtocolError, client.connect))
+    assert not client.isconnected()
+    broker, client = pair5(authentication=("M", answer))
+    broker.expect(CONNECT)
+    broker.send(AUTH, reason=0x18, props=[(21, "OTHER"), (22, b"x")])
+    broker.expect(DISCONNECT, reason=0x82)
+    raises(ProtocolError, client.connect)
+    broker.done()
+
+
+def test_a_broker_of_3_1_1_is_told_in_words():
+    from umqtt.errors import MQTTException
+
+    broker, client = pair5()
+    broker.expect(CONNECT, level=5)
+    broker.raw(b"\x20\x02\0\1")
+    equal(raises(MQTTException, client.connect).args, (1, "protocol level refused"))
+    broker.done()
+
+
+class _Both:
+    """The codec of a broker that has clients of both levels, one after the other."""
+
+    def __init__(self):
+        from fakes import packets, packets5
+
+        self.codecs = [packets5, packets]
+
+    def Reader(self):
+        codec = self.codecs[0]
+        if len(self.codecs) > 1:
+            self.codecs.pop(0)
+        return codec.Reader()
+
+    def encode(self, kind, pid=None, **fields):
+        return self.codecs[0].encode(kind, pid, **fields)
+
+
+def test_auto_tries_5_then_4_and_stays_there():
+    for refusal in (b"\x20\x02\0\1", b"\x20\x03\0\x84\0", b""):
+        world = world5()
+        broker = world.broker
+        client = client5(world, protocol="auto")
+        broker.codec = _Both()
+        broker.expect(CONNECT, level=5)
+        broker.raw(refusal)
+        broker.cut()
+        broker.expect(CONNECT, level=4)
+        broker.raw(b"\x20\x02\0\0")
+        equal(client.connect(), False)
+        equal(client.protocol, 4)
+        broker.expect(PUBLISH, qos=1, pid=1, topic="t", payload="x")
+        broker.raw(b"\x40\x02\0\1")
+        equal(
+            client.publish("t", "x", qos=1, expiry_s=5, properties={38: [("a", "b")]}), 1
+        )  # level 4 has no properties
+        broker.expect(SUBSCRIBE, filters=[("s", 1)])
+        broker.raw(b"\x90\x03\0\2\1")
+        equal(client.subscribe("s", 1), b"\1")
+        broker.raw(b"\x30\x04\0\1sy")
+        broker.raw(b"\x32\x06\0\1s\0\7z")
+        broker.expect(PUBACK, pid=7)
+        client.world.serve(client, 50)
+        equal(world.inbox, [(b"s", b"y", False), (b"s", b"z", False)])
+        broker.expect(DISCONNECT)
+        broker.expect_end()
+        client.disconnect()
+        broker.expect(CONNECT, level=4)
+        broker.raw(b"\x20\x02\1\0")
+        equal(client.connect(), True)
+        broker.done()
+
+
+def test_a_refusal_of_another_kind_is_not_tried_with_4():
+    from umqtt.errors import MQTTException
+
+    broker, client = pair5(protocol="auto")
+    broker.expect(CONNECT, level=5)
+    broker.send(CONNACK, reason=0x87)
+    equal(raises(MQTTException, client.connect).args[0], 0x87)
+    equal(client.protocol, 5)
+    broker.done()
+
+
+def test_the_client_of_3_1_1_says_where_mqtt_5_is():
+    broker, client = pair(protocol=5)
+    fault = raises(ValueError, client.connect)
+    assert "umqtt.v5" in str(fault), fault
+
+
+def test_a_reconnecting_client_asks_again_soon_where_that_is_of_use():
+    from umqtt.reconnect import Reconnect
+
+    for code, asks_again in ((0x89, True), (0x86, False), (0x87, False), (0x85, False)):
+        told = []
+        broker, client = pair5(reconnect=Reconnect(on_state=lambda up, error: told.append(error)))
+        broker.expect(CONNECT)
+        broker.send(CONNACK, reason=code)
+        broker.cut()
+        broker.expect(CONNECT)
+        broker.send(CONNACK)
+        client.world.serve(client, 4000)
+        equal(client.isconnected(), asks_again, hex(code))
+        equal(len(told), 1 + asks_again)
+
+
+def test_scram_sha_256_goes_through():
+    # the exchange of RFC 7677, section 3
+    try:
+        import hmac
+        from base64 import b64decode, b64encode
+        from hashlib import pbkdf2_hmac, sha256
+    except ImportError:
+        from fakes.check import skip
+
+        skip("MicroPython has no hmac")
+    bare = b"n=user,r=rOprNGfwEbeRWgbNEkqO"
+    first = b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
+    proof = b"p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+    verified = b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
+    state = {}
+
+    def scram(data):
+        if data is None:
+            return b"n,," + bare
+        fields = dict(part.split(b"=", 1) for part in data.split(b","))
+        if b"v" in fields:
+            if b64decode(fields[b"v"]) != state["server"]:
+                raise ValueError("not my broker")
+            return None
+        salted = pbkdf2_hmac("sha256", b"pencil", b64decode(fields[b"s"]), int(fields[b"i"]))
+        without = b"c=biws,r=" + fields[b"r"]
+        message = bare + b"," + data + b"," + without
+        key = hmac.new(salted, b"Client Key", sha256).digest()
+        signature = hmac.new(sha256(key).digest(), message, sha256).digest()
+        server_key = hmac.new(salted, b"Server Key", sha256).digest()
+        state["server"] = hmac.new(server_key, message, sha256).digest()
+        return without + b",p=" + b64encode(bytes([a ^ s for a, s in zip(key, signature)]))
+
+    broker, client = pair5(authentication=("SCRAM-SHA-256", scram))
+    broker.expect(CONNECT)
+    broker.send(AUTH, reason=0x18, props=[(21, "SCRAM-SHA-256"), (22, first)])
+    broker.expect(AUTH, reason=0x18)
+    broker.send(CONNACK, props=[(21, "SCRAM-SHA-256"), (22, verified)])
+    client.connect()
+    broker.done()
+    equal(dict(broker.got[0].props)[22], b"n,," + bare)
+    assert dict(broker.got[1].props)[22].endswith(proof), broker.got[1]

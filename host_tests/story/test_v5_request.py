@@ -1,0 +1,56 @@
+"""A question and its answer (umqtt.request)."""
+
+from fakes.bench5 import connected5
+from fakes.check import equal, raises
+from fakes.packets import (
+    PUBACK,
+    PUBLISH,
+    SUBACK,
+    SUBSCRIBE,
+)
+from fakes.packets5 import encode
+
+NOT_ON_ASYNCIO = ()
+
+
+def test_a_request_gets_the_answer_that_is_meant_for_it():
+    from umqtt.request import request
+
+    broker, client = connected5()
+    broker.expect(SUBSCRIBE, filters=[("answers/c1", 1)])
+    broker.reply(SUBACK, codes=(1,))
+    for turn in range(2):
+        broker.expect(PUBLISH, topic="lamp/get", payload="?", qos=1)
+        broker.reply(PUBACK)
+        broker.wait(100)
+        broker.send(PUBLISH, topic="answers/c1", payload="late", props=[(9, b"old")])
+        broker.send(PUBLISH, topic="news", payload="else")
+
+        def answer():
+            props = dict(broker.got[-1].props)
+            equal(props[8], "answers/c1")
+            broker.link.push(encode(PUBLISH, topic="answers/c1", payload="on", props=[(9, props[9])]))
+
+        broker.call(answer)
+        equal(request(client, "lamp/get", "?"), b"on")
+        broker.done()
+        equal([payload for _, payload, _ in client.world.inbox], [b"late", b"else"] * (turn + 1))
+    broker.send(PUBLISH, topic="news", payload="after")
+    client.world.serve(client, 50)
+    equal(client.world.inbox[-1][1], b"after")
+
+
+def test_a_request_without_an_answer_ends_at_its_deadline():
+    from umqtt.request import request
+
+    broker, client = connected5(props=[(26, "mine/")])
+    broker.expect(SUBSCRIBE, filters=[("mine/c1", 1)])
+    broker.reply(SUBACK, codes=(1,))
+    broker.expect(PUBLISH)
+    broker.reply(PUBACK)
+    began = client.world.clock.now
+    assert "no answer in time" in str(raises(OSError, request, client, "lamp/get", "?", 700))
+    equal(client.world.clock.now - began, 700)
+    client.set_view(lambda *_: None)
+    raises(ValueError, request, client, "lamp/get", "?")
+    broker.done()

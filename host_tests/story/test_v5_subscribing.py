@@ -1,0 +1,61 @@
+"""Subscribing with MQTT 5: options, identifiers, what the broker refuses."""
+
+from fakes.bench5 import connected5
+from fakes.check import equal, raises
+from fakes.packets import (
+    CONNACK,
+    CONNECT,
+    SUBACK,
+    SUBSCRIBE,
+    UNSUBACK,
+    UNSUBSCRIBE,
+)
+
+NOT_ON_ASYNCIO = ()
+
+
+def test_a_refused_subscription_names_filter_and_reason():
+    from umqtt.errors import MQTTException
+
+    broker, client = connected5()
+    broker.expect(SUBSCRIBE, filters=[("a", 1), ("b", 2)], props=[])
+    broker.reply(SUBACK, codes=(1, 0x87), props=[(31, "no")])
+    fault = raises(MQTTException, client.subscribe, [("a", 1), ("b", 2)])
+    equal(fault.args, (0x87, "subscription refused: b: not authorised: check user and password"))
+    broker.expect(UNSUBSCRIBE, filters=["a"], props=[])
+    broker.reply(UNSUBACK, codes=(0x83,))
+    fault = raises(MQTTException, client.unsubscribe, "a")
+    equal(fault.args[0], 0x83)
+    broker.expect(UNSUBSCRIBE, filters=["z"])
+    broker.reply(UNSUBACK, codes=(0x11,))  # there was none: no error
+    client.unsubscribe("z")
+    broker.done()
+
+
+def test_options_and_identifiers_of_subscriptions_are_asked_for_again():
+    broker, client = connected5()
+    broker.expect(SUBSCRIBE, filters=[("a", 2 | 4 | 8 | 16), ("b", 32)])
+    broker.reply(SUBACK, codes=(2, 0))
+    equal(client.subscribe([("a", 30), ("b", 32)], identifier=200, properties={38: [("k", "v")]}), b"\x02\0")
+    broker.expect(SUBSCRIBE, filters=[("$share/g/c", 9)], props=[])
+    broker.reply(SUBACK, codes=(1,))
+    client.subscribe("$share/g/c", 9)
+    broker.cut()
+    raises(OSError, client.world.serve, client, 100)
+    broker.expect(CONNECT)
+    broker.send(CONNACK)
+    again = {"a": (30, [(11, 200), (38, ("k", "v"))]), "b": (32, [(11, 200), (38, ("k", "v"))]), "$share/g/c": (9, [])}
+    for _ in again:
+        broker.expect(SUBSCRIBE)
+        broker.reply(SUBACK, codes=(0,))
+    client.connect()
+    broker.done()
+    for packet in broker.got[-3:]:
+        ((topic_filter, options),) = packet.filters
+        equal((options, sorted(packet.props)), again[topic_filter])
+    for wrong in (3, 48, 64, -1):
+        raises(ValueError, client.subscribe, "a", wrong)
+    raises(ValueError, client.subscribe, "$share/g/c", 4)
+    for wrong in ("$share/", "$share/g", "$share/g/", "$share//t", "$share/+/t"):
+        raises(ValueError, client.subscribe, wrong)
+    broker.done()
