@@ -1,10 +1,12 @@
-"""Each exchange of umqtt.aio is cancelled at each step of the loop: session, slots and stream stay sound, and the next
-exchanges find them so."""
+"""Each exchange of umqtt.aio, of 3.1.1 and MQTT 5, is cancelled at each step of the loop: session, slots and stream stay
+sound, and the next exchanges find them so."""
 
 from fakes import loop
 from fakes.bench import World
+from fakes.bench5 import aio_client5, load5
 from fakes.check import equal
 from fakes.model import Model
+from fakes.model5 import Model5
 from fakes.net import Plan
 from fakes.packets import PUBCOMP
 
@@ -12,13 +14,18 @@ from fakes.packets import PUBCOMP
 class Cancelled:
     """One exchange, cancelled before step `at` of the loop since it began, and what must hold afterwards."""
 
-    def __init__(self, exchange, at, connected=True, **named):
+    def __init__(self, exchange, at, level, connected=True, **named):
         self.exchange = exchange
         self.at = at
         self.connected = connected
-        self.world = World(Model, ack_ms=3)
+        if level == 5:
+            load5()
+            self.world = World(Model5, takes=2, ack_ms=3)
+        else:
+            self.world = World(Model, ack_ms=3)
         self.world.net.plan = Plan(latency_ms=2, buffer=600)
-        self.client = self.world.aio_client(timeout_ms=2000, **named)
+        named["timeout_ms"] = 2000
+        self.client = aio_client5(self.world, **named) if level == 5 else self.world.aio_client(**named)
         self.steps = 0
         self.task = None
         self.over = False
@@ -83,9 +90,14 @@ class Cancelled:
 
 
 def at_every_step(exchange, check=None, **named):
+    for level in (4, 5):
+        at_every_step_of(level, exchange, check, **named)
+
+
+def at_every_step_of(level, exchange, check, **named):
     at = 0
     while True:
-        run = Cancelled(exchange, at, **named)
+        run = Cancelled(exchange, at, level, **named)
         out = run.verdict()
         if check:
             check(run, out)

@@ -22,13 +22,13 @@ class Answers:
         self.subscribed = {}  # topic of answers, as bytes: whether it was subscribed to
         self.waiting = {}  # correlation: the answer, None until it has come
 
-    def takes(self, topic: bytes, received: "Any", payload: memoryview) -> bool:
+    def takes(self, topic: bytes, received: "Any", payload: bytes) -> bool:
         """Whether a message that came is an answer; one that nobody waits for any more is dropped."""
         if topic not in self.subscribed:
             return False
         correlation = received.correlation
         if correlation in self.waiting:
-            self.waiting[correlation] = bytes(payload)
+            self.waiting[correlation] = payload
         return True
 
     async def ask(self, client: "Any", topic, msg, end, qos, response_topic) -> bytes:

@@ -29,13 +29,14 @@ class Inbox5(Inbox):
     def arrived(self, buf, topic_end, start, end, flags):
         """The view of the client."""
         received = self.client.received
-        topic = received.topic or bytes(memoryview(buf)[2:topic_end])
+        topic = received.topic  # of an alias
         if self.answers and not flags & (MORE | LATER):
-            payload = memoryview(buf)[start:end]
+            topic = topic or bytes(buf[2:topic_end])
+            payload = bytes(buf[start:end])
             if self.answers.takes(topic, received, payload):
                 return None
             if self.client.cb:
-                return self.client.cb(topic, bytes(payload), flags & RETAIN == RETAIN)
+                return self.client.cb(topic, payload, flags & RETAIN == RETAIN)
         return Inbox.arrived(self, buf, topic_end, start, end, flags, topic, received.copy())
 
     def handed_over(self, message, taker):
