@@ -24,7 +24,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import umqtt
-from umqtt import aio, robust, simple
+from umqtt import aio, aio_v5, robust, simple, v5
 from umqtt.aio_stream import publish as publish_awaited
 from umqtt.client import MQTTClient
 from umqtt.errors import MQTTException, ProtocolError
@@ -191,6 +191,26 @@ async def main() -> None:
         await publish_awaited(a, "t", Reader(), 1000, qos=1)
         await publish_awaited(c, "t", Reader(), 1000)  # wrong
     aio.MQTTClient("k", "host", keepalive="sixty")  # wrong
+    aio.MQTTClient("k", "host", topic_aliases=True)  # wrong
+
+
+five = v5.MQTTClient("k", "host", keepalive=60, protocol="auto", session_expiry_s=60, properties={33: 5})
+v5.MQTTClient("k", "host", keepalive="sixty")  # wrong
+v5.MQTTClient("k", "host", queue=4)  # wrong
+five.publish("t", "x", expiry_s=60, properties={38: [("a", "b")]})
+five.publish("t", "x", expiry_s="60")  # wrong
+
+
+async def with_mqtt_5() -> None:
+    async with aio_v5.MQTTClient("k", "host", queue=4, topic_aliases=True, protocol="auto") as a:
+        await a.publish("t", "x", qos=1, expiry_s=60, content_type="text/plain")
+        a.publish("t", "x", expiry_s="60")  # wrong
+        answer: bytes = await a.request("lamp/get", b"", timeout_ms=500)
+        await a.request("lamp/get", 5)  # wrong
+        async for topic, payload, retained in a:
+            print(topic.decode(), payload + answer, retained, a.received.expiry_s, a.received.get(38))
+    aio_v5.MQTTClient("k", "host", keepalive="sixty")  # wrong
+    aio_v5.MQTTClient("k", "host", session_expiry_s="a day")  # wrong
 
 
 def say(f: Callback, msg: Payload) -> None:

@@ -1,5 +1,5 @@
-"""Each exchange of umqtt.aio, of 3.1.1 and MQTT 5, is cancelled at each step of the loop: session, slots and stream stay
-sound, and the next exchanges find them so."""
+"""Each exchange of umqtt.aio, of 3.1.1 and MQTT 5, is cancelled at each step of the loop: session, slots and stream
+stay sound, and the next exchanges find them so."""
 
 from fakes import loop
 from fakes.bench import World

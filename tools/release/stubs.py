@@ -9,13 +9,12 @@ folder is umqtt-stubs, which checkers prefer to the `umqtt` that the stubs of a 
 import argparse
 import ast
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import List
+from typing import Dict, List, Optional
 
 from tools.release.version import version
 from tools.ship import LIBRARY, UMQTT
@@ -24,6 +23,12 @@ ROOT = Path(__file__).resolve().parents[2]
 DISTRIBUTION = "umqtt-node-stubs"
 # No program imports these either; their classes that a program sees are shown by the clients.
 NOT_PUBLIC = (*UMQTT.internal, "engine", "transport", "upstream", "wire")
+HANDED_TO = {"aio": ("client",), "v5": ("client",), "aio_v5": ("client", "v5", "aio")}
+NAMES = (  # of the arguments that are handed on
+    "from typing import Any, Callable",
+    "from umqtt.hints import DurableStore, Properties, TLSContext",
+    "from umqtt.reconnect import Reconnect",
+)
 EPOCH = "1577836800"  # 2020: the time of every file in the wheel, so that the same source makes the same bytes
 PROJECT = """\
 [build-system]
@@ -73,16 +78,32 @@ def tidy(text: str) -> str:
     return "\n".join(lines)
 
 
-def with_arguments(aio: str, client: str) -> str:
-    """The stub of the client for asyncio with the arguments of the client of `client`: it hands them on, which no
-    checker could follow. Raises StubsError."""
-    known = re.search(r"def __init__\(self, (client_id: .*?)\) -> None", client)
-    handed_on = re.search(r"def __init__\(self, \*args, (\w.*?), \*\*named\)", aio)
-    if not known or not handed_on:
-        raise StubsError("client.py: no constructor with client_id, or aio.py: none with *args and **named")
-    imports = "from umqtt.hints import DurableStore, TLSContext\nfrom umqtt.reconnect import Reconnect\n"
-    arguments = "def __init__(self, %s, *, %s)" % (known.group(1), handed_on.group(1))
-    return imports + aio.replace(handed_on.group(0), arguments)
+def constructor(stub: str) -> ast.FunctionDef:
+    """That of the client in a stub. Raises StubsError."""
+    for node in ast.walk(ast.parse(stub)):
+        if not isinstance(node, ast.FunctionDef) or node.name != "__init__":
+            continue
+        if node.args.vararg or [argument.arg for argument in node.args.args[1:2]] == ["client_id"]:
+            return node
+    raise StubsError("no constructor with client_id, nor one with *args and **named")
+
+
+def with_arguments(stub: str, *handed_to: str) -> str:
+    """The stub of a client that hands the arguments of its constructor on, which no checker could follow: with those of
+    the clients of `handed_to` written out. Raises StubsError."""
+    by_place: Dict[str, str] = {}
+    by_name: Dict[str, str] = {}
+    for text in (*handed_to, stub):
+        of = constructor(text).args
+        defaults: List[Optional[ast.expr]] = [None] * (len(of.args) - len(of.defaults)) + list(of.defaults)
+        for argument, default in [*zip(of.args, defaults), *zip(of.kwonlyargs, of.kw_defaults)]:
+            known = by_place if argument in of.args or argument.arg in by_place else by_name
+            known[argument.arg] = ast.unparse(argument) + (" = " + ast.unparse(default) if default else "")
+    node = constructor(stub)
+    lines = stub.split("\n")
+    arguments = ", ".join([*by_place.values(), "*", *by_name.values()])
+    lines[node.lineno - 1 : node.end_lineno] = ["    def __init__(%s) -> None: ..." % arguments]
+    return "\n".join([*NAMES, *lines])
 
 
 def write_stubs(into: Path) -> List[str]:
@@ -96,7 +117,10 @@ def write_stubs(into: Path) -> List[str]:
         for path in modules:
             (into / (path.stem + ".pyi")).write_text(tidy((out / LIBRARY.name / (path.stem + ".pyi")).read_text()))
     shutil.copy(LIBRARY / "hints.pyi", into)
-    (into / "aio.pyi").write_text(with_arguments((into / "aio.pyi").read_text(), (into / "client.pyi").read_text()))
+    written = {name: (into / (name + ".pyi")).read_text() for name in ("client", "aio", "v5", "aio_v5")}
+    for name, handed_to in HANDED_TO.items():
+        full = with_arguments(written[name], *[written[other] for other in handed_to])
+        (into / (name + ".pyi")).write_text(full)
     return sorted(path.stem for path in into.glob("*.pyi"))
 
 
