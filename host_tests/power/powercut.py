@@ -1,11 +1,11 @@
 """Cut the power at every flash operation of every scene.
 
-    micropython powercut.py [--every N] [--histories N] [--sabotage NAME] [SCENE ...]
+    micropython powercut.py [--every N] [--histories N] [--sabotage NAME] [--first] [SCENE ...]
 
 Each cut is run whole (the operation is done, then it is dark) and torn (it is done by half), and again with a second
 cut in the life after. LinkOut and LinkIn are run with the link cut at each byte as well, Mixed in random histories of
-many cuts. The last line: `N cut points, N lost, N repeated, N out of order, N other faults`. Exit status 1 when one of
-them is not 0.
+many cuts. --first: a scene ends with the first history that goes wrong. The last line: `N cut points, N lost, N
+repeated, N out of order, N other faults`. Exit status 1 when one of them is not 0.
 """
 
 import gc
@@ -127,8 +127,14 @@ def run(scene, cuts):
     return len(cuts)
 
 
+class FirstWrong(Exception):
+    """A history went wrong, and with --first nothing more is asked for."""
+
+
 class Count:
     """The sums of one scene, and the first histories that went wrong."""
+
+    stops_at_first = False
 
     def __init__(self):
         self.n = [0, 0, 0, 0, 0]  # cut points, lost, repeated, out of order, other faults
@@ -152,6 +158,8 @@ class Count:
             self.n[i] += got[i]
         if got[1:] != (0, 0, 0, 0):
             self.bad.append("  %s: %d lost, %d repeated, %d out of order %s" % (words, lost, repeated, order, faults))
+            if self.stops_at_first:
+                raise FirstWrong(self)
 
     def show(self, name, words):
         line = "%-9s %-16s %5d cut points %3d lost %3d repeated %3d out of order %3d other faults"
@@ -217,16 +225,23 @@ def main(args):
             step = int(args.pop(0))
         elif a == "--histories":
             histories = int(args.pop(0))
+        elif a == "--first":
+            Count.stops_at_first = True
         elif a == "--sabotage":
             SABOTAGE[args.pop(0)]()
         else:
             names.append(a)
     total = [0, 0, 0, 0, 0]
     for name in names or sorted(SCENES) + sorted(PRODUCT) + sorted(RANDOM):
-        if name in RANDOM:
-            n = at_random(RANDOM[name], histories)
-        else:
-            n = every_byte(PRODUCT[name], step) if name in PRODUCT else every_operation(SCENES[name], step)
+        try:
+            if name in RANDOM:
+                n = at_random(RANDOM[name], histories)
+            else:
+                n = every_byte(PRODUCT[name], step) if name in PRODUCT else every_operation(SCENES[name], step)
+        except FirstWrong as e:
+            count = e.args[0]
+            count.show(name, "until the first")
+            n = count.n
         for i in range(5):
             total[i] += n[i]
     print("%d cut points, %d lost, %d repeated, %d out of order, %d other faults" % tuple(total))

@@ -103,5 +103,5 @@ def test_nothing_is_lost_or_repeated_in_random_histories() -> None:
     ],
 )
 def test_the_cuts_see_a_store_that_writes_too_late(sabotage: str, scene: str) -> None:
-    counts, text = powercut("--sabotage", sabotage, scene)
+    counts, text = powercut("--first", "--sabotage", sabotage, scene)
     assert sum(counts[1:]) > 0, text
