@@ -9,17 +9,17 @@ _STEP_MS = const(250)
 _ON_ITS_WAY_MS = const(2000)
 
 
-def finish(node, ms: int, status: str = "offline", unfinished=None) -> None:
-    """Send what waits, for up to ms; call unfinished, should that not do; publish the status, unless it is "", and
-    disconnect."""
+def finish(node, ms: int, comes_back: bool = False, unfinished=None) -> None:
+    """Send what waits, for up to ms; call unfinished, should that not do; say "offline", unless it comes_back by
+    itself, and disconnect."""
     c = node.client
     if not c:
         return
     send(node, ms)
     if c.isconnected() and c.inflight and unfinished:
         node.linking.attempt(unfinished)
-    if status and c.isconnected():
-        node.linking.attempt(c.publish, node.topic + "status", status, node.retain, 1)
+    if not comes_back and c.isconnected():
+        node.linking.attempt(c.publish, node.topic + "status", b"offline", node.retain, 1)  # else a name
     node.feed()
     node.linking.attempt(c.disconnect)
 

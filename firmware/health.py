@@ -22,12 +22,12 @@ def watchdog(timeout_s: int):
     return WDT(timeout=timeout_s * 1000).feed
 
 
-def crashed(e, path: str = "crash.log") -> None:
+def crashed(e, path: str = "") -> None:
     """Print the exception and append it to the crash log, which keeps the newest 2048 B; the same one again is not
     written again. Raises nothing: where memory is what lacks, as much is told as fits."""
     try:
         try:
-            _log(e, path)
+            _log(e, path or "crash.log")  # not the default: that would be a name
         except MemoryError:
             gc.collect()
             print("crash: no memory to tell more:", e.__class__.__name__, gc.mem_free(), "B free")

@@ -1,12 +1,12 @@
 from time import sleep_ms, ticks_ms
 
-began_ms = ticks_ms()
+start = ticks_ms()
 try:
     # Which firmware, and its configuration, come first, and their code goes again: the program needs those 8 KB next.
     __import__("slots").choose()
-    cfg = __import__("config").take()
+    config = __import__("config").take()
     __import__("gc").collect()
-    __import__("app").run(cfg, began_ms) if cfg else __import__("improv").serve()
+    __import__("app").run(config, start) if config else __import__("improv").serve()
 except KeyboardInterrupt:
     __import__("improv").interrupted()
 except Exception as e:

@@ -43,11 +43,11 @@ class BoardClient(MQTTClient):
         self.told = ""  # what was said of the broker
         self.told_refusals = {}  # topic: reason code
 
-    def belong_to(self, node) -> None:
+    def bind(self, node) -> None:
         """It is the node's from now on: will and session are as its configuration wants them."""
         cfg = node.cfg
         self.node = node
-        node.reconnect.on_state = self.link_changed
+        node.reconnect.on_state = self.on_link
         between_s = int(cfg["interval_s"] * cfg["connect_every"]) if cfg["deep_sleep"] else 0
         self.session_expiry_s = max(_MONTH_S, _CONNECTIONS * between_s)
         self.will_qos = _WILL_QOS
@@ -99,7 +99,7 @@ class BoardClient(MQTTClient):
         if is_new:
             print("broker: it refuses", words)
 
-    def link_changed(self, up: bool, words: str) -> None:
+    def on_link(self, up: bool, words: str) -> None:
         """The node's, but what is mended here is no failure."""
         node = self.node
         fault = node.reconnect.fault

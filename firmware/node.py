@@ -338,7 +338,7 @@ class Node:
             cfg["protocol"], self.slots, buffer_b, 2 * buffer_b, cfg["timeout_s"] * 1000, self.reconnect, journal,
         )  # fmt: skip
         if cfg["protocol"] != _LEVEL_4:
-            c.belong_to(self)
+            c.bind(self)
         elif cfg["will"]:
             c.set_last_will(self.topic + "status", "offline", self.retain, 1)
         self.opened()

@@ -146,7 +146,7 @@ class Sleeper(DurableNode):
                 self.attend()
             if self.trials:
                 self.end_trial()
-            finish(self, self.left_ms() - _ASK_MS, "", self.unfinished)
+            finish(self, self.left_ms() - _ASK_MS, True, self.unfinished)
             left = self.waiting() + self.client.inflight
             if left < had or not left:
                 known.fails = 0

@@ -422,6 +422,19 @@ def test_what_is_imported_and_called_once_needs_no_local(tmp_path):
     assert re.search(r"__import__\([^)]*\)\)?\.\w+\(\)", texts["app"]), texts["app"]
 
 
+def test_what_the_library_beside_the_firmware_loads_when_it_runs_is_no_name_before(shipped):
+    texts = {path.stem: path.read_text() for path in (shipped / "lib" / "umqtt").glob("*.py")}
+    late = [
+        (name, ast.unparse(statement))
+        for name, text in texts.items()
+        for function in ast.walk(ast.parse(text))
+        if isinstance(function, ast.FunctionDef)
+        for statement in ast.walk(function)
+        if isinstance(statement, (ast.Import, ast.ImportFrom)) and "umqtt" in ast.unparse(statement)
+    ]
+    assert not late
+
+
 def test_a_constant_with_two_values_is_refused(tmp_path):
     with pytest.raises(ShipError, match=r"app.py:3: app.STEP_MS is a constant already"):
         made(

@@ -59,6 +59,7 @@ HEAPS_B = {"asleep": 30_000}  # with 28,000 B a write to RTC memory may find no 
 RESET = "after a reset"  # with messages in flight, and a queue that is full
 MARK = "<!-- firmware heap -->"
 END = "<!-- /firmware heap -->"
+CHECKED = "config.checked"
 MORE_S = 1.5
 WAIT_S = 10
 FULL = b"the newest reading is refused"
@@ -138,7 +139,8 @@ def live(
     """One life, until it has published its first readings and a little longer, or one wake, on a board whose heap has
     heap_b bytes after its start. short_sleeps: none of its sleeps is longer than a moment. mute_port: of a Mute, on
     which a life before it fills its queue, until a reset. tell_imports: what it prints has them, too. from_files:
-    it is not in ROM, but in the file system. started_before: once, with the same configuration."""
+    it is not in ROM, but in the file system. started_before: once, with the same configuration,
+    of which nothing else is left."""
     free_b = heap_b - pools_b(LEAST_POOLS)
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "root"
@@ -173,9 +175,12 @@ def live(
             process.kill()
             process.wait()
         if started_before:
+            fresh = {*root.iterdir(), root / CHECKED}
             process = start(port, b"umqtt-node: started")
             process.kill()
             process.wait()
+            for path in set(root.iterdir()) - fresh:  # no reading waits, and none is in flight
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
         process = start(port, b"first readings")
         try:
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -164,7 +164,7 @@ def _ship(into: Path, folder: Path, modules: Dict[str, Module], package: Package
     inline(library, frame_of)
     library.drop_empty()
     own_names = own_attributes(library) if package.is_closed else set() if package.in_rom else None
-    if package.is_closed:
+    if package.in_rom:
         import_by_text(library)
     for unit in library.units.values():
         gather(unit.tree, unit.name, own_names)

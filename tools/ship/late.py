@@ -16,7 +16,7 @@ LEAF = 1  # fromlist: any, and the module itself comes, not the package around i
 
 
 def import_by_text(library: Library) -> None:
-    """Change the functions of a closed package's units."""
+    """Change the functions of a package's units."""
     for unit in library.units.values():
         _ByText(library).visit(unit.tree)
 
@@ -43,6 +43,8 @@ class _ByText(ast.NodeTransformer):
         module = node.module or ""
         if not self.depth or not self._is_ours(module):
             return node
+        if module == PACKAGE and all(alias.name in self.library.modules for alias in node.names):
+            return _at(node, [_bind(a.asname or a.name, _imported("%s.%s" % (module, a.name))) for a in node.names])
         # the first name holds the module until its own turn comes: no further local
         first, *rest = [(alias.asname or alias.name, alias.name) for alias in node.names]
         out = [_bind(name, ast.Attribute(ast.Name(first[0], ast.Load()), there, ast.Load())) for name, there in rest]

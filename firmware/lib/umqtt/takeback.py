@@ -3,7 +3,7 @@ to lower the QoS of a message, or to let the others pass it. A friend of the cli
 is loaded where there is no room for those verbs, too."""
 
 from umqtt.errors import link_error
-from umqtt.wire import FIRST_BYTE, IN_USE, LEVEL_5, PACKET_ID, PAYLOAD, PROPERTIES, PUBACK, PUBREL_BYTE, QOS, RETAIN
+from umqtt.wire import FIRST_BYTE, IN_USE, LEVEL_5, PACKET_ID, PAYLOAD, PUBACK, PUBREL_BYTE, QOS, RETAIN
 from umqtt.wire import SUBSCRIBE_BYTE, TOPIC
 
 TYPE_CHECKING = False
@@ -39,14 +39,8 @@ def take_back(client: "MQTTClient", packet_id: int) -> "tuple[bytes, bytes, bool
 def send_again(client: "MQTTClient", packet_id: int, qos: int) -> None:
     """Give up a message that the broker does not have, and publish it as a new one in this QoS, with its properties.
     Raises what publish does."""
-    named = {}
-    if client.protocol == LEVEL_5:
-        from umqtt.properties import IN_PUBLISH, walk
-
-        for slot in _in_flight(client):
-            if slot[PACKET_ID] == packet_id:
-                named["properties"] = found = {}
-                walk(slot[PROPERTIES], 0, len(slot[PROPERTIES]), IN_PUBLISH, True, found)
+    # umqtt.v5's, which a board without MQTT 5 has not even the names of
+    named = client._properties_of(packet_id) if client.protocol == LEVEL_5 else {}  # pyright: ignore
     message = take_back(client, packet_id)
     if message:
         topic, payload, retain, _ = message

@@ -604,6 +604,15 @@ class MQTTClient(client.MQTTClient):
             head = self._goodbye
         return client.MQTTClient._send_loose(self, first_byte, head, payload)
 
+    def _properties_of(self, packet_id):
+        # of a message in flight, as `publish` takes them (takeback)
+        for slot in self._packet_slots:
+            if slot[PACKET_ID] == packet_id:
+                found = {}
+                walk(slot[PROPERTIES], 0, _len(slot[PROPERTIES]), IN_PUBLISH, True, found)
+                return {"properties": found}
+        return {}
+
     def _send_slots(self):
         if self.protocol != LEVEL_5:
             return client.MQTTClient._send_slots(self)
