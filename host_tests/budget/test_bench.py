@@ -15,7 +15,6 @@ KIND = {
     "native": "native",
     "v5": "v5",
     "aio": "aio",
-    "aio_v5": "aio_v5",
     "prepared": "prepared",
     "umqtt.simple": "simple",
     "routes": "routes",
