@@ -40,30 +40,29 @@ class BoardClient(MQTTClient):
             inflight=slots, rx_size=rx_size, tx_size=tx_size, timeout_ms=timeout_ms, reconnect=reconnect,
             store=journal,
         )  # fmt: skip
-        self.told = ""  # what was said of the broker
-        self.told_refusals = {}  # topic: reason code
+        self.words = ""  # what was said of the broker
+        self.refusals = {}  # topic: reason code
 
     def bind(self, node) -> None:
         """It is the node's from now on: will and session are as its configuration wants them."""
         cfg = node.cfg
-        self.node = node
+        self.owner = node
         node.reconnect.on_state = self.on_link
         between_s = int(cfg["interval_s"] * cfg["connect_every"]) if cfg["deep_sleep"] else 0
         self.session_expiry_s = max(_MONTH_S, _CONNECTIONS * between_s)
         self.will_qos = _WILL_QOS
         self.will_retain = node.retain
         self.make_will()
-        self.on_refused = self.refused
-        known = getattr(node, "known", None)
-        if known and known.level_4 and cfg["protocol"] == "auto":
+        self.on_refused = self.give_up
+        if cfg["deep_sleep"] and node.known.level_4 and cfg["protocol"] == "auto":
             self.protocol = _LEVEL_4
-        self.level = self.protocol
+        self.tried_level = self.protocol
 
     def make_will(self) -> None:
         """A board that is back in time has not been away."""
-        cfg = self.node.cfg
+        cfg = self.owner.cfg
         if cfg["will"]:
-            topic = self.node.topic + "status"
+            topic = self.owner.topic + "status"
             self.set_last_will(topic, "offline", self.will_retain, self.will_qos, cfg["will_delay_s"])
 
     def publish(self, topic, msg, retain=False, qos=0, *more, **named):
@@ -73,24 +72,24 @@ class BoardClient(MQTTClient):
         try:
             pid = MQTTClient.publish(self, topic, msg, retain, qos, *more, **named)
         except MQTTException as e:
-            if e is self.node.reconnect.fault:  # the connection has ended
+            if e is self.owner.reconnect.fault:  # the connection has ended
                 raise
             if e.args[0] == _TOO_LARGE:  # else its acknowledgement, of which on_refused is told
-                self.refused(topic.encode() if isinstance(topic, str) else topic, e)
+                self.give_up(topic.encode() if isinstance(topic, str) else topic, e)
             return _GIVEN_UP
         return pid or (_GIVEN_UP if qos and pid is not None else pid)
 
-    def refused(self, topic: bytes, fault) -> None:
+    def give_up(self, topic: bytes, fault) -> None:
         """The broker does not take a message, and says so: it is given up, told and counted."""
         from ending import is_reading
 
-        node = self.node
+        node = self.owner
         name = str(topic, "utf-8")
         code, words = fault.args
         words = "%s: %s" % (name, words)
-        is_new = self.told_refusals.get(name) != code
-        if len(self.told_refusals) < _MOST_TOLD:
-            self.told_refusals[name] = code
+        is_new = self.refusals.get(name) != code
+        if len(self.refusals) < _MOST_TOLD:
+            self.refusals[name] = code
         if is_reading(node, topic):
             node.refused += 1
             words += ": given up, %d so far" % node.refused
@@ -101,7 +100,7 @@ class BoardClient(MQTTClient):
 
     def on_link(self, up: bool, words: str) -> None:
         """The node's, but what is mended here is no failure."""
-        node = self.node
+        node = self.owner
         fault = node.reconnect.fault
         if not up:
             if self.fell_back() or self.gave_way(fault):
@@ -110,19 +109,18 @@ class BoardClient(MQTTClient):
                 node.reconnect.fault = MQTTException(_LEVEL_REFUSED, "the broker does not speak MQTT 5")
         node.link_changed(up, words)
         if up:
-            known = getattr(node, "known", None)
-            if known:
-                known.level_4 = self.protocol == _LEVEL_4
-            self.tell()
+            if node.cfg["deep_sleep"]:
+                node.known.level_4 = self.protocol == _LEVEL_4
+            self.tell_limits()
 
     def fell_back(self) -> bool:
         """Whether the next attempt is made with another version, which is told once."""
-        if self.protocol == self.level:
+        if self.protocol == self.tried_level:
             return False
-        self.level = self.protocol
-        if self.level == _LEVEL_4 and not self.told:
-            self.told = "it does not speak MQTT 5: MQTT 3.1.1 is tried"
-            print("broker:", self.told)
+        self.tried_level = self.protocol
+        if self.tried_level == _LEVEL_4 and not self.words:
+            self.words = "it does not speak MQTT 5: MQTT 3.1.1 is tried"
+            print("broker:", self.words)
         return True
 
     def gave_way(self, fault) -> bool:
@@ -148,11 +146,11 @@ class BoardClient(MQTTClient):
         self.make_will()
         return True
 
-    def tell(self) -> None:
+    def tell_limits(self) -> None:
         """What is special about this broker, when that is something new."""
         if self.protocol == _LEVEL_4:
             return
-        cfg = self.node.cfg
+        cfg = self.owner.cfg
         get = self.connack.get
         kept_s = get(_SESSION_EXPIRY, self.session_expiry_s)
         words = "MQTT 5, it keeps the session for %d s" % kept_s
@@ -164,10 +162,10 @@ class BoardClient(MQTTClient):
             words += "; nothing is retained"
         if get(_MAXIMUM_PACKET):
             words += "; no packet over %d B" % get(_MAXIMUM_PACKET)
-        if get(_RECEIVE_MAXIMUM, self.node.slots) < self.node.slots:
+        if get(_RECEIVE_MAXIMUM, self.owner.slots) < self.owner.slots:
             words += "; %d unacknowledged at most" % get(_RECEIVE_MAXIMUM)
         if get(_SERVER_KEEPALIVE, cfg["keepalive_s"]) != cfg["keepalive_s"]:
             words += "; a keep-alive of %d s" % get(_SERVER_KEEPALIVE)
-        if words != self.told:
-            self.told = words
+        if words != self.words:
+            self.words = words
             print("broker:", words)

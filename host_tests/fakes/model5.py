@@ -10,6 +10,7 @@ EXPIRY = 2
 RESPONSE_TOPIC = 8
 CORRELATION = 9
 SESSION_EXPIRY = 17
+ASSIGNED_ID = 18
 WILL_DELAY = 24
 FOR_EVER_S = 0xFFFFFFFF
 RECEIVE_MAXIMUM = 33
@@ -24,10 +25,12 @@ class _Codec:
 
     def __init__(self, connack):
         self.connack = connack
+        self.assigned = []  # for the next one
 
     def encode(self, kind, pid=None, **fields):
         if kind == CONNACK and not fields.get("code"):
-            fields["props"] = self.connack
+            fields["props"] = self.connack + self.assigned
+            self.assigned = []
         return packets5.encode(kind, pid, **fields)
 
 
@@ -78,6 +81,9 @@ class Model5(Model):
                 self.open_ids[link.number].remove(packet_id)
 
     def _begin(self, link, p):
+        if not p.client_id:
+            p.fields["client_id"] = "auto-%d" % link.number
+            self.codec.assigned = [(ASSIGNED_ID, p.client_id)]
         old = self.sessions.get(p.client_id)
         delayed = getattr(old, "delayed", None)
         if delayed:

@@ -7,9 +7,12 @@ MicroPython only.
 
 import os
 
+import umqtt.v5
 import vfs
 from fakes.bench import World
+from fakes.bench5 import load5
 from fakes.model import Model
+from fakes.model5 import Model5
 from fakes.net import Plan
 from power.flash import Flash, Power, PowerCut, Rtc, formatted
 from umqtt import wire
@@ -17,6 +20,8 @@ from umqtt.client import MQTTClient
 from umqtt.outbox import LATEST, Outbox
 from umqtt.rtc import Region, RtcJournal
 from umqtt.store import FileJournal, Store
+
+load5()
 
 ROOT = "/board"
 TOPIC = b"node/t"
@@ -29,6 +34,7 @@ _fresh = {}
 class Scene:
     """The common ground. `readings`: taken by the program; those it was told are safe stand in `taken`."""
 
+    Broker = Model
     blocks = 16
     readings = 4
     qos = 2
@@ -45,7 +51,7 @@ class Scene:
             _fresh[self.blocks] = formatted(self.blocks)
         self.cells = bytearray(_fresh[self.blocks])
         self.rtc_cells = b""
-        self.world = World(Model)
+        self.world = World(self.Broker)
         self.broker = self.world.broker
         self.tried = 0
         self.taken = []
@@ -589,6 +595,48 @@ class RtcMixed(Mixed):
     outbox = RtcFull.outbox
 
 
+class _WithMqtt5:
+    """Before a scene: the same with MQTT 5. Each message of the outbox has an expiry, and arrives with one."""
+
+    client_id = "board"
+
+    def Broker(self, clock):
+        return Model5(clock, takes=2)
+
+    def take(self, outbox, **policy):
+        Scene.take(self, outbox, expire_s=86400, **policy)
+
+    def client(self, store):
+        c = umqtt.v5.MQTTClient(
+            self.client_id, "broker.test", inflight=self.inflight, store=store, session_expiry_s=86400
+        )
+        c.set_callback(self.callback)
+        return c
+
+
+class Send5(_WithMqtt5, Send):
+    """Also in flight, over any number of resets."""
+
+    def verdict(self):
+        lost, repeated, order, faults = Scene.verdict(self)
+        bare = [row for row in self.broker.expiries(TOPIC.decode()) if row[1] is None or not 0 < row[1] <= 86400]
+        return lost, repeated, order, faults + bare
+
+
+class Assigned5(Send5):
+    """The broker gives the client its id: the store has it before a message leaves."""
+
+    client_id = ""
+
+
+class LinkOut5(_WithMqtt5, LinkOut):
+    """One message of QoS 2 out, over a link that is cut once and made again."""
+
+
+class Mixed5(_WithMqtt5, Mixed):
+    """Readings, incoming messages and links that end, in any order."""
+
+
 _ALL = (
     Send,
     Large,
@@ -605,7 +653,9 @@ _ALL = (
     RtcReset,
     RtcFull,
     RtcCut,
+    Send5,
+    Assigned5,
 )
 SCENES = {s.__name__: s for s in _ALL}
-RANDOM = {"Mixed": Mixed, "RtcMixed": RtcMixed}
-PRODUCT = {s.__name__: s for s in (LinkOut, LinkIn)}
+RANDOM = {"Mixed": Mixed, "RtcMixed": RtcMixed, "Mixed5": Mixed5}
+PRODUCT = {s.__name__: s for s in (LinkOut, LinkIn, LinkOut5)}

@@ -54,6 +54,8 @@ def powercut(*args: str) -> "tuple[list[int], str]":
         "RtcFull",
         "RtcCut",
         "DiskFull",
+        "Send5",
+        "Assigned5",
     ],
 )
 def test_nothing_is_lost_or_repeated_when_power_fails(scene: str) -> None:
@@ -76,7 +78,7 @@ def test_a_change_of_config_json_leaves_one_whole_configuration_wherever_power_f
     assert counts[1:] == [0, 0, 0, 0], text
 
 
-@pytest.mark.parametrize("scene", ["LinkOut", "LinkIn"])
+@pytest.mark.parametrize("scene", ["LinkOut", "LinkIn", "LinkOut5"])
 def test_one_message_arrives_once_though_link_and_power_fail(scene: str) -> None:
     counts, text = powercut("--every", "3", scene)
     assert counts[0] > 20, text
@@ -84,7 +86,7 @@ def test_one_message_arrives_once_though_link_and_power_fail(scene: str) -> None
 
 
 def test_nothing_is_lost_or_repeated_in_random_histories() -> None:
-    counts, text = powercut("--histories", "40", "Mixed", "RtcMixed")
+    counts, text = powercut("--histories", "40", "Mixed", "RtcMixed", "Mixed5")
     assert counts[0] > 60, text
     assert counts[1:] == [0, 0, 0, 0], text
 

@@ -142,9 +142,9 @@ def shown_in_reference():
 
 # Modules that a program never imports: beneath the client, or loaded by another part.
 NOT_FOR_PROGRAMS = set(
-    "__init__ wire session keepalive engine transport tls addons connection roaming journaling".split()
+    "__init__ wire session keepalive engine transport tls addons connection roaming journaling journaling_v5".split()
     + "recall wanted upstream refusals handshake authentication aliases options properties".split()
-    + "fallback incoming outgoing aio_request aio_subscribe inbox inbox_v5".split()
+    + "aio_request aio_subscribe inbox inbox_v5".split()
 )
 
 

@@ -1,9 +1,23 @@
 """MQTT 5 with a store and an outbox: properties survive a reset, expiry goes on counting."""
 
-from fakes.bench5 import pair5
+import umqtt.store
+import umqtt.v5
+from fakes.bench5 import pair5, world5
 from fakes.check import equal
-from fakes.folder import Folder
-from fakes.packets import CONNACK, CONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE
+from fakes.folder import Folder, read, write
+from fakes.packets import (
+    CONNACK,
+    CONNECT,
+    PUBACK,
+    PUBCOMP,
+    PUBLISH,
+    PUBREC,
+    PUBREL,
+    SUBACK,
+    SUBSCRIBE,
+    UNSUBACK,
+    UNSUBSCRIBE,
+)
 from umqtt.outbox import Outbox
 from umqtt.store import FileJournal, Store
 
@@ -103,7 +117,7 @@ def test_options_of_subscriptions_survive_a_reset_that_the_broker_forgot():
 
 def test_an_outbox_sends_what_is_left_of_the_expiry_and_drops_what_no_broker_takes():
     with Folder() as folder:
-        now = [2_000_000_000]
+        now = [2_000_000_000.5]  # of some ports the time is a float
         store = Store(FileJournal(folder + "/j", 4096))
         outbox = Outbox(folder + "/out", store, clock=lambda: now[0])
         outbox.add("t", b"old", 1, expire_s=100)
@@ -121,3 +135,198 @@ def test_an_outbox_sends_what_is_left_of_the_expiry_and_drops_what_no_broker_tak
         broker.done()
         equal((outbox.expired, outbox.dropped, outbox.waiting), (1, 1, 0))
         assert "packet too large" in outbox.report, outbox.report
+
+
+NOW_S = 2_000_000_000
+
+
+def clock(now_s):
+    """What the store, and who reads it at a start, takes for the time."""
+    umqtt.store.time = lambda: now_s
+
+
+def test_an_expiry_goes_on_counting_over_a_reset_by_the_clock():
+    # taken, the clock at the next start, what is left then: all of it where the clock was not set at one of the two
+    for then_s, now_s, left_s in (
+        (NOW_S, NOW_S + 40, 60),
+        (NOW_S, NOW_S + 99, 1),
+        (NOW_S, NOW_S + 5000, 1),
+        (NOW_S, NOW_S - 40, 100),
+        (NOW_S, 77, 100),
+        (77, NOW_S, 100),
+    ):
+        for snapshot in (False, True):
+            with Folder() as folder:
+                clock(then_s)
+                broker, client = up(Store(FileJournal(folder + "/j", 4096)))
+                broker.expect(PUBLISH, qos=1, pid=1, props=[(2, 100), (3, "x" * 200)])
+                client.publish("t", "one", qos=1, wait=False, expiry_s=100, content_type="x" * 200)
+                broker.done()
+                if snapshot:
+                    client._durable_store.rewrite()
+                    client._durable_store.sync()
+                clock(now_s)
+                broker, client = up(Store(FileJournal(folder + "/j", 4096)), sp=1)
+                equal(client._durable_store.report, "")
+                broker.expect(PUBLISH, qos=1, pid=1, dup=1, payload="one", props=[(2, left_s), (3, "x" * 200)])
+                client.world.serve(client, 50)
+                broker.done()
+
+
+def test_a_snapshot_counts_what_has_passed_since_the_message_came():
+    with Folder() as folder:
+        clock(NOW_S)
+        broker, client = up(Store(FileJournal(folder + "/j", 4096)))
+        broker.expect(PUBLISH, qos=1, pid=1)
+        client.publish("t", "one", qos=1, wait=False, expiry_s=100)
+        client.world.clock.sleep_ms(30000)
+        clock(NOW_S + 30)
+        client._durable_store.rewrite()
+        client._durable_store.sync()
+        clock(NOW_S + 50)
+        broker, client = up(Store(FileJournal(folder + "/j", 4096)), sp=1)
+        broker.expect(PUBLISH, qos=1, pid=1, dup=1, props=[(2, 50)])
+        client.world.serve(client, 50)
+        broker.done()
+
+
+def test_identifiers_and_options_of_subscriptions_survive_a_reset_that_the_broker_forgot():
+    for snapshot in (False, True):
+        with Folder() as folder:
+            broker, client = up(Store(FileJournal(folder + "/j", 4096)))
+            for name, identifier in (("a", 7), ("b", 0), ("c", 300), ("d", 9)):
+                broker.expect(SUBSCRIBE)
+                broker.reply(SUBACK, codes=(1,))
+                client.subscribe(name, 1 + 8, identifier=identifier)
+            broker.expect(SUBSCRIBE)  # the last one counts
+            broker.reply(SUBACK, codes=(1,))
+            client.subscribe("c", 1 + 8, properties={11: 301})
+            broker.expect(UNSUBSCRIBE)
+            broker.reply(UNSUBACK, codes=(0,))
+            client.unsubscribe("d")
+            if snapshot:
+                client._durable_store.rewrite()
+            client._durable_store.sync()
+            broker, client = pair5(store=Store(FileJournal(folder + "/j", 4096)))
+            equal(client._durable_store.report, "")
+            broker.expect(CONNECT)
+            broker.send(CONNACK)
+            for name, props in (("a", [(11, 7)]), ("b", []), ("c", [(11, 301)])):
+                broker.expect(SUBSCRIBE, filters=[(name, 9)], props=props)
+                broker.reply(SUBACK, codes=(1,))
+            client.connect()
+            broker.done()
+
+
+def test_the_same_subscription_at_each_start_writes_nothing_identifier_or_not():
+    for identifier in (0, 7):
+        with Folder() as folder:
+            sizes = []
+            for _ in range(3):
+                broker, client = up(Store(FileJournal(folder + "/j", 4096)), sp=1)
+                broker.expect(SUBSCRIBE)
+                broker.reply(SUBACK, codes=(1,))
+                client.subscribe("a", 1, identifier=identifier)
+                client._durable_store.sync()
+                sizes.append(len(read(folder + "/j")))
+            equal(sizes[1], sizes[2], identifier)
+            broker.expect(SUBSCRIBE)
+            broker.reply(SUBACK, codes=(1,))
+            client.subscribe("a", 1, identifier=identifier + 1)
+            client._durable_store.sync()
+            assert len(read(folder + "/j")) > sizes[2], "another identifier is noted"
+
+
+def test_a_client_id_that_the_broker_gave_is_kept_and_used_again():
+    for snapshot in (False, True):
+        with Folder() as folder:
+            broker, client = up(Store(FileJournal(folder + "/j", 4096)), client_id="", props=[(18, "auto-7")])
+            equal(client.client_id, "auto-7")
+            broker.expect(PUBLISH, qos=1, pid=1)
+            client.publish("t", "one", qos=1, wait=False)
+            broker.done()
+            if snapshot:
+                client._durable_store.rewrite()
+                client._durable_store.sync()
+            broker, client = pair5(store=Store(FileJournal(folder + "/j", 4096)), client_id="")
+            broker.expect(CONNECT, client_id="auto-7")
+            broker.send(CONNACK, sp=1)
+            broker.expect(PUBLISH, qos=1, pid=1, dup=1)
+            broker.send(PUBACK, 1)
+            client.connect()
+            client.world.serve(client, 50)
+            broker.done()
+            equal(client._durable_store.report, "")
+
+
+def test_the_id_is_on_flash_before_a_message_leaves():
+    with Folder() as folder:
+        broker, client = pair5(store=Store(FileJournal(folder + "/j", 4096)), client_id="")
+        broker.expect(CONNECT, client_id="")
+        broker.send(CONNACK, props=[(18, "auto-7")])
+        kept = []
+        broker.expect(PUBLISH, qos=0)
+        broker.call(lambda: kept.append(b"auto-7" in read(folder + "/j")))
+        client.connect()
+        client.publish("t", "one")
+        client.world.serve(client, 50)
+        broker.done()
+        equal(kept, [True])
+
+
+def test_another_broker_gives_another_id_and_gets_the_messages_as_new():
+    with Folder() as folder:
+        broker, client = up(Store(FileJournal(folder + "/j", 4096)), client_id="", props=[(18, "auto-7")])
+        broker.expect(PUBLISH, qos=1, pid=1)
+        client.publish("t", "one", qos=1, wait=False)
+        broker.done()
+        world = world5()
+        world.net.serve("spare.test", 1883, world.broker)
+        client = umqtt.v5.MQTTClient("", "spare.test", store=Store(FileJournal(folder + "/j", 4096)))
+        world.broker.expect(CONNECT, client_id="")
+        world.broker.send(CONNACK, props=[(18, "auto-8")])
+        world.broker.expect(PUBLISH, qos=1, dup=0, payload="one")
+        client.connect()
+        world.serve(client, 50)
+        world.broker.done()
+        equal(Store(FileJournal(folder + "/j", 4096)).values[b""], b"auto-8")
+
+
+def test_a_program_that_names_its_id_does_not_get_the_one_that_the_broker_gave():
+    with Folder() as folder:
+        up(Store(FileJournal(folder + "/j", 4096)), client_id="", props=[(18, "auto-7")])
+        broker, client = pair5(store=Store(FileJournal(folder + "/j", 4096)), client_id="mine")
+        broker.expect(CONNECT, client_id="mine")
+        broker.send(CONNACK)
+        client.connect()
+        broker.done()
+        equal(Store(FileJournal(folder + "/j", 4096)).values, None)
+
+
+def test_properties_whose_message_a_power_cut_has_taken_are_of_no_other():
+    with Folder() as folder:
+        broker, client = up(Store(FileJournal(folder + "/j", 4096)))
+        broker.expect(PUBLISH, qos=1, pid=1)
+        client.publish("t", "one", qos=1, wait=False, properties=PROPS)
+        client._durable_store.sync()
+        journal = read(folder + "/j")
+        put = journal.rfind(b"\3\0")  # its record, behind that of the properties
+        assert journal[put + 7 :].endswith(b"\0\1tone"), journal
+        write(folder + "/j", journal[:put])
+        broker, client = pair5(store=Store(FileJournal(folder + "/j", 4096)))
+        equal((client._durable_store.report, client.inflight), ("", 0))
+        broker.expect(CONNECT)
+        broker.send(CONNACK, sp=1)
+        client.connect()
+        client.pid = 0
+        broker.expect(PUBLISH, pid=1, props=[])
+        client._durable_store.seen(0, b"noted in between")
+        client.publish("t", "another", qos=1, wait=False)
+        broker.done()
+        broker, client = pair5(store=Store(FileJournal(folder + "/j", 4096)))
+        broker.expect(CONNECT)
+        broker.send(CONNACK, sp=1)
+        broker.expect(PUBLISH, pid=1, dup=1, payload="another", props=[])
+        client.connect()
+        client.world.serve(client, 50)
+        broker.done()

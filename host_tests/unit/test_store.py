@@ -1,6 +1,7 @@
 """The journal: what was in flight is in flight again, whatever became of the file."""
 
 import os
+from binascii import unhexlify
 
 import umqtt.store as store_module
 from fakes.bench import World
@@ -643,7 +644,19 @@ def test_whole_records_of_another_version_are_told_and_set_aside_and_the_others_
     strange += [(kind, b"\0") for kind in range(1, 9)]
     strange += [(1, b"\0" * 13), (3, b"\0\1" + b"\0" * 4), (3, b"\0\1\0\0\0\0\x32"), (3, b"\0\1\0\0\0\0\x32\0")]
     strange += [(3, b"\0\1\0\0\0\0\x32\0\5t"), (3, b"\0\1\0\0\0\0\x36" + topic), (3, b"\0\1\0\0\0\0\x30" + topic)]
-    strange += [(3, b"\0\1\0\0\0\0\x82" + topic), (9, b"\0" * 20), (15, b"\0" * 40), (8, b"\1"), (8, b"\1\0")]
+    strange += [
+        (3, b"\0\1\0\0\0\0\x82" + topic),
+        (9, b"\0" * 20),
+        (9, b"\0\1\0\0\0\0\3\1\1"),
+        (10, b"\1\0\1a\2"),
+        (10, b"\1\0\1a"),
+        (10, b"\1\0\x09a\2"),
+        (11, b""),
+        (11, b"\xff\xfe"),
+        (15, b"\0" * 40),
+        (8, b"\1"),
+        (8, b"\1\0"),
+    ]
     with Folder() as d:
         a, b, c = filled(d + "/j")
         whole = read(d + "/j")
@@ -657,6 +670,25 @@ def test_whole_records_of_another_version_are_told_and_set_aside_and_the_others_
             st.sync()
             st, s, subs = new(d + "/k")
             equal((len(slots(s)), st.report), (3, ""))
+
+
+# filled() by the code of 1.0.0
+OF_1_0_0 = (
+    "01000e2685c2f300000001ba818b5f00000000000103000f09d827a7000100000000340003742f616f6e6503000f7fb0d88f0002000000003200"
+    "03742f6274776f030011f6130814000300000000340003742f6374687265650500027a419c95000102000978b69fe3004d016566666563740800"
+    "072c9b81ce020004696e2f23"
+)
+
+
+def test_a_journal_of_1_0_0_is_read_and_without_mqtt_5_it_is_still_the_same():
+    with Folder() as d:
+        write(d + "/j", unhexlify(OF_1_0_0))
+        st, s, subs = new(d + "/j")
+        equal((st.report, st.state, st.values, sorted(s._held_ids())), ("", b"effect", None, [77]))
+        equal(slots(s), [(1, PUBREL, b"", b""), (2, QOS_1, b"t/b", b"two"), (3, QOS_2, b"t/c", b"three")])
+        equal(subs, {wire.text("in/#", 1): 2})
+        filled(d + "/k")
+        equal(read(d + "/k"), unhexlify(OF_1_0_0), "1.0.0 reads what this version writes")
 
 
 def test_a_journal_all_of_another_version_starts_a_new_one():

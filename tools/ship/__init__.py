@@ -48,7 +48,10 @@ LIBRARY = FIRMWARE / "lib" / PACKAGE
 # among ours, are as private ones.
 UMQTT = Package(
     PACKAGE,
-    groups=(("errors", "wire", "session", "keepalive", "engine", "transport", "client"),),
+    groups=(
+        ("errors", "wire", "session", "keepalive", "engine", "transport", "client"),
+        ("properties", "handshake", "v5"),
+    ),
     internal=(
         "addons",
         "aio_request",
@@ -56,17 +59,14 @@ UMQTT = Package(
         "aliases",
         "authentication",
         "connection",
-        "fallback",
         "handshake",
         "inbox",
         "inbox_v5",
-        "incoming",
         "journaling",
+        "journaling_v5",
         "options",
-        "outgoing",
         "properties",
         "recall",
-        "refusals",
         "roaming",
         "tls",
         "wanted",
@@ -80,7 +80,7 @@ UMQTT_ON_A_BOARD = UMQTT._replace(
     groups=(
         (*CORE, "connection", "reconnect"),
         ("store", "journaling", "rtc", "outbox"),
-        ("properties", "received", "outgoing", "v5"),
+        ("properties", "handshake", "v5"),
     ),
     in_rom=True,
 )

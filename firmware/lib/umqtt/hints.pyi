@@ -64,10 +64,12 @@ class Journal(Protocol):
 
 class DurableStore(Protocol):
     """What a client keeps its session in: a Store, or one of your own. packet_type: that of the acknowledgement; a slot
-    is [packet id, first byte, topic with its length before it, payload]."""
+    is [packet id, first byte, topic with its length before it, payload]. values: of
+    MQTT 5, as a Store has them."""
 
     window: int
     must: bool
+    values: "Dict[bytes, bytes] | None"
 
     def replay(self, session: Any, client_id: Text, server: Text, /) -> bool: ...
     def rewrite(self) -> None: ...

@@ -17,11 +17,17 @@ _PUT = const(3)
 _PUBREC = const(5)
 _PUBREL = const(6)
 _SUBSCRIBED = const(8)
-_PUT_5 = const(9)
+_PROPERTIES_OF = const(9)
+_SUBSCRIBED_5 = const(10)
+_ASSIGNED = const(11)
 _GONE = const(128)
-_LEAST_B = b"\0\x0e\2\7\2\2\2\2\3\x0b"  # of a record's body, by type
+_LEAST_B = b"\0\x0e\2\7\2\2\2\2\3\x08\5\1"  # of a record's body, by type
 _FIRST_BYTE = const(6)  # in the body of a put
 _TOPIC = const(7)
+_PROPERTIES = const(6)  # in the body of a record of their own
+_EXPIRY = const(2)  # the first property, if it is there
+# a clock behind this was never set: it is in 2019 where time begins in 2000, in 1989 where it begins in 1970
+_SET_S = const(600000000)
 
 _SENT_PUBREL = const(0x6A)  # first bytes of slots
 _SENT = const(8)
@@ -41,8 +47,9 @@ class Journal:
     """The content of `journal`, read with `records` of umqtt.store. Raises OSError when the flash cannot be read.
 
     Attributes: generation, 0 without a header; who, place, pid, state: from the header, as later records changed them;
-    slots: [(packet id, first byte, topic, payload)], oldest first; held: incoming ids; subscriptions: {filter: QoS};
-    size_b; faulty: its end or content cannot be trusted; report: the faults in words, else "".
+    slots: [(packet id, first byte, topic, payload)], oldest first, of MQTT 5 with properties and the time from which
+    their expiry counts; held: incoming ids; subscriptions: {filter: QoS}; values: of MQTT 5, as a
+    Store has them; size_b; faulty: its end or content cannot be trusted; report: the faults in words, else "".
     """
 
     def __init__(self, journal, records):
@@ -52,6 +59,8 @@ class Journal:
         self.slots = []
         self.held = []
         self.subscriptions = {}
+        self.values = {}
+        self._next = ()  # (packet id, properties, time) of the put that follows
         self.report = ""
         file = journal.load()
         if file:
@@ -89,14 +98,24 @@ class Journal:
         self.report = "journal: %s, copy: %s" % (found, copy)
 
     def _apply(self, kind, body):
+        next_put = self._next
+        self._next = ()  # a power cut between the two has taken the put
         if kind == _HEADER:
             self.generation, self.who, self.place, self.pid = unpack_from(">IIIH", body)
             self.state = body[14:]
             return
-        if kind == _SUBSCRIBED:
-            self.subscriptions[body[1:]] = body[0]
+        if kind == _ASSIGNED:
+            self.values[b""] = body
+            return
+        if kind == _SUBSCRIBED or kind == _SUBSCRIBED_5:
+            end = 3 + (body[1] << 8 | body[2]) if kind == _SUBSCRIBED_5 else len(body)
+            name = body[1:end]
+            self.values.pop(name, None)
+            self.subscriptions[name] = body[0]
             if body[0] == _GONE:
-                del self.subscriptions[body[1:]]
+                del self.subscriptions[name]
+            elif end < len(body):
+                self.values[name] = body[end:]
             return
         packet_id = unpack_from(">H", body)[0]
         if kind == _SEEN and len(body) > 2:
@@ -107,7 +126,10 @@ class Journal:
             if kind == _SEEN and packet_id:
                 self.held.append(packet_id)
             return
-        if kind == _PUT or kind == _PUT_5:
+        if kind == _PROPERTIES_OF:
+            self._next = packet_id, body[_PROPERTIES:], unpack_from(">I", body, 2)[0]
+            return
+        if kind == _PUT:
             self.place = unpack_from(">HI", body)[1]
         if not packet_id:
             return
@@ -120,19 +142,15 @@ class Journal:
         self.slots[at : at + 1] = []  # PUBACK, PUBCOMP: the exchange has ended
         if kind == _PUT:
             topic_end = _topic_end(body)
-            self.slots.append((packet_id, body[_FIRST_BYTE] | _SENT, body[_TOPIC:topic_end], body[topic_end:]))
-            self.pid = packet_id
-        elif kind == _PUT_5:
-            topic_end = _topic_end(body)
-            end = _properties_end(body, topic_end)
-            topic = body[_TOPIC:topic_end]
-            self.slots.append((packet_id, body[_FIRST_BYTE] | _SENT, topic, body[end:], body[topic_end:end]))
+            slot = packet_id, body[_FIRST_BYTE] | _SENT, body[_TOPIC:topic_end], body[topic_end:]
+            self.slots.append(slot + (next_put[1:] if next_put and next_put[0] == packet_id else ()))
             self.pid = packet_id
 
-    def replay(self, session, who):
-        """Put the content into the session of `who` (CRC-32 of client id and server). Returns whether the journal
-        belonged to another: then its messages go out as new."""
+    def replay(self, session, who, now_s):
+        """Put the content into the session of `who` (CRC-32 of client id and server), at now_s seconds of the board's
+        clock. Returns whether the journal belonged to another: then its messages go out as new."""
         session._subscriptions().update(self.subscriptions)
+        self.slots = [_aged(slot, now_s) for slot in self.slots]
         if self.generation and who != self.who:
             renewed = 0
             for message in self.slots:
@@ -151,31 +169,52 @@ class Journal:
         return False
 
 
+def _aged(slot, now_s):
+    # a slot, its expiry less the seconds that passed; all of it where the clock was not set. 1 at least: the broker may
+    # have the message, and some take 0 for never
+    if len(slot) < 6:
+        return slot
+    properties, since_s = slot[4:]
+    at = _properties_end(properties, 0, 0) + 1
+    if properties[at - 1] == _EXPIRY and since_s >= _SET_S and now_s >= since_s:
+        left_s = max(int.from_bytes(properties[at : at + 4], "big") - (now_s - since_s), 1)
+        properties = properties[:at] + left_s.to_bytes(4, "big") + properties[at + 4 :]
+    return slot[:4] + (properties,)
+
+
 def _topic_end(body):
     return _TOPIC + 2 + (body[_TOPIC] << 8 | body[_TOPIC + 1])
 
 
-def _properties_end(body, at):
-    # where the properties of MQTT 5 end that begin with their length at body[at]; beyond the body: it makes no sense
+def _properties_end(body, at, share=1):
+    # where the properties of MQTT 5 end that begin with their length at body[at]; beyond the body: it makes no sense.
+    # share 0: where the first of them begins
     length = shift = 0
     for number in body[at : at + 4]:
         length |= (number & 127) << shift
         shift += 7
         at += 1
         if number < 128:
-            return at + length
+            return at + share * length
     return len(body) + 1
 
 
 def _makes_sense(kind, body):
     # whether this version writes such a record
-    if kind > _PUT_5 or len(body) < _LEAST_B[kind]:
+    if kind > _ASSIGNED or len(body) < _LEAST_B[kind]:
         return False
-    if kind != _PUT_5 and (kind != _PUT or body[:2] == b"\0\0"):
+    if kind == _SUBSCRIBED_5:
+        return _properties_end(body, 3 + (body[1] << 8 | body[2])) == len(body)
+    if kind == _ASSIGNED:
+        try:
+            return str(body, "utf-8") != ""
+        except UnicodeError:
+            return False
+    if kind == _PROPERTIES_OF:
+        return _properties_end(body, _PROPERTIES) == len(body)
+    if kind != _PUT or body[:2] == b"\0\0":
         return True
-    if len(body) < 10 or _topic_end(body) > len(body) or body[_FIRST_BYTE] & 0xF6 not in (0x32, 0x34):
-        return False
-    return kind == _PUT or _properties_end(body, _topic_end(body)) <= len(body)
+    return len(body) >= 10 and _topic_end(body) <= len(body) and body[_FIRST_BYTE] & 0xF6 in (0x32, 0x34)
 
 
 def _copy(file, name):

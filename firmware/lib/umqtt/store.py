@@ -14,10 +14,13 @@ snapshot, begun by its header, then changes; the types are those of the MQTT pac
    5                PUBREC: the broker has the message of id (2)
    6                PUBREL: incoming id (2) is free
    8  subscribed    QoS (1), of MQTT 5 all options; 128 for not any more; filter with its length before it
-   9  put 5         as put, with properties of MQTT 5 between topic and payload, their length before them [5.0: 2.2.2]
-This is version 1. A version before knows no type 9, says so and sends the other messages. A version that this reader
-would misread must take other types, 10 to 14: the reader reports a whole
-record that makes no sense to it, sets its file aside, and goes on.
+   9  properties    id (2), time (4), properties of MQTT 5 with their length before them [5.0: 2.2.2]: those of the put
+                    that follows; time: seconds of the board's clock, at which their expiry was what it says
+  10  subscribed 5  as subscribed, behind the filter the properties of its SUBSCRIBE
+  11  assigned      the client id that the broker gave
+This is version 1. 1.0.0 passes over the types from 9 on: it sends such messages without their properties, and does not
+make such subscriptions again. A version that this reader would misread must take other types, 12 to 14: the reader
+reports a whole record that makes no sense to it, sets its file aside, and goes on.
 
 While `must` is set the notes have to be on flash before another byte leaves: the client calls sync() before it sends.
 An ack whose loss only costs a repeated packet waits for the next sync.
@@ -25,6 +28,7 @@ An ack whose loss only costs a repeated packet waits for the next sync.
 
 import os
 from struct import pack, unpack_from
+from time import time
 
 from micropython import const
 
@@ -53,7 +57,9 @@ _PUT = const(3)
 _PUBREC = const(5)
 _PUBREL = const(6)
 _SUBSCRIBED = const(8)
-_PUT_5 = const(9)
+_PROPERTIES_OF = const(9)
+_SUBSCRIBED_5 = const(10)
+_ASSIGNED = const(11)
 _GONE = const(128)
 
 # a slot of the session, [packet id, first byte, topic with its length, payload]
@@ -216,7 +222,9 @@ class Store:
     Of a journal that is damaged, or not ours, each whole record counts; the file is copied aside, and `report` says so.
     Blocks for flash. Raises OSError when the flash cannot be read.
 
-    Attributes: `state`, the application's bytes, b"" at first; `report`, the faults that were found, in words, else "".
+    Attributes: `state`, the application's bytes, b"" at first; `report`, the faults that were found, in words, else "";
+    `values`, of MQTT 5: {filter with its length before it: properties of its SUBSCRIBE}, and under b"" the client id
+    that the broker gave to a client which began without one; None without any.
     """
 
     journal: "Journal"
@@ -225,6 +233,7 @@ class Store:
     state: bytes
     window: int
     report: str
+    values: "dict[bytes, bytes] | None"
 
     def __init__(self, journal: "Journal") -> None:
         from umqtt import recall
@@ -243,6 +252,7 @@ class Store:
         self.place = found.place
         self.pid = found.pid
         self.state = found.state
+        self.values = found.values or None
         self.window = _len(found.slots)  # slots that replay() needs
         self.report = found.report
 
@@ -257,12 +267,14 @@ class Store:
         from umqtt import recall
 
         self._who = crc32(wire.data(server, "server"), crc32(wire.data(client_id, "client_id")))
-        changed = self._found.replay(session, self._who)
+        changed = self._found.replay(session, self._who, int(time()))
         self.report = self._found.report
         self._session = session
         self._found = None
         recall.forget()
         if changed:
+            if self.values:
+                self.values.pop(b"", None)
             self.rewrite()
         return changed and _len(session._subscriptions()) > 0
 
@@ -327,7 +339,7 @@ class Store:
         # never raises MemoryError: what it notes has already happened
         try:
             if _len(self.out) <= _NOTES_B:
-                record(self.out, kind, pack(">B" if kind == _SUBSCRIBED else ">H", number) + mark + rest)
+                record(self.out, kind, pack(">B" if kind >= _SUBSCRIBED else ">H", number) + mark + rest)
                 return
         except MemoryError:
             pass
@@ -356,9 +368,14 @@ class Store:
     def _snapshot(self, out, session):
         self._generation += 1
         record(out, _HEADER, pack(">IIIH", self._generation, self._who, self.place, session.pid) + self.state)
+        values = self.values or {}
+        if b"" in values:
+            record(out, _ASSIGNED, values[b""])
         subscriptions = session._subscriptions()
         for filter in subscriptions:
-            record(out, _SUBSCRIBED, bytes((subscriptions[filter],)) + filter)
+            properties = values.get(filter, b"")
+            body = bytes((subscriptions[filter],)) + filter + properties
+            record(out, _SUBSCRIBED_5 if properties else _SUBSCRIBED, body)
         for packet_id in session._held_ids():
             record(out, _SEEN, pack(">H", packet_id))
         for slot in session._in_flight():
@@ -372,6 +389,5 @@ class Store:
 def _record_put(out, slot, place):
     head = pack(">HIB", slot[_ID], place, slot[_FIRST_BYTE] & _UNSENT)
     if _len(slot) > _PROPERTIES and slot[_PROPERTIES] != b"\0":
-        record(out, _PUT_5, head + slot[_TOPIC] + slot[_PROPERTIES] + slot[_PAYLOAD])
-    else:
-        record(out, _PUT, head + slot[_TOPIC] + slot[_PAYLOAD])
+        record(out, _PROPERTIES_OF, pack(">HI", slot[_ID], int(time()) & 0xFFFFFFFF) + slot[_PROPERTIES])
+    record(out, _PUT, head + slot[_TOPIC] + slot[_PAYLOAD])

@@ -44,7 +44,7 @@ class Chooser:
     def left_s(self, outbox, body):
         """The seconds that message `body` has left, 1 at least; all of them while the clock is not set."""
         _, taken_s, expire_s = unpack_from(">III", body)
-        now_s = outbox.clock()
+        now_s = int(outbox.clock())
         return max(expire_s - (now_s - taken_s), 1) if taken_s >= _SET_S and now_s >= _SET_S else expire_s
 
     def squeeze(self, outbox):
