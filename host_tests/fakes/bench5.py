@@ -7,17 +7,20 @@ from fakes.packets import CONNACK, CONNECT
 
 def load5():
     """Before a world is wired up: it gives its clock to the modules that there are."""
+    # before umqtt.v5: so they are not forgotten after each use, which would compile them anew
+    import umqtt.aliases
+    import umqtt.handshake
+    import umqtt.incoming
+    import umqtt.options
+    import umqtt.outgoing
+    import umqtt.properties
+    import umqtt.received
     import umqtt.request
     import umqtt.v5  # noqa: F401
 
     loop.import_aio("umqtt.aio_v5")
     loop.import_aio("umqtt.inbox_v5")
     import umqtt.aio_request  # noqa: F401
-
-    try:
-        import umqtt.handshake  # noqa: F401 - shipped, it is a part of v5
-    except ImportError:
-        pass
 
 
 def world5():

@@ -78,7 +78,7 @@ def test_every_name_that_is_used_is_there(shipped):
         tree = ast.parse(path.read_text())
         bound = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
         for node in ast.walk(tree):
-            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
                 bound.add(node.name)
             elif isinstance(node, ast.arg):
                 bound.add(node.arg)

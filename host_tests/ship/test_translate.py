@@ -92,7 +92,7 @@ def test_the_tool_reads_a_file_and_refuses_one_that_is_not_there(built, tmp_path
         (tmp_path / "log").write_text('  File "umqtt.%s", line 1, in publish\n' % module)
         command = [*tool, str(tmp_path / "log"), *extra]
         done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-        assert done.stdout.rstrip().endswith("in MQTTClient.publish"), done.stdout
+        assert "in MQTTClient.publish" in done.stdout, done.stdout
     done = subprocess.run([*tool, str(tmp_path / "none")], cwd=ROOT, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1 and done.stderr.startswith("ship: "), done.stderr
 
@@ -103,4 +103,4 @@ def test_make_logs_tells_a_traceback_and_leaves_the_rest(capsys):
     lines.feed(b"lish\r\n")
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "broker: not connected"
-    assert out[1].endswith("in MQTTClient.publish")
+    assert "in MQTTClient.publish" in out[1]

@@ -126,7 +126,13 @@ FRIENDS = (
     "upstream",
     "v5",
     "handshake",
+    "incoming",
+    "outgoing",
+    "received",
+    "aliases",
     "authentication",
+    "fallback",
+    "inbox_v5",
     "options",
 )
 FRIENDS += ("request", "inbox", "aio_v5", "aio_subscribe", "aio_request")

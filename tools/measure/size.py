@@ -83,6 +83,19 @@ instance_b = gc.mem_alloc() - before
 c.publish(b"bench/tttttttttttttt", b"p" * 50, qos=2)
 print("instance", instance_b)
 """
+CONNECTED = """
+import gc
+gc.collect()
+before = gc.mem_alloc()
+from umqtt.%s import MQTTClient
+c = MQTTClient("probe", "127.0.0.1", %d)
+c.set_view(lambda *message: None)
+c.connect()
+for qos in (0, 1, 2):
+    c.publish(b"bench/tttttttttttttt", b"p" * 50, qos=qos)
+gc.collect()
+print("connected", gc.mem_alloc() - before)
+"""
 HEAP_STEP_B = 128
 
 
@@ -266,6 +279,19 @@ def probe(folder: Path, heap_b: int) -> Optional[int]:
     return int(found.group(1)) if found else None
 
 
+def connected(folder: Path, module: str) -> int:
+    """What a client and its module take of the heap once it is connected and has published: with all that was loaded
+    for that, and not what was forgotten."""
+    with Peer() as peer:
+        command = [micropython(), "-X", "heapsize=512k", "-c", CONNECTED % (module, peer.port)]
+        env = {**os.environ, "MICROPYPATH": str(folder)}
+        got = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    found = re.search(rb"^connected (\d+)", got.stdout, re.M)
+    if not found:
+        raise RuntimeError(got.stdout.decode(errors="replace"))
+    return int(found.group(1))
+
+
 def smallest_heap(folder: Path) -> int:
     """The smallest heap in which a client connects and publishes in QoS 2, by bisection in steps of HEAP_STEP_B."""
     small, enough = 0, 512
@@ -324,6 +350,7 @@ def _figures(form: Form) -> Dict[str, int]:
         "inbox import_b": _beyond(folder, ["client"], ["aio", "inbox"], ASYNCIO),
         "aio_v5 import_b": _beyond(folder, ["client", "v5", "aio"], ["aio_v5"], ASYNCIO),
         "v5 import_b": _beyond(folder, ["client"], ["v5"]),
+        "v5 connected_b": connected(folder, "v5") - connected(folder, "client"),
         "core rom_import_b": import_heap(folder, ["client"], in_rom=True).taken_b,
         "instance_b": probe(folder, 65536) or 0,
         "smallest_heap_b": smallest_heap(folder),

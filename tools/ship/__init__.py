@@ -48,10 +48,7 @@ LIBRARY = FIRMWARE / "lib" / PACKAGE
 # among ours, are as private ones.
 UMQTT = Package(
     PACKAGE,
-    groups=(
-        ("errors", "wire", "session", "keepalive", "engine", "transport", "client"),
-        ("properties", "handshake", "v5"),
-    ),
+    groups=(("errors", "wire", "session", "keepalive", "engine", "transport", "client"),),
     internal=(
         "addons",
         "aio_request",
@@ -59,14 +56,18 @@ UMQTT = Package(
         "aliases",
         "authentication",
         "connection",
+        "fallback",
         "handshake",
         "inbox",
         "inbox_v5",
+        "incoming",
         "journaling",
         "journaling_v5",
         "options",
+        "outgoing",
         "properties",
         "recall",
+        "refusals",
         "roaming",
         "tls",
         "wanted",
@@ -80,7 +81,7 @@ UMQTT_ON_A_BOARD = UMQTT._replace(
     groups=(
         (*CORE, "connection", "reconnect"),
         ("store", "journaling", "rtc", "outbox"),
-        ("properties", "handshake", "v5"),
+        ("properties", "received", "outgoing", "v5"),
     ),
     in_rom=True,
 )

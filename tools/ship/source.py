@@ -109,7 +109,7 @@ def refuse_constructs(module: Module) -> None:
                 name = node.args[1]
                 public = isinstance(name, ast.Constant) and not is_private(str(name.value))
                 root = node.args[0]
-                while isinstance(root, ast.Attribute):
+                while isinstance(root, (ast.Attribute, ast.Subscript)):
                     root = root.value
                 on_foreign = isinstance(root, ast.Name) and root.id in foreign
                 if public:

@@ -48,8 +48,8 @@ def exchange(client, sender, payload, timeout_ms):
     bytes wait inside a callback. Raises OSError, ProtocolError."""
     client._hold(sender.first_byte, sender.topic_bytes, payload)
     packet_id = client._exchange(not client._in_callback(), timeout_ms, sender)
-    if client.protocol == LEVEL_5 and packet_id:
-        client._raise_refusal(packet_id)
+    if client.protocol == LEVEL_5 and client._refusals:
+        client._outgoing.raise_refusal(packet_id)
     return packet_id
 
 
@@ -112,6 +112,8 @@ def send_stream(client, packet, stream):
     if packet[PACKET_ID]:
         event = client._send_packet(packet)  # in its slot, held by `exchange`
     else:
+        if client.protocol == LEVEL_5:
+            packet[TOPIC] += b"\0"  # no properties
         event = client._send_loose(*packet[1:])
     packet[PAYLOAD] = None
     return event

@@ -30,7 +30,7 @@ async def _granted(client, first_byte, filters, qos, end):
         if client.protocol == LEVEL_5:
             from umqtt import options
 
-            raise options.refusal(client, first_byte == SUBSCRIBE_BYTE, filters, codes)
+            raise options.refusal(first_byte == SUBSCRIBE_BYTE, filters, codes)
         if isinstance(filters, (list, tuple)):
             filters = filters[list(codes).index(REFUSED)][0]
         raise MQTTException(REFUSED, "subscription refused: %s" % filters)

@@ -19,29 +19,6 @@ if TYPE_CHECKING:
     from umqtt.hints import Callback, Payload, Properties
 
 
-class ReceivedByTask(v5.Received):
-    """The properties of the message that the task which asks has in hand: the one that it took last, until it takes
-    another. A message taken by `take()`, without a taker, is everybody's who has none of an `async for`. Inside a
-    callback those of its message."""
-
-    def __init__(self, client) -> None:
-        v5.Received.__init__(self)
-        self.client = client
-
-    def get(self, number: int) -> "Any":
-        client = self.client
-        own = self
-        if core.cur_task not in client._tasks:
-            own = client._inbox and client._inbox.received_by_task()
-        return v5.Received.get(own, number) if own else None
-
-    def copy(self) -> "v5.Received | None":
-        """Of the message that is in the buffer now; None when it has no properties."""
-        if self._start >= self._end:
-            return None
-        return v5.Received(bytes(memoryview(self._buf)[self._start : self._end]))
-
-
 class MQTTClient(aio.Awaited, v5.MQTTClient):
     """As `umqtt.v5.MQTTClient`, with its arguments and those of `umqtt.aio.MQTTClient`; `connect`, `disconnect`,
     `publish`, `subscribe`, `unsubscribe` and `request` are awaited. A reason code of the broker comes out of the call
@@ -52,9 +29,13 @@ class MQTTClient(aio.Awaited, v5.MQTTClient):
 
     _blocking = v5.MQTTClient
 
-    def __init__(self, *args, **named) -> None:
-        aio.Awaited.__init__(self, *args, **named)
-        self.received = ReceivedByTask(self)
+    def __getattr__(self, name):
+        if name != "received":
+            raise AttributeError(name)
+        from umqtt.inbox_v5 import ReceivedByTask
+
+        self.received = received = ReceivedByTask(self)
+        return received
 
     # Connecting
 
@@ -115,7 +96,7 @@ class MQTTClient(aio.Awaited, v5.MQTTClient):
     async def _published(self, *args):
         packet_id = await aio.Awaited._published(self, *args)
         if self._refusals:
-            self._raise_refusal(packet_id)
+            self._outgoing.raise_refusal(packet_id)
         return packet_id
 
     def subscribe(

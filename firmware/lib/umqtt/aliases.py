@@ -12,14 +12,17 @@ _WORTH_B = const(6)  # a shorter topic, its length included, is not longer than 
 
 
 class Aliases:
-    """sends: whether topics of ours have aliases. takes: how many the broker may make."""
+    """Of `client`. sends: whether topics of ours have aliases. takes: how many the broker may make."""
 
-    def __init__(self, sends, takes):
+    def __init__(self, client, sends, takes):
+        self.client = client
         self.sends = sends
         self.takes = takes
         self.most = 0  # that the broker takes
-        self.given = {}  # topic with its length before it: properties that are its alias alone
+        self.given = {}  # topic with its length before it: properties that are its alias alone; these behind no topic
         self.topics = {}  # alias of the broker: topic
+        self._packet = [0, 0, b"", b"", 0, NONE]
+        client._message = self.message
 
     def begin(self, most) -> None:
         """A connection is up, whose broker takes so many."""
@@ -33,8 +36,10 @@ class Aliases:
         topic = packet[TOPIC]
         properties = packet[PROPERTIES]
         try:
-            known = alone = self.given.get(topic)
-            if known is None:
+            known = self.given.get(topic)
+            if known:
+                alone = known[0]
+            else:
                 number = len(self.given) + 1
                 if number > self.most or len(topic) < _WORTH_B:
                     return
@@ -44,13 +49,29 @@ class Aliases:
             else:
                 at = end_of(properties, 0, VARINT)
                 properties = bytes(varint(len(properties) - at + 3)) + properties[at:] + alone[1:]
-            if known is None:
-                self.given[topic] = alone
-            else:
+            if known:
                 packet[TOPIC] = _NO_TOPIC
+            else:
+                self.given[topic] = alone, _NO_TOPIC + alone
             packet[PROPERTIES] = properties
         except MemoryError:
             pass
+
+    def shortened(self, head, topic, properties) -> bytes:
+        """The same for a message of QoS 0: returns what stands in place of `head`, its topic and properties."""
+        known = self.given.get(topic)
+        if known and properties == NONE:
+            return known[1]
+        packet = self._packet
+        packet[TOPIC] = topic
+        packet[PROPERTIES] = properties
+        self.shorten(packet)
+        return head if packet[PROPERTIES] is properties else packet[TOPIC] + packet[PROPERTIES]
+
+    def message(self, topic, payload, retained):
+        """In front of the callback: a message may have come with an alias alone."""
+        client = self.client
+        return client.cb(topic or client.received.topic, payload, retained) if client.cb is not None else None
 
     def resolve(self, alias, topic) -> bytes:
         """The topic of a message that came with `alias`; topic: its own, b"" for none. Raises ProtocolError."""

@@ -595,6 +595,7 @@ class MQTTClient(KeepAlive):
 
     def _filters(self, first_byte, filters, qos, wait, timeout_ms):
         subscribes = first_byte == SUBSCRIBE_BYTE
+        is_level_5 = self.protocol == LEVEL_5
         if isinstance(filters, (str, _bytes, bytearray)):
             filters = ((filters, qos) if subscribes else filters,)
         if not isinstance(filters, (list, tuple)) or not 0 < _len(filters) < _len(self._receive_buf) - 1:
@@ -608,14 +609,13 @@ class MQTTClient(KeepAlive):
                 topic_filter, qos = row
             payload += wire.text(topic_filter, wire.FILTER, "filter")
             if subscribes:
-                payload += _bytes((wire.number(qos, 2 if self.protocol < LEVEL_5 else _MOST_OPTIONS, "qos"),))
+                payload += _bytes((wire.number(qos, _MOST_OPTIONS if is_level_5 else 2, "qos"),))
         codes = bytearray()  # stands in the slot where a message has its topic, until SUBACK fills it
         self._hold(first_byte, codes, payload)
         self._exchange(wait, timeout_ms)
-        if self.protocol < LEVEL_5:  # else umqtt.v5 has more reasons
-            for row, code in zip(filters, codes):
-                if code == REFUSED:
-                    raise MQTTException(REFUSED, "subscription refused: %s" % (row[0],))
+        for row, code in zip(filters, codes):
+            if code == REFUSED and not is_level_5:  # else umqtt.v5 has more reasons
+                raise MQTTException(REFUSED, "subscription refused: %s" % (row[0],))
         return _bytes(codes) if codes else None
 
     # The end

@@ -187,12 +187,11 @@ def reader(client, rx, read, send):
         view = rx_view
         part_b = size_b
         need_b = _HEADER_B
-        idle = True  # between two packets
         remaining_b = _NO_HEADER
         first_byte = packet_type = flags = length = shift = start = topic_end = packet_id = 0
         place = _NO_PLACE
         busy = 0
-        legal = False
+        is_judged = had_properties = False
         next_packet = None  # this generator's own `send`
         while True:
             got_b = 0
@@ -204,7 +203,7 @@ def reader(client, rx, read, send):
                     stalled = False
                 elif count is not None:
                     raise link_error("ECONNRESET", "closed by the broker")
-                elif idle and not got_b:
+                elif remaining_b == _NO_HEADER and need_b == _HEADER_B and not got_b:  # between two packets
                     yield NOTHING_YET
                 else:
                     if not stalled:
@@ -212,7 +211,6 @@ def reader(client, rx, read, send):
                         stalled = True
                     yield HALF_A_PACKET
 
-            idle = False
             if remaining_b == _NO_HEADER:
                 # The fixed header [2.2]: 2 bytes, then the rest of the remaining length one by one.
                 length_byte = rx[need_b - 1]
@@ -229,13 +227,18 @@ def reader(client, rx, read, send):
                 packet_type = first_byte >> 4
                 flags = first_byte & 15
                 legal = wire.is_legal(packet_type, flags, length, client._link_up, size_b)
-                if not legal and (translate is None or packet_type == PUBLISH):
+                is_judged = (  # by umqtt.v5: an ack with two bytes and a PINGRESP are the same in both versions
+                    translate is not None
+                    and packet_type != PUBLISH
+                    and (not legal or length and packet_type & _ACK != PUBACK)
+                )
+                if not legal and not is_judged:
                     raise ProtocolError("packet malformed or out of place")
                 # The body comes in parts of at most the buffer's size: only a PUBLISH has more than one. Of MQTT 5 any
                 # packet can be larger, and all but a PUBLISH are needed as a whole.
                 part_b = size_b
                 view = rx_view
-                if length > size_b and (client._any_size or translate is not None and packet_type != PUBLISH):
+                if length > size_b and (client._any_size or is_judged):
                     try:
                         buf = bytearray(length)
                         view = memoryview(buf)
@@ -257,7 +260,12 @@ def reader(client, rx, read, send):
                     if flags & QOS:
                         start += 2
                     if translate is not None:
-                        start = translate(first_byte, buf, start, length)
+                        if had_properties or topic_end == 2 or start >= need_b or buf[start]:
+                            had_properties = start + 1
+                            start = translate(first_byte, buf, start, length)
+                            had_properties = start > had_properties
+                        else:
+                            start += 1
                         if flags & QOS:
                             packet_id = buf[topic_end] << 8 | buf[topic_end + 1]
                     elif topic_end == 2 or start > length:
@@ -345,12 +353,10 @@ def reader(client, rx, read, send):
                     continue
 
             client._heard_ms = ticks_ms()
-            if translate is not None and packet_type != PUBLISH:
-                if not legal or packet_type & _ACK != PUBACK:  # else an ack with two bytes, the same in both
-                    length = translate(first_byte, buf, 0, length)
+            if is_judged:
+                length = translate(first_byte, buf, 0, length)
             remaining_b = _NO_HEADER
             need_b = _HEADER_B
-            idle = True
             buf = rx
             view = rx_view  # lets go of a message's own buffer
             if flags & _RAISED == _RAISED:

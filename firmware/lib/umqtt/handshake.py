@@ -1,7 +1,5 @@
 """How a connection of MQTT 5 begins and ends: CONNECT, what a broker may say in its CONNACK, the will, DISCONNECT. The
-client of umqtt.v5 imports it when it connects."""
-
-from time import ticks_ms
+client of umqtt.v5 imports it for each of them, and forgets it."""
 
 from micropython import const
 
@@ -31,25 +29,44 @@ from umqtt.properties import (
     encode,
     found_in,
 )
-from umqtt.wire import FIRST_BYTE, PACKET_ID, PUBACK_BYTE, QOS, QOS_2, RETAIN, SENT
+from umqtt.wire import LEVEL_5, QOS_2
 
-_NO_RETAIN = const(0x9A)
-_NO_QOS = const(0x9B)
 _USE_ANOTHER = const(0x9C)
 _MOVED = const(0x9D)
 _MOST_WINDOW = const(65535)
+_FOR_EVER_S = const(0xFFFFFFFF)
 _WITH_WILL = const(4)
+
+
+def prepare(client, protocol, authentication, topic_aliases) -> None:
+    """What the arguments of a new client ask for. Raises ValueError."""
+    if protocol not in (LEVEL_5, "auto"):
+        raise ValueError('protocol: 5, "auto"')
+    client._properties = own = dict(client._properties or ())
+    encode(own, TO_CONNECT)
+    if authentication:
+        from umqtt.authentication import Authentication
+
+        client._authentication = Authentication(*authentication)
+    if topic_aliases or ALIAS_MAXIMUM in own:
+        from umqtt import outgoing
+        from umqtt.aliases import Aliases
+
+        outgoing.of(client).aliases = Aliases(client, topic_aliases, own.get(ALIAS_MAXIMUM, 0))
+    if protocol == "auto":
+        from umqtt.fallback import Fallback
+
+        Fallback(client)
 
 
 def connect_head(client) -> bytes:
     """The variable header and payload of a CONNECT [5.0: 3.1]. Raises ValueError."""
-    own = client._properties
+    own = dict(client._properties or ())
     is_clean = client.clean_session
-    own.pop(SESSION_EXPIRY, None)
     if is_clean == wire.WIPE:
         is_clean = False  # of the session that a clean start ends the will is published; this one just does not last
-    elif client.session_expiry_s:
-        own[SESSION_EXPIRY] = client.session_expiry_s
+    elif _session_expiry_s(client):
+        own[SESSION_EXPIRY] = _session_expiry_s(client)
     if client._authentication:
         own[METHOD] = client._authentication.method
         if client._is_connecting:  # else this looks at the arguments only
@@ -69,10 +86,16 @@ def connect_head(client) -> bytes:
         flags |= 64
         payload += wire.text(client.pswd, wire.ANY_BYTES, "password")
     wire.number(client.keepalive, 65535, "keepalive")
-    now = ticks_ms()
-    for slot in client._packet_slots:
-        client._age(slot, now)  # now and then, for ticks wrap
+    if client._outgoing:
+        for slot in client._packet_slots[: client.inflight]:
+            client._outgoing.age(slot)  # now and then, for ticks wrap
     return b"\0\4MQTT\5" + bytes((flags, client.keepalive >> 8, client.keepalive & 255)) + payload
+
+
+def _session_expiry_s(client):
+    if client.session_expiry_s is None and not client.clean_session:
+        return _FOR_EVER_S
+    return client.session_expiry_s
 
 
 def take_connack(client, buf, length) -> None:
@@ -92,26 +115,21 @@ def take_connack(client, buf, length) -> None:
     client.client_id = get(ASSIGNED_ID, client.client_id)
     client._watched_s = get(SERVER_KEEPALIVE, client.keepalive)
     client._ping_after_ms = client._watched_s * 3 * QUARTER_MS or NEVER_MS
-    client._set_window(get(RECEIVE_MAXIMUM, _MOST_WINDOW))
-    if client._most_packet_b != get(MAXIMUM_PACKET, 0):
-        client._most_packet_b = get(MAXIMUM_PACKET, 0)
-    if client._sends_retained != get(RETAIN_AVAILABLE, 1):
-        client._sends_retained = get(RETAIN_AVAILABLE, 1)
     client._most_qos = get(MAXIMUM_QOS, QOS_2 >> 1)
-    if client._aliases:
-        client._aliases.begin(get(ALIAS_MAXIMUM, 0))
+    client._has_limits = (
+        MAXIMUM_PACKET in found
+        or not get(RETAIN_AVAILABLE, 1)
+        or client._most_qos < QOS_2 >> 1
+        or not client.lower_qos
+        or client._outgoing is not None
+        and client._outgoing.aliases is not None
+    )
+    if client._outgoing or client._has_limits or get(RECEIVE_MAXIMUM, _MOST_WINDOW) < len(client._packet_slots):
+        from umqtt import outgoing
+
+        outgoing.of(client).begin()
     if client._authentication and AUTH_DATA in found:
         client._authentication.answer(found[AUTH_DATA])
-    for slot in client._packet_slots[: client.inflight]:
-        if slot[FIRST_BYTE] < PUBACK_BYTE:
-            about = "packet %d is in flight" % slot[PACKET_ID]
-            if slot[FIRST_BYTE] & QOS > client._most_qos << 1:
-                if not client._most_qos or slot[FIRST_BYTE] & SENT:
-                    raise client._refused(_NO_QOS, about)
-                slot[FIRST_BYTE] ^= QOS
-            if slot[FIRST_BYTE] & RETAIN and not client._sends_retained:
-                raise client._refused(_NO_RETAIN, about)
-            client._check_size(slot)
 
 
 def refused(client, code, about, found) -> MQTTException:
@@ -129,7 +147,9 @@ def refused(client, code, about, found) -> MQTTException:
             client.server = host.strip("[]")
             client.port = int(port)
             client._address = None
-    return client._refused(code, about, found)
+    from umqtt import refusals
+
+    return refusals.fault(code, about, found)
 
 
 def take_disconnect(client, buf, length) -> MQTTException:
@@ -146,11 +166,20 @@ def will_properties(delay_s, properties) -> bytes:
     return encode(own, TO_WILL)
 
 
+def authenticate_again(client) -> None:
+    """Raises ValueError, OSError."""
+    if not client._authentication:
+        raise ValueError("authentication: none was given")
+    client._authentication.again(client)
+
+
 def goodbye(client, with_will, session_expiry_s, properties) -> bytes:
     """The body of a DISCONNECT [5.0: 3.14]. Raises ValueError."""
+    if client.protocol != LEVEL_5:
+        return b""
     own = dict(properties or ())
     if session_expiry_s is not None:
-        if session_expiry_s and not client.session_expiry_s:
+        if session_expiry_s and not _session_expiry_s(client):
             raise ValueError("session_expiry_s: 0, for the connection began with 0")
         own[SESSION_EXPIRY] = session_expiry_s
     if not own and not with_will:

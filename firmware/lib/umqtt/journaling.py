@@ -148,10 +148,10 @@ class KeptSession:
         return self._plain_unblock(ms)
 
 
-def keep(client, store, Kept=KeptSession) -> bool:
-    """Put the messages of `store` in flight again, and let it follow the session of `client`, as Kept makes it, from
-    now on. Returns whether the subscriptions must be made again."""
-    session = Kept(client, store)
+def keep(client, store) -> bool:
+    """Put the messages of `store` in flight again, and let it follow the session of `client` from now on. Returns
+    whether the subscriptions must be made again."""
+    session = KeptSession(client, store)
     again = store.replay(session, client.client_id, client.server)
     client._take_slot = session.take_slot
     client._on_ack = session.on_ack

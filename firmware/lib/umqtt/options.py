@@ -1,13 +1,11 @@
 """The options of a subscription of MQTT 5 [5.0: 3.8.3]. The client of umqtt.v5 imports it for each call of `subscribe`,
 and forgets it."""
 
-import sys
-
 from micropython import const
 
 from umqtt import wire
 from umqtt.errors import MQTTException
-from umqtt.properties import IDENTIFIER, IDENTIFIERS, NONE, SHARED, TO_SUBSCRIBE, WILDCARDS, encode
+from umqtt.properties import IDENTIFIER, IDENTIFIERS, MAXIMUM_PACKET, NONE, SHARED, TO_SUBSCRIBE, WILDCARDS, encode
 from umqtt.wire import REFUSED
 
 _MOST = const(46)  # QoS 2 and all others
@@ -48,33 +46,32 @@ def prepare(client, topic, qos, identifier, properties) -> None:
             if options & _NO_LOCAL:
                 raise ValueError("no local: not of a shared subscription")
             if not get(SHARED, 1):
-                raise client._refused(_NO_SHARED)
+                raise _refused(_NO_SHARED)
         if not get(WILDCARDS, 1) and (b"+" in topic_filter or b"#" in topic_filter):
-            raise client._refused(_NO_WILDCARDS)
+            raise _refused(_NO_WILDCARDS)
         kept[topic_filter] = own
     if identifier and not get(IDENTIFIERS, 1):
-        raise client._refused(_NO_IDENTIFIERS)
-    if 0 < client._most_packet_b < size_b:
-        raise client._refused(_TOO_LARGE, "%d B, the broker takes %d B" % (size_b, client._most_packet_b))
-    for topic_filter in kept:
-        client._filter_properties.pop(topic_filter, None)
-        if own != NONE:
-            client._filter_properties[topic_filter] = own
-    _forget()
+        raise _refused(_NO_IDENTIFIERS)
+    if get(MAXIMUM_PACKET, size_b) < size_b:
+        raise _refused(_TOO_LARGE, "%d B, the broker takes %d B" % (size_b, get(MAXIMUM_PACKET)))
+    if own != NONE or client._outgoing:
+        from umqtt import outgoing
+
+        outgoing.of(client).know_filters(kept)
 
 
-def refusal(client, subscribes, filters, codes) -> MQTTException:
+def refusal(subscribes, filters, codes) -> MQTTException:
     """The exception for the first filter that the broker refused, with its reason; subscribes: else it was to be
     unsubscribed from."""
-    _forget()
     code = [code for code in codes if code >= REFUSED][0]
     if isinstance(filters, (list, tuple)):
         filters = filters[list(codes).index(code)]
         if isinstance(filters, (list, tuple)):
             filters = filters[0]
-    return client._refused(code, ("subscription refused: %s" if subscribes else "unsubscribe refused: %s") % filters)
+    return _refused(code, ("subscription refused: %s" if subscribes else "unsubscribe refused: %s") % filters)
 
 
-def _forget():
-    del sys.modules["umqtt.options"]
-    del sys.modules["umqtt"].options  # pyright: ignore[reportAttributeAccessIssue]
+def _refused(code, about=""):
+    from umqtt import refusals
+
+    return refusals.fault(code, about)

@@ -3,6 +3,8 @@ once: nobody needs the words before the next refusal."""
 
 import sys
 
+from umqtt.errors import MQTTException
+
 _WORDS = {
     0x04: "disconnected with the will",
     0x80: "unspecified error",
@@ -43,8 +45,18 @@ _WORDS = {
 }
 
 
-def words(code: int) -> str:
-    """What a reason code means. The heap has this module back then."""
+_REASON = 31  # properties
+_SERVER_REFERENCE = 28
+
+
+def fault(code: int, about: str = "", found: "dict | None" = None) -> MQTTException:
+    """The exception for reason code `code` of the broker; found: the properties that came with it. The heap has this
+    module back then."""
     del sys.modules["umqtt.refusals"]
     del sys.modules["umqtt"].refusals  # pyright: ignore[reportAttributeAccessIssue]
-    return _WORDS.get(code) or "reason code 0x%02x" % code
+    words = about and about + ": "
+    words += _WORDS.get(code) or "reason code 0x%02x" % code
+    for number in (_REASON, _SERVER_REFERENCE):
+        if found and number in found:
+            words += ": " + found[number]
+    return MQTTException(code, words)

@@ -44,7 +44,7 @@ it.
 from micropython import const
 
 from umqtt.errors import ProtocolError
-from umqtt.wire import FIRST_BYTE, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBCOMP_BYTE, PUBREC_BYTE, PUBREL_BYTE
+from umqtt.wire import FIRST_BYTE, LEVEL_5, PACKET_ID, PAYLOAD, PUBACK_BYTE, PUBCOMP_BYTE, PUBREC_BYTE, PUBREL_BYTE
 from umqtt.wire import QOS_2, REFUSED, SENT, SUBACK_BYTE, SUBSCRIBE_BYTE, TOPIC
 
 TYPE_CHECKING = False
@@ -60,6 +60,7 @@ class Session:
 
     on_ended: "OnEnded | None" = None  # of the program: told of each exchange that ended
     _error_words = ""  # the last error
+    protocol: int  # the level
 
     def __init__(self, inflight: int) -> None:
         self.pid = 0  # the packet id given out last
@@ -72,7 +73,8 @@ class Session:
         # Until it is told: (packet id or a list of them, return codes) of what has ended.
         self._news: "tuple | None" = None
         self._suback_codes = b""  # of the last SUBACK
-        self._draft = [_FREE, 0, b"", b"", 0]  # the packet in the making, and IN_USE: see `_take_turn` of the client
+        # The packet in the making, IN_USE: see `_take_turn` of the client, and what is MQTT 5's.
+        self._draft = [_FREE, 0, b"", b"", 0, b""]
         self._most_qos = 2  # that the broker is known to do
         self._held_packet_ids = [_FREE] * _HELD  # incoming QoS 2 ids, from their delivery to PUBREL
         self._granted_qos = {}  # filter with its length before it: QoS
@@ -158,9 +160,10 @@ class Session:
             end = at + 2 + (filters[at] << 8 | filters[at + 1])
             qos = None
             if granted and count < len(codes):
-                if codes[count] != REFUSED:
+                code = codes[count]
+                if code < REFUSED or code > REFUSED and self.protocol < LEVEL_5:
                     qos = filters[end]
-                    if codes[count] > 2:
+                    if code > 2:
                         raise ProtocolError("SUBACK: return code")
             self._subscribed(filters[at:end], qos)
             at = end + granted

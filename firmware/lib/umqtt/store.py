@@ -28,7 +28,7 @@ An ack whose loss only costs a repeated packet waits for the next sync.
 
 import os
 from struct import pack, unpack_from
-from time import time
+from time import ticks_diff, ticks_ms, time
 
 from micropython import const
 
@@ -67,7 +67,8 @@ _ID = const(0)
 _FIRST_BYTE = const(1)
 _TOPIC = const(2)
 _PAYLOAD = const(3)
-_PROPERTIES = const(5)  # of a client of MQTT 5
+_STAMP = const(4)  # of a client of MQTT 5: ticks, from which its expiry counts
+_PROPERTIES = const(5)
 _UNSENT = const(0x37)  # a mask that takes DUP off the first byte of a PUBLISH
 
 _NOTES_B = const(1024)  # once more bytes of notes wait, a snapshot is shorter
@@ -389,5 +390,6 @@ class Store:
 def _record_put(out, slot, place):
     head = pack(">HIB", slot[_ID], place, slot[_FIRST_BYTE] & _UNSENT)
     if _len(slot) > _PROPERTIES and slot[_PROPERTIES] != b"\0":
-        record(out, _PROPERTIES_OF, pack(">HI", slot[_ID], int(time()) & 0xFFFFFFFF) + slot[_PROPERTIES])
+        since_s = int(time()) - ticks_diff(ticks_ms(), slot[_STAMP]) // 1000
+        record(out, _PROPERTIES_OF, pack(">HI", slot[_ID], since_s & 0xFFFFFFFF) + slot[_PROPERTIES])
     record(out, _PUT, head + slot[_TOPIC] + slot[_PAYLOAD])

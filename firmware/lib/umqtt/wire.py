@@ -34,7 +34,6 @@ PUBCOMP_BYTE = const(0x70)
 SUBSCRIBE_BYTE = const(0x82)
 SUBACK_BYTE = const(0x90)
 UNSUBSCRIBE_BYTE = const(0xA2)
-_BOTH = const(0xD7)  # a mask that makes SUBSCRIBE of UNSUBSCRIBE, sent or not
 PINGREQ_BYTE = const(0xC0)
 DISCONNECT_BYTE = const(0xE0)
 
@@ -53,7 +52,7 @@ TOPIC = const(2)  # the bytes that stand before the packet id
 PAYLOAD = const(3)  # the bytes behind it
 IN_USE = const(4)  # of a client's draft alone, over 0: a call is in the middle of making or sending a packet
 SENT = const(8)  # DUP in a PUBLISH; all other packets leave without it
-PROPERTIES = const(-1)  # MQTT 5: those of a PUBLISH, SUBSCRIBE, UNSUBSCRIBE, with their length; the last of its packets
+PROPERTIES = const(-1)  # MQTT 5: those of a packet with an id, with their length; the last item. Without: behind TOPIC
 
 WIPE = const(2)  # a client's clean_session: the connection ends the session that the broker has, and then itself
 
@@ -174,14 +173,14 @@ def encode_head(append, extend, packet, is_level_5) -> None:
     first_byte = packet[FIRST_BYTE]
     topic = packet[TOPIC]
     remaining_b = _len(topic) + _len(packet[PAYLOAD])
-    properties = None
-    if is_level_5 and (first_byte >> 4 == PUBLISH or first_byte & _BOTH == SUBSCRIBE_BYTE):
-        properties = packet[PROPERTIES]
-        remaining_b += _len(properties)
-    append(first_byte if first_byte < PUBACK_BYTE else first_byte & ~SENT)
+    properties = b""
     if packet[PACKET_ID]:
         packet[FIRST_BYTE] = first_byte | SENT
         remaining_b += 2
+        if is_level_5 and first_byte >> 4 != PUBREL:  # an ack that is none of a slot has an empty last item
+            properties = packet[PROPERTIES]
+            remaining_b += _len(properties)
+    append(first_byte if first_byte < PUBACK_BYTE else first_byte & ~SENT)
     while remaining_b > 127:
         append(remaining_b & 127 | 128)
         remaining_b >>= 7
@@ -190,8 +189,8 @@ def encode_head(append, extend, packet, is_level_5) -> None:
     if packet[PACKET_ID]:
         append(packet[PACKET_ID] >> 8)
         append(packet[PACKET_ID] & 255)
-    if properties is not None:
-        extend(properties)
+        if properties:
+            extend(properties)
 
 
 def is_legal(packet_type, flags, remaining_b, connected, most_b):

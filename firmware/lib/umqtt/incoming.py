@@ -1,0 +1,92 @@
+"""The packets of a broker of MQTT 5 that are no message, in their long forms: judged, and made those of MQTT 3.1.1.
+`umqtt.v5` imports it for each of them: they come once a connection or a subscription, or with bad news."""
+
+from micropython import const
+
+from umqtt.errors import ProtocolError
+from umqtt.properties import IN_ACK, broken, found_in, walk
+from umqtt.wire import (
+    CONNACK,
+    FIRST_BYTE,
+    PINGRESP,
+    PUBACK,
+    PUBCOMP,
+    PUBREC,
+    PUBREL,
+    REFUSED,
+    SENT,
+    SUBACK,
+    SUBSCRIBE_BYTE,
+    TOPIC,
+    UNSUBACK,
+)
+
+_TOO_LARGE = const(0x95)
+_AUTH = const(15)
+_DISCONNECT = const(14)
+_ACKS = (CONNACK, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK)
+
+
+def take(client, first_byte, buf, length) -> int:
+    """Judge packet buf[:length]. Leaves in the receive buffer what it would be with MQTT 3.1.1, and returns its length,
+    0: it is dealt with. Raises ProtocolError; MQTTException: the broker has said no."""
+    packet_type = first_byte >> 4
+    flags = first_byte & 15
+    if length > len(buf):
+        raise broken("packet of %d B is larger than the memory" % length, _TOO_LARGE)
+    if packet_type == _AUTH and not flags and client._authentication:
+        client._authentication.go_on(client, buf, length)
+        return 0
+    if flags != (2 if packet_type == PUBREL else 0) or client._link_up == (packet_type == CONNACK):
+        raise broken("packet malformed or out of place")
+    if packet_type == PINGRESP and not length:
+        return 0
+    if packet_type == _DISCONNECT:
+        from umqtt import handshake
+
+        raise handshake.take_disconnect(client, buf, length)
+    if length < 2 or packet_type not in _ACKS:
+        raise broken("packet malformed or out of place")
+    rx = client._receive_buf
+    rx[0] = buf[0]
+    rx[1] = buf[1]
+    if packet_type == CONNACK:
+        from umqtt import handshake
+
+        handshake.take_connack(client, buf, length)
+        return 2
+    if packet_type == SUBACK or packet_type == UNSUBACK:
+        return _filters(client, packet_type, rx, buf, length)
+    reason = buf[2] if length > 2 else 0
+    found = found_in(buf, 3, length, IN_ACK)
+    if reason < REFUSED or packet_type > PUBREC:  # from there on the message is the broker's
+        return 2
+    _refuse(client, buf[0] << 8 | buf[1], reason, found)
+    return 0
+
+
+def _filters(client, packet_type, rx, buf, length):
+    codes = bytes(buf[walk(buf, 2, length, IN_ACK, False) : length])
+    if not 0 < len(codes) < len(rx) - 1:
+        raise broken("SUBACK: return codes")
+    if packet_type == SUBACK:
+        rx[2 : 2 + len(codes)] = codes
+        return 2 + len(codes)
+    index = client._slot_index(rx[0] << 8 | rx[1])
+    codes_of_call = client._packet_slots[index][TOPIC]
+    if index >= 0 and isinstance(codes_of_call, bytearray):
+        codes_of_call.extend(codes)
+    return 2
+
+
+def _refuse(client, packet_id, reason, found):
+    # an ack has ended the exchange of a message: it is not repeated
+    if not packet_id:
+        raise ProtocolError("packet id 0")
+    index = client._slot_index(packet_id)
+    slot = client._packet_slots[index]
+    if index < 0 or not slot[FIRST_BYTE] & SENT or slot[FIRST_BYTE] >= SUBSCRIBE_BYTE:
+        return  # of an earlier life
+    from umqtt import outgoing, refusals
+
+    outgoing.of(client).refuse(slot, refusals.fault(reason, "", found))
