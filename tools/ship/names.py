@@ -12,6 +12,7 @@ from typing import Dict, Iterable, List, Set
 
 from tools.ship.closed import internal_attributes, own_attributes
 from tools.ship.merge import Library, Unit, bound_name, class_level, literal
+from tools.ship.rom import port_names
 from tools.ship.source import FUNCTIONS, ShipError, all_arguments, bound, is_private, origin
 
 ROM_NAMES = Path(__file__).with_name("rom_names.txt")
@@ -201,11 +202,13 @@ class _Table:
         self.words.update(bound_name(statement) for statement in unit.imports)
         self.words.update(unit.exports)
         present = sorted((n for n in counts if not n.startswith("_")), key=lambda n: (-counts[n], n))
+        self.in_rom = port_names().union(rom_names("any", "closed"))
         self.candidates = present + [n for n in rom_names("any") if n not in counts]
 
-    def take(self, source_name: str) -> str:
-        """A name for a global of this unit; its own when there is no other."""
-        for name in self.candidates:
+    def take(self, source_name: str, is_seen: bool = False) -> str:
+        """A name for a global of this unit; its own when there is no other. is_seen: other units have that name, too,
+        and may have no other use for it: then the ROM's come first."""
+        for name in sorted(self.candidates, key=lambda name: is_seen and name not in self.in_rom):
             if name not in self.words:
                 self.words.add(name)
                 return name
@@ -217,9 +220,11 @@ class _Table:
 
 def _own_globals(library: Library, unit: Unit, table: _Table) -> Dict[str, str]:
     finals = {symbol: name for name, symbol in unit.exports.items() if library.home(symbol.split(".")[0]) == unit.name}
+    others = [other for other in library.units.values() if other is not unit]
+    seen = {symbol for other in others for symbol in _symbols(other.tree)}
     for symbol in _symbols(unit.tree):
         if symbol not in finals and library.home(symbol.split(".")[0]) == unit.name:
-            finals[symbol] = table.take(symbol.split(".")[1])
+            finals[symbol] = table.take(symbol.split(".")[1], symbol in seen)
     return finals
 
 

@@ -230,7 +230,10 @@ class MQTTClient(client.MQTTClient):
 
     def _properties_of(self, packet_id):
         # of a message in flight, as `publish` takes them (takeback)
-        return {"properties": self._outgoing.properties_of(packet_id)} if self._outgoing else {}
+        # written so that it is called: in its place `takeback` would have these names on each board
+        if self._outgoing:
+            return {"properties": self._outgoing.properties_of(packet_id)}
+        return {}
 
     def _know_topic(self, topic):
         # as `_take_topic`; the third item is for QoS 0: with its properties
