@@ -218,7 +218,7 @@ class _Both:
 
 
 def test_auto_tries_5_then_4_and_stays_there():
-    for refusal in (b"\x20\x02\0\1", b"\x20\x03\0\x84\0", b""):
+    for refusal in (b"\x20\x02\0\1", b"\x20\x03\0\x84\0", b"\x20\x02\0\0", b""):
         world = world5()
         broker = world.broker
         client = client5(world, protocol="auto")
@@ -327,3 +327,33 @@ def test_scram_sha_256_goes_through():
     broker.done()
     equal(dict(broker.got[0].props)[22], b"n,," + bare)
     assert dict(broker.got[1].props)[22].endswith(proof), broker.got[1]
+
+
+def test_a_session_expiry_among_the_properties_is_the_clients():
+    broker, client = pair5(properties={17: 60})
+    broker.expect(CONNECT, props=[(17, 60)])
+    broker.send(CONNACK)
+    client.connect()
+    equal(client.session_expiry_s, 60)
+    broker.done()
+
+
+def test_a_broker_of_level_4_is_asked_for_no_options_of_subscriptions():
+    world = world5()
+    broker = world.broker
+    client = client5(world, protocol="auto")
+    client.subscribe([("a", 5), ("b/+", 8)], 0, False)
+    broker.codec = _Both()
+    broker.expect(CONNECT, level=5)
+    broker.raw(b"\x20\x02\0\1")
+    broker.cut()
+    broker.expect(CONNECT, level=4)
+    broker.raw(b"\x20\x02\0\0")
+    broker.expect(SUBSCRIBE, filters=[("a", 1), ("b/+", 0)])
+    broker.raw(b"\x90\x04\0\1\1\0")
+    client.connect()
+    client.world.serve(client, 100)
+    broker.expect(SUBSCRIBE, filters=[("c", 2)])
+    broker.raw(b"\x90\x03\0\2\2")
+    equal(client.subscribe("c", 2 + 8 + 16, identifier=3), b"\2")
+    broker.done()

@@ -466,3 +466,18 @@ def test_messages_in_flight_that_a_new_broker_cannot_take_are_lowered_or_end_the
         equal(raises(MQTTException, client.connect).args[0], code)
         broker.done()
         equal(client.inflight, 1)
+
+
+def test_an_expiry_among_the_properties_counts_as_any_other():
+    broker, client = pair5()
+    client.publish("a", b"1", qos=1, wait=False, properties={38: [("k", "v")], 2: 60, 1: 1})
+    client.publish("a", b"2", qos=1, wait=False, properties={2: 7}, expiry_s=50)
+    client.world.clock.sleep_ms(20000)
+    broker.expect(CONNECT)
+    broker.send(CONNACK)
+    broker.expect(PUBLISH, payload=b"1")
+    broker.expect(PUBLISH, payload=b"2", props=[(2, 30)])
+    client.connect()
+    client.world.serve(client, 100)
+    broker.done()
+    equal(sorted(broker.got[-2].props), [(1, 1), (2, 40), (38, ("k", "v"))])

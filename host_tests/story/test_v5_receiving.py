@@ -208,3 +208,30 @@ def test_a_broker_that_breaks_the_protocol_is_told_so_with_a_reason_code():
         except AssertionError as fault:
             raise AssertionError("%r: %s" % (packet, fault))
         assert not client.isconnected()
+
+
+def test_properties_end_with_their_connection():
+    broker, client = connected5()
+    seen = []
+    client.set_callback(lambda topic, payload, retained: seen.append((topic, client.received.content_type)))
+    broker.send(PUBLISH, topic="a", payload="1", props=[(3, "text"), (9, b"correlation")])
+    client.world.serve(client, 100)
+    broker.cut()
+    raises(OSError, client.world.serve, client, 100)
+    broker.expect(CONNECT)
+    broker.send(CONNACK, sp=1)
+    client.connect()
+    broker.send(PUBLISH, topic="without", payload="2")
+    client.world.serve(client, 100)
+    equal(seen, [(b"a", "text"), (b"without", None)])
+
+
+def test_an_alias_that_nobody_asked_for_is_a_protocol_error():
+    from umqtt.errors import ProtocolError
+
+    broker, client = connected5()
+    broker.send(PUBLISH, topic="a", payload="1", props=[(35, 1)])
+    broker.expect(DISCONNECT, reason=0x94)
+    broker.expect_end()
+    raises(ProtocolError, client.world.serve, client, 100)
+    broker.done()

@@ -59,3 +59,28 @@ def test_options_and_identifiers_of_subscriptions_are_asked_for_again():
     for wrong in ("$share/", "$share/g", "$share/g/", "$share//t", "$share/+/t"):
         raises(ValueError, client.subscribe, wrong)
     broker.done()
+
+
+def test_what_a_subscription_came_with_ends_with_it():
+    broker, client = connected5()
+    for _ in range(2):
+        broker.expect(SUBSCRIBE, props=[(11, 7)])
+        broker.reply(SUBACK, codes=(0,))
+        client.subscribe("a", identifier=7)
+        broker.expect(UNSUBSCRIBE)
+        broker.reply(UNSUBACK, codes=(0,))
+        client.unsubscribe("a")
+        equal(client._outgoing.filter_properties, {})
+    broker.done()
+
+
+def test_an_unsubscription_larger_than_the_broker_takes_is_refused_before_anything_is_sent():
+    from umqtt.errors import MQTTException
+
+    broker, client = connected5(props=[(39, 40)])
+    fault = raises(MQTTException, client.unsubscribe, ["a" * 20, "b" * 20])
+    equal(fault.args, (0x95, "49 B, the broker takes 40 B: packet too large"))
+    broker.expect(UNSUBSCRIBE)
+    broker.reply(UNSUBACK, codes=(0,))
+    client.unsubscribe("a" * 20)
+    broker.done()

@@ -113,7 +113,7 @@ class MQTTClient(aio.Awaited, v5.MQTTClient):
         one that the broker has said it does not do."""
         from umqtt import options
 
-        options.prepare(self, topic, qos, identifier, properties)
+        topic, qos = options.prepare(self, topic, qos, identifier, properties)
         return self._filters(SUBSCRIBE_BYTE, topic, qos, wait, timeout_ms)
 
     def unsubscribe(

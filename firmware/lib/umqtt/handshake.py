@@ -1,6 +1,8 @@
 """How a connection of MQTT 5 begins and ends: CONNECT, what a broker may say in its CONNACK, the will, DISCONNECT. The
 client of umqtt.v5 imports it for each of them, and forgets it."""
 
+import sys
+
 from micropython import const
 
 from umqtt import wire
@@ -44,6 +46,8 @@ def prepare(client, protocol, authentication, topic_aliases) -> None:
         raise ValueError('protocol: 5, "auto"')
     client._properties = own = dict(client._properties or ())
     encode(own, TO_CONNECT)
+    if SESSION_EXPIRY in own:
+        client.session_expiry_s = own.pop(SESSION_EXPIRY)
     if authentication:
         from umqtt.authentication import Authentication
 
@@ -111,6 +115,9 @@ def take_connack(client, buf, length) -> None:
     if buf[0] and client.clean_session and client.clean_session != wire.WIPE:
         raise broken("CONNACK: a session, of a clean start", BROKEN)
     client.connack = found
+    received = sys.modules.get("umqtt.received")
+    if received:
+        received.forget(client)
     get = found.get
     client.client_id = get(ASSIGNED_ID, client.client_id)
     client._watched_s = get(SERVER_KEEPALIVE, client.keepalive)

@@ -6,7 +6,7 @@ from micropython import const
 from umqtt import wire
 from umqtt.errors import MQTTException
 from umqtt.properties import IDENTIFIER, IDENTIFIERS, MAXIMUM_PACKET, NONE, SHARED, TO_SUBSCRIBE, WILDCARDS, encode
-from umqtt.wire import REFUSED
+from umqtt.wire import LEVEL_5, REFUSED
 
 _MOST = const(46)  # QoS 2 and all others
 _NO_LOCAL = const(4)
@@ -20,9 +20,10 @@ _NO_IDENTIFIERS = const(0xA1)
 _NO_WILDCARDS = const(0xA2)
 
 
-def prepare(client, topic, qos, identifier, properties) -> None:
-    """Look at the arguments of `subscribe`, and keep the properties for the filters. Raises ValueError; MQTTException:
-    the broker has said that it does not do that. Nothing was sent."""
+def prepare(client, topic, qos, identifier, properties) -> tuple:
+    """Look at the arguments of `subscribe`, and keep the properties for the filters. Returns (topic, qos), for a broker
+    of MQTT 3.1.1 without options. Raises ValueError; MQTTException: the broker has said that it does not do that.
+    Nothing was sent."""
     own = dict(properties or ())
     if identifier:
         own[IDENTIFIER] = identifier
@@ -30,9 +31,10 @@ def prepare(client, topic, qos, identifier, properties) -> None:
     size_b = len(own) + _HEADER_B
     get = client.connack.get
     kept = {}
+    plain = []
     for row in topic if isinstance(topic, (list, tuple)) else ((topic, qos),):
         if not isinstance(row, (list, tuple)) or len(row) != 2 or not isinstance(row[1], int):
-            continue  # the client says what is wrong with it
+            return topic, qos  # the client says what is wrong with it
         topic_filter = wire.text(row[0], wire.FILTER, "filter")
         size_b += len(topic_filter) + 1
         options = row[1]
@@ -50,7 +52,8 @@ def prepare(client, topic, qos, identifier, properties) -> None:
         if not get(WILDCARDS, 1) and (b"+" in topic_filter or b"#" in topic_filter):
             raise _refused(_NO_WILDCARDS)
         kept[topic_filter] = own
-    if identifier and not get(IDENTIFIERS, 1):
+        plain.append((row[0], options & _QOS))
+    if (identifier or IDENTIFIER in (properties or ())) and not get(IDENTIFIERS, 1):
         raise _refused(_NO_IDENTIFIERS)
     if get(MAXIMUM_PACKET, size_b) < size_b:
         raise _refused(_TOO_LARGE, "%d B, the broker takes %d B" % (size_b, get(MAXIMUM_PACKET)))
@@ -58,6 +61,9 @@ def prepare(client, topic, qos, identifier, properties) -> None:
         from umqtt import outgoing
 
         outgoing.of(client).know_filters(kept)
+    if client.protocol == LEVEL_5 or not plain:
+        return topic, qos
+    return (plain if isinstance(topic, (list, tuple)) else topic), plain[0][1]
 
 
 def refusal(subscribes, filters, codes) -> MQTTException:

@@ -7,7 +7,7 @@ from micropython import const
 
 from umqtt import wire
 from umqtt.engine import BLOCKED, LOST
-from umqtt.errors import link_error
+from umqtt.errors import MQTTException, link_error
 from umqtt.properties import (
     ALIAS_MAXIMUM,
     CONTENT_TYPE,
@@ -43,6 +43,7 @@ from umqtt.wire import (
     SENT,
     SUBSCRIBE_BYTE,
     TOPIC,
+    UNSUBSCRIBE_BYTE,
 )
 
 TYPE_CHECKING = False
@@ -83,6 +84,9 @@ def publish(client, topic, msg, retain, qos, wait, timeout_ms, of_mqtt_5):
         ):
             if value is not None:
                 own[number] = value
+        if expiry_s is None:
+            expiry_s = own.get(EXPIRY)
+        own.pop(EXPIRY, None)  # it comes first, so that it is found when it counts down
         own = encode(own, TO_PUBLISH, expiry_s)
     msg = wire.data(msg, "msg")
     if qos or not wait or client._next_packet is None:
@@ -169,12 +173,14 @@ class Outgoing:
         self._plain_resume = client._resume
         self._plain_send_slots = client._send_slots
         self._plain_tell_news = client._tell_news
+        self._plain_subscribed = client._subscribed
         client._take_slot = self.take_slot
         client._exchange = self.exchange
         client._free_slot = self.free_slot
         client._resume = self.resume
         client._send_slots = self.send_slots
         client._tell_news = self.tell_news
+        client._subscribed = self.subscribed
 
     def begin(self) -> None:
         """A connection is up, with a broker as `connack` has it. Raises MQTTException: it cannot take what is in
@@ -206,16 +212,23 @@ class Outgoing:
             if filters[topic_filter] == NONE:
                 del self.filter_properties[topic_filter]
 
+    def subscribed(self, topic_filter, qos):
+        self._plain_subscribed(topic_filter, qos)
+        if qos is None:
+            self.filter_properties.pop(topic_filter, None)
+
     def take_slot(self):
         client = self.client
         draft = client._draft
-        if draft[FIRST_BYTE] == SUBSCRIBE_BYTE:
-            payload = draft[PAYLOAD]
-            try:
+        payload = draft[PAYLOAD]
+        try:
+            if draft[FIRST_BYTE] == SUBSCRIBE_BYTE:
                 draft[PROPERTIES] = self.filter_properties.get(payload[: end_of(payload, 0, TEXT)], NONE)
-            except MemoryError:
-                draft[IN_USE] = 0
-                raise
+            elif draft[FIRST_BYTE] == UNSUBSCRIBE_BYTE and client._link_up:
+                check_size(client, UNSUBSCRIBE_BYTE, b"", payload, NONE)
+        except (MemoryError, MQTTException):
+            draft[IN_USE] = 0
+            raise
         slot = self._plain_take_slot()
         while _len(slot) < _SLOT:
             slot.append(NONE)

@@ -26,6 +26,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+_INVALID = const(0x94)
 _TOO_LARGE = const(0x95)
 
 _len = len
@@ -83,6 +84,12 @@ class Received:
         return self.get(CONTENT_TYPE)
 
 
+def forget(client) -> None:
+    """A connection is up: its first message has none, if it comes without properties."""
+    client.received.topic = b""
+    client.received._end = 0
+
+
 def take(client, buf, start, length) -> int:
     """Look at the properties of a PUBLISH of length bytes, which begin at buf[start]; as many of it are there as buf
     has room for. They become those of `client.received`. Returns where the payload begins. Raises ProtocolError."""
@@ -109,8 +116,10 @@ def take(client, buf, start, length) -> int:
     received._buf = buf
     received._start = after
     received._end = end
-    alias = received.get(ALIAS) if aliases else None
+    alias = received.get(ALIAS)
     if alias is not None:
+        if not aliases:
+            raise broken("topic alias %d, over the maximum" % alias, _INVALID)
         topic = aliases.resolve(alias, bytes(buf[2:topic_end]))
         if topic_end == 2:
             received.topic = topic

@@ -338,7 +338,7 @@ class MQTTClient(client.MQTTClient):
         from umqtt import options
 
         _forget()
-        options.prepare(self, topic, qos, identifier, properties)
+        topic, qos = options.prepare(self, topic, qos, identifier, properties)
         options = None  # not needed while this waits
         return self._look_at(True, topic, client.MQTTClient.subscribe(self, topic, qos, wait, timeout_ms))
 
