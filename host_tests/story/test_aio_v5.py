@@ -150,6 +150,29 @@ def test_a_refused_message_raises_in_words_in_the_task_that_published_it():
     broker.done()
 
 
+def test_a_stream_that_is_refused_raises_and_a_prepared_topic_too():
+    from io import BytesIO
+
+    from umqtt import aio_stream
+    from umqtt.publisher import Publisher
+
+    world, broker, client = tasks5()
+    broker.expect(PUBLISH, pid=1, qos=1, payload=b"x" * 1000)
+    broker.send(PUBACK, 1, reason=0x97)
+    broker.expect(PUBLISH, pid=2, qos=1, payload="y")
+    broker.send(PUBACK, 2, reason=0x87)
+
+    async def main():
+        await client.connect()
+        got = await outcome(aio_stream.publish(client, "t", BytesIO(b"x" * 1000), 1000, qos=1))
+        equal(got[:2], ("MQTTException", 0x97))
+        equal((await outcome(Publisher(client, "t", qos=1).publish(b"y")))[:2], ("MQTTException", 0x87))
+        equal(client.inflight, 0)
+
+    world.run(main())
+    broker.done()
+
+
 def test_subscriptions_of_several_tasks_are_refused_each_for_its_own_reason():
     world, broker, client = tasks5()
     for packet_id in (1, 2, 3):

@@ -246,6 +246,35 @@ def test_expiry_counts_while_a_message_waits_and_ends_one_that_never_left():
     equal(client.inflight, 0)
 
 
+def test_a_call_that_waits_is_told_that_its_message_has_expired_here():
+    from umqtt.reconnect import Reconnect
+
+    broker, client = connected5(timeout_ms=60000, reconnect=Reconnect(20000, 20000))
+    broker.cut()
+    client.world.serve(client, 1)
+    broker.expect(CONNECT)
+    broker.send(CONNACK, sp=1)
+    late = raises(OSError, client.publish, "t", "x", qos=1, expiry_s=2)
+    assert "expiry_s" in str(late), late
+    broker.expect(PUBLISH, qos=1, payload="y")
+    broker.reply(PUBACK)
+    client.publish("t", "y", qos=1, expiry_s=2)
+    broker.done()
+
+
+def test_a_refusal_for_which_nobody_waited_is_not_that_of_a_later_message():
+    broker, client = connected5()
+    broker.expect(PUBLISH, pid=1)
+    broker.send(PUBACK, 1, reason=0x87)
+    client.publish("t", "x", qos=1, wait=False)
+    client.world.serve(client, 50)
+    client.pid = 0  # its id comes again
+    broker.expect(PUBLISH, pid=1)
+    broker.send(PUBACK, 1)
+    equal(client.publish("t", "y", qos=1), 1)
+    broker.done()
+
+
 def test_a_message_that_was_sent_is_repeated_whatever_its_expiry():
     broker, client = connected5()
     broker.expect(PUBLISH, qos=2, pid=1, props=[(2, 3)])

@@ -48,9 +48,14 @@ def exchange(client, sender, payload, timeout_ms):
     bytes wait inside a callback. Raises OSError, ProtocolError."""
     client._hold(sender.first_byte, sender.topic_bytes, payload)
     packet_id = client._exchange(not client._in_callback(), timeout_ms, sender)
+    raise_refusal(client, packet_id)
+    return packet_id
+
+
+def raise_refusal(client, packet_id) -> None:
+    """The exchange of this message has ended: raise the exception for one that the broker has refused."""
     if client.protocol == LEVEL_5 and client._refusals:
         client._outgoing.raise_refusal(packet_id)
-    return packet_id
 
 
 def draft(client) -> list:

@@ -23,8 +23,8 @@ async def publish(
     """As `umqtt.stream.publish`, awaited: returns 0 once the bytes are with the network, with qos 1 the packet id
     once the broker has acknowledged. `reader.readinto` is called by the task that serves the client, and holds up
     the loop for as long as it takes. When the call is cancelled half a packet is out: the link is closed. A link
-    that is lost meanwhile raises here, with `reconnect` too. Raises ValueError, OSError, ProtocolError, and what
-    the reader raises."""
+    that is lost meanwhile raises here, with `reconnect` too. Raises ValueError, OSError, ProtocolError,
+    MQTTException: refused, and what the reader raises."""
     end = ticks_add(ticks_ms(), client.timeout_ms if timeout_ms is None else timeout_ms)
     payload, packet = stream.begin(client, topic, reader, length, retain, qos, piece_b)
     if not packet:
@@ -40,6 +40,7 @@ async def publish(
             if not client.isconnected():
                 addons.raise_fault(client)
             await addons.turn(client, end)
+        addons.raise_refusal(client, packet_id)
         return packet_id
     except Exception:
         if payload.error:

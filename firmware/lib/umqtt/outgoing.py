@@ -166,6 +166,7 @@ class Outgoing:
         self.filter_properties = {}  # filter with its length before it: properties of its SUBSCRIBE
         self.topic = NO_TOPIC  # of the last message, with a broker that has limits
         self._packet = [0, 0, b"", b"", 0, NONE]
+        client._refusals = []
         self._untold = []  # of messages that have ended: (f, its arguments)
         self._plain_take_slot = client._take_slot
         self._plain_exchange = client._exchange
@@ -230,6 +231,10 @@ class Outgoing:
             draft[IN_USE] = 0
             raise
         slot = self._plain_take_slot()
+        for refusal in client._refusals:
+            if refusal[0] == slot[PACKET_ID]:
+                client._refusals.remove(refusal)  # of an earlier message, for which nobody waited
+                break
         while _len(slot) < _SLOT:
             slot.append(NONE)
         slot[_STAMP] = ticks_ms()
@@ -284,20 +289,21 @@ class Outgoing:
         client = self.client
         if client.on_refused is not None:
             self._tell(client.on_refused, slot[TOPIC][2:], refusal)
-        client._refusals.append((slot[PACKET_ID], refusal))
-        if _len(client._refusals) > _len(client._packet_slots):
-            client._refusals.pop(0)  # nobody waits for it
-        self._end_exchange(slot[PACKET_ID], _bytes((refusal.args[0],)))
+        self._end_exchange(slot[PACKET_ID], _bytes((refusal.args[0],)), refusal)
 
     def raise_refusal(self, packet_id) -> None:
-        """Raise the exception for a message that the broker has refused; its exchange has ended."""
+        """Raise the exception for a message that the broker has refused, or that has expired here; its exchange has
+        ended."""
         refusals = self.client._refusals
         for i in range(_len(refusals)):
             if refusals[i][0] == packet_id:
                 raise refusals.pop(i)[1]
 
-    def _end_exchange(self, packet_id, codes):
+    def _end_exchange(self, packet_id, codes, refusal):
         client = self.client
+        client._refusals.append((packet_id, refusal))
+        if _len(client._refusals) > _len(client._packet_slots):
+            client._refusals.pop(0)  # nobody waits for it
         client._free_slot(client._slot_index(packet_id))
         if client._durable_store:
             client._durable_store.acked(PUBACK, packet_id)
@@ -378,7 +384,8 @@ class Outgoing:
                     if self.window_is_full():
                         break
                     if self.age(slot):
-                        self._end_exchange(slot[PACKET_ID], None)
+                        late = link_error("ETIMEDOUT", "its expiry_s was over before it could be sent")
+                        self._end_exchange(slot[PACKET_ID], None, late)
                         continue
                 size_b = _len(slot[TOPIC]) + _len(slot[PAYLOAD]) + _len(slot[PROPERTIES]) + _HEAD_B
                 if event == BLOCKED and _len(client._send_buf) + size_b > client._send_buf_b:

@@ -109,6 +109,7 @@ class MQTTClient(client.MQTTClient):
     _outgoing: "Any"
     _authentication: "Any"
     _outgoing = _authentication = None
+    _refusals: "Any" = ()  # (packet id, exception) of messages that the broker refused, until their calls look
     server_reference = ""
 
     def __init__(
@@ -139,7 +140,6 @@ class MQTTClient(client.MQTTClient):
         self.session_expiry_s = session_expiry_s
         self.connack = {}
         self._properties = properties
-        self._refusals = []  # (packet id, exception) of messages that the broker refused, until their calls look
         # Those of every message, bound: MicroPython finds them sooner than in the second class.
         self.publish = self.publish
         self.poll = self.poll
