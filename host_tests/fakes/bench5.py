@@ -20,6 +20,7 @@ def load5():
 
     loop.import_aio("umqtt.aio_v5")
     loop.import_aio("umqtt.inbox_v5")
+    loop.import_aio("umqtt.received_by_task")
     import umqtt.aio_request  # noqa: F401
 
 

@@ -348,7 +348,7 @@ def _figures(form: Form) -> Dict[str, int]:
         "all import_b": import_heap(folder, ["client", *PARTS]).taken_b,
         "aio import_b": _beyond(folder, ["client"], ["aio"], ASYNCIO),
         "inbox import_b": _beyond(folder, ["client"], ["aio", "inbox"], ASYNCIO),
-        "aio_v5 import_b": _beyond(folder, ["client", "v5", "aio"], ["aio_v5"], ASYNCIO),
+        "aio_v5 import_b": _beyond(folder, ["client"], ["aio_v5"], ASYNCIO),
         "v5 import_b": _beyond(folder, ["client"], ["v5"]),
         "v5 connected_b": connected(folder, "v5") - connected(folder, "client"),
         "core rom_import_b": import_heap(folder, ["client"], in_rom=True).taken_b,

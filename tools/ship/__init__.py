@@ -67,6 +67,7 @@ UMQTT = Package(
         "outgoing",
         "properties",
         "recall",
+        "received_by_task",
         "refusals",
         "roaming",
         "tls",

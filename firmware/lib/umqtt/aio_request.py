@@ -26,7 +26,7 @@ class Answers:
         """Whether a message that came is an answer; one that nobody waits for any more is dropped."""
         if topic not in self.subscribed:
             return False
-        correlation = received.correlation
+        correlation = received and received.correlation
         if correlation in self.waiting:
             self.waiting[correlation] = payload
         return True

@@ -28,13 +28,15 @@ class MQTTClient(aio.Awaited, v5.MQTTClient):
     """
 
     _blocking = v5.MQTTClient
+    _received_by_task: "Any"
+    _received_by_task = None  # `received`, once it is there
 
     def __getattr__(self, name):
         if name != "received":
             raise AttributeError(name)
-        from umqtt.inbox_v5 import ReceivedByTask
+        from umqtt.received_by_task import ReceivedByTask
 
-        self.received = received = ReceivedByTask(self)
+        self.received = self._received_by_task = received = ReceivedByTask(self)
         return received
 
     # Connecting

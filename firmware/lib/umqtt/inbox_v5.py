@@ -5,37 +5,15 @@ from micropython import const
 
 from umqtt.engine import LATER, MORE
 from umqtt.inbox import Inbox
-from umqtt.received import Received
 from umqtt.wire import RETAIN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from umqtt.received import Received
+
 _RECEIVED = const(4)  # of a message that waits, where it has some: its properties
-
-
-class ReceivedByTask(Received):
-    """The properties of the message that the task which asks has in hand: the one that it took last, until it takes
-    another. A message taken by `take()`, without a taker, is everybody's who has none of an `async for`. Inside a
-    callback those of its message."""
-
-    def __init__(self, client) -> None:
-        Received.__init__(self)
-        self.client = client
-
-    def get(self, number: int) -> "Any":
-        client = self.client
-        own = self
-        if core.cur_task not in client._tasks:
-            own = client._inbox and client._inbox.received_by_task()
-        return Received.get(own, number) if own else None
-
-    def copy(self) -> "Received | None":
-        """Of the message that is in the buffer now; None when it has no properties."""
-        if self._start >= self._end:
-            return None
-        return Received(bytes(memoryview(self._buf)[self._start : self._end]))
 
 
 class Inbox5(Inbox):
@@ -46,13 +24,12 @@ class Inbox5(Inbox):
 
     def __init__(self, *args) -> None:
         Inbox.__init__(self, *args)
-        self._nothing = Received()
-        self._received_by = []  # [taker, the properties of its message, or `nothing`]
+        self._received_by = []  # [taker, the properties of its message, or None]
 
     def arrived(self, buf, topic_end, start, end, flags):
         """The view of the client."""
-        received = self.client.received
-        topic = received.topic  # of an alias
+        received = self.client._received_by_task  # None: no message has had properties yet
+        topic = received.topic if received else b""  # of an alias
         if self.answers and not flags & (MORE | LATER):
             topic = topic or bytes(buf[2:topic_end])
             payload = bytes(buf[start:end])
@@ -60,11 +37,11 @@ class Inbox5(Inbox):
                 return None
             if self.client.cb:
                 return self.client.cb(topic, payload, flags & RETAIN == RETAIN)
-        return Inbox.arrived(self, buf, topic_end, start, end, flags, topic, received.copy())
+        return Inbox.arrived(self, buf, topic_end, start, end, flags, topic, received and received.copy())
 
     def handed_over(self, message, taker):
         """What a taker gets of a message; its properties stay in hand until it takes another."""
-        received = message[_RECEIVED] if len(message) > _RECEIVED else self._nothing
+        received = message[_RECEIVED] if len(message) > _RECEIVED else None
         for row in self._received_by:
             if row[0] is taker:
                 row[1] = received
@@ -76,9 +53,9 @@ class Inbox5(Inbox):
             self._received_by.append([taker, received])
         return Inbox.handed_over(self, message, taker)
 
-    def received_by_task(self) -> Received:
+    def received_by_task(self) -> "Received | None":
         """The properties of the message that the task which asks has in hand."""
-        of_nobody = self._nothing
+        of_nobody = None
         for taker, received in self._received_by:
             if taker is core.cur_task:
                 return received
