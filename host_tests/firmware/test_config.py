@@ -134,12 +134,14 @@ def test_taking_it_prints_what_is_wrong_and_leaves_no_module_behind():
         right = config_check.check(dict(GOOD))
         for read, got in ((lambda *_: right, right), (lambda *_: real("no such file"), None)):
             sys.modules["config"] = config
+            sys.modules["config_check"] = config_check
             config_check.read = read
             equal(config.take(), got)
-            assert "config" not in sys.modules and "slots" not in sys.modules
+            assert not {"config", "config_check", "slots"} & set(sys.modules)
     finally:
         config_check.read = real
         sys.modules["config"] = config
+        sys.modules["config_check"] = config_check
     equal(len(said), 1)
     assert "is missing" in str(said[0][0])
 

@@ -34,6 +34,8 @@ SETTLE_MS = 4 * 3600000  # after the last outage: everything must be there by th
 BACK_MS = 15 * MINUTE_MS  # after the end of an outage: the broker must be reached by then
 KINDS = ("wifi", "radio", "dns", "ntp", "refused", "hung", "restart", "cut", "sensor", "power", "reset-only")
 
+PLAIN_WDT = machine_wdt.WDT
+
 
 class Bitten(Exception):
     """The watchdog has reset the board."""
@@ -73,6 +75,7 @@ class Life(World):
     def close(self):
         import os
 
+        machine_wdt.WDT = PLAIN_WDT  # what comes behind in this process looks at that
         os.chdir(self.home)
         self.folder.__exit__()
 
