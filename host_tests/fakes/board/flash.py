@@ -9,11 +9,12 @@ import time
 import ffi
 import uctypes
 import vfs
+from micropython import const
 
-_POOL_B = 2000  # of 320 names and more; what else a name may take of the heap is less
-_MOMENT_MS = 20
-_PROT_READ = 1
-_MAP_PRIVATE = 2
+_POOL_B = const(2000)  # of 320 names and more; what else a name may take of the heap is less
+_MOMENT_MS = const(20)
+_PROT_READ = const(1)
+_MAP_PRIVATE = const(2)
 
 
 def make_room_for_names():

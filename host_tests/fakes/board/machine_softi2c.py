@@ -5,9 +5,10 @@ bytes acknowledged than written, OSError 110 where a chip holds SCL down for lon
 from time import ticks_diff
 
 import fake_board
+from micropython import const
 
-_NOBODY = 19  # ENODEV
-_TIMEOUT = 110
+_NOBODY = const(19)  # ENODEV
+_TIMEOUT = const(110)
 
 
 class Nak(Exception):

@@ -35,19 +35,7 @@ if sys.implementation.name == "micropython":
     if image:
         sys.path += ["/rom", "/rom/lib"]  # as a port with ROMFS has them
 else:
-    import gc
-    import os
-
-    fakes = os.path.abspath(fakes)
-    os.chdir(root)
-    sys.path[:1] = [fakes, os.getcwd(), os.getcwd() + "/lib", fakes + "/../.."]
-    import tls_context
-    from fakes import real_socket
-
-    real_socket.install()
-    real_tls = tls_context.make
-    tls_context.make = lambda *paths: real_socket.Context(real_tls(*paths))  # for MicroPython's sockets
-    gc.threshold = gc.mem_free = lambda *b: 1 << 20
+    __import__("on_cpython").set_up(root)  # apart: a name here is one on the heap of `make run`
 
 import json  # noqa: E402
 
