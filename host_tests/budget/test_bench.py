@@ -15,6 +15,7 @@ KIND = {
     "native": "native",
     "v5": "v5",
     "aio": "aio",
+    "aio_v5": "aio_v5",
     "prepared": "prepared",
     "umqtt.simple": "simple",
     "routes": "routes",

@@ -23,6 +23,8 @@ from umqtt.store import FileJournal, Store
 
 PROPS = {38: [("a", "b")], 3: "json"}
 
+NOT_ON_ASYNCIO = ()
+
 
 def up(store, sp=0, props=(), **named):
     broker, client = pair5(store=store, **named)

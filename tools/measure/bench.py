@@ -36,6 +36,7 @@ ABLE = {
     "prepared": ["publish0", "publish1"],
     "simple": ["publish0", "publish1", "publish2", "receive_callback", "ping", "idle"],
     "aio": ["publish0", "publish1", "publish2", "receive_callback", "idle"],
+    "aio_v5": ["publish0", "publish1", "publish2", "receive_callback", "idle"],
     "routes": ["route"],
     "floor": ["publish0", "publish1", "publish2", "receive_view", "receive_callback", "ping"],
     "simple2": ["publish0", "publish1", "receive_callback", "ping", "idle"],
@@ -263,7 +264,7 @@ def main() -> int:
             clients = [Client("native", "native", tmp), Client("umqtt.simple", "simple", tmp)]
             if "publisher" in form.modules:
                 clients.insert(1, Client("prepared", "prepared", tmp))
-            clients += [Client("aio", "aio", tmp), Client("routes", "routes", tmp)]
+            clients += [Client("aio", "aio", tmp), Client("aio_v5", "aio_v5", tmp), Client("routes", "routes", tmp)]
             clients += [*others, Client("floor", "floor", tmp)]
             budgets = json.loads(size.BUDGETS.read_text())["operations"]
             measured: dict = {}

@@ -1,7 +1,7 @@
 """Runs on MicroPython, on a host or a board: CLIENT OPERATION ROUNDS HOST PORT. Prints ms and heap bytes of all rounds.
 
-CLIENT: native, v5, prepared, simple (ours, or a peer's: what the path gives), aio (each awaited to its end), routes
-(100 filters, one message to route), floor (the same bytes through a bare socket).
+CLIENT: native, v5, prepared, simple (ours, or a peer's: what the path gives), aio and aio_v5 (each awaited to its end),
+routes (100 filters, one message to route), floor (the same bytes through a bare socket).
 """
 
 import gc
@@ -101,11 +101,10 @@ def simple(host, port):
     }
 
 
-async def aio(host, port, operation, rounds):
+async def aio(module, host, port, operation, rounds):
     import asyncio
 
-    from umqtt.aio import MQTTClient
-
+    MQTTClient = __import__("umqtt." + module, None, None, ["MQTTClient"]).MQTTClient
     c = MQTTClient("bench", host, port)
     await c.connect()
     qos = {"publish0": 0, "publish1": 1, "publish2": 2}.get(operation)
@@ -172,10 +171,10 @@ def floor(host, port):
 
 
 def main(client, operation, rounds, host, port):
-    if client == "aio":
+    if client in ("aio", "aio_v5"):
         import asyncio
 
-        return asyncio.run(aio(host, port, operation, rounds))
+        return asyncio.run(aio(client, host, port, operation, rounds))
     publish, operations = globals()[client](host, port)
     f = operations[operation]
     receives = operation.startswith("receive")

@@ -88,15 +88,24 @@ class MQTTClient(aio.Awaited, v5.MQTTClient):
     ) -> "Any":
         """As `umqtt.aio`'s, with the arguments of `umqtt.v5`. Raises in addition MQTTException(code, words): the broker
         refused the message, or has said that it takes none such."""
-        of_mqtt_5 = expiry_s, response_topic, correlation, content_type, properties
+        of_mqtt_5: "tuple" = ()
+        if (
+            expiry_s is not None
+            or response_topic is not None
+            or correlation is not None
+            or content_type is not None
+            or properties is not None
+        ):
+            of_mqtt_5 = expiry_s, response_topic, correlation, content_type, properties
         if wait and core.cur_task not in self._tasks:
-            return self._published(topic, msg, retain, qos, self._end(timeout_ms), *of_mqtt_5)
+            published = self._published_or_refused if qos else self._published
+            return published(topic, msg, retain, qos, self._end(timeout_ms), *of_mqtt_5)
         packet_id = v5.MQTTClient.publish(self, topic, msg, retain, qos, False, None, *of_mqtt_5)
         self._wake_server()
         return packet_id
 
-    async def _published(self, *args):
-        packet_id = await aio.Awaited._published(self, *args)
+    async def _published_or_refused(self, *args):
+        packet_id = await self._published(*args)
         if self._refusals:
             self._outgoing.raise_refusal(packet_id)
         return packet_id
