@@ -264,6 +264,29 @@ def test_what_was_not_acknowledged_comes_again_after_a_cut_and_what_waited_only_
         equal(world.broker.violations, [])
 
 
+def test_a_connect_over_a_connection_that_is_up_begins_anew_with_what_was_in_hand():
+    for ssl in (None, Context()):
+        world = World(Model)
+        world.net.serve("broker.test", 8883, world.broker)
+        client = world.aio_client(ssl=ssl)
+
+        async def main(client=client, world=world):
+            await client.connect()
+            await client.subscribe("t", 1)
+            world.broker.inject("t", b"1", 1)
+            world.broker.inject("t", b"2", 1)
+            equal((await client.take())[1], b"1")
+            client.on_state.clear()
+            await client.connect()
+            assert client.on_state.is_set()
+            equal(await payloads(client, 2), [b"1", b"2"])  # nothing was said of the first on this connection
+            await client.__aexit__(None, None, None)
+            equal(world.broker.kept("c1").out, [])
+
+        world.run(main())
+        equal(world.broker.violations, [])
+
+
 def test_when_the_broker_forgot_the_session_what_came_is_taken_all_the_same():
     world = World(Model)
     client = world.aio_client()

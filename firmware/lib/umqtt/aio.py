@@ -278,7 +278,7 @@ class Awaited(BLOCKING):
             self._tasks = core.create_task(serving), core.Task(serving), core.Task(serving)
 
     def _serve(self):
-        was_up = False
+        was_up = 0
         while self._is_serving:
             took_one = False
             sock = mask = None
@@ -297,10 +297,11 @@ class Awaited(BLOCKING):
                     core._exc_context["exception"] = fault
                     core._exc_context["future"] = core.cur_task
                     core.Loop.call_exception_handler(core._exc_context)
-            if was_up != self._link_up:
-                was_up = self._link_up
+            is_up = self._connect_count if self._link_up else 0  # another one may have come up between two looks
+            if was_up != is_up:
+                was_up = is_up
                 self.on_state.set()
-                if was_up and self._inbox:
+                if is_up and self._inbox:
                     self._inbox.begin()
             while self._callers:
                 self._wake(self._callers[0])
