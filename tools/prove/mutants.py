@@ -53,10 +53,12 @@ SUMS = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv
 
 def places(tree: ast.AST) -> list[tuple[int, int, str]]:
     """(index of the node in ast.walk, line, what is changed there) for everything that can be."""
-    for_checkers = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Assign) and "TYPE_CHECKING" in ast.dump(n)}
+    not_run = {
+        id(part) for n in ast.walk(tree) if isinstance(n, ast.Assign) and is_for_hosts(n) for part in ast.walk(n)
+    }
     found = []
     for i, node in enumerate(ast.walk(tree)):
-        if id(node) in for_checkers:
+        if id(node) in not_run:
             continue
         line = getattr(node, "lineno", 0)
         if isinstance(node, ast.Compare) and type(node.ops[0]) in COMPARISONS:
@@ -70,6 +72,12 @@ def places(tree: ast.AST) -> list[tuple[int, int, str]]:
         elif isinstance(node, (ast.Assign, ast.AugAssign, ast.Raise)) or is_call(node):
             found.append((i, line, "statement left out"))
     return found
+
+
+def is_for_hosts(node: ast.Assign) -> bool:
+    """Whether a board does nothing with it: TYPE_CHECKING, and the _KEYS of a driver, which are `make config`'s."""
+    name = getattr(node.targets[0], "id", "")
+    return name == "TYPE_CHECKING" or name == "_KEYS" and isinstance(node.value, ast.Call)
 
 
 def is_call(node: ast.AST) -> bool:
@@ -169,6 +177,8 @@ class Lines:
     def __init__(self, child: Child, name: str, source: str, tests: list[dict]) -> None:
         inside = Path(name).relative_to("firmware").as_posix() + ":"
         tests = [t for t in tests if t["start"] != "wrap" or "ticks_" in source]
+        importing = {t["path"] for t in tests if any(c.startswith(inside) for c in t["calls"])}
+        at_import = sorted((t for t in tests if t["path"] in importing), key=lambda t: (t["start"] != "early", t["s"]))
         tests = [t for t in tests if any(c.startswith(inside) for c in t["calls"])]
         left_s = {c: float(MOST_TRACED_S) for t in tests for c in t["calls"] if c.startswith(inside)}
         self.tests = []
@@ -178,6 +188,8 @@ class Lines:
                 left_s[function] -= test["s"]
             if wanting:
                 self.tests.append(test)
+        chosen = {(t["path"], t["test"], t["start"]) for t in self.tests}
+        self.others = [t for t in at_import if (t["path"], t["test"], t["start"]) not in chosen]
         self.run_by: dict[int, set[int]] = {}  # {line: places in self.tests}
         for i, lines in enumerate(lines_run(child, name, source, self.tests)):
             for line in range(source.count("\n") + 2) if lines is None else lines:
@@ -192,19 +204,20 @@ class Lines:
         inner = around[-1]  # ast.walk goes from the outside in
         inside = any(isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)) and n is not inner for n in around)
         if inside:
-            kept = self._running(header(inner))
+            kept = [self.tests[i] for i in self._running(header(inner))]
         else:
             names = {n.id for n in ast.walk(inner) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
             known = re.compile(r"\b(%s)\b" % "|".join(sorted(names) or ["-"]))
-            kept = self._running(i for i, text in enumerate(self.source, 1) if known.search(text))
-            kept += [i for i in range(len(self.tests)) if i not in set(kept)]
+            first = self._running(i for i, text in enumerate(self.source, 1) if known.search(text))
+            kept = [self.tests[i] for i in first + [i for i in range(len(self.tests)) if i not in set(first)]]
+            kept += self.others
         left_s = float(MOST_S)
         found = []
-        for i in kept:
-            left_s -= self.tests[i]["s"]
+        for test in kept:
+            left_s -= test["s"]
             if left_s < 0 and found:
                 break
-            found.append(self.tests[i])
+            found.append(test)
         return found
 
     def _running(self, lines: Iterable[int]) -> list[int]:
@@ -229,8 +242,8 @@ def lines_run(child: Child, name: str, source: str, tests: list[dict]) -> list[l
 
 
 class Noticed:
-    """Which test noticed which change in an earlier round: it is asked first, so that a round after a few new tests
-    costs little more than the changes that survived."""
+    """Which test noticed which change in an earlier round: it is asked first. A change that none noticed is not tried
+    again while its tests' files are as they were. So a round after a few new tests costs little."""
 
     def __init__(self) -> None:
         self.path = CALLS / "noticed.json"
@@ -240,8 +253,15 @@ class Noticed:
         known = self.by.get(digest(source))
         return sorted(tests, key=lambda t: [t["test"], t["start"]] != known)
 
-    def note(self, source: str, test: dict) -> None:
-        self.by[digest(source)] = [test["test"], test["start"]]
+    def note(self, source: str, tests: list[dict], test: dict | None) -> None:
+        self.by[digest(source)] = [test["test"], test["start"]] if test else ["", self._of(tests)]
+
+    def has_survived(self, source: str, tests: list[dict]) -> bool:
+        return self.by.get(digest(source)) == ["", self._of(tests)]
+
+    def _of(self, tests: list[dict]) -> str:
+        texts = {path: digest(Path(path).read_text()) for path in {t["path"] for t in tests}}
+        return digest(json.dumps([[texts[t["path"]], t["test"], t["start"]] for t in tests]))
 
     def keep(self) -> None:
         others = json.loads(self.path.read_text()) if self.path.exists() else {}  # of a round beside this one
@@ -347,13 +367,15 @@ def main() -> int:
         def is_noticed(place: tuple[int, int, str]) -> bool:
             index, line, what = place
             text = mutant(tree, index, what)  # noqa: B023
+            of_line = sorted(lines.wanted(line), key=lambda t: (t["path"], t["test"], t["start"]))  # noqa: B023
+            if noticed.has_survived(text, of_line):
+                return False
             child = ready.get()
             try:
                 test = notices(child, text, name, noticed.first(text, lines.wanted(line)))  # noqa: B023
             finally:
                 ready.put(child)
-            if test:
-                noticed.note(text, test)
+            noticed.note(text, of_line, test)
             return bool(test)
 
         survived, same = 0, []
