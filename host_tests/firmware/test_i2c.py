@@ -213,6 +213,19 @@ def test_an_scd4x_that_measured_while_the_board_slept_is_not_started_again():
     equal(s.read(), [800, 2000, 5000])
 
 
+def test_an_scd4x_has_settled_ten_seconds_after_its_start_and_not_before():
+    for waits_ms, want in ((9990, [..., ..., ...]), (10000, [800, 2000, 5000])):
+        w = World()
+        s = sensor("scd4x", {"scd4x 0x62": [[800, 20, 50]]})
+        began = w.clock.now
+        s.probe()
+        w.clock.sleep_ms(began + waits_ms - w.clock.now)
+        equal(s.read(), want)
+    s.probe()  # begun anew after a failure: it settles again
+    w.clock.sleep_ms(6000)
+    equal(s.read(), [..., ..., ...])
+
+
 def test_an_scd4x_that_falls_silent_or_shows_nothing_is_no_reading():
     w = World({"wifi": {"lab": "12345678"}, "values": {"scd4x 0x62": [[0, 20, 50]]}}, i2c=WIRES,
               sensors=[{"type": "scd4x"}])  # fmt: skip

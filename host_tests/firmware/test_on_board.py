@@ -50,6 +50,39 @@ def test_a_contact_that_bounces_is_one_change():
     equal(s.changed(), False, "a glitch")
 
 
+def test_a_level_counts_once_it_has_stayed_its_whole_time():
+    for debounce_ms in (50, 200):
+        w = World({"levels": {"12": 0}})
+        s = sensor("binary", pin=12, debounce_ms=debounce_ms)
+        fake_board.set_level(12, 1)
+        w.clock.sleep_ms(debounce_ms - 1)
+        equal(s.changed(), False)
+        w.clock.sleep_ms(1)
+        equal((s.changed(), s.read()), (True, [1]))
+        fake_board.set_level(12, 0)
+        w.clock.sleep_ms(debounce_ms)
+        fake_board.set_level(12, 1)  # it had stayed, though nobody looked
+        equal((s.changed(), s.read()), (True, [0]))
+        fake_board.set_level(12, 0)
+        w.clock.sleep_ms(debounce_ms - 1)
+        fake_board.set_level(12, 1)
+        w.clock.sleep_ms(debounce_ms)
+        equal((s.changed(), s.read()), (True, [1]), "the glitch is none, the level after it is")
+
+
+def test_of_more_changes_than_can_wait_the_oldest_are_told_and_the_last_is_the_state():
+    for changes in range(1, 24):
+        w = World({"levels": {"12": 0}})
+        s = sensor("binary", pin=12)
+        bounce(w, 12, [(i + 1) % 2 for i in range(changes)], 60)
+        got = []
+        while s.changed():
+            got += s.read()
+        equal(got, [(i + 1) % 2 for i in range(len(got))], changes)
+        equal((s.read(), got[-1]), ([changes % 2], changes % 2), changes)
+        assert len(got) == changes if changes <= 16 else len(got) in (15, 16), (changes, len(got))
+
+
 def test_changes_that_come_while_the_board_is_busy_all_wait():
     w = World({"levels": {"12": 0}})
     s = sensor("binary", pin=12, quantity="motion", pull="none")
@@ -138,6 +171,42 @@ def test_pulses_are_counted_in_units_each_once():
         equal(s.fields, (fields,))
         bounce(w, 12, (0, 1) * 9, 100)
         equal(s.read(), [want])
+    forget()
+
+
+def test_the_side_of_a_pulse_that_counts_is_the_one_that_is_asked_for():
+    for edge, wants in (("falling", (0, 1, 1, 2)), ("rising", (0, 0, 1, 1))):
+        forget()
+        w = World({"levels": {"12": 1}})
+        s = sensor("pulse", pin=12, edge=edge)
+        got = []
+        for level in (1, 0, 1, 0):
+            fake_board.set_level(12, level)
+            w.clock.sleep_ms(100)
+            got += s.read()
+        equal(tuple(got), wants, edge)
+    forget()
+
+
+def test_an_edge_counts_when_the_time_after_the_last_is_over_and_the_first_at_once():
+    for debounce_ms, wants in ((10, (1, 1, 1, 2)), (1, (1, 1, 2, 3)), (0, (1, 2, 3, 4))):
+        forget()
+        w = World({})
+        s = sensor("pulse", pin=12, debounce_ms=debounce_ms)
+        got = []
+        for pause_ms in (0, 0, 9, 10):  # before each edge
+            w.clock.sleep_ms(pause_ms)
+            s.on_edge(None)
+            got += s.read()
+        equal(tuple(got), wants, debounce_ms)
+    forget()
+
+
+def test_one_pulse_is_seen_in_four_places_at_most():
+    for per_unit, places in ((0.5, 0), (1, 0), (2, 1), (10, 1), (11, 2), (1000, 3), (10000, 4), (10001, 4), (10**6, 4)):
+        forget()
+        World({})
+        equal(sensor("pulse", pin=12, per_unit=per_unit).fields[0][2], places, per_unit)
     forget()
 
 

@@ -208,6 +208,95 @@ def test_internal_has_uptime_and_heap_and_temperature_where_there_is_one():
     equal(s.read()[2], 425)
 
 
+def test_the_first_esp32_tells_fahrenheit_and_what_no_chip_can_have_is_no_temperature():
+    import esp32
+
+    World({"values": {}})
+    real = esp32.mcu_temperature
+    del esp32.mcu_temperature
+    esp32.raw_temperature = lambda: 122
+    try:
+        s = sensor("internal", {})
+        s.probe()
+        equal(s.read()[2], 500)
+    finally:
+        del esp32.raw_temperature
+        esp32.mcu_temperature = real
+    for celsius, want in ((-40, -400), (125, 1250), (-40.1, None), (125.1, None), (0, 0)):
+        s = sensor("internal", {"chip": [20, celsius]})
+        s.probe()
+        equal(s.read()[2], want)
+
+
+def test_internal_tells_of_the_board_in_whole_seconds_and_bytes_however_often_it_is_asked():
+    w = World({"values": {}})
+    s = sensor("internal", {})
+    for _ in range(2):  # after a failure it is looked for again
+        s.probe()
+        equal(names(s), [("uptime", "s", 0), ("heap", "B", 0)])
+    s = sensor("internal", {"chip": [20, None]}, also=["rssi"])
+    for quantities in (["uptime", "heap", "temperature", "rssi"], ["uptime", "heap", "rssi"]):
+        s.probe()
+        equal([quantity for quantity, _, _ in names(s)], quantities)
+    s = sensor("internal", {})
+    s.probe()
+    assert s.diagnostic, "nobody wants a card of it"
+    got = []
+    for _ in range(5):
+        w.clock.sleep_ms(1500)
+        got.append(s.read()[0])
+    equal(got, [1, 3, 4, 6, 7])
+
+
+def test_an_adc_of_an_esp8266_is_the_one_that_it_has():
+    import machine_adc
+
+    real = machine_adc.ADC.ATTN_11DB
+    del machine_adc.ADC.ATTN_11DB
+    made = []
+    init = machine_adc.ADC.__init__
+    machine_adc.ADC.__init__ = lambda self, *args, **named: made.append((args, named))
+    try:
+        sensor("adc", {}, pin=0)
+        equal(made, [((0,), {})])
+    finally:
+        machine_adc.ADC.__init__ = init
+        machine_adc.ADC.ATTN_11DB = real
+
+
+def test_a_single_sample_under_the_end_of_the_range_is_a_reading():
+    s = sensor("adc", {"adc 34": [1000]}, pin=34)
+    for raws, is_reading in (((65520,) * 8, False), ((65520,) * 7 + (65519,), True), ((65535,) * 8, False)):
+
+        class Adc:
+            left = list(raws)
+
+            def read_u16(self):
+                return self.left.pop(0)
+
+            def read_uv(self):
+                return 2450000
+
+        s.adc = Adc()
+        if is_reading:
+            equal(s.read(), [2450])
+        else:
+            raises(OSError, s.read)
+
+
+def test_an_adc_in_microvolts_is_the_mean_of_eight_in_millivolts():
+    s = sensor("adc", {"adc 34": [1000]}, pin=34)
+
+    class Adc:
+        left = [1000999, 1000000, 1001000, 999999, 0, 2000000, 1000000, 1000000]
+
+        def read_uv(self):
+            return self.left.pop(0)
+
+    s.adc = Adc()
+    equal(s.read(), [1000])
+
+
 def test_a_pin_that_is_missing_is_named():
     for kind in ("dht22", "ds18b20", "adc"):
         assert "pin is None" in str(raises(ValueError, sensor, kind, {}))

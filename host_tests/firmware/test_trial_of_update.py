@@ -17,10 +17,13 @@ LIMIT_MS = 180000
 class Flash(Folder):
     def __enter__(self):
         slots.ROOT = super().__enter__() + "/"
+        self.home = os.getcwd()
+        os.chdir(slots.ROOT)  # as a board's program, which is in /
         os.mkdir(slots.ROOT + "ota")
         return self
 
     def __exit__(self, *_):
+        os.chdir(self.home)
         super().__exit__()
         slots.ROOT = ""
 
@@ -30,6 +33,7 @@ def world(script, start):
     sys.modules["slots"] = slots  # which the node forgets, and this test must not
     sys.modules.pop("trial", None)
     w = World(script, commands=True, reset_after_s=0)
+    slots.sleep_ms = w.clock.sleep_ms
     w.node.cfg.update(start=start, came_back=(), trials=slots.trials())
     w.node.trials = w.node.cfg["trials"] or start
     return w
@@ -89,3 +93,59 @@ def test_safe_mode_ends_after_an_hour_with_a_reset():
         w.run(3500000)
         raises(fake_board.Reset, w.run, 200000)
         assert slots.is_there(slots.at("starts"))
+
+
+def at_uptime(w, s):
+    """A node that has been up for so many seconds, and its judge."""
+    import trial
+
+    w.clock.sleep_ms(s * 1000 - (w.clock.now - w.began))
+    return trial
+
+
+def test_each_limit_is_over_when_the_second_after_it_has_come():
+    for script, start, limit_s in ((NO_NETWORK, slots.TRIAL, 180), (None, slots.SAFE, 3600)):
+        with Flash():
+            slots.write("boot.try" if start == slots.TRIAL else "starts", {"run": "1", "digest": "d", "starts": 9})
+            w = world(script, start)
+            w.run(1000)
+            at_uptime(w, limit_s).judge(w.node)
+            raises(fake_board.Reset, at_uptime(w, limit_s + 1).judge, w.node)
+    with Flash():
+        slots.write("starts", {"starts": 3})
+        w = world(NO_NETWORK, slots.COUNTED)
+        at_uptime(w, 60).judge(w.node)
+        equal((slots.read("starts"), w.node.trials), ({"starts": 3}, slots.COUNTED))
+        at_uptime(w, 61).judge(w.node)
+        equal((slots.is_there(slots.at("starts")), w.node.trials, w.node.cfg["start"]), (False, 0, 0))
+
+
+def test_an_update_is_kept_once_its_connection_has_stood_for_more_than_ten_seconds():
+    with Flash():
+        slots.write("boot.try", {"run": "1", "digest": "d1", "old": {}})
+        w = world({"wifi": {"another": "x"}}, slots.TRIAL)
+        w.run(30000)
+        fake_board.script["wifi"] = {"lab": "12345678"}
+        while w.node.client is None or not w.node.client.isconnected():
+            w.run(100)
+        from_s = w.node.up_s
+        assert from_s > 20, from_s
+        import trial
+
+        trial.clear_moved = None  # an update moves nothing
+        at_uptime(w, from_s + 10).judge(w.node)
+        assert slots.is_there(slots.at("boot.try"))
+        at_uptime(w, from_s + 11).judge(w.node)
+        equal(slots.read("boot"), {"run": "1", "digest": "d1", "old": {}})
+        equal((w.node.cfg["trials"], w.node.trials), ((), slots.TRIAL), "it has yet to last")
+
+
+def test_a_wake_that_comes_to_its_sleep_is_none_of_a_boot_loop_but_in_safe_mode():
+    for starts, is_counted in ((3, False), (slots.MOST_STARTS + 1, True)):
+        with Flash():
+            slots.write("starts", {"starts": starts})
+            w = world(None, slots.COUNTED)
+            import trial
+
+            trial.slept(w.node)
+            equal(slots.is_there(slots.at("starts")), is_counted)

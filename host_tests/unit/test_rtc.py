@@ -90,6 +90,31 @@ def test_what_does_not_fit_goes_to_the_file_and_comes_back():
         equal(content(RtcJournal(Region(m, 0, 40), FileJournal(d + "/j", reserve_b=0))), header(3))
 
 
+def test_rtc_memory_that_has_taken_over_from_the_file_costs_no_flash_any_more():
+    import umqtt.rtc
+
+    class Os:
+        removed = []
+
+        def remove(self, path):
+            self.removed.append(path)
+            os.remove(path)
+
+    with Folder() as d:
+        region = Region(Memory(), 0, 40)
+        RtcJournal(region, FileJournal(d + "/j", reserve_b=0)).rewrite(header(1, b"y" * 40))
+        j = RtcJournal(region, FileJournal(d + "/j", reserve_b=0))
+        j.load().close()
+        real = umqtt.rtc.os
+        umqtt.rtc.os = Os()
+        try:
+            for generation in (2, 3, 4):
+                j.rewrite(header(generation))
+        finally:
+            umqtt.rtc.os = real
+        equal(Os.removed, [d + "/j"])
+
+
 def test_a_file_that_is_gone_already_when_rtc_memory_takes_over_is_no_fault():
     with Folder() as d:
         region = Region(Memory(), 0, 40)
