@@ -825,3 +825,121 @@ def test_a_message_expires_a_second_after_its_age_and_not_at_it():
         k.outbox.add("t", "set", 2, expire_s=60, taken=k.now)
         k.now += 61
         equal(k.deliver(), ["young"])
+
+
+def test_what_is_not_to_wait_is_on_its_way_when_add_returns_and_its_ack_is_not_awaited():
+    with Folder() as d:
+        k = Desk(d)
+        k.client.connect()
+        k.w.broker.ack_ms = 500
+        now = k.w.clock.now
+        for qos in (1, 2):
+            assert k.outbox.add("t", "now", qos, keep=DROP) > 0
+        equal((k.w.clock.now - now, k.client.inflight), (0, 2))
+
+
+def test_what_was_staged_is_on_flash_after_a_flush():
+    with Folder() as d:
+        k = Desk(d, stage=300)
+        for i in range(5):
+            k.outbox.add("t", "%d" % i, 2)
+        k.outbox.flush()
+        equal(len(k.files()), 1)
+        k.start()
+        equal((k.outbox.waiting, k.outbox.next), (5, 5))
+
+
+def test_there_are_never_more_files_than_there_is_room_for():
+    for limit_b, most in ((512, 2), (768, 3), (2048, 8)):
+        with Folder() as d:
+            k = Desk(d, limit_b=limit_b, segment_b=256)
+            refused = 0
+            for _ in range(80):
+                try:
+                    k.outbox.add("t", "x" * 100, 2)
+                except OSError:
+                    refused += 1
+                assert len(k.files()) <= most, (limit_b, k.files())
+            assert refused, limit_b
+
+
+def test_what_a_program_publishes_itself_is_on_flash_at_once_after_a_hand_over_too():
+    with Folder() as d:
+        k = Desk(d)
+        k.outbox.add("t", "0", 2)
+        k.deliver()
+        k.client.publish("t", b"by itself", qos=1, wait=False)
+        assert b"by itself" in read(d + "/j")
+
+
+def test_a_file_goes_as_soon_as_all_of_it_was_handed_over():
+    with Folder() as d:
+        k = Desk(d, segment_b=256)
+        for i in range(9):
+            k.outbox.add("t", "%d" % i + "x" * 200, 2)
+        equal(len(k.files()), 9)
+        k.client.connect()
+        for left in (6, 3, 0):  # the client takes three at a time
+            equal(k.outbox.drain(k.client), 3)
+            equal(len(k.files()), left)
+            k.w.serve(k.client, 100)
+
+
+class BrokenOs:
+    """`os` whose `remove` raises `error`."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __getattr__(self, name):
+        return getattr(os, name)
+
+    def remove(self, path):
+        raise self.error
+
+
+def test_a_file_that_cannot_be_removed_is_told_and_one_that_is_gone_is_not():
+    for error, is_told in ((OSError(5, "broken"), True), (OSError(2, "gone"), False)):
+        with Folder() as d:
+            k = Desk(d)
+            k.outbox.add("t", "0", 2)
+            k.client.connect()
+            outbox_module.os = BrokenOs(error)
+            try:
+                if is_told:
+                    equal(raises(OSError, k.outbox.drain, k.client).errno, 5)
+                else:
+                    equal(k.outbox.drain(k.client), 1)
+            finally:
+                outbox_module.os = os
+
+
+def test_a_squeeze_fills_files_and_makes_none_larger_than_its_share():
+    with Folder() as d:
+        k = Desk(d, limit_b=2048, segment_b=256)
+        for i in range(60):
+            k.outbox.add("latest", "%03d" % i + "x" * 60, 2, keep=LATEST)
+            k.outbox.add("must", "%03d" % i + "x" * 60, 2, keep=12)
+            sizes = [len(read(d + "/q/" + name)) for name in k.files()]
+            assert max(sizes) <= 256, sizes
+        equal([p[:3] for p in k.deliver()], ["%03d" % i for i in range(48, 60)] + ["059"])
+
+
+def test_what_a_message_has_left_to_live_is_told_by_a_clock_that_is_set():
+    from struct import pack
+
+    from umqtt.wanted import Chooser
+
+    class Watch:
+        now = 0
+
+        def clock(self):
+            return self.now
+
+    set_s, watch, chooser = 600000000, Watch(), Chooser()
+    for taken_s, now_s, left_s in (
+        (set_s, set_s, 100), (set_s, set_s + 40, 60), (set_s, set_s + 99, 1), (set_s, set_s + 100, 1), (set_s, set_s + 500, 1),
+        (set_s - 1, set_s + 40, 100), (set_s, set_s - 1, 100), (5, 45, 100), (set_s + 40, 45, 100), (5, set_s + 40, 100),
+    ):  # fmt: skip
+        watch.now = now_s
+        equal(chooser.left_s(watch, pack(">III", 1, taken_s, 100)), left_s, (taken_s - set_s, now_s - set_s))
