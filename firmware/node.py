@@ -431,6 +431,12 @@ class Node:
             ms = min(ms, _BUTTON_MS)
         else:
             holding = self.work(c)
+        limit_ms = self.cfg["timeout_s"] * 1000
+        if c.inflight:
+            ms = min(ms, limit_ms)
+            if c.inflight != self.waited_for:  # handed over just now
+                self.waited_for = c.inflight
+                self.t_wait = ticks_ms()
         got = c.poll(min(ms, _BUTTON_MS) if holding else ms)
         for _ in range(_PACKETS):  # what else is here, without a wait for each
             if not got:
@@ -445,7 +451,7 @@ class Node:
         if c.inflight != self.waited_for or not (c.inflight and c.isconnected()):
             self.waited_for = c.inflight
             self.t_wait = ticks_ms()
-        elif ticks_diff(ticks_ms(), self.t_wait) > self.cfg["timeout_s"] * 1000:
+        elif ticks_diff(ticks_ms(), self.t_wait) >= limit_ms:
             self.doubt().look(self)
         if self.diag and c.isconnected() and not (c.inflight or self.greet or holding or self.waiting()):
             from diagnosis import tell

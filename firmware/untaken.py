@@ -50,7 +50,7 @@ class Untaken:
                 self.strike(node, "does not acknowledge")
                 # the next connection repeats it: there is no other way to ask again
                 connect_again(c, "no acknowledgement, though the link lives")
-        elif ticks_diff(now, self.t_asked) > limit_ms:
+        elif ticks_diff(now, self.t_asked) >= limit_ms:
             connect_again(c, "no answer for %d s: the link is dead" % (2 * limit_ms // 1000))
 
     def ended(self, node) -> None:

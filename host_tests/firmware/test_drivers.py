@@ -101,7 +101,7 @@ def test_a_key_that_is_left_out_has_the_default_that_is_shown_for_it():
     World()
     for kind in kinds():
         plain = settings(make(kind))
-        for key, allowed, default, _ in keys_of(kind):
+        for key, _, default, _ in keys_of(kind):
             if default not in (None, ""):
                 equal(settings(make(kind, **{key: default})), plain, (kind, key))
 
@@ -174,8 +174,13 @@ def test_a_bmp280_is_a_bme280_without_humidity_and_is_called_by_its_name():
 
 
 def test_an_aht20_or_bh1750_has_the_time_that_its_data_sheet_wants():
-    for kind, shown, least_ms, most_ms in (("aht20", [20, 50], 80, 90), ("bh1750", 100, 180, 190), ("sht3x", [20, 50], 16, 20),
-                                          ("sht4x", [20, 50], 9, 12), ("ads1115", [1.0] * 4, 9, 12)):  # fmt: skip
+    for kind, shown, least_ms, most_ms in (
+        ("aht20", [20, 50], 80, 90),
+        ("bh1750", 100, 180, 190),
+        ("sht3x", [20, 50], 16, 20),
+        ("sht4x", [20, 50], 9, 12),
+        ("ads1115", [1.0] * 4, 9, 12),
+    ):
         w = World({"values": {SHOWN[kind][0]: [shown] * 4}})
         s = make(kind)
         s.probe()

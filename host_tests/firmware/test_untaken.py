@@ -201,4 +201,93 @@ def test_few_waits_for_each_reading():
     assert a_reading < 9, a_reading  # with the keep-alive's and the turns' of half a minute
 
 
+def untaken(w, what, how):
+    """As picky; when each of these PUBLISH packets came, ms."""
+    real, connect = w.broker._incoming, w.broker._connect
+    came = []
+    w.broker.connect_times = []
+
+    def noted(link, p):
+        w.broker.connect_times.append(w.clock.now)
+        connect(link, p)
+
+    w.broker._connect = noted
+
+    def incoming(link, kept, p):
+        if not what(p):
+            return real(link, kept, p)
+        came.append(w.clock.now)
+        if how == "closes":
+            w.broker._drop(link)
+
+    w.broker._incoming = incoming
+    return came
+
+
+def test_a_message_has_three_connections_in_qos_2_and_eight_in_qos_1_and_a_status_three():
+    for keys, what, times in (
+        ({}, lambda p: p.qos == 2, 3),
+        ({"qos": 1}, lambda p: b'"seq":3}' in bytes(p.payload), 8),
+        ({"qos": 1}, lambda p: p.retain, 3),
+    ):
+        w = World(SCRIPT, sensors=[ROOM], **keys)
+        came = untaken(w, what, "closes")
+        w.run(1200000)
+        # one that an old connection ended with may have had another cause
+        equal(len([ms for ms in came if ms - max(at for at in w.broker.connect_times if at <= ms) < 5000]), times, keys)
+
+
+def test_a_message_that_is_swallowed_is_sent_again_after_a_minute_or_three_times_the_timeout():
+    for timeout_s, least_s, most_s in ((10, 60, 81), (40, 120, 201)):
+        w = World(SCRIPT, sensors=[ROOM], interval_s=900, timeout_s=timeout_s)
+        came = untaken(w, lambda p: p.qos == 2, "swallows")
+        w.run(3000000)
+        first = [ms for ms in came if ms - came[0] < 30000]  # both readings
+        equal(len(first), 2)
+        pauses_s = [(b - a) / 1000 for a, b in zip(came, came[1:]) if b - a > 5000]
+        equal(len(pauses_s), 2, "three times in all")
+        assert all(least_s < pause_s < most_s for pause_s in pauses_s), (timeout_s, pauses_s)
+
+
+def test_a_link_that_died_is_begun_again_twice_the_timeout_after_what_was_sent_last():
+    for timeout_s in (10, 25):
+        w = World(SCRIPT, sensors=[ROOM], keepalive_s=3600, interval_s=60, timeout_s=timeout_s)
+        w.run(30000)
+        link = w.net.links[-1]
+        link.silence()
+        dialled = len(w.net.dialled)
+        while len(w.net.dialled) == dialled:
+            w.run(50)
+        sent = [ms for ms in link.write_times if ms > w.began + 30000][0]
+        assert 2000 * timeout_s <= w.clock.now - sent <= 2000 * timeout_s + 6000, (timeout_s, w.clock.now - sent)
+
+
+def test_a_broker_that_is_slow_for_ever_keeps_its_connection():
+    w = World(SCRIPT, sensors=[ROOM], interval_s=30, qos=1)
+    w.run(5000)
+    w.broker.ack_ms = 14000
+    connects = len(w.broker.connects)
+    w.run(1800000)
+    equal((len(w.broker.connects), told(w, "does not acknowledge")), (connects, []))
+    equal(seqs(w), list(range(1, len(seqs(w)) + 1)))
+
+
+def test_strikes_are_counted_for_one_message_and_begin_anew_with_the_next():
+    script = {"wifi": {"lab": "12345678"}, "values": {"ds18b20 5": [20.0]}}
+    w = World(script, sensors=[{"type": "ds18b20", "name": "room", "pin": 5}], qos=1, interval_s=900)
+    refused = {}
+
+    def is_refused(p):
+        """Each reading ends five connections before it is taken."""
+        key = bytes(p.payload)
+        refused[key] = refused.get(key, 0) + 1
+        return b"seq" in key and refused[key] <= 5
+
+    untaken(w, is_refused, "closes")
+    w.run(5000000)
+    equal((w.node.refused, told(w, "given up")), (0, []))
+    equal(seqs(w), list(range(1, len(seqs(w)) + 1)))
+    assert len(seqs(w)) > 4, seqs(w)
+
+
 assert PUBLISH
