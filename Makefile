@@ -75,7 +75,7 @@ extras: .venv/stamp  ## get what only some tests want: Chromium, pyarrow, DuckDB
 
 .PHONY: run
 run: $(READY) $(if $(HA),.cache/homeassistant/stamp)  ## [try it] publish readings from the real firmware to a real Mosquitto and watch them arrive
-	@exec $(PY) -m tools.demo.run --readings $(READINGS) $(if $(SLEEP),--sleep) $(if $(AIO),--aio) $(if $(HA),--ha) $(if $(WEB),--web $(if $(filter-out 1,$(WEB)),$(WEB)))
+	@exec $(PY) -m tools.demo.run --readings $(READINGS) --protocol $(or $(PROTOCOL),4) $(if $(SLEEP),--sleep) $(if $(AIO),--aio) $(if $(HA),--ha) $(if $(WEB),--web $(if $(filter-out 1,$(WEB)),$(WEB)))
 
 .PHONY: pictures
 pictures: $(READY)  ## the pictures of make run in README, made anew from real runs; wants a Chromium (make extras)

@@ -441,6 +441,11 @@ def remarks(got: dict) -> list:
             "keepalive_s is %d: the broker gives the board up after %d s, sooner than the board waits for two answers"
             " (timeout_s %d)" % (got["keepalive_s"], got["keepalive_s"] * 3 // 2, got["timeout_s"])
         )
+    if got["protocol"] != 4 and sys.platform == "esp8266" and (got["keep_in"] != "ram" or got["ha_prefix"]):
+        told.append(
+            "protocol is %s: an ESP8266 has no memory for MQTT 5 beside ha_prefix, or keep_in rtc or flash; better is 4"
+            % got["protocol"]
+        )
     return ["note: " + line for line in told]
 
 

@@ -4,6 +4,7 @@ A broker of MQTT 5 says what it does not do, and why it refuses. That is obeyed 
 with MQTT 3.1.1 the board has to find out by trying (untaken.py).
 """
 
+import machine
 from micropython import const
 from umqtt.errors import MQTTException
 from umqtt.v5 import MQTTClient
@@ -30,40 +31,30 @@ _RETAIN_AVAILABLE = const(37)
 _MAXIMUM_PACKET = const(39)
 
 
+def of(cfg):
+    """BoardClient, for this configuration."""
+    # A topic that is sent once on a connection is longer with an alias. An ESP8266 has no memory for them.
+    is_esp8266 = hasattr(machine.RTC, "ALARM0")
+    BoardClient.repeats = not is_esp8266 and (not cfg["deep_sleep"] or cfg["connect_every"] > 1)
+    return BoardClient
+
+
 class BoardClient(MQTTClient):
     """umqtt.v5's, with the arguments of umqtt.client's in their order; protocol: 5 or "auto"."""
+
+    repeats = False  # whether topics come again on a connection
 
     def __init__(self, client_id, server, port, user, password, keepalive, ssl, clean_session, protocol, *more):
         slots, rx_size, tx_size, timeout_ms, reconnect, journal = more
         MQTTClient.__init__(
             self, client_id, server, port, user, password, keepalive, ssl, clean_session, protocol=protocol,
             inflight=slots, rx_size=rx_size, tx_size=tx_size, timeout_ms=timeout_ms, reconnect=reconnect,
-            store=journal,
+            store=journal, topic_aliases=self.repeats,
         )  # fmt: skip
-        self.words = ""  # what was said of the broker
-        self.refusals = {}  # topic: reason code
 
     def bind(self, node) -> None:
         """It is the node's from now on: will and session are as its configuration wants them."""
-        cfg = node.cfg
-        self.owner = node
-        node.reconnect.on_state = self.on_link
-        between_s = int(cfg["interval_s"] * cfg["connect_every"]) if cfg["deep_sleep"] else 0
-        self.session_expiry_s = max(_MONTH_S, _CONNECTIONS * between_s)
-        self.will_qos = _WILL_QOS
-        self.will_retain = node.retain
-        self.make_will()
-        self.on_refused = self.give_up
-        if cfg["deep_sleep"] and node.known.level_4 and cfg["protocol"] == "auto":
-            self.protocol = _LEVEL_4
-        self.tried_level = self.protocol
-
-    def make_will(self) -> None:
-        """A board that is back in time has not been away."""
-        cfg = self.owner.cfg
-        if cfg["will"]:
-            topic = self.owner.topic + "status"
-            self.set_last_will(topic, "offline", self.will_retain, self.will_qos, cfg["will_delay_s"])
+        self.owner = Terms(self, node)
 
     def publish(self, topic, msg, retain=False, qos=0, *more, **named):
         """As umqtt.v5's. A message that the broker has said it does not take is given up, and told; one that it would
@@ -72,18 +63,50 @@ class BoardClient(MQTTClient):
         try:
             pid = MQTTClient.publish(self, topic, msg, retain, qos, *more, **named)
         except MQTTException as e:
-            if e is self.owner.reconnect.fault:  # the connection has ended
-                raise
-            if e.args[0] == _TOO_LARGE:  # else its acknowledgement, of which on_refused is told
-                self.give_up(topic.encode() if isinstance(topic, str) else topic, e)
+            self.owner.judge(topic, e)
             return _GIVEN_UP
         return pid or (_GIVEN_UP if qos and pid is not None else pid)
 
-    def give_up(self, topic: bytes, fault) -> None:
+
+class Terms:
+    """What the broker of `client` has said that it does and does not do, and what becomes of it."""
+
+    def __init__(self, client, node):
+        self.client = client
+        self.node = node
+        self.words = ""  # what was told of the broker
+        self.refusals = {}  # topic: reason code
+        self.will_qos = _WILL_QOS
+        self.will_retain = node.retain
+        cfg = node.cfg
+        node.reconnect.on_state = self.on_link
+        client.on_refused = self.refused
+        between_s = int(cfg["interval_s"] * cfg["connect_every"]) if cfg["deep_sleep"] else 0
+        client.session_expiry_s = max(_MONTH_S, _CONNECTIONS * between_s)
+        self.make_will()
+        if cfg["deep_sleep"] and node.known.level_4 and cfg["protocol"] == "auto":
+            client.protocol = _LEVEL_4
+        self.level = client.protocol
+
+    def make_will(self) -> None:
+        """A board that is back in time has not been away."""
+        cfg = self.node.cfg
+        if cfg["will"]:
+            topic = self.node.topic + "status"
+            self.client.set_last_will(topic, "offline", self.will_retain, self.will_qos, cfg["will_delay_s"])
+
+    def judge(self, topic, fault) -> None:
+        """A call of publish has raised an MQTTException. Raises it again when it has ended the connection."""
+        if fault is self.node.reconnect.fault:
+            raise fault
+        if fault.args[0] == _TOO_LARGE:  # else the broker's acknowledgement, which `refused` is told of
+            self.refused(topic if isinstance(topic, bytes) else topic.encode(), fault)
+
+    def refused(self, topic: bytes, fault) -> None:
         """The broker does not take a message, and says so: it is given up, told and counted."""
         from ending import is_reading
 
-        node = self.owner
+        node = self.node
         name = str(topic, "utf-8")
         code, words = fault.args
         words = "%s: %s" % (name, words)
@@ -100,40 +123,45 @@ class BoardClient(MQTTClient):
 
     def on_link(self, up: bool, words: str) -> None:
         """The node's, but what is mended here is no failure."""
-        node = self.owner
+        node = self.node
+        level = self.client.protocol
         fault = node.reconnect.fault
         if not up:
             if self.fell_back() or self.gave_way(fault):
                 return
-            if fault.args[0] == _LEVEL_REFUSED_BY_4 and self.protocol == _LEVEL_5 and isinstance(fault, MQTTException):
+            if fault.args[0] == _LEVEL_REFUSED_BY_4 and level == _LEVEL_5 and isinstance(fault, MQTTException):
                 node.reconnect.fault = MQTTException(_LEVEL_REFUSED, "the broker does not speak MQTT 5")
         node.link_changed(up, words)
         if up:
             if node.cfg["deep_sleep"]:
-                node.known.level_4 = self.protocol == _LEVEL_4
-            self.tell_limits()
+                node.known.level_4 = level == _LEVEL_4
+            if level == _LEVEL_5:
+                self.tell()
 
     def fell_back(self) -> bool:
         """Whether the next attempt is made with another version, which is told once."""
-        if self.protocol == self.tried_level:
+        level = self.client.protocol
+        if level == self.level:
             return False
-        self.tried_level = self.protocol
-        if self.tried_level == _LEVEL_4 and not self.words:
+        self.level = level
+        if level == _LEVEL_4 and not self.words:
             self.words = "it does not speak MQTT 5: MQTT 3.1.1 is tried"
             print("broker:", self.words)
         return True
 
     def gave_way(self, fault) -> bool:
         """Whether the broker did not take what the connection began with, and gets something else the next time."""
+        client = self.client
         code = fault.args[0]
         if not isinstance(fault, MQTTException) or code not in (_TOO_LARGE, _NO_RETAIN, _NO_QOS):
             return False
-        if self.inflight and "in flight" in fault.args[1]:  # of an earlier connection, whose broker took it
+        if client.inflight and "in flight" in fault.args[1]:  # of an earlier connection, whose broker took it
             from umqtt.takeback import send_again, unacknowledged
 
-            for pid, topic, qos in unacknowledged(self):
-                if topic and (qos > self.connack.get(_MAXIMUM_QOS, 2) or code != _NO_QOS):
-                    send_again(self, pid, max(1, min(qos, self.connack.get(_MAXIMUM_QOS, 2))))
+            most = client.connack.get(_MAXIMUM_QOS, 2)
+            for pid, topic, qos in unacknowledged(client):
+                if topic and (qos > most or code != _NO_QOS):
+                    send_again(client, pid, max(1, min(qos, most)))
             return True
         if code == _NO_RETAIN and self.will_retain:
             self.will_retain = False
@@ -146,13 +174,11 @@ class BoardClient(MQTTClient):
         self.make_will()
         return True
 
-    def tell_limits(self) -> None:
+    def tell(self) -> None:
         """What is special about this broker, when that is something new."""
-        if self.protocol == _LEVEL_4:
-            return
-        cfg = self.owner.cfg
-        get = self.connack.get
-        kept_s = get(_SESSION_EXPIRY, self.session_expiry_s)
+        cfg = self.node.cfg
+        get = self.client.connack.get
+        kept_s = get(_SESSION_EXPIRY, self.client.session_expiry_s)
         words = "MQTT 5, it keeps the session for %d s" % kept_s
         if cfg["will"]:
             words += ", and says offline once the board was away for %d s" % min(cfg["will_delay_s"], kept_s)
@@ -162,7 +188,7 @@ class BoardClient(MQTTClient):
             words += "; nothing is retained"
         if get(_MAXIMUM_PACKET):
             words += "; no packet over %d B" % get(_MAXIMUM_PACKET)
-        if get(_RECEIVE_MAXIMUM, self.owner.slots) < self.owner.slots:
+        if get(_RECEIVE_MAXIMUM, self.node.slots) < self.node.slots:
             words += "; %d unacknowledged at most" % get(_RECEIVE_MAXIMUM)
         if get(_SERVER_KEEPALIVE, cfg["keepalive_s"]) != cfg["keepalive_s"]:
             words += "; a keep-alive of %d s" % get(_SERVER_KEEPALIVE)

@@ -314,7 +314,9 @@ class Node:
         if cfg["protocol"] == _LEVEL_4:
             from umqtt.client import MQTTClient
         else:
-            from mqtt5 import BoardClient as MQTTClient
+            from mqtt5 import of
+
+            MQTTClient = of(cfg)
         from umqtt.reconnect import Reconnect
 
         ssl = None

@@ -1,6 +1,7 @@
 """config.json: every key is checked, and what is wrong is said in one line that names it."""
 
 import json
+import sys
 
 import on_board
 from fakes.check import equal, raises
@@ -286,6 +287,33 @@ def test_a_queue_that_a_dead_link_fills_is_remarked_and_not_refused():
     equal(config_check.remarks(taken()), [])
     assert "keepalive_s is 10" in config_check.remarks(taken(keepalive_s=10))[0]
     equal(config_check.remarks(taken(keepalive_s=20)), [])
+
+
+def test_mqtt_5_and_what_else_an_esp8266_has_no_memory_for_is_a_remark():
+    tight = [{"keep_in": "flash"}, {"keep_in": "rtc", "deep_sleep": True}, {"ha_prefix": "homeassistant"}]
+    for platform, remarks in (("esp8266", 1), ("esp32", 0)):
+        config_check.sys = type("Sys", (), {"platform": platform})
+        try:
+            for keys in tight:
+                for protocol in (5, "auto"):
+                    told = config_check.remarks(taken(protocol=protocol, **keys))
+                    equal(
+                        [line.startswith("note: protocol is %s: an ESP8266" % protocol) for line in told],
+                        [True] * remarks,
+                    )
+                equal(config_check.remarks(taken(protocol=4, **keys)), [])
+            equal(config_check.remarks(taken(protocol=5, commands=True)), [])
+        finally:
+            config_check.sys = sys
+
+
+def test_a_protocol_is_one_that_there_is():
+    for value in (3, 6, "5", "AUTO", 5.0, True, None, [5]):
+        said = lines(protocol=value)
+        equal(len(said), 1, said)
+        assert said[0].startswith("config.json: protocol is ") and 'needed is 4, 5 or "auto" (MQTT' in said[0], said
+    for value in (4, 5, "auto"):
+        equal(taken(protocol=value)["protocol"], value)
 
 
 def test_the_watchdog_leaves_time_for_every_step():

@@ -13,6 +13,7 @@ from fakes.packets import CONNACK, PUBLISH, SUBACK
 from on_board import World, conf, radio, said
 from years import Life
 
+import machine
 import ram
 
 ROOM = {"type": "dht22", "name": "room", "pin": 4}
@@ -23,6 +24,7 @@ CORRELATION = 9
 SERVER_KEEPALIVE = 19
 SERVER_REFERENCE = 28
 REASON = 31
+ALIAS = 35
 MAXIMUM_QOS = 36
 RETAIN_AVAILABLE = 37
 MAXIMUM_PACKET = 39
@@ -444,3 +446,26 @@ def test_a_reading_that_is_too_large_for_the_broker_does_not_hold_up_what_waits_
         assert {topic for topic, _, _ in life.broker.accepted} == {"umqtt/n1/status", "umqtt/n1/room/humidity"}
     finally:
         life.close()
+
+
+def test_topics_become_aliases_on_an_esp32_where_they_come_again_on_a_connection():
+    w = World5()
+    w.run(25000)
+    equal(seqs(w), [1, 2, 3, 4, 5, 6])
+    sizes = [len(p.raw) for p in w.broker.published if "/room/temperature" in p.topic]
+    assert sizes[0] > sizes[1] == sizes[2] and sizes[0] - sizes[1] == len("umqtt/n1/room/temperature"), sizes
+    for keys, has_aliases in (({}, False), ({"connect_every": 3}, True)):
+        life = Lives("rtc-sleep", lambda clock: Model5(clock, takes=20), protocol=5, interval_s=900, **keys)
+        try:
+            life.wakes(8)
+            found = [p for p in life.broker.published if ALIAS in dict(p.props)]
+            equal((bool(found), life.broker.violations), (has_aliases, []))
+        finally:
+            life.close()
+    machine.RTC.ALARM0 = 0  # which the port of an ESP8266 has alone
+    try:
+        w = World5()
+        w.run(25000)
+        equal((seqs(w), [p for p in w.broker.published if p.props]), ([1, 2, 3, 4, 5, 6], []))
+    finally:
+        del machine.RTC.ALARM0

@@ -1,6 +1,6 @@
 """`make run`: the real firmware on a real MicroPython publishes to a real broker, and an independent client watches.
 
-    python -m tools.demo.run [--readings N] [--interval S] [--qos 0|1|2] [--heap-kb 40]
+    python -m tools.demo.run [--readings N] [--interval S] [--qos 0|1|2] [--heap-kb 40] [--protocol 4|5|auto]
                               [--sleep | --aio] [--web [PORT]] [--ha]
 
 Ends with 0 when every reading that the firmware published was received once (after Ctrl-C as well, when the run was
@@ -79,7 +79,7 @@ def config(port: int, opts: argparse.Namespace) -> dict:
         "wifi_ssid": "host", "wifi_password": "password", "broker": "127.0.0.1", "port": port, "client_id": BOARD,
         "qos": opts.qos, "interval_s": opts.interval, "ntp_host": "", "stop_pin": HostBoard.STOP_PIN,
         "commands": has_owner(opts), "log_b": 0, "ha_prefix": "homeassistant" if opts.ha else "",
-        "i2c": I2C, "sensors": SENSORS, **AWAKE,
+        "i2c": I2C, "sensors": SENSORS, "protocol": opts.protocol, **AWAKE,
         **(TROUBLED if opts.web is not None else {}), **(SLEEPER if opts.sleep else {}),
     }  # fmt: skip
 
@@ -319,6 +319,10 @@ def main() -> int:
     args.add_argument("--readings", type=int, default=20, help="stop after so many, 0: go on until Ctrl-C")
     args.add_argument("--interval", type=float, default=1.0, help="seconds between two measurements")
     args.add_argument("--qos", type=int, default=2, choices=(0, 1, 2))
+    args.add_argument(
+        "--protocol", type=lambda word: word if word == "auto" else int(word), default=4, choices=(4, 5, "auto"),
+        help="of MQTT: 4 is 3.1.1, 5, auto",
+    )  # fmt: skip
     args.add_argument("--sleep", action="store_true", help="a board that sleeps between its readings")
     args.add_argument("--aio", action="store_true", help="a program on umqtt.aio in the firmware's place")
     args.add_argument("--ha", action="store_true", help="a real Home Assistant that shows the board")
@@ -334,7 +338,9 @@ def main() -> int:
         args.error("the program on umqtt.aio does not sleep")
     if opts.ha and opts.aio:
         args.error("the program on umqtt.aio announces nothing to Home Assistant")
-    is_esp32 = opts.sleep or opts.aio or opts.ha or opts.web is not None
+    if opts.protocol != 4 and opts.aio:
+        args.error("the program on umqtt.aio speaks MQTT 3.1.1")
+    is_esp32 = opts.sleep or opts.aio or opts.ha or opts.web is not None or opts.protocol != 4
     opts.heap_kb = opts.heap_kb or (ESP32_HEAP_KB if is_esp32 else ESP8266_HEAP_KB)
     if opts.readings < 0:
         args.error("READINGS is a count; 0 is for endless")

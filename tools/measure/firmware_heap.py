@@ -54,8 +54,23 @@ LIVES: Dict[str, dict] = {
     "rtc, after a reset": {**KEPT, "keep_in": "rtc"},
     "flash, after a reset": {**KEPT, "keep_in": "flash"},
     "asleep": {**KEPT, "keep_in": "rtc", "deep_sleep": True},
+    "ram, MQTT 5": {"sensors": SENSORS, "protocol": 5},
+    "ram, discovery, MQTT 5": {"sensors": SENSORS, **HOME_ASSISTANT, "protocol": 5},
+    "ram, commands, MQTT 5": {"sensors": SENSORS, "commands": True, "protocol": 5},
+    "rtc, MQTT 5": {**KEPT, "keep_in": "rtc", "protocol": 5},
+    "flash, MQTT 5": {**KEPT, "keep_in": "flash", "protocol": 5},
+    "flash, after a reset, MQTT 5": {**KEPT, "keep_in": "flash", "protocol": 5},
+    "asleep, MQTT 5": {**KEPT, "keep_in": "rtc", "deep_sleep": True, "protocol": 5},
 }
-HEAPS_B = {"asleep": 30_000}  # with 28,000 B a write to RTC memory may find no 500 B in one piece, and is repeated
+ESP32_B = 40_000  # of an ESP32's 100 KB and more: for an ESP8266 MQTT 5 is too much beside most of the rest
+HEAPS_B = {
+    "asleep": 30_000,  # with 28,000 B a write to RTC memory may find no 500 B in one piece, and is repeated
+    "ram, discovery, MQTT 5": ESP32_B,
+    "rtc, MQTT 5": ESP32_B,
+    "flash, MQTT 5": ESP32_B,
+    "flash, after a reset, MQTT 5": ESP32_B,
+    "asleep, MQTT 5": ESP32_B,
+}
 RESET = "after a reset"  # with messages in flight, and a queue that is full
 MARK = "<!-- firmware heap -->"
 END = "<!-- /firmware heap -->"
