@@ -1,4 +1,5 @@
-"""Runs on a real MicroPython: PORT CASE. One kind of traffic under a locked heap: an allocation is a MemoryError.
+"""Runs on a real MicroPython: PORT CASE MODULE [aliases]. One kind of traffic under a locked heap: an allocation is a
+MemoryError.
 
 Prints `ok`. Every name that the locked part assigns exists before the lock: a new global would itself allocate.
 """
@@ -8,7 +9,6 @@ import sys
 from time import ticks_diff, ticks_ms
 
 import micropython
-from umqtt.client import MQTTClient
 from umqtt.publisher import Publisher
 
 ROUNDS = 50
@@ -20,6 +20,8 @@ LARGE = b"p" * 1000  # four times the send buffer
 
 port = int(sys.argv[1])
 case = sys.argv[2]
+module = sys.argv[3]
+MQTTClient = __import__("umqtt." + module, None, None, ("MQTTClient",)).MQTTClient
 taken = 0
 taken_b = 0
 wanted = 0
@@ -84,7 +86,7 @@ def rounds(c):
 
 def main():
     global taken, wanted, publisher
-    c = MQTTClient("steady", "127.0.0.1", port)
+    c = MQTTClient("steady", "127.0.0.1", port, **({"topic_aliases": True} if sys.argv[4:] else {}))
     c.set_view(view)
     c.connect()
     c.subscribe(TOPIC, 2)

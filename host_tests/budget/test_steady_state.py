@@ -22,16 +22,21 @@ def library(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return folder
 
 
-def steady(library: Path, case: str) -> subprocess.CompletedProcess:
-    with Peer() as peer:
+# of a CONNACK: receive maximum 1, topic alias maximum 3, maximum packet size 5000
+LIMITS = b"\x21\0\1\x22\0\3\x27\0\0\x13\x88"
+
+
+def steady(library: Path, case: str, *module: str, says: bytes = b"") -> subprocess.CompletedProcess:
+    with Peer(says=says) as peer:
         return subprocess.run(
             [
                 size.micropython(),
                 "-X",
-                "heapsize=64k",
+                "heapsize=96k",
                 str(ROOT / "host_tests/budget/steady_state.py"),
                 str(peer.port),
                 case,
+                *(module or ("client",)),
             ],
             env={"MICROPYPATH": str(library)},
             stdout=subprocess.PIPE,
@@ -59,6 +64,18 @@ CASES = [
 @pytest.mark.parametrize("case", CASES)
 def test_steady_traffic_allocates_nothing(library: Path, case: str) -> None:
     got = steady(library, case)
+    assert got.returncode == 0 and got.stdout.startswith(b"ok"), got.stdout.decode()
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case != "prepared"])
+def test_messages_without_properties_allocate_nothing_with_mqtt_5_either(library: Path, case: str) -> None:
+    got = steady(library, case, "v5")
+    assert got.returncode == 0 and got.stdout.startswith(b"ok"), got.stdout.decode()
+
+
+@pytest.mark.parametrize("case", ["publish0", "publish1", "publish2", "large_publish2"])
+def test_nor_with_a_broker_that_has_limits_and_with_topic_aliases(library: Path, case: str) -> None:
+    got = steady(library, case, "v5", "aliases", says=LIMITS)
     assert got.returncode == 0 and got.stdout.startswith(b"ok"), got.stdout.decode()
 
 

@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT))
 
 from tools.ship import LIBRARY, ShipError, read_map, ship  # noqa: E402
 from tools.ship.names import FRIENDS, KEPT  # noqa: E402
+from tools.ship.negations import negate_outside
 from tools.ship.numbers import number  # noqa: E402
 
 # Runs in an interpreter of its own: what a program can see of each module. argv: the folder of umqtt, modules.
@@ -198,3 +199,15 @@ def test_a_lambda_among_many_names_is_not_written_as_one():
     tree = ast.parse("\n".join(lines))
     number(tree)
     compile(ast.unparse(tree), "m", "exec")
+
+
+def test_a_negated_comparison_is_the_same_one_with_not_outside(tmp_path):
+    tree = ast.parse("def f(a, b):\n    return [a is not b, a not in b, 1 < a != b, not a is not b]\n")
+    before = {}
+    exec(compile(tree, "before", "exec"), before)
+    negate_outside(tree)
+    assert "is not" not in ast.unparse(tree) and "not in" not in ast.unparse(tree)
+    after = {}
+    exec(compile(ast.fix_missing_locations(tree), "after", "exec"), after)
+    for a, b in ((2, (2, 3)), (4, (2, 3))):
+        assert before["f"](a, b) == after["f"](a, b)

@@ -42,7 +42,10 @@ class Peer:
     """with Peer() as p: p.port, p.packets (count by type), p.payload_b (bytes taken), p.digests (SHA-256 of each);
     behind it p.segments: TCP segments with data that came, None where the system does not tell."""
 
-    def __init__(self, ack_delay_s: float = 0, listen: str = "127.0.0.1", digest: bool = False):
+    def __init__(
+        self, ack_delay_s: float = 0, listen: str = "127.0.0.1", digest: bool = False, says: bytes = b""
+    ) -> None:
+        self.says = says  # to a client of MQTT 5: properties of its CONNACK; then acks have a reason, too
         self.digests: Optional[list[str]] = [] if digest else None
         self.ack_delay_s = ack_delay_s
         self.packets: dict[int, int] = {}
@@ -133,7 +136,7 @@ class Peer:
         answer = b""
         if kind == _CONNECT:
             self._no_properties = b"\0" if body[6] == 5 else b""  # the length of none, in MQTT 5
-            answer = frame(0x20, b"\0\0" + self._no_properties)
+            answer = frame(0x20, b"\0\0" + (bytes([len(self.says)]) + self.says if self._no_properties else b""))
         elif kind == _PUBLISH:
             end = 2 + (body[0] << 8 | body[1])
             qos = b0 >> 1 & 3
@@ -142,7 +145,8 @@ class Peer:
             if self.digests is not None:
                 self.digests.append(hashlib.sha256(payload).hexdigest())
             if qos:
-                answer = bytes([0x40 if qos == 1 else 0x50, 2]) + body[end : end + 2]
+                reason = b"\x10" if self.says else b""  # nobody has subscribed to it
+                answer = frame(0x40 if qos == 1 else 0x50, body[end : end + 2] + reason)
             if body[2:end] == b"peer/send":
                 qos, count, size = map(int, payload.split())
                 self._to_send = [self._message(qos, pid, size) for pid in range(count, 0, -1)]
@@ -154,13 +158,13 @@ class Peer:
         elif kind == _PUBREL:
             answer = b"\x70\2" + body[:2]
         elif kind == _SUBSCRIBE:
-            codes, at = b"", 2
+            codes, at = b"", 2 + len(self._no_properties)
             while at < len(body):
                 at += 3 + (body[at] << 8 | body[at + 1])
                 codes += body[at - 1 : at]
-            answer = frame(0x90, body[:2] + codes)
+            answer = frame(0x90, body[:2] + self._no_properties + codes)
         elif kind == _UNSUBSCRIBE:
-            answer = b"\xb0\2" + body[:2]
+            answer = frame(0xB0, body[:2] + (b"\0\0" if self._no_properties else b""))
         elif kind == _PINGREQ:
             answer = b"\xd0\0"
         if answer:

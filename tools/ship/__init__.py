@@ -15,7 +15,8 @@ pays for each module, class, name and string, so they are merged:
  6. texts.py   puts the words of errors into one string.
  7. slots.py   lets locals that are never needed together share a slot, which keeps frames off the heap.
  8. names.py   gives private names, arguments of private functions and globals names that are in the boards' ROM.
- 9. numbers.py lets the names and locals that are used most have numbers of one byte.
+ 9. numbers.py lets the names and locals that are used most have numbers of one byte; negations.py writes `not a is b`
+               for `a is not b`, which is an operation less.
 Nothing else is changed, and no public name or signature. names.json tells what was called what; run_mpy.py --shipped
 and tests read it. To try a source of your own: python -m tools.ship --source firmware/lib/umqtt /tmp/out
 """
@@ -34,6 +35,7 @@ from tools.ship.late import import_by_text
 from tools.ship.loops import comprehensions_to_loops
 from tools.ship.merge import Library
 from tools.ship.names import rename
+from tools.ship.negations import negate_outside
 from tools.ship.numbers import number, number_locals
 from tools.ship.package import Package
 from tools.ship.slots import share_slots
@@ -176,6 +178,7 @@ def _ship(into: Path, folder: Path, modules: Dict[str, Module], package: Package
     for unit in library.units.values():
         number(unit.tree)
         number_locals(unit.tree)
+        negate_outside(unit.tree)
         ast.fix_missing_locations(unit.tree)
     texts = {name: ast.unparse(unit.tree) + "\n" for name, unit in sorted(library.units.items())}
     functions = {name: _functions(library.units[name].tree) for name in texts}

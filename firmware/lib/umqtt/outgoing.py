@@ -70,69 +70,15 @@ def of(client) -> "Outgoing":
     return client._outgoing
 
 
-def publish(client, topic, msg, retain, qos, wait, timeout_ms, of_mqtt_5):
-    """`publish` of umqtt.v5, for a message with properties or a broker with limits."""
-    outgoing = of(client)
-    expiry_s, response_topic, correlation, content_type, properties = of_mqtt_5
-    own = NONE
-    if expiry_s is not None or properties or not (response_topic is correlation is content_type is None):
-        own = dict(properties or ())
-        for number, value in (
-            (RESPONSE_TOPIC, response_topic),
-            (CORRELATION, correlation),
-            (CONTENT_TYPE, content_type),
-        ):
-            if value is not None:
-                own[number] = value
-        if expiry_s is None:
-            expiry_s = own.get(EXPIRY)
-        own.pop(EXPIRY, None)  # it comes first, so that it is found when it counts down
-        own = encode(own, TO_PUBLISH, expiry_s)
-    msg = wire.data(msg, "msg")
-    if qos or not wait or client._next_packet is None:
-        msg = _bytes(msg)
-    first_byte = PUBLISH_BYTE
-    if retain:
-        first_byte |= RETAIN
-        if not client.connack.get(RETAIN_AVAILABLE, 1):
-            raise _refused(_NO_RETAIN)
-    if wire.number(qos, 2, "qos") > client._most_qos:
-        if not client.lower_qos:
-            raise _refused(_NO_QOS)
-        qos = client._most_qos
-    first_byte |= qos << 1
-    known = outgoing.topic if client._has_limits else client._last_topic
-    if topic is not known[0]:
-        known = client._know_topic(topic)
-    if client._has_limits:
-        outgoing.topic = known
-        client._last_topic = NO_TOPIC  # so that the next message comes here, too
-        check_size(client, first_byte, known[1], msg, own)
-    if qos:
-        client._hold(first_byte, known[1], msg)
-        client._draft[PROPERTIES] = own
-        packet_id = client._exchange(wait, timeout_ms)
-        if client._refusals and wait:
-            outgoing.raise_refusal(packet_id)
-        return packet_id
-    client._hold(first_byte, known[2] if own is NONE or client.protocol != LEVEL_5 else known[1] + own, msg)
-    if client._send_blocked:
-        timeout_ms = client._await_turn(wait, timeout_ms)
-        if timeout_ms is None:
-            return None
-    draft = client._draft
-    if outgoing.aliases:
-        draft[TOPIC] = outgoing.aliases.shortened(draft[TOPIC], known[1], own)
-    send = client._send_packet
-    event = send(draft) if send else LOST
-    draft[PAYLOAD] = b""
-    draft[IN_USE] = 0
-    if event and wait:
-        client._finish_sending(event, timeout_ms)
-    elif event == LOST:
-        client._link_lost()
-        raise client._fault
-    return 0
+def _encoded(expiry_s, response_topic, correlation, content_type, properties):
+    own = dict(properties or ())
+    for number, value in ((RESPONSE_TOPIC, response_topic), (CORRELATION, correlation), (CONTENT_TYPE, content_type)):
+        if value is not None:
+            own[number] = value
+    if expiry_s is None:
+        expiry_s = own.get(EXPIRY)
+    own.pop(EXPIRY, None)  # it comes first, so that it is found when it counts down
+    return encode(own, TO_PUBLISH, expiry_s)
 
 
 def check_size(client, first_byte, topic, payload, properties) -> None:
@@ -203,6 +149,60 @@ class Outgoing:
                 if slot[FIRST_BYTE] & RETAIN and not get(RETAIN_AVAILABLE, 1):
                     raise _refused(_NO_RETAIN, about)
                 check_size(client, slot[FIRST_BYTE], slot[TOPIC], slot[PAYLOAD], slot[PROPERTIES])
+
+    # Sending, and what is beneath it
+
+    def publish(self, topic, msg, retain, qos, wait, timeout_ms, own):
+        """`publish` of umqtt.v5, for a message with properties or a broker with limits; own: its arguments of MQTT 5,
+        None for none."""
+        client = self.client
+        own = _encoded(*own) if own else NONE
+        if msg.__class__ is not _bytes:
+            msg = wire.data(msg, "msg")
+            if qos or not wait or client._next_packet is None:
+                msg = _bytes(msg)
+        first_byte = PUBLISH_BYTE
+        if retain:
+            first_byte |= RETAIN
+            if not client.connack.get(RETAIN_AVAILABLE, 1):
+                raise _refused(_NO_RETAIN)
+        if wire.number(qos, 2, "qos") > client._most_qos:
+            if not client.lower_qos:
+                raise _refused(_NO_QOS)
+            qos = client._most_qos
+        first_byte |= qos << 1
+        known = self.topic if client._has_limits else client._last_topic
+        if topic is not known[0]:
+            known = client._know_topic(topic)
+        if client._has_limits:
+            self.topic = known
+            client._last_topic = NO_TOPIC  # so that the next message comes here, too
+            check_size(client, first_byte, known[1], msg, own)
+        if qos:
+            client._hold(first_byte, known[1], msg)
+            client._draft[PROPERTIES] = own
+            packet_id = client._exchange(wait, timeout_ms)
+            if client._refusals and wait:
+                self.raise_refusal(packet_id)
+            return packet_id
+        client._hold(first_byte, known[2] if own is NONE or client.protocol != LEVEL_5 else known[1] + own, msg)
+        if client._send_blocked:
+            timeout_ms = client._await_turn(wait, timeout_ms)
+            if timeout_ms is None:
+                return None
+        draft = client._draft
+        if self.aliases:
+            draft[TOPIC] = self.aliases.shortened(draft[TOPIC], known[1], own)
+        send = client._send_packet
+        event = send(draft) if send else LOST
+        draft[PAYLOAD] = b""
+        draft[IN_USE] = 0
+        if event and wait:
+            client._finish_sending(event, timeout_ms)
+        elif event == LOST:
+            client._link_lost()
+            raise client._fault
+        return 0
 
     # The session
 

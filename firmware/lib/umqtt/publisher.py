@@ -64,8 +64,8 @@ class Publisher:
                     return outcome
             else:
                 draft = self.draft
-                draft[IN_USE] += 1
-                if draft[IN_USE] == 1:  # else this has met another call: the client waits, or says so
+                draft[IN_USE] = in_use = draft[IN_USE] + 1
+                if in_use == 1:  # else this has met another call: the client waits, or says so
                     if _len(msg) != self.payload_b:
                         self._set_length(_len(msg))
                     self.buf[self.tail] = msg  # pyright: ignore - bytes

@@ -71,6 +71,16 @@ def _forget():
             delattr(sys.modules["umqtt"], name)
 
 
+def _granted(subscribes, filters, codes):
+    # what the broker has answered for each filter, None without `wait`
+    if codes and max(codes) >= REFUSED:
+        from umqtt import options
+
+        _forget()
+        raise options.refusal(subscribes, filters, codes)
+    return codes
+
+
 class MQTTClient(client.MQTTClient):
     """As `umqtt.client.MQTTClient`, with its arguments, and:
 
@@ -81,7 +91,7 @@ class MQTTClient(client.MQTTClient):
       maximum packet size, 25, 23, 38.
     - authentication: (method, f): f(None) returns the first data, f(data) what is answered to each AUTH, and is called
       with the data of the CONNACK; what it raises ends the connection.
-    - topic_aliases: let numbers stand for topics, as many as the broker takes, 32 at most.
+    - topic_aliases: let numbers stand for topics, as many as the broker takes.
     - lower_qos: whether a QoS above the broker's maximum is lowered, or refused.
     - follow_reference: whether the next connection goes to the server that the broker has named.
 
@@ -137,6 +147,7 @@ class MQTTClient(client.MQTTClient):
         for slot in self._packet_slots[self.inflight :]:
             slot.append(_NONE)
         self._draft[PROPERTIES] = _NONE
+        self._last_topic = _NO_TOPIC
         self.session_expiry_s = session_expiry_s
         self.connack = {}
         self._properties = properties
@@ -269,42 +280,46 @@ class MQTTClient(client.MQTTClient):
         MQTTException(code, words): the broker refused the message, or has said that it takes no retained ones, or none
         so large; then nothing was published.
         """
-        known = self._last_topic
-        if topic is not known[0]:
+        last, topic_bytes, head = self._last_topic
+        if topic is not last:
             if self._has_limits:  # then no topic is the last one, and every message comes here
-                properties = properties or _ANY
+                if expiry_s is content_type and response_topic is properties and correlation is None:
+                    properties = _ANY
             else:
-                known = self._know_topic(topic)
+                last, topic_bytes, head = self._know_topic(topic)
         # Two at a time, which are never the same but when there are none: a comparison less for each pair.
         if expiry_s is not content_type or response_topic is not properties or correlation is not None:
-            from umqtt import outgoing
+            if not self._outgoing:
+                from umqtt import outgoing
 
-            own = expiry_s, response_topic, correlation, content_type, properties
-            return outgoing.publish(self, topic, msg, retain, qos, wait, timeout_ms, own)
+                outgoing.of(self)
+            own = None
+            if properties is not _ANY:  # else nothing may be allocated
+                own = expiry_s, response_topic, correlation, content_type, properties
+            return self._outgoing.publish(topic, msg, retain, qos, wait, timeout_ms, own)
         # From here on `publish` of umqtt.client, written again: a call of it is a tenth of all that one of QoS 0 takes.
         if msg.__class__ is not _bytes:
             msg = wire.data(msg, "msg")
             if qos or not wait or self._next_packet is None:
                 msg = _bytes(msg)
-        first_byte = PUBLISH_BYTE | RETAIN if retain else PUBLISH_BYTE
         if qos and qos != 1:
             wire.number(qos, 2, "qos")
             if qos > self._most_qos:
                 qos = self._most_qos
         draft = self._draft
-        draft[IN_USE] += 1
-        if draft[IN_USE] > 1:
+        draft[IN_USE] = in_use = draft[IN_USE] + 1
+        if in_use > 1:
             self._hold()
         draft[PAYLOAD] = msg
         if qos:
-            draft[FIRST_BYTE] = first_byte | qos << 1
-            draft[TOPIC] = known[1]
+            draft[FIRST_BYTE] = (PUBLISH_BYTE | RETAIN if retain else PUBLISH_BYTE) | qos << 1
+            draft[TOPIC] = topic_bytes
             packet_id = self._exchange(wait, timeout_ms)
             if self._refusals and wait:
                 self._outgoing.raise_refusal(packet_id)
             return packet_id
-        draft[FIRST_BYTE] = first_byte
-        draft[TOPIC] = known[2]
+        draft[FIRST_BYTE] = PUBLISH_BYTE | RETAIN if retain else PUBLISH_BYTE
+        draft[TOPIC] = head
         if self._send_blocked:
             timeout_ms = self._await_turn(wait, timeout_ms)
             if timeout_ms is None:
@@ -340,21 +355,13 @@ class MQTTClient(client.MQTTClient):
         _forget()
         topic, qos = options.prepare(self, topic, qos, identifier, properties)
         options = None  # not needed while this waits
-        return self._look_at(True, topic, client.MQTTClient.subscribe(self, topic, qos, wait, timeout_ms))
+        return _granted(True, topic, client.MQTTClient.subscribe(self, topic, qos, wait, timeout_ms))
 
     def unsubscribe(
         self, topic: "str | bytes | bytearray | list[str | bytes]", wait: bool = True, timeout_ms: "int | None" = None
     ) -> None:
         """As `umqtt.client`'s. Raises MQTTException when the broker refused."""
-        self._look_at(False, topic, client.MQTTClient.unsubscribe(self, topic, wait, timeout_ms))
-
-    def _look_at(self, subscribes, filters, codes: "Any"):
-        if codes and max(codes) >= REFUSED:
-            from umqtt import options
-
-            _forget()
-            raise options.refusal(subscribes, filters, codes)
-        return codes
+        _granted(False, topic, client.MQTTClient.unsubscribe(self, topic, wait, timeout_ms))
 
     # The end
 

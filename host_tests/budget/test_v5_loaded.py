@@ -1,0 +1,89 @@
+"""What a client of MQTT 5 has loaded, step by step of a program on the real 32-bit MicroPython, in the shipped form."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from tools.measure import size
+from tools.measure.bench_peer import Peer
+
+PROGRAM = """
+import json, sys
+%s
+from umqtt.v5 import MQTTClient
+
+def tell(step):
+    print(json.dumps([step, sorted(name[6:] for name in sys.modules if name.startswith("umqtt."))]))
+
+c = MQTTClient("loaded", "127.0.0.1", %d)
+c.set_callback(lambda *message: None)
+c.connect()
+tell("connected")
+for qos in (0, 1, 2):
+    c.publish("a/b", "x", qos=qos)
+tell("published")
+c.subscribe("a/#", 1)
+c.unsubscribe("a/#")
+tell("subscribed")
+c.publish(b"peer/send", b"1 1 50")
+c.poll(1000)
+tell("received")
+c.set_last_will("w", "gone", delay_s=5)
+c.disconnect(session_expiry_s=5)
+c.connect()
+tell("again")
+c.received.content_type
+tell("asked for received")
+c.publish("a/b", "x", qos=1, expiry_s=5)
+tell("with properties")
+c.connect()
+tell("the end")
+"""
+PLAIN = ["client", "v5"]
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mpy")
+    try:
+        size.micropython()
+        size.compile_library(folder)
+    except FileNotFoundError as e:
+        pytest.skip(str(e))
+    return folder
+
+
+def loaded(library, first=""):
+    """{step: the modules of the library}"""
+    with Peer() as peer:
+        got = subprocess.run(
+            [size.micropython(), "-X", "heapsize=64k", "-c", PROGRAM % (first, peer.port)],
+            env={**os.environ, "MICROPYPATH": str(library)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+            check=False,
+        )
+    assert got.returncode == 0, got.stdout.decode()
+    return dict(json.loads(line) for line in got.stdout.splitlines())
+
+
+def test_a_client_that_uses_no_properties_has_nothing_but_the_client(library):
+    steps = loaded(library)
+    for step in ("connected", "published", "subscribed", "received", "again"):
+        assert steps[step] == PLAIN, step
+
+
+def test_what_a_program_uses_comes_when_it_uses_it_and_stays(library):
+    steps = loaded(library)
+    assert steps["asked for received"] == ["client", "properties", "received", "v5"]
+    assert steps["with properties"] == ["client", "outgoing", "properties", "received", "v5"]
+    assert steps["the end"] == steps["with properties"]
+
+
+def test_what_a_program_has_imported_before_stays(library):
+    steps = loaded(library, "import umqtt.handshake, umqtt.incoming")
+    kept = ["client", "handshake", "incoming", "properties", "v5"]
+    assert steps["connected"] == steps["subscribed"] == steps["again"] == kept
