@@ -82,6 +82,20 @@ _TREATMENT = (
     ("mean", 2, 25),
 )
 
+# and what the numbers of our drivers' own keys may be: of which types, from, to. Keys of a user's driver are free.
+_OF_DRIVERS = (
+    ("adc ads1115 battery", "ratio", 0.001, 1000.0),
+    ("adc battery", "full_scale_mv", 100, 5000),
+    ("battery", "empty_v", 0.5, 60.0),
+    ("battery", "full_v", 0.5, 60.0),
+    ("battery", "low_percent", 0, 99),
+    ("battery", "sleep_s", 0, 86400),
+    ("binary", "debounce_ms", 1, 10000),
+    ("pulse", "debounce_ms", 0, 1000),
+    ("pulse", "per_unit", 0.0001, 1000000.0),
+    ("scd4x", "altitude_m", 0, 3000),
+)
+
 
 def rows():
     """(name, default or None, least, most, what it is) of each key."""
@@ -299,7 +313,20 @@ def _sensors(entries, wrong):
                     needed = needed or "a number that is not 0"
                     wrong.append("%s%s is %s; needed is %s" % (where, key, _shown(key, value), needed))
                     break
-        if entry.get("type") in ("binary", "pulse") and "pin" in entry:
+        kind = entry.get("type")
+        for types, key, least, most in _OF_DRIVERS:
+            if kind in types.split() and key in entry:
+                needed = _problem(key, entry[key], 0, least, most)
+                if needed:
+                    wrong.append("%s%s is %s; needed is %s" % (where, key, _shown(key, entry[key]), needed))
+        for key in ("quantity", "unit") if kind in ("binary", "pulse") else ():
+            value = entry.get(key, "")
+            needed = "a text" if not isinstance(value, str) else _poison(value, "+#/" if key == "quantity" else "")
+            if not needed and ('"' in value or "\\" in value):
+                needed = 'a text without " and \\'
+            if needed:
+                wrong.append("%s%s is %s; needed is %s" % (where, key, _shown(key, value), needed))
+        if kind in ("binary", "pulse") and "pin" in entry:
             if entry["pin"] in contacts:
                 wrong.append("%spin is %s (a second time); needed is a pin of its own" % (where, entry["pin"]))
             contacts.append(entry["pin"])

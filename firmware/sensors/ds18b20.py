@@ -1,5 +1,5 @@
-"""DS18B20 on a 1-Wire bus: temperature. Keys: pin (GPIO with a pull-up of 4.7 kOhm), rom (its 16 digits; without it
-the first one found)."""
+"""DS18B20 on a 1-Wire bus: temperature. Keys: pin (GPIO with a pull-up of 4.7 kOhm), rom (its 16 digits, where several
+share the bus)."""
 
 from binascii import hexlify, unhexlify
 from time import sleep_ms
@@ -45,11 +45,13 @@ class Sensor:
             raise OSError("no DS18B20 answers on GPIO %d (%s)" % (self.pin, e))
         if not roms:
             raise OSError("no DS18B20 answers on GPIO %d" % self.pin)
+        found = ", ".join([str(hexlify(r), "utf-8") for r in roms])
         if self.wanted and self.wanted not in roms:
-            found = ", ".join(str(hexlify(r), "utf-8") for r in roms)
             raise OSError(
                 "DS18B20 %s is not on GPIO %d; there: %s" % (str(hexlify(self.wanted), "utf-8"), self.pin, found)
             )
+        if not self.wanted and len(roms) > 1:  # else one more on the bus might be read in the place of this one
+            raise OSError("several DS18B20 are on GPIO %d: rom must say which: %s" % (self.pin, found))
         self.rom = self.wanted or roms[0]
 
     def read(self):

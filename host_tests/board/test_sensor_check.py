@@ -1,6 +1,7 @@
 """Sensors that cannot be so are refused before anything is written, with what to write instead; and a driver of one's
 own is tried before it goes onto a board."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -18,7 +19,7 @@ I2C = {"i2c": {"sda": 21, "scl": 22}}
 def said(sensors, chip="", own="", **keys):
     """The lines of the check of a whole configuration."""
     sys.path.insert(0, str(ROOT / "firmware"))
-    from config import check
+    from config_check import check
 
     given = {"wifi_ssid": "net", "broker": "b", "sensors": sensors, **keys}
     done = subprocess.run(
@@ -37,6 +38,20 @@ def contract(own):
     return done.stdout
 
 
+def test_the_board_has_the_limits_that_the_drivers_tell():
+    """What make config reads of the drivers, the board has in its check: there `_KEYS` does not exist."""
+    told = {}
+    for kind, path in drivers.types().items():
+        keys = [s.value for s in ast.parse(path.read_text()).body if ast.unparse(s).startswith("_KEYS = ")]
+        for key, allowed, *_ in ast.literal_eval(keys[0].args[0]) if keys else ():  # type: ignore
+            if isinstance(allowed, tuple) and [type(x) in (int, float) for x in allowed] == [True, True]:
+                told[kind, key] = allowed
+    sys.path.insert(0, str(ROOT / "firmware"))
+    from config_check import _OF_DRIVERS
+
+    assert {(kind, key): (least, most) for kinds, key, least, most in _OF_DRIVERS for kind in kinds.split()} == told
+
+
 def test_each_type_of_the_firmware_can_be_configured():
     every = []
     pins = iter(range(4, 20))
@@ -53,16 +68,31 @@ def test_each_type_of_the_firmware_can_be_configured():
     assert said(every, **I2C) == []
 
 
-def test_what_is_wrong_is_named_with_what_is_right():
+MINE = """from micropython import const
+
+_KEYS = const((("level", (0, 9), 1, "how much"),))
+
+
+class Sensor:
+    fields = (("level", "", 0),)
+
+    def __init__(self, conf):
+        self.level = conf.get("level", 1)
+
+    def probe(self):
+        pass
+
+    def read(self):
+        return [self.level]
+"""
+
+
+def test_what_is_wrong_is_named_with_what_is_right(tmp_path):
     wrong = {
         "bme208": ({"type": "bme208"}, '.type is "bme208", which there is not; the closest is bme280'),
         "key": ({"type": "sht4x", "addr": "0x44"}, "addr is not a key of it; the closest is address"),
         "treatment": ({"type": "adc", "pin": 34, "offsets": 1}, "offsets is not a key of it; the closest is offset"),
         "address": ({"type": "sht4x", "address": "0x47"}, 'address is "0x47"; needed is one of "0x44", "0x45", "0x46"'),
-        "number": (
-            {"type": "scd4x", "altitude_m": 9000},
-            "altitude_m is 9000; needed is a whole number from 0 to 3000",
-        ),
         "channel": ({"type": "ads1115"}, "channel is missing; needed is the input"),
         "range": ({"type": "ads1115", "channel": 0, "range_mv": 5000}, "range_mv is 5000; needed is one of 6144"),
         "offset": ({"type": "sht4x", "offset": 1}, 'as {"temperature": 1}'),
@@ -75,6 +105,10 @@ def test_what_is_wrong_is_named_with_what_is_right():
         assert words in line, line
     assert said([{"type": "ads1115", "channel": 3, "address": 72, "range_mv": 256, "ratio": 2}], **I2C) == []
     assert "i2c is missing" in said([{"type": "sht4x"}])[0]
+    own = tmp_path / "mine.py"  # numbers of our own drivers are the board's check
+    own.write_text(MINE)
+    assert "level is 10; needed is a whole number from 0 to 9" in said([{"type": "mine", "level": 10}], own=own)[0]
+    assert said([{"type": "mine", "level": 9}], own=own) == []
 
 
 def test_pins_that_a_chip_cannot_use_so_or_that_are_used_twice_are_told():

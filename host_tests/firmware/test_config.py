@@ -109,6 +109,34 @@ def test_sensors_have_types_and_names_of_their_own():
     assert "sensors[0].name" in lines(sensors=[{"type": "dht22", "name": 7}])[0]
 
 
+def test_a_value_of_a_driver_that_would_end_the_start_or_poison_a_topic_is_refused():
+    for kind, key, value, needed in (
+        ("binary", "debounce_ms", "x", "a whole number from 1 to 10000"),
+        ("pulse", "debounce_ms", 1001, "a whole number from 0 to 1000"),
+        ("pulse", "per_unit", 0, "a number from 0.0001 to"),
+        ("pulse", "per_unit", True, "a number from 0.0001 to"),
+        ("battery", "low_percent", 9.5, "a whole number from 0 to 99"),
+        ("battery", "full_v", None, "a number from 0.5 to 60.0"),
+        ("battery", "sleep_s", -1, "a whole number from 0 to 86400"),
+        ("adc", "ratio", "2", "a number from 0.001 to 1000.0"),
+        ("adc", "full_scale_mv", 99, "a whole number from 100 to 5000"),
+        ("scd4x", "altitude_m", [], "a whole number from 0 to 3000"),
+        ("binary", "quantity", 5, "a text"),
+        ("binary", "quantity", "a\tb", "a text without a tab"),
+        ("pulse", "quantity", "a/b", "a text without + # /"),
+        ("pulse", "quantity", 'a"b', 'a text without " and'),
+        ("pulse", "unit", "m\n", "a text without a tab, a line end"),
+        ("pulse", "unit", "\\", 'a text without " and'),
+        ("pulse", "unit", 3, "a text"),
+    ):
+        said = lines(sensors=[{"type": kind, "pin": 4, key: value}])
+        equal(len(said), 1, said)
+        assert said[0].startswith("config.json: sensors[0].%s is " % key) and "needed is " + needed in said[0], said
+    free = {"type": "mine", "ratio": "1:2", "unit": 5, "quantity": None, "debounce_ms": "x"}
+    own = {"type": "pulse", "pin": 5, "unit": "m\u00b3", "quantity": "water", "per_unit": 0.5}
+    config_check.check(dict(GOOD, sensors=[free, own]))
+
+
 def test_a_watchdog_that_would_bite_while_connecting_is_refused():
     assert "watchdog_s" in lines(watchdog_s=89)[0]
     assert "watchdog_s" in lines(watchdog_s=100, deep_sleep=True, keep_in="rtc", awake_ms=100000)[0]

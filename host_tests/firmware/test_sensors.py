@@ -89,6 +89,16 @@ def test_ds18b20_is_chosen_by_its_address():
         assert "16 hexadecimal digits" in str(raises(ValueError, sensor, "ds18b20", script, pin=5, rom=rom))
 
 
+def test_of_several_ds18b20_none_is_taken_by_chance():
+    World()
+    script = {"ds18b20 5": [20.0], "ds18b20 5 more": [30.0]}
+    said = str(raises(OSError, sensor("ds18b20", script, pin=5).probe))
+    assert "rom must say which: 28ff010203040505, 28ff010203040605" in said, said
+    s = sensor("ds18b20", script, pin=5, rom="28ff010203040505")
+    s.probe()
+    equal(s.read(), [2000])
+
+
 def test_adc_reads_millivolts_times_the_divider():
     s = sensor("adc", {"adc 34": [1500]}, pin=34)
     equal(s.read(), [1500])

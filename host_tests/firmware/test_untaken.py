@@ -238,7 +238,7 @@ def test_a_message_has_three_connections_in_qos_2_and_eight_in_qos_1_and_a_statu
 
 
 def test_a_message_that_is_swallowed_is_sent_again_after_a_minute_or_three_times_the_timeout():
-    for timeout_s, least_s, most_s in ((10, 60, 81), (40, 120, 201)):
+    for timeout_s, least_s, most_s in ((10, 60, 62), (40, 120, 162)):
         w = World(SCRIPT, sensors=[ROOM], interval_s=900, timeout_s=timeout_s)
         came = untaken(w, lambda p: p.qos == 2, "swallows")
         w.run(3000000)

@@ -361,3 +361,105 @@ def test_an_update_that_was_whole_and_never_started_is_not_started_once_a_newer_
         take(host, update.Update(node, host.manifest()), node)
         update.Update(node, Host({"app.mpy": b"newer"}, 8).manifest())
         assert not slots.is_there(slots.at("boot.new"))
+
+
+class _Room(_Full):
+    """A flash with so many blocks of 4 KiB free."""
+
+    def __init__(self, real, blocks):
+        super().__init__(real)
+        self.blocks = blocks
+
+    def statvfs(self, path):
+        return (4096, 4096, 100, self.blocks, self.blocks, 0, 0, 0, 0, 255)
+
+
+def test_an_update_leaves_24_kib_of_flash_to_the_node_and_says_how_much_is_missing():
+    for blocks, over in (
+        (9, update.WHOLE),
+        (8, "the flash has 32 KiB free, the update needs 36"),
+    ):  # a block for each file
+        with Flash():
+            host = Host(FILES, 7)
+            node = Asking()
+            coming = update.Update(node, host.manifest())
+            room = update.os
+            update.os = _Room(room, blocks)
+            try:
+                take(host, coming, node)
+            finally:
+                update.os = room
+            equal(coming.over, over)
+
+
+def test_a_list_whose_head_is_of_another_release_ends_the_update_in_words():
+    for head in (b"umqtt-node 2 %d", b"umqtt-nose 1 %d", b"umqtt-node 1 %d more", b"umqtt-node 1", b""):
+        with Flash():
+            host = Host(FILES, 7)
+            mpy = int(host.listed.split()[2])
+            host.listed = (head % mpy if b"%" in head else head) + host.listed[host.listed.index(b"\n") :]
+            host.parts[0] = host.listed
+            node = Asking()
+            coming = update.Update(node, host.manifest())
+            requests = take(host, coming, node)
+            assert "of another release" in coming.over, (head, coming.over)
+            equal({asked["file"] for asked in requests}, {0})
+
+
+def test_a_part_that_is_whole_is_not_asked_for_again_and_one_that_is_too_long_is_begun_anew():
+    for more, asks_for_it in ((b"", False), (b"!", True)):
+        with Flash():
+            host = Host(FILES, 7)
+            node = Asking()
+            coming = update.Update(node, host.manifest())
+            write(coming.part, host.listed + more)  # a power cut came before it had its name
+            requests = take(host, coming, node)
+            equal(coming.over, update.WHOLE)
+            equal(0 in [asked["file"] for asked in requests], asks_for_it)
+
+
+def test_a_file_that_comes_is_opened_once_for_each_block_of_flash():
+    opened = []
+
+    def counted(name, mode="r"):
+        if mode == "ab":
+            opened.append(name)
+        return open(name, mode)  # noqa: SIM115
+
+    with Flash():
+        host = Host({"app.mpy": b"0123456789" * 1200}, 7)
+        node = Asking()
+        coming = update.Update(node, host.manifest())
+        update.open = counted
+        try:
+            take(host, coming, node)
+        finally:
+            del update.open
+        equal(coming.over, update.WHOLE)
+        equal(len(opened), 1 + 3, "the list, and 4096, 8192, 12000 B")
+
+
+def test_an_update_that_is_whole_waits_until_what_is_in_ram_has_gone_out():
+    for journal, starts_at_once in ((None, False), ("a store keeps it", True)):
+        with Flash():
+            host = Host(FILES, 7)
+            node = Hearing(())
+            node.journal = journal
+            waits = [2, 1]
+            node.waiting = lambda: waits[0]  # noqa: B023
+            update.begin(node, host.manifest())
+            turn = node.turns["ota"]
+            for _ in range(100):
+                if not turn(node):
+                    break
+                for asked in node.take():
+                    if "state" not in asked:
+                        for chunk in host.chunks(asked):
+                            node.take_chunk(b"", chunk, 2)
+            equal(node.then is not None, starts_at_once)
+            if not starts_at_once:
+                waits[0] = 0
+                node.inflight = 1
+                assert turn(node) and not node.then, "nor while a message is in flight"
+                node.inflight = 0
+                assert not turn(node) and node.then

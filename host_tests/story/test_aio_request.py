@@ -6,7 +6,7 @@ from fakes.bench5 import aio_client5, load5, tasks5
 from fakes.check import equal
 from fakes.model5 import Answering
 from fakes.net import Plan
-from fakes.packets import CONNACK, CONNECT, DISCONNECT, PUBACK, PUBLISH, SUBACK, SUBSCRIBE
+from fakes.packets import CONNACK, CONNECT, DISCONNECT, PUBACK, PUBLISH, SUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE
 from fakes.packets5 import encode
 
 RESPONSE_TOPIC = 8
@@ -225,4 +225,20 @@ def test_a_link_that_is_lost_is_told_to_who_asks_and_with_reconnect_the_answer_c
             broker.expect(DISCONNECT)
 
     world.run(ask_again())
+    broker.done()
+
+
+def test_who_unsubscribed_from_the_answers_gets_them_with_the_next_question():
+    world, broker, client = tasks5()
+    world.run(client.connect())
+    for question in ("a", "b"):
+        asked = {}
+        broker.expect(SUBSCRIBE, filters=[("answers/c1", 1)])
+        broker.reply(SUBACK, codes=(1,))
+        expects_a_question(broker, asked, question)
+        broker.call(lambda: answer(broker, asked, question, "yes"))
+        equal(world.run(client.request("lamp/get", question)), b"yes")
+        broker.expect(UNSUBSCRIBE)
+        broker.reply(UNSUBACK, codes=(0,))
+        world.run(client.unsubscribe("answers/c1"))
     broker.done()

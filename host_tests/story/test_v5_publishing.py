@@ -508,3 +508,13 @@ def test_an_expiry_among_the_properties_counts_as_any_other():
     client.world.serve(client, 100)
     broker.done()
     equal(sorted(broker.got[-2].props), [(1, 1), (2, 40), (38, ("k", "v"))])
+
+
+def test_topics_that_a_program_makes_up_do_not_fill_the_heap_with_aliases():
+    broker, client = connected5(props=[(34, 65535)], topic_aliases=True)
+    for n in range(40):
+        broker.expect(PUBLISH, topic="long/topic/%d" % n, props=[(35, n + 1)] if n < 32 else [])
+        client.publish("long/topic/%d" % n, "x")
+    broker.expect(PUBLISH, topic="", props=[(35, 32)])
+    client.publish("long/topic/31", "x")
+    broker.done()

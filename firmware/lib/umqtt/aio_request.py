@@ -19,12 +19,12 @@ class Answers:
     """Where a client expects answers, and the questions that wait for theirs."""
 
     def __init__(self) -> None:
-        self.subscribed = {}  # topic of answers, as bytes: whether it was subscribed to
+        self.topics = {}  # of answers, as bytes: True
         self.waiting = {}  # correlation: the answer, None until it has come
 
     def takes(self, topic: bytes, received: "Any", payload: bytes) -> bool:
         """Whether a message that came is an answer; one that nobody waits for any more is dropped."""
-        if topic not in self.subscribed:
+        if topic not in self.topics:
             return False
         correlation = received and received.correlation
         if correlation in self.waiting:
@@ -36,13 +36,13 @@ class Answers:
         if not response_topic:
             client_id = wire.text(client.client_id, wire.ANY_TEXT)[2:]
             response_topic = client.connack.get(_RESPONSE_INFORMATION, "answers/") + str(client_id, "utf-8")
-        answers_come = wire.text(response_topic)[2:]
+        topic_filter = wire.text(response_topic)
+        self.topics[topic_filter[2:]] = True
         correlation = bytes((getrandbits(8), getrandbits(8), getrandbits(8), getrandbits(8)))
         self.waiting[correlation] = None
         try:
-            if not self.subscribed.setdefault(answers_come, False):
+            if topic_filter not in client._granted_qos:
                 await client.subscribe(response_topic, 1, True, ticks_diff(end, ticks_ms()))
-                self.subscribed[answers_come] = True
             left_ms = ticks_diff(end, ticks_ms())
             await client.publish(topic, msg, False, qos, True, left_ms, None, response_topic, correlation)
             while self.waiting[correlation] is None:

@@ -89,13 +89,8 @@ class MQTTClient(aio.Awaited, v5.MQTTClient):
         """As `umqtt.aio`'s, with the arguments of `umqtt.v5`. Raises in addition MQTTException(code, words): the broker
         refused the message, or has said that it takes none such."""
         of_mqtt_5: "tuple" = ()
-        if (
-            expiry_s is not None
-            or response_topic is not None
-            or correlation is not None
-            or content_type is not None
-            or properties is not None
-        ):
+        # Two at a time, which are never the same but when there are none.
+        if expiry_s is not content_type or response_topic is not properties or correlation is not None:
             of_mqtt_5 = expiry_s, response_topic, correlation, content_type, properties
         if wait and core.cur_task not in self._tasks:
             published = self._published_or_refused if qos else self._published

@@ -8,6 +8,7 @@ from umqtt.wire import PROPERTIES, TOPIC
 
 _INVALID = const(0x94)
 _NO_TOPIC = b"\0\0"  # in a packet with an alias
+_MOST = const(32)  # of ours: a program that makes its topics up would fill the heap with them, 120 B each
 _WORTH_B = const(6)  # a shorter topic, its length included, is not longer than an alias
 
 
@@ -26,7 +27,7 @@ class Aliases:
 
     def begin(self, most) -> None:
         """A connection is up, whose broker takes so many."""
-        self.most = most if self.sends else 0
+        self.most = min(most, _MOST) if self.sends else 0
         self.given.clear()
         self.topics.clear()
 

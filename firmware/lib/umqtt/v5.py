@@ -91,7 +91,7 @@ class MQTTClient(client.MQTTClient):
       maximum packet size, 25, 23, 38.
     - authentication: (method, f): f(None) returns the first data, f(data) what is answered to each AUTH, and is called
       with the data of the CONNACK; what it raises ends the connection.
-    - topic_aliases: let numbers stand for topics, as many as the broker takes.
+    - topic_aliases: let numbers stand for topics, as many as the broker takes, 32 at most.
     - lower_qos: whether a QoS above the broker's maximum is lowered, or refused.
     - follow_reference: whether the next connection goes to the server that the broker has named.
 

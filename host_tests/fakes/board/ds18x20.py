@@ -1,5 +1,5 @@
 """`ds18x20`: the script's "ds18b20 PIN" is °C, "crc", or "zeros" (a line held low); its address ends with the pin's
-number."""
+number; with "ds18b20 PIN more" there is another one on the bus."""
 
 import fake_board
 
@@ -11,8 +11,11 @@ class DS18X20:
         self.name = "ds18b20 %d" % onewire.number
 
     def scan(self):
-        values = fake_board.script.get("values", {}).get(self.name)
-        return [bytearray(b"\x28\xff\x01\x02\x03\x04\x05" + bytes([self.number]))] if values else []
+        values = fake_board.script.get("values", {})
+        found = [bytearray(b"\x28\xff\x01\x02\x03\x04\x05" + bytes([self.number]))] if values.get(self.name) else []
+        if values.get(self.name + " more"):
+            found.append(bytearray(b"\x28\xff\x01\x02\x03\x04\x06" + bytes([self.number])))
+        return found
 
     def convert_temp(self):
         pass
