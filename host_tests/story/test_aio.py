@@ -382,6 +382,30 @@ def test_a_task_that_publishes_all_the_time_leaves_the_others_their_slots():
     assert published[0] > 10 and max(published[1:]) - min(published[1:]) <= 1, published
 
 
+def test_a_task_that_fills_the_network_all_the_time_leaves_the_others_their_turn():
+    world = World(Model)
+    world.net.plan = Plan(buffer=300, latency_ms=1)
+    client = world.aio_client()
+    published = [0] * 3
+
+    async def keep_publishing(number):
+        while True:
+            await client.publish("t", b"%d" % number * 1000)
+            published[number] += 1
+
+    async def main():
+        await client.connect()
+        tasks = [loop.create_task(keep_publishing(number)) for number in range(3)]
+        await loop.sleep_ms(500)
+        await client.publish("t", b"x", qos=1)
+        for task in tasks:
+            task.cancel()
+
+    world.run(main())
+    equal(world.broker.violations, [])
+    assert max(published) - min(published) <= 1 < published[0], published
+
+
 def test_a_callback_takes_the_messages_and_publishes_without_waiting():
     world, broker, client = up()
     got = []

@@ -59,7 +59,7 @@ class Awaited(BLOCKING):
         self.on_state = Event()
         self._queue = queue, keep_oldest
         self._callers = []  # tasks that wait; each is in the loop's queue, with its deadline
-        self._in_line = []  # those of them that wait for a slot
+        self._in_line = [], []  # those of them that wait for the network, for a slot
         self._view = self._arrived
 
     def set_callback(self, f: "Callback | None") -> None:
@@ -166,24 +166,24 @@ class Awaited(BLOCKING):
     async def _published(self, topic, msg, retain, qos, end, *of_mqtt_5):
         packet_id = None
         while packet_id is None:
-            if qos and (self._in_line or not self.free_slots()):
-                await self._slot(end)
+            if self._in_line[bool(qos)] or (not self.free_slots() if qos else self._send_blocked):
+                await self._stand_in_line(end, qos)
             is_over = self._is_over()  # then it raises
             packet_id = self._blocking.publish(self, topic, msg, retain, qos, is_over, None, *of_mqtt_5)
-            if packet_id is None:
-                await self._turn(end)
         while self.pending(packet_id) if packet_id else self._send_blocked:
             await self._turn(end)
         return packet_id
 
-    async def _slot(self, end):
-        # Until there is a slot for this task, or no connection. Who came first has the first one: a task that publishes
-        # all the time would else take each before the others have run.
-        in_line = self._in_line
+    async def _stand_in_line(self, end, qos):
+        # Until there is room for a packet of this task, or no connection. Who came first goes first: a task that
+        # publishes all the time would else take each slot, and fill the network again, before the others have run.
+        in_line = self._in_line[bool(qos)]
         task = core.cur_task
         in_line.append(task)
         try:
-            while not self._is_over() and (in_line[0] is not task or not self.free_slots()):
+            while not self._is_over() and (
+                in_line[0] is not task or (not self.free_slots() if qos else self._send_blocked)
+            ):
                 await self._turn(end)
         finally:
             in_line.remove(task)
@@ -278,6 +278,8 @@ class Awaited(BLOCKING):
             self._tasks = core.create_task(serving), core.Task(serving), core.Task(serving)
 
     def _serve(self):
+        task_queue = core._task_queue
+        io_queue = core._io_queue
         was_up = 0
         while self._is_serving:
             took_one = False
@@ -308,7 +310,7 @@ class Awaited(BLOCKING):
             if not self._is_serving:
                 break
             if took_one:  # there may be another: a TLS record holds many
-                core._task_queue.push(core.cur_task)
+                task_queue.push(core.cur_task)
                 yield
                 continue
             due = self.timeout_ms  # half a packet has no longer
@@ -322,22 +324,22 @@ class Awaited(BLOCKING):
                 due = min(due, self._auto_reconnect.pause_left_ms())
             due = ticks_add(ticks_ms(), max(due, 1))
             timer, core.cur_task, writes = self._tasks
-            core._task_queue.push(timer, due)
+            task_queue.push(timer, due)
             if sides & _READABLE:
-                core._io_queue.queue_read(self._socket)
+                io_queue.queue_read(self._socket)
             else:
-                core._task_queue.push(core.cur_task, due)
+                task_queue.push(core.cur_task, due)
             core.cur_task = writes
             if sides & _WRITABLE:
-                core._io_queue.queue_write(self._socket)
+                io_queue.queue_write(self._socket)
             else:
-                core._task_queue.push(writes, due)
+                task_queue.push(writes, due)
             self._is_waiting = True
             yield
             self._is_waiting = False
             for task in self._tasks:
                 if task is not core.cur_task:  # it is ready as well, or still waits
-                    (core._io_queue if task.data else core._task_queue).remove(task)
+                    (io_queue if task.data else task_queue).remove(task)
         self._tasks = ()
 
 
