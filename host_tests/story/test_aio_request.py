@@ -242,3 +242,17 @@ def test_who_unsubscribed_from_the_answers_gets_them_with_the_next_question():
         broker.reply(UNSUBACK, codes=(0,))
         world.run(client.unsubscribe("answers/c1"))
     broker.done()
+
+
+def test_the_first_of_two_answers_counts():
+    world, broker, client = tasks5()
+    world.run(client.connect())
+    asked = {}
+    broker.expect(SUBSCRIBE)
+    broker.reply(SUBACK, codes=(1,))
+    broker.expect(PUBLISH)
+    broker.call(lambda: asked.update(a=[dict(broker.got[-1].props)[key] for key in (RESPONSE_TOPIC, CORRELATION)]))
+    for payload in ("first", "second"):
+        broker.call(lambda payload=payload: answer(broker, asked, "a", payload))
+    broker.reply(PUBACK)
+    equal(world.run(client.request("lamp/get", "a")), b"first")

@@ -357,3 +357,20 @@ def test_a_broker_of_level_4_is_asked_for_no_options_of_subscriptions():
     broker.raw(b"\x90\x03\0\2\2")
     equal(client.subscribe("c", 2 + 8 + 16, identifier=3), b"\2")
     broker.done()
+
+
+def test_authentication_without_data_to_begin_with_sends_nothing_at_all():
+    from umqtt.errors import ProtocolError
+
+    def raises_it(data):
+        raise RuntimeError("no key")
+
+    for f, words in (
+        (raises_it, "authentication: no key"),
+        (lambda data: 5, "authentication: data: str or bytes needed, not int: str(x) or json.dumps(x)"),
+        (lambda data: bytes(65536), "authentication: data: over 65535 B"),
+    ):
+        broker, client = pair5(authentication=("M", f))
+        broker.expect_end()  # a DISCONNECT before CONNECT is no packet that a broker may get
+        equal(raises(ProtocolError, client.connect).args, (words,))
+        broker.done()

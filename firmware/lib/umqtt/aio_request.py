@@ -27,7 +27,7 @@ class Answers:
         if topic not in self.topics:
             return False
         correlation = received and received.correlation
-        if correlation in self.waiting:
+        if self.waiting.get(correlation, payload) is None:
             self.waiting[correlation] = payload
         return True
 

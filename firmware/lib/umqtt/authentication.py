@@ -2,6 +2,7 @@
 
 from micropython import const
 
+from umqtt import wire
 from umqtt.errors import link_error
 from umqtt.properties import AUTH_DATA, BROKEN, IN_AUTH, METHOD, TO_AUTH, broken, encode, found_in
 from umqtt.wire import IN_USE
@@ -10,6 +11,7 @@ _AUTH_BYTE = const(0xF0)
 _CONTINUE = const(0x18)
 _AGAIN = const(0x19)
 _NOT_AUTHORISED = const(0x87)
+_NO_REASON = const(0)  # before CONNECT nothing else may leave
 
 
 class Authentication:
@@ -20,11 +22,15 @@ class Authentication:
         self.f = f
 
     def answer(self, data):
-        """What f answers to the broker's data. Raises ProtocolError for anything that f raises."""
+        """What f answers to the broker's data. Raises ProtocolError for anything that f raises, and for what is no
+        data."""
         try:
-            return self.f(data)
+            answer = self.f(data)
+            if answer is not None:
+                wire.text(answer, wire.ANY_BYTES, "data")
+            return answer
         except Exception as wrong:
-            raise broken("authentication: %s" % wrong, _NOT_AUTHORISED)
+            raise broken("authentication: %s" % wrong, _NO_REASON if data is None else _NOT_AUTHORISED)
 
     def go_on(self, client, buf, length) -> None:
         """An AUTH came. Raises ProtocolError."""

@@ -206,9 +206,10 @@ class MQTTClient(client.MQTTClient):
 
     def _on_fault(self, fault):
         send = self._send_packet
-        if send and self.protocol == LEVEL_5 and isinstance(fault, ProtocolError):
+        reason = getattr(fault, "reason", _MALFORMED)
+        if send and reason and self.protocol == LEVEL_5 and isinstance(fault, ProtocolError):
             try:
-                send([0, DISCONNECT_BYTE, _bytes((getattr(fault, "reason", _MALFORMED),)), b""])
+                send([0, DISCONNECT_BYTE, _bytes((reason,)), b""])
             except Exception:
                 pass  # it is the writer's own fault
         client.MQTTClient._on_fault(self, fault)
