@@ -3,20 +3,21 @@
 
 from micropython import const
 
-from umqtt.errors import ProtocolError
 from umqtt.properties import IN_ACK, broken, found_in, walk
 from umqtt.wire import (
     CONNACK,
     FIRST_BYTE,
     PINGRESP,
     PUBACK,
+    PUBACK_BYTE,
     PUBCOMP,
     PUBREC,
     PUBREL,
+    PUBREL_BYTE,
+    QOS_2,
     REFUSED,
     SENT,
     SUBACK,
-    SUBSCRIBE_BYTE,
     TOPIC,
     UNSUBACK,
 )
@@ -61,7 +62,18 @@ def take(client, first_byte, buf, length) -> int:
     found = found_in(buf, 3, length, IN_ACK)
     if reason < REFUSED or packet_type > PUBREC:  # from there on the message is the broker's
         return 2
-    _refuse(client, buf[0] << 8 | buf[1], reason, found)
+    packet_id = buf[0] << 8 | buf[1]
+    index = client._slot_index(packet_id)
+    slot = client._packet_slots[index]
+    sent = slot[FIRST_BYTE]
+    if packet_id and (index < 0 or not sent & SENT):
+        return 0  # it came twice, or is of an earlier life
+    is_message = sent < PUBACK_BYTE and (packet_type == PUBACK or sent & QOS_2)
+    if not packet_id or not is_message and not (packet_type == PUBREC and sent & ~SENT == PUBREL_BYTE):
+        return 2  # the session says what is wrong with it
+    from umqtt import outgoing, refusals
+
+    outgoing.of(client).refuse(slot, refusals.fault(reason, "", found))
     return 0
 
 
@@ -77,16 +89,3 @@ def _filters(client, packet_type, rx, buf, length):
     if index >= 0 and isinstance(codes_of_call, bytearray):
         codes_of_call.extend(codes)
     return 2
-
-
-def _refuse(client, packet_id, reason, found):
-    # an ack has ended the exchange of a message: it is not repeated
-    if not packet_id:
-        raise ProtocolError("packet id 0")
-    index = client._slot_index(packet_id)
-    slot = client._packet_slots[index]
-    if index < 0 or not slot[FIRST_BYTE] & SENT or slot[FIRST_BYTE] >= SUBSCRIBE_BYTE:
-        return  # of an earlier life
-    from umqtt import outgoing, refusals
-
-    outgoing.of(client).refuse(slot, refusals.fault(reason, "", found))

@@ -39,6 +39,36 @@ it.
   in    ABSENT    PUBREL    ABSENT    PUBCOMP       4.3.3: an unknown id is answered too
   in    HELD      resume1   HELD      -
   in    HELD      resume0   ABSENT    -
+
+MQTT 5 adds these, of umqtt.v5, host_tests/unit/test_session_table_v5.py. PUBACK! is one with a reason code of 0x80 or
+more; each not listed here is taken as without. The window is full when as many messages are unacknowledged as the
+broker's receive maximum; `taken` is a DISCONNECT that says another device has the session, which is kept, `expired` a
+session that ended with its connection or later.
+
+  out5  FREE      PUBACK!   FREE      IGNORE        an ack that came twice, or of an earlier life
+  out5  FREE      PUBREC!   FREE      IGNORE        4.3.3: no PUBREL follows it
+  out5  W_PUBACK  PUBACK!   FREE      REFUSED       4.3.2, 4.4: not repeated, its packet id is free
+  out5  W_PUBREC  PUBREC!   FREE      REFUSED       4.3.3
+  out5  W_PUBREC  PUBACK!   FREE      REFUSED       as without a reason code
+  out5  W_PUBCOMP PUBREC!   FREE      REFUSED       a PUBREC that came twice, and the second says no
+  out5  W_PUBCOMP PUBCOMP!  FREE      DONE          4.3.3: 0x92, it knows the id no more
+  out5  W_SUBACK  SUBACK!   FREE      REFUSED       3.9.3: not made again
+  out5  W_UNSUBACK UNSUBACK! FREE     REFUSED       3.11.3
+  in5   HELD      PUBREL!   ABSENT    PUBCOMP       3.6.2.1: 0x92, it knows the id no more
+  in5   ABSENT    PUBREL!   ABSENT    PUBCOMP
+  window FULL     publish   FULL      WAIT          3.3.4: in its slot
+  window FULL     subscribe FULL      SUBSCRIBE     what is no PUBLISH passes
+  window FULL     PUBACK    OPEN      -             4.9
+  window FULL     PUBREC    FULL      PUBREL        4.9: it counts until its PUBCOMP
+  window FULL     PUBREC!   OPEN      -             4.9
+  window FULL     PUBCOMP   OPEN      -             4.9
+  window FULL     resume1   FULL      PUBLISH,DUP   4.4: the first of them again, the others wait
+  end5  W_PUBACK  taken     W_PUBACK  PUBLISH,DUP   4.4: as after any lost connection; 3.3.2.3.4: with its topic
+  end5  W_PUBREC  taken     W_PUBREC  PUBLISH,DUP
+  end5  W_PUBCOMP taken     W_PUBCOMP PUBREL
+  end5  W_PUBACK  expired   W_PUBACK  PUBLISH       3.1.2.11.2: as a new one
+  end5  W_PUBREC  expired   W_PUBREC  PUBLISH
+  end5  W_PUBCOMP expired   FREE      -             it was the broker's since its PUBREC
 """
 
 from micropython import const
