@@ -209,6 +209,45 @@ def test_pauses_grow_with_jitter_and_have_a_cap():
         umqtt.robust.sleep_ms = keep
 
 
+def test_the_longest_pause_doubles_from_twice_the_delay_to_a_minute_or_is_the_delay():
+    import umqtt.robust
+
+    class Most:
+        def __mod__(self, n):
+            return n - 1
+
+    c = ours().connected()
+    slept = []
+    keep = umqtt.robust.sleep_ms, umqtt.robust.getrandbits
+    umqtt.robust.sleep_ms, umqtt.robust.getrandbits = slept.append, lambda bits: Most()
+    try:
+        for i in range(1, 8):
+            c.delay(i)
+        c.DELAY = 100
+        c.delay(3)
+        equal(slept, [4000, 8000, 16000, 32000, 60000, 60000, 60000, 100000])
+        del slept[:]
+        c.DELAY = 0.001
+        c.delay(50)
+        equal(slept, [1024], "it doubles ten times")
+    finally:
+        umqtt.robust.sleep_ms, umqtt.robust.getrandbits = keep
+
+
+def test_a_subscription_is_made_over_as_many_connections_as_it_takes_and_in_qos_0_unless_asked():
+    s = ours()
+    c = s.connected()
+    s.b.expect(SUBSCRIBE, filters=[("t", 0)])
+    s.b.cut()
+    s.b.expect(CONNECT, clean=0)
+    s.b.send(CONNACK, sp=1)
+    for _ in range(2):  # that of the first connection, and the call's own
+        s.b.expect(SUBSCRIBE, filters=[("t", 0)])
+        s.b.reply(SUBACK)
+    c.subscribe("t")
+    s.b.done()
+
+
 def test_reconnect_inside_a_callback_ends():
     from umqtt.robust import MQTTClient
 

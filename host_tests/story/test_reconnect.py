@@ -67,6 +67,44 @@ def test_pauses_grow_to_the_cap_and_differ_from_device_to_device():
     assert len(set(seen)) == 4, seen
 
 
+class Most:
+    """In the place of a random number: the highest of each range."""
+
+    def __mod__(self, n):
+        return n - 1
+
+
+def test_the_longest_pause_doubles_with_each_round_of_brokers_up_to_the_cap():
+    import umqtt.reconnect
+
+    real = umqtt.reconnect.getrandbits
+    umqtt.reconnect.getrandbits = lambda bits: Most()
+    try:
+        for count in (1, 2, 3):
+            brokers = [("%d.test" % i, 1883) for i in range(count)]
+            pauses = []
+            reconnect = []
+            w, b, c = world(
+                first_ms=1000,
+                cap_ms=10000,
+                brokers=brokers,
+                on_state=lambda up, error: pauses.append(reconnect[0].pause_left_ms()),  # noqa: B023
+                timeout_ms=10000,
+            )
+            for place in brokers:
+                w.net.serve(place[0], place[1], b)
+            reconnect.append(c._auto_reconnect)
+            w.net.plan = Plan(connect_ms=None)  # an attempt takes its time, so the outage bounds nothing
+            while len(pauses) < 6 * count:
+                w.serve(c, 1000)
+            want = []
+            for pause_ms in (1000, 2000, 4000, 8000, 10000, 10000):
+                want += [0] * (count - 1) + [pause_ms]
+            equal(pauses[: 6 * count], want)
+    finally:
+        umqtt.reconnect.getrandbits = real
+
+
 def test_the_address_is_resolved_again_after_failures():
     w, b, c = world(first_ms=10, cap_ms=10)
     w.net.names[HOST] = ["10.0.0.1"]
