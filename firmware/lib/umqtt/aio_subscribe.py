@@ -28,8 +28,9 @@ async def _granted(client, first_byte, filters, qos, end):
         await client._turn(end)
     if codes and max(codes) >= REFUSED:
         if client.protocol == LEVEL_5:
-            from umqtt import options
+            from umqtt import options, v5
 
+            v5._forget()
             raise options.refusal(first_byte == SUBSCRIBE_BYTE, filters, codes)
         if isinstance(filters, (list, tuple)):
             filters = filters[list(codes).index(REFUSED)][0]

@@ -62,6 +62,7 @@ class MQTTClient(aio.Awaited, v5.MQTTClient):
         if with_will or session_expiry_s is not None or properties:
             from umqtt import handshake
 
+            v5._forget()
             self._goodbye = handshake.goodbye(self, with_will, session_expiry_s, properties)
         return aio.Awaited.disconnect(self, timeout_ms)
 
@@ -119,6 +120,7 @@ class MQTTClient(aio.Awaited, v5.MQTTClient):
         one that the broker has said it does not do."""
         from umqtt import options
 
+        v5._forget()
         topic, qos = options.prepare(self, topic, qos, identifier, properties)
         return self._filters(SUBSCRIBE_BYTE, topic, qos, wait, timeout_ms)
 
