@@ -9,6 +9,8 @@ from micropython import const
 from umqtt.errors import MQTTException
 from umqtt.v5 import MQTTClient
 
+import power
+
 _LEVEL_4 = const(4)
 _LEVEL_5 = const(5)
 _MONTH_S = const(2592000)
@@ -81,8 +83,8 @@ class Terms:
         cfg = node.cfg
         node.reconnect.on_state = self.on_link
         client.on_refused = self.refused
-        between_s = int(cfg["interval_s"] * cfg["connect_every"]) if cfg["deep_sleep"] else 0
-        client.session_expiry_s = max(_MONTH_S, _CONNECTIONS * between_s)
+        self.away_s = int(cfg["interval_s"] * cfg["connect_every"]) if cfg["deep_sleep"] else 0
+        client.session_expiry_s = max(_MONTH_S, _CONNECTIONS * self.away_s)
         self.make_will()
         if cfg["deep_sleep"] and node.known.level_4 and cfg["protocol"] == "auto":
             client.protocol = _LEVEL_4
@@ -180,6 +182,8 @@ class Terms:
         get = self.client.connack.get
         kept_s = get(_SESSION_EXPIRY, self.client.session_expiry_s)
         words = "MQTT 5, it keeps the session for %d s" % kept_s
+        if kept_s < self.away_s:
+            words += " (sooner than this board is back: commands sent meanwhile are lost)"
         if cfg["will"]:
             words += ", and says offline once the board was away for %d s" % min(cfg["will_delay_s"], kept_s)
         if get(_MAXIMUM_QOS, 2) < cfg["qos"]:
@@ -192,6 +196,6 @@ class Terms:
             words += "; %d unacknowledged at most" % get(_RECEIVE_MAXIMUM)
         if get(_SERVER_KEEPALIVE, cfg["keepalive_s"]) != cfg["keepalive_s"]:
             words += "; a keep-alive of %d s" % get(_SERVER_KEEPALIVE)
-        if words != self.words:
-            self.words = words
+        if words != self.words and power.cause() != power.WOKE:  # once, not at each wake
             print("broker:", words)
+        self.words = words

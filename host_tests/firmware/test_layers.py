@@ -51,7 +51,7 @@ MAY = {
         "untaken",
     ],  # fmt: skip
     "untaken": ["clock", "ending", "umqtt"],
-    "mqtt5": ["ending", "umqtt"],
+    "mqtt5": ["ending", "power", "umqtt"],
     "answering": ["flags", "listening"],
     "ending": ["umqtt"],
     "update": ["ending", "power", "slots"],

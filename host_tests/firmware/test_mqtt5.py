@@ -364,6 +364,10 @@ class Lives(Life):
         self.Broker = Broker
         Life.__init__(self, kind, outages=(), **keys)
 
+    def boot(self):
+        self.said_before = getattr(self, "said_before", []) + getattr(self, "said", [])
+        Life.boot(self)
+
     def wakes(self, many):
         for _ in range(many):
             self.step()
@@ -469,3 +473,41 @@ def test_topics_become_aliases_on_an_esp32_where_they_come_again_on_a_connection
         equal((seqs(w), [p for p in w.broker.published if p.props]), ([1, 2, 3, 4, 5, 6], []))
     finally:
         del machine.RTC.ALARM0
+
+
+def test_an_answer_that_a_power_cut_has_held_up_still_goes_where_it_was_asked_for():
+    life = Lives("flash", lambda clock: Model5(clock, takes=20), protocol=5, commands=True)
+
+    def live(ms):
+        until = life.clock.now + ms
+        while life.clock.now < until:
+            life.step()
+
+    try:
+        live(5000)
+        life.node.listener.work = lambda c: None  # what comes is noted, and not yet carried out
+        fields = {"topic": "umqtt/n1/cmd/none", "payload": b"x", "qos": 2}
+        props = [(RESPONSE_TOPIC, "owner/antwörten"), (CORRELATION, b"\0\1\xff")]
+        life.net.links[-1].push(packets5.encode(PUBLISH, 900, props=props, **fields))
+        live(3000)
+        equal(answers(life), [])
+        life.boot()
+        live(10000)
+        equal([(topic, c) for topic, _, _, c in answers(life)], [("owner/antwörten", b"\0\1\xff")])
+        life.boot()
+        live(10000)
+        equal(len(answers(life)), 1, "once")
+    finally:
+        life.close()
+
+
+def test_a_session_that_ends_before_a_sleeping_board_is_back_is_told():
+    says = [(SESSION_EXPIRY, 600)]
+    for interval_s, lines in ((900, 1), (300, 0)):
+        life = Lives("rtc-sleep", lambda clock: Model5(clock, takes=20, says=says), protocol=5, interval_s=interval_s)
+        try:
+            life.wakes(3)
+            heard = [line for line in life.said_before if "sooner than this board is back" in line]
+            equal(len(heard), lines, life.said_before)  # once, not at each wake
+        finally:
+            life.close()
