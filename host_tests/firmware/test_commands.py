@@ -702,3 +702,91 @@ def test_the_light_tells_what_is_wrong_by_its_blinks():
         assert ".#.#.#.#.#.#.#.#" in blinks(w, 20)
         w.clock.sleep_ms(10000)
         equal(blinks(w, 100).count("#"), 4)
+
+
+def test_a_light_blinks_as_long_as_is_asked_ten_seconds_for_a_word_and_an_hour_at_most():
+    with Commanded(led=2) as w:
+        w.run(5000)
+        for sent, seconds in (("1", 1), ("3600", 3600), ("", 10), ("PRESS", 10), ("  7 ", 7), ("-5", 10)):
+            w.send("identify", sent)
+            equal(w.answers("identify")[-1], (True, "blinking for %d s" % seconds), sent)
+            left_ms = clock_ms_left(w)
+            assert seconds * 1000 - 10000 <= left_ms <= seconds * 1000, (sent, left_ms)  # a turn
+        for sent in ("0", "3601", "99999999"):
+            w.send("identify", sent)
+            equal(w.answers("identify")[-1], (False, "needed are 1 to 3600 s"), sent)
+
+
+def clock_ms_left(w):
+    from fakes.clock import ticks_diff
+
+    return ticks_diff(w.node.led.t_end, w.clock.ticks_ms())
+
+
+def test_a_day_awake_is_the_most_and_no_second_more():
+    with Commanded() as w:
+        w.run(5000)
+        for sent, is_right in (("86400", True), ("86401", False), ("0", True), ("1.5", False), ("-1", False)):
+            w.send("stay_awake", sent)
+            equal(w.answers("stay_awake")[-1][0], is_right, sent)
+
+
+def test_a_repetition_of_a_restart_in_qos_1_is_refused_and_one_in_qos_2_is_obeyed():
+    import flags
+    from commands import restart
+
+    with Commanded() as w:
+        w.run(5000)
+        for given, is_refused in (
+            (flags.DUP | flags.QOS_1, True),
+            (flags.QOS_1, False),
+            (flags.DUP, False),
+            (0, False),
+        ):
+            try:
+                words = restart.carry_out(w.node, b"1", given)
+            except ValueError as e:
+                words = str(e)
+            equal("repetition" in words, is_refused, given)
+
+
+def test_before_a_restart_the_sum_of_the_life_is_said():
+    with Commanded() as w:
+        w.run(5000)
+        w.broker.inject("umqtt/n1/cmd/restart", "1", 2, 0)
+        lines = w.said
+        raises(fake_board.Reset, w.run, 60000)
+        equal([line[:14] for line in lines if line.startswith("summary: ")], ["summary: taken"])
+
+
+def test_an_update_without_a_key_is_refused_with_what_to_do():
+    with Commanded(ota_key="") as w:
+        w.run(5000)
+        w.send("ota", "umqtt-ota1 1 2 3 4")
+        ok, words = w.answers("ota")[-1]
+        assert not ok and "there is no ota_key" in words and "make config" in words, words
+
+
+def test_a_read_that_no_sensor_answers_says_so():
+    with Commanded() as w:
+        w.run(5000)
+        fake_board.script["values"]["dht22 4"] = []
+        for _ in range(2):
+            w.send("read")
+        ok, words = w.answers("read")[-1]
+        assert not ok and "no sensor answers" in words, w.answers("read")
+
+
+def test_a_new_interval_is_told_to_home_assistant_and_begins_now():
+    with Commanded(ha_prefix="homeassistant", interval_s=600, diag=True) as w:
+        w.run(60000)
+        before = len(w.broker.accepted)
+        taken = w.node.taken
+        w.send("interval", "30", ms=5000)
+        told = [t for t, p, q in w.broker.accepted[before:]]
+        equal(len([t for t in told if t.startswith("homeassistant/") and t.endswith("/config")]), 2)
+        equal(w.node.taken, taken)
+        w.run(20000)
+        equal(w.node.taken, taken, "not before its time")
+        w.run(10000)
+        equal(w.node.taken, taken + 2)
