@@ -12,7 +12,7 @@ REFUSED = [
     ({"sensors": [{"type": "dth22", "pin": 4}]}, 'dth22", which there is not; the closest is dht22'),
     ({"sensors": [{"type": "../app"}]}, "../app"),
     ({"sensors": [{"type": "internal"}, {"type": "dht22"}]}, "type dht22: pin is missing; needed is the GPIO"),
-    ({"sensors": [{"type": "adc", "pin": 34, "ratio": "2"}]}, 'ratio is "2"; needed is a number from 0.001 to 1000'),
+    ({"sensors": [{"type": "adc", "pin": 34, "ratio": "2"}]}, 'ratio is "2" (a text); needed is a number from 0.001'),
     ({"sensors": [{"type": "ds18b20", "pin": 5, "rom": "28ff"}]}, "rom is '28ff'"),
     ({"sensors": [{"type": "adc", "pin": 99}]}, "pin is 99; needed is a GPIO that an ESP32 can use so"),
     ({"sensors": "internal"}, "a list of 1 to 16"),
