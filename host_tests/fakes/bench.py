@@ -34,6 +34,7 @@ def wire_up(net, clock):
 
     loop.import_aio()
     loop.import_aio("umqtt.inbox")
+    loop.import_aio("umqtt.aio_stream")
     loop.install(net, clock)
     umqtt.tls.collect = int  # on CPython it takes 50 ms, at each connection
     if sys.implementation.name != "micropython":

@@ -335,18 +335,19 @@ async def gather(*waited):
 
 def import_aio(name="umqtt.aio"):
     """That module; on CPython with this one in the place of its asyncio."""
+    if name != "umqtt.aio":
+        import_aio()
     if sys.implementation.name != "micropython" and name not in sys.modules:
         real = sys.modules.get("asyncio")
         sys.modules["asyncio"] = sys.modules[__name__]
-        had_aio = "umqtt.aio" in sys.modules
         try:
             __import__(name)
         finally:
             del sys.modules["asyncio"]
             if real:
                 sys.modules["asyncio"] = real
-        if not had_aio:
-            awaited = sys.modules["umqtt.aio"].Awaited
+        if name == "umqtt.aio":
+            awaited = sys.modules[name].Awaited
             awaited._turn = coroutine(awaited._turn)
     __import__(name)
     return sys.modules[name]

@@ -6,11 +6,12 @@ from fakes.check import equal
 from fakes.folder import Folder
 from fakes.model import Model
 from fakes.net import Plan
-from umqtt import aio_stream
 from umqtt.outbox import Outbox
 from umqtt.publisher import Publisher
 from umqtt.reconnect import Reconnect
 from umqtt.store import FileJournal, Store
+
+aio_stream = loop.import_aio("umqtt.aio_stream")
 
 
 class Reader:
@@ -68,6 +69,29 @@ def test_a_stream_is_sent_while_other_tasks_publish():
     equal(world.broker.violations, [])
     equal(len(accepted(world)), 14)
     equal([qos for payload, qos in accepted(world) if payload == LARGE], [0, 1])
+
+
+def test_a_stream_has_its_turn_among_tasks_that_fill_the_network_all_the_time():
+    for qos in (0, 1):
+        world = World(Model)
+        world.net.plan = Plan(buffer=300, latency_ms=1)
+        client = world.aio_client(inflight=1)
+
+        async def keep_publishing(other_qos, client=client):
+            while True:
+                await client.publish("t", b"x" * 1000, qos=other_qos)
+
+        async def main(client=client, qos=qos):
+            async with client:
+                tasks = [loop.create_task(keep_publishing(number % 2)) for number in range(4)]
+                await loop.sleep_ms(20)
+                await aio_stream.publish(client, "large", Reader(LARGE), len(LARGE), qos=qos, timeout_ms=1000)
+                for task in tasks:
+                    task.cancel()
+
+        world.run(main())
+        equal(world.broker.violations, [])
+        equal([row for row in accepted(world) if row[0] == LARGE], [(LARGE, qos)])
 
 
 def test_a_short_stream_is_a_message():
