@@ -125,6 +125,16 @@ def test_a_board_that_sleeps_has_slept_however_few_readings_are_asked_for(mark):
         assert int(re.search(r", (\d+) wakes$", done.stdout, re.M).group(1)) > 1
 
 
+def test_a_board_that_speaks_mqtt_5_shows_its_words_and_what_is_left_of_each_reading(mark):
+    for protocol, more in (("5", ()), ("auto", ("--sleep",))):
+        done = finished(mark, "--readings", "5", "--protocol", protocol, *more)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert TOTAL.search(done.stdout).groups()[:3] == ("5", "5", "0"), done.stdout
+        assert "board: broker: MQTT 5, it keeps the session for " in done.stdout
+        left = [int(n) for n in re.findall(r", expires in (\d+) s$", done.stdout, re.M)]
+        assert len(left) == 5 and all(590 < n <= 600 for n in left), done.stdout
+
+
 def test_a_program_on_asyncio_takes_the_firmwares_place(mark):
     started = start(mark, "--aio", "--readings", "8")
     said = started.communicate(timeout=END_TIMEOUT_S)[0]

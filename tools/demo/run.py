@@ -38,6 +38,7 @@ FIRST_READING_TIMEOUT_S = 60
 SILENCE_TIMEOUT_S = 60
 LAST_READINGS_TIMEOUT_S = 10
 CATCH_UP_TIMEOUT_S = 90  # the firmware's pause between two attempts is 60 s at most
+EXPIRE_S = 600  # of a reading with MQTT 5, which shows it
 FRESH_S = 2.0  # its time is in whole seconds
 SENSORS = [
     {"type": "internal", "name": "chip"},
@@ -79,7 +80,8 @@ def config(port: int, opts: argparse.Namespace) -> dict:
         "wifi_ssid": "host", "wifi_password": "password", "broker": "127.0.0.1", "port": port, "client_id": BOARD,
         "qos": opts.qos, "interval_s": opts.interval, "ntp_host": "", "stop_pin": HostBoard.STOP_PIN,
         "commands": has_owner(opts), "log_b": 0, "ha_prefix": "homeassistant" if opts.ha else "",
-        "i2c": I2C, "sensors": SENSORS, "protocol": opts.protocol, **AWAKE,
+        "i2c": I2C, "sensors": SENSORS, "protocol": opts.protocol, "expire_s": 0 if opts.protocol == 4 else EXPIRE_S,
+        **AWAKE,
         **(TROUBLED if opts.web is not None else {}), **(SLEEPER if opts.sleep else {}),
     }  # fmt: skip
 
@@ -269,7 +271,8 @@ def run(opts: argparse.Namespace, folder: Path, show_on: Any = None, say: Callab
     tally, why = Tally(), ""
     with contextlib.ExitStack() as stack:
         broker = stack.enter_context(Broker(folder, keeps=opts.web is not None))
-        watcher = stack.enter_context(Watcher(broker.port, keeps_session=opts.web is not None))
+        protocol = opts.protocol if broker.is_reference else 4  # amqtt knows no other
+        watcher = stack.enter_context(Watcher(broker.port, opts.web is not None, protocol))
         link = trouble = None
         if opts.web is not None:
             if not broker.is_reference:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, Optional, Union
 
 import paho.mqtt.client as paho
 from rich.console import Console
@@ -33,12 +33,14 @@ class Reading:
     taken_s: Optional[float]  # Unix time; None while the board's clock is not set
     received_s: float
     qos: int
+    expiry_s: Optional[int] = None  # with MQTT 5: so long it is of use from now on
 
     def delay(self) -> str:
         """From the measurement to here; the firmware cuts its time to whole seconds, so it is less than this."""
         if self.taken_s is None:
             return "clock not set"
-        return "< %d s" % max(1, int(self.received_s - self.taken_s) + 1)
+        words = "< %d s" % max(1, int(self.received_s - self.taken_s) + 1)
+        return words if self.expiry_s is None else words + ", expires in %d s" % self.expiry_s
 
     def clock(self) -> str:
         ms = int(self.received_s * 1000) % 1000
@@ -57,7 +59,10 @@ def parse(message: paho.MQTTMessage) -> Optional[Reading]:
     try:
         body = json.loads(message.payload)
         sensor = "/".join(message.topic.split("/")[2:])
-        return Reading(sensor, body["value"], body["unit"], body["seq"], body["time"], time.time(), message.qos)
+        expiry_s = getattr(getattr(message, "properties", None), "MessageExpiryInterval", None)
+        return Reading(
+            sensor, body["value"], body["unit"], body["seq"], body["time"], time.time(), message.qos, expiry_s
+        )
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -89,13 +94,17 @@ class Tally:
 class Watcher:
     """`with Watcher(port) as w:` is subscribed to everything with QoS 2; `w.readings` is a queue of what comes."""
 
-    def __init__(self, port: int, keeps_session: bool = False):
-        """keeps_session: the broker may be stopped and started meanwhile, and keeps what comes for it."""
+    def __init__(self, port: int, keeps_session: bool = False, protocol: Union[int, str] = 4):
+        """keeps_session: the broker may be stopped and started meanwhile, and keeps what comes for it. protocol: with
+        another one than 4, and without such a session, it sees the readings' expiry."""
         self.readings: queue.Queue[Reading] = queue.Queue()
         self.answers: queue.Queue[tuple[str, bytes]] = queue.Queue()  # of the board, to commands
         self.port = port
         self.subscribed = threading.Event()
-        self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, "watcher", clean_session=not keeps_session)
+        if protocol == 4 or keeps_session:
+            self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, "watcher", clean_session=not keeps_session)
+        else:
+            self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, "watcher", protocol=paho.MQTTv5)
         self.client.reconnect_delay_set(1, 1)
         self.client.on_connect = lambda c, *_: c.subscribe("#", 2)
         self.client.on_subscribe = lambda *_: self.subscribed.set()
