@@ -2,6 +2,7 @@
 
 import umqtt.store
 import umqtt.v5
+from fakes.bench import World
 from fakes.bench5 import pair5, world5
 from fakes.check import equal
 from fakes.folder import Folder, read, write
@@ -38,6 +39,7 @@ def up(store, sp=0, props=(), **named):
 
 
 def test_properties_of_messages_in_flight_survive_a_reset():
+    clock(NOW_S)
     for snapshot in (False, True):
         with Folder() as folder:
             broker, client = up(Store(FileJournal(folder + "/j", 4096)))
@@ -335,3 +337,24 @@ def test_properties_whose_message_a_power_cut_has_taken_are_of_no_other():
         client.connect()
         client.world.serve(client, 50)
         broker.done()
+
+
+def test_options_of_a_subscription_are_not_asked_for_by_a_client_of_3_1_1_nor_seen_by_1_0_0():
+    for snapshot in (False, True):
+        with Folder() as folder:
+            broker, client = up(Store(FileJournal(folder + "/j", 4096)))
+            broker.expect(SUBSCRIBE, filters=[("a", 1 | 4 | 8)])
+            broker.reply(SUBACK, codes=(1,))
+            client.subscribe("a", 1 + 4 + 8)
+            if snapshot:
+                client._durable_store.rewrite()
+            client._durable_store.sync()
+            with open(folder + "/j", "rb") as file:
+                kinds = [kind for kind, _ in umqtt.store.records(file)]
+            assert 8 not in kinds and 10 in kinds, kinds
+            broker, client = pair5(store=Store(FileJournal(folder + "/j", 4096)))
+            equal(client._granted_qos, {b"\0\1a": 13})
+            equal(client._outgoing.filter_properties, {})
+            equal(client._durable_store.report, "")
+            old = World().client(store=Store(FileJournal(folder + "/j", 4096)))
+            equal(old._granted_qos, {b"\0\1a": 1})

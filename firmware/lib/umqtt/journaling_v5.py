@@ -4,6 +4,8 @@ client id that the broker gave. The client of umqtt.v5 that is given a store imp
 from micropython import const
 
 _SUBSCRIBED_5 = const(10)  # a record of umqtt.store
+_MOST_QOS = const(2)
+_NONE = b"\0"  # no properties
 
 
 class KeptFilters:
@@ -17,8 +19,17 @@ class KeptFilters:
         self.wants_id = not client.client_id
         self._plain_subscribed = client._subscribed
         self._plain_resume = client._resume
+        self._plain_note = store.subscribed
+        store.subscribed = self.note
         client._subscribed = self.subscribed
         client._resume = self.resume
+
+    def note(self, topic_filter, qos):
+        # in front of the store's: 1.0.0 would take options for a QoS, and ask for it
+        if qos and qos > _MOST_QOS:
+            self.store._note(_SUBSCRIBED_5, qos, topic_filter, _NONE)
+        else:
+            self._plain_note(topic_filter, qos)
 
     def subscribed(self, topic_filter, qos):
         self._plain_subscribed(topic_filter, qos)

@@ -25,6 +25,8 @@ _LEAST_B = b"\0\x0e\2\7\2\2\2\2\3\x08\5\1"  # of a record's body, by type
 _FIRST_BYTE = const(6)  # in the body of a put
 _TOPIC = const(7)
 _PROPERTIES = const(6)  # in the body of a record of their own
+_LEVEL_5 = const(5)
+_QOS_OF_OPTIONS = const(3)
 _EXPIRY = const(2)  # the first property, if it is there
 # a clock behind this was never set: it is in 2019 where time begins in 2000, in 1989 where it begins in 1970
 _SET_S = const(600000000)
@@ -114,7 +116,7 @@ class Journal:
             self.subscriptions[name] = body[0]
             if body[0] == _GONE:
                 del self.subscriptions[name]
-            elif end < len(body):
+            elif end < len(body) and body[end:] != b"\0":
                 self.values[name] = body[end:]
             return
         packet_id = unpack_from(">H", body)[0]
@@ -149,7 +151,11 @@ class Journal:
     def replay(self, session, who, now_s):
         """Put the content into the session of `who` (CRC-32 of client id and server), at now_s seconds of the board's
         clock. Returns whether the journal belonged to another: then its messages go out as new."""
-        session._subscriptions().update(self.subscriptions)
+        subscriptions = session._subscriptions()
+        subscriptions.update(self.subscriptions)
+        if getattr(session.client, "protocol", _LEVEL_5) < _LEVEL_5:
+            for topic_filter in subscriptions:  # they may be of a client of MQTT 5, with its options
+                subscriptions[topic_filter] &= _QOS_OF_OPTIONS
         self.slots = [_aged(slot, now_s) for slot in self.slots]
         if self.generation and who != self.who:
             renewed = 0

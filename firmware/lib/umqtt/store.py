@@ -13,10 +13,10 @@ snapshot, begun by its header, then changes; the types are those of the MQTT pac
    4, 7             PUBACK, PUBCOMP: id (2) is done
    5                PUBREC: the broker has the message of id (2)
    6                PUBREL: incoming id (2) is free
-   8  subscribed    QoS (1), of MQTT 5 all options; 128 for not any more; filter with its length before it
+   8  subscribed    QoS (1); 128 for not any more; filter with its length before it
    9  properties    id (2), time (4), properties of MQTT 5 with their length before them [5.0: 2.2.2]: those of the put
                     that follows; time: seconds of the board's clock, at which their expiry was what it says
-  10  subscribed 5  as subscribed, behind the filter the properties of its SUBSCRIBE
+  10  subscribed 5  as subscribed with all options of MQTT 5, behind the filter the properties of its SUBSCRIBE
   11  assigned      the client id that the broker gave
 This is version 1. 1.0.0 passes over the types from 9 on: it sends such messages without their properties, and does not
 make such subscriptions again. A version that this reader would misread must take other types, 12 to 14: the reader
@@ -374,7 +374,7 @@ class Store:
             record(out, _ASSIGNED, values[b""])
         subscriptions = session._subscriptions()
         for filter in subscriptions:
-            properties = values.get(filter, b"")
+            properties = values.get(filter, b"\0" if subscriptions[filter] > 2 else b"")
             body = bytes((subscriptions[filter],)) + filter + properties
             record(out, _SUBSCRIBED_5 if properties else _SUBSCRIBED, body)
         for packet_id in session._held_ids():
