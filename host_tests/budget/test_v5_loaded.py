@@ -87,3 +87,64 @@ def test_what_a_program_has_imported_before_stays(library):
     steps = loaded(library, "import umqtt.handshake, umqtt.incoming")
     kept = ["client", "handshake", "incoming", "properties", "v5"]
     assert steps["connected"] == steps["subscribed"] == steps["again"] == kept
+
+
+STARVED = """
+import gc
+from umqtt.v5 import MQTTClient
+
+c = MQTTClient("starved", "127.0.0.1", %d, timeout_ms=2000)
+taken = []
+c.set_callback(lambda topic, payload, retained: taken.append(c.received.get(38)))
+c.connect()
+c.subscribe("a/#", 1)
+
+def starve(left_b):
+    hog = []
+    gc.collect()
+    try:
+        while gc.mem_free() > left_b:
+            hog.append(bytearray(112))
+    except MemoryError:
+        pass
+    return hog
+
+CALLS = {
+    "publish": lambda: c.publish("a/b", "x", qos=1, expiry_s=5),
+    "publish0": lambda: c.publish("a/b", "x", content_type="t"),
+    "subscribe": lambda: c.subscribe("a/c", 1),
+    "will": lambda: c.set_last_will("w", "gone", delay_s=5),
+    "connect": lambda: c.connect(),
+}
+faults = 0
+for name in %r:
+    for left_b in range(0, 10000, 500):
+        hog = starve(left_b)
+        try:
+            CALLS[name]()
+        except (MemoryError, OSError):
+            faults += 1
+        hog = None
+        gc.collect()
+        if not c.isconnected():
+            c.connect()
+        CALLS[name]()
+        c.publish("a/b", "x", qos=2)
+        assert not c.inflight, (name, left_b)
+print("ok", faults)
+"""
+
+
+@pytest.mark.parametrize("calls", [("publish", "publish0"), ("subscribe", "will"), ("connect",)], ids=lambda c: c[0])
+def test_without_memory_for_a_module_a_call_ends_and_the_next_finds_it(library, calls):
+    with Peer() as peer:
+        got = subprocess.run(
+            [size.micropython(), "-X", "heapsize=56k", "-c", STARVED % (peer.port, calls)],
+            env={**os.environ, "MICROPYPATH": str(library)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=120,
+            check=False,
+        )
+    assert got.stdout.startswith(b"ok "), got.stdout.decode()
+    assert int(got.stdout.split()[1]) > 3, got.stdout

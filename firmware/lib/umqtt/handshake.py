@@ -33,6 +33,7 @@ from umqtt.properties import (
 )
 from umqtt.wire import LEVEL_5, QOS_2
 
+_TOO_LARGE = const(0x95)
 _USE_ANOTHER = const(0x9C)
 _MOVED = const(0x9D)
 _MOST_WINDOW = const(65535)
@@ -102,11 +103,18 @@ def _session_expiry_s(client):
     return client.session_expiry_s
 
 
-def take_connack(client, buf, length) -> None:
-    """Obey the broker's CONNACK, buf[:length] [5.0: 3.2]. Raises MQTTException: refused; ProtocolError."""
+def take_connack(client, first_byte, buf, length) -> int:
+    """Obey the broker's CONNACK, buf[:length] [5.0: 3.2], and leave in the receive buffer what it would be with MQTT
+    3.1.1. Returns its length. Raises MQTTException: refused; ProtocolError."""
+    if length > len(buf):
+        raise broken("packet of %d B is larger than the memory" % length, _TOO_LARGE)
+    if first_byte & 15 or length < 2 or client._link_up:
+        raise broken("packet malformed or out of place")
     code = buf[1]
+    client._receive_buf[0] = buf[0]
+    client._receive_buf[1] = code
     if length == 2 and code:
-        return  # a broker of MQTT 3.1.1: its code speaks for itself
+        return 2  # a broker of MQTT 3.1.1: its code speaks for itself
     found = found_in(buf, 2, length, IN_CONNACK)
     if length == 2:
         raise broken("CONNACK without properties", BROKEN)
@@ -137,6 +145,7 @@ def take_connack(client, buf, length) -> None:
         outgoing.of(client).begin()
     if client._authentication and AUTH_DATA in found:
         client._authentication.answer(found[AUTH_DATA])
+    return 2
 
 
 def refused(client, code, about, found) -> MQTTException:

@@ -5,7 +5,6 @@ from micropython import const
 
 from umqtt.properties import IN_ACK, broken, found_in, walk
 from umqtt.wire import (
-    CONNACK,
     FIRST_BYTE,
     PINGRESP,
     PUBACK,
@@ -25,7 +24,7 @@ from umqtt.wire import (
 _TOO_LARGE = const(0x95)
 _AUTH = const(15)
 _DISCONNECT = const(14)
-_ACKS = (CONNACK, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK)
+_ACKS = (PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK)
 
 
 def take(client, first_byte, buf, length) -> int:
@@ -38,7 +37,7 @@ def take(client, first_byte, buf, length) -> int:
     if packet_type == _AUTH and not flags and client._authentication:
         client._authentication.go_on(client, buf, length)
         return 0
-    if flags != (2 if packet_type == PUBREL else 0) or client._link_up == (packet_type == CONNACK):
+    if flags != (2 if packet_type == PUBREL else 0) or not client._link_up:
         raise broken("packet malformed or out of place")
     if packet_type == PINGRESP and not length:
         return 0
@@ -51,11 +50,6 @@ def take(client, first_byte, buf, length) -> int:
     rx = client._receive_buf
     rx[0] = buf[0]
     rx[1] = buf[1]
-    if packet_type == CONNACK:
-        from umqtt import handshake
-
-        handshake.take_connack(client, buf, length)
-        return 2
     if packet_type == SUBACK or packet_type == UNSUBACK:
         return _filters(client, packet_type, rx, buf, length)
     reason = buf[2] if length > 2 else 0

@@ -24,6 +24,7 @@ from umqtt import client, wire
 from umqtt.engine import LOST
 from umqtt.errors import ProtocolError
 from umqtt.wire import (
+    CONNACK,
     DISCONNECT_BYTE,
     FIRST_BYTE,
     IN_USE,
@@ -199,19 +200,19 @@ class MQTTClient(client.MQTTClient):
         self._last_topic = _NO_TOPIC  # the other level has another form of it
         if self.protocol != LEVEL_5:
             return client.MQTTClient._connect_head(self)
-        from umqtt import handshake
+        from umqtt import handshake  # kept until CONNACK or the end: the heap of one loading is there for the next
 
-        _forget()
         return handshake.connect_head(self)
 
     def _on_fault(self, fault):
         send = self._send_packet
         reason = getattr(fault, "reason", _MALFORMED)
-        if send and reason and self.protocol == LEVEL_5 and isinstance(fault, ProtocolError):
-            try:
+        try:
+            _forget()
+            if send and reason and self.protocol == LEVEL_5 and isinstance(fault, ProtocolError):
                 send([0, DISCONNECT_BYTE, _bytes((reason,)), b""])
-            except Exception:
-                pass  # it is the writer's own fault
+        except Exception:
+            pass  # it is the writer's own fault, or there is no memory
         client.MQTTClient._on_fault(self, fault)
 
     # Packets from the broker
@@ -227,9 +228,14 @@ class MQTTClient(client.MQTTClient):
             return received.take(self, buf, start, length)
         if length == _WITH_REASON_B and self._link_up and first_byte in _ACKS and buf[2] < REFUSED:
             return 2
-        from umqtt import incoming
+        if first_byte >> 4 == CONNACK:
+            from umqtt import handshake
 
-        length = incoming.take(self, first_byte, buf, length)
+            length = handshake.take_connack(self, first_byte, buf, length)
+        else:
+            from umqtt import incoming
+
+            length = incoming.take(self, first_byte, buf, length)
         _forget()
         return length
 
@@ -351,11 +357,9 @@ class MQTTClient(client.MQTTClient):
         """As `umqtt.client`'s [5.0: 3.8]. To each QoS may be added: 4 no messages of this client's own, 8 the retain
         flag as it was published, 16 retained messages only for a new subscription, 32 none. identifier: the number that
         messages of these filters carry, 0 for none."""
-        from umqtt import options
+        from umqtt import options  # kept until the SUBACK, for which half of it is needed again
 
-        _forget()
         topic, qos = options.prepare(self, topic, qos, identifier, properties)
-        options = None  # not needed while this waits
         return _granted(True, topic, client.MQTTClient.subscribe(self, topic, qos, wait, timeout_ms))
 
     def unsubscribe(
