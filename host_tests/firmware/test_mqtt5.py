@@ -3,9 +3,11 @@ told."""
 
 import builtins
 import json
+import os
 
 from fakes import packets5
 from fakes.check import equal
+from fakes.folder import Folder
 from fakes.model import Model
 from fakes.model5 import SESSION_EXPIRY, WILL_DELAY, Model5
 from fakes.net import Plan
@@ -511,3 +513,26 @@ def test_a_session_that_ends_before_a_sleeping_board_is_back_is_told():
             equal(len(heard), lines, life.said_before)  # once, not at each wake
         finally:
             life.close()
+
+
+def test_home_assistant_is_told_the_same_in_both_of_its_forms():
+    for keys in ({}, {"ha_device": True}):
+        retained = []
+        with Folder() as folder:
+            home = os.getcwd()
+            os.chdir(folder)  # where the note of the form is
+            try:
+                for kind in (World5, World):
+                    if "ha_device" in os.listdir():
+                        os.remove("ha_device")
+                    given = dict({"ha_prefix": "homeassistant", "commands": True}, **keys)
+                    w = kind(**given) if kind is World5 else World(SCRIPT, sensors=[ROOM], **given)
+                    w.run(20000)
+                    found = w.broker.retained
+                    retained.append({topic: bytes(found[topic][0]) for topic in found if "homeassistant" in topic})
+                    equal(w.broker.violations, [])
+            finally:
+                os.chdir(home)
+        assert len(retained[0]) == (1 if keys else 5), retained[0]
+        equal(retained[0], retained[1])
+        equal({topic for topic in retained[0] if json.loads(retained[0][topic].decode())}, set(retained[0]))
