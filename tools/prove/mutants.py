@@ -176,6 +176,7 @@ class Lines:
 
     def __init__(self, child: Child, name: str, source: str, tests: list[dict]) -> None:
         inside = Path(name).relative_to("firmware").as_posix() + ":"
+        self.stem = Path(name).stem[:6]  # diagno: of diagnosis, and of diagnostics
         tests = [t for t in tests if t["start"] != "wrap" or "ticks_" in source]
         importing = {t["path"] for t in tests if any(c.startswith(inside) for c in t["calls"])}
         at_import = sorted((t for t in tests if t["path"] in importing), key=lambda t: (t["start"] != "early", t["s"]))
@@ -213,12 +214,16 @@ class Lines:
             kept += self.others
         left_s = float(MOST_S)
         found = []
-        for test in kept:
+        for test in sorted(kept, key=self._is_of_others):
             left_s -= test["s"]
             if left_s < 0 and found:
                 break
             found.append(test)
         return found
+
+    def _is_of_others(self, test: dict) -> bool:
+        """Not one that has the file's name in its own, or in that of its file: those are asked first."""
+        return self.stem not in test["path"].rpartition("/")[2] + test["test"]
 
     def _running(self, lines: Iterable[int]) -> list[int]:
         return sorted(set().union(*(self.run_by.get(line, set()) for line in lines)))
@@ -358,6 +363,8 @@ def main() -> int:
         source = (ROOT / name).read_text()
         tree = ast.parse(source)
         text_of = [line.strip() for line in source.splitlines()]
+        for line in sorted({line for file, _, line in reasons if file == name} - set(text_of)):
+            print("equivalents.txt has a line that %s has no more: %s" % (name, line), flush=True)
         every = places(tree)
         tried = every
         if 0 < wanted.sample < len(every):
