@@ -15,6 +15,7 @@ from fakes.packets import CONNACK, PUBLISH, SUBACK
 from on_board import World, conf, radio, said
 from years import Life
 
+import ending
 import machine
 import ram
 
@@ -237,6 +238,8 @@ def test_what_the_broker_refuses_is_given_up_at_once_and_told_once():
         equal(len(told(w, "it refuses umqtt/n1/room/humidity: quota exceeded: given up, 1 so far")), 1, w.said)
         equal(len(told(w, "it refuses")), 1, w.said)
         equal((seqs(w), w.node.refused, w.node.client.inflight), ([1, 3, 5, 7], 4, 0))
+        ending.sum_up(w.node)
+        assert "published=8 acknowledged=4 dropped=4 " in w.said[-1], w.said[-1]
         equal(len(w.broker.connects), 2)
 
 
