@@ -16,7 +16,10 @@ def load5():
     import umqtt.properties
     import umqtt.received
     import umqtt.request
-    import umqtt.v5  # noqa: F401
+    import umqtt.v5
+
+    if hasattr(umqtt.v5, "_passing"):  # not when shipped, where loading is quick
+        umqtt.v5._passing.clear()  # a test file may have imported it first
 
     loop.import_aio("umqtt.aio_v5")
     loop.import_aio("umqtt.inbox_v5")

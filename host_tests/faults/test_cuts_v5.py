@@ -1,10 +1,15 @@
 """The cuts of test_cuts with MQTT 5: a window of one message, topic aliases both ways, properties on each message that
 comes in."""
 
-from fakes.bench import World  # noqa: F401 - twice: early, and across the tick wrap
-from fakes.net import Plan
-from faults.exchanges import EXCHANGES, TALLY, both_ways, lengths, publish_2, receive_2, run, several_in_flight
+import sys
 
+from fakes.bench import World  # noqa: F401 - twice: early, and across the tick wrap
+from fakes.check import skip
+from fakes.net import ESP32, ESP8266, Plan
+from faults.exchanges import EXCHANGES, TALLY, Run, both_ways, lengths, publish_2, receive_2, run, several_in_flight
+from faults.test_cuts import interrupted
+
+FILES = ("client.py", "session.py", "v5.py", "outgoing.py", "aliases.py", "incoming.py")
 V5 = {"level": 5, "topic_aliases": True, "properties": {34: 2}}
 
 
@@ -69,3 +74,58 @@ def test_a_slow_link_in_both_directions():
     for k in range(0, out + 1, 5):
         slow = Plan(cut_out=k, read_max=1, write_max=3, read_again=True, latency_ms=40)
         survive(both_ways, "out cut at %d, slow" % k, [slow], **V5)
+
+
+def test_cuts_as_the_boards_see_them_lose_and_repeat_nothing():
+    for exchange in (publish_2, receive_2, several_in_flight, both_ways):
+        for note, plan in cuts(exchange, 5, **V5):
+            if plan.how != "silence":
+                for port in (ESP32, ESP8266):
+                    survive(exchange, note, [plan], port=port, **V5)
+
+
+def test_ctrl_c_at_any_line_of_a_publish_leaves_no_slot_that_can_never_be_sent():
+    if sys.implementation.name != "cpython":
+        skip("needs CPython's settrace")
+    for named in ({"level": 5}, V5):
+        at = came = 1
+        while came:
+            r = Run((), **named)
+            r.up()
+            came = interrupted(lambda r=r: r.publish(2, False), at, FILES)
+            r.c.connect()
+            r.publish(1)
+            r.settle()
+            r.verdict("Ctrl-C at line %d" % at)
+            at += 1
+        assert at > 20, at
+
+
+def test_ctrl_c_at_any_line_leaves_a_session_that_the_next_connection_finishes():
+    if sys.implementation.name != "cpython":
+        skip("needs CPython's settrace")
+    for named, plan in (({"level": 5}, {}), (V5, {}), (V5, {"write_max": 3, "read_max": 2})):
+        at = came = 1
+        while came:
+            r = Run([Plan(**plan)], **named)
+            r.up()
+            r.subscribe()
+
+            def exchange(r=r):
+                r.publish(2, False)
+                r.publish(1, False)
+                r.give(1)
+                r.publish(0)
+                r.unsubscribe()
+
+            # _on_ack and the slot that it gives back: as in test_cuts
+            came = interrupted(exchange, at, (*FILES, "engine.py"), ("_adopt", "_on_ack", "_free_slot"))
+            # Beside the callback it is as if that had raised: the message comes again on the next connection.
+            if not r.c.isconnected() or at % 2 or isinstance(getattr(r.c, "_fault", None), KeyboardInterrupt):
+                r.c.connect()
+            r.publish(1)
+            for m in r.c._packet_slots[r.c.inflight :]:
+                m[2] = m[3] = b""  # of a slot that was not taken after all
+            r.settle()
+            r.verdict("%r, %r, Ctrl-C at line %d" % (named, plan, at))
+            at += 13

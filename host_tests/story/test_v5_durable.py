@@ -63,7 +63,9 @@ def test_properties_of_messages_in_flight_survive_a_reset():
             client.connect()
             client.world.serve(client, 50)
             broker.done()
-            equal(sorted(broker.got[-3].props), [(2, 60), (3, "json"), (38, ("a", "b"))])
+            expiry, *others = sorted(broker.got[-3].props)
+            assert expiry in ((2, 60), (2, 59)), expiry  # over a reset the real clock counts it
+            equal(others, [(3, "json"), (38, ("a", "b"))])
             broker.send(PUBACK, 1)
             broker.send(PUBREC, 2)
             broker.expect(PUBREL, pid=2)

@@ -17,7 +17,6 @@ from umqtt.wire import (
     REFUSED,
     SENT,
     SUBACK,
-    TOPIC,
     UNSUBACK,
 )
 
@@ -51,7 +50,11 @@ def take(client, first_byte, buf, length) -> int:
     rx[0] = buf[0]
     rx[1] = buf[1]
     if packet_type == SUBACK or packet_type == UNSUBACK:
-        return _filters(client, packet_type, rx, buf, length)
+        codes = bytes(buf[walk(buf, 2, length, IN_ACK, False) : length])
+        if not 0 < len(codes) < len(rx) - 1:
+            raise broken("SUBACK: return codes")
+        rx[2 : 2 + len(codes)] = codes
+        return 2 + len(codes)
     reason = buf[2] if length > 2 else 0
     found = found_in(buf, 3, length, IN_ACK)
     if reason < REFUSED or packet_type > PUBREC:  # from there on the message is the broker's
@@ -69,17 +72,3 @@ def take(client, first_byte, buf, length) -> int:
 
     outgoing.of(client).refuse(slot, refusals.fault(reason, "", found))
     return 0
-
-
-def _filters(client, packet_type, rx, buf, length):
-    codes = bytes(buf[walk(buf, 2, length, IN_ACK, False) : length])
-    if not 0 < len(codes) < len(rx) - 1:
-        raise broken("SUBACK: return codes")
-    if packet_type == SUBACK:
-        rx[2 : 2 + len(codes)] = codes
-        return 2 + len(codes)
-    index = client._slot_index(rx[0] << 8 | rx[1])
-    codes_of_call = client._packet_slots[index][TOPIC]
-    if index >= 0 and isinstance(codes_of_call, bytearray):
-        codes_of_call.extend(codes)
-    return 2

@@ -366,8 +366,8 @@ class Outgoing:
         for i in range(_SLOT):
             packet[i] = slot[i]
         self.aliases.shorten(packet)
+        slot[FIRST_BYTE] |= SENT  # before it, as the writer does: Ctrl-C may come behind it
         event = send(packet)
-        slot[FIRST_BYTE] |= SENT
         packet[PAYLOAD] = b""
         return event
 

@@ -200,7 +200,7 @@ class Session:
             count += 1
         if granted and len(codes) != count:
             raise ProtocolError("SUBACK: return codes")
-        if granted and isinstance(slot[TOPIC], bytearray):
+        if isinstance(slot[TOPIC], bytearray) and (granted or self.protocol == LEVEL_5):
             slot[TOPIC].extend(codes)  # for the call that waits
 
     def _subscribed(self, topic_filter, qos):
