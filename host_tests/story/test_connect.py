@@ -1,7 +1,7 @@
 """CONNECT and CONNACK: what is sent, what is understood, and how each failure is told."""
 
 from fakes.bench import HOST, World, pair
-from fakes.check import equal, raises
+from fakes.check import equal, raises, skip
 from fakes.net import ESP32, Plan
 from fakes.packets import CONNACK, CONNECT, encode
 
@@ -225,4 +225,23 @@ def test_ctrl_c_while_connecting_leaves_no_socket():
     w.net.socket.socket = socket
     equal(Interrupted.closed, 1)
     w.broker.accept()
+    equal(c.connect(), False)
+
+
+def test_a_connection_that_had_no_memory_for_its_reader_is_no_callback_and_the_next_one_comes_up():
+    import umqtt.client
+
+    engine = getattr(umqtt.client, "engine", None)
+    if engine is None or not hasattr(engine, "reader"):
+        skip("the shipped form has other names")
+    b, c = pair()
+    plain = engine.reader
+
+    def without_memory(*args):
+        engine.reader = plain
+        raise MemoryError
+
+    engine.reader = without_memory
+    raises((MemoryError, OSError), c.connect)
+    b.accept()
     equal(c.connect(), False)

@@ -313,8 +313,9 @@ class MQTTClient(KeepAlive):
         self._write_bytes = write
         send = engine.writer(self, self._send_buf, write).send
         send(None)
-        self._send_packet = send
-        self._next_packet = engine.reader(self, self._receive_buf, stream.readinto, send).send
+        next_packet = engine.reader(self, self._receive_buf, stream.readinto, send).send
+        self._send_packet = send  # both, or without memory none: one alone means that a callback runs
+        self._next_packet = next_packet
 
     def _go_on_connecting(self, ms):
         # nothing of it waits for the network: send the next filter, one at a time, for so any number fits slots and
