@@ -23,10 +23,11 @@ async def take(client):
 async def main():
     async with MQTTClient("taken", "127.0.0.1", int(port), queue=ROUND) as client:
         await take(client)  # makes what is kept
-        await take(client)
-        gc.collect()
         gc.disable()
-        print(await take(client) / ROUND)
+        least_b = await take(client)
+        for _ in range(9):  # with as few waits for the socket as there can be
+            least_b = min(least_b, await take(client))
+        print(least_b / ROUND)
         gc.enable()
 
 

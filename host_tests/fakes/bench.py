@@ -33,6 +33,7 @@ def wire_up(net, clock):
     import umqtt.tls
 
     loop.import_aio()
+    loop.import_aio("umqtt.in_line")
     loop.import_aio("umqtt.inbox")
     loop.import_aio("umqtt.aio_stream")
     loop.install(net, clock)

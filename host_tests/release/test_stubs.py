@@ -62,6 +62,7 @@ class OwnStore:
 
     window = 4
     must = False
+    values: dict[bytes, bytes] | None = None
 
     def replay(self, session: object, client_id: str | bytes, server: str | bytes) -> bool:
         return False

@@ -144,7 +144,7 @@ def shown_in_reference():
 NOT_FOR_PROGRAMS = set(
     "__init__ wire session keepalive engine transport tls addons connection roaming journaling journaling_v5".split()
     + "recall wanted upstream refusals handshake authentication aliases options properties".split()
-    + "fallback incoming outgoing aio_request aio_subscribe inbox inbox_v5 received_by_task".split()
+    + "fallback incoming outgoing aio_request aio_subscribe in_line inbox inbox_v5 received_by_task".split()
 )
 
 

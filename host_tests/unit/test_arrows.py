@@ -135,7 +135,7 @@ FRIENDS = (
     "inbox_v5",
     "options",
 )
-FRIENDS += ("request", "inbox", "aio_v5", "aio_subscribe", "aio_request", "received_by_task", "aio_stream")
+FRIENDS += ("request", "inbox", "aio_v5", "aio_subscribe", "aio_request", "received_by_task", "in_line")
 # The verbs of journaling.KeptSession for a store.
 KEPT = ("_in_flight", "_held_ids", "_subscriptions", "_restore", "_hold", "_release", "_pending")
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Dict, Iterator, List, Optional
 
 from tools.release.version import version
 from tools.ship import LIBRARY, UMQTT
@@ -70,12 +70,23 @@ def run(folder: Path, *arguments: str) -> None:
 def tidy(text: str) -> str:
     """A stub without private classes and without what only the checker of the source needs."""
     lines = text.split("\n")
-    for node in reversed(ast.parse(text).body):
+    for node in reversed(list(_statements(ast.parse(text)))):
         private = isinstance(node, ast.ClassDef) and node.name.startswith("_")
         for_checker = isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "TYPE_CHECKING"
-        if private or for_checker:
+        # An attribute that is made when it is asked for: its class declares it, or its base.
+        when_asked = isinstance(node, ast.FunctionDef) and node.name == "__getattr__"
+        unknown = isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "Incomplete"
+        if private or for_checker or when_asked or unknown:
             del lines[node.lineno - 1 : node.end_lineno]
     return "\n".join(lines)
+
+
+def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Of a module and of its public classes, in their order."""
+    for node in tree.body:
+        yield node
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield from node.body
 
 
 def constructor(stub: str) -> ast.FunctionDef:
@@ -93,16 +104,18 @@ def with_arguments(stub: str, *handed_to: str) -> str:
     the clients of `handed_to` written out. Raises StubsError."""
     by_place: Dict[str, str] = {}
     by_name: Dict[str, str] = {}
-    for text in (*handed_to, stub):
+    client = next(n for n in ast.parse(stub).body if isinstance(n, ast.ClassDef) and n.name == "MQTTClient")
+    own = constructor(stub) if "*args" in stub else None  # else it has that of its bases
+    for text in (*handed_to, *([stub] if own else ())):
         of = constructor(text).args
         defaults: List[Optional[ast.expr]] = [None] * (len(of.args) - len(of.defaults)) + list(of.defaults)
         for argument, default in [*zip(of.args, defaults), *zip(of.kwonlyargs, of.kw_defaults)]:
             known = by_place if argument in of.args or argument.arg in by_place else by_name
             known[argument.arg] = ast.unparse(argument) + (" = " + ast.unparse(default) if default else "")
-    node = constructor(stub)
     lines = stub.split("\n")
     arguments = ", ".join([*by_place.values(), "*", *by_name.values()])
-    lines[node.lineno - 1 : node.end_lineno] = ["    def __init__(%s) -> None: ..." % arguments]
+    first, behind = (own.lineno - 1, own.end_lineno) if own else [client.body[0].end_lineno] * 2
+    lines[first:behind] = ["    def __init__(%s) -> None: ..." % arguments]
     return "\n".join([*NAMES, *lines])
 
 

@@ -60,6 +60,7 @@ UMQTT = Package(
         "connection",
         "fallback",
         "handshake",
+        "in_line",
         "inbox",
         "inbox_v5",
         "incoming",

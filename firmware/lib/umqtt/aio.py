@@ -167,28 +167,14 @@ class Awaited(BLOCKING):
         packet_id = None
         while packet_id is None:
             if self._in_line[bool(qos)] or (not self.free_slots() if qos else self._send_blocked):
-                await self._stand_in_line(end, qos)
+                from umqtt import in_line
+
+                await in_line.stand(self, in_line.SLOT if qos else in_line.NETWORK, end)
             is_over = self._is_over()  # then it raises
             packet_id = self._blocking.publish(self, topic, msg, retain, qos, is_over, None, *of_mqtt_5)
         while self.pending(packet_id) if packet_id else self._send_blocked:
             await self._turn(end)
         return packet_id
-
-    async def _stand_in_line(self, end, qos):
-        # Until there is room for a packet of this task, or no connection. Who came first goes first: a task that
-        # publishes all the time would else take each slot, and fill the network again, before the others have run.
-        in_line = self._in_line[bool(qos)]
-        task = core.cur_task
-        in_line.append(task)
-        try:
-            while not self._is_over() and (
-                in_line[0] is not task or (not self.free_slots() if qos else self._send_blocked)
-            ):
-                await self._turn(end)
-        finally:
-            in_line.remove(task)
-            if in_line and in_line[0] in self._callers:
-                self._wake(in_line[0])
 
     def _filters(self, first_byte, filters, qos, wait, timeout_ms):
         if wait and core.cur_task not in self._tasks:

@@ -2,9 +2,7 @@
 
 from time import ticks_add, ticks_ms
 
-from asyncio import core  # pyright: ignore[reportAttributeAccessIssue] - MicroPython's
-
-from umqtt import addons, stream
+from umqtt import addons, in_line, stream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +30,9 @@ async def publish(
     if not packet:
         return await client.publish(topic, payload.piece, retain, qos, True, timeout_ms)
     try:
-        await _stand_in_line(client, end, qos)
+        await in_line.stand(client, in_line.BOTH if qos else in_line.NETWORK, end)
+        if not addons.can_begin(client, qos):
+            await addons.turn(client, end)  # raises: there is no connection
         packet_id = addons.begin_stream(client, packet, payload)
         while client.pending(packet_id) or not payload.sent:
             if not client.isconnected():
@@ -46,19 +46,3 @@ async def publish(
         raise
     finally:
         stream.end(client, payload)
-
-
-async def _stand_in_line(client, end, qos):
-    # As the client's, for a packet that needs both a slot and the network at once: in both lines.
-    task = core.cur_task
-    lines = client._in_line if qos else client._in_line[:1]
-    for line in lines:
-        line.append(task)
-    try:
-        while not addons.can_begin(client, qos) or [line for line in lines if line[0] is not task]:
-            await addons.turn(client, end)
-    finally:
-        for line in lines:
-            line.remove(task)
-            if line and line[0] in client._callers:
-                client._wake(line[0])

@@ -20,7 +20,10 @@ def granted(client, first_byte, filters, qos, end) -> "Any":
 
 
 async def _granted(client, first_byte, filters, qos, end):
-    await client._stand_in_line(end, 1)
+    if client._in_line[1] or not client.free_slots():
+        from umqtt import in_line
+
+        await in_line.stand(client, in_line.SLOT, end)
     client._blocking._filters(client, first_byte, filters, qos, client._is_over(), None)
     packet_id = client.pid
     codes = client._packet_slots[client._slot_index(packet_id)][TOPIC]  # empty until the answer fills it
