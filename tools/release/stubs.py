@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Dict, Iterator, List, Optional
+from typing import Dict, List, Optional
 
 from tools.release.version import version
 from tools.ship import LIBRARY, UMQTT
@@ -70,23 +70,21 @@ def run(folder: Path, *arguments: str) -> None:
 def tidy(text: str) -> str:
     """A stub without private classes and without what only the checker of the source needs."""
     lines = text.split("\n")
-    for node in reversed(list(_statements(ast.parse(text)))):
+    for node in reversed(ast.parse(text).body):
         private = isinstance(node, ast.ClassDef) and node.name.startswith("_")
         for_checker = isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "TYPE_CHECKING"
-        # An attribute that is made when it is asked for: its class declares it, or its base.
-        when_asked = isinstance(node, ast.FunctionDef) and node.name == "__getattr__"
-        unknown = isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "Incomplete"
-        if private or for_checker or when_asked or unknown:
-            del lines[node.lineno - 1 : node.end_lineno]
+        for unneeded in [node] if private or for_checker else reversed(_made_when_asked(node)):
+            del lines[unneeded.lineno - 1 : unneeded.end_lineno]
     return "\n".join(lines)
 
 
-def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
-    """Of a module and of its public classes, in their order."""
-    for node in tree.body:
-        yield node
-        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            yield from node.body
+def _made_when_asked(node: ast.stmt) -> List[ast.stmt]:
+    """A class's `__getattr__`, and the attributes of unknown type that it makes: the class, or its base, declares
+    them."""
+    body = node.body if isinstance(node, ast.ClassDef) else []
+    makers = [n for n in body if isinstance(n, ast.FunctionDef) and n.name == "__getattr__"]
+    made = [n for n in body if isinstance(n, ast.AnnAssign) and ast.unparse(n.annotation) == "Incomplete"]
+    return [n for n in body if n in makers or makers and n in made]
 
 
 def constructor(stub: str) -> ast.FunctionDef:
