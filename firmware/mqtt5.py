@@ -195,7 +195,7 @@ class Terms:
         if get(_RECEIVE_MAXIMUM, self.node.slots) < self.node.slots:
             words += "; %d unacknowledged at most" % get(_RECEIVE_MAXIMUM)
         if get(_SERVER_KEEPALIVE, cfg["keepalive_s"]) != cfg["keepalive_s"]:
-            words += "; a keep-alive of %d s" % get(_SERVER_KEEPALIVE)
+            words += "; a keep-alive of %d s" % get(_SERVER_KEEPALIVE) if get(_SERVER_KEEPALIVE) else "; no keep-alive"
         if words != self.words and power.cause() != power.WOKE:  # once, not at each wake
             print("broker:", words)
         self.words = words

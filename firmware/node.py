@@ -459,7 +459,7 @@ class Node:
             from diagnosis import tell
 
             tell(self)
-        if self.published and not self.acked and not c.inflight:
+        if self.published > self.refused and not self.acked and not c.inflight:
             self.acked = True
             print("broker: took the first readings, %d ms after the start" % ticks_diff(ticks_ms(), self.t_began))
 

@@ -243,6 +243,12 @@ def test_what_the_broker_refuses_is_given_up_at_once_and_told_once():
         equal(len(w.broker.connects), 2)
 
 
+def test_a_broker_that_refused_all_readings_took_none():
+    w = World5(says=[(39, 20)])
+    w.run(15000)
+    assert told(w, "given up, 1 so far") and not told(w, "took the first readings"), w.said
+
+
 def test_a_status_that_is_refused_is_not_sent_again():
     w = World5()
     w.broker.refuses = lambda p: 0x87 if p.topic.endswith("/status") else 0
