@@ -264,6 +264,7 @@ def main() -> int:
             clients = [Client("native", "native", tmp), Client("umqtt.simple", "simple", tmp)]
             if "publisher" in form.modules:
                 clients.insert(1, Client("prepared", "prepared", tmp))
+            clients += [Client("v5", "v5", tmp)]
             clients += [Client("aio", "aio", tmp), Client("aio_v5", "aio_v5", tmp), Client("routes", "routes", tmp)]
             clients += [*others, Client("floor", "floor", tmp)]
             budgets = json.loads(size.BUDGETS.read_text())["operations"]
