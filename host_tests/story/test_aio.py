@@ -302,6 +302,7 @@ def test_when_the_broker_forgot_the_session_what_came_is_taken_all_the_same():
         await loop.sleep_ms(10)
         await client.connect()
         equal(await payloads(client, 2), [b"1", b"2"])
+        equal(client._inbox._in_hand, [])  # this broker knows of neither
         await client.publish("t2", "x", qos=1)
 
     world.run(main())

@@ -200,3 +200,27 @@ def test_the_outbox_hands_over_and_the_store_keeps_what_a_reset_interrupts():
         equal([number for number in got if number % 2], list(range(1, 20, 2)), "QoS 2 once each")
         equal((outbox.waiting, client.inflight), (0, 0))
         equal(world.broker.violations, [])
+
+
+def test_a_store_notes_what_a_task_has_taken_when_it_asks_for_the_next():
+    with Folder() as folder:
+        world = World(Model)
+        client = world.aio_client(store=Store(FileJournal(folder + "/j")))
+        seen = []
+        client._taken = lambda packet_id, state: seen.append(packet_id)  # what the store is told
+
+        async def main():
+            await client.connect()
+            await client.subscribe("t", 2)
+            for qos in (1, 2, 0):
+                world.broker.inject("t", b"%d" % qos, qos)
+            taken = []
+            for _ in range(3):
+                taken.append((await client.take())[1])
+            equal(taken, [b"1", b"2", b"0"])
+            await loop.sleep_ms(10)
+
+        world.run(main())
+        equal(world.broker.violations, [])
+        equal(len(seen), 3)
+        assert seen.count(0) == 2 and max(seen) > 0, seen  # the id of QoS 2 alone is held

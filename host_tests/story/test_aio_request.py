@@ -23,7 +23,7 @@ async def outcome(awaited):
 
 def expects_a_question(broker, topics, payload, **fields):
     """The next packet is a question: topics[payload] becomes its (response topic, correlation). Acknowledged."""
-    broker.expect(PUBLISH, payload=payload, **fields)
+    broker.expect(PUBLISH, payload=payload, retain=0, **fields)
 
     def note():
         props = dict(broker.got[-1].props)

@@ -79,6 +79,25 @@ def test_a_message_that_is_taken_in_time_has_its_properties_there():
     world.run(main())
 
 
+def test_the_properties_of_tasks_that_have_ended_are_let_go_of():
+    world, broker, client = tasks5(queue=20)
+    for _ in range(20):
+        broker.send(PUBLISH, topic="t", payload="x", props=[(3, "json")])
+
+    async def take_one():
+        async for _ in client:
+            equal(client.received.content_type, "json")
+            return
+
+    async def main():
+        await client.connect()
+        for _ in range(20):
+            await loop.create_task(take_one())
+        equal(len(client._inbox._received_by), 1)
+
+    world.run(main())
+
+
 def test_a_message_without_properties_takes_no_more_than_one_of_3_1_1():
     world, broker, client = tasks5()
     broker.send(PUBLISH, topic="t", payload="bare")
