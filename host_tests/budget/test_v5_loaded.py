@@ -124,7 +124,7 @@ for name in %r:
             CALLS[name]()
         except (MemoryError, OSError):
             faults += 1
-        hog = None
+        hog.clear()  # None would not do: the list may still be seen on the stack
         gc.collect()
         if not c.isconnected():
             c.connect()
