@@ -70,5 +70,5 @@ def take(client, first_byte, buf, length) -> int:
         return 2  # the session says what is wrong with it
     from umqtt import outgoing, refusals
 
-    outgoing.of(client).refuse(slot, refusals.fault(reason, "", found))
+    outgoing.of(client).give_up(slot, refusals.fault(reason, "", found))
     return 0

@@ -284,7 +284,7 @@ class Outgoing:
             slot[PROPERTIES] = _bytes(properties)
         return left_s <= 0 and not slot[FIRST_BYTE] & SENT
 
-    def refuse(self, slot, refusal) -> None:
+    def give_up(self, slot, refusal) -> None:
         """The broker does not take the message of this slot: it is not repeated, and its call raises `refusal`."""
         client = self.client
         if client.on_refused is not None:
