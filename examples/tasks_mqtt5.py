@@ -9,7 +9,6 @@ from umqtt.reconnect import Reconnect
 
 async def answer(c):
     async for topic, payload, retained in c:
-        print("asked:", payload, c.received.content_type)
         if c.received.response_topic:
             await c.publish(c.received.response_topic, b"21.5", qos=1, correlation=c.received.correlation)
 

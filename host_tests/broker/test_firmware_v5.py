@@ -86,7 +86,7 @@ def test_readings_arrive_once_and_with_their_expiry(board, make_broker, make_obs
     assert readings(observer.seen)[0]["value"] == 21.5
     other.next(lambda message: is_status(message) and message.payload == b"offline")
     expiries = [getattr(m.properties, "MessageExpiryInterval", None) for m in other.seen if is_reading(m)]
-    assert expiries and all(590 < s <= 600 for s in expiries), expiries
+    assert expiries and all(500 < s <= 600 for s in expiries), expiries
     found = [m for m in other.seen if m.topic.startswith("homeassistant/")]
     assert found and not any(hasattr(m.properties, "MessageExpiryInterval") for m in found)
     assert "as n1 (p5, " in broker.log_path.read_text()
