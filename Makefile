@@ -82,9 +82,9 @@ pictures: $(READY)  ## the pictures of make run in README, made anew from real r
 	@$(PY) -m tools.demo.pictures
 
 .PHONY: test
-test: $(READY)  ## all tests, JOBS=2 layers at a time; the last line is the total
+test: $(READY)  ## all tests, JOBS=3 layers at a time; the last line is the total
 	@$(PY) -m tools.build  # once, before many tests want it at the same time
-	@$(PY) -m tools.total --jobs $(or $(JOBS),2) $(TEST_LAYERS:%=test-%)
+	@$(PY) -m tools.total --jobs $(or $(JOBS),3) $(TEST_LAYERS:%=test-%)
 
 .PHONY: test-unit
 test-unit: $(READY)  ## protocol, session, story and drop-in tests on CPython; PEERS=dir runs the drop-in tests on micropython-lib too
@@ -129,7 +129,7 @@ soak: $(READY)  ## MINUTES=2 real Mosquitto behind a proxy that cuts, resets, st
 
 .PHONY: test-broker
 test-broker: $(READY) .cache/asyncio/stamp  ## against a real Mosquitto, with its log as the oracle; PEERS=dir runs micropython-lib's examples too
-	@PEERS=$(PEERS) $(PY) -m pytest -q host_tests/broker
+	@PEERS=$(PEERS) $(PY) -m pytest -q -n 3 host_tests/broker
 
 .PHONY: test-interop
 test-interop: $(READY) .cache/brokers-few/stamp  ## the checks of make interop, the short ones, on Mosquitto, NATS and amqtt
