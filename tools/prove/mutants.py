@@ -240,6 +240,7 @@ def lines_run(child: Child, name: str, source: str, tests: list[dict]) -> list[l
         for test, lines in zip(missing, [[]] * len(missing) if answer == NO_END else answer):
             known["%s %s" % (test["test"], test["start"])] = lines
         if missing:
+            kept.parent.mkdir(parents=True, exist_ok=True)
             kept.write_text(json.dumps(known))
         for each, lines in known.items():
             found[(path, *each.split())] = lines
