@@ -59,3 +59,22 @@ def test_the_next_connection_goes_where_the_broker_points_when_it_may():
             equal(fault.args[1], "the broker disconnects: use another server: " + reference)
             equal(client.server_reference, reference)
             equal((client.server, client.port), (host, port) if follows else ("broker.test", 1883))
+
+
+def test_a_server_that_is_not_where_the_broker_points_is_left_for_the_one_before():
+    from umqtt.errors import MQTTException
+
+    broker, client = connected5(follow_reference=True)
+    broker.send(DISCONNECT, reason=0x9C, props=[(28, "gone.test")])
+    raises(MQTTException, client.world.serve, client, 50)
+    raises(OSError, client.connect)
+    equal(client.server, "gone.test")
+    broker.accept()
+    client.connect()
+    equal((client.server, client.port), ("broker.test", 1883))
+    broker.send(DISCONNECT, reason=0x9D, props=[(28, "broker.test")])  # it is followed again, and kept once it is up
+    raises(MQTTException, client.world.serve, client, 50)
+    for _ in range(3):
+        broker.accept()
+        client.connect()
+        equal(client._referred_by, ["broker.test", 1883, False])

@@ -39,6 +39,7 @@ _MOVED = const(0x9D)
 _MOST_WINDOW = const(65535)
 _FOR_EVER_S = const(0xFFFFFFFF)
 _WITH_WILL = const(4)
+_WAS_TRIED = const(2)  # of _referred_by: [server, port of the one before, whether an attempt there has begun]
 
 
 def prepare(client, protocol, authentication, topic_aliases) -> None:
@@ -66,6 +67,8 @@ def prepare(client, protocol, authentication, topic_aliases) -> None:
 
 def connect_head(client) -> bytes:
     """The variable header and payload of a CONNECT [5.0: 3.1]. Raises ValueError."""
+    if client._referred_by and not client._socket:
+        _take_or_leave_reference(client)
     own = dict(client._properties or ())
     is_clean = client.clean_session
     if is_clean == wire.WIPE:
@@ -97,6 +100,15 @@ def connect_head(client) -> bytes:
     return b"\0\4MQTT\5" + bytes((flags, client.keepalive >> 8, client.keepalive & 255)) + payload
 
 
+def _take_or_leave_reference(client):
+    # an attempt begins: the first at the server that the broker has named, or the one after it
+    if client._referred_by[_WAS_TRIED]:
+        client.server, client.port, _ = client._referred_by
+        client._address = client._referred_by = None
+    else:
+        client._referred_by[_WAS_TRIED] = True
+
+
 def _session_expiry_s(client):
     if client.session_expiry_s is None and not client.clean_session:
         return _FOR_EVER_S
@@ -123,6 +135,8 @@ def take_connack(client, first_byte, buf, length) -> int:
     if buf[0] and client.clean_session and client.clean_session != wire.WIPE:
         raise broken("CONNACK: a session, of a clean start", BROKEN)
     client.connack = found
+    if client._referred_by:
+        client._referred_by[_WAS_TRIED] = False
     received = sys.modules.get("umqtt.received")
     if received:
         received.forget(client)
@@ -160,6 +174,7 @@ def refused(client, code, about, found) -> MQTTException:
             if not port.isdigit() or ":" in host and host[-1] != "]":
                 host = reference
                 port = client.port
+            client._referred_by = [client.server, client.port, False]
             client.server = host.strip("[]")
             client.port = int(port)
             client._address = None

@@ -94,7 +94,8 @@ class MQTTClient(client.MQTTClient):
       with the data of the CONNACK; what it raises ends the connection.
     - topic_aliases: let numbers stand for topics, as many as the broker takes, 32 at most.
     - lower_qos: whether a QoS above the broker's maximum is lowered, or refused.
-    - follow_reference: whether the next connection goes to the server that the broker has named.
+    - follow_reference: whether the next connection goes to the server that the broker has named; one that fails there
+      is followed by one to the server before.
 
     Attributes: connack, the properties of the last CONNACK, {number: value}; received, the `Received` of the message
     that the callback has; server_reference, in the broker's words, "" when it has named none.
@@ -119,7 +120,8 @@ class MQTTClient(client.MQTTClient):
     _goodbye = b""  # the body of the next DISCONNECT
     _outgoing: "Any"
     _authentication: "Any"
-    _outgoing = _authentication = None
+    _referred_by: "Any"
+    _outgoing = _authentication = _referred_by = None
     _refusals: "Any" = ()  # (packet id, exception) of messages that the broker refused, until their calls look
     server_reference = ""
 
