@@ -169,6 +169,22 @@ def test_a_message_is_acknowledged_when_its_task_asks_for_the_next():
     broker.done()
 
 
+def test_the_packet_ids_that_a_broker_reaches_in_a_day_are_acknowledged_as_they_came():
+    world, broker, client = up()
+    broker.send(PUBLISH, 0x1234, topic="t", payload="1", qos=1)
+    broker.send(PUBLISH, 0xFFFE, topic="t", payload="2", qos=2)
+    broker.expect(PUBACK, pid=0x1234)
+    broker.expect(PUBREC, pid=0xFFFE)
+    broker.expect(DISCONNECT)
+
+    async def main():
+        async with client:
+            equal(await payloads(client, 2), [b"1", b"2"])
+
+    world.run(main())
+    broker.done()
+
+
 def test_a_message_is_acknowledged_when_its_task_has_ended_well():
     world = World(Model, window=5)
     client = world.aio_client()
@@ -335,6 +351,33 @@ def test_every_task_that_waits_hears_why_the_link_is_down():
         assert all("closed by the broker" in words for words in heard), heard
 
     world.run(main())
+
+
+def test_why_a_connection_was_lost_is_not_told_of_the_next_one():
+    world, broker, client = up()
+    broker.cut()
+    broker.accept()
+    broker.expect(PUBLISH)
+    broker.expect(DISCONNECT)
+
+    async def main():
+        await client.connect()
+        assert "closed by the broker" in str(await fault_of(client.take()))
+        await client.connect()
+        publishing = loop.create_task(fault_of(client.publish("t", "x", qos=1)))
+        await loop.sleep_ms(10)
+        await client.disconnect()
+        fault = await publishing
+        assert "not connected" in str(fault), fault
+
+    async def fault_of(awaited):
+        try:
+            await awaited
+        except OSError as fault:
+            return fault
+
+    world.run(main())
+    broker.done()
 
 
 def test_a_deadline_is_one_and_the_message_stays_in_flight():
@@ -520,25 +563,42 @@ def test_tls_records_that_are_buffered_are_read():
     equal(len(world.broker.accepted), 3)
 
 
-def test_when_it_is_disconnected_an_async_for_ends():
+def test_when_it_is_disconnected_every_task_that_waits_goes_on_at_once():
     world, broker, client = up()
+    broker.expect(PUBLISH)
     broker.expect(DISCONNECT)
     ended = []
 
     async def iterate():
         async for _ in client:
             pass
-        ended.append(1)
+        ended.append("async for")
+
+    async def publish():
+        try:
+            await client.publish("t", "x", qos=1)
+        except OSError as fault:
+            assert "not connected" in str(fault), fault
+            ended.append("publish")
+
+    async def look():
+        await client.on_state.wait()
+        ended.append("on_state")
 
     async def main():
         await client.connect()
-        task = loop.create_task(iterate())
+        await loop.sleep_ms(5)
+        client.on_state.clear()
+        tasks = [loop.create_task(each) for each in (iterate(), publish(), look())]
         await loop.sleep_ms(5)
         await client.disconnect()
-        await task
+        disconnected = world.clock.now
+        for task in tasks:
+            await task
+        equal(world.clock.now - disconnected, 0)
 
     world.run(main())
-    equal(ended, [1])
+    equal(sorted(ended), ["async for", "on_state", "publish"])
     broker.done()
 
 
@@ -600,6 +660,27 @@ def test_a_ping_that_the_network_does_not_take_at_once_leaves_as_soon_as_it_does
     world.run(main())
     broker.done()
     assert broker.times[-1] - start <= 45_010, broker.times[-1] - start
+
+
+def test_an_acknowledgement_that_the_network_does_not_take_at_once_leaves_while_its_task_works():
+    world, broker, client = up(keepalive=0)
+    for packet_id in (7, 8):
+        broker.send(PUBLISH, packet_id, topic="t", payload="x", qos=1)
+    broker.expect(PUBACK, pid=7)
+
+    async def main():
+        await client.connect()
+        await client.take()
+        await loop.sleep_ms(5)
+        world.link.plan.write_again = True
+        await client.take()  # there already: it does not wait
+        asked = world.clock.now
+        await loop.sleep_ms(1000)  # it is worked on
+        equal(len(broker.got), 2)
+        assert broker.times[-1] - asked <= 10, broker.times[-1] - asked
+
+    world.run(main())
+    broker.done()
 
 
 def test_inside_on_ended_and_on_state_nothing_waits_and_nothing_is_lost():

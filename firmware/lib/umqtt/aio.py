@@ -267,11 +267,12 @@ class Awaited(BLOCKING):
         task_queue = core._task_queue
         io_queue = core._io_queue
         was_up = 0
-        while self._is_serving:
+        while True:
             took_one = False
             sock = mask = None
             try:
-                while sock is not self._socket or mask != self._poll_mask:  # until it is known what it waits for
+                # until it is known what it waits for
+                while self._is_serving and (sock is not self._socket or mask != self._poll_mask):
                     sock = self._socket
                     mask = self._poll_mask
                     took_one = self._step(0)
@@ -293,7 +294,7 @@ class Awaited(BLOCKING):
                     self._inbox.begin()
             while self._callers:
                 self._wake(self._callers[0])
-            if not self._is_serving:
+            if not self._is_serving:  # after those who wait have been told of it
                 break
             if took_one:  # there may be another: a TLS record holds many
                 task_queue.push(core.cur_task)
