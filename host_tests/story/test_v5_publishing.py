@@ -398,6 +398,28 @@ def test_a_refused_message_raises_in_words_and_is_not_repeated():
     broker.done()
 
 
+def test_a_refusal_ends_the_message_whose_packet_id_it_names_and_no_other():
+    broker, client = connected5()
+    ended = []
+    client.on_ended = lambda packet_id, codes: ended.append((packet_id, codes))
+    client.pid = 0x1233  # the one before
+    for packet_id in (0x1234, 0x1235, 0x1236):
+        broker.expect(PUBLISH, pid=packet_id)
+        client.publish("t", "x", qos=1 if packet_id & 1 else 2, wait=False)
+    broker.send(PUBACK, 0x1235, reason=0x97)
+    broker.send(PUBREC, 0x1236, reason=0x97)
+    broker.send(PUBACK, 0x1335, reason=0x97)  # of none that is in flight
+    client.world.serve(client, 50)
+    equal([client.pending(packet_id) for packet_id in (0x1234, 0x1235, 0x1236)], [True, False, False])
+    broker.send(PUBREC, 0x1234)
+    broker.expect(PUBREL, pid=0x1234)
+    broker.send(PUBREC, 0x1234, reason=0x92)  # it has released it: to be asked again helps nobody
+    client.world.serve(client, 50)
+    equal(client.inflight, 0)
+    equal(ended, [(0x1235, b"\x97"), (0x1236, b"\x97"), (0x1234, b"\x92")])
+    broker.done()
+
+
 def test_on_ended_has_the_reason_of_a_refusal():
     broker, client = connected5()
     ended = []
