@@ -7,15 +7,19 @@ from umqtt.takeback import take_back, unacknowledged
 
 
 def count(node) -> None:
-    """Count its readings in node.before; of the statuses that earlier lives could not send the last one is enough."""
+    """Count its readings in node.before. Statuses that earlier lives could not send are taken back, for they may say
+    "offline": a new one is sent. But one that the broker has been seen not to take is kept, for its strikes go on."""
     del modules[__name__], modules["umqtt.takeback"], modules["umqtt"].takeback  # pyright: ignore
     had_ending = "ending" in modules
     from ending import is_reading
 
+    doubted = node.doubts.pid if node.doubts else 0
     for pid, topic, _ in unacknowledged(node.client):
         if topic == node.topic.encode() + b"status":
-            take_back(node.client, node.status_pid)
-            node.status_pid = pid
+            if pid == doubted:
+                node.status_pid = pid
+            else:
+                take_back(node.client, pid)
         elif is_reading(node, topic):
             node.before += 1
     if not had_ending:

@@ -468,7 +468,7 @@ class Node:
         if self.listener:
             self.listener.work(c)
         if self.greet:
-            pid = self.status_pid  # one that is still in flight says "online" already
+            pid = self.status_pid  # one of this life that is in flight says "online" already
             if not c.pending(pid):
                 pid = c.free_slots() and c.publish(self.topic + "status", "online", self.retain, 1, False)
             if pid:

@@ -226,6 +226,18 @@ def test_a_restart_sends_what_waits_and_happens_once_however_it_was_sent():
                     assert seqs == sorted(seqs) or keep_in == "ram", what
 
 
+def test_a_restart_on_a_slow_link_waits_until_the_broker_has_all_that_was_taken():
+    with Commanded(sensors=[ROOM, dict(ROOM, name="hall"), dict(ROOM, name="attic")]) as w:
+        w.net.plan = Plan(latency_ms=800)
+        w.run(20000)
+        w.broker.inject("umqtt/n1/cmd/read", "", 2)
+        w.broker.inject("umqtt/n1/cmd/restart", "1", 2)
+        life = w.node
+        w.reset()
+        equal([r["seq"] for r in w.readings()], list(range(1, 13)))
+        equal((life.taken, life.waiting(), life.client.inflight), (12, 0, 0))
+
+
 def test_a_restart_whose_acknowledgement_was_lost_is_not_obeyed_again():
     for keep_in in ("ram", "flash"):
         for qos in (1, 2):

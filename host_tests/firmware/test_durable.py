@@ -21,6 +21,7 @@ import node
 import ntptime
 import sensors.binary
 import waking
+from umqtt import takeback
 
 ROOM = {"type": "dht22", "name": "room", "pin": 4}
 SCRIPT = {"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2], [21.6, 40.1]]}}
@@ -239,6 +240,72 @@ def test_awake_nodes_keep_readings_over_a_reset_too():
             assert b.node.outbox.next > taken > len(b.seqs()) - 20
             equal(b.seqs(), up_to(b.node.outbox.next))
             equal(b.broker.violations, [])
+
+
+def test_lives_that_hear_no_acknowledgement_repeat_and_count_each_reading_once():
+    with Board(keep_in="flash", diag=False) as b:
+        b.boot(durable.DurableNode)
+        b.run(5000)
+        b.net.plan = Plan(cut_in=4, how="silence")  # CONNACK, and nothing after it
+        for _ in range(4):
+            b.boot(durable.DurableNode)
+            b.run(5000)
+        held = ending.readings_in_flight(b.node)
+        assert held
+        b.net.plan = Plan()
+        b.boot(durable.DurableNode)
+        b.run(5000)
+        equal(b.node.before, held)
+        ending.sum_up(b.node)
+        # those of the first life, too: its last acknowledgements were to go to flash with the next message
+        assert " acknowledged=12 dropped=0" in b.said[-1], b.said[-1]
+        equal(b.seqs(), up_to(12))
+        equal(b.broker.violations, [])
+
+
+def test_lives_without_an_acknowledgement_do_not_fill_the_slots_with_their_statuses():
+    with Board({"wifi": {"lab": "12345678"}}, keep_in="flash", diag=False) as b:  # no sensor answers
+        b.boot(durable.DurableNode)
+        b.run(5000)
+        b.net.plan = Plan(cut_in=4, how="silence")  # CONNACK, and nothing after it
+        for _ in range(4):
+            b.boot(durable.DurableNode)
+            b.run(5000)
+            equal([topic for _, topic, _ in takeback.unacknowledged(b.node.client)], [b"umqtt/n1/status"])
+
+
+def test_a_board_that_could_not_say_offline_says_online_after_its_restart():
+    for keep_in in ("rtc", "flash"):
+        for cut in (2, 30, 45):  # before, and after the broker has it
+            with Board(keep_in=keep_in) as b:
+                b.boot(durable.DurableNode)
+                b.run(5000)
+                link = b.net.links[-1]
+                link.plan = Plan(cut_out=link.out_b + cut, how="silence")
+                ending.finish(b.node, 10000)
+                b.boot(durable.DurableNode)
+                b.run(5000)
+                equal(b.status()[-1], b"online", (keep_in, cut))
+                equal(b.node.client.inflight, 0)
+                equal(b.broker.violations, [])
+
+
+def test_a_sleeper_stops_sending_a_status_that_the_broker_swallows_and_goes_on_with_readings():
+    with Board(qos=1) as b:
+        b.sleep(1)
+        real = b.broker._incoming
+        swallowed = []
+
+        def incoming(link, kept_session, p):
+            if p.topic.endswith("/status"):
+                return swallowed.append(p.pid)
+            return real(link, kept_session, p)
+
+        b.broker._incoming = incoming
+        b.sleep(12)
+        equal(len(set(swallowed)) <= 4, True, swallowed)
+        equal(b.seqs(), up_to(26))
+        equal(b.node.dropped + b.node.refused, 0)
 
 
 def test_only_the_newest_of_a_topic_is_sent_when_that_is_asked_for():

@@ -1,6 +1,9 @@
 """The cycle: what is missing is told once and tried again, nothing ends the program, no reading is lost or repeated."""
 
+import os
+
 from fakes.check import equal, raises
+from fakes.folder import Folder
 from fakes.net import Plan
 from on_board import HOST, NOW_S, World, conf, said
 
@@ -322,6 +325,31 @@ def test_a_sensor_that_is_configured_wrongly_ends_the_start_in_one_line():
         equal(lines[0], "umqtt-node: started by power on, version " + __version__)
         assert len(lines) == 2 and part in lines[1], lines
         equal(w.net.dialled, [])
+
+
+def test_a_start_leads_the_life_that_is_asked_for_with_the_radio_at_work_already():
+    import app
+    from durable import DurableNode
+    from ram import RamNode
+    from sleeper import Sleeper
+
+    lives = (
+        (RamNode, {}),
+        (DurableNode, {"keep_in": "rtc"}),
+        (DurableNode, {"keep_in": "flash"}),
+        (Sleeper, {"keep_in": "rtc", "deep_sleep": True}),
+    )
+    home = os.getcwd()
+    with Folder() as folder:
+        os.chdir(folder)
+        for kind, keys in lives:
+            w = World(SCRIPT, sensors=[ROOM])
+            began_ms = w.clock.ticks_ms()
+            w.clock.sleep_ms(70)
+            node = app.make(conf(sensors=[ROOM], **keys), began_ms)
+            equal((type(node), node.t_began), (kind, began_ms))
+            assert node.wifi.joining, keys
+        os.chdir(home)
 
 
 def test_a_start_that_fails_is_tried_again_by_a_reset():
