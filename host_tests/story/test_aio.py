@@ -646,6 +646,26 @@ def test_a_blinking_task_is_never_late_whatever_stands_in_the_way():
     equal(max(late_ms), 0)
 
 
+def test_who_connects_again_after_a_disconnect_reconnects_as_before():
+    from umqtt.reconnect import Reconnect
+
+    world = World(Model)
+    client = world.aio_client(reconnect=Reconnect(100, 100))
+
+    async def main():
+        await client.connect()
+        await client.disconnect()
+        await loop.sleep_ms(1000)
+        equal(client.diag()["connects"], 1)  # it does not while it is disconnected
+        await client.connect()
+        world.broker.stop()
+        await client.publish("t", "x", qos=1, timeout_ms=1000)
+        equal(client.diag()["connects"], 3)
+
+    world.run(main())
+    equal(world.broker.violations, [])
+
+
 def test_a_ping_that_the_network_does_not_take_at_once_leaves_as_soon_as_it_does():
     world, broker, client = up(keepalive=60)
     broker.expect(PINGREQ)

@@ -56,6 +56,18 @@ def test_all_properties_of_connect_and_of_the_will_leave_as_they_are_asked_for()
     equal(sorted(connect.will[4]), [(1, 1), (24, 30), (38, ("k", "v"))])
 
 
+def test_a_will_leaves_with_its_own_qos_and_retain_flag():
+    for qos in (0, 1, 2):
+        for retain in (False, True):
+            broker, client = pair5()
+            client.set_last_will("w", "gone", retain, qos)
+            broker.expect(CONNECT)
+            broker.send(CONNACK)
+            client.connect()
+            equal(broker.got[0].will[:4], ("w", b"gone", retain, qos))
+            broker.done()
+
+
 def test_a_password_needs_no_user_and_an_empty_id_no_clean_session():
     broker, client = pair5(client_id="", password="secret")
     broker.expect(CONNECT, clean=0, client_id="", user=None, password=b"secret")
@@ -116,6 +128,7 @@ def test_a_broker_that_answers_to_a_connect_with_nonsense_is_told_so():
     for packet in (
         encode(CONNACK, sp=2),
         b"\x20\x02\0\0",  # of MQTT 3.1.1
+        b"\x21\x03\0\0\0",  # a flag that it has not
         encode(CONNACK, props=[(33, 0)]),
         encode(CONNACK, props=[(36, 2)]),
         encode(CONNACK, props=[(33, 1), (33, 1)]),

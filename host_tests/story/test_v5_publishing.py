@@ -451,6 +451,23 @@ def test_acks_in_their_long_form_are_acks():
     broker.done()
 
 
+def test_an_acknowledgement_larger_than_the_buffer_is_that_of_its_own_message():
+    broker, client = connected5(rx_size=64)
+    client.pid = 0x1233  # the one before
+    words = [(31, "x" * 200)]
+    for qos in (1, 2):
+        broker.expect(PUBLISH, qos=qos)
+        broker.reply(PUBACK if qos == 1 else PUBREC, reason=0x10, props=words)
+        if qos == 2:
+            broker.expect(PUBREL, pid=0x1235)
+            broker.reply(PUBCOMP, props=words)
+        equal(client.publish("t", "x", qos=qos, timeout_ms=100), 0x1233 + qos)
+    broker.expect(SUBSCRIBE, pid=0x1236)
+    broker.send(SUBACK, 0x1236, codes=(1,), props=words)
+    equal(client.subscribe("s", 1, timeout_ms=100), b"\1")
+    broker.done()
+
+
 def test_topics_become_aliases_as_many_as_the_broker_takes():
     broker, client = connected5(props=[(34, 2)], topic_aliases=True)
     for topic, sent, props in (
