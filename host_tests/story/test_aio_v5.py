@@ -368,6 +368,15 @@ def test_disconnect_says_what_is_asked_for_behind_what_waits():
 
     world.run(main())
     broker.done()
+    world, broker, client = tasks5()
+    broker.expect(DISCONNECT, reason=0, props=[])  # nothing is asked for: the will is not published
+
+    async def leave():
+        async with client:
+            pass
+
+    world.run(leave())
+    broker.done()
 
 
 def test_auto_goes_on_with_3_1_1_where_the_broker_does_not_know_5():

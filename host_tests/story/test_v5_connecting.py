@@ -176,6 +176,10 @@ def test_authentication_goes_on_until_the_broker_is_content():
     equal([sorted(p.props) for p in broker.got[-2:]], [[(21, "M"), (22, b"first")], [(21, "M"), (22, b"")]])
     broker.expect(PUBLISH)
     client.publish("t", "x")
+    broker.expect(DISCONNECT)
+    client.disconnect()
+    assert "not connected" in str(raises(OSError, client.authenticate_again))
+    equal(asked[6:], [])
     broker.done()
 
 
@@ -369,6 +373,9 @@ def test_a_broker_of_level_4_is_asked_for_no_options_of_subscriptions():
     broker.expect(SUBSCRIBE, filters=[("c", 2)])
     broker.raw(b"\x90\x03\0\2\2")
     equal(client.subscribe("c", 2 + 8 + 16, identifier=3), b"\2")
+    broker.expect(SUBSCRIBE, filters=[("d", 1), ("e", 0)])
+    broker.raw(b"\x90\x04\0\3\1\0")
+    equal(client.subscribe([("d", 1 + 8), ("e", 4)]), b"\1\0")
     broker.done()
 
 

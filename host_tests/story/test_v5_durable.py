@@ -227,6 +227,30 @@ def test_identifiers_and_options_of_subscriptions_survive_a_reset_that_the_broke
             broker.done()
 
 
+def test_the_last_subscription_of_a_life_is_the_one_that_survives_a_reset():
+    for earlier, last in ((7, 0), (0, 8), (8, 8), (0, 0)):
+        with Folder() as folder:
+            broker, client = up(Store(FileJournal(folder + "/j", 4096)))
+            sizes = []
+            for identifier in (earlier, last):
+                broker.expect(SUBSCRIBE)
+                broker.reply(SUBACK, codes=(1,))
+                client.subscribe("a", 2, identifier=identifier)
+                client._durable_store.sync()
+                sizes.append(len(read(folder + "/j")))
+            equal(sizes[1] > sizes[0], earlier != last)  # else nothing is new
+            with open(folder + "/j", "rb") as file:
+                kinds = [kind for kind, _ in umqtt.store.records(file)]
+            assert last or 8 in kinds, kinds  # 1.0.0 knows QoS 2
+            broker, client = pair5(store=Store(FileJournal(folder + "/j", 4096)))
+            broker.expect(CONNECT)
+            broker.send(CONNACK)
+            broker.expect(SUBSCRIBE, filters=[("a", 2)], props=[(11, last)] if last else [])
+            broker.reply(SUBACK, codes=(1,))
+            client.connect()
+            broker.done()
+
+
 def test_the_same_subscription_at_each_start_writes_nothing_identifier_or_not():
     for identifier in (0, 7):
         with Folder() as folder:

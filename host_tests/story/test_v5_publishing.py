@@ -5,6 +5,7 @@ import errno
 
 from fakes.bench5 import client5, connected5, pair5
 from fakes.check import equal, raises
+from fakes.net import Plan
 from fakes.packets import (
     CONNACK,
     CONNECT,
@@ -21,7 +22,7 @@ from fakes.packets import (
     UNSUBSCRIBE,
 )
 
-NOT_ON_ASYNCIO = ()
+NOT_ON_ASYNCIO = ("test_what_is_repeated_to_a_slow_network_takes_no_more_than_the_buffer",)  # it looks at each step
 
 
 def test_wrong_properties_are_a_value_error_before_anything_has_changed():
@@ -168,6 +169,30 @@ def test_what_is_in_flight_is_resent_within_the_window_of_the_new_connection():
     client.world.serve(client, 200)
     equal(client.inflight, 0)
     broker.done()
+
+
+def test_what_is_repeated_to_a_slow_network_takes_no_more_than_the_buffer():
+    from umqtt.reconnect import Reconnect
+
+    for props in ((), [(33, 20)], [(39, 2000)]):  # without the broker's limits, and with
+        broker, client = connected5(tx_size=256, inflight=8, reconnect=Reconnect(10, 10))
+        for packet_id in range(1, 8):
+            broker.expect(PUBLISH, qos=1, pid=packet_id)
+            client.publish("t", b"x" * 100, qos=1, wait=False)
+        client.world.net.plan = Plan(write_max=8, write_again=True)
+        broker.cut()
+        broker.expect(CONNECT)
+        broker.send(CONNACK, sp=1, props=props)
+        for packet_id in range(1, 8):
+            broker.expect(PUBLISH, qos=1, pid=packet_id, dup=1)
+            broker.send(PUBACK, packet_id)
+        most_b = 0
+        for _ in range(1000):
+            client.poll(1)
+            most_b = max(most_b, len(client._send_buf))
+        equal(client.inflight, 0)
+        assert 100 < most_b <= 256, most_b
+        broker.done()
 
 
 def test_a_window_that_is_full_gives_way_to_a_subscription_and_an_unsubscription():

@@ -115,6 +115,16 @@ def test_properties_larger_than_the_buffer_cost_the_message_and_nothing_else():
     equal(client.world.inbox, [(b"a/b", b"next", False)])
 
 
+def test_properties_that_have_no_room_are_not_those_of_the_message_before():
+    broker, client = connected5(rx_size=64)
+    got = []
+    client.set_view(lambda buf, topic_end, start, end, flags: got.append(client.received.get(3)))
+    broker.send(PUBLISH, topic="a/b", payload="x", props=[(3, "text")])
+    broker.send(PUBLISH, topic="a/b", payload="x" * 200, props=[(9, b"c" * 300)])
+    client.world.serve(client, 50)
+    equal((got[0], got[1]), ("text", None))
+
+
 def test_texts_keep_their_first_letter_whatever_it_is():
     broker, client = connected5()
     bom = "\ufeff"

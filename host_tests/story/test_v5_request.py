@@ -17,10 +17,11 @@ def test_a_request_gets_the_answer_that_is_meant_for_it():
     from umqtt.request import request
 
     broker, client = connected5()
+    callback = client.cb
     broker.expect(SUBSCRIBE, filters=[("answers/c1", 1)])
     broker.reply(SUBACK, codes=(1,))
     for turn in range(2):
-        broker.expect(PUBLISH, topic="lamp/get", payload="?", qos=1)
+        broker.expect(PUBLISH, topic="lamp/get", payload="?", qos=1, retain=0)
         broker.reply(PUBACK)
         broker.wait(100)
         broker.send(PUBLISH, topic="answers/c1", payload="late", props=[(9, b"old")])
@@ -35,9 +36,21 @@ def test_a_request_gets_the_answer_that_is_meant_for_it():
         equal(request(client, "lamp/get", "?"), b"on")
         broker.done()
         equal([payload for _, payload, _ in client.world.inbox], [b"late", b"else"] * (turn + 1))
+    equal(client.cb, callback)
     broker.send(PUBLISH, topic="news", payload="after")
     client.world.serve(client, 50)
     equal(client.world.inbox[-1][1], b"after")
+
+
+def test_a_request_whose_answers_the_broker_refuses_asks_nothing():
+    from umqtt.errors import MQTTException
+    from umqtt.request import request
+
+    broker, client = connected5()
+    broker.expect(SUBSCRIBE)
+    broker.reply(SUBACK, codes=(0x87,))
+    equal(raises(MQTTException, request, client, "lamp/get", "?").args[0], 0x87)
+    broker.done()
 
 
 def test_a_request_without_an_answer_ends_at_its_deadline():
