@@ -6,7 +6,7 @@ from fakes.check import equal, raises
 from fakes.clock import ticks_add, ticks_diff
 from fakes.net import Plan
 from fakes.folder import Folder
-from on_board import NOW_S, World, conf, radio, said, started
+from on_board import HOST, NOW_S, World, conf, radio, said, started
 
 import durable
 import ending
@@ -166,6 +166,55 @@ def test_a_night_without_the_broker_costs_no_more_than_one_with_it_and_loses_not
         equal(b.node.known.fails, 0)
 
 
+def test_the_first_two_attempts_and_each_tenth_have_all_of_awake_ms_and_the_others_do_not():
+    with Board(awake_ms=8000) as b:
+        b.sleep(2)
+        b.net.plan = Plan(connect_ms=None)
+        full = []
+        for _ in range(50):
+            before = b.node.known.fails
+            b.sleep(1)
+            if b.node.known.fails > before and b.awake_ms[-1] > 5000:
+                full.append(before)
+        equal(full, [0, 1, 10, 20])
+
+
+def test_a_broker_that_takes_connections_and_no_message_costs_no_more_than_none():
+    with Board(awake_ms=8000, qos=1, ha_prefix="homeassistant") as b:
+        b.sleep(2)
+        real = b.broker._incoming
+        b.broker._incoming = lambda link, kept_session, p: None
+        b.awake_ms = []
+        b.sleep(60)
+        assert b.node.known.fails > 20, b.node.known.fails
+        assert sum(b.awake_ms) < 60 * 3000 and max(b.awake_ms) <= 8600, (sum(b.awake_ms), max(b.awake_ms))
+        b.broker._incoming = real
+        b.sleep(16)
+        equal((b.node.known.fails, b.node.waiting(), b.node.client.inflight), (0, 0, 0))
+
+
+def test_a_mute_first_broker_leaves_the_second_its_part_of_a_wake():
+    class Mute:
+        def opened(self, link):
+            pass
+
+        data = ended = lambda self, link, data=b"": None
+
+    with Board(awake_ms=8000, timeout_s=60, watchdog_s=0, broker=["mute.test", HOST]) as b:
+        b.net.serve("mute.test", 1883, Mute())
+        b.sleep(1)
+        assert b.seqs() and b.awake_ms[-1] <= 8600, (b.seqs(), b.awake_ms)
+
+
+def test_home_assistant_is_told_of_a_sensor_that_answers_at_a_later_wake_only():
+    script = dict(SCRIPT, values={"dht22 4": [None] * 8 + [[21.5, 40.2]]})
+    with Board(script, ha_prefix="homeassistant") as b:
+        b.sleep(2)
+        equal([t for t, p, qos in b.broker.accepted if t.startswith("homeassistant/")], [])
+        b.sleep(9)
+        equal(len([t for t, p, qos in b.broker.accepted if t.startswith("homeassistant/")]), 2)
+
+
 def test_it_is_back_within_two_wakes_of_the_brokers_return():
     for away in list(range(1, 12)) + [60, 61]:
         with Board(awake_ms=8000) as b:
@@ -290,6 +339,44 @@ def test_a_board_that_could_not_say_offline_says_online_after_its_restart():
                 equal(b.broker.violations, [])
 
 
+def without_qos_2(b):
+    """The broker swallows what comes in QoS 2. Returns the list of what it has swallowed."""
+    real = b.broker._incoming
+    swallowed = []
+
+    def incoming(link, kept_session, p):
+        return swallowed.append(p.pid) if p.qos == 2 else real(link, kept_session, p)
+
+    b.broker._incoming = incoming
+    return swallowed
+
+
+def test_a_broker_without_qos_2_is_noticed_once_by_boards_whose_readings_survive():
+    for keep_in in ("rtc", "flash"):
+        with Board(keep_in=keep_in) as b:
+            swallowed = without_qos_2(b)
+            b.boot(durable.DurableNode)
+            b.run(900000)
+            n = len(swallowed), len(b.net.links)
+            b.run(600000)
+            equal((len(swallowed), len(b.net.links)), n, "QoS 2 and connections after it was noticed")
+            equal(b.seqs(), up_to(b.node.taken))
+            equal((b.node.waiting(), b.node.dropped), (0, 0))
+
+
+def test_a_broker_without_qos_2_is_noticed_once_by_a_sleeper_and_not_at_each_wake():
+    with Board() as b:
+        swallowed = without_qos_2(b)
+        b.sleep(16)
+        n = len(swallowed)
+        b.awake_ms = []
+        b.sleep(10)
+        equal(len(swallowed), n)
+        assert max(b.awake_ms) < 1000, b.awake_ms
+        equal(b.seqs()[-48:], up_to(52)[4:])
+        assert set(b.seqs()[:-48]) == {1, 2, 3, 4}, "those in flight at the change may come twice, as QoS 1 has it"
+
+
 def test_a_sleeper_stops_sending_a_status_that_the_broker_swallows_and_goes_on_with_readings():
     with Board(qos=1) as b:
         b.sleep(1)
@@ -329,10 +416,23 @@ def test_a_full_store_refuses_and_says_so_once():
             refused += [line for line in b.said if line.startswith("storage: ")]
         assert refused and "full" in refused[0], refused
         first = b.node.outbox.next
-        b.node.skip = 0
         waiting = b.node.waiting()
         assert 30 < waiting < 160
-        equal(first, b.node.outbox.next)
+        b.sleep(1)
+        equal((first, waiting, 2), (b.node.outbox.next, b.node.waiting(), b.node.dropped))
+        b.keys["connect_every"] = 1
+        b.power_cut()
+        b.sleep(4)
+        assert len(b.seqs()) > waiting and b.node.waiting() == 0 and b.node.dropped == 0, b.seqs()
+
+
+def test_a_full_store_refuses_a_whole_message_of_readings_and_counts_it():
+    with Board(keep_in="flash", queue_kb=4, connect_every=200, payload="json") as b:
+        b.sleep(81)
+        n, waiting = b.node.outbox.next, b.node.waiting()
+        assert 15 < waiting < 80, waiting
+        b.sleep(1)
+        equal((b.node.outbox.next, b.node.waiting(), b.node.dropped), (n, waiting, 1))
 
 
 def test_access_point_and_address_are_remembered_until_they_fail():

@@ -101,6 +101,26 @@ def test_a_long_queue_takes_what_memory_there_is_and_no_more():
         equal(got, list(range(w.node.dropped + 1, w.node.taken + 1)))
 
 
+def test_a_queue_for_which_the_heap_has_no_room_is_smaller_and_keeps_what_waits():
+    class Short:
+        collect = staticmethod(int)
+        mem_free = staticmethod(lambda: 16384)
+
+    waiting = ram.Waiting(4)
+    for seq in range(7, 11):
+        waiting.put(1, 2, None if seq == 8 else -seq, 100 + seq, seq)
+    real, ram.gc = ram.gc, Short
+    try:
+        waiting.grow(5000)
+    finally:
+        ram.gc = real
+    room_b = 16384 - 6144  # which stay free
+    assert room_b * 3 // 4 - 100 < len(waiting.buf) <= room_b, len(waiting.buf)
+    equal(len(waiting.buf), waiting.most * 10)
+    kept = [waiting.at(i) for i in range(waiting.count)]
+    equal(kept, [(1, 2, None if seq == 8 else -seq, 100 + seq, seq) for seq in range(7, 11)])
+
+
 def test_no_memory_at_any_line_of_a_turn_neither_ends_it_nor_repeats_a_reading():
     if not hasattr(sys, "settrace") or sys.implementation.name == "micropython":
         skip("needs a trace of each line")
