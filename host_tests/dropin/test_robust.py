@@ -125,6 +125,19 @@ def test_check_msg_reconnects_and_returns():
         s.b.done()
 
 
+def test_check_msg_looks_no_more_often_than_it_is_told():
+    for s in stages("robust"):
+        c = s.connected()
+        for _ in range(2):
+            s.b.cut()
+            s.b.expect(CONNECT)
+            s.b.send(CONNACK, sp=1)
+        s.b.cut()
+        s.w.clock.run_due()
+        equal(c.check_msg(2), None)
+        s.b.done()
+
+
 def ours():
     return next(iter(stages("robust")))
 

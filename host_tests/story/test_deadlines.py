@@ -61,6 +61,21 @@ CALLS = (
 )
 
 
+def test_a_link_that_takes_nothing_until_the_deadline_is_dead():
+    for qos in (0, 1, 2):
+        w = World(Model)
+        c = w.client(keepalive=0, timeout_ms=2000)
+        c.connect()
+        full(w)
+        raises(OSError, c.publish, "t", b"x" * 10_000, qos=qos)
+        raises(OSError, c.publish, "t", b"y", qos=qos)
+        equal(c.isconnected(), False)
+        w.net.plan = Plan()
+        c.connect()
+        equal(c.publish("t", b"z", qos=1) > 0, True)
+        equal(w.broker.violations, [])
+
+
 def test_no_call_outlives_its_deadline():
     for port in (UNIX, ESP32, ESP8266):
         for peer in PEERS:
