@@ -66,7 +66,7 @@ def test_availability_is_retained_and_has_a_will():
 def test_the_stop_button_sends_what_waits_says_offline_and_sums_up():
     w = World(script(buttons={"0": __file__}), sensors=[ROOM], stop_pin=0)
     w.run(15000)
-    w.node.run()  # pressed from the start: the file is there
+    equal(w.node.run(), False)  # pressed from the start: the file is there
     equal(w.status(), [b"online", b"offline"])
     equal(w.broker.wills, [])
     assert w.said[-1].startswith("summary: taken=4 published=4 acknowledged=4 dropped=0 heap_low_b="), w.said[-1]
@@ -202,6 +202,30 @@ def test_a_program_that_only_crashes_resets_the_board():
     finally:
         node.crashed = real
     equal(w.node.running.count, 8)
+
+
+def test_rare_crashes_never_reset_the_board_and_crashes_in_a_row_do_after_an_hour_without_one_too():
+    w = World(SCRIPT, sensors=[ROOM], interval_s=60)
+    measure, crashes = w.node.measure, [0]
+
+    def broken():
+        w.node.measure = measure
+        crashes[0] += 1
+        raise IndexError("bug")
+
+    for _ in range(12):
+        w.node.measure = broken
+        w.run(1200000)
+    equal((crashes[0], w.node.running.count), (12, 0))
+    equal([r["seq"] for r in w.readings()], list(range(1, w.node.taken + 1)))
+    w.run(3600000)
+
+    def always():
+        w.node.measure_in(60000)  # the turns between go well
+        raise IndexError("bug")
+
+    w.node.measure = always
+    raises(fake_board.Reset, w.run, 3600000)
 
 
 def test_a_lost_link_loses_and_repeats_nothing():
@@ -398,6 +422,5 @@ def test_ctrl_c_gives_the_prompt_at_once():
 
     w.node.stopped = interrupted
     now = w.clock.now
-    w.node.run()
-    equal(w.clock.now, now)
+    equal((w.node.run(), w.clock.now), (True, now))  # app listens for another WiFi then
     assert w.said[-1].startswith("summary: ")
