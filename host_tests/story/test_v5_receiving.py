@@ -97,6 +97,17 @@ def test_a_message_larger_than_the_buffer_comes_in_parts_with_and_without_its_pr
         equal([flags for _, _, flags in got[1:-2]], [48] * (len(got) - 3))
 
 
+def test_every_part_of_a_message_larger_than_the_buffer_has_its_properties():
+    for props in ([(3, "text/plain")], [(38, ("unit", "degree")), (3, "text/plain"), (9, b"17")]):
+        broker, client = connected5(rx_size=64)
+        got = []
+        client.set_view(lambda *part: got.append((client.received.content_type, client.received.correlation)))  # noqa: B023
+        broker.send(PUBLISH, topic="t", payload=bytes(range(200)), props=props)
+        client.world.serve(client, 50)
+        assert len(got) > 2, got
+        equal(set(got), {("text/plain", b"17" if len(props) > 1 else None)})
+
+
 def test_properties_larger_than_the_buffer_cost_the_message_and_nothing_else():
     from umqtt.errors import MQTTException
 

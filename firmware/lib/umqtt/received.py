@@ -116,6 +116,10 @@ def take(client, buf, start, length) -> int:
     received._buf = buf
     received._start = after
     received._end = end
+    if length > _len(buf):  # the later parts of the payload come where they are
+        received._buf = buf[after:end]
+        received._start = 0
+        received._end = end - after
     alias = received.get(ALIAS)
     if alias is not None:
         if not aliases:
