@@ -225,7 +225,8 @@ class Update:
         taken = slots.read("taken")
         if self.serial < taken.get("serial", 0):
             raise ValueError(
-                "the manifest is older than one that was taken before: somebody's copy, or made by a wrong clock"
+                "the manifest is older than one that was taken before: somebody's copy, or made by a wrong clock;"
+                " newest: %d" % taken["serial"]  # `make ota` reads it, and sends one that is newer
             )
         boot = slots.read("boot")
         self.boot = {"run": boot.get("run", ""), "digest": boot.get("digest", "")}

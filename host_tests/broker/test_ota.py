@@ -259,6 +259,18 @@ def test_an_update_with_a_wrong_key_is_refused_in_words(make_board, make_broker,
     assert not list((board.root / "ota").glob("[0-9]*"))
 
 
+def test_a_host_whose_clock_was_once_far_ahead_does_not_lock_its_owner_out(
+    make_board, make_broker, firmwares, tmp_path
+):
+    broker = make_broker()
+    board = make_board(broker.port)
+    (board.root / "ota").mkdir(exist_ok=True)
+    (board.root / "ota" / "taken").write_text(json.dumps({"serial": int(time.time()) + 10**9, "digest": "0"}))
+    board.wait("took the first readings")
+    status, said = Host(tmp_path, broker.port, firmwares / "cable", client_id="n1", ota_key=KEY).end()
+    assert status == 0 and "a clock that was 999" in said and "1 of 1 boards run the new firmware" in said, said
+
+
 def test_a_boot_loop_ends_in_safe_mode_which_takes_an_update(
     make_board, make_broker, make_observer, firmwares, tmp_path
 ):

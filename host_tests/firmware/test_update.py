@@ -126,7 +126,7 @@ def test_an_older_manifest_is_refused_in_words():
         take(host, update.Update(node, host.manifest()), node)
         older = Host({"app.mpy": b"a hole that was mended"}, 6)
         words = str(raises(ValueError, update.Update, Asking(), older.manifest()))
-        assert "older" in words, words
+        assert "older" in words and words.endswith("newest: 7"), words
 
 
 def test_an_update_goes_on_where_it_was_in_a_life_before():

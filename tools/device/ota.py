@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import struct
 import sys
 import time
@@ -31,6 +32,7 @@ CHUNK_B = 512  # a board takes 2048 B of messages at once, commands included
 HEAD = struct.Struct(">4sHI")
 WAIT_S = 120.0
 LOOK_S = 1.0  # for the retained status of the boards
+NEWEST = re.compile(r"; newest: (\d{1,12})$")  # the number of a manifest for which a board refuses ours as older
 STEP = 10  # per cent between two lines of progress
 
 
@@ -49,12 +51,14 @@ class Update:
 
 @dataclass
 class Board:
-    """A board that is to be updated. `name`: TOPIC/ID; `words`: how it ended, with `ok`."""
+    """A board that is to be updated. `name`: TOPIC/ID; `serial`: of the manifest that it was sent; `words`: how it
+    ended, with `ok`."""
 
     name: str
     key: str
     began_s: float = 0.0
     heard_s: float = 0.0
+    serial: int = 0
     sent_b: int = 0
     shown: int = -STEP
     ok: Optional[bool] = None
@@ -165,8 +169,12 @@ class Round:
     def _begin(self, board: Board) -> None:
         board.began_s = board.heard_s = time.monotonic()
         self.at_work.append(board)
-        self.post.send(board.name + "/cmd/ota", manifest(self.update, board.name, board.key, int(time.time())), True)
+        self._ask(board, int(time.time()))
         self._say(board, "asked")
+
+    def _ask(self, board: Board, serial: int) -> None:
+        board.serial = serial
+        self.post.send(board.name + "/cmd/ota", manifest(self.update, board.name, board.key, serial), True)
 
     def _look(self, for_s: float) -> None:
         end = time.monotonic() + for_s
@@ -221,7 +229,15 @@ class Round:
             return
         with contextlib.suppress(ValueError, KeyError, TypeError):
             said = json.loads(payload)
-            self._end(board, bool(said["ok"]), str(said["words"]))
+            ok, words = bool(said["ok"]), str(said["words"])
+            newest = NEWEST.search(words)
+            if newest and not ok and int(newest[1]) >= board.serial:
+                ahead_s = int(newest[1]) - int(time.time())
+                self._say(board, "it has taken a manifest of a clock that was %d s ahead of this one's: sent again with"
+                          " the number after that" % ahead_s)  # fmt: skip
+                self._ask(board, int(newest[1]) + 1)
+            else:
+                self._end(board, ok, words)
 
     def _end(self, board: Board, ok: bool, words: str) -> None:
         board.ok, board.words = ok, words
