@@ -1,11 +1,11 @@
 """The connection is cut at every byte of each exchange, in both directions, by FIN, RST and silence; then it is
 resumed."""
 
-import gc
 import sys
 
 from fakes.bench import World  # noqa: F401 - twice: early, and across the tick wrap
 from fakes.check import skip
+from fakes.ctrl_c import interrupted
 from fakes.net import ESP32, ESP8266, UNIX, Plan
 from faults.exchanges import EXCHANGES, TALLY, Run, both_ways, lengths, publish_2, receive_2, run, several_in_flight
 
@@ -98,36 +98,6 @@ def test_small_send_buffers_and_windows():
                 TALLY["short reads and writes"] += 1
                 r = run(exchange, [Plan(buffer=buffer, latency_ms=5)], inflight=inflight, rx_size=64, tx_size=64)
                 r.verdict("%s: buffer %d, window %d" % (exchange.__name__, buffer, inflight))
-
-
-def interrupted(f, at, files, without=()):
-    """f(), with Ctrl-C before line number `at` of those that it runs in these files, but for some functions. Returns
-    whether it came."""
-    left = [at]
-
-    def line(frame, event, arg):
-        if event == "line":
-            left[0] -= 1
-            if not left[0]:
-                raise KeyboardInterrupt
-        return line
-
-    def call(frame, event, arg):
-        code = frame.f_code
-        return line if code.co_filename.endswith(files) and code.co_name not in without else None
-
-    was = sys.gettrace()
-    gc.collect()  # else generators of earlier runs end within this one, and are interrupted in its place
-    gc.disable()
-    sys.settrace(call)
-    try:
-        f()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        sys.settrace(was)
-        gc.enable()
-    return left[0] <= 0
 
 
 def test_ctrl_c_at_any_line_of_a_publish_leaves_no_slot_that_can_never_be_sent():

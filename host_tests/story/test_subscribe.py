@@ -1,10 +1,16 @@
 """SUBSCRIBE and UNSUBSCRIBE: what is granted, what is refused, and what is made again."""
 
-from fakes.bench import pair
-from fakes.check import equal, raises
+import sys
+
+from fakes.bench import World, pair
+from fakes.check import equal, raises, skip
+from fakes.ctrl_c import interrupted
+from fakes.model import Model
 from fakes.packets import PUBACK, PUBLISH, SUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE
 
-NOT_ON_ASYNCIO = ()
+NOT_ON_ASYNCIO = (
+    "test_ctrl_c_while_a_suback_is_noted_leaves_a_subscription_that_can_be_sent_again",  # Ctrl-C ends the loop, too
+)
 
 
 def up(**named):
@@ -207,3 +213,25 @@ def test_what_is_granted_is_not_mistaken_for_a_subscription_made_again():
     b.reply(SUBACK, codes=(0x80,))
     equal(c.subscribe("new", 1), b"\1")
     b.done()
+
+
+def test_ctrl_c_while_a_suback_is_noted_leaves_a_subscription_that_can_be_sent_again():
+    if sys.implementation.name != "cpython":
+        skip("needs CPython's settrace")
+    from fakes.bench5 import client5, load5
+    from fakes.model5 import Model5
+
+    load5()
+    for protocol in (4, 5):
+        at = came = 1
+        while came:
+            w = World(Model if protocol == 4 else Model5)
+            c = w.client() if protocol == 4 else client5(w)
+            c.connect()
+            came = interrupted(lambda: c.subscribe([("a", 1), ("b", 2)]), at, ("session.py",), ("_resume",))
+            c.connect()
+            w.serve(c, 50)
+            equal((w.broker.violations, c.inflight, len(w.broker.connects)), ([], 0, 2), at)
+            equal(c.subscribe("c", 0), b"\0", at)
+            at += 1
+        assert at > 20, at

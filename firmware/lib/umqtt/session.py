@@ -200,8 +200,10 @@ class Session:
             count += 1
         if granted and len(codes) != count:
             raise ProtocolError("SUBACK: return codes")
-        if isinstance(slot[TOPIC], bytearray) and (granted or self.protocol == LEVEL_5):
-            slot[TOPIC].extend(codes)  # for the call that waits
+        waiting = slot[TOPIC]  # of the call that waits for the codes
+        slot[TOPIC] = b""  # first: a slot that Ctrl-C leaves in flight is sent again, with what stands there
+        if isinstance(waiting, bytearray) and (granted or self.protocol == LEVEL_5):
+            waiting.extend(codes)
 
     def _subscribed(self, topic_filter, qos):
         """The broker has granted `topic_filter` with `qos`, or, None, has it no more."""
