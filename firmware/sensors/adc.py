@@ -20,12 +20,11 @@ class Sensor:
     def __init__(self, conf):
         if not isinstance(conf.get("pin"), int):
             raise ValueError("pin is %r; needed is the GPIO of the ADC" % conf.get("pin"))
-        for key, default in (("ratio", 1), ("full_scale_mv", 1000)):
-            value = conf.get(key, default)
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
-                raise ValueError("%s is %r; needed is a number over 0" % (key, value))
         self.ratio = conf.get("ratio", 1)
         self.full_scale_mv = conf.get("full_scale_mv", 1000)
+        for key, value in (("ratio", self.ratio), ("full_scale_mv", self.full_scale_mv)):
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
+                raise ValueError("%s is %r; needed is a number over 0" % (key, value))
         self.pin = conf["pin"]
         if hasattr(ADC, "ATTN_11DB"):
             self.adc = ADC(Pin(self.pin), atten=ADC.ATTN_11DB)  # ESP32: 150 to 2450 mV
@@ -43,7 +42,7 @@ class Sensor:
         calibrated = hasattr(adc, "read_uv")
         for _ in range(8):
             try:
-                raw = adc.read_u16() if hasattr(adc, "read_u16") else 0
+                raw = adc.read_u16()
                 total += adc.read_uv() // 1000 if calibrated else raw * self.full_scale_mv // 65535
             except Exception as e:  # ESP32: ADC2 while WiFi is on
                 raise OSError("ADC on GPIO %d: %s" % (self.pin, e))

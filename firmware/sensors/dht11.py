@@ -8,6 +8,7 @@ from micropython import const
 from sensors.dht22 import Sensor as Dht22
 
 _KEYS = const((("pin", "gpio", None, "GPIO of the data line, with a pull-up of 4.7 to 10 kOhm"),))
+_BELOW_ZERO = const(0x80)  # in the byte of the tenths, at which MicroPython's driver does not look
 _DRY = const(3)  # air is never so dry, and more the first byte of a DHT22 never is
 
 
@@ -19,4 +20,6 @@ class Sensor(Dht22):
     def checked(self, celsius, percent):
         if percent <= _DRY and (celsius or percent):
             raise self.wrong("%d %% cannot be: is it a DHT22?" % percent)
+        if self.device.buf[3] & _BELOW_ZERO:
+            celsius = -celsius
         return [celsius, percent]

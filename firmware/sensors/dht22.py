@@ -74,6 +74,6 @@ class Sensor:
             celsius = -celsius - 32768  # clones send two's complement where the driver reads a sign
         if percent > 1000:
             raise self.wrong("%d.%d %% cannot be: is it a DHT11?" % (percent // 10, percent % 10))
-        if not (-400 <= celsius <= 1250 and 0 <= percent):
+        if not -400 <= celsius <= 1250:
             raise self.wrong("%d °C cannot be" % (celsius // 10))
         return [celsius, percent]

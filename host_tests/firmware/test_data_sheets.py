@@ -11,6 +11,7 @@ from on_board import World
 
 import fake_board
 import node
+from machine_softi2c import crc8
 
 CPYTHON_ONLY = "it reads the docs and the drivers"
 
@@ -133,6 +134,29 @@ def read(kind, shown):
     return got
 
 
+def test_a_raw_value_becomes_the_hundredth_that_is_nearest_to_the_formula_of_the_data_sheet():
+    World()
+    for kind, bits, slope, zero, percent_slope, percent_zero in (
+        ("sht3x", 16, 175, -45, 100, 0),
+        ("sht4x", 16, 175, -45, 125, -6),
+        ("scd4x", 16, 175, -45, 100, 0),
+        ("aht20", 20, 200, -50, 100, 0),
+    ):
+        full = 65535 if bits == 16 else 1 << 20
+        s = make(kind)
+        for raw in [*range(0, full, full // 700), full - 1]:
+            if kind == "aht20":
+                six = (0x18 << 40 | raw << 20 | raw).to_bytes(6, "big")
+                s.ask = lambda *_: six + bytes([crc8(six)])  # noqa: B023
+            else:
+                s.is_ready = lambda: True
+                s.words = lambda command, count, wait_ms: [raw] * count  # noqa: B023
+            for got, a, b in zip(s.read()[-2:], (slope, percent_slope), (zero, percent_zero)):
+                off = got * full - 100 * (a * raw + b * full)
+                cut = a == 125 and got in (0, 10000)
+                assert cut or abs(off) * 2 <= full, (kind, raw, got)
+
+
 def test_the_ends_of_a_data_sheet_are_readings_and_one_step_beyond_is_none():
     for kind, at, ends in (
         ("dht11", [20, 50], ((-20, 60), (4, 100))),
@@ -144,6 +168,8 @@ def test_the_ends_of_a_data_sheet_are_readings_and_one_step_beyond_is_none():
         ("scd4x", [700, 20, 50], ((1, 40000), (-10, 60), (0, 100))),
     ):
         step = 1 if kind == "dht11" else 0.01
+        places = [places for _, _, places in make(kind).fields]
+        equal(make(kind).limits, tuple(round(end * 10**n) for n, pair in zip(places, ends) for end in pair), kind)
         for i, (least, most) in enumerate(ends):
             for value, inside in (
                 (least, True), (most, True), (least + step, True), (most - step, True),

@@ -46,6 +46,7 @@ def test_a_chip_that_is_not_there_or_garbled_is_said_in_words():
     s = sensor("sht4x", {})
     said = str(raises(OSError, s.probe))
     equal(said, "no SHT4x answers at 0x44 on I2C (SDA GPIO 21, SCL GPIO 22); there: nobody")
+    assert "no SHT3x answers at 0x45" in str(raises(OSError, sensor("sht3x", {}, address="0x45").probe))
     s = sensor("sht4x", {"sht4x 0x45": [[20, 40]], "bme280 0x76": [[20, 1000, 40]]})
     assert str(raises(OSError, s.probe)).endswith("; there: 0x45, 0x76")
     s = sensor("sht4x", {"sht4x 0x45": [[20, 40], "crc", "crc", "stretch", "stretch", [20, 40]]}, address="0x45")
@@ -211,6 +212,15 @@ def test_an_scd4x_that_measured_while_the_board_slept_is_not_started_again():
         equal(s.read(), want, "reset cause %d" % cause)
     w.clock.sleep_ms(12000)
     equal(s.read(), [800, 2000, 5000])
+    w.clock.sleep_ms(6000)
+    s = made("scd4x")
+    s.probe()  # after a reset it has its altitude anew
+    equal(s.read(), [..., ..., ...])
+    fake_board.use({"values": {"scd4x 0x62": [[800, 20, 50]]}, "cause": 4})
+    s = made("scd4x")
+    s.probe()  # it lost its power while the board slept
+    w.clock.sleep_ms(12000)
+    equal(s.read(), [800, 2000, 5000])
 
 
 def test_an_scd4x_has_settled_ten_seconds_after_its_start_and_not_before():
@@ -307,6 +317,25 @@ def test_a_bme280_agrees_with_the_formulas_in_floating_point():
             p,
             h,
         )
+
+
+def test_humidity_of_a_bme280_is_that_of_the_formula_with_every_calibration():
+    import chip_bme280
+
+    World()
+    real = chip_bme280.H
+    for h in (
+        (75, 357, 0, 322, 0, 30), (75, 370, 5, 307, 50, 30), (128, 340, 255, 360, -50, -20), (0, 420, 0, -5, 1, 0),
+    ):  # fmt: skip
+        chip_bme280.H = h
+        for t in (400000, 519888, 620000):
+            s = sensor("bme280", {"bme280 0x76": [{"raw": [t, 415148, raw]} for raw in range(20000, 42000, 2111)]})
+            s.probe()
+            for raw in range(20000, 42000, 2111):
+                want = min(max(chip_bme280.percent_of(raw, chip_bme280.fine_of(t)), 0), 100)
+                got = s.read()[2] / 100
+                assert abs(got - want) < 0.02, (h, t, raw, got, want)
+    chip_bme280.H = real
 
 
 def test_humidity_of_a_bme280_is_cut_where_the_data_sheet_says():

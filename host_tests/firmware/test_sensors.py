@@ -39,9 +39,16 @@ def test_dht11_reads_whole_degrees():
     equal(names(s), [("temperature", "°C", 0), ("humidity", "%", 0)])
     s = sensor("dht11", {"dht11 4": [[0, 0]]}, pin=4)
     assert "DHT11 on GPIO 4: all zeros" in str(raises(OSError, s.read))
-    s = sensor("dht11", {"dht11 4": [[1, 3]]}, pin=4)
-    assert "3 % cannot be: is it a DHT22?" in str(raises(OSError, s.read))
+    for celsius in (1, 0):  # the first byte of its temperature, up to 25.5 °C and over
+        s = sensor("dht11", {"dht11 4": [[celsius, 3]]}, pin=4)
+        assert "3 % cannot be: is it a DHT22?" in str(raises(OSError, s.read))
     equal(str(raises(OSError, sensor("dht11", {}, pin=4).read)), "no DHT11 answers on GPIO 4")
+
+
+def test_frost_of_a_dht11_is_frost_though_the_driver_leaves_out_the_sign():
+    s = sensor("dht11", {"dht11 4": [[-5, 40], [0, 40], [5, 40], [-20, 40]]}, pin=4)
+    equal([s.device.temperature() for _ in range(2) if not s.device.measure()], [5, 0], "as MicroPython's does")
+    equal([s.read()[0] for _ in range(4)], [5, -20, -5, 0])
 
 
 def test_ds18b20_reads_hundredths_after_its_conversion_time():
@@ -143,6 +150,10 @@ def test_an_answer_of_a_dht22_that_is_of_long_ago_is_asked_for_again():
 def test_frost_of_a_dht22_that_sends_twos_complement_is_frost():
     s = sensor("dht22", {"dht22 4": [[-3274.5, 69.5], [-3276.7, 69.5], [-2.3, 69.5]]}, pin=4)
     equal([s.read()[0] for _ in range(3)], [-23, -1, -23])
+    equal(sensor("dht22", {"dht22 4": [[-3236.8, 69.5]]}, pin=4).read()[0], -400)
+    World()
+    s = sensor("dht22", {"dht22 4": [[-3236.7, 69.5]]}, pin=4)
+    assert "cannot be" in str(raises(OSError, s.read)), "-40.1 °C"
 
 
 def test_what_no_air_and_no_water_can_be_is_no_reading():
@@ -187,6 +198,7 @@ def test_an_adc_at_the_end_of_its_range_is_no_reading():
     assert "more than it can measure" in str(raises(OSError, s.read))
     s = sensor("adc", {"adc 34": [0]}, pin=34)
     equal(s.read(), [0])
+    equal(sensor("adc", {"adc 34": [0]}, pin=34, ratio=1000.0).read(), [0])
 
     def taken():
         raise OSError(-263, "ESP_ERR_TIMEOUT")
@@ -299,6 +311,7 @@ def test_an_adc_in_microvolts_is_the_mean_of_eight_in_millivolts():
 
     class Adc:
         left = [1000999, 1000000, 1001000, 999999, 0, 2000000, 1000000, 1000000]
+        read_u16 = staticmethod(int)
 
         def read_uv(self):
             return self.left.pop(0)
@@ -377,12 +390,12 @@ def test_a_ds18b20_is_asked_to_convert_and_by_its_own_address():
 
 
 def test_an_adc_without_calibration_has_the_full_scale_that_is_given():
-    for full_scale_mv, want in ((None, 500), (3300, 1650)):
+    for full_scale_mv, raw, want in ((None, 32768, 500), (3300, 32768, 1650), (None, 13107, 200)):
         keys = {"pin": 34} if full_scale_mv is None else {"pin": 34, "full_scale_mv": full_scale_mv}
         s = sensor("adc", {"adc 34": [1650]}, **keys)
 
         class Plain:
-            read_u16 = staticmethod(lambda: 32768)
+            read_u16 = staticmethod(lambda: raw)  # noqa: B023
 
         s.adc = Plain()
         equal(s.read(), [want])

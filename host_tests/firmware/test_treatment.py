@@ -181,3 +181,12 @@ def test_of_a_contact_no_change_is_lost_in_a_median():
         w.clock.sleep_ms(100)
     w.run(5000)
     equal([r["value"] for r in w.readings("front/door")], [0, 1, 0, 1])
+
+
+def test_a_chips_own_temperature_may_be_treated_though_it_is_found_later():
+    inside = {"type": "internal", "offset": {"temperature": -5, "rssi": 1}}
+    w = World({"wifi": {"lab": "12345678"}, "values": {"chip": [41]}}, sensors=[inside])
+    w.run(5000)
+    equal(w.readings("internal/temperature")[0]["value"], 36.0)
+    e = str(raises(ValueError, World, None, sensors=[{"type": "internal", "offset": {"wetness": 1}}]))
+    assert "offset names wetness; it has uptime, heap, temperature, rssi, awake" in e, e

@@ -26,4 +26,15 @@ class DHT22:
 
 
 class DHT11(DHT22):
+    """MicroPython's driver has the bytes in `buf`, and leaves out the sign: the highest bit of the fourth."""
+
     kind = "dht11"
+    buf = bytes(5)
+
+    def measure(self):
+        super().measure()
+        celsius, percent = self.now
+        self.buf = bytes([percent, 0, abs(celsius), 0x80 if celsius < 0 else 0, 0])
+
+    def temperature(self):
+        return self.buf[2]
