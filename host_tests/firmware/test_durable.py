@@ -1,4 +1,4 @@
-"""Readings that survive a reset or a power cut, and the deep-sleep cycle with its energy budget."""
+"""Readings that survive a reset or a power cut, awake or over sleeps."""
 
 import os
 
@@ -6,20 +6,16 @@ from fakes.check import equal, raises
 from fakes.clock import ticks_add, ticks_diff
 from fakes.net import Plan
 from fakes.folder import Folder
-from on_board import HOST, NOW_S, World, conf, radio, said, started
+from on_board import World, conf, radio, said, started
 
 import durable
 import ending
 import kept
 import remembered
 import sleeper
-import esp32
 import fake_board
-import machine
 import network
 import node
-import ntptime
-import sensors.binary
 import waking
 from umqtt import takeback
 
@@ -95,45 +91,6 @@ def up_to(n):
     return list(range(1, n + 1))
 
 
-def test_each_wake_sends_its_readings_and_sleeps_the_rest_of_the_interval():
-    with Board() as b:
-        b.sleep(5)
-        equal(b.seqs(), up_to(10))
-        equal([a + s for a, s in zip(b.awake_ms, b.slept_ms)], [60000] * 5)
-        equal([r["time"] for r in b.readings("temperature")], [NOW_S + 60 * i for i in range(5)])
-        equal(b.broker.violations, [])
-        equal(b.broker.wills, [])
-        equal(b.status()[-1], b"online")
-
-
-def test_in_qos_0_the_status_is_said_once_and_a_wake_is_as_short():
-    with Board(qos=0) as b:
-        b.sleep(4)
-        assert max(b.awake_ms) < 1000, b.awake_ms
-        equal(b.status(), [b"online"] * 4)
-        equal(b.seqs(), up_to(8))
-        equal({qos for topic, _, qos in b.broker.accepted if topic.endswith(("/temperature", "/humidity"))}, {0})
-        equal({qos for topic, _, qos in b.broker.accepted if topic.endswith("/status")}, {1})
-    with Board(qos=0, keep_in="flash") as b:
-        b.boot(durable.DurableNode)
-        b.run(60000)
-        equal(b.status(), [b"online"])
-
-
-def test_readings_are_batched_and_carry_the_time_they_were_taken():
-    with Board(connect_every=5) as b:
-        b.sleep(1)
-        equal(len(b.seqs()), 2)
-        for _ in range(4):
-            dialled = len(b.net.dialled)
-            b.sleep(1)
-            equal(len(b.net.dialled), dialled)
-            assert not network.WLAN(network.STA_IF).asked, "the radio stays off"
-        b.sleep(1)
-        equal(b.seqs(), up_to(12))
-        equal([r["time"] for r in b.readings("humidity")], [NOW_S + 60 * i for i in range(6)])
-
-
 def test_no_flash_is_written_while_rtc_memory_has_room():
     with Board(connect_every=5) as b:
         b.sleep(11)
@@ -148,114 +105,6 @@ def test_what_does_not_fit_rtc_memory_overflows_to_flash():
         assert os.listdir("queue"), "58 readings are more than 2 KB"
         b.sleep(1)
         equal(b.seqs(), up_to(62))
-
-
-def test_a_night_without_the_broker_costs_no_more_than_one_with_it_and_loses_nothing():
-    with Board(awake_ms=8000) as b:
-        b.sleep(2)
-        b.net.plan = Plan(connect_ms=None)
-        b.awake_ms = []
-        b.sleep(300)
-        assert max(b.awake_ms) <= 8600, max(b.awake_ms)
-        spent_ms = sum(b.awake_ms)
-        assert spent_ms < 300 * 3000, "%d ms in 300 wakes" % spent_ms
-        equal(len([ms for ms in b.awake_ms if ms > 5000]) < 20, True, "all of awake_ms at each tenth attempt only")
-        b.net.plan = Plan()
-        b.sleep(70)
-        equal(b.seqs(), up_to(2 * 372))
-        equal(b.node.known.fails, 0)
-
-
-def test_the_first_two_attempts_and_each_tenth_have_all_of_awake_ms_and_the_others_do_not():
-    with Board(awake_ms=8000) as b:
-        b.sleep(2)
-        b.net.plan = Plan(connect_ms=None)
-        full = []
-        for _ in range(50):
-            before = b.node.known.fails
-            b.sleep(1)
-            if b.node.known.fails > before and b.awake_ms[-1] > 5000:
-                full.append(before)
-        equal(full, [0, 1, 10, 20])
-
-
-def test_a_broker_that_takes_connections_and_no_message_costs_no_more_than_none():
-    with Board(awake_ms=8000, qos=1, ha_prefix="homeassistant") as b:
-        b.sleep(2)
-        real = b.broker._incoming
-        b.broker._incoming = lambda link, kept_session, p: None
-        b.awake_ms = []
-        b.sleep(60)
-        assert b.node.known.fails > 20, b.node.known.fails
-        assert sum(b.awake_ms) < 60 * 3000 and max(b.awake_ms) <= 8600, (sum(b.awake_ms), max(b.awake_ms))
-        b.broker._incoming = real
-        b.sleep(16)
-        equal((b.node.known.fails, b.node.waiting(), b.node.client.inflight), (0, 0, 0))
-
-
-def test_a_mute_first_broker_leaves_the_second_its_part_of_a_wake():
-    class Mute:
-        def opened(self, link):
-            pass
-
-        data = ended = lambda self, link, data=b"": None
-
-    with Board(awake_ms=8000, timeout_s=60, watchdog_s=0, broker=["mute.test", HOST]) as b:
-        b.net.serve("mute.test", 1883, Mute())
-        b.sleep(1)
-        assert b.seqs() and b.awake_ms[-1] <= 8600, (b.seqs(), b.awake_ms)
-
-
-def test_home_assistant_is_told_of_a_sensor_that_answers_at_a_later_wake_only():
-    script = dict(SCRIPT, values={"dht22 4": [None] * 8 + [[21.5, 40.2]]})
-    with Board(script, ha_prefix="homeassistant") as b:
-        b.sleep(2)
-        equal([t for t, p, qos in b.broker.accepted if t.startswith("homeassistant/")], [])
-        b.sleep(9)
-        equal(len([t for t, p, qos in b.broker.accepted if t.startswith("homeassistant/")]), 2)
-
-
-def test_it_is_back_within_two_wakes_of_the_brokers_return():
-    for away in list(range(1, 12)) + [60, 61]:
-        with Board(awake_ms=8000) as b:
-            b.sleep(2)
-            b.net.plan = Plan(connect_ms=None)
-            b.sleep(away)
-            b.net.plan = Plan()
-            n = len(b.net.dialled)
-            b.sleep(2)
-            assert len(b.seqs()) > 4 and len(b.net.dialled) > n, "away for %d wakes" % away
-
-
-def test_the_budget_holds_whatever_is_missing():
-    for script, plan in (
-        ({"wifi": {}}, Plan()),
-        ({"join_ms": 99000}, Plan()),
-        ({"clock": False}, Plan(connect_ms=None)),
-        ({}, Plan(cut_out=60, how="silence")),
-        ({}, Plan(cut_in=3, how="silence")),
-        ({}, Plan(drained=False, buffer=40)),
-    ):
-        s = dict(SCRIPT)
-        s.update(script)
-        with Board(s, awake_ms=5000, wifi_timeout_s=60, timeout_s=60, watchdog_s=0) as b:
-            b.net.plan = plan
-            b.sleep(3)
-            assert max(b.awake_ms) <= 5600, (script, plan.__dict__, b.awake_ms)
-            b.net.plan = Plan()
-            fake_board.script.update({"wifi": {"lab": "12345678"}, "join_ms": 0})
-            b.sleep(4)
-            equal(b.seqs(), up_to(14), plan.__dict__)
-            assert len(b.status()) <= 7, "one status a connection, however many failed"
-
-
-def test_the_budget_holds_when_the_remembered_access_point_is_gone():
-    with Board(awake_ms=5000, wifi_timeout_s=60, watchdog_s=0) as b:
-        b.sleep(2)
-        fake_board.script["join_ms"] = 99000
-        b.sleep(1)
-        equal([a[2] for a in network.WLAN(network.STA_IF).asked], [network.BSSID, None])
-        assert max(b.awake_ms) <= 5600, b.awake_ms
 
 
 def test_in_flight_and_waiting_readings_survive_a_power_cut_on_flash():
@@ -364,37 +213,6 @@ def test_a_broker_without_qos_2_is_noticed_once_by_boards_whose_readings_survive
             equal((b.node.waiting(), b.node.dropped), (0, 0))
 
 
-def test_a_broker_without_qos_2_is_noticed_once_by_a_sleeper_and_not_at_each_wake():
-    with Board() as b:
-        swallowed = without_qos_2(b)
-        b.sleep(16)
-        n = len(swallowed)
-        b.awake_ms = []
-        b.sleep(10)
-        equal(len(swallowed), n)
-        assert max(b.awake_ms) < 1000, b.awake_ms
-        equal(b.seqs()[-48:], up_to(52)[4:])
-        assert set(b.seqs()[:-48]) == {1, 2, 3, 4}, "those in flight at the change may come twice, as QoS 1 has it"
-
-
-def test_a_sleeper_stops_sending_a_status_that_the_broker_swallows_and_goes_on_with_readings():
-    with Board(qos=1) as b:
-        b.sleep(1)
-        real = b.broker._incoming
-        swallowed = []
-
-        def incoming(link, kept_session, p):
-            if p.topic.endswith("/status"):
-                return swallowed.append(p.pid)
-            return real(link, kept_session, p)
-
-        b.broker._incoming = incoming
-        b.sleep(12)
-        equal(len(set(swallowed)) <= 4, True, swallowed)
-        equal(b.seqs(), up_to(26))
-        equal(b.node.dropped + b.node.refused, 0)
-
-
 def test_only_the_newest_of_a_topic_is_sent_when_that_is_asked_for():
     with Board(only_latest=True, connect_every=6) as b:
         b.sleep(7)
@@ -435,150 +253,10 @@ def test_a_full_store_refuses_a_whole_message_of_readings_and_counts_it():
         equal((b.node.outbox.next, b.node.waiting(), b.node.dropped), (n, waiting, 1))
 
 
-def test_access_point_and_address_are_remembered_until_they_fail():
-    with Board() as b:
-        b.sleep(3)
-        sta = network.WLAN(network.STA_IF)
-        equal(sta.asked, [("lab", "12345678", network.BSSID)])
-        equal(sta.address, ("127.0.0.1", "255.0.0.0", "127.0.0.1", "127.0.0.1"))
-        old = network.BSSID
-        network.BSSID = b"\2\0\0\0\0\2"  # another access point took over
-        try:
-            b.sleep(1)
-            asked = network.WLAN(network.STA_IF).asked
-            equal([a[2] for a in asked], [old, None])
-            assert not hasattr(network.WLAN(network.STA_IF), "address"), "DHCP is asked"
-            b.sleep(1)
-            equal(network.WLAN(network.STA_IF).asked[0][2], network.BSSID)
-            equal(b.seqs(), up_to(10))
-        finally:
-            network.BSSID = old
-
-
-def test_dhcp_is_asked_again_after_fifty_uses():
-    with Board() as b:
-        with_dhcp = []
-        for _ in range(110):
-            b.sleep(1)
-            with_dhcp.append(not hasattr(network.WLAN(network.STA_IF), "address"))
-        equal([i for i in range(110) if with_dhcp[i]], [0, 51, 102])
-
-
-def test_the_time_server_is_asked_once_in_six_hours_of_sleep():
-    with Board(interval_s=3600) as b:
-        b.sleep(13)
-        equal(len(ntptime.asked), 3)
-
-
-def test_home_assistant_is_told_after_power_on_and_not_after_each_sleep():
-    with Board(ha_prefix="homeassistant") as b:
-        b.sleep(4)
-        equal(len([t for t, p, qos in b.broker.accepted if t.startswith("homeassistant/")]), 2)
-        equal(b.seqs(), up_to(8))
-
-
-def test_the_clock_is_set_before_the_first_reading():
-    with Board(connect_every=2) as b:
-        b.epoch_s = 0
-
-        def settime():
-            b.epoch_s = NOW_S
-
-        real = ntptime.settime
-        ntptime.settime = settime
-        try:
-            b.sleep(1)
-        finally:
-            ntptime.settime = real
-        b.sleep(2)
-        equal([r["time"] - NOW_S for r in b.readings("temperature")], [0, 60, 120])
-
-
-def test_a_sensor_that_breaks_the_wake_still_sleeps():
-    with Board() as b:
-        b.keys["deep_sleep"] = True
-        node = b.boot()
-        sleeper.crashed = b.said.append
-
-        def broken():
-            raise IndexError("bug")
-
-        node.measure = broken
-        got = raises(fake_board.Reset, node.run)
-        equal(got.args[1] > 50000, True)
-
-
-def test_the_stop_button_keeps_a_sleeping_board_awake():
-    script = dict(SCRIPT)
-    script["buttons"] = {"0": "pressed"}
-    with Board(script, stop_pin=0) as b:
-        b.keys["deep_sleep"] = True
-        open("pressed", "w").close()
-        b.boot().run()
-        equal(b.said[-1], "stop button: awake")
-
-
-def test_garbage_in_rtc_memory_after_power_on_is_nothing():
-    for garbage in (b"\xff" * 2048, b"\0" * 2048, bytes(range(256)) * 8, b"x"):
-        with Board() as b:
-            fake_board.rtc[0] = garbage
-            b.sleep(2)
-            equal(b.seqs(), up_to(4))
-
-
-def test_esp8266_sleeps_by_its_alarm_and_has_492_bytes():
-    import machine_rtc
-    import power
-
-    script = dict(SCRIPT)
-    with Board(script, connect_every=4) as b:
-        RTC = machine_rtc.RTC
-        asked = []
-
-        class Small(RTC):
-            ALARM0 = 0
-
-            def irq(self, trigger=None, wake=None):
-                asked.append(("irq", trigger, wake))
-
-            def alarm(self, alarm, ms):
-                asked.append(("alarm", alarm, ms))
-                fake_board.alarm[0] = ms
-
-            def memory(self, data=None):
-                if data is not None and len(data) > 492:
-                    raise ValueError("buffer too long")
-                return RTC.memory(self, data)
-
-        machine_rtc.RTC = Small
-        try:
-            b.sleep(9)
-            raises(fake_board.Reset, power.deep_sleep, 10000000)
-        finally:
-            machine_rtc.RTC = RTC
-        equal(b.seqs(), up_to(18))
-        equal([a[0] for a in asked[:2]], ["irq", "alarm"])
-        equal(asked[0][1:], (0, 4))
-        equal(asked[-1], ("alarm", 0, 4200000))
-        equal(b.slept_ms[0], asked[1][2])
-
-
 def test_what_a_sleeper_remembers_lies_before_the_journal():
     with Board(connect_every=3) as b:
         b.sleep(3)
         equal(b.node.journal.journal.region.at, remembered.SIZE_B)
-
-
-def test_a_board_that_sleeps_publishes_changes_only_and_all_of_it_from_time_to_time():
-    values = [[21.5, 40.2]] * 4 + [[22.5, 40.2]] * 30
-    script = dict(SCRIPT, values={"dht22 4": values})
-    with Board(script, sensors=[dict(ROOM, send_every_s=600, delta={"temperature": 0.5, "humidity": 5})]) as b:
-        b.sleep(13)
-        equal([r["value"] for r in b.readings("temperature")], [21.5, 22.5, 22.5])
-        equal([r["time"] - NOW_S for r in b.readings("humidity")], [0, 600])
-        b.power_cut()
-        b.sleep(1)
-        equal(len(b.readings("humidity")), 3, "it does not know any more what it published")
 
 
 def test_what_sensors_remember_and_what_waits_in_rtc_memory_do_not_touch_each_other():
@@ -611,87 +289,3 @@ def test_the_sum_of_pulses_and_what_waits_survive_a_reset_side_by_side():
         equal(b.seqs(), up_to(len(got)))
         equal(got, sorted(got))
         equal((len(got) > 25, got[-1]), (True, 20))
-
-
-def test_a_board_that_sleeps_sleeps_for_long_when_its_battery_is_low():
-    cell = {"type": "battery", "name": "cell", "pin": 34, "ratio": 2, "sleep_s": 7200}
-    script = {"wifi": {"lab": "12345678"}, "values": {"adc 34": [1850] * 16 + [1650] * 16 + [1850] * 16}}
-    with Board(script, sensors=[cell]) as b:
-        b.sleep(3)
-        equal([a + s for a, s in zip(b.awake_ms, b.slept_ms)], [60000, 7200000, 60000])
-        equal([r["value"] for r in b.readings("cell/low")], [0, 1, 0])
-
-
-def contacts(*pins, **more):
-    """Sensors on these GPIOs, and those of the board."""
-    doors = [dict({"type": "binary", "name": "door%d" % pin, "pin": pin, "quantity": "door"}, **more) for pin in pins]
-    return [ROOM] + doors
-
-
-def wake_by_contact(b, pin, level, reason):
-    """The world outside moves a contact while the board sleeps, which wakes it."""
-    fake_board.set_level(pin, level)
-    fake_board.script["woken"] = reason
-    b.sleep(1)
-    fake_board.script["woken"] = 4  # its timer
-
-
-def test_a_contact_wakes_a_board_and_is_told_at_once_though_it_connects_at_each_fifth_wake():
-    with Board(connect_every=5, sensors=contacts(12)) as b:
-        fake_board.script["levels"] = {"12": 0}  # closed
-        b.sleep(1)
-        equal(fake_board.armed, {"ext1": ([12], True)})
-        equal([r["value"] for r in b.readings("door")], [0])
-        b.sleep(1)
-        equal(len(b.readings("door")), 1)
-        wake_by_contact(b, 12, 1, machine.EXT1_WAKE)
-        equal([r["value"] for r in b.readings("door")], [0, 0, 1])
-        equal(fake_board.armed["ext0"], ([12], False))  # from now on it is its closing that is news
-        b.sleep(1)
-        equal(len(b.readings("door")), 3)
-        equal(b.broker.violations, [])
-
-
-def test_a_contact_that_changes_after_it_was_read_wakes_the_board_at_once():
-    with Board(sensors=contacts(12)) as b:
-        fake_board.script["levels"] = {"12": 0}
-        read = sensors.binary.Sensor.read
-
-        def change_behind_it(self):
-            got = read(self)
-            fake_board.set_level(12, 1)
-            return got
-
-        sensors.binary.Sensor.read = change_behind_it
-        try:
-            b.sleep(1)
-        finally:
-            sensors.binary.Sensor.read = read
-        equal([r["value"] for r in b.readings("door")], [0])
-        equal(fake_board.armed, {"ext1": ([12], True)})  # it is high already
-
-
-def test_what_cannot_wake_the_board_is_said_once():
-    with Board(sensors=contacts(12, 14)) as b:  # both are open
-        b.sleep(3)
-        equal(fake_board.armed, {"ext0": ([12], False)})
-        equal(b.told.count("contacts: "), 1)
-        assert "of several contacts on the high level the first alone wakes it" in b.told, b.told
-    with Board(sensors=contacts(5)) as b:
-        b.sleep(3)
-        assert b.told.count("wants an RTC GPIO") == 1 and not fake_board.armed, b.told
-    with Board(sensors=contacts(12, wake=False)) as b:
-        b.sleep(2)
-        assert not fake_board.armed and "contacts:" not in b.told
-
-
-def test_a_chip_that_wakes_by_its_timer_alone_says_so():
-    real = esp32.wake_on_ext0, esp32.wake_on_ext1
-    del esp32.wake_on_ext0, esp32.wake_on_ext1
-    try:
-        with Board(sensors=contacts(12)) as b:
-            b.sleep(2)
-            equal(b.told.count("this chip wakes by its timer alone"), 1)
-            equal(len(b.readings("door")), 2)
-    finally:
-        esp32.wake_on_ext0, esp32.wake_on_ext1 = real
