@@ -11,10 +11,10 @@ except KeyboardInterrupt:
     __import__("improv").interrupted()
 except Exception as e:
     # Never a prompt: whoever is far from the board could not start it again.
-    print("%r: the firmware cannot be loaded: put it into ROM (make deploy)? Trying again in a minute" % e)
     try:
+        print("%r: the firmware cannot be loaded: put it into ROM (make deploy)? Trying again in a minute" % e)
         __import__("slots").ended(repr(e))
-    except MemoryError:
-        pass
+    except Exception:
+        pass  # no memory, or a flash that is full
     sleep_ms(60000)
     __import__("machine").reset()
