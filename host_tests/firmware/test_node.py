@@ -1,17 +1,13 @@
 """The cycle: what is missing is told once and tried again, nothing ends the program, no reading is lost or repeated."""
 
-import os
-
 from fakes.check import equal, raises
-from fakes.folder import Folder
 from fakes.net import Plan
-from on_board import HOST, NOW_S, World, conf, said
+from on_board import HOST, NOW_S, World
 
 import ending
 import fake_board
 import network
 import ntptime
-from umqtt import __version__
 
 ROOM = {"type": "dht22", "name": "room", "pin": 4}
 ROOM_VALUES = {"dht22 4": [[21.5, 40.2], [21.6, 40.1]]}
@@ -333,69 +329,6 @@ def test_the_watchdog_is_fed_by_every_turn_and_by_nothing_else():
     w.node.link = lambda: w.clock.sleep_ms(190000)  # a port that hangs in one call
     w.node.turn()
     equal(WDT.feeds, 0)
-
-
-def test_a_sensor_that_is_configured_wrongly_ends_the_start_in_one_line():
-    import app
-
-    for sensor, part in (
-        ({"type": "dht23"}, "sensors[0] of type dht23"),
-        ({"type": "dht22"}, "pin is None"),
-        ({"type": "dht22", "pin": 99}, "invalid pin"),
-    ):
-        w = World(SCRIPT, sensors=[ROOM])
-        lines = said()
-        app.run(conf(sensors=[sensor]), 0)
-        equal(lines[0], "umqtt-node: started by power on, version " + __version__)
-        assert len(lines) == 2 and part in lines[1], lines
-        equal(w.net.dialled, [])
-
-
-def test_a_start_leads_the_life_that_is_asked_for_with_the_radio_at_work_already():
-    import app
-    from durable import DurableNode
-    from ram import RamNode
-    from sleeper import Sleeper
-
-    lives = (
-        (RamNode, {}),
-        (DurableNode, {"keep_in": "rtc"}),
-        (DurableNode, {"keep_in": "flash"}),
-        (Sleeper, {"keep_in": "rtc", "deep_sleep": True}),
-    )
-    home = os.getcwd()
-    with Folder() as folder:
-        os.chdir(folder)
-        for kind, keys in lives:
-            w = World(SCRIPT, sensors=[ROOM])
-            began_ms = w.clock.ticks_ms()
-            w.clock.sleep_ms(70)
-            node = app.make(conf(sensors=[ROOM], **keys), began_ms)
-            equal((type(node), node.t_began), (kind, began_ms))
-            assert node.wifi.joining, keys
-        os.chdir(home)
-
-
-def test_a_start_that_fails_is_tried_again_by_a_reset():
-    import app
-
-    w = World(SCRIPT, sensors=[ROOM])
-    real, real_crashed, app.sleep_ms = app.Wifi, app.crashed, w.clock.sleep_ms
-
-    def dead(*what):
-        raise OSError("no radio")
-
-    app.Wifi = dead
-    app.crashed = lambda e: w.said.append(str(e))
-    try:
-        now = w.clock.now
-        got = raises(fake_board.Reset, app.run, conf(sensors=[ROOM]), 0)
-        equal((got.args[1], w.clock.now - now), (0, 60000))
-        got = raises(fake_board.Reset, app.run, conf(sensors=[ROOM], deep_sleep=True, keep_in="flash"), 0)
-        equal((got.args[1], w.clock.now - now), (60000, 60000))
-    finally:
-        app.Wifi, app.crashed = real, real_crashed
-    equal(w.said[-1], "no radio")
 
 
 def test_what_breaks_on_a_connection_that_stays_up_does_not_spin():
