@@ -8,6 +8,7 @@ from micropython import const
 
 _HZ = const(100000)
 _NOBODY = const(19)  # acknowledges the address
+_NOT_TAKEN = const(5)  # a byte of the command was not acknowledged
 _MOST_CLOCKS = const(9)  # after so many a chip that was interrupted in the middle of a byte has let go of SDA
 
 
@@ -38,7 +39,7 @@ class OnI2C:
             try:
                 i2c = open_bus(self.bus)
                 if command and i2c.writeto(self.address, command) != len(command):
-                    raise OSError(5)
+                    raise OSError(_NOT_TAKEN)
                 sleep_ms(wait_ms)
                 return i2c.readfrom(self.address, answer_b) if answer_b else b""
             except OSError as e:
@@ -46,9 +47,12 @@ class OnI2C:
                 if isinstance(code, str):
                     raise
                 self.bus.pop("open", None)  # whatever state it is in: it is begun anew
+        there = open_bus(self.bus).scan() if code == _NOBODY else ()
+        if code == _NOT_TAKEN or self.address in there:
+            raise self.wrong("it does not take its commands: is it another chip?")
         if code != _NOBODY:
             raise self.wrong("the bus failed (%s)" % code)
-        there = ", ".join(["0x%02x" % address for address in open_bus(self.bus).scan()]) or "nobody"
+        there = ", ".join(["0x%02x" % address for address in there]) or "nobody"
         raise OSError(
             "no %s answers at 0x%02x on I2C (SDA GPIO %d, SCL GPIO %d); there: %s"
             % (self.chip, self.address, self.bus["sda"], self.bus["scl"], there)

@@ -10,6 +10,7 @@ _MEASURE_MS = const(80)
 _START_MS = const(40)  # after power-on, and after its calibration was loaded
 _BUSY = const(0x80)
 _CALIBRATED = const(0x08)
+_NO_BYTE = const(0xFF)  # nobody pulls the line down
 
 
 class Sensor(OnI2C):
@@ -34,7 +35,7 @@ class Sensor(OnI2C):
         if a[0] & _BUSY:
             raise self.wrong("it is busy, and does not end")
         if crc8(a[:6]) != a[6]:
-            raise self.wrong(GARBLED)
+            raise self.wrong(GARBLED if a[6] != _NO_BYTE else "it sends no checksum: is it an AHT10?")
         rh = a[1] << 12 | a[2] << 4 | a[3] >> 4
         t = (a[3] & 15) << 16 | a[4] << 8 | a[5]
         return [(t * 20000 + 0x80000 >> 20) - 5000, rh * 10000 + 0x80000 >> 20]

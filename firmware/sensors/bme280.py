@@ -13,6 +13,7 @@ _KEYS = const((("address", ("0x76", "0x77"), "0x76", "I2C address"),))
 _MEASURE_MS = const(10)  # all three once: 9.3 ms at most
 _MEASURING = const(0x08)
 _NOTHING = const(0x80000)  # in place of a measurement that was never made
+_NO_HUMIDITY = const(0x8000)
 
 
 class Sensor(OnI2C):
@@ -26,30 +27,44 @@ class Sensor(OnI2C):
         """By its chip number; its calibration is read."""
         number = self.ask(b"\xd0", 1)[0]
         if number != self.number:
+            known = {0x58: "a BMP280", 0x60: "a BME280", 0x61: "a BME680", 0: "none", 0xFF: "none"}
             raise self.wrong(
                 "it answers with chip number 0x%02x, which %s has, not 0x%02x"
-                % (number, {0x58: "a BMP280", 0x60: "a BME280", 0x61: "a BME680"}.get(number, "another"), self.number)
+                % (number, known.get(number, "another"), self.number)
             )
         self.linear = self.ask(b"\x88", 26, 2)  # 2 ms after power-on they are there
         if self.linear[:2] in (b"\0\0", b"\xff\xff"):
             raise self.wrong("its calibration is missing: power it off and on")
         self.curve = self.ask(b"\xe1", 7)
+        # it has no checksum, and a bit of it that came wrong would make each reading wrong by degrees
+        if self.ask(b"\x88", 26) != self.linear or self.ask(b"\xe1", 7) != self.curve:
+            raise self.wrong("its calibration is another each time it is read: long wires, or a weak pull-up?")
 
     def read(self):
-        """Takes 10 ms, and as long again when it is not ready by then."""
+        """Takes 10 ms, and as long again when it is not ready by then, or has not measured all."""
+        raw = self._measured() or self._measured()
+        if not raw:
+            raise self.wrong("it has measured nothing")
+        t, p, h = raw
+        c = unpack("<HhhHhhhhhhhhxB", self.linear)
+        fine = warmth(t, c)
+        values = [fine * 5 + 128 >> 8, pressure(p, fine, c)]
+        if len(self.fields) > 2:
+            values.append(humidity(h, fine, c[-1], self.curve))
+        return values
+
+    def _measured(self):
+        # raw temperature, pressure, humidity; None when not all were measured: its supply broke down
         self.ask(b"\xf2\x01\xf4\x25", 0, _MEASURE_MS)  # each quantity once, then sleep
         if self.ask(b"\xf3", 1)[0] & _MEASURING and self.ask(b"\xf3", 1, _MEASURE_MS)[0] & _MEASURING:
             raise self.wrong("its measurement does not end")
         p2, p1, p0, t2, t1, t0, h1, h0 = self.ask(b"\xf7", 8)
         t = t2 << 12 | t1 << 4 | t0 >> 4
-        if t == _NOTHING:
-            raise self.wrong("it has measured nothing")
-        c = unpack("<HhhHhhhhhhhhxB", self.linear)
-        fine = warmth(t, c)
-        values = [fine * 5 + 128 >> 8, pressure(p2 << 12 | p1 << 4 | p0 >> 4, fine, c)]
-        if len(self.fields) > 2:
-            values.append(humidity(h1 << 8 | h0, fine, c[-1], self.curve))
-        return values
+        p = p2 << 12 | p1 << 4 | p0 >> 4
+        h = h1 << 8 | h0
+        if _NOTHING in (t, p) or len(self.fields) > 2 and h == _NO_HUMIDITY:
+            return None
+        return t, p, h
 
 
 def warmth(t, c):

@@ -92,4 +92,5 @@ class SoftI2C:
             raise OSError(_NOBODY)
 
     def scan(self):
-        return sorted(fake_board.chips)
+        values = fake_board.script["values"]
+        return sorted([n for n, chip in fake_board.chips.items() if chip.fault != "away" and values[chip.name]])
