@@ -7,32 +7,40 @@ NOT_ON_ASYNCIO = ()
 
 
 def up(**named):
-    b, c = pair(**named)
-    b.accept()
-    c.connect()
-    return b, c
+    broker, client = pair(**named)
+    broker.accept()
+    client.connect()
+    return broker, client
 
 
-def picture(c):
-    slots = [list(m) for m in c._packet_slots]
-    return slots, c.pid, c.inflight, c._slots_sent, dict(c._granted_qos), c._send_blocked, bytes(c._send_buf)
+def picture(client):
+    slots = [list(slot) for slot in client._packet_slots]
+    return (
+        slots,
+        client.pid,
+        client.inflight,
+        client._slots_sent,
+        dict(client._granted_qos),
+        client._send_blocked,
+        bytes(client._send_buf),
+    )
 
 
-def refused(b, c, f, *args, **named):
-    writes = len(c.world.link.writes)
-    before = picture(c)
-    e = raises(ValueError, f, *args, **named)
-    assert str(e), e
+def refused(broker, client, call, *args, **named):
+    writes = len(client.world.link.writes)
+    before = picture(client)
+    fault = raises(ValueError, call, *args, **named)
+    assert str(fault), fault
     equal(
-        picture(c),
+        picture(client),
         before,
         "%r" % (args,),
     )
-    c.world.clock.run_due()
-    equal(len(c.world.link.writes), writes, "%r" % (args,))
-    assert c.isconnected()
-    b.done()
-    return str(e)
+    client.world.clock.run_due()
+    equal(len(client.world.link.writes), writes, "%r" % (args,))
+    assert client.isconnected()
+    broker.done()
+    return str(fault)
 
 
 def begins(words, name):
@@ -44,41 +52,41 @@ FILTERS = ("", "a#", "#/a", "a/#/b", "a+/b", "+a", "a\0", "x" * 65536, 5, b"\xff
 
 
 def test_topics():
-    b, c = up()
-    for t in TOPICS:
+    broker, client = up()
+    for topic in TOPICS:
         for qos in (0, 1, 2):
-            begins(refused(b, c, c.publish, t, "x", qos=qos), "topic")
+            begins(refused(broker, client, client.publish, topic, "x", qos=qos), "topic")
 
 
 def test_payloads():
-    b, c = up()
-    for p in (5, None, 1.5, ["x"], {"a": 1}, object()):
+    broker, client = up()
+    for payload in (5, None, 1.5, ["x"], {"a": 1}, object()):
         for qos in (0, 1):
-            words = refused(b, c, c.publish, "t", p, qos=qos)
+            words = refused(broker, client, client.publish, "t", payload, qos=qos)
             begins(words, "msg")
-            assert type(p).__name__ in words and "str(x) or json.dumps(x)" in words, words
+            assert type(payload).__name__ in words and "str(x) or json.dumps(x)" in words, words
 
 
 def test_qos():
-    b, c = up()
+    broker, client = up()
     for qos in (3, -1, 4, "1", 1.5, b"1"):
-        begins(refused(b, c, c.publish, "t", "x", qos=qos), "qos")
-        begins(refused(b, c, c.subscribe, "t", qos), "qos")
+        begins(refused(broker, client, client.publish, "t", "x", qos=qos), "qos")
+        begins(refused(broker, client, client.subscribe, "t", qos), "qos")
 
 
 def test_filters():
-    b, c = up()
-    for f in FILTERS:
-        refused(b, c, c.subscribe, f, 1)
-        refused(b, c, c.unsubscribe, f)
-        begins(refused(b, c, c.subscribe, [("fine", 1), (f, 1)]), "filter")
-    refused(b, c, c.subscribe, [])
-    refused(b, c, c.unsubscribe, [])
-    refused(b, c, c.subscribe, None)
-    refused(b, c, c.subscribe, 7)
-    refused(b, c, c.unsubscribe, None)
-    refused(b, c, c.subscribe, ["a", "b"])
-    refused(b, c, c.subscribe, [("a", 3)])
+    broker, client = up()
+    for filter in FILTERS:
+        refused(broker, client, client.subscribe, filter, 1)
+        refused(broker, client, client.unsubscribe, filter)
+        begins(refused(broker, client, client.subscribe, [("fine", 1), (filter, 1)]), "filter")
+    refused(broker, client, client.subscribe, [])
+    refused(broker, client, client.unsubscribe, [])
+    refused(broker, client, client.subscribe, None)
+    refused(broker, client, client.subscribe, 7)
+    refused(broker, client, client.unsubscribe, None)
+    refused(broker, client, client.subscribe, ["a", "b"])
+    refused(broker, client, client.subscribe, [("a", 3)])
 
 
 def test_connect_checks_before_it_dials_and_names_the_argument():
@@ -100,26 +108,26 @@ def test_connect_checks_before_it_dials_and_names_the_argument():
         ("client_id", {"client_id": None}),
         ("client_id", {"client_id": 5}),
     ):
-        w = World()
+        world = World()
 
         def make():
-            w.client(**named).connect()
+            world.client(**named).connect()
 
         words = str(raises(ValueError, make))
         assert words.startswith(begin), words
-        equal(w.net.dialled, [], named)
+        equal(world.net.dialled, [], named)
 
 
 def test_a_bad_connect_leaves_the_connection_that_is_up():
-    b, c = up()
-    c.keepalive = 70000
-    raises(ValueError, c.connect)
-    assert c.isconnected()
+    broker, client = up()
+    client.keepalive = 70000
+    raises(ValueError, client.connect)
+    assert client.isconnected()
 
 
 def test_wills():
-    w = World()
-    c = w.client()
+    world = World()
+    client = world.client()
     for name, args in (
         ("topic", ("", "x")),
         ("topic", ("a/#", "x")),
@@ -128,16 +136,16 @@ def test_wills():
         ("topic", (None, "x")),
         ("topic", ("a\0", "x")),
     ):
-        begins(str(raises(ValueError, lambda: c.set_last_will(*args))), name)
-    w.broker.accept(will=None)
-    c.connect()
-    w.broker.done()
+        begins(str(raises(ValueError, lambda: client.set_last_will(*args))), name)
+    world.broker.accept(will=None)
+    client.connect()
+    world.broker.done()
 
 
 def test_sizes_and_windows():
-    w = World()
+    world = World()
     for named in ({"inflight": 0}, {"inflight": -1}, {"rx_size": 4}, {"tx_size": 4}):
-        raises(ValueError, w.client, **named)
+        raises(ValueError, world.client, **named)
 
 
 def test_str_and_bytes_are_both_right_everywhere():
@@ -145,46 +153,46 @@ def test_str_and_bytes_are_both_right_everywhere():
 
     for kind in (str, bytes):
 
-        def k(s):
-            return s if kind is str else s.encode()
+        def call(text):
+            return text if kind is str else text.encode()
 
-        w = World()
-        b = w.broker
-        c = w.client(k("dev-ü"), user=k("ann"), password=k("pw"))
-        c.set_last_will(k("w/ü"), k("weg"))
-        b.accept(client_id="dev-ü", user="ann", password=b"pw", will=("w/ü", b"weg", 0, 0))
-        c.connect()
-        b.expect(SUBSCRIBE, filters=[("室/#", 1)])
-        b.send(SUBACK, 1, codes=(1,))
-        c.subscribe(k("室/#"), 1)
-        b.expect(UNSUBSCRIBE, filters=["室/#"])
-        b.send(UNSUBACK, 2)
-        c.unsubscribe(k("室/#"))
-        b.done()
+        world = World()
+        broker = world.broker
+        client = world.client(call("dev-ü"), user=call("ann"), password=call("pw"))
+        client.set_last_will(call("w/ü"), call("weg"))
+        broker.accept(client_id="dev-ü", user="ann", password=b"pw", will=("w/ü", b"weg", 0, 0))
+        client.connect()
+        broker.expect(SUBSCRIBE, filters=[("室/#", 1)])
+        broker.send(SUBACK, 1, codes=(1,))
+        client.subscribe(call("室/#"), 1)
+        broker.expect(UNSUBSCRIBE, filters=["室/#"])
+        broker.send(UNSUBACK, 2)
+        client.unsubscribe(call("室/#"))
+        broker.done()
 
 
 def test_calls_before_connect_say_that_there_is_no_connection():
-    c = World().client()
+    client = World().client()
     for call in (
-        lambda: c.publish("t", "x"),
-        lambda: c.publish("t", "x", qos=1),
-        lambda: c.subscribe("a"),
-        c.poll,
-        c.ping,
+        lambda: client.publish("t", "x"),
+        lambda: client.publish("t", "x", qos=1),
+        lambda: client.subscribe("a"),
+        client.poll,
+        client.ping,
     ):
-        e = raises(OSError, call)
-        assert e.args[0] != -1 and "connect" in str(e), e
-    equal(c.inflight, 0)
-    c.disconnect()
+        fault = raises(OSError, call)
+        assert fault.args[0] != -1 and "connect" in str(fault), fault
+    equal(client.inflight, 0)
+    client.disconnect()
 
 
 def test_a_list_of_filters_is_for_subscribe_or_for_unsubscribe():
-    b, c = pair()
-    b.accept()
-    c.connect()
+    broker, client = pair()
+    broker.accept()
+    client.connect()
     for args in (([("a", None)],), ([("a", None), ("b", 1)],), (["ab"],), ([5],), ([("a", 1, 2)],), ("a", None)):
-        refused(b, c, c.subscribe, *args)
+        refused(broker, client, client.subscribe, *args)
     for filters in ([("a", 1)], [5], [None]):
-        refused(b, c, c.unsubscribe, filters)
-    equal((c.inflight, c._send_blocked), (0, False))
-    b.done()
+        refused(broker, client, client.unsubscribe, filters)
+    equal((client.inflight, client._send_blocked), (0, False))
+    broker.done()

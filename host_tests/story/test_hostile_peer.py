@@ -9,35 +9,35 @@ NOT_ON_ASYNCIO = ("test_random_bytes_end_in_words_or_in_nothing",)  # it looks i
 
 
 def up(**named):
-    b, c = pair(**named)
-    b.accept()
-    c.connect()
-    return b, c
+    broker, client = pair(**named)
+    broker.accept()
+    client.connect()
+    return broker, client
 
 
-def ends(raw, b, c, f=None, *args, **named):
+def ends(raw, broker, client, call=None, *args, **named):
     """`raw` makes the call end in a ProtocolError with words, everything closed, and the client can connect again."""
     from umqtt.errors import ProtocolError
 
-    if f is None:
-        f, args = c.world.serve, (c, 2000)
-    e = raises(ProtocolError, f, *args, **named)
-    assert len(str(e)) > 8, e
-    assert not c.isconnected(), raw
-    equal(c.world.net.open_sockets(), [], raw)
-    assert c.diag()["error"], raw
-    raises(OSError, c.poll)  # not a second ProtocolError, not an IndexError
-    inflight = c.inflight
-    b2 = c.world.broker
+    if call is None:
+        call, args = client.world.serve, (client, 2000)
+    fault = raises(ProtocolError, call, *args, **named)
+    assert len(str(fault)) > 8, fault
+    assert not client.isconnected(), raw
+    equal(client.world.net.open_sockets(), [], raw)
+    assert client.diag()["error"], raw
+    raises(OSError, client.poll)  # not a second ProtocolError, not an IndexError
+    inflight = client.inflight
+    b2 = client.world.broker
     b2.steps.clear()
     b2.failure = None
     b2.accept(sp=1)
     for _ in range(inflight):
         b2.expect(PUBLISH, dup=1)
-    equal(c.connect(), True)
-    c.world.clock.run_due()
+    equal(client.connect(), True)
+    client.world.clock.run_due()
     b2.done()
-    equal(c.inflight, inflight)
+    equal(client.inflight, inflight)
 
 
 BAD = (
@@ -83,48 +83,48 @@ BAD = (
 
 def test_every_broken_packet_ends_the_link_with_words():
     for name, raw in BAD:
-        b, c = up()
-        b.raw(raw)
+        broker, client = up()
+        broker.raw(raw)
         try:
-            ends(raw, b, c)
-        except AssertionError as e:
-            raise AssertionError("%s: %s" % (name, e))
+            ends(raw, broker, client)
+        except AssertionError as error:
+            raise AssertionError("%s: %s" % (name, error))
 
 
 def test_every_broken_packet_byte_by_byte():
     for name, raw in BAD:
-        b, c = up()
-        b.raw_each(raw[:40])
+        broker, client = up()
+        broker.raw_each(raw[:40])
         if len(raw) <= 40 or raw[0] == 0x90:
             try:
-                ends(raw, b, c)
-            except AssertionError as e:
-                raise AssertionError("%s: %s" % (name, e))
+                ends(raw, broker, client)
+            except AssertionError as error:
+                raise AssertionError("%s: %s" % (name, error))
 
 
 def test_every_broken_packet_leaves_messages_in_flight_sound():
     for name, raw in BAD:
-        b, c = up()
-        b.expect(PUBLISH, pid=1)
-        c.publish("t", "x", qos=2, wait=False)
-        c.world.clock.run_due()
+        broker, client = up()
+        broker.expect(PUBLISH, pid=1)
+        client.publish("t", "x", qos=2, wait=False)
+        client.world.clock.run_due()
         if raw in (b"\x40\2\0\1",):
             continue
-        b.raw(raw)
+        broker.raw(raw)
         try:
-            ends(raw, b, c)
-        except AssertionError as e:
-            raise AssertionError("%s: %s" % (name, e))
+            ends(raw, broker, client)
+        except AssertionError as error:
+            raise AssertionError("%s: %s" % (name, error))
 
 
 def test_an_ack_of_the_wrong_kind_for_a_message_in_flight():
     for qos, ack in ((1, PUBREC), (1, PUBCOMP), (2, PUBCOMP)):
-        b, c = up()
-        b.expect(PUBLISH, pid=1)
-        c.publish("t", "x", qos=qos, wait=False)
-        c.world.clock.run_due()
-        b.send(ack, 1)
-        ends(ack, b, c)
+        broker, client = up()
+        broker.expect(PUBLISH, pid=1)
+        client.publish("t", "x", qos=qos, wait=False)
+        client.world.clock.run_due()
+        broker.send(ack, 1)
+        ends(ack, broker, client)
 
 
 def test_what_comes_instead_of_connack():
@@ -145,22 +145,22 @@ def test_what_comes_instead_of_connack():
         b"\x15\3\3\0\2\2\x50",  # a TLS alert
         b"SSH-2.0-OpenSSH_9\r\n",
     ):
-        b, c = pair()
-        b.expect(CONNECT)
-        b.raw(raw)
-        e = raises(ProtocolError, c.connect)
-        assert len(str(e)) > 5
-        equal(c.world.net.open_sockets(), [])
-        assert not c.isconnected()
+        broker, client = pair()
+        broker.expect(CONNECT)
+        broker.raw(raw)
+        fault = raises(ProtocolError, client.connect)
+        assert len(str(fault)) > 5
+        equal(client.world.net.open_sockets(), [])
+        assert not client.isconnected()
 
 
 def test_session_present_together_with_a_refusal_is_a_refusal():
     from umqtt.errors import MQTTException
 
-    b, c = pair()
-    b.expect(CONNECT)
-    b.raw(b"\x20\2\1\5")
-    equal(raises(MQTTException, c.connect).args[0], 5)
+    broker, client = pair()
+    broker.expect(CONNECT)
+    broker.raw(b"\x20\2\1\5")
+    equal(raises(MQTTException, client.connect).args[0], 5)
 
 
 def test_a_stream_that_ends_in_the_middle_of_each_packet_is_an_os_error_and_the_session_is_sound():
@@ -174,86 +174,86 @@ def test_a_stream_that_ends_in_the_middle_of_each_packet_is_an_os_error_and_the_
     ):
         for k in range(len(raw)):
             for how in ("fin", "rst"):
-                b, c = up()
-                b.raw(raw[:k])
-                b.cut(how)
-                raises(OSError, c.world.serve, c, 100)
-                assert not c.isconnected()
-                equal(c.world.inbox, [])
-                b.accept(sp=1)
-                c.connect()
-                b.done()
+                broker, client = up()
+                broker.raw(raw[:k])
+                broker.cut(how)
+                raises(OSError, client.world.serve, client, 100)
+                assert not client.isconnected()
+                equal(client.world.inbox, [])
+                broker.accept(sp=1)
+                client.connect()
+                broker.done()
 
 
 def test_a_peer_that_sends_part_of_a_packet_and_stays_silent_is_noticed():
     for raw in (b"\x30", b"\x30\x64", b"\x30\x64\0\1t", b"\x30\x80"):
-        b, c = up(keepalive=10)
-        b.auto_ping = False
-        b.raw(raw)
-        t = c.world.clock.now
-        b.expect(12)
-        raises(OSError, c.world.serve, c, 60000)
-        assert c.world.clock.now - t <= 15001, c.world.clock.now - t
+        broker, client = up(keepalive=10)
+        broker.auto_ping = False
+        broker.raw(raw)
+        began_ms = client.world.clock.now
+        broker.expect(12)
+        raises(OSError, client.world.serve, client, 60000)
+        assert client.world.clock.now - began_ms <= 15001, client.world.clock.now - began_ms
 
 
 def test_a_broker_that_releases_no_qos_2_message_goes_on_with_its_latest_ids_held():
-    b, c = up()
+    broker, client = up()
 
-    def send(i):
-        b.send(PUBLISH, i, qos=2)
-        b.expect(PUBREC, pid=i)
-        c.poll(10)
+    def send(pid):
+        broker.send(PUBLISH, pid, qos=2)
+        broker.expect(PUBREC, pid=pid)
+        client.poll(10)
 
-    for i in range(1, 1500):
-        send(i)
-    equal((len(c.world.inbox), c.isconnected()), (1499, True))
-    for i in (1499, 480):  # the latest 1,024 are known when they come again
-        send(i)
-    equal(len(c.world.inbox), 1499)
-    assert "releases no QoS 2 message" in c.diag()["error"], c.diag()
+    for pid in range(1, 1500):
+        send(pid)
+    equal((len(client.world.inbox), client.isconnected()), (1499, True))
+    for pid in (1499, 480):  # the latest 1,024 are known when they come again
+        send(pid)
+    equal(len(client.world.inbox), 1499)
+    assert "releases no QoS 2 message" in client.diag()["error"], client.diag()
 
 
 def test_a_message_without_a_topic_is_acknowledged_dropped_and_told_whatever_its_size():
     # NATS 2.10 sends a resumed message so beside the whole one, and again on each link until it is acknowledged
     for payload in ("x", "x" * 200):
         for whole_too in (True, False):
-            b, c = up(rx_size=64)
-            c.on_oversize = lambda *size: c.world.inbox.append(size)
+            broker, client = up(rx_size=64)
+            client.on_oversize = lambda *size: client.world.inbox.append(size)
             for qos, pid, answer in ((0, 1, None), (1, 2, PUBACK), (2, 3, PUBREC)):
                 if whole_too:
-                    b.send(PUBLISH, 7, qos=2, topic="a/b", payload="whole")
-                    b.expect(PUBREC, pid=7)
+                    broker.send(PUBLISH, 7, qos=2, topic="a/b", payload="whole")
+                    broker.expect(PUBREC, pid=7)
                 for dup in range(1 + (qos > 0)):
-                    b.send(PUBLISH, pid, qos=qos, topic="", payload=payload, dup=dup)
+                    broker.send(PUBLISH, pid, qos=qos, topic="", payload=payload, dup=dup)
                     if answer:
-                        b.expect(answer, pid=pid)
-            b.send(PUBREL, 3)
-            b.expect(PUBCOMP, pid=3)
-            b.send(PUBLISH, topic="a/b", payload="later")
-            c.world.serve(c, 100)
-            b.done()
-            assert c.isconnected()
-            equal([m[1] for m in c.world.inbox], [b"whole", b"later"] if whole_too else [b"later"])
-            assert "PUBLISH without its topic" in c.diag()["error"], c.diag()
+                        broker.expect(answer, pid=pid)
+            broker.send(PUBREL, 3)
+            broker.expect(PUBCOMP, pid=3)
+            broker.send(PUBLISH, topic="a/b", payload="later")
+            client.world.serve(client, 100)
+            broker.done()
+            assert client.isconnected()
+            equal([message[1] for message in client.world.inbox], [b"whole", b"later"] if whole_too else [b"later"])
+            assert "PUBLISH without its topic" in client.diag()["error"], client.diag()
 
 
 def test_a_repeated_suback_and_unknown_ones_are_taken_calmly():
-    b, c = up()
-    b.raw(b"\x90\3\0\x09\0\xb0\2\0\x09")
-    c.world.serve(c, 20)
-    assert c.isconnected()
-    b.done()
+    broker, client = up()
+    broker.raw(b"\x90\3\0\x09\0\xb0\2\0\x09")
+    client.world.serve(client, 20)
+    assert client.isconnected()
+    broker.done()
 
 
 def test_suback_codes_that_do_not_exist_are_a_protocol_error():
     for code in (3, 4, 0x7F, 0x81, 0xFF):
-        b, c = up()
-        b.expect(SUBSCRIBE)
-        b.raw(bytes([0x90, 3, 0, 1, code]))
-        ends(code, b, c, c.subscribe, "a", 1) if False else None
+        broker, client = up()
+        broker.expect(SUBSCRIBE)
+        broker.raw(bytes([0x90, 3, 0, 1, code]))
+        ends(code, broker, client, client.subscribe, "a", 1) if False else None
         from umqtt.errors import ProtocolError
 
-        raises(ProtocolError, c.subscribe, "a", 1)
+        raises(ProtocolError, client.subscribe, "a", 1)
 
 
 def test_random_bytes_end_in_words_or_in_nothing():
@@ -261,17 +261,17 @@ def test_random_bytes_end_in_words_or_in_nothing():
 
     seed = 12345
     for turn in range(400):
-        b, c = up(rx_size=64, keepalive=0)
+        broker, client = up(rx_size=64, keepalive=0)
         raw = bytearray()
         for _ in range(turn % 60 + 1):
             seed = (seed * 1103515245 + 12345) & 0x7FFFFFFF
             raw.append(seed >> 16 & 255)
-        b.steps.clear()
+        broker.steps.clear()
         sent = bytes(raw)
-        b._came = lambda p: None
-        b.raw(sent)
+        broker._came = lambda packet: None
+        broker.raw(sent)
         try:
-            c.world.serve(c, 100)
+            client.world.serve(client, 100)
         except (OSError, MQTTException):
-            equal(c.world.net.open_sockets(), [], sent)
-        assert len(c._receive_buf) == 64 and len(c._send_buf) <= 256
+            equal(client.world.net.open_sockets(), [], sent)
+        assert len(client._receive_buf) == 64 and len(client._send_buf) <= 256

@@ -21,15 +21,15 @@ class Meeting:
     """`call` of a connected client, met by `other` at the jump number `at`."""
 
     def __init__(self, call, other, at, **named):
-        self.w = w = World(Model, ack_ms=3)
-        self.c = c = w.client(**named)
-        if c._auto_reconnect:
-            w.serve(c, 100)
+        self.world = world = World(Model, ack_ms=3)
+        self.client = client = world.client(**named)
+        if client._auto_reconnect:
+            world.serve(client, 100)
         else:
-            c.connect()
-        c.subscribe("in", 2)
-        c.subscribe("in/0", 0)
-        self.prepared = [Publisher(c, "main", size=16, qos=qos) for qos in (0, 1)]
+            client.connect()
+        client.subscribe("in", 2)
+        client.subscribe("in/0", 0)
+        self.prepared = [Publisher(client, "main", size=16, qos=qos) for qos in (0, 1)]
         self.before(call)
         self.other = other
         self.at = at
@@ -45,20 +45,20 @@ class Meeting:
             call(self)
         finally:
             self.over = True
-        w.serve(c, 200)
+        world.serve(client, 200)
 
     def before(self, call):
         if call is take_messages:
-            self.w.broker.inject("in", b"m2", 2)
-            self.w.broker.inject("in", b"m1", 1)
-            self.w.broker.inject("in/0", b"m0", 0)
+            self.world.broker.inject("in", b"m2", 2)
+            self.world.broker.inject("in", b"m1", 1)
+            self.world.broker.inject("in/0", b"m0", 0)
         elif call is take_acks:
             for qos in (1, 2):
-                self.c.publish("main", b"x%d" % qos, qos=qos, wait=False)
+                self.client.publish("main", b"x%d" % qos, qos=qos, wait=False)
 
     def guard(self, name):
-        c = self.c
-        owner = c._poller if name == "ipoll" else c._socket
+        client = self.client
+        owner = client._poller if name == "ipoll" else client._socket
         plain = getattr(owner, name)
 
         def guarded(*args):
@@ -69,14 +69,14 @@ class Meeting:
                 self.inside -= 1
 
         if name == "ipoll":
-            c._wait_readable = guarded
+            client._wait_readable = guarded
         elif name == "write":
-            owner.write = c._write_bytes = guarded
+            owner.write = client._write_bytes = guarded
 
     def tick(self, _):
         if self.over:
             return
-        if not self.inside and not self.w.clock._running:
+        if not self.inside and not self.world.clock._running:
             self.jumps += 1
             if self.jumps == self.at:
                 self.meet()
@@ -84,37 +84,37 @@ class Meeting:
         schedule(self.tick, 0)
 
     def meet(self):
-        t = self.w.clock.now
+        began_ms = self.world.clock.now
         self.met = True
         try:
             self.other(self)
-        except OSError as e:
-            self.words = str(e)
-        equal(self.w.clock.now - t, 0, "it has waited in a scheduled callback")
+        except OSError as error:
+            self.words = str(error)
+        equal(self.world.clock.now - began_ms, 0, "it has waited in a scheduled callback")
 
 
-def publish_0(m):
-    m.c.publish("main", b"main")
+def publish_0(meeting):
+    meeting.client.publish("main", b"main")
 
 
-def publish_1(m):
-    m.c.publish("main", b"main", qos=1)
+def publish_1(meeting):
+    meeting.client.publish("main", b"main", qos=1)
 
 
-def publish_2(m):
-    m.c.publish("main", bytearray(b"main"), qos=2)
+def publish_2(meeting):
+    meeting.client.publish("main", bytearray(b"main"), qos=2)
 
 
-def publish_large(m):
-    m.c.publish("main", b"main" * 200, qos=1)
+def publish_large(meeting):
+    meeting.client.publish("main", b"main" * 200, qos=1)
 
 
-def publish_prepared_0(m):
-    m.prepared[0].publish(b"main")
+def publish_prepared_0(meeting):
+    meeting.prepared[0].publish(b"main")
 
 
-def publish_prepared_1(m):
-    m.prepared[1].publish(b"main")
+def publish_prepared_1(meeting):
+    meeting.prepared[1].publish(b"main")
 
 
 class Zeros:
@@ -122,20 +122,20 @@ class Zeros:
         return len(buf)
 
 
-def publish_stream(m):
-    stream.publish(m.c, "main", Zeros(), 1000, qos=1)
+def publish_stream(meeting):
+    stream.publish(meeting.client, "main", Zeros(), 1000, qos=1)
 
 
-def subscribe(m):
-    equal(m.c.subscribe([("more", 1), ("x", 2)]), b"\1\2")
+def subscribe(meeting):
+    equal(meeting.client.subscribe([("more", 1), ("x", 2)]), b"\1\2")
 
 
-def take_messages(m):
-    m.w.serve(m.c, 20)
+def take_messages(meeting):
+    meeting.world.serve(meeting.client, 20)
 
 
-def take_acks(m):
-    m.w.serve(m.c, 20)
+def take_acks(meeting):
+    meeting.world.serve(meeting.client, 20)
 
 
 CALLS = (
@@ -152,32 +152,32 @@ CALLS = (
 )
 
 
-def other_0(m):
-    m.c.publish("other", b"other")
+def other_0(meeting):
+    meeting.client.publish("other", b"other")
 
 
-def other_1(m):
-    m.c.publish("other", b"other", qos=1)
+def other_1(meeting):
+    meeting.client.publish("other", b"other", qos=1)
 
 
-def other_2(m):
-    m.c.publish("other", "other", qos=2)
+def other_2(meeting):
+    meeting.client.publish("other", "other", qos=2)
 
 
-def other_prepared(m):
-    m.prepared[0].publish(b"other")
+def other_prepared(meeting):
+    meeting.prepared[0].publish(b"other")
 
 
-def other_subscribe(m):
-    m.c.subscribe("other")
+def other_subscribe(meeting):
+    meeting.client.subscribe("other")
 
 
-def other_poll(m):
-    m.c.poll(0)
+def other_poll(meeting):
+    meeting.client.poll(0)
 
 
-def other_ping(m):
-    m.c.ping()
+def other_ping(meeting):
+    meeting.client.ping()
 
 
 OTHERS = (other_0, other_1, other_2, other_prepared, other_subscribe, other_poll, other_ping)
@@ -187,23 +187,30 @@ def run(call, other, at, accepted, **named):
     """One meeting, and what must hold after it. Returns it."""
     note = "%s met by %s at %d" % (call.__name__, other.__name__, at)
     try:
-        m = Meeting(call, other, at, **named)
-    except Exception as e:
-        raise AssertionError("%s: %s: %s" % (note, e.__class__.__name__, e))
-    assert m.c.isconnected() and m.c.diag()["connects"] == 1, (note, m.c.diag())
-    equal(m.w.broker.violations, [], note)
-    got = [payload for _, payload, _ in m.w.broker.accepted]
+        meeting = Meeting(call, other, at, **named)
+    except Exception as error:
+        raise AssertionError("%s: %s: %s" % (note, error.__class__.__name__, error))
+    assert meeting.client.isconnected() and meeting.client.diag()["connects"] == 1, (note, meeting.client.diag())
+    equal(meeting.world.broker.violations, [], note)
+    got = [payload for _, payload, _ in meeting.world.broker.accepted]
     expected = list(accepted)
-    if m.met and m.words is None and other in (other_0, other_1, other_2, other_prepared):
+    if meeting.met and meeting.words is None and other in (other_0, other_1, other_2, other_prepared):
         expected.append(b"other")
     equal(sorted(got), sorted(expected), note)
-    equal({topic for topic, payload, _ in m.w.broker.accepted if payload == b"other"} - {"other", "main"}, set(), note)
-    if m.words is not None:
-        assert "another call" in m.words or "scheduled" in m.words or "callback" in m.words, (note, m.words)
-    equal(m.c.inflight, 0, note)
+    equal(
+        {topic for topic, payload, _ in meeting.world.broker.accepted if payload == b"other"} - {"other", "main"},
+        set(),
+        note,
+    )
+    if meeting.words is not None:
+        assert "another call" in meeting.words or "scheduled" in meeting.words or "callback" in meeting.words, (
+            note,
+            meeting.words,
+        )
+    equal(meeting.client.inflight, 0, note)
     if call is take_messages:
-        equal(sorted(p for _, p, _ in m.w.inbox), [b"m0", b"m1", b"m2"], note)
-    return m
+        equal(sorted(payload for _, payload, _ in meeting.world.inbox), [b"m0", b"m1", b"m2"], note)
+    return meeting
 
 
 def test_a_call_of_a_timer_works_or_raises_wherever_it_comes():
@@ -214,10 +221,10 @@ def test_a_call_of_a_timer_works_or_raises_wherever_it_comes():
         for other in OTHERS:
             at = 1
             while True:
-                m = run(call, other, at, accepted)
-                if not m.met:
+                meeting = run(call, other, at, accepted)
+                if not meeting.met:
                     break
-                if m.words is None:
+                if meeting.words is None:
                     worked += 1
                 else:
                     refused += 1
@@ -229,28 +236,28 @@ def test_a_call_of_a_timer_works_or_raises_wherever_it_comes():
 def test_nothing_waits_in_a_scheduled_callback_though_the_client_is_idle():
     if not ON_A_BOARD:
         skip("schedule of CPython's stand-in runs at once")
-    w = World(Model, ack_ms=3)
-    c = w.client(inflight=1)
-    c.connect()
+    world = World(Model, ack_ms=3)
+    client = world.client(inflight=1)
+    client.connect()
     told = []
 
     def calls(_):
-        t = w.clock.now
-        told.append(c.publish("t", "1", qos=1))
-        for call in (lambda: c.publish("t", "2", qos=1), c.connect, lambda: c.subscribe("t")):
+        began_ms = world.clock.now
+        told.append(client.publish("t", "1", qos=1))
+        for call in (lambda: client.publish("t", "2", qos=1), client.connect, lambda: client.subscribe("t")):
             try:
                 told.append(call())
-            except OSError as e:
-                told.append(str(e))
-        told.append(w.clock.now - t)
+            except OSError as error:
+                told.append(str(error))
+        told.append(world.clock.now - began_ms)
 
     schedule(calls, 0)
     for _ in range(3):
         pass
     equal(told[0], 1)
-    equal((len(told), told[-1], c.isconnected()), (5, 0, True))
-    w.serve(c, 50)
-    equal([p for _, p, _ in w.broker.accepted], [b"1"])
+    equal((len(told), told[-1], client.isconnected()), (5, 0, True))
+    world.serve(client, 50)
+    equal([payload for _, payload, _ in world.broker.accepted], [b"1"])
 
 
 def test_a_timer_that_finds_the_link_dead_or_ends_it_leaves_a_client_that_goes_on():
@@ -260,24 +267,24 @@ def test_a_timer_that_finds_the_link_dead_or_ends_it_leaves_a_client_that_goes_o
     def no_route(*args):
         raise OSError(113)
 
-    def finds_it_dead(m):
-        m.w.link.take = no_route
-        m.c.publish("other", b"other")
+    def finds_it_dead(meeting):
+        meeting.world.link.take = no_route
+        meeting.client.publish("other", b"other")
 
-    def disconnect(m):
-        m.c.disconnect()
+    def disconnect(meeting):
+        meeting.client.disconnect()
 
     for other in (finds_it_dead, disconnect):
         for call in (publish_0, publish_1, take_messages, take_acks, subscribe):
             at = 1
             while True:
                 try:
-                    m = Meeting(call, other, at, reconnect=Reconnect(5, 5))
-                    met = m.met
+                    meeting = Meeting(call, other, at, reconnect=Reconnect(5, 5))
+                    met = meeting.met
                 except OSError:
                     met = True
-                except Exception as e:
-                    raise AssertionError("%s, %s at %d: %r" % (call.__name__, other.__name__, at, e))
+                except Exception as error:
+                    raise AssertionError("%s, %s at %d: %r" % (call.__name__, other.__name__, at, error))
                 if not met:
                     break
                 at += 5

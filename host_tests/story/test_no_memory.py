@@ -34,25 +34,25 @@ class Model5(Model):
 
 def of_mqtt_3(**named):
     """A world and a client."""
-    w = World(Model, ack_ms=3)
-    return w, w.client(**named)
+    world = World(Model, ack_ms=3)
+    return world, world.client(**named)
 
 
 def of_mqtt_5(**named):
     load5()
-    w = World(Model5, ack_ms=3)
-    return w, client5(w, **named)
+    world = World(Model5, ack_ms=3)
+    return world, client5(world, **named)
 
 
 class Starved:
     """A client in traffic whose `call` finds no memory from its jump number `at` on."""
 
     def __init__(self, make, call, at):
-        self.w, self.c = w, c = make(reconnect=Reconnect(5, 5), inflight=2)
-        w.serve(c, 100)
+        self.world, self.client = world, client = make(reconnect=Reconnect(5, 5), inflight=2)
+        world.serve(client, 100)
         for topic_filter in ("in", "in/+", "in/#"):
-            c.subscribe(topic_filter, 2)
-        self.prepared = [Publisher(c, "main", size=16, qos=qos) for qos in (0, 1)]
+            client.subscribe(topic_filter, 2)
+        self.prepared = [Publisher(client, "main", size=16, qos=qos) for qos in (0, 1)]
         self.at = at
         self.jumps = self.inside = 0
         self.locked = self.over = False
@@ -62,28 +62,28 @@ class Starved:
         schedule(self.tick_method, 0)
         try:
             call(self)
-        except NO_MEMORY as e:
-            self.fault = e
+        except NO_MEMORY as error:
+            self.fault = error
         finally:
             self.over = True
             if self.locked:
                 micropython.heap_unlock()
 
     def prepare(self, call):
-        c = self.c
+        client = self.client
         if call is take_messages:
             for qos in (0, 1, 2):
-                self.w.broker.inject("in", b"m%d" % qos, qos)
+                self.world.broker.inject("in", b"m%d" % qos, qos)
         elif call is publish_behind:
-            self.w.link.plan.buffer = 20
-            self.w.clock.at(10, setattr, self.w.link.plan, "buffer", ROOM)
-            c.publish("before", b"before" * 10, qos=0, wait=False)
+            self.world.link.plan.buffer = 20
+            self.world.clock.at(10, setattr, self.world.link.plan, "buffer", ROOM)
+            client.publish("before", b"before" * 10, qos=0, wait=False)
         elif call is publish_without_slots:
-            for n in b"12":
-                c.publish("before", bytes((n,)), qos=2, wait=False)
+            for digit in b"12":
+                client.publish("before", bytes((digit,)), qos=2, wait=False)
         elif call is connect_again:
-            self.w.broker.forget()
-            self.w.link.rst()
+            self.world.broker.forget()
+            self.world.link.rst()
 
     def tick(self, _):
         if self.over or self.locked:
@@ -97,36 +97,36 @@ class Starved:
         schedule(self.tick_method, 0)
 
 
-def publish_0(m):
-    m.c.publish("main", b"main")
+def publish_0(watched):
+    watched.client.publish("main", b"main")
 
 
-def publish_1(m):
-    m.c.publish("main/%d" % m.at, "main", qos=1)
+def publish_1(watched):
+    watched.client.publish("main/%d" % watched.at, "main", qos=1)
 
 
-def publish_2(m):
-    m.c.publish("main", bytearray(b"main"), qos=2)
+def publish_2(watched):
+    watched.client.publish("main", bytearray(b"main"), qos=2)
 
 
-def publish_large(m):
-    m.c.publish("main", b"main" * 200, qos=1)
+def publish_large(watched):
+    watched.client.publish("main", b"main" * 200, qos=1)
 
 
-def publish_behind(m):
-    m.c.publish("main", b"main")
+def publish_behind(watched):
+    watched.client.publish("main", b"main")
 
 
-def publish_without_slots(m):
-    m.c.publish("main", b"main", qos=1)
+def publish_without_slots(watched):
+    watched.client.publish("main", b"main", qos=1)
 
 
-def publish_prepared_0(m):
-    m.prepared[0].publish(b"main")
+def publish_prepared_0(watched):
+    watched.prepared[0].publish(b"main")
 
 
-def publish_prepared_1(m):
-    m.prepared[1].publish(b"main")
+def publish_prepared_1(watched):
+    watched.prepared[1].publish(b"main")
 
 
 class Zeros:
@@ -134,24 +134,24 @@ class Zeros:
         return len(buf)
 
 
-def publish_stream(m):
-    stream.publish(m.c, "main", Zeros(), 1000, qos=1)
+def publish_stream(watched):
+    stream.publish(watched.client, "main", Zeros(), 1000, qos=1)
 
 
-def subscribe(m):
-    m.c.subscribe([("more", 1), ("x", 2)])
+def subscribe(watched):
+    watched.client.subscribe([("more", 1), ("x", 2)])
 
 
-def take_messages(m):
-    m.w.serve(m.c, 20)
+def take_messages(watched):
+    watched.world.serve(watched.client, 20)
 
 
-def connect_again(m):
-    m.w.serve(m.c, 60)
+def connect_again(watched):
+    watched.world.serve(watched.client, 60)
 
 
-def ping(m):
-    m.c.ping()
+def ping(watched):
+    watched.client.ping()
 
 
 CALLS = (
@@ -174,19 +174,19 @@ CALLS = (
 def with_memory(plain, runs):
     """A method of a fake that has memory while the library has none; `runs`: [Starved] while there is one."""
 
-    def wrapped(a=NOT_GIVEN, b=NOT_GIVEN, c=NOT_GIVEN, d=NOT_GIVEN):  # *args would take memory
-        m = runs[-1] if runs else None
-        if m:
-            m.inside += 1
-            if m.locked and m.inside == 1:
+    def wrapped(first=NOT_GIVEN, second=NOT_GIVEN, third=NOT_GIVEN, fourth=NOT_GIVEN):  # *args would take memory
+        watched = runs[-1] if runs else None
+        if watched:
+            watched.inside += 1
+            if watched.locked and watched.inside == 1:
                 micropython.heap_unlock()
         try:
-            return plain(*[x for x in (a, b, c, d) if x is not NOT_GIVEN])
+            return plain(*[argument for argument in (first, second, third, fourth) if argument is not NOT_GIVEN])
         finally:
-            if m:
-                if m.locked and m.inside == 1 and not m.over:
+            if watched:
+                if watched.locked and watched.inside == 1 and not watched.over:
                     micropython.heap_lock()
-                m.inside -= 1
+                watched.inside -= 1
 
     return wrapped
 
@@ -220,15 +220,15 @@ def starve(make):
             while True:
                 note = "%s without memory from jump %d on" % (call.__name__, at)
                 try:
-                    m = Watched(make, call, at)
-                except Exception as e:
-                    raise AssertionError("%s: %r" % (note, e))
+                    watched = Watched(make, call, at)
+                except Exception as error:
+                    raise AssertionError("%s: %r" % (note, error))
                 finally:
                     Watched.runs.clear()
-                if not m.locked:
+                if not watched.locked:
                     break
                 tries += 1
-                check(m, note)
+                check(watched, note)
                 at += 1 if at < 150 else 7
     finally:
         for kind, name, method in plain:
@@ -237,31 +237,31 @@ def starve(make):
     print("%d times no memory" % tries)
 
 
-def check(m, note):
-    w, c = m.w, m.c
-    w.link.plan.buffer = ROOM
-    t = w.clock.now
+def check(watched, note):
+    world, client = watched.world, watched.client
+    world.link.plan.buffer = ROOM
+    began_ms = world.clock.now
     try:
-        while not c.free_slots():
-            c.poll(1)
-        t = w.clock.now
-        c.publish("after", b"after", qos=1, wait=False)
-        equal(w.clock.now, t, note + ": the next call waits")
-        w.serve(c, 400)
-    except Exception as e:
-        sys.print_exception(e)
-        if m.fault:
-            sys.print_exception(m.fault)
-        raise AssertionError("%s: %r" % (note, e))
-    got = [payload for _, payload, _ in w.broker.accepted]
-    assert b"after" in got, (note, c.diag())
-    equal((c.isconnected(), c.inflight), (True, 0), note)
-    equal(w.broker.violations, [], note)
+        while not client.free_slots():
+            client.poll(1)
+        began_ms = world.clock.now
+        client.publish("after", b"after", qos=1, wait=False)
+        equal(world.clock.now, began_ms, note + ": the next call waits")
+        world.serve(client, 400)
+    except Exception as error:
+        sys.print_exception(error)
+        if watched.fault:
+            sys.print_exception(watched.fault)
+        raise AssertionError("%s: %r" % (note, error))
+    got = [payload for _, payload, _ in world.broker.accepted]
+    assert b"after" in got, (note, client.diag())
+    equal((client.isconnected(), client.inflight), (True, 0), note)
+    equal(world.broker.violations, [], note)
     for payload in (b"1", b"2"):
         assert got.count(payload) < 2, (note, got)
-    w.broker.inject("in", b"last", 2)  # its subscriptions are there
-    w.serve(c, 50)
-    equal([p for _, p, _ in w.inbox].count(b"last"), 1, note)
+    world.broker.inject("in", b"last", 2)  # its subscriptions are there
+    world.serve(client, 50)
+    equal([payload for _, payload, _ in world.inbox].count(b"last"), 1, note)
 
 
 if sys.implementation.name == "micropython":

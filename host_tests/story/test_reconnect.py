@@ -15,50 +15,50 @@ NOT_ON_ASYNCIO = (
 )
 
 
-def world(kind=None, **named):
+def make_world(kind=None, **named):
     from umqtt.reconnect import Reconnect
 
     options = {}
-    for k in ("first_ms", "cap_ms", "brokers", "on_state"):
-        if k in named:
-            options[k] = named.pop(k)
-    w = World(kind) if kind else World()
-    c = w.client(reconnect=Reconnect(**options), **named)
-    return w, w.broker, c
+    for name in ("first_ms", "cap_ms", "brokers", "on_state"):
+        if name in named:
+            options[name] = named.pop(name)
+    world = World(kind) if kind else World()
+    client = world.client(reconnect=Reconnect(**options), **named)
+    return world, world.broker, client
 
 
-def attempts(w, c, ms):
+def attempts(world, client, ms):
     """The times at which it dialled while it was served for ms."""
     times = []
-    end = w.clock.now + ms
-    n = len(w.net.dialled)
-    while w.clock.now < end:
-        c.poll(min(100, end - w.clock.now))
-        if len(w.net.dialled) > n:
-            n = len(w.net.dialled)
-            times.append(w.clock.now)
+    end = world.clock.now + ms
+    dialled = len(world.net.dialled)
+    while world.clock.now < end:
+        client.poll(min(100, end - world.clock.now))
+        if len(world.net.dialled) > dialled:
+            dialled = len(world.net.dialled)
+            times.append(world.clock.now)
     return times
 
 
 def test_a_broker_that_is_absent_at_start_is_normal():
-    w, b, c = world(Model)
-    w.net.peers.clear()
-    times = attempts(w, c, 600_000)
+    world, broker, client = make_world(Model)
+    world.net.peers.clear()
+    times = attempts(world, client, 600_000)
     assert 3 < len(times) < 60, times
-    assert not c.isconnected()
-    assert c.diag()["error"], c.diag()
-    w.net.serve(HOST, 1883, b)
-    w.serve(c, 130_000)
-    assert c.isconnected()
-    equal(len(w.net.open_sockets()), 1)
+    assert not client.isconnected()
+    assert client.diag()["error"], client.diag()
+    world.net.serve(HOST, 1883, broker)
+    world.serve(client, 130_000)
+    assert client.isconnected()
+    equal(len(world.net.open_sockets()), 1)
 
 
 def test_pauses_grow_to_the_cap_and_differ_from_device_to_device():
     seen = []
     for _ in range(4):
-        w, b, c = world(first_ms=1000, cap_ms=60000)
-        w.net.peers.clear()
-        times = attempts(w, c, 3_600_000)
+        world, broker, client = make_world(first_ms=1000, cap_ms=60000)
+        world.net.peers.clear()
+        times = attempts(world, client, 3_600_000)
         gaps = [times[i + 1] - times[i] for i in range(len(times) - 1)]
         assert max(gaps) <= 60200, gaps
         assert max(gaps) > 20000, gaps
@@ -70,8 +70,8 @@ def test_pauses_grow_to_the_cap_and_differ_from_device_to_device():
 class Most:
     """In the place of a random number: the highest of each range."""
 
-    def __mod__(self, n):
-        return n - 1
+    def __mod__(self, divisor):
+        return divisor - 1
 
 
 def test_the_longest_pause_doubles_with_each_round_of_brokers_up_to_the_cap():
@@ -84,7 +84,7 @@ def test_the_longest_pause_doubles_with_each_round_of_brokers_up_to_the_cap():
             brokers = [("%d.test" % i, 1883) for i in range(count)]
             pauses = []
             reconnect = []
-            w, b, c = world(
+            world, broker, client = make_world(
                 first_ms=1000,
                 cap_ms=10000,
                 brokers=brokers,
@@ -92,11 +92,11 @@ def test_the_longest_pause_doubles_with_each_round_of_brokers_up_to_the_cap():
                 timeout_ms=10000,
             )
             for place in brokers:
-                w.net.serve(place[0], place[1], b)
-            reconnect.append(c._auto_reconnect)
-            w.net.plan = Plan(connect_ms=None)  # an attempt takes its time, so the outage bounds nothing
+                world.net.serve(place[0], place[1], broker)
+            reconnect.append(client._auto_reconnect)
+            world.net.plan = Plan(connect_ms=None)  # an attempt takes its time, so the outage bounds nothing
             while len(pauses) < 6 * count:
-                w.serve(c, 1000)
+                world.serve(client, 1000)
             want = []
             for pause_ms in (1000, 2000, 4000, 8000, 10000, 10000):
                 want += [0] * (count - 1) + [pause_ms]
@@ -106,259 +106,261 @@ def test_the_longest_pause_doubles_with_each_round_of_brokers_up_to_the_cap():
 
 
 def test_the_address_is_resolved_again_after_failures():
-    w, b, c = world(first_ms=10, cap_ms=10)
-    w.net.names[HOST] = ["10.0.0.1"]
-    attempts(w, c, 200)
-    n = len(w.net.looked_up)
-    assert n > 1, w.net.looked_up
-    w.net.names[HOST] = ["10.0.0.2"]
-    w.net.serve("10.0.0.2", 1883, b)
-    b.accept()
-    w.serve(c, 100)
-    assert c.isconnected()
+    world, broker, client = make_world(first_ms=10, cap_ms=10)
+    world.net.names[HOST] = ["10.0.0.1"]
+    attempts(world, client, 200)
+    looked_up = len(world.net.looked_up)
+    assert looked_up > 1, world.net.looked_up
+    world.net.names[HOST] = ["10.0.0.2"]
+    world.net.serve("10.0.0.2", 1883, broker)
+    broker.accept()
+    world.serve(client, 100)
+    assert client.isconnected()
 
 
 def test_brokers_of_a_list_are_taken_in_turn():
-    w, b, c = world(Model, first_ms=100, cap_ms=100, brokers=[("a", 1), ("b", 2), (HOST, 1883)])
-    w.serve(c, 1000)
-    assert c.isconnected()
-    equal([a[0] for a in w.net.dialled], ["a", "b", HOST])
+    world, broker, client = make_world(Model, first_ms=100, cap_ms=100, brokers=[("a", 1), ("b", 2), (HOST, 1883)])
+    world.serve(client, 1000)
+    assert client.isconnected()
+    equal([address[0] for address in world.net.dialled], ["a", "b", HOST])
 
 
-def cut_after_it_lasted(w, c, how="fin"):
-    w.serve(c, 11_000)
-    assert c.isconnected()
-    w.link.end(how)
-    w.serve(c, 100_000)
-    assert c.isconnected()
+def cut_after_it_lasted(world, client, how="fin"):
+    world.serve(client, 11_000)
+    assert client.isconnected()
+    world.link.end(how)
+    world.serve(client, 100_000)
+    assert client.isconnected()
 
 
 def test_after_a_blink_the_search_begins_with_the_preferred_broker_again():
-    w, b, c = world(Model, first_ms=100, cap_ms=100, brokers=[(HOST, 1883), ("spare", 1)])
-    w.net.serve("spare", 1, b)
+    world, broker, client = make_world(Model, first_ms=100, cap_ms=100, brokers=[(HOST, 1883), ("spare", 1)])
+    world.net.serve("spare", 1, broker)
     for how in ("fin", "rst", "fin"):
-        cut_after_it_lasted(w, c, how)
-    equal([a[0] for a in w.net.dialled], [HOST] * 4)
+        cut_after_it_lasted(world, client, how)
+    equal([address[0] for address in world.net.dialled], [HOST] * 4)
 
 
 def test_a_client_that_had_to_take_the_spare_goes_back_after_the_next_blink():
-    w, b, c = world(Model, first_ms=100, cap_ms=100, brokers=[(HOST, 1883), ("spare", 1)])
-    w.net.serve("spare", 1, b)
-    preferred = w.net.peers.pop((HOST, 1883))
-    w.serve(c, 1000)
-    equal(c.server, "spare")
-    w.net.serve(HOST, 1883, preferred)
-    cut_after_it_lasted(w, c)
-    equal(c.server, HOST)
+    world, broker, client = make_world(Model, first_ms=100, cap_ms=100, brokers=[(HOST, 1883), ("spare", 1)])
+    world.net.serve("spare", 1, broker)
+    preferred = world.net.peers.pop((HOST, 1883))
+    world.serve(client, 1000)
+    equal(client.server, "spare")
+    world.net.serve(HOST, 1883, preferred)
+    cut_after_it_lasted(world, client)
+    equal(client.server, HOST)
 
 
 def test_a_broker_that_fell_silent_is_tried_after_the_others():
     brokers = [(HOST, 1883), ("b", 1), ("c", 1)]
-    w, b, c = world(Model, first_ms=100, cap_ms=100, brokers=brokers, keepalive=10)
-    w.serve(c, 11_000)
-    del w.net.dialled[:]
-    w.link.end("silence")
-    w.net.plan = Plan(connect_ms=None)
-    w.serve(c, 60_000)
-    equal([a[0] for a in w.net.dialled[:5]], ["b", "c", HOST, HOST, "b"])
+    world, broker, client = make_world(Model, first_ms=100, cap_ms=100, brokers=brokers, keepalive=10)
+    world.serve(client, 11_000)
+    del world.net.dialled[:]
+    world.link.end("silence")
+    world.net.plan = Plan(connect_ms=None)
+    world.serve(client, 60_000)
+    equal([address[0] for address in world.net.dialled[:5]], ["b", "c", HOST, HOST, "b"])
 
 
 def test_a_pause_is_no_longer_than_the_outage_has_lasted():
     for seconds in (2, 8, 30):
         longest = 0
         for _ in range(20):
-            w, b, c = world(Model, first_ms=1000, cap_ms=120_000)
-            w.serve(c, 60_000)
-            w.net.peers.clear()
-            w.link.end("rst")
-            w.serve(c, seconds * 1000)
-            w.net.serve(HOST, 1883, b)
-            back = w.clock.now
-            while not c.isconnected():
-                w.serve(c, 10)
-            longest = max(longest, w.clock.now - back)
+            world, broker, client = make_world(Model, first_ms=1000, cap_ms=120_000)
+            world.serve(client, 60_000)
+            world.net.peers.clear()
+            world.link.end("rst")
+            world.serve(client, seconds * 1000)
+            world.net.serve(HOST, 1883, broker)
+            back = world.clock.now
+            while not client.isconnected():
+                world.serve(client, 10)
+            longest = max(longest, world.clock.now - back)
         assert longest <= seconds * 1000 + 1000, (seconds, longest)
 
 
 def test_an_end_that_is_the_brokers_complaint_is_not_called_another_device():
-    w, b, c = world(first_ms=10, cap_ms=10)
+    world, broker, client = make_world(first_ms=10, cap_ms=10)
     for _ in range(8):  # within one poll it may be back once more than it is waited for
-        b.accept(sp=1)
-        b.raw(b"\xf0\x00")  # no packet at all
-    while len(w.net.dialled) < 5 or c.isconnected():
-        c.poll(1)
-    assert "another device" not in c.diag()["error"], c.diag()
+        broker.accept(sp=1)
+        broker.raw(b"\xf0\x00")  # no packet at all
+    while len(world.net.dialled) < 5 or client.isconnected():
+        client.poll(1)
+    assert "another device" not in client.diag()["error"], client.diag()
 
 
 def test_refused_credentials_are_reported_and_not_hammered():
     states = []
-    w, b, c = world(Model, first_ms=100, cap_ms=60000, on_state=lambda up, error: states.append((up, error)))
-    b.refuse_code = 5
-    times = attempts(w, c, 600_000)
+    world, broker, client = make_world(
+        Model, first_ms=100, cap_ms=60000, on_state=lambda up, error: states.append((up, error))
+    )
+    broker.refuse_code = 5
+    times = attempts(world, client, 600_000)
     assert len(times) <= 11, times
-    assert "authori" in c.diag()["error"], c.diag()
+    assert "authori" in client.diag()["error"], client.diag()
     assert states and states[0][0] is False and "authori" in states[0][1], states[:2]
 
 
 def test_a_duplicate_client_id_is_said_after_a_few_takeovers():
-    w, b, c = world(Model, first_ms=10, cap_ms=100, keepalive=60)
+    world, broker, client = make_world(Model, first_ms=10, cap_ms=100, keepalive=60)
     for _ in range(5):
-        w.serve(c, 300)
-        if c.isconnected():
-            b.stop("fin")
-    w.serve(c, 10)
-    assert "client id" in c.diag()["error"], c.diag()
+        world.serve(client, 300)
+        if client.isconnected():
+            broker.stop("fin")
+    world.serve(client, 10)
+    assert "client id" in client.diag()["error"], client.diag()
 
 
 def test_a_publish_without_waiting_while_the_link_is_down_is_kept_and_bounded():
-    w, b, c = world(Model, inflight=3, first_ms=100, cap_ms=100)
-    w.net.peers.clear()
+    world, broker, client = make_world(Model, inflight=3, first_ms=100, cap_ms=100)
+    world.net.peers.clear()
     for i in range(3):
-        c.publish("t", str(i), qos=1, wait=False)
+        client.publish("t", str(i), qos=1, wait=False)
     for _ in range(2):
-        raises(OSError, c.publish, "t", "x", qos=1, wait=False)
-    equal(c.inflight, 3)
-    w.net.serve(HOST, 1883, b)
-    w.serve(c, 500)
-    equal([p for _, p, _ in b.accepted], [b"0", b"1", b"2"])
-    equal(c.inflight, 0)
+        raises(OSError, client.publish, "t", "x", qos=1, wait=False)
+    equal(client.inflight, 3)
+    world.net.serve(HOST, 1883, broker)
+    world.serve(client, 500)
+    equal([payload for _, payload, _ in broker.accepted], [b"0", b"1", b"2"])
+    equal(client.inflight, 0)
 
 
 def test_a_waiting_publish_reconnects_within_its_deadline():
-    w, b, c = world(first_ms=100, cap_ms=100, timeout_ms=5000)
-    b.accept()
-    w.serve(c, 10)
-    b.expect(PUBLISH, pid=1, dup=0)
-    b.cut()
-    b.expect(CONNECT)
-    b.send(CONNACK, sp=1)
-    b.expect(PUBLISH, pid=1, dup=1)
-    b.send(PUBACK, 1)
-    equal(c.publish("t", "x", qos=1), 1)
-    b.done()
-    w.net.peers.clear()
-    b.cut()
-    t = w.clock.now
-    raises(OSError, c.publish, "t", "y", qos=1)
-    assert w.clock.now - t <= 5000, w.clock.now - t
-    t = w.clock.now
-    raises(OSError, c.publish, "t", "z", qos=0)
-    assert w.clock.now - t <= 5000, w.clock.now - t
+    world, broker, client = make_world(first_ms=100, cap_ms=100, timeout_ms=5000)
+    broker.accept()
+    world.serve(client, 10)
+    broker.expect(PUBLISH, pid=1, dup=0)
+    broker.cut()
+    broker.expect(CONNECT)
+    broker.send(CONNACK, sp=1)
+    broker.expect(PUBLISH, pid=1, dup=1)
+    broker.send(PUBACK, 1)
+    equal(client.publish("t", "x", qos=1), 1)
+    broker.done()
+    world.net.peers.clear()
+    broker.cut()
+    began_ms = world.clock.now
+    raises(OSError, client.publish, "t", "y", qos=1)
+    assert world.clock.now - began_ms <= 5000, world.clock.now - began_ms
+    began_ms = world.clock.now
+    raises(OSError, client.publish, "t", "z", qos=0)
+    assert world.clock.now - began_ms <= 5000, world.clock.now - began_ms
 
 
 def test_a_waiting_publish_keeps_its_deadline_though_nobody_answers():
-    w, b, c = world(first_ms=100, cap_ms=100, timeout_ms=5000)
-    w.net.plan = Plan(connect_ms=None)
-    t = w.clock.now
-    raises(OSError, c.publish, "t", "x", qos=1, timeout_ms=2000)
-    assert w.clock.now - t <= 2000, w.clock.now - t
+    world, broker, client = make_world(first_ms=100, cap_ms=100, timeout_ms=5000)
+    world.net.plan = Plan(connect_ms=None)
+    began_ms = world.clock.now
+    raises(OSError, client.publish, "t", "x", qos=1, timeout_ms=2000)
+    assert world.clock.now - began_ms <= 2000, world.clock.now - began_ms
 
 
 def test_an_idle_subscriber_notices_a_restart_and_is_subscribed_again():
-    w, b, c = world(first_ms=100, cap_ms=100)
-    b.accept()
-    b.expect(SUBSCRIBE, filters=[("a/#", 1)])
-    b.send(SUBACK, 1, codes=(1,))
-    w.serve(c, 10)
-    c.subscribe("a/#", 1)
-    b.cut()
-    b.accept(sp=0)
-    b.expect(SUBSCRIBE, filters=[("a/#", 1)])
-    b.reply(SUBACK, codes=(1,))
-    b.send(PUBLISH, topic="a/b", payload="after")
-    w.serve(c, 1000)
-    equal(w.inbox, [(b"a/b", b"after", False)])
-    b.done()
+    world, broker, client = make_world(first_ms=100, cap_ms=100)
+    broker.accept()
+    broker.expect(SUBSCRIBE, filters=[("a/#", 1)])
+    broker.send(SUBACK, 1, codes=(1,))
+    world.serve(client, 10)
+    client.subscribe("a/#", 1)
+    broker.cut()
+    broker.accept(sp=0)
+    broker.expect(SUBSCRIBE, filters=[("a/#", 1)])
+    broker.reply(SUBACK, codes=(1,))
+    broker.send(PUBLISH, topic="a/b", payload="after")
+    world.serve(client, 1000)
+    equal(world.inbox, [(b"a/b", b"after", False)])
+    broker.done()
 
 
 def test_the_old_socket_is_always_closed():
-    w, b, c = world(Model, first_ms=10, cap_ms=10)
+    world, broker, client = make_world(Model, first_ms=10, cap_ms=10)
     for how in ("fin", "rst", "silence") * 3:
-        w.serve(c, 200_000)
-        assert c.isconnected()
-        w.link.end(how)
-    w.serve(c, 200_000)
-    equal(len(w.net.open_sockets()), 1)
+        world.serve(client, 200_000)
+        assert client.isconnected()
+        world.link.end(how)
+    world.serve(client, 200_000)
+    equal(len(world.net.open_sockets()), 1)
 
 
 def test_disconnect_is_final_until_connect_is_called():
-    w, b, c = world(Model, first_ms=10, cap_ms=10)
-    w.serve(c, 100)
-    c.disconnect()
-    raises(OSError, c.poll, 10)
-    equal(len(w.net.open_sockets()), 0)
-    c.connect()
-    assert c.isconnected()
+    world, broker, client = make_world(Model, first_ms=10, cap_ms=10)
+    world.serve(client, 100)
+    client.disconnect()
+    raises(OSError, client.poll, 10)
+    equal(len(world.net.open_sockets()), 0)
+    client.connect()
+    assert client.isconnected()
 
 
 def test_what_a_callback_raises_comes_out_and_the_link_stays():
-    w, b, c = world(Model, first_ms=10, cap_ms=10)
-    w.serve(c, 100)
-    c.subscribe("t", 0)
+    world, broker, client = make_world(Model, first_ms=10, cap_ms=10)
+    world.serve(client, 100)
+    client.subscribe("t", 0)
 
-    def bad(t, p, r):
+    def bad(topic, payload, retained):
         raise OSError(28, "flash full")
 
-    c.set_callback(bad)
-    b.inject("t", b"x")
-    e = raises(OSError, w.serve, c, 100)
-    equal(e.args[0], 28)
-    assert c.isconnected()
+    client.set_callback(bad)
+    broker.inject("t", b"x")
+    error = raises(OSError, world.serve, client, 100)
+    equal(error.args[0], 28)
+    assert client.isconnected()
 
 
 def test_what_a_callback_raises_comes_out_while_subscriptions_are_made_again_too():
-    w, b, c = world(first_ms=10, cap_ms=10)
+    world, broker, client = make_world(first_ms=10, cap_ms=10)
 
-    def bad(t, p, r):
+    def bad(topic, payload, retained):
         raise OSError(28, "flash full")
 
-    c.set_callback(bad)
-    b.accept()
-    b.expect(SUBSCRIBE)
-    b.reply(SUBACK)
-    w.serve(c, 20)
-    c.subscribe("t")
-    b.cut()
-    b.accept()
-    b.expect(SUBSCRIBE)
-    b.send(PUBLISH, topic="t", payload="x")
-    b.reply(SUBACK)
-    e = raises(OSError, w.serve, c, 100)
-    equal((e.args[0], c.isconnected()), (28, True), "the link stays, as it does later")
-    w.serve(c, 100)
-    b.done()
-    w.net.plan.refuse = True
-    w.link.end("rst")
-    w.serve(c, 100)  # an attempt that fails is no callback's
+    client.set_callback(bad)
+    broker.accept()
+    broker.expect(SUBSCRIBE)
+    broker.reply(SUBACK)
+    world.serve(client, 20)
+    client.subscribe("t")
+    broker.cut()
+    broker.accept()
+    broker.expect(SUBSCRIBE)
+    broker.send(PUBLISH, topic="t", payload="x")
+    broker.reply(SUBACK)
+    error = raises(OSError, world.serve, client, 100)
+    equal((error.args[0], client.isconnected()), (28, True), "the link stays, as it does later")
+    world.serve(client, 100)
+    broker.done()
+    world.net.plan.refuse = True
+    world.link.end("rst")
+    world.serve(client, 100)  # an attempt that fails is no callback's
 
 
 def test_a_callback_that_finds_the_link_dead_waits_for_nothing_and_no_other_runs_inside_it():
     for qos in (0, 1):
         told = []
-        w, b, c = world(Model, first_ms=10, cap_ms=10)
-        w.serve(c, 100)
-        c.subscribe("in", 1)
+        world, broker, client = make_world(Model, first_ms=10, cap_ms=10)
+        world.serve(client, 100)
+        client.subscribe("in", 1)
 
         def answer(topic, payload, retained):
             told.append("begins")
             for topic in ("a", "b"):
                 try:
-                    c.publish(topic, b"x", qos=qos)
-                except OSError as e:
-                    told.append(str(e).count("link is down"))
+                    client.publish(topic, b"x", qos=qos)
+                except OSError as error:
+                    told.append(str(error).count("link is down"))
             told.append("ends")
 
-        c.set_callback(answer)
-        w.broker.inject("in", b"x", 1)
-        w.clock.run_due()
-        w.link.end("rst")  # behind the message
-        w.clock.run_due()
-        equal((c.poll(0), len(w.net.dialled)), (1, 1))
+        client.set_callback(answer)
+        world.broker.inject("in", b"x", 1)
+        world.clock.run_due()
+        world.link.end("rst")  # behind the message
+        world.clock.run_due()
+        equal((client.poll(0), len(world.net.dialled)), (1, 1))
         equal(told, ["begins", "ends"] if qos else ["begins", 1, 1, "ends"])
-        w.serve(c, 100)
-        assert c.isconnected()
+        world.serve(client, 100)
+        assert client.isconnected()
         equal(told[-2:], ["begins", "ends"], "the message comes again, and its answers leave")
-        equal([a[:1] for a in w.broker.accepted], [("a",), ("b",)] * (qos + 1))
+        equal([address[:1] for address in world.broker.accepted], [("a",), ("b",)] * (qos + 1))
 
 
 def test_bad_options_are_refused():
@@ -370,53 +372,53 @@ def test_bad_options_are_refused():
 
 def test_a_connection_that_lasted_for_a_week_is_no_short_one():
     seen = []
-    w, b, c = world(keepalive=0, on_state=lambda up, error: seen.append(error))
+    world, broker, client = make_world(keepalive=0, on_state=lambda up, error: seen.append(error))
     for _ in range(4):
-        b.accept(sp=1)
-        while not c.isconnected():
-            c.poll(1000)
+        broker.accept(sp=1)
+        while not client.isconnected():
+            client.poll(1000)
         for _ in range(8):
-            w.clock.sleep_ms(86_400_000)
-            c.poll(1)
-        b.cut()
-        while c.isconnected():
-            c.poll(1000)
-    equal([e for e in seen if "again and again" in e], [])
+            world.clock.sleep_ms(86_400_000)
+            client.poll(1)
+        broker.cut()
+        while client.isconnected():
+            client.poll(1000)
+    equal([error for error in seen if "again and again" in error], [])
 
 
 def test_disconnect_inside_a_callback_is_final_while_subscriptions_are_made_again():
-    w, b, c = world(first_ms=10, cap_ms=10)
-    c.set_callback(lambda t, p, r: c.disconnect())
-    b.accept()
-    b.expect(SUBSCRIBE)
-    b.reply(SUBACK)
-    w.serve(c, 20)
-    c.subscribe("t")
-    b.cut()
-    b.accept()
-    b.expect(SUBSCRIBE)
-    b.send(PUBLISH, topic="t", payload="x")
-    b.expect(DISCONNECT)
+    world, broker, client = make_world(first_ms=10, cap_ms=10)
+    client.set_callback(lambda topic, payload, retained: client.disconnect())
+    broker.accept()
+    broker.expect(SUBSCRIBE)
+    broker.reply(SUBACK)
+    world.serve(client, 20)
+    client.subscribe("t")
+    broker.cut()
+    broker.accept()
+    broker.expect(SUBSCRIBE)
+    broker.send(PUBLISH, topic="t", payload="x")
+    broker.expect(DISCONNECT)
     try:
-        w.serve(c, 100)
+        world.serve(client, 100)
     except OSError:
         pass
-    raises(OSError, c.poll, 100)
-    b.done()
-    equal((c.isconnected(), len(w.net.dialled)), (False, 2))
+    raises(OSError, client.poll, 100)
+    broker.done()
+    equal((client.isconnected(), len(world.net.dialled)), (False, 2))
 
 
 def test_a_link_that_a_publish_found_dead_after_a_week_is_made_again_at_once():
-    w, b, c = world(Model, keepalive=0)
-    w.serve(c, 100)
+    world, broker, client = make_world(Model, keepalive=0)
+    world.serve(client, 100)
     for _ in range(7):
-        w.clock.sleep_ms(86_400_000)
-        c.poll(0)
-    b.stop()
-    w.clock.run_due()
-    raises(OSError, c.publish, "t", "x")
-    w.serve(c, 1000)
-    assert c.isconnected()
+        world.clock.sleep_ms(86_400_000)
+        client.poll(0)
+    broker.stop()
+    world.clock.run_due()
+    raises(OSError, client.publish, "t", "x")
+    world.serve(client, 1000)
+    assert client.isconnected()
 
 
 def test_a_waiting_publish_keeps_its_deadline_though_on_state_waits_too():
@@ -424,14 +426,14 @@ def test_a_waiting_publish_keeps_its_deadline_though_on_state_waits_too():
 
         def announce(up, error):
             if up:
-                c.publish("state", "on", qos=1, timeout_ms=inner_ms)
+                client.publish("state", "on", qos=1, timeout_ms=inner_ms)
 
-        w, b, c = world(Model, first_ms=10, cap_ms=10, on_state=announce)
-        w.serve(c, 100)
-        incoming = b._incoming
-        b._incoming = lambda link, kept, p: incoming(link, kept, p) if p.topic == "state" else None
-        for t in range(500, 9000, 500):
-            w.clock.at(t, b.stop)
-        t = w.clock.now
-        raises(OSError, c.publish, "t", "x", qos=1, timeout_ms=5000)
-        assert 4900 < w.clock.now - t <= 5100, w.clock.now - t
+        world, broker, client = make_world(Model, first_ms=10, cap_ms=10, on_state=announce)
+        world.serve(client, 100)
+        incoming = broker._incoming
+        broker._incoming = lambda link, kept, packet: incoming(link, kept, packet) if packet.topic == "state" else None
+        for stop_ms in range(500, 9000, 500):
+            world.clock.at(stop_ms, broker.stop)
+        began_ms = world.clock.now
+        raises(OSError, client.publish, "t", "x", qos=1, timeout_ms=5000)
+        assert 4900 < world.clock.now - began_ms <= 5100, world.clock.now - began_ms

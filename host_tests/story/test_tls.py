@@ -12,81 +12,81 @@ from fakes.packets import CONNACK, CONNECT, PUBACK, PUBLISH, encode
 NOT_ON_ASYNCIO = ()
 
 
-def world(context, **named):
-    w = World()
-    w.net.serve(HOST, 8883, w.broker)
-    return w, w.broker, w.client(ssl=context, **named)
+def make_world(context, **named):
+    world = World()
+    world.net.serve(HOST, 8883, world.broker)
+    return world, world.broker, world.client(ssl=context, **named)
 
 
 def test_the_port_is_8883_and_the_host_name_is_given_for_the_check():
     context = Context()
-    w, b, c = world(context)
-    b.accept()
-    c.connect()
-    b.done()
-    equal(w.net.dialled[0][1], 8883)
+    world, broker, client = make_world(context)
+    broker.accept()
+    client.connect()
+    broker.done()
+    equal(world.net.dialled[0][1], 8883)
     equal(context.wrapped[0].server_hostname, HOST)
-    equal(w.net.sockets[0].misuse, [])
+    equal(world.net.sockets[0].misuse, [])
 
 
 def test_records_that_are_buffered_are_read_to_the_end():
-    w, b, c = world(Context())
-    b.accept()
-    c.connect()
-    b.raw(b"".join(encode(PUBLISH, topic="t", payload=str(i)) for i in range(20)))
-    w.serve(c, 1000)
-    equal([p for _, p, _ in w.inbox], [str(i).encode() for i in range(20)])
+    world, broker, client = make_world(Context())
+    broker.accept()
+    client.connect()
+    broker.raw(b"".join(encode(PUBLISH, topic="t", payload=str(i)) for i in range(20)))
+    world.serve(client, 1000)
+    equal([payload for _, payload, _ in world.inbox], [str(i).encode() for i in range(20)])
 
 
 def test_check_msg_of_the_drop_in_takes_all_that_is_buffered():
     from umqtt.simple import MQTTClient
 
-    w = World()
-    w.net.serve(HOST, 8883, w.broker)
-    w.broker.accept()
+    world = World()
+    world.net.serve(HOST, 8883, world.broker)
+    world.broker.accept()
     inbox = []
-    c = MQTTClient("c1", HOST, ssl=Context())
-    c.set_callback(lambda t, m: inbox.append(m))
-    c.connect()
-    w.broker.raw(b"".join(encode(PUBLISH, topic="t", payload=str(i)) for i in range(5)))
-    w.clock.run_due()
-    while c.check_msg() is not None:
+    client = MQTTClient("c1", HOST, ssl=Context())
+    client.set_callback(lambda topic, message: inbox.append(message))
+    client.connect()
+    world.broker.raw(b"".join(encode(PUBLISH, topic="t", payload=str(i)) for i in range(5)))
+    world.clock.run_due()
+    while client.check_msg() is not None:
         pass
     equal(len(inbox), 5)
 
 
 def test_a_handshake_that_takes_its_time_is_waited_for():
-    w, b, c = world(Context(), timeout_ms=5000)
-    w.net.plan = Plan(handshake_ms=3000)
-    b.accept()
-    t = w.clock.now
-    c.connect()
-    b.done()
-    assert 3000 <= w.clock.now - t < 3100, w.clock.now - t
+    world, broker, client = make_world(Context(), timeout_ms=5000)
+    world.net.plan = Plan(handshake_ms=3000)
+    broker.accept()
+    began_ms = world.clock.now
+    client.connect()
+    broker.done()
+    assert 3000 <= world.clock.now - began_ms < 3100, world.clock.now - began_ms
 
 
 def test_a_handshake_that_is_never_answered_ends_at_the_deadline():
-    w, b, c = world(Context(), timeout_ms=5000)
-    w.net.plan = Plan(handshake_ms=None)
-    t = w.clock.now
-    raises(OSError, c.connect)
-    equal(w.clock.now - t, 5000)
-    equal(w.net.open_sockets(), [])
+    world, broker, client = make_world(Context(), timeout_ms=5000)
+    world.net.plan = Plan(handshake_ms=None)
+    began_ms = world.clock.now
+    raises(OSError, client.connect)
+    equal(world.clock.now - began_ms, 5000)
+    equal(world.net.open_sockets(), [])
 
 
 def test_a_blocked_write_is_repeated_with_the_same_bytes():
-    w, b, c = world(Context(), tx_size=64)
-    b.accept()
-    c.connect()
-    w.link.plan.write_again = True
-    w.link.plan.write_max = 5
-    b.expect(PUBLISH, payload="z" * 300)
-    b.send(PUBACK, 1)
-    b.send(PUBLISH, 7, qos=1, payload="in")
-    b.expect(PUBACK, pid=7)
-    c.publish("t", "z" * 300, qos=1)
-    w.serve(c, 100)
-    b.done()
+    world, broker, client = make_world(Context(), tx_size=64)
+    broker.accept()
+    client.connect()
+    world.link.plan.write_again = True
+    world.link.plan.write_max = 5
+    broker.expect(PUBLISH, payload="z" * 300)
+    broker.send(PUBACK, 1)
+    broker.send(PUBLISH, 7, qos=1, payload="in")
+    broker.expect(PUBACK, pid=7)
+    client.publish("t", "z" * 300, qos=1)
+    world.serve(client, 100)
+    broker.done()
 
 
 def test_each_failure_says_what_to_check():
@@ -105,12 +105,12 @@ def test_each_failure_says_what_to_check():
             (OSError(-30592, "MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE"), "client certificate"),
             (OSError(12), "TLS"),
         ):
-            w, b, c = world(Context(error))
-            e = raises(OSError, c.connect)
-            assert word in str(e), (error, e)
-            assert word in c.diag()["error"], c.diag()
-            equal(w.net.open_sockets(), [])
-            assert b.got == []
+            world, broker, client = make_world(Context(error))
+            fault = raises(OSError, client.connect)
+            assert word in str(fault), (error, fault)
+            assert word in client.diag()["error"], client.diag()
+            equal(world.net.open_sockets(), [])
+            assert broker.got == []
     finally:
         umqtt.tls.gmtime = keep
 
@@ -121,25 +121,25 @@ def test_a_clock_that_is_not_set_is_told_apart_from_a_bad_certificate():
     keep = umqtt.tls.gmtime
     umqtt.tls.gmtime = lambda: (2000, 1, 1, 0, 0, 0, 0, 0)
     try:
-        w, b, c = world(Context(ValueError("The certificate validity starts in the future\n")))
-        e = raises(OSError, c.connect)
-        assert "clock is not set" in str(e), e
+        world, broker, client = make_world(Context(ValueError("The certificate validity starts in the future\n")))
+        fault = raises(OSError, client.connect)
+        assert "clock is not set" in str(fault), fault
     finally:
         umqtt.tls.gmtime = keep
 
 
 def test_a_tls_link_is_resumed_like_any_other():
-    w, b, c = world(Context())
-    b.accept()
-    c.connect()
-    b.expect(PUBLISH, pid=1)
-    b.cut("rst")
-    raises(OSError, c.publish, "t", "x", qos=1)
-    b.expect(CONNECT)
-    b.send(CONNACK, sp=1)
-    b.expect(PUBLISH, dup=1, pid=1)
-    b.send(PUBACK, 1)
-    c.connect()
-    w.serve(c, 50)
-    b.done()
-    equal(len(w.net.open_sockets()), 1)
+    world, broker, client = make_world(Context())
+    broker.accept()
+    client.connect()
+    broker.expect(PUBLISH, pid=1)
+    broker.cut("rst")
+    raises(OSError, client.publish, "t", "x", qos=1)
+    broker.expect(CONNECT)
+    broker.send(CONNACK, sp=1)
+    broker.expect(PUBLISH, dup=1, pid=1)
+    broker.send(PUBACK, 1)
+    client.connect()
+    world.serve(client, 50)
+    broker.done()
+    equal(len(world.net.open_sockets()), 1)

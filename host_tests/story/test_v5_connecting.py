@@ -173,7 +173,7 @@ def test_authentication_goes_on_until_the_broker_is_content():
     client.authenticate_again()
     client.world.serve(client, 50)
     equal(asked[3:], [None, b"more", b"end"])
-    equal([sorted(p.props) for p in broker.got[-2:]], [[(21, "M"), (22, b"first")], [(21, "M"), (22, b"")]])
+    equal([sorted(packet.props) for packet in broker.got[-2:]], [[(21, "M"), (22, b"first")], [(21, "M"), (22, b"")]])
     broker.expect(PUBLISH)
     client.publish("t", "x")
     broker.expect(DISCONNECT)
@@ -333,7 +333,11 @@ def test_scram_sha_256_goes_through():
         signature = hmac.new(sha256(key).digest(), message, sha256).digest()
         server_key = hmac.new(salted, b"Server Key", sha256).digest()
         state["server"] = hmac.new(server_key, message, sha256).digest()
-        return without + b",p=" + b64encode(bytes([a ^ s for a, s in zip(key, signature)]))
+        return (
+            without
+            + b",p="
+            + b64encode(bytes([key_byte ^ signed_byte for key_byte, signed_byte in zip(key, signature)]))
+        )
 
     broker, client = pair5(authentication=("SCRAM-SHA-256", scram))
     broker.expect(CONNECT)
@@ -385,12 +389,12 @@ def test_authentication_without_data_to_begin_with_sends_nothing_at_all():
     def raises_it(data):
         raise RuntimeError("no key")
 
-    for f, words in (
+    for authenticate, words in (
         (raises_it, "authentication: no key"),
         (lambda data: 5, "authentication: data: str or bytes needed, not int: str(x) or json.dumps(x)"),
         (lambda data: bytes(65536), "authentication: data: over 65535 B"),
     ):
-        broker, client = pair5(authentication=("M", f))
+        broker, client = pair5(authentication=("M", authenticate))
         broker.expect_end()  # a DISCONNECT before CONNECT is no packet that a broker may get
         equal(raises(ProtocolError, client.connect).args, (words,))
         broker.done()

@@ -30,9 +30,9 @@ WORLD = {
 def allowed():
     """{module: set of modules of ours that it may import}, out of the table."""
     may = {}
-    with open(ROOT + "docs/architecture.md") as f:
-        for line in f.read().split("\n"):
-            cols = [c.strip() for c in line.split("|")]
+    with open(ROOT + "docs/architecture.md") as file:
+        for line in file.read().split("\n"):
+            cols = [cell.strip() for cell in line.split("|")]
             if len(cols) < 5 or not cols[1].startswith("`"):
                 continue
             names = re_all(cols[1])
@@ -50,13 +50,13 @@ def re_all(text):
 def modules():
     import os
 
-    return sorted(n[:-3] for n in os.listdir(LIB) if n.endswith(".py"))
+    return sorted(name[:-3] for name in os.listdir(LIB) if name.endswith(".py"))
 
 
 def imports(name):
     """(ours, theirs): the names of the modules that module `name` imports, wherever in it."""
-    with open(LIB + name + ".py") as f:
-        text = f.read()
+    with open(LIB + name + ".py") as file:
+        text = file.read()
     ours = []
     theirs = []
     if "\nif TYPE_CHECKING:" in text:  # an import for the type checker is none
@@ -67,20 +67,20 @@ def imports(name):
         text = before + "\n" + "\n".join(lines)
     for line in text.split("\n"):
         line = line.strip().split("#")[0]
-        m = re.match(r"from umqtt import (.*)", line)
-        if m:
-            ours += [w.strip() for w in m.group(1).split(",")]
+        found = re.match(r"from umqtt import (.*)", line)
+        if found:
+            ours += [name.strip() for name in found.group(1).split(",")]
             continue
-        m = re.match(r"(from|import) umqtt\.([a-z0-9_]+)", line)
-        if m:
-            ours.append(m.group(2))
+        found = re.match(r"(from|import) umqtt\.([a-z0-9_]+)", line)
+        if found:
+            ours.append(found.group(2))
             continue
-        m = re.match(r"from ([a-z_]+) import", line)
-        if m:
-            theirs.append(m.group(1))
-        m = re.match(r"import (.*)", line)
-        if m:
-            theirs += [w.strip().split(" ")[0] for w in m.group(1).split(",")]
+        found = re.match(r"from ([a-z_]+) import", line)
+        if found:
+            theirs.append(found.group(1))
+        found = re.match(r"import (.*)", line)
+        if found:
+            theirs += [name.strip().split(" ")[0] for name in found.group(1).split(",")]
     return ours, theirs
 
 
@@ -146,12 +146,12 @@ def foreign_names(text):
     for line in text.split("\n"):
         line = line.split("#")[0]
         while True:
-            m = re.search(r"([A-Za-z_]+)\._([a-z][a-z_]*)(\(self)?", line)
-            if not m:
+            match = re.search(r"([A-Za-z_]+)\._([a-z][a-z_]*)(\(self)?", line)
+            if not match:
                 break
-            if m.group(1) != "self" and not m.group(3):  # Base._method(self): a subclass's own
-                found.append((m.group(1), "_" + m.group(2)))
-            line = line[line.find(m.group(0)) + len(m.group(0)) :]
+            if match.group(1) != "self" and not match.group(3):  # Base._method(self): a subclass's own
+                found.append((match.group(1), "_" + match.group(2)))
+            line = line[line.find(match.group(0)) + len(match.group(0)) :]
     return found
 
 
@@ -163,8 +163,8 @@ def test_nobody_touches_another_objects_private_state_but_by_the_verbs_that_are_
         if name.endswith(".py"):
             sources[ROOT + "firmware/" + name] = name
     for path in sources:
-        with open(path) as f:
-            text = f.read()
+        with open(path) as file:
+            text = file.read()
         listed = re_all(text.split('"""')[1]) if sources[path] in ("engine", "aio") else []
         for owner, private in foreign_names(text):
             # engine's docstring lists all that the generators use of their client, aio's all of asyncio's core,

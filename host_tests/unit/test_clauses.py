@@ -64,7 +64,7 @@ def rows():
 
 
 def test_every_clause_that_binds_a_client_has_one_row():
-    wanted = ["%s-%s" % (section, n) for section in BINDING for n in BINDING[section].split()]
+    wanted = ["%s-%s" % (section, number) for section in BINDING for number in BINDING[section].split()]
     assert [clause for clause, _, _ in rows()] == wanted
     assert len(wanted) == MANY
 

@@ -46,19 +46,19 @@ class End:
     def cb(self, topic, payload, retained):
         self.taken.append((topic, payload))
 
-    def read(self, buf, n):
-        n = min(n, len(self.data), self.at_once)
-        buf[:n] = self.data[:n]
-        self.data = self.data[n:]
-        return n or (0 if self.closed else None)
+    def read(self, buf, count):
+        count = min(count, len(self.data), self.at_once)
+        buf[:count] = self.data[:count]
+        self.data = self.data[count:]
+        return count or (0 if self.closed else None)
 
-    def write(self, buf, offset, n):
+    def write(self, buf, offset, count):
         self.writes -= 1
         if self.writes < 0:
             return None
-        n = min(n, self.most)
-        self.out += bytes(buf[offset : offset + n])
-        return n
+        count = min(count, self.most)
+        self.out += bytes(buf[offset : offset + count])
+        return count
 
     def _on_ack(self, first_byte, packet_id):
         self.acks.append((first_byte, packet_id))
@@ -81,77 +81,77 @@ def message(payload=b"x", qos=0, packet_id=9, topic="t"):
 
 
 def test_a_packet_is_one_event_and_then_there_is_nothing_yet():
-    e = End()
-    equal(e.feed(message()), [0x30, NOTHING_YET])
-    equal(e.feed(message(qos=1) + b"\xd0\0"), [0x32, 0xD0, NOTHING_YET])
-    equal(e.taken, [(b"t", b"x"), (b"t", b"x")])
-    equal(e.out, b"\x40\2\0\x09")
+    end = End()
+    equal(end.feed(message()), [0x30, NOTHING_YET])
+    equal(end.feed(message(qos=1) + b"\xd0\0"), [0x32, 0xD0, NOTHING_YET])
+    equal(end.taken, [(b"t", b"x"), (b"t", b"x")])
+    equal(end.out, b"\x40\2\0\x09")
 
 
 def test_a_packet_in_single_bytes_is_half_a_packet_until_its_last_one():
-    for n in (0, 1, 130):
-        e = End(rx=200)
-        whole = message(b"y" * n, qos=1)
+    for length in (0, 1, 130):
+        end = End(rx=200)
+        whole = message(b"y" * length, qos=1)
         for i in range(len(whole) - 1):
-            equal(e.feed(whole[i : i + 1]), [HALF_A_PACKET], (n, i))
-        equal(e.feed(whole[-1:]), [0x32, NOTHING_YET])
-        equal(e.taken, [(b"t", b"y" * n)])
+            equal(end.feed(whole[i : i + 1]), [HALF_A_PACKET], (length, i))
+        equal(end.feed(whole[-1:]), [0x32, NOTHING_YET])
+        equal(end.taken, [(b"t", b"y" * length)])
 
 
 def test_short_reads_leave_the_stream_in_step_wherever_they_fall():
     stream = message(b"a" * 200, qos=2) + message(b"b" * 10, qos=1) + b"\xd0\0" + message()
     for at_once in (1, 2, 3, 7, 64):
-        e = End(rx=32)
-        e.at_once = at_once
+        end = End(rx=32)
+        end.at_once = at_once
         parts = []
-        e._view = lambda buf, topic_end, start, end, flags: parts.append(bytes(buf[start:end]))  # noqa: B023
-        equal(e.feed(stream), [0x34, 0x32, 0xD0, 0x30, NOTHING_YET], at_once)
+        end._view = lambda buf, topic_end, start, end, flags: parts.append(bytes(buf[start:end]))  # noqa: B023
+        equal(end.feed(stream), [0x34, 0x32, 0xD0, 0x30, NOTHING_YET], at_once)
         equal(b"".join(parts), b"a" * 200 + b"b" * 10 + b"x")
 
 
 def test_the_end_of_the_stream_is_told_in_words_and_a_dead_reader_says_so():
-    e = End()
-    e.closed = True
-    equal(e.feed(b""), [LOST])
-    assert "closed by the broker" in str(e._fault), e._fault
+    end = End()
+    end.closed = True
+    equal(end.feed(b""), [LOST])
+    assert "closed by the broker" in str(end._fault), end._fault
 
 
 def test_a_callback_that_raises_leaves_its_message_unacknowledged_and_the_reader_alive():
     for qos in (0, 1, 2):
-        e = End()
+        end = End()
 
         def fail(topic, payload, retained):
             raise ValueError("mine")
 
-        e.cb, good = fail, e.cb
-        equal(e.feed(message(qos=qos)), [RAISED])
-        equal((str(e._fault), e.out, max(e._held_packet_ids)), ("mine", b"", 0))
-        e.cb = good
-        equal(e.feed(message(qos=qos)), [message(qos=qos)[0], NOTHING_YET])
-        equal(len(e.taken), 1)
+        end.cb, good = fail, end.cb
+        equal(end.feed(message(qos=qos)), [RAISED])
+        equal((str(end._fault), end.out, max(end._held_packet_ids)), ("mine", b"", 0))
+        end.cb = good
+        equal(end.feed(message(qos=qos)), [message(qos=qos)[0], NOTHING_YET])
+        equal(len(end.taken), 1)
 
 
 def test_an_incoming_qos_2_id_is_held_before_its_callback_runs():
-    e = End()
+    end = End()
     seen = []
-    e.cb = lambda topic, payload, retained: seen.append(9 in e._held_packet_ids)
-    e.feed(message(qos=2))
+    end.cb = lambda topic, payload, retained: seen.append(9 in end._held_packet_ids)
+    end.feed(message(qos=2))
     equal(seen, [True])
 
 
 def test_an_id_that_was_delivered_is_answered_and_not_delivered_again():
-    e = End()
-    e.feed(message(qos=2) + message(qos=2))
-    equal((len(e.taken), e.out), (1, b"\x50\2\0\x09" * 2))
+    end = End()
+    end.feed(message(qos=2) + message(qos=2))
+    equal((len(end.taken), end.out), (1, b"\x50\2\0\x09" * 2))
 
 
 def test_memory_for_incoming_ids_is_bounded_and_the_oldest_gives_way():
-    e = End()
+    end = End()
     for packet_id in range(1, 1026):
-        equal(e.feed(message(qos=2, packet_id=packet_id)), [0x34, NOTHING_YET])
-    equal((len(e._held_packet_ids), len(e.taken)), (1024, 1025))
-    assert 1 not in e._held_packet_ids and 2 in e._held_packet_ids and 1025 in e._held_packet_ids
-    assert "releases no QoS 2" in e._error_words
+        equal(end.feed(message(qos=2, packet_id=packet_id)), [0x34, NOTHING_YET])
+    equal((len(end._held_packet_ids), len(end.taken)), (1024, 1025))
+    assert 1 not in end._held_packet_ids and 2 in end._held_packet_ids and 1025 in end._held_packet_ids
+    assert "releases no QoS 2" in end._error_words
 
 
 def test_a_topic_that_the_standard_forbids_ends_the_link():
@@ -159,95 +159,95 @@ def test_a_topic_that_the_standard_forbids_ends_the_link():
     ill_formed = b"a/\xff", b"\xc3", b"\xed\xa0\x80", b"\xc1\x81", b"\xf8\x88\x80\x80\x80"
     for topic in ill_formed + (b"a\0b", b"a/+", b"#", b"a/#/b"):
         for qos in (0, 1, 2):
-            e = End()
-            e.feed(message())
+            end = End()
+            end.feed(message())
             body = bytes((0, len(topic))) + topic + (b"\0\x05" if qos else b"") + b"x"
-            equal(e.feed(bytes((0x30 | qos << 1, len(body))) + body), [LOST], topic)
-            assert isinstance(e._fault, ProtocolError), e._fault
-            equal((len(e.taken), e.out), (1, b""))
+            equal(end.feed(bytes((0x30 | qos << 1, len(body))) + body), [LOST], topic)
+            assert isinstance(end._fault, ProtocolError), end._fault
+            equal((len(end.taken), end.out), (1, b""))
 
 
 def test_topics_that_come_in_turn_are_told_apart():
-    e = End()
+    end = End()
     topics = ("a", "b", "aa", "a/b", "a", "a", "\u00fc", "u\u0308", "b", "aa")
     for topic in topics:
-        e.feed(message(topic=topic))
-    equal([str(t, "utf-8") for t, _ in e.taken], list(topics))
+        end.feed(message(topic=topic))
+    equal([str(topic, "utf-8") for topic, _ in end.taken], list(topics))
 
 
 def test_a_message_of_any_size_is_delivered_whole_where_the_client_wants_it():
     for qos in (0, 1, 2):
-        e = End(rx=32)
-        e._any_size = True
+        end = End(rx=32)
+        end._any_size = True
         big = bytes(range(256)) * 20
-        e.feed(message(big, qos) + message(b"small", qos, 10) + message(topic="t" * 100))
-        equal([payload for _, payload in e.taken], [big, b"small", b"x"])
-        equal(e.taken[2][0], b"t" * 100)
+        end.feed(message(big, qos) + message(b"small", qos, 10) + message(topic="t" * 100))
+        equal([payload for _, payload in end.taken], [big, b"small", b"x"])
+        equal(end.taken[2][0], b"t" * 100)
 
 
 def test_what_is_written_is_what_another_codec_writes():
-    for n in LENGTHS:
+    for length in LENGTHS:
         for qos in (0, 1, 2):
-            e = End(tx=40000)
-            packet = [7 if qos else 0, 0x30 | qos << 1, b"\0\1t", b"z" * n]
-            equal(e._send_packet(packet), ALL_SENT)
-            equal(e.out, message(b"z" * n, qos, 7), (n, qos))
+            end = End(tx=40000)
+            packet = [7 if qos else 0, 0x30 | qos << 1, b"\0\1t", b"z" * length]
+            equal(end._send_packet(packet), ALL_SENT)
+            equal(end.out, message(b"z" * length, qos, 7), (length, qos))
             equal(packet[1] & 8, 8 if qos else 0, "noted as sent")
 
 
 def test_a_run_under_way_never_grows():
     # TLS repeats a write that would block, with the same arguments
-    e = End()
+    end = End()
     asked = []
-    write = e.write
+    write = end.write
 
-    def watched(buf, offset, n):
-        asked.append((offset, n))
-        return write(buf, offset, n)
+    def watched(buf, offset, count):
+        asked.append((offset, count))
+        return write(buf, offset, count)
 
-    e._send_packet = engine.writer(e, e.tx, watched).send
-    e._send_packet(None)
-    e.writes = 0
-    equal(e._send_packet([0, 0x30, b"\0\1t", b"abc"]), BLOCKED)
-    equal(e._send_packet([1, 0x40, b"", b""]), BLOCKED)
+    end._send_packet = engine.writer(end, end.tx, watched).send
+    end._send_packet(None)
+    end.writes = 0
+    equal(end._send_packet([0, 0x30, b"\0\1t", b"abc"]), BLOCKED)
+    equal(end._send_packet([1, 0x40, b"", b""]), BLOCKED)
     equal(asked[0], asked[1])
-    e.writes = 1 << 20
-    equal(e._send_packet(None), ALL_SENT)
-    equal(e.out, b"\x30\6\0\1tabc\x40\2\0\1")
+    end.writes = 1 << 20
+    equal(end._send_packet(None), ALL_SENT)
+    equal(end.out, b"\x30\6\0\1tabc\x40\2\0\1")
 
 
 def test_what_is_staged_behind_a_large_payload_follows_it():
     big = b"0123456789" * 20
     want = b"\x30\xcb\x01\0\1t" + big
     for writes in range(40):
-        e = End()
-        e.most = 7
-        e.writes = writes
-        events = [e._send_packet([0, 0x30, b"\0\1t", big]), e._send_packet([1, 0x40, b"", b""])]
-        e.writes = 1 << 20
-        events.append(e._send_packet(None))
-        equal(e.out, want + b"\x40\2\0\1", writes)
+        end = End()
+        end.most = 7
+        end.writes = writes
+        events = [end._send_packet([0, 0x30, b"\0\1t", big]), end._send_packet([1, 0x40, b"", b""])]
+        end.writes = 1 << 20
+        events.append(end._send_packet(None))
+        equal(end.out, want + b"\x40\2\0\1", writes)
         equal(events[-1], ALL_SENT)
-        equal((len(e.tx), e._send_packet(None)), (0, ALL_SENT))
+        equal((len(end.tx), end._send_packet(None)), (0, ALL_SENT))
 
 
 def test_a_large_payload_is_not_copied_into_the_buffer():
-    e = End()
-    e.writes = 0
-    e._send_packet([0, 0x30, b"\0\1t", b"x" * 5000])
-    equal(len(e.tx), 6)
+    end = End()
+    end.writes = 0
+    end._send_packet([0, 0x30, b"\0\1t", b"x" * 5000])
+    equal(len(end.tx), 6)
 
 
 def test_a_write_that_raises_ends_the_writer():
-    e = End()
+    end = End()
 
-    def broken(buf, offset, n):
+    def broken(buf, offset, count):
         raise OSError(104)
 
-    send = engine.writer(e, e.tx, broken).send
+    send = engine.writer(end, end.tx, broken).send
     send(None)
     equal(send([0, 0x30, b"\0\1t", b"abc"]), LOST)
-    equal(e._fault.args[0], 104)
+    equal(end._fault.args[0], 104)
 
 
 def test_which_packets_a_broker_may_send():
@@ -257,8 +257,10 @@ def test_which_packets_a_broker_may_send():
         for length in range(6):
             if wire.is_legal(first_byte >> 4, first_byte & 15, length, True, 4):
                 legal.append((first_byte, length))
-    acks = [(b, 2) for b in (0x40, 0x50, 0x62, 0x70, 0xB0)]
-    publishes = [(0x30 | f, n) for f in range(16) if f & 6 != 6 and f not in (8, 9) for n in (3, 4, 5)]
+    acks = [(byte, 2) for byte in (0x40, 0x50, 0x62, 0x70, 0xB0)]
+    publishes = [
+        (0x30 | flags, count) for flags in range(16) if flags & 6 != 6 and flags not in (8, 9) for count in (3, 4, 5)
+    ]
     equal(sorted(legal), sorted(acks + publishes + [(0x90, 3), (0x90, 4), (0xD0, 0)]))
-    before = [b for b in range(256) for n in range(6) if wire.is_legal(b >> 4, b & 15, n, False, 4)]
+    before = [byte for byte in range(256) for count in range(6) if wire.is_legal(byte >> 4, byte & 15, count, False, 4)]
     equal(before, [0x20])

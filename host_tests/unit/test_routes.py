@@ -9,11 +9,11 @@ def called(filters, topic, default=False):
     calls = []
 
     def note(filter):
-        def f(got_topic, msg, retained):
+        def callback(got_topic, msg, retained):
             equal((got_topic, msg, retained), (topic, b"m", True))
             calls.append(filter)
 
-        return f
+        return callback
 
     routes = Routes(note("default") if default else None)
     for filter in filters:
@@ -28,15 +28,15 @@ def matches(filter, topic):
 
 def by_the_book(filter, topic):
     """Section 4.7 read aloud: the oracle of the random filters."""
-    f, t = filter.split("/"), topic.split("/")
-    if topic[0] == "$" and f[0] in ("+", "#"):
+    filter_levels, levels = filter.split("/"), topic.split("/")
+    if topic[0] == "$" and filter_levels[0] in ("+", "#"):
         return False
-    for i in range(len(f)):
-        if f[i] == "#":
-            return i <= len(t)
-        if i >= len(t) or f[i] not in ("+", t[i]):
+    for i in range(len(filter_levels)):
+        if filter_levels[i] == "#":
+            return i <= len(levels)
+        if i >= len(levels) or filter_levels[i] not in ("+", levels[i]):
             return False
-    return len(f) == len(t)
+    return len(filter_levels) == len(levels)
 
 
 def test_the_examples_of_section_4_7():
@@ -73,7 +73,7 @@ def test_a_wildcard_in_front_matches_no_topic_that_begins_with_a_dollar():
 
 def test_every_match_is_called_in_the_order_of_adding():
     filters = ["#", "a/b", "a/+", "+/b", "x", "a/#", "a/b/#", "a/b", "+/+"]
-    equal(called(filters, b"a/b"), [f for f in filters if f != "x"])
+    equal(called(filters, b"a/b"), [filter for filter in filters if filter != "x"])
 
 
 def test_the_default_is_called_for_what_nothing_matches_and_for_nothing_else():
@@ -117,19 +117,19 @@ def test_a_wrong_filter_is_refused_and_nothing_is_added():
 def test_filters_and_topics_at_random_agree_with_the_specification():
     seed = 7
 
-    def any(n):
+    def any(count):
         nonlocal seed
         seed = (seed * 1103515245 + 12345) & 0x3FFFFFFF
-        return (seed >> 8) % n
+        return (seed >> 8) % count
 
     def levels(words):
         return "/".join([words[any(len(words))] for _ in range(1 + any(4))])
 
     for _ in range(40):
         filters = [levels(("a", "b", "+", "", "$x")) + ("/#" if any(4) == 0 else "") for _ in range(12)]
-        filters = [f for f in filters if f]
+        filters = [filter for filter in filters if filter]
         for _ in range(15):
             topic = levels(("a", "b", "c", "", "$x"))
             if topic:
-                want = [f for f in filters if by_the_book(f, topic)]
+                want = [filter for filter in filters if by_the_book(filter, topic)]
                 equal((topic, called(filters, topic.encode())), (topic, want))

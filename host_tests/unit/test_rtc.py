@@ -25,19 +25,19 @@ class Memory:
         self.data = bytes(data)
 
 
-def files(d):
-    return sorted(os.listdir(d))
+def files(folder):
+    return sorted(os.listdir(folder))
 
 
 def content(journal):
-    f = journal.load()
-    if f is None:
+    file = journal.load()
+    if file is None:
         return None
     try:
-        f.seek(0)
-        return f.read()
+        file.seek(0)
+        return file.read()
     finally:
-        f.close()
+        file.close()
 
 
 def header(gen, rest=b""):
@@ -45,17 +45,17 @@ def header(gen, rest=b""):
 
 
 def test_regions_do_not_tread_on_each_other():
-    m = Memory()
-    a = Region(m, 0, 50)
-    b = Region(m, 50, 442)
-    b.write(b"b" * 436)
-    a.write(b"a" * 44)
-    equal((a.read(), b.read()), (b"a" * 44, b"b" * 436))
-    a.write(b"")
-    equal((a.read(), b.read()), (b"", b"b" * 436))
-    e = raises(ValueError, a.write, b"a" * 45)
-    assert "45 B in a region of 44 B" in str(e), e
-    raises(ValueError, Region(m, 480, 13).write, b"")
+    memory = Memory()
+    first = Region(memory, 0, 50)
+    second = Region(memory, 50, 442)
+    second.write(b"b" * 436)
+    first.write(b"a" * 44)
+    equal((first.read(), second.read()), (b"a" * 44, b"b" * 436))
+    first.write(b"")
+    equal((first.read(), second.read()), (b"", b"b" * 436))
+    fault = raises(ValueError, first.write, b"a" * 45)
+    assert "45 B in a region of 44 B" in str(fault), fault
+    raises(ValueError, Region(memory, 480, 13).write, b"")
 
 
 def test_what_power_on_left_is_nothing():
@@ -64,30 +64,30 @@ def test_what_power_on_left_is_nothing():
 
 
 def test_a_journal_lives_in_rtc_memory_without_a_file():
-    with Folder() as d:
-        m = Memory()
-        j = RtcJournal(Region(m, 0, 100), FileJournal(d + "/j", reserve_b=0))
-        equal(content(j), None)
-        j.rewrite(header(1))
-        equal(j.append(b"more"), True)
-        equal(files(d), [])
-        equal(content(RtcJournal(Region(m, 0, 100), FileJournal(d + "/j", reserve_b=0))), header(1, b"more"))
+    with Folder() as folder:
+        memory = Memory()
+        journal = RtcJournal(Region(memory, 0, 100), FileJournal(folder + "/j", reserve_b=0))
+        equal(content(journal), None)
+        journal.rewrite(header(1))
+        equal(journal.append(b"more"), True)
+        equal(files(folder), [])
+        equal(content(RtcJournal(Region(memory, 0, 100), FileJournal(folder + "/j", reserve_b=0))), header(1, b"more"))
 
 
 def test_what_does_not_fit_goes_to_the_file_and_comes_back():
-    with Folder() as d:
-        m = Memory()
-        j = RtcJournal(Region(m, 0, 40), FileJournal(d + "/j", reserve_b=0))
-        j.rewrite(header(1))
-        equal(j.append(b"y" * 40), False)
-        j.rewrite(header(2, b"y" * 40))
-        equal(files(d), ["j"])
-        equal(j.append(b"z"), True)
-        again = RtcJournal(Region(m, 0, 40), FileJournal(d + "/j", reserve_b=0))
+    with Folder() as folder:
+        memory = Memory()
+        journal = RtcJournal(Region(memory, 0, 40), FileJournal(folder + "/j", reserve_b=0))
+        journal.rewrite(header(1))
+        equal(journal.append(b"y" * 40), False)
+        journal.rewrite(header(2, b"y" * 40))
+        equal(files(folder), ["j"])
+        equal(journal.append(b"z"), True)
+        again = RtcJournal(Region(memory, 0, 40), FileJournal(folder + "/j", reserve_b=0))
         equal(content(again), header(2, b"y" * 40 + b"z"))
         again.rewrite(header(3))
-        equal(files(d), [])
-        equal(content(RtcJournal(Region(m, 0, 40), FileJournal(d + "/j", reserve_b=0))), header(3))
+        equal(files(folder), [])
+        equal(content(RtcJournal(Region(memory, 0, 40), FileJournal(folder + "/j", reserve_b=0))), header(3))
 
 
 def test_rtc_memory_that_has_taken_over_from_the_file_costs_no_flash_any_more():
@@ -100,110 +100,112 @@ def test_rtc_memory_that_has_taken_over_from_the_file_costs_no_flash_any_more():
             self.removed.append(path)
             os.remove(path)
 
-    with Folder() as d:
+    with Folder() as folder:
         region = Region(Memory(), 0, 40)
-        RtcJournal(region, FileJournal(d + "/j", reserve_b=0)).rewrite(header(1, b"y" * 40))
-        j = RtcJournal(region, FileJournal(d + "/j", reserve_b=0))
-        j.load().close()
+        RtcJournal(region, FileJournal(folder + "/j", reserve_b=0)).rewrite(header(1, b"y" * 40))
+        journal = RtcJournal(region, FileJournal(folder + "/j", reserve_b=0))
+        journal.load().close()
         real = umqtt.rtc.os
         umqtt.rtc.os = Os()
         try:
             for generation in (2, 3, 4):
-                j.rewrite(header(generation))
+                journal.rewrite(header(generation))
         finally:
             umqtt.rtc.os = real
-        equal(Os.removed, [d + "/j"])
+        equal(Os.removed, [folder + "/j"])
 
 
 def test_a_file_that_is_gone_already_when_rtc_memory_takes_over_is_no_fault():
-    with Folder() as d:
+    with Folder() as folder:
         region = Region(Memory(), 0, 40)
-        j = RtcJournal(region, FileJournal(d + "/j", reserve_b=0))
-        j.rewrite(header(1, b"y" * 40))
-        os.remove(d + "/j")
-        j.rewrite(header(2))
-        equal((files(d), region.read()), ([], header(2)))
+        journal = RtcJournal(region, FileJournal(folder + "/j", reserve_b=0))
+        journal.rewrite(header(1, b"y" * 40))
+        os.remove(folder + "/j")
+        journal.rewrite(header(2))
+        equal((files(folder), region.read()), ([], header(2)))
 
 
 def test_the_newer_of_two_counts():
     # a reset between the write to one and the clearing of the other
     for region_gen, file_gen in ((2, 1), (1, 2)):
-        with Folder() as d:
-            m = Memory()
-            region = Region(m, 0, 60)
+        with Folder() as folder:
+            memory = Memory()
+            region = Region(memory, 0, 60)
             region.write(header(region_gen))
-            FileJournal(d + "/j", reserve_b=0).rewrite(header(file_gen))
-            j = RtcJournal(region, FileJournal(d + "/j", reserve_b=0))
-            equal(content(j), header(2))
-            j.rewrite(header(3))
-            equal((files(d), region.read()), ([], header(3)))
+            FileJournal(folder + "/j", reserve_b=0).rewrite(header(file_gen))
+            journal = RtcJournal(region, FileJournal(folder + "/j", reserve_b=0))
+            equal(content(journal), header(2))
+            journal.rewrite(header(3))
+            equal((files(folder), region.read()), ([], header(3)))
 
 
 def test_a_power_cut_leaves_what_the_file_says():
-    with Folder() as d:
-        m = Memory()
-        j = RtcJournal(Region(m, 0, 40), FileJournal(d + "/j", reserve_b=0))
-        j.rewrite(header(2, b"y" * 40))
-        equal(content(RtcJournal(Region(Memory(), 0, 40), FileJournal(d + "/j", reserve_b=0))), header(2, b"y" * 40))
+    with Folder() as folder:
+        memory = Memory()
+        journal = RtcJournal(Region(memory, 0, 40), FileJournal(folder + "/j", reserve_b=0))
+        journal.rewrite(header(2, b"y" * 40))
+        equal(
+            content(RtcJournal(Region(Memory(), 0, 40), FileJournal(folder + "/j", reserve_b=0))), header(2, b"y" * 40)
+        )
 
 
 def test_a_second_program_on_rtc_memory_is_refused():
-    with Folder() as d:
-        m = Memory()
-        first = RtcJournal(Region(m, 0, 100), FileJournal(d + "/j", reserve_b=0))
+    with Folder() as folder:
+        memory = Memory()
+        first = RtcJournal(Region(memory, 0, 100), FileJournal(folder + "/j", reserve_b=0))
         first.load()
         first.rewrite(header(1))
-        second = RtcJournal(Region(m, 0, 100), FileJournal(d + "/j", reserve_b=0))
+        second = RtcJournal(Region(memory, 0, 100), FileJournal(folder + "/j", reserve_b=0))
         second.load()
         first.rewrite(b"\x01\0\x04CRC." + bytes((0, 0, 0, 2)))
         for write in (second.append, second.rewrite):
-            e = raises(OSError, write, b"more")
-            assert e.errno == 16 and "another program" in str(e), e
+            fault = raises(OSError, write, b"more")
+            assert fault.errno == 16 and "another program" in str(fault), fault
         equal(first.append(b"mine"), True)
 
 
 def test_rtc_memory_that_somebody_cleared_is_written_again():
-    with Folder() as d:
-        m = Memory()
-        j = RtcJournal(Region(m, 0, 100), FileJournal(d + "/j", reserve_b=0))
-        j.load()
-        j.rewrite(header(1))
-        m.data = b""
-        equal(j.append(b"more"), False)  # time to rewrite
-        j.rewrite(header(2))
-        equal((content(j), files(d)), (header(2), []))
+    with Folder() as folder:
+        memory = Memory()
+        journal = RtcJournal(Region(memory, 0, 100), FileJournal(folder + "/j", reserve_b=0))
+        journal.load()
+        journal.rewrite(header(1))
+        memory.data = b""
+        equal(journal.append(b"more"), False)  # time to rewrite
+        journal.rewrite(header(2))
+        equal((content(journal), files(folder)), (header(2), []))
 
 
 def test_a_region_of_another_version_gives_way_to_a_file_and_counts_without_one():
     for strange in (b"\x09\0\x04crc." + bytes((0, 0, 0, 9)), b"\x01\0\0crc.", b"x"):
-        with Folder() as d:
-            m = Memory()
-            region = Region(m, 0, 60)
+        with Folder() as folder:
+            memory = Memory()
+            region = Region(memory, 0, 60)
             region.write(strange)
-            equal(content(RtcJournal(region, FileJournal(d + "/j", reserve_b=0))), strange)
-            FileJournal(d + "/j", reserve_b=0).rewrite(header(1))
-            equal(content(RtcJournal(region, FileJournal(d + "/j", reserve_b=0))), header(1))
+            equal(content(RtcJournal(region, FileJournal(folder + "/j", reserve_b=0))), strange)
+            FileJournal(folder + "/j", reserve_b=0).rewrite(header(1))
+            equal(content(RtcJournal(region, FileJournal(folder + "/j", reserve_b=0))), header(1))
             equal(region.read(), b"")
 
 
 def test_a_file_beside_rtc_memory_that_is_newer_goes_at_the_start():
-    with Folder() as d:
-        m = Memory()
-        region = Region(m, 0, 60)
+    with Folder() as folder:
+        memory = Memory()
+        region = Region(memory, 0, 60)
         region.write(header(2))
-        FileJournal(d + "/j", reserve_b=0).rewrite(header(1))
-        equal(content(RtcJournal(region, FileJournal(d + "/j", reserve_b=0))), header(2))
-        equal(files(d), [])
+        FileJournal(folder + "/j", reserve_b=0).rewrite(header(1))
+        equal(content(RtcJournal(region, FileJournal(folder + "/j", reserve_b=0))), header(2))
+        equal(files(folder), [])
 
 
 def test_the_journal_takes_all_that_its_region_holds_and_no_byte_more():
-    with Folder() as d:
-        m = Memory()
-        j = RtcJournal(Region(m, 0, 46), FileJournal(d + "/j", reserve_b=0))
-        j.load()
-        j.rewrite(header(1))
-        equal((j.append(b"y" * 30), j.append(b"y" * 29), j.append(b"y")), (False, True, False))
-        j.rewrite(header(2, b"y" * 29))
-        equal(files(d), [])
-        j.rewrite(header(3, b"y" * 30))
-        equal(files(d), ["j"])
+    with Folder() as folder:
+        memory = Memory()
+        journal = RtcJournal(Region(memory, 0, 46), FileJournal(folder + "/j", reserve_b=0))
+        journal.load()
+        journal.rewrite(header(1))
+        equal((journal.append(b"y" * 30), journal.append(b"y" * 29), journal.append(b"y")), (False, True, False))
+        journal.rewrite(header(2, b"y" * 29))
+        equal(files(folder), [])
+        journal.rewrite(header(3, b"y" * 30))
+        equal(files(folder), ["j"])

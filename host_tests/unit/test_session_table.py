@@ -25,11 +25,11 @@ PID = 41
 def table():
     """(side, state, event) -> (next, action)."""
     cells = {}
-    with open(SOURCE) as f:
-        for line in f.read().split('"""')[1].split("\n"):
-            w = line.split()
-            if len(w) >= 4 and w[0] in ("out", "in") and w[1] in list(STATE) + ["ABSENT", "HELD"]:
-                cells[(w[0], w[1], w[2])] = (w[3], w[4] if len(w) > 4 else "-")
+    with open(SOURCE) as file:
+        for line in file.read().split('"""')[1].split("\n"):
+            words = line.split()
+            if len(words) >= 4 and words[0] in ("out", "in") and words[1] in list(STATE) + ["ABSENT", "HELD"]:
+                cells[(words[0], words[1], words[2])] = (words[3], words[4] if len(words) > 4 else "-")
     return cells
 
 
@@ -38,44 +38,49 @@ CELLS = table()
 
 def slot(state, staged=True):
     """A session of 3 whose slot 0 is in `state`."""
-    s = Session(3)
+    session = Session(3)
     if state == "FREE":
-        return s
+        return session
     b0 = STATE["W_PUBREC" if state == "W_PUBCOMP" else state]
     topic, body = (b"topic", b"payload") if b0 < 0x40 else (b"", b"\0\1f\1" if b0 == 0x82 else b"\0\1f")
-    m = reserve(s, b0, topic, body, PID)
-    assert m is s._packet_slots[0]
+    slot = reserve(session, b0, topic, body, PID)
+    assert slot is session._packet_slots[0]
     if staged:
-        send(s)
+        send(session)
     if state == "W_PUBCOMP":
-        equal(s._on_ack(0x50, PID), ACTION["PUBREL"])
-    equal(state_of(s), state)
-    return s
+        equal(session._on_ack(0x50, PID), ACTION["PUBREL"])
+    equal(state_of(session), state)
+    return session
 
 
-def reserve(s, b0, topic=b"t", body=b"x", pid=0):
+def reserve(session, b0, topic=b"t", body=b"x", pid=0):
     if pid:
-        s.pid = pid - 1
-    s._draft[1:IN_USE] = b0, topic, body
-    return s._take_slot()
+        session.pid = pid - 1
+    session._draft[1:IN_USE] = b0, topic, body
+    return session._take_slot()
 
 
-def send(s):
+def send(session):
     """What is next in turn leaves, as engine.stage has it; its id."""
-    m = s._packet_slots[s._slots_sent]
-    m[1] |= SENT
-    s._slots_sent += 1
-    return m[0]
+    slot = session._packet_slots[session._slots_sent]
+    slot[1] |= SENT
+    session._slots_sent += 1
+    return slot[0]
 
 
-def state_of(s):
+def state_of(session):
     """The state of slot 0."""
-    pid, b0, _, _ = s._packet_slots[0]
+    pid, b0, _, _ = session._packet_slots[0]
     return [name for name in STATE if STATE[name] == (b0 & ~SENT if pid else 0)][0]
 
 
-def picture(s):
-    return [list(m) for m in s._packet_slots], sorted(s._held_packet_ids), s.inflight, s._slots_sent
+def picture(session):
+    return (
+        [list(slot) for slot in session._packet_slots],
+        sorted(session._held_packet_ids),
+        session.inflight,
+        session._slots_sent,
+    )
 
 
 def test_the_table_is_there_and_names_known_things():
@@ -88,25 +93,25 @@ def test_the_table_is_there_and_names_known_things():
 def test_every_state_with_every_ack():
     for state in STATE:
         for ack in ACKS:
-            s = slot(state)
-            before = picture(s)
+            session = slot(state)
+            before = picture(session)
             nxt, action = CELLS.get(("out", state, ack), (state, "VIOLATION"))
             note = "%s + %s" % (state, ack)
-            s._suback_codes = b"\1"
+            session._suback_codes = b"\1"
             if action == "VIOLATION":
-                raises(ProtocolError, s._on_ack, ACKS[ack], PID)
-                equal(picture(s), before, note)
+                raises(ProtocolError, session._on_ack, ACKS[ack], PID)
+                equal(picture(session), before, note)
                 continue
-            equal(s._on_ack(ACKS[ack], PID), ACTION[action], note)
+            equal(session._on_ack(ACKS[ack], PID), ACTION[action], note)
             if state == "FREE":
-                equal(picture(s), before, note)
+                equal(picture(session), before, note)
                 continue
-            equal(state_of(s), nxt, note)
+            equal(state_of(session), nxt, note)
             if nxt == "FREE":
-                equal((s.inflight, s._slots_sent), (0, 0), note)
-                equal(s._packet_slots[0][2:], [b"", b""], note + " keeps nothing alive")
+                equal((session.inflight, session._slots_sent), (0, 0), note)
+                equal(session._packet_slots[0][2:], [b"", b""], note + " keeps nothing alive")
             if nxt == "W_PUBCOMP":
-                equal(s._packet_slots[0][2:], [b"", b""], note + ": the message is the broker's now")
+                equal(session._packet_slots[0][2:], [b"", b""], note + ": the message is the broker's now")
 
 
 def test_an_ack_for_what_was_never_sent_is_answered_as_for_a_free_slot():
@@ -114,20 +119,20 @@ def test_an_ack_for_what_was_never_sent_is_answered_as_for_a_free_slot():
         if state in ("FREE", "W_PUBCOMP"):
             continue
         for ack in ACKS:
-            s = slot(state, staged=False)
-            before = picture(s)
+            session = slot(state, staged=False)
+            before = picture(session)
             nxt, action = CELLS[("out", "FREE", ack)]
-            equal(s._on_ack(ACKS[ack], PID), ACTION[action], "%s + %s" % (state, ack))
-            equal(picture(s), before)
+            equal(session._on_ack(ACKS[ack], PID), ACTION[action], "%s + %s" % (state, ack))
+            equal(picture(session), before)
 
 
 def test_a_late_ack_is_ignored_however_few_slots_there_are():
     for inflight in (1, 2, 3):
-        s = Session(inflight)
+        session = Session(inflight)
         for ack in ("PUBACK", "PUBREC", "PUBCOMP"):
-            before = picture(s)
-            equal(s._on_ack(ACKS[ack], PID), ACTION[CELLS[("out", "FREE", ack)][1]])
-            equal(picture(s), before)
+            before = picture(session)
+            equal(session._on_ack(ACKS[ack], PID), ACTION[CELLS[("out", "FREE", ack)][1]])
+            equal(picture(session), before)
 
 
 def test_reservations_begin_in_the_states_of_the_table():
@@ -143,88 +148,88 @@ def test_reservations_begin_in_the_states_of_the_table():
 def test_every_state_resumed_by_a_broker_that_remembers_and_by_one_that_forgot():
     for present in (True, False):
         for state in ("W_PUBACK", "W_PUBREC", "W_PUBCOMP"):
-            s = slot(state)
-            equal(s._slots_sent, 1)
-            s._resume(present)
+            session = slot(state)
+            equal(session._slots_sent, 1)
+            session._resume(present)
             nxt, action = CELLS[("out", state, "resume%d" % present)]
             note = "%s + resume%d" % (state, present)
-            equal(state_of(s), nxt, note)
+            equal(state_of(session), nxt, note)
             if nxt == "FREE":
-                equal((s.inflight, s._slots_sent), (0, 0), note)
+                equal((session.inflight, session._slots_sent), (0, 0), note)
                 continue
-            equal((s.inflight, s._slots_sent, s._packet_slots[0][0]), (1, 0, PID), note)
-            equal(bool(s._packet_slots[0][1] & SENT), action != "PUBLISH", note + ": DUP")
+            equal((session.inflight, session._slots_sent, session._packet_slots[0][0]), (1, 0, PID), note)
+            equal(bool(session._packet_slots[0][1] & SENT), action != "PUBLISH", note + ": DUP")
 
 
 def test_subscriptions_under_way_are_sent_again_on_either_resume():
     for present in (True, False):
         for state in ("W_SUBACK", "W_UNSUBACK"):
-            s = slot(state)
-            s._resume(present)
-            equal((s.inflight, s._slots_sent, state_of(s)), (1, 0, state))
+            session = slot(state)
+            session._resume(present)
+            equal((session.inflight, session._slots_sent, state_of(session)), (1, 0, state))
 
 
 def test_incoming_qos_2():
     equal(CELLS[("in", "ABSENT", "hold")][0], "HELD")
     for present, event in ((True, "resume1"), (False, "resume0")):
-        s = Session(1)
-        equal(max(s._held_packet_ids), 0)
-        s._held_packet_ids[3] = 7
-        s._resume(present)
-        equal(7 in s._held_packet_ids, CELLS[("in", "HELD", event)][0] == "HELD")
+        session = Session(1)
+        equal(max(session._held_packet_ids), 0)
+        session._held_packet_ids[3] = 7
+        session._resume(present)
+        equal(7 in session._held_packet_ids, CELLS[("in", "HELD", event)][0] == "HELD")
     for state in ("HELD", "ABSENT"):
-        s = Session(1)
+        session = Session(1)
         if state == "HELD":
-            s._held_packet_ids[3] = 7
-        equal(s._on_ack(0x62, 7), ACTION[CELLS[("in", state, "PUBREL")][1]])
-        equal(7 in s._held_packet_ids, False)
+            session._held_packet_ids[3] = 7
+        equal(session._on_ack(0x62, 7), ACTION[CELLS[("in", state, "PUBREL")][1]])
+        equal(7 in session._held_packet_ids, False)
 
 
 def test_what_is_to_be_sent_comes_in_the_order_of_reservation_even_when_packet_slots_are_reused():
-    s = Session(3)
+    session = Session(3)
     for pid in (11, 12, 13):
-        reserve(s, 0x32, pid=pid)
-        equal(send(s), pid)
-    equal(s._on_ack(0x40, 12), ACTION["DONE"])
-    reserve(s, 0x34, body=b"x", pid=14)
-    equal(send(s), 14)
-    s._resume(True)
-    equal([send(s), send(s), send(s)], [11, 13, 14])
-    equal(s._slots_sent, s.inflight)
+        reserve(session, 0x32, pid=pid)
+        equal(send(session), pid)
+    equal(session._on_ack(0x40, 12), ACTION["DONE"])
+    reserve(session, 0x34, body=b"x", pid=14)
+    equal(send(session), 14)
+    session._resume(True)
+    equal([send(session), send(session), send(session)], [11, 13, 14])
+    equal(session._slots_sent, session.inflight)
 
 
 def test_a_waiting_message_keeps_its_place_when_one_before_it_is_acknowledged():
-    s = Session(4)
+    session = Session(4)
     for pid in (11, 12, 13):
-        reserve(s, 0x32, pid=pid)
-    send(s), send(s)
-    equal(s._on_ack(0x40, 11), ACTION["DONE"])
-    equal((s._slots_sent, s.inflight), (1, 2))
-    equal(send(s), 13)
+        reserve(session, 0x32, pid=pid)
+    send(session), send(session)
+    equal(session._on_ack(0x40, 11), ACTION["DONE"])
+    equal((session._slots_sent, session.inflight), (1, 2))
+    equal(send(session), 13)
 
 
 def test_ids_run_from_1_to_65535_and_skip_those_in_flight():
-    s = Session(3)
-    s.pid = 65534
-    equal(reserve(s, 0x32, body=b"")[0], 65535)
-    equal(reserve(s, 0x32, body=b"")[0], 1)
-    s.pid = 65534
-    equal(reserve(s, 0x32, body=b"")[0], 2)
+    session = Session(3)
+    session.pid = 65534
+    equal(reserve(session, 0x32, body=b"")[0], 65535)
+    equal(reserve(session, 0x32, body=b"")[0], 1)
+    session.pid = 65534
+    equal(reserve(session, 0x32, body=b"")[0], 2)
 
 
 def test_a_slot_given_back_before_it_was_sent_is_not_counted_as_to_be_sent():
     for state in ("W_PUBACK", "W_PUBREC", "W_SUBACK", "W_UNSUBACK"):
-        s = slot(state, staged=False)
-        equal((s.inflight, s._slots_sent), (1, 0))
-        s._free_slot(0)
-        equal((s.inflight, s._slots_sent), (0, 0), state)
-        reserve(s, 0x32, body=b"x")
-        equal((s.inflight, s._slots_sent), (1, 0), state)
+        session = slot(state, staged=False)
+        equal((session.inflight, session._slots_sent), (1, 0))
+        session._free_slot(0)
+        equal((session.inflight, session._slots_sent), (0, 0), state)
+        reserve(session, 0x32, body=b"x")
+        equal((session.inflight, session._slots_sent), (1, 0), state)
 
 
 def test_a_pubrec_for_a_message_about_to_be_repeated_turns_the_repetition_into_its_pubrel():
-    s = slot("W_PUBREC")
-    s._resume(True)
-    equal((s.inflight, s._slots_sent), (1, 0))
-    equal(s._on_ack(0x50, PID), ACTION["PUBREL"])
-    equal((state_of(s), s._packet_slots[0][0]), ("W_PUBCOMP", PID))
+    session = slot("W_PUBREC")
+    session._resume(True)
+    equal((session.inflight, session._slots_sent), (1, 0))
+    equal(session._on_ack(0x50, PID), ACTION["PUBREL"])
+    equal((state_of(session), session._packet_slots[0][0]), ("W_PUBCOMP", PID))

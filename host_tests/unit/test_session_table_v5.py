@@ -36,8 +36,8 @@ TOPIC = "a/long/topic"
 def table():
     """{(side, state, event): (next, action)}"""
     cells = {}
-    with open(SOURCE) as f:
-        for line in f.read().split('"""')[1].split("\n"):
+    with open(SOURCE) as file:
+        for line in file.read().split('"""')[1].split("\n"):
             words = line.split()
             if len(words) >= 5 and words[0] in SIDES:
                 cells[tuple(words[:3])] = (words[3], words[4])

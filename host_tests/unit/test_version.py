@@ -16,13 +16,13 @@ def test_an_older_micropython_is_refused_in_words():
         skip("sys.implementation cannot be changed here; CPython pretends to be older")
     from types import SimpleNamespace
 
-    with open(SOURCE) as f:
-        source = f.read()
+    with open(SOURCE) as file:
+        source = file.read()
     real = sys.implementation
     try:
         sys.implementation = SimpleNamespace(name="micropython", version=(1, 21, 0))
-        e = raises(ImportError, exec, source, {"__name__": "older"})
-        assert "1.22" in str(e), e
+        fault = raises(ImportError, exec, source, {"__name__": "older"})
+        assert "1.22" in str(fault), fault
         sys.implementation = SimpleNamespace(name="micropython", version=(1, 22, 0))
         exec(source, {"__name__": "old enough"})
     finally:

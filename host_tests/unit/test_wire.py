@@ -12,12 +12,12 @@ SOURCE_FORM_ONLY = "shipped, what is called at one place stands there"
 def packet(*args):
     """A whole CONNECT; `wire` leaves the fixed header to the engine."""
     body = wire.connect(*args)
-    n = len(body)
+    length = len(body)
     head = bytearray(b"\x10")
-    while n > 127:
-        head.append(n & 127 | 128)
-        n >>= 7
-    head.append(n)
+    while length > 127:
+        head.append(length & 127 | 128)
+        length >>= 7
+    head.append(length)
     return bytes(head) + body
 
 
@@ -44,8 +44,8 @@ def test_connect_is_what_the_codec_says():
 
 
 def test_connect_longer_than_127_bytes():
-    for n in (100, 113, 114, 115, 116, 117, 118, 300, 65535):
-        cid = "c" * n
+    for length in (100, 113, 114, 115, 116, 117, 118, 300, 65535):
+        cid = "c" * length
         equal(bytes(packet(cid, None, None, 60, 1, 4, None)), packets.encode(packets.CONNECT, client_id=cid))
 
 
@@ -106,12 +106,12 @@ def test_strings_begin_with_their_length_in_bytes():
 
 
 def test_topics_that_are_allowed():
-    for t in ("a", "/", "//", "a b", "$SYS/x", "ü/室/😀", "x" * 65535, b"bytes", bytearray(b"ba")):
-        wire.text(t)
+    for topic in ("a", "/", "//", "a b", "$SYS/x", "ü/室/😀", "x" * 65535, b"bytes", bytearray(b"ba")):
+        wire.text(topic)
 
 
 def test_topics_that_are_refused():
-    for t in (
+    for topic in (
         "",
         b"",
         "a/#",
@@ -130,37 +130,37 @@ def test_topics_that_are_refused():
         ["a"],
         1.5,
     ):
-        raises(ValueError, wire.text, t)
+        raises(ValueError, wire.text, topic)
 
 
 def test_surrogates_and_overlong_forms_are_refused():
     # MicroPython decodes them
-    for t in (b"\xed\xa0\x80", b"\xed\xbf\xbf", b"a\xed\xb0\x80b", b"\xc0\xaf", b"\xc1\xbf", b"\xe0\x80\xaf"):
-        raises(ValueError, wire.text, t)
-    for t in ("\ud7ff", "\ue000", "\x7f\x80", "\u07ff\u0800"):  # their neighbours
-        wire.text(t)
+    for topic in (b"\xed\xa0\x80", b"\xed\xbf\xbf", b"a\xed\xb0\x80b", b"\xc0\xaf", b"\xc1\xbf", b"\xe0\x80\xaf"):
+        raises(ValueError, wire.text, topic)
+    for topic in ("\ud7ff", "\ue000", "\x7f\x80", "\u07ff\u0800"):  # their neighbours
+        wire.text(topic)
 
 
 def test_filters_that_are_allowed():
-    for f in ("#", "+", "a/#", "+/+", "/+", "+/", "a/+/b/#", "/#", "$share/g/a", "a//b"):
-        wire.text(f, 1)
+    for filter in ("#", "+", "a/#", "+/+", "/+", "+/", "a/+/b/#", "/#", "$share/g/a", "a//b"):
+        wire.text(filter, 1)
 
 
 def test_filters_that_are_refused():
-    for f in ("", "a#", "a/#/b", "#/", "#/a", "a+", "+a", "a/+b", "a/b#", "##", "++", "a\0", "x" * 65536, 7, None):
-        raises(ValueError, wire.text, f, 1)
+    for filter in ("", "a#", "a/#/b", "#/", "#/a", "a+", "+a", "a/+b", "a/b#", "##", "++", "a\0", "x" * 65536, 7, None):
+        raises(ValueError, wire.text, filter, 1)
 
 
 def test_ids_and_names_of_users_may_hold_what_a_topic_may_not():
-    for t in ("", "a+b", "#", "a/#/b", "+/+", "ü"):
-        equal(wire.text(t, wire.ANY_TEXT), bytes([0, len(t.encode())]) + t.encode())
+    for topic in ("", "a+b", "#", "a/#/b", "+/+", "ü"):
+        equal(wire.text(topic, wire.ANY_TEXT), bytes([0, len(topic.encode())]) + topic.encode())
 
 
 def test_payloads_that_are_no_bytes_are_refused():
-    for x in (5, None, 1.5, ["a"], ("a",), {"a": 1}, object()):
-        raises(ValueError, wire.data, x, "msg")
-    for x in (b"a", "a", bytearray(b"a"), memoryview(b"a")):
-        equal(bytes(wire.data(x, "msg")), b"a")
+    for payload in (5, None, 1.5, ["a"], ("a",), {"a": 1}, object()):
+        raises(ValueError, wire.data, payload, "msg")
+    for payload in (b"a", "a", bytearray(b"a"), memoryview(b"a")):
+        equal(bytes(wire.data(payload, "msg")), b"a")
 
 
 def test_an_array_of_larger_items_is_the_bytes_of_its_memory():
@@ -173,5 +173,5 @@ def test_an_array_of_larger_items_is_the_bytes_of_its_memory():
 
 def test_numbers_out_of_range_are_refused():
     equal(wire.number(2, 2, "qos"), 2)
-    for x in (-1, 3, "1", None, 1.0, b"1"):
-        raises(ValueError, wire.number, x, 2, "qos")
+    for wrong in (-1, 3, "1", None, 1.0, b"1"):
+        raises(ValueError, wire.number, wrong, 2, "qos")
