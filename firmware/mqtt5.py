@@ -129,27 +129,23 @@ class Terms:
         level = self.client.protocol
         fault = node.reconnect.fault
         if not up:
-            if self.fell_back() or self.gave_way(fault):
+            if self.gave_way(fault):
                 return
             if fault.args[0] == _LEVEL_REFUSED_BY_4 and level == _LEVEL_5 and isinstance(fault, MQTTException):
                 node.reconnect.fault = MQTTException(_LEVEL_REFUSED, "the broker does not speak MQTT 5")
         node.link_changed(up, words)
         if up:
+            self.tell_level(level)
             if node.cfg["deep_sleep"]:
                 node.known.level_4 = level == _LEVEL_4
             if level == _LEVEL_5:
                 self.tell()
 
-    def fell_back(self) -> bool:
-        """Whether the next attempt is made with another version, which is told once."""
-        level = self.client.protocol
-        if level == self.level:
-            return False
-        self.level = level
-        if level == _LEVEL_4 and not self.words:
-            self.words = "it does not speak MQTT 5: MQTT 3.1.1 is tried"
-            print("broker:", self.words)
-        return True
+    def tell_level(self, level) -> None:
+        """Once, when "auto" has come to another version."""
+        if level != self.level:
+            self.level = level
+            print("broker: it does not speak MQTT 5, but MQTT 3.1.1")
 
     def gave_way(self, fault) -> bool:
         """Whether the broker did not take what the connection began with, and gets something else the next time."""

@@ -9,6 +9,7 @@ def load5():
     """Before a world is wired up: it gives its clock to the modules that there are."""
     # before umqtt.v5: so they are not forgotten after each use, which would compile them anew
     import umqtt.aliases
+    import umqtt.fallback
     import umqtt.handshake
     import umqtt.incoming
     import umqtt.options

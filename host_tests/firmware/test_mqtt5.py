@@ -389,7 +389,7 @@ def test_auto_tries_5_then_4_once_and_says_so():
         w = Auto(kind)
         w.run(25000)
         equal((seqs(w), w.broker.refused, w.broker.violations), ([1, 2, 3, 4, 5, 6], 1, []))
-        equal(told(w, "does not speak"), ["broker: it does not speak MQTT 5: MQTT 3.1.1 is tried"])
+        equal(told(w, "does not speak"), ["broker: it does not speak MQTT 5, but MQTT 3.1.1"])
         equal(told(w, "trying again"), [])
         w.broker.stop()
         w.run(25000)
@@ -397,6 +397,27 @@ def test_auto_tries_5_then_4_once_and_says_so():
     w = World5(protocol="auto")
     w.run(25000)
     equal((seqs(w), w.broker.connects[-1].level, told(w, "does not speak")), ([1, 2, 3, 4, 5, 6], 5, []))
+
+
+def test_auto_asks_for_5_again_after_a_connect_that_was_closed_for_another_reason():
+    class Restarting(Model5):
+        """Closes the first CONNECT, is away for a while, and takes level 5 then."""
+
+        has_closed = False
+
+        def data(self, link, data):
+            if self.has_closed:
+                return Model5.data(self, link, data)
+            self.has_closed = True
+            peers = link.net.peers
+            self.clock.at(10000, peers.update, dict(peers))
+            peers.clear()
+            link.end("fin")
+
+    w = Auto(lambda clock: Restarting(clock, takes=20))
+    w.run(60000)
+    equal(([p.level for p in w.broker.connects], w.node.client.protocol), ([5, 5], 5))
+    equal((seqs(w)[:3], told(w, "does not speak")), ([1, 2, 3], []))
 
 
 def test_protocol_5_with_a_broker_that_does_not_know_it_is_told_in_words():

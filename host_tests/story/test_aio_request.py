@@ -256,3 +256,15 @@ def test_the_first_of_two_answers_counts():
         broker.call(lambda payload=payload: answer(broker, asked, "a", payload))
     broker.reply(PUBACK)
     equal(world.run(client.request("lamp/get", "a")), b"first")
+
+
+def test_a_topic_that_answers_cannot_come_to_is_told_with_who_has_named_it():
+    for information, client_id, response_topic, words in (
+        ("in/#", "c1", "", "response information of the broker: wrong wildcard"),
+        ("in/", "c1", "to/+", "response_topic: wrong wildcard"),
+        ("", "c+1", "", "client_id: wrong wildcard"),
+    ):
+        world, broker, client = tasks5([(26, information)], client_id=client_id)
+        world.run(client.connect())
+        equal(str(world.run(outcome(client.request("lamp/get", "?", 700, 1, response_topic)))), words)
+        broker.done()

@@ -125,29 +125,36 @@ def test_a_session_that_a_clean_start_cannot_have_is_a_protocol_error():
 def test_a_broker_that_answers_to_a_connect_with_nonsense_is_told_so():
     from umqtt.errors import ProtocolError
 
-    for packet in (
-        encode(CONNACK, sp=2),
-        b"\x20\x02\0\0",  # of MQTT 3.1.1
-        b"\x21\x03\0\0\0",  # a flag that it has not
-        encode(CONNACK, props=[(33, 0)]),
-        encode(CONNACK, props=[(36, 2)]),
-        encode(CONNACK, props=[(33, 1), (33, 1)]),
-        encode(CONNACK, props=[(2, 1)]),
-        encode(PUBLISH, topic="t"),
-        encode(SUBACK, 1, codes=(0,)),
-        encode(AUTH, reason=0x18, props=[(21, "m")]),
+    for packet, code in (
+        (encode(CONNACK, sp=2), 0x81),
+        (b"\x20\x02\0\0", 0x81),  # of MQTT 3.1.1
+        (b"\x21\x03\0\0\0", 0x81),  # a flag that it has not
+        (b"\x20\1\0", 0x81),
+        (encode(CONNACK, props=[(33, 0)]), 0x82),
+        (encode(CONNACK, props=[(36, 2)]), 0x82),
+        (encode(CONNACK, props=[(33, 1), (33, 1)]), 0x82),
+        (encode(CONNACK, props=[(2, 1)]), 0x81),
+        (encode(PUBLISH, topic="t"), 0x82),
+        (encode(SUBACK, 1, codes=(0,)), 0x82),
+        (encode(DISCONNECT, reason=0x8B), 0x82),
+        (encode(AUTH, reason=0x18, props=[(21, "m")]), 0x82),
     ):
         broker, client = pair5()
         broker.expect(CONNECT)
         broker.raw(packet)
-        broker.expect(DISCONNECT)
+        broker.expect(DISCONNECT, reason=code)
         broker.expect_end()
         try:
             raises(ProtocolError, client.connect)
+            broker.done()
         except AssertionError as fault:
             raise AssertionError("%r: %s" % (packet, fault))
-        broker.done()
-        assert broker.got[-1].reason in (0x81, 0x82), packet
+    broker, client = pair5(authentication=("m", lambda data: None))
+    broker.expect(CONNECT)
+    broker.raw(b"\xf1\0")
+    broker.expect(DISCONNECT, reason=0x81)
+    raises(ProtocolError, client.connect)
+    broker.done()
 
 
 def test_authentication_goes_on_until_the_broker_is_content():
@@ -267,6 +274,133 @@ def test_auto_tries_5_then_4_and_stays_there():
         broker.raw(b"\x20\x02\1\0")
         equal(client.connect(), True)
         broker.done()
+
+
+def test_a_broker_that_closed_whatever_it_was_asked_for_is_asked_for_5_again():
+    from fakes import packets, packets5
+    from umqtt.errors import MQTTException
+
+    def refuses_the_link(broker, client):
+        broker.call(lambda: client.world.net.peers.clear())
+        broker.cut()
+
+    def closes(broker, client):
+        broker.cut()
+        broker.expect(CONNECT, level=4)
+        broker.cut()
+
+    def lets_nobody_in(broker, client):
+        broker.cut()
+        broker.expect(CONNECT, level=4)
+        broker.raw(b"\x20\x02\0\5")
+        broker.cut()
+
+    for fails, fault in ((refuses_the_link, OSError), (closes, OSError), (lets_nobody_in, MQTTException)):
+        world = world5()
+        broker = world.broker
+        client = client5(world, protocol="auto")
+        broker.expect(CONNECT, level=5)
+        broker.call(lambda: setattr(broker, "codec", packets))  # noqa: B023
+        fails(broker, client)
+        raises(fault, client.connect)
+        broker.done()
+        broker.codec = packets5
+        world.net.serve("broker.test", 1883, broker)
+        broker.expect(CONNECT, level=5)
+        broker.send(CONNACK)
+        client.connect()
+        equal(client.protocol, 5)
+        broker.cut()
+        raises(OSError, world.serve, client, 100)
+        broker.expect(CONNECT, level=5)  # it has taken 5 once: that it closes now has another reason
+        broker.cut()
+        raises(OSError, client.connect)
+        broker.expect(CONNECT, level=5)
+        broker.send(CONNACK)
+        client.connect()
+        broker.done()
+
+
+def test_auto_keeps_its_deadline_and_asks_who_never_answers_in_turn():
+    world = world5()
+    client = client5(world, protocol="auto", timeout_ms=3000)
+    broker = world.broker
+    broker.codec = _Both()
+    broker.codec.codecs *= 2
+    for level in (5, 4, 5):
+        broker.expect(CONNECT, level=level)
+        broker.expect_end()
+        began = world.clock.now
+        assert "no answer in time" in str(raises(OSError, client.connect))
+        equal(world.clock.now - began, 3000)
+        broker.done()
+
+
+def test_a_client_that_reconnects_tries_4_at_once_and_tells_of_no_failure():
+    from umqtt.reconnect import Reconnect
+
+    told = []
+    world = world5()
+    broker = world.broker
+    client = client5(world, protocol="auto", reconnect=Reconnect(on_state=lambda *state: told.append(state)))
+    broker.codec = _Both()
+    broker.expect(CONNECT, level=5)
+    broker.raw(b"\x20\x02\0\1")
+    broker.cut()
+    broker.expect(CONNECT, level=4)
+    broker.raw(b"\x20\x02\0\0")
+    world.serve(client, 10)
+    equal((client.isconnected(), told, broker.times[1] - broker.times[0] < 10), (True, [(True, "")], True))
+    broker.done()
+
+
+def test_each_broker_of_a_list_may_say_that_it_does_not_know_5():
+    from fakes import packets
+    from fakes.broker import Script
+    from umqtt.reconnect import Reconnect
+
+    world = world5()
+    first = world.broker
+    spare = Script(world.clock, codec=packets)
+    world.net.serve("spare.test", 1883, spare)
+    spare.codec = _Both()
+    brokers = [("broker.test", 1883), ("spare.test", 1883)]
+    client = client5(world, protocol="auto", reconnect=Reconnect(100, 100, brokers))
+    first.expect(CONNECT, level=5)
+    first.send(CONNACK)
+    world.serve(client, 10)
+    equal(client.isconnected(), True)
+    first.cut()
+    world.net.peers.pop(("broker.test", 1883))
+    spare.expect(CONNECT, level=5)
+    spare.raw(b"\x20\x02\0\1")
+    spare.cut()
+    spare.expect(CONNECT, level=4)
+    spare.raw(b"\x20\x02\0\0")
+    world.serve(client, 1000)
+    equal((client.isconnected(), client.protocol), (True, 4))
+    spare.done()
+
+
+def test_the_connection_that_ends_an_old_session_tells_the_level_too():
+    from umqtt.reconnect import Reconnect
+
+    world = world5()
+    broker = world.broker
+    client = client5(world, protocol="auto", reconnect=Reconnect(10, 10, wipe_first=True))
+    broker.codec = _Both()
+    broker.expect(CONNECT, level=5)
+    broker.raw(b"\x20\x02\0\1")
+    broker.cut()
+    broker.expect(CONNECT, level=4, clean=1)
+    broker.raw(b"\x20\x02\0\0")
+    broker.expect(DISCONNECT)
+    broker.expect_end()
+    broker.expect(CONNECT, level=4, clean=0)
+    broker.raw(b"\x20\x02\0\0")
+    world.serve(client, 100)
+    equal(client.isconnected(), True)
+    broker.done()
 
 
 def test_a_refusal_of_another_kind_is_not_tried_with_4():

@@ -12,6 +12,8 @@ from fakes.packets import (
     PUBLISH,
     PUBREC,
     PUBREL,
+    SUBACK,
+    SUBSCRIBE,
 )
 from fakes.packets5 import AUTH, encode
 
@@ -206,14 +208,21 @@ def test_a_broker_that_breaks_the_protocol_is_told_so_with_a_reason_code():
         (b"\x30\x08\0\1t\xff\xff\xff\xff\x01", 0x81),
         (encode(PUBLISH, topic="a/+"), 0x81),
         (b"\x36\x06\0\1t\0\1\0", 0x81),
-        (encode(PUBACK, 0, long=1), 0x81),
+        (encode(PUBACK, 0, long=1), 0x82),
+        (encode(PUBACK, 0), 0x82),
         (b"\x40\x01\0", 0x81),
         (b"\x41\x02\0\1", 0x81),
         (b"\xe1\0", 0x81),
-        (encode(CONNACK), 0x81),
-        (encode(AUTH, reason=0x18), 0x81),
-        (b"\x10\x02\0\0", 0x81),
-        (b"\xc0\0", 0x81),
+        # out of place
+        (encode(CONNACK), 0x82),
+        (encode(AUTH, reason=0x18), 0x82),
+        (b"\x10\x02\0\0", 0x82),
+        (b"\x82\x05\0\1\0\0\1", 0x82),  # SUBSCRIBE
+        (b"\xa2\x05\0\1\0\0\1", 0x82),  # UNSUBSCRIBE
+        (b"\xc0\0", 0x82),
+        # no packet at all
+        (b"\0\0", 0x81),
+        (b"\x63\2\0\1", 0x81),
         (b"\xd0\1\0", 0x81),
         (encode(PUBACK, 5, reason=0x80, props=[(2, 1)]), 0x81),
         (encode(DISCONNECT, reason=0x8B, props=[(17, 1)]), 0x81),
@@ -229,6 +238,27 @@ def test_a_broker_that_breaks_the_protocol_is_told_so_with_a_reason_code():
         except AssertionError as fault:
             raise AssertionError("%r: %s" % (packet, fault))
         assert not client.isconnected()
+
+
+def test_an_acknowledgement_that_does_not_fit_is_out_of_place_and_no_malformed_packet():
+    from umqtt.errors import ProtocolError
+
+    for kind, fields in ((PUBREC, {}), (PUBCOMP, {}), (SUBACK, {"codes": (1,)})):
+        broker, client = connected5()
+        broker.expect(PUBLISH, qos=1)
+        broker.reply(kind, **fields)
+        broker.expect(DISCONNECT, reason=0x82)
+        broker.expect_end()
+        raises(ProtocolError, client.publish, "t", "x", qos=1)
+        broker.done()
+    for codes in ((0, 0), (3,)):  # more than filters, no QoS
+        broker, client = connected5()
+        broker.expect(SUBSCRIBE)
+        broker.reply(SUBACK, codes=codes)
+        broker.expect(DISCONNECT, reason=0x82)
+        broker.expect_end()
+        raises(ProtocolError, client.subscribe, "t")
+        broker.done()
 
 
 def test_properties_end_with_their_connection():

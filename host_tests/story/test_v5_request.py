@@ -67,3 +67,17 @@ def test_a_request_without_an_answer_ends_at_its_deadline():
     client.set_view(lambda *_: None)
     raises(ValueError, request, client, "lamp/get", "?")
     broker.done()
+
+
+def test_a_topic_that_answers_cannot_come_to_is_told_with_who_has_named_it():
+    from umqtt.request import request
+
+    for information, client_id, response_topic, words in (
+        ("in/#", "c1", "", "response information of the broker: wrong wildcard"),
+        ("in/+/", "c1", "", "response information of the broker: wrong wildcard"),
+        ("in/", "c1", "to/+", "response_topic: wrong wildcard"),
+        ("", "c+1", "", "client_id: wrong wildcard"),
+    ):
+        broker, client = connected5(props=[(26, information)], client_id=client_id)
+        equal(str(raises(ValueError, request, client, "lamp/get", "?", 700, 1, response_topic)), words)
+        broker.done()  # nothing was asked for

@@ -1,6 +1,6 @@
 """Subscribing with MQTT 5: options, identifiers, what the broker refuses."""
 
-from fakes.bench5 import connected5
+from fakes.bench5 import connected5, pair5
 from fakes.check import equal, raises
 from fakes.packets import (
     CONNACK,
@@ -83,4 +83,62 @@ def test_an_unsubscription_larger_than_the_broker_takes_is_refused_before_anythi
     broker.expect(UNSUBSCRIBE)
     broker.reply(UNSUBACK, codes=(0,))
     client.unsubscribe("a" * 20)
+    broker.done()
+
+
+def test_a_subscription_that_is_too_large_for_the_next_broker_is_told_and_costs_no_connection():
+    broker, client = connected5()
+    refused = []
+    client.on_refused = lambda topic, fault: refused.append((topic, fault.args[0]))
+    for topic_filter in ("small", "large" * 9):
+        broker.expect(SUBSCRIBE, filters=[(topic_filter, 1)])
+        broker.reply(SUBACK, codes=(1,))
+        client.subscribe(topic_filter, 1, identifier=5)
+    for most_b, told in ((54, [(b"large" * 9, 0x95)]), (55, [])):
+        broker.cut()
+        raises(OSError, client.world.serve, client, 100)
+        broker.expect(CONNECT)
+        broker.send(CONNACK, props=[(39, most_b)])
+        asked_for = [[("large" * 9, 1)], [("small", 1)]][len(told) :]
+        for _ in asked_for:
+            broker.expect(SUBSCRIBE)
+            broker.reply(SUBACK, codes=(1,))
+        client.connect()
+        client.world.serve(client, 100)
+        equal((refused, client.isconnected()), (told, True))
+        equal(sorted(packet.filters for packet in broker.got[-len(asked_for) :]), asked_for)
+        del refused[:]
+        broker.done()
+
+
+def test_what_was_to_be_subscribed_to_before_the_broker_said_how_much_it_takes_is_refused_here():
+    ended = []
+    for is_large in (False, True):
+        broker, client = pair5()
+        client.on_ended = lambda packet_id, codes: ended.append((packet_id, codes))
+        client.subscribe([("a", 0), ("b" * 20, 1)], 0, False)
+        client.unsubscribe(["c", "d" * 30], False)
+        broker.expect(CONNECT)
+        broker.send(CONNACK, props=[(39, 31 if is_large else 40)])
+        if not is_large:
+            broker.expect(SUBSCRIBE)
+            broker.reply(SUBACK, codes=(0, 1))
+            broker.expect(UNSUBSCRIBE)
+            broker.reply(UNSUBACK, codes=(0, 0))
+        client.connect()
+        client.world.serve(client, 100)
+        equal((client.isconnected(), client.inflight), (True, 0))
+        broker.done()
+    equal(ended[2:], [(1, b"\x95\x95"), (2, b"\x95\x95")])
+
+
+def test_a_call_that_waits_to_subscribe_hears_that_it_asked_for_too_much():
+    from umqtt.errors import MQTTException
+    from umqtt.reconnect import Reconnect
+
+    broker, client = pair5(reconnect=Reconnect(10, 10))
+    broker.expect(CONNECT)
+    broker.send(CONNACK, props=[(39, 20)])
+    fault = raises(MQTTException, client.subscribe, "b" * 20)
+    equal(fault.args, (0x95, "subscription refused: %s: packet too large" % ("b" * 20)))
     broker.done()

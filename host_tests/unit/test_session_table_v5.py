@@ -121,7 +121,7 @@ def drive(state, name, row):
     reason = UNKNOWN_ID if name == "PUBCOMP" else QUOTA
     says(broker, ACKS[name], reason)
     if not row:
-        broker.expect(DISCONNECT, reason=0x81)
+        broker.expect(DISCONNECT, reason=0x82)
         broker.expect_end()
         raises(ProtocolError, client.world.serve, client, 20)
         broker.done()

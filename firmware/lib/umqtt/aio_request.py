@@ -33,10 +33,13 @@ class Answers:
 
     async def ask(self, client: "Any", topic, msg, end, qos, response_topic) -> bytes:
         """Publish a question, and return its answer. Raises OSError, MQTTException, ValueError."""
+        name = "response_topic"
         if not response_topic:
+            information = client.connack.get(_RESPONSE_INFORMATION)
+            name = "response information of the broker" if information else "client_id"
             client_id = wire.text(client.client_id, wire.ANY_TEXT)[2:]
-            response_topic = client.connack.get(_RESPONSE_INFORMATION, "answers/") + str(client_id, "utf-8")
-        topic_filter = wire.text(response_topic)
+            response_topic = (information or "answers/") + str(client_id, "utf-8")
+        topic_filter = wire.text(response_topic, wire.TOPIC_NAME, name)
         self.topics[topic_filter[2:]] = True
         correlation = bytes((getrandbits(8), getrandbits(8), getrandbits(8), getrandbits(8)))
         self.waiting[correlation] = None

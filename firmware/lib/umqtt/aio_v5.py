@@ -9,7 +9,6 @@ async with MQTTClient("kitchen", "192.168.1.10", session_expiry_s=3600) as c:
 from asyncio import core  # pyright: ignore[reportAttributeAccessIssue] - MicroPython's
 
 from umqtt import aio, v5
-from umqtt.errors import MQTTException
 from umqtt.wire import LEVEL_5, SUBSCRIBE_BYTE, UNSUBSCRIBE_BYTE
 
 TYPE_CHECKING = False
@@ -39,17 +38,7 @@ class MQTTClient(aio.Awaited, v5.MQTTClient):
         self.received = self._received_by_task = received = ReceivedByTask(self)
         return received
 
-    # Connecting
-
-    async def connect(self, timeout_ms: "int | None" = None) -> bool:
-        """As `umqtt.aio`'s. MQTTException has the broker's reason code and its words."""
-        level = self.protocol
-        try:
-            return await aio.Awaited.connect(self, timeout_ms)
-        except (OSError, MQTTException):
-            if level == self.protocol:
-                raise
-        return await aio.Awaited.connect(self, timeout_ms)
+    # The end
 
     def disconnect(
         self,

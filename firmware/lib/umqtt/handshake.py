@@ -120,7 +120,9 @@ def take_connack(client, first_byte, buf, length) -> int:
     3.1.1. Returns its length. Raises MQTTException: refused; ProtocolError."""
     if length > len(buf):
         raise broken("packet of %d B is larger than the memory" % length, _TOO_LARGE)
-    if first_byte & 15 or length < 2 or client._link_up:
+    if client._link_up:
+        raise broken("packet malformed or out of place", BROKEN)
+    if first_byte & 15 or length < 2 or buf[0] > 1:
         raise broken("packet malformed or out of place")
     code = buf[1]
     client._receive_buf[0] = buf[0]
@@ -129,7 +131,7 @@ def take_connack(client, first_byte, buf, length) -> int:
         return 2  # a broker of MQTT 3.1.1: its code speaks for itself
     found = found_in(buf, 2, length, IN_CONNACK)
     if length == 2:
-        raise broken("CONNACK without properties", BROKEN)
+        raise broken("CONNACK without properties")
     if code:
         raise refused(client, code, "", found)
     if buf[0] and client.clean_session and client.clean_session != wire.WIPE:

@@ -3,7 +3,7 @@
 
 from micropython import const
 
-from umqtt.properties import IN_ACK, broken, found_in, walk
+from umqtt.properties import BROKEN, IN_ACK, broken, found_in, walk
 from umqtt.wire import (
     FIRST_BYTE,
     PINGRESP,
@@ -23,7 +23,7 @@ from umqtt.wire import (
 _TOO_LARGE = const(0x95)
 _AUTH = const(15)
 _DISCONNECT = const(14)
-_ACKS = (PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK)
+_FROM_BROKER = (0, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK, PINGRESP, _DISCONNECT)  # 0: no packet at all
 
 
 def take(client, first_byte, buf, length) -> int:
@@ -33,18 +33,21 @@ def take(client, first_byte, buf, length) -> int:
     flags = first_byte & 15
     if length > len(buf):
         raise broken("packet of %d B is larger than the memory" % length, _TOO_LARGE)
-    if packet_type == _AUTH and not flags and client._authentication:
-        client._authentication.go_on(client, buf, length)
-        return 0
-    if flags != (2 if packet_type == PUBREL else 0) or not client._link_up:
+    authentication = client._authentication if packet_type == _AUTH else None
+    if not authentication and (packet_type not in _FROM_BROKER or not client._link_up):
+        raise broken("packet malformed or out of place", BROKEN)
+    if flags != (2 if packet_type == PUBREL else 0):
         raise broken("packet malformed or out of place")
+    if authentication:
+        authentication.go_on(client, buf, length)
+        return 0
     if packet_type == PINGRESP and not length:
         return 0
     if packet_type == _DISCONNECT:
         from umqtt import handshake
 
         raise handshake.take_disconnect(client, buf, length)
-    if length < 2 or packet_type not in _ACKS:
+    if length < 2 or not PINGRESP > packet_type > 0:
         raise broken("packet malformed or out of place")
     rx = client._receive_buf
     rx[0] = buf[0]

@@ -252,13 +252,43 @@ class Outgoing:
 
     def resume(self, present):
         self._plain_resume(present)
+        client = self.client
         # What is no PUBLISH does not wait for the window [5.0: 3.3.4].
-        slots = self.client._packet_slots
+        slots = client._packet_slots
         at = 0
-        for i in range(self.client.inflight):
+        for i in range(client.inflight):
             if slots[i][FIRST_BYTE] >= PUBACK_BYTE:
                 slots.insert(at, slots.pop(i))
                 at += 1
+        if MAXIMUM_PACKET not in client.connack:
+            return
+        # For a subscription that is larger than it takes a broker would close again and again [5.0: 3.2.2.3.6].
+        for topic_filter in list(client._filters_left):
+            try:
+                # with a byte of options
+                check_size(client, SUBSCRIBE_BYTE, NONE, topic_filter, self.filter_properties.get(topic_filter, NONE))
+            except MQTTException as refusal:
+                client._filters_left.remove(topic_filter)
+                if client.on_refused is not None:
+                    self._tell(client.on_refused, topic_filter[2:], refusal)
+        for slot in slots[:at]:
+            if slot[FIRST_BYTE] >= SUBSCRIBE_BYTE:
+                try:
+                    check_size(client, slot[FIRST_BYTE], b"", slot[PAYLOAD], slot[PROPERTIES])
+                except MQTTException as refusal:
+                    self._refuse_filters(slot, refusal)
+
+    def _refuse_filters(self, slot, refusal):
+        # as if the broker had refused each filter of this SUBSCRIBE or UNSUBSCRIBE
+        payload = slot[PAYLOAD]
+        codes = b""
+        at = 0
+        while at < _len(payload):
+            at = end_of(payload, at, TEXT) + (slot[FIRST_BYTE] < UNSUBSCRIBE_BYTE)
+            codes += _bytes((_TOO_LARGE,))
+        if isinstance(slot[TOPIC], bytearray):
+            slot[TOPIC].extend(codes)  # for the call that waits
+        self._end_exchange(slot[PACKET_ID], codes, refusal)
 
     def window_is_full(self) -> bool:
         """Whether as many messages are unacknowledged as the broker takes."""

@@ -36,19 +36,22 @@ def request(
 
     response_topic: where the answer is expected, else `answers/` and the client id, or what the broker gives out for it
     (`properties={25: 1}`); it is subscribed to once. Blocks. Raises OSError: the deadline has passed, the link is down;
-    MQTTException: refused; ValueError: a view is set, not MQTT 5.
+    MQTTException: refused; ValueError: a view is set, not MQTT 5, no topic that answers can come to.
     """
     if client._view is not None or client.protocol != wire.LEVEL_5:
         raise ValueError("request: MQTT 5 and a callback needed, no view")
     if client._in_callback():
         raise link_error("ENOTCONN", "not inside a callback")
     end = ticks_add(ticks_ms(), client.timeout_ms if timeout_ms is None else timeout_ms)
+    name = "response_topic"
     if not response_topic:
+        information = client.connack.get(_RESPONSE_INFORMATION)
+        name = "response information of the broker" if information else "client_id"
         client_id: "Any" = client.client_id
         if not isinstance(client_id, str):
             client_id = str(client_id, "utf-8")
-        response_topic = client.connack.get(_RESPONSE_INFORMATION, "answers/") + client_id
-    if wire.text(response_topic, wire.FILTER) not in client._granted_qos:
+        response_topic = (information or "answers/") + client_id
+    if wire.text(response_topic, wire.TOPIC_NAME, name) not in client._granted_qos:
         client.subscribe(response_topic, 1, True, max(ticks_diff(end, ticks_ms()), 1))
     correlation = bytes((getrandbits(8), getrandbits(8), getrandbits(8), getrandbits(8)))
     others = client.cb

@@ -50,6 +50,7 @@ _ANY: "Properties" = {}  # in place of no properties: a message that may meet a 
 _NO_TOPIC = [], b"", b""  # a topic that no program can pass
 _ACKS = b"\x40\x50\x62\x70"  # first bytes of PUBACK, PUBREC, PUBREL, PUBCOMP
 _MALFORMED = const(0x81)
+_PROTOCOL_ERROR = const(0x82)
 _WITH_REASON_B = const(3)  # length of an ack that has no properties
 
 _len = len
@@ -85,7 +86,8 @@ def _granted(subscribes, filters, codes):
 class MQTTClient(client.MQTTClient):
     """As `umqtt.client.MQTTClient`, with its arguments, and:
 
-    - protocol: 5, or "auto": 5, and 4 with a broker that does not know 5. Properties are not sent then.
+    - protocol: 5, or "auto": 5, and 4 with a broker that does not know 5, within one `connect`. Properties are not sent
+      then.
     - session_expiry_s: seconds that the broker keeps the session without a connection, 0xFFFFFFFF for ever. None: for
       ever, with clean_session not at all.
     - properties: further ones of CONNECT, {number: value}: 33 receive maximum, 34 topic alias maximum (0 without), 39
@@ -102,7 +104,8 @@ class MQTTClient(client.MQTTClient):
 
     `connect` and `poll` raise MQTTException with the broker's reason code and its words. `on_ended` has the reason code
     of a refused message as a byte, and the broker's reason codes for a subscription. A program may set `on_refused` to
-    f(topic, exception), which `poll` calls for each message that the broker refused.
+    f(topic, exception), which `poll` calls for each message that the broker refused, and for each subscription that is
+    not made again, for it is larger than this broker takes.
     """
 
     session_expiry_s: "int | None"
@@ -208,7 +211,10 @@ class MQTTClient(client.MQTTClient):
 
     def _on_fault(self, fault):
         send = self._send_packet
-        reason = getattr(fault, "reason", _MALFORMED)
+        # [5.0: 4.13.1] Those of the engine have none: out of place is a message before CONNACK, and an acknowledgement
+        # that does not fit, on which the reader acts while it holds the client.
+        is_misplaced = self._draft[IN_USE] or not self._link_up
+        reason = getattr(fault, "reason", _PROTOCOL_ERROR if is_misplaced else _MALFORMED)
         try:
             _forget()
             if send and reason and self.protocol == LEVEL_5 and isinstance(fault, ProtocolError):
