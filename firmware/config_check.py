@@ -214,12 +214,14 @@ def _wires(value, most):
 def _form(value):
     if "VALUES" not in value:
         return "a text with VALUES in it, in whose place all values are"
-    for word, filled in (("TIME_MS", "1"), ("TIME", "1"), ("SEQ", "1"), ("VALUES", '"a":1')):
-        value = value.replace(word, filled)
-    try:
-        json.loads(value)
-    except ValueError:
-        return "JSON once VALUES, TIME and SEQ are filled in"
+    for time in ("1", "null"):  # the clock may not be set yet
+        filled = value
+        for word, by in (("TIME_MS", time), ("TIME", time), ("SEQ", "1"), ("VALUES", '"a":1')):
+            filled = filled.replace(word, by)
+        try:
+            json.loads(filled)
+        except ValueError:
+            return "JSON once VALUES, SEQ and TIME, which is null while the clock is not set, are filled in"
     return ""
 
 

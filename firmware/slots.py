@@ -126,8 +126,8 @@ def _count() -> None:
     if starts > MOST_STARTS and boot.get("run"):
         why = "%d starts came to nothing" % MOST_STARTS
         print("ota: back to the firmware before:", why)
-        write("why", {"digest": boot["digest"], "why": why})
-        write("boot", boot["old"] or {"run": "", "digest": ""})
+        write("why", {"digest": boot.get("digest"), "why": why})
+        write("boot", boot.get("old") or {"run": "", "digest": ""})
         starts = 1
     write("starts", {"starts": starts})
 

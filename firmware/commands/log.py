@@ -47,11 +47,10 @@ def stream(topic: str, until_s: int):
 
     def publish(c):
         text, end = since(at[0])
-        whole_b = text.rfind("\n") + 1
-        for line in text[:whole_b].split("\n"):
+        for line in text.split("\n"):
             if line:
                 c.publish(topic, line)
-        at[0] = end - len(text[whole_b:].encode())
+        at[0] = end
         return uptime_s() < until_s
 
     return publish

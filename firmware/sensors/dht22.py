@@ -70,8 +70,8 @@ class Sensor:
         """The answer, scaled. Raises OSError for what cannot be."""
         celsius = round(celsius * 10)
         percent = round(percent * 10)
-        if celsius < -400:
-            celsius = -celsius - 32768  # clones send two's complement where the driver reads a sign
+        if celsius < -32367:  # -40.0 °C in two's complement, which clones send where the driver reads a sign
+            celsius = -celsius - 32768
         if percent > 1000:
             raise self.wrong("%d.%d %% cannot be: is it a DHT11?" % (percent // 10, percent % 10))
         if not -400 <= celsius <= 1250:

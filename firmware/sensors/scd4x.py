@@ -26,8 +26,6 @@ class Sensor(Words):
     def __init__(self, conf):
         super().__init__(conf)
         self.altitude_m = conf.get("altitude_m", 0)
-        self.new_ms = self.began_ms = 0
-        self.settling = False
 
     def is_ready(self):
         """Whether it has measured since it was read."""

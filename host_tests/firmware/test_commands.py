@@ -55,6 +55,11 @@ class Commanded(World):
         os.chdir(self.home)
         self.folder.__exit__()
 
+    def print(self, *words, **how):
+        if "file" in how:  # a traceback of CPython's
+            return PRINT(*words, **how)
+        self.said.append(" ".join([str(word) for word in words]))
+
     def boot(self):
         """The board starts: everything in RAM is gone, and the links with it."""
         for link in self.net.links:
@@ -68,7 +73,7 @@ class Commanded(World):
         wifi = radio()
         wifi.ssid, wifi.password = fresh["wifi_ssid"], fresh["wifi_password"]
         self.said = said()
-        builtins.print = lambda *words: self.said.append(" ".join([str(word) for word in words]))
+        builtins.print = self.print
         durable.print = sleeper.print = node.print
         sleeper.ticks_ms, sleeper.ticks_diff, sleeper.ticks_add = node.ticks_ms, node.ticks_diff, node.ticks_add
         sleeper.sleep_ms = node.sleep_ms
@@ -147,6 +152,7 @@ def test_the_interval_changes_at_once_and_outlives_a_reset():
         times = [r["time"] for r in w.readings("temperature")]
         equal([b - a for a, b in zip(times[1:], times[2:])], [10] * (len(times) - 2))
         assert len(times) >= 5, times
+        equal([name for name in ("config_file", "probation") if name in sys.modules], [], "on the heap")
         equal(config_check.read()["interval_s"], 10)
         equal(config_check.read()["password"], "geheim99")
         equal(w.boot().cfg["interval_s"], 10)
@@ -622,12 +628,13 @@ def test_the_crash_log_comes_oldest_first_and_goes_once_the_broker_has_it():
             words = w.answers("crash")[-1][1]
             equal("send crash again" in words, i + 1 < 3 and len(log) > 1024 * (i + 1), words)
             taken += words.split("\n(")[0]
+            assert taken.endswith("\n"), "whole lines"
             if "crash.log" not in os.listdir("."):
                 break
         equal(taken, log)
-        write("crash.log", b"half a character \xc3")
+        write("crash.log", b"half a character \x80\xc3")
         w.send("crash")
-        equal(w.answers("crash")[-1], (True, "half a character ?"))
+        equal(w.answers("crash")[-1], (True, "half a character ??"))
         w.send("crash")
         equal(w.answers("crash")[-1], (True, "no crash since the last one that was taken"))
 
@@ -671,6 +678,9 @@ def test_the_last_lines_are_told_and_each_further_one_when_asked_for():
         w.run(6000)
         lines = [bytes(p).decode() for t, p, _ in w.broker.accepted if t == "umqtt/n1/log"]
         equal(lines, ["ä new 1", "second"])
+        for seconds, is_right in (("86400", True), ("86401", False), ("0", False)):
+            w.send("log", "on " + seconds)
+            equal(w.answers("log")[-1][0], is_right, seconds)
         w.send("log", "off")
         print("third")
         w.run(6000)
@@ -774,9 +784,10 @@ def test_before_a_restart_the_sum_of_the_life_is_said():
 def test_an_update_without_a_key_is_refused_with_what_to_do():
     with Commanded(ota_key="") as w:
         w.run(5000)
-        w.send("ota", "umqtt-ota1 1 2 3 4")
-        ok, words = w.answers("ota")[-1]
-        assert not ok and "there is no ota_key" in words and "make config" in words, words
+        for retain in (0, 1):  # `make ota` sends it retained
+            w.send("ota", "umqtt-ota1 1 2 3 4", retain=retain)
+            ok, words = w.answers("ota")[-1]
+            assert not ok and "there is no ota_key" in words and "make config" in words, words
 
 
 def test_a_read_that_no_sensor_answers_says_so():
@@ -804,3 +815,47 @@ def test_a_new_interval_is_told_to_home_assistant_and_begins_now():
         equal(w.node.taken, taken, "not before its time")
         w.run(10000)
         equal(w.node.taken, taken + 2)
+        diags = [json.loads(bytes(p).decode()) for t, p, _ in w.broker.accepted if t == "umqtt/n1/diag"]
+        equal([diag["interval_s"] for diag in diags], [600, 30])
+
+
+def test_a_read_leaves_room_for_the_next_regular_readings():
+    with Commanded(queue=12) as w:
+        w.run(5000)
+        node = w.node
+        real = node.waiting
+        for count, is_right in ((8, True), (9, False)):  # two readings of what is asked for, two of the next interval
+            node.waiting = lambda: count  # noqa: B023
+            try:
+                from commands.read import carry_out
+
+                said = carry_out(node, b"", 0)
+            except ValueError as e:
+                said = str(e)
+            equal(said, "2 readings" if is_right else "9 readings wait to be sent: nothing was read")
+        node.waiting = real
+
+
+def test_a_commands_own_mistake_is_answered_and_stands_in_the_crash_log():
+    with Commanded() as w:
+        w.run(5000)
+        w.node.measure_in = None
+        w.send("read")
+        del w.node.measure_in
+        ok, words = w.answers("read")[-1]
+        assert not ok and words.startswith("it failed: TypeError"), words
+        assert b"TypeError" in read("crash.log")
+        w.send("read")
+        equal(w.answers("read")[-1], (True, "2 readings"))
+
+
+def test_a_light_that_is_lit_by_a_low_level_is_dark_when_the_program_ends():
+    import led
+
+    Commanded().__exit__()
+    for low in (False, True):
+        light = led.Light(2, low)
+        light.step(None)
+        equal(fake_board.shown[2], 0 if low else 1)
+        light.off()
+        equal(fake_board.shown[2], 1 if low else 0)

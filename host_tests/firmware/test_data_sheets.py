@@ -149,6 +149,7 @@ def test_a_raw_value_becomes_the_hundredth_that_is_nearest_to_the_formula_of_the
                 six = (0x18 << 40 | raw << 20 | raw).to_bytes(6, "big")
                 s.ask = lambda *_: six + bytes([crc8(six)])  # noqa: B023
             else:
+                s.settling = False
                 s.is_ready = lambda: True
                 s.words = lambda command, count, wait_ms: [raw] * count  # noqa: B023
             for got, a, b in zip(s.read()[-2:], (slope, percent_slope), (zero, percent_zero)):

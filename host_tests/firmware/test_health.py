@@ -263,6 +263,18 @@ def test_what_the_time_server_does_not_do_is_told_with_the_key():
     ntptime.time = real
 
 
+def test_the_uptime_begins_with_the_program_and_a_time_that_no_calendar_has_is_none():
+    w = World()
+    w.epoch_s = 10**18
+    equal(clock.stamp(), 0)
+    del sys.modules["clock"]
+    import clock as fresh
+
+    sys.modules["clock"] = clock
+    assert fresh is not clock
+    equal(fresh.uptime_s(), 0)
+
+
 def test_no_age_is_counted_from_a_clock_that_is_not_set():
     w = World()
     for epoch_s, stamp in ((100, 0), (NOW_S, NOW_S), (4102444801 + 86400, 0)):

@@ -262,6 +262,10 @@ def test_an_scd4x_that_falls_silent_or_shows_nothing_is_no_reading():
     assert "SCD4x at 0x62: the checksum" in str(raises(OSError, s.read))
     fake_board.script["values"]["scd4x 0x62"] = None
     assert "no SCD4x answers" in str(raises(OSError, s.read))
+    s = sensor("scd4x", {"scd4x 0x62": [[800, 20, 50]]})
+    s.probe()
+    fake_board.chips[0x62].read = lambda n: bytes(n)
+    assert "checksum" in str(raises(OSError, s.probe)), "something else that answers there"
 
 
 def test_an_ads1115_reads_each_of_its_inputs_and_ranges():

@@ -58,6 +58,7 @@ def test_a_form_that_gives_no_json_is_refused():
     forms = ["VALUES", '{VALUES}"', "{VALUES} {VALUES}", "{x:VALUES}"]
     if sys.implementation.name != "micropython":  # whose parser takes these; `make config` does not
         forms += ['{VALUES,"time":TIME', '{"a":{VALUES}', "{VALUES,}"]
+        forms += ['{VALUES,"ns":TIME000000000}', '{VALUES,"t":-TIME}']  # null000000000 while the clock is not set
     for form in forms:
         words = str(raises(ValueError, conf, payload="json", json=form))
         assert "JSON once VALUES" in words, (form, words)

@@ -49,6 +49,8 @@ def test_frost_of_a_dht11_is_frost_though_the_driver_leaves_out_the_sign():
     s = sensor("dht11", {"dht11 4": [[-5, 40], [0, 40], [5, 40], [-20, 40]]}, pin=4)
     equal([s.device.temperature() for _ in range(2) if not s.device.measure()], [5, 0], "as MicroPython's does")
     equal([s.read()[0] for _ in range(4)], [5, -20, -5, 0])
+    s = sensor("dht11", {"dht11 4": [[21.7, 40], [-5.7, 40]]}, pin=4)
+    equal([s.read()[0] for _ in range(2)], [21, -5], "its tenths are no sign")
 
 
 def test_ds18b20_reads_hundredths_after_its_conversion_time():
@@ -161,7 +163,7 @@ def test_what_no_air_and_no_water_can_be_is_no_reading():
     for kind, key, values, part in (
         ("dht22", "dht22 4", [0.0, 0.0], "all zeros"),
         ("dht22", "dht22 4", [200.0, 50.0], "200 °C cannot be"),
-        ("dht22", "dht22 4", [-41.0, 50.0], "cannot be"),
+        ("dht22", "dht22 4", [-41.0, 50.0], "-41 °C cannot be"),
         ("dht22", "dht22 4", [21.5, 1024.0], "is it a DHT11?"),
         ("ds18b20", "ds18b20 5", -127.0, "cannot be"),
         ("ds18b20", "ds18b20 5", 125.5, "cannot be"),

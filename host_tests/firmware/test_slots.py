@@ -128,6 +128,8 @@ def test_an_update_that_was_kept_and_then_loops_goes_back_to_the_one_before():
             equal(f.start(), (slots.COUNTED, "2"))
         equal(f.start(), (slots.COUNTED, "1"))
         equal(slots.read("why")["digest"], "d2")
+        slots.write("boot", {"run": "2"})  # which tells of none before: the cable's
+        equal([f.start()[1] for _ in range(slots.MOST_STARTS)], ["2"] * (slots.MOST_STARTS - 1) + [""])
 
 
 def test_safe_mode_comes_when_the_cables_firmware_loops_as_well():

@@ -48,6 +48,15 @@ def test_the_median_of_samples_forgets_the_one_that_is_off():
     equal(shown(w), [20.2, 20.2])
 
 
+def test_a_sensor_has_its_time_between_two_samples():
+    for entry, least_ms in (({"type": "dht22", "pin": 4}, 2 * 2000), ({"type": "adc", "pin": 34}, 2 * 20)):
+        values = {"dht22 4": [[21.5, 40.2]], "adc 34": [1500]}
+        w = World({"wifi": {"lab": "12345678"}, "values": values}, sensors=[dict(entry, median=3)])
+        began = w.clock.now
+        w.node.sources[0].read()
+        assert least_ms <= w.clock.now - began < least_ms + 300, (entry, w.clock.now - began)
+
+
 def test_the_mean_is_of_the_samples_that_came():
     w = world([[20.0, 50.0], [21.0, 51.0], "crc", "crc", [22.0, 52.0]], mean=4)
     w.run(5000)

@@ -38,5 +38,5 @@ class Chip(OnBus):
             raise Nak
         status = 0x80 if self.busy() else 0
         if self.asks_status:
-            return bytes([status | 0x10 | (8 if self.calibrated else 0)])
+            return bytes([status | 0x17 | (8 if self.calibrated else 0)])  # the reserved bits may be anything
         return bytes([self.answer[0] | status]) + self.answer[1:]

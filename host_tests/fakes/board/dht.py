@@ -34,7 +34,8 @@ class DHT11(DHT22):
     def measure(self):
         super().measure()
         celsius, percent = self.now
-        self.buf = bytes([percent, 0, abs(celsius), 0x80 if celsius < 0 else 0, 0])
+        whole, tenths = divmod(round(abs(celsius) * 10), 10)
+        self.buf = bytes([percent, 0, whole, tenths | (0x80 if celsius < 0 else 0), 0])
 
     def temperature(self):
         return self.buf[2]
