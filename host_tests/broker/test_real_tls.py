@@ -2,6 +2,7 @@
 
 import datetime
 import ssl
+import sys
 
 import fakes.shim  # noqa: F401
 import pytest
@@ -80,11 +81,9 @@ def client(port, *cas, crl=None, cert=None, tmp_path=None, verify=True):
     real_socket.install()
     import time
 
-    import umqtt.client
-    import umqtt.engine
     from umqtt.client import MQTTClient
 
-    for module in (umqtt.client, umqtt.engine):  # the real clock
+    for module in [m for name, m in sys.modules.items() if name.startswith("umqtt.")]:  # the real clock
         for name in ("ticks_ms", "ticks_diff", "ticks_add"):
             if hasattr(module, name):
                 setattr(module, name, getattr(time, name))

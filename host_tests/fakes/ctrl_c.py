@@ -3,6 +3,9 @@
 import gc
 import sys
 
+# The classes of the client, a file each.
+CLIENT = "client.py", "waiting.py", "polling.py", "connecting.py", "link.py", "turns.py"
+
 
 def interrupted(f, at, files, without=()):
     """f(), with Ctrl-C before line number `at` of those that it runs in these files, but for some functions. Returns

@@ -5,7 +5,7 @@ import sys
 
 from fakes.bench import World  # noqa: F401 - twice: early, and across the tick wrap
 from fakes.check import skip
-from fakes.ctrl_c import interrupted
+from fakes.ctrl_c import CLIENT, interrupted
 from fakes.net import ESP32, ESP8266, UNIX, Plan
 from faults.exchanges import EXCHANGES, TALLY, Run, both_ways, lengths, publish_2, receive_2, run, several_in_flight
 
@@ -107,7 +107,7 @@ def test_ctrl_c_at_any_line_of_a_publish_leaves_no_slot_that_can_never_be_sent()
     while came:
         r = Run(())
         r.up()
-        came = interrupted(lambda: r.publish(2, False), at, ("client.py", "session.py"))
+        came = interrupted(lambda: r.publish(2, False), at, (*CLIENT, "session.py"))
         r.c.connect()
         r.publish(1)
         r.settle()
@@ -120,7 +120,7 @@ def test_ctrl_c_at_any_line_leaves_a_session_that_the_next_connection_finishes()
     # _on_ack notes what came without a jump, where a board looks for Ctrl-C
     if sys.implementation.name != "cpython":
         skip("needs CPython's settrace")
-    files = ("client.py", "session.py", "engine.py")
+    files = (*CLIENT, "session.py", "engine.py")
     for plan in ({}, {"write_again": True}, {"write_max": 3, "read_max": 2}):
         at = came = 1
         while came:

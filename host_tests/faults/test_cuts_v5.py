@@ -5,11 +5,11 @@ import sys
 
 from fakes.bench import World  # noqa: F401 - twice: early, and across the tick wrap
 from fakes.check import skip
-from fakes.ctrl_c import interrupted
+from fakes.ctrl_c import CLIENT, interrupted
 from fakes.net import ESP32, ESP8266, Plan
 from faults.exchanges import EXCHANGES, TALLY, Run, both_ways, lengths, publish_2, receive_2, run, several_in_flight
 
-FILES = ("client.py", "session.py", "v5.py", "outgoing.py", "aliases.py", "incoming.py")
+FILES = (*CLIENT, "session.py", "v5.py", "outgoing.py", "aliases.py", "incoming.py")
 V5 = {"level": 5, "topic_aliases": True, "properties": {34: 2}}
 
 

@@ -301,9 +301,10 @@ def test_beside_a_boards_stubs_ours_are_found_not_the_frozen_umqtts(boards_stubs
 
 def test_an_editor_shows_the_docstrings(wheel, tmp_path):
     subprocess.run([sys.executable, "-m", "zipfile", "-e", str(wheel), str(tmp_path)], check=True)
-    client = (tmp_path / "umqtt-stubs" / "client.pyi").read_text()
-    assert "Send a PINGREQ now" in client and "[3.3]" in client
-    assert "_send_packet" not in client and "TYPE_CHECKING" not in client
+    client, link = ((tmp_path / "umqtt-stubs" / name).read_text() for name in ("client.pyi", "link.pyi"))
+    assert "[3.3]" in client and "Send a PINGREQ now" in link  # of a class beneath the client's
+    for stub in (client, link):
+        assert "_send_packet" not in stub and "TYPE_CHECKING" not in stub
     for stub in (tmp_path / "umqtt-stubs").glob("*.pyi"):
         compile(stub.read_text(), str(stub), "exec")
         for module in stubs.NOT_PUBLIC:

@@ -11,6 +11,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from tools.docs.programs import SHOWN, with_programs
+from tools.ship import CLIENT_LAYERS
 
 ROOT = Path(__file__).resolve().parents[2]
 ELSEWHERE = (".venv", ".cache", "build", "node_modules")
@@ -143,6 +144,7 @@ def shown_in_reference():
 # Modules that a program never imports: beneath the client, or loaded by another part.
 NOT_FOR_PROGRAMS = set(
     "__init__ wire session keepalive engine transport tls addons connection roaming journaling journaling_v5".split()
+    + [*CLIENT_LAYERS]
     + "recall wanted upstream refusals handshake authentication aliases options properties".split()
     + "fallback incoming outgoing aio_request aio_subscribe in_line inbox inbox_v5 received_by_task".split()
 )
@@ -152,15 +154,27 @@ def test_every_module_for_programs_is_in_the_reference():
     assert {path.stem for path in LIBRARY} == set(shown_in_reference()) | NOT_FOR_PROGRAMS
 
 
+FUNCTIONS = ast.FunctionDef, ast.AsyncFunctionDef
+
+
+def public_methods(node, classes):
+    """{name: function} of a class, and of the classes of the library that it is made of."""
+    found = {}
+    for base in getattr(node, "bases", ()):
+        found.update(public_methods(classes.get(getattr(base, "id", "")), classes))
+    found.update({n.name: n for n in getattr(node, "body", ()) if isinstance(n, FUNCTIONS) and n.name[0] != "_"})
+    return found
+
+
 @pytest.mark.parametrize("module", sorted(shown_in_reference()))
 def test_the_reference_shows_what_there_is_and_each_says_what_it_does(module):
     tree = ast.parse((ROOT / "firmware" / "lib" / "umqtt" / (module + ".py")).read_text())
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    public = [n for n in tree.body if isinstance(n, (*functions, ast.ClassDef)) and not n.name.startswith("_")]
+    classes = {n.name: n for path in LIBRARY for n in ast.parse(path.read_text()).body if isinstance(n, ast.ClassDef)}
+    public = [n for n in tree.body if isinstance(n, (*FUNCTIONS, ast.ClassDef)) and not n.name.startswith("_")]
     for name, members in shown_in_reference()[module].items():
         (node,) = [n for n in public if n.name == name]
         assert ast.get_docstring(node), name
-        methods = {n.name: n for n in getattr(node, "body", ()) if isinstance(n, functions) and n.name[0] != "_"}
+        methods = public_methods(node, classes) if isinstance(node, ast.ClassDef) else {}
         for method in methods:
             assert method not in members or ast.get_docstring(methods[method]), "%s.%s" % (name, method)
             assert method in members or module not in ALL_SHOWN, "docs/api.md does not show %s.%s" % (name, method)
@@ -171,8 +185,8 @@ CALL_OF = {"publish": "publish", "ping": "ping", "idle": "poll", "receive": "pol
 
 def test_a_call_that_is_measured_to_allocate_nothing_says_so():
     budgets = json.loads((ROOT / "tools" / "measure" / "budgets.json").read_text())["operations"]
-    tree = ast.parse((ROOT / "firmware" / "lib" / "umqtt" / "client.py").read_text())
-    calls = {n.name: ast.get_docstring(n) for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+    trees = [ast.parse(path.read_text()) for path in LIBRARY if path.stem in (*CLIENT_LAYERS, "client")]
+    calls = {n.name: ast.get_docstring(n) for t in trees for n in ast.walk(t) if isinstance(n, ast.FunctionDef)}
     free = {
         re.sub(r"\d|_.*", "", row["operation"])
         for row in budgets

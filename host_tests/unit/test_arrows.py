@@ -179,3 +179,79 @@ def test_nobody_touches_another_objects_private_state_but_by_the_verbs_that_are_
 def test_the_look_for_foreign_names_sees_them():
     equal = foreign_names("        self._a = client._b + x._c + Base._d(self)  # y._d\n")
     assert equal == [("client", "_b"), ("x", "_c")], equal
+
+
+# The classes of the client, the lowest first: each is the base of the next.
+LINE = ("session", "keepalive", "turns", "link", "connecting", "polling", "waiting", "client")
+# What a class says that those above it have, and calls.
+CALLED_UP = {"keepalive": ["_send_ping"]}
+
+
+def members(text):
+    """(methods, has, uses) of the class of a file: names of its methods; all that it defines, declares or sets; all
+    that it takes of `self`."""
+    methods = []
+    has = []
+    uses = []
+    for line in text.split("\n"):
+        line = line.split("  #")[0]
+        m = re.match(r"    (async )?def ([a-zA-Z_0-9]+)\(", line)
+        if m:
+            methods.append(m.group(2))
+        m = re.match(r"    ([a-zA-Z_0-9]+) = ([a-zA-Z_0-9]+)$", line)
+        if m and m.group(2) in methods:
+            methods.append(m.group(1))  # a second name of it
+        m = re.match(r"    ([a-zA-Z_0-9]+)(:| = )", line)
+        while m:  # a = b = None
+            has.append(m.group(1))
+            line = line[len(m.group(0)) :] if m.group(2) == " = " else ""
+            m = re.match(r"([a-zA-Z_0-9]+)( = )", line)
+        while True:
+            m = re.search(r"self\.([a-zA-Z_0-9]+)( = )?", line)
+            if not m:
+                break
+            (has if m.group(2) else uses).append(m.group(1))
+            line = line[line.find(m.group(0)) + len(m.group(0)) :]
+    return methods, has, uses
+
+
+def read(name):
+    with open(LIB + name + ".py") as f:
+        return f.read()
+
+
+def test_a_class_of_the_client_uses_only_itself_and_the_classes_beneath_it():
+    known = []
+    for name in LINE:
+        methods, has, uses = members(read(name))
+        known += methods + has
+        for used in uses:
+            assert used in known or used[:2] == "__", "%s uses self.%s, which no class down to it has" % (name, used)
+
+
+def test_a_class_of_the_client_calls_up_only_where_that_is_written_down():
+    above = []
+    for name in reversed(LINE):
+        methods, has, _ = members(read(name))
+        calls_up = [one for one in has if one in above and one not in methods]
+        assert sorted(calls_up) == CALLED_UP.get(name, []), "%s declares %s of a class above it" % (name, calls_up)
+        above += methods
+
+
+def test_each_class_of_the_client_is_the_base_of_the_next():
+    base = ""
+    for name in LINE:
+        (line,) = [line for line in read(name).split("\n") if line[:6] == "class "]
+        assert line.split("(")[1:] == ([base + "):"] if base else []), "%s: %s" % (name, line)
+        base = line[6:].split("(")[0].rstrip(":")
+
+
+def test_the_look_for_members_sees_them():
+    text = """
+    _up: "Callable"
+    a = b = None
+    def f(self):
+        self.c = self.d + self._up()
+    g = f
+"""
+    assert members(text) == (["f", "g"], ["_up", "a", "b", "c", "g"], ["d", "_up"]), members(text)

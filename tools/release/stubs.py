@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Dict, List, Optional
 
 from tools.release.version import version
-from tools.ship import LIBRARY, UMQTT
+from tools.ship import CLIENT_LAYERS, LIBRARY, UMQTT
 
 ROOT = Path(__file__).resolve().parents[2]
 DISTRIBUTION = "umqtt-node-stubs"
-# No program imports these either; their classes that a program sees are shown by the clients.
-NOT_PUBLIC = (*UMQTT.internal, "engine", "transport", "upstream", "wire")
+# No program imports these either; their classes that a program sees are shown by the clients. But a client's bases are
+# looked up where they stand.
+NOT_PUBLIC = {*UMQTT.internal, "engine", "transport", "upstream", "wire"} - {*CLIENT_LAYERS}
 HANDED_TO = {"aio": ("client",), "v5": ("client",), "aio_v5": ("client", "v5", "aio")}
 NAMES = (  # of the arguments that are handed on
     "from typing import Any, Callable",

@@ -46,12 +46,16 @@ ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = ROOT / "firmware"
 LIBRARY = FIRMWARE / "lib" / PACKAGE
 
+# The classes of the client, the lowest first; `fold` makes one of them.
+CLIENT_LAYERS = ("turns", "link", "connecting", "polling", "waiting")
+
 # The library: its users know the public names. No program imports those of `internal`: their names, though public
 # among ours, are as private ones.
 UMQTT = Package(
     PACKAGE,
-    groups=(("errors", "wire", "session", "keepalive", "engine", "transport", "client"),),
+    groups=(("errors", "wire", "session", "keepalive", "engine", "transport", *CLIENT_LAYERS, "client"),),
     internal=(
+        *CLIENT_LAYERS,
         "addons",
         "aio_request",
         "aio_subscribe",
@@ -105,6 +109,7 @@ SOURCE_ONLY = ("boot.py", "main.py")  # MicroPython runs these as source
 NOT_FOR_THE_BOARD = ("manifest.py",)  # for freezing into an image
 
 __all__ = [
+    "CLIENT_LAYERS",
     "CORE",
     "FIRMWARE",
     "LIBRARY",
