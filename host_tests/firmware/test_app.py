@@ -60,12 +60,16 @@ def test_a_start_leads_the_life_that_is_asked_for_with_the_radio_at_work_already
     with Folder() as folder:
         os.chdir(folder)
         for kind, keys in lives:
-            w = World(SCRIPT, sensors=[ROOM])
+            w = World(dict(SCRIPT, join_ms=8000), sensors=[ROOM])
             began_ms = w.clock.ticks_ms()
             w.clock.sleep_ms(70)
             node = app.make(conf(sensors=[ROOM], **keys), began_ms)
             equal((type(node), node.t_began), (kind, began_ms))
             assert node.wifi.joining, keys
+            w.clock.sleep_ms(6000)
+            assert not node.wifi.joined(), "it has time, and is asked"
+            w.clock.sleep_ms(2000)
+            assert node.wifi.joined(), keys
         os.chdir(home)
 
 

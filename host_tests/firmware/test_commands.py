@@ -566,6 +566,42 @@ def test_a_sleeper_tries_a_configuration_in_one_wake_and_goes_back_without_a_lon
         equal(w.answers("config")[-1], (True, "kept: the broker was reached"))
 
 
+def test_the_wake_of_a_sleepers_trial_ends_in_time_whatever_fails_in_it():
+    with Commanded(deep_sleep=True, keep_in="rtc", awake_ms=4000) as w:
+        asked = []
+
+        def refuse(self, *how, **more):
+            asked.append(how)
+            raise RuntimeError("Wifi Unknown Error 0x0101")
+
+        def begin():
+            raises(fake_board.Reset, w.boot().run)
+            w.broker.inject("umqtt/n1/cmd/config", '{"interval_s":80000}', 1)
+            raises(fake_board.Reset, w.boot().run)
+            return w.clock.now
+
+        began = begin()
+        real, network.WLAN.connect = network.WLAN.connect, refuse
+        try:
+            equal(raises(fake_board.Reset, w.boot().run).args[0], 2, "a reset, no sleep of 80000 s")
+        finally:
+            network.WLAN.connect = real
+        assert 175000 < w.clock.now - began <= 180500 and len(asked) <= 181, (w.clock.now - began, len(asked))
+        raises(fake_board.Reset, w.boot().run)
+        assert "not kept" in w.answers("config")[-1][1], w.answers("config")
+
+        began = begin()
+
+        def back():  # late, and it acknowledges nothing
+            w.net.plan = Plan()
+            w.broker._incoming = lambda link, kept, p: None
+
+        w.net.plan = Plan(refuse=True)
+        w.clock.at(150000, back)
+        raises(fake_board.Reset, w.boot().run)
+        assert 175000 < w.clock.now - began <= 180500, w.clock.now - began
+
+
 def test_a_broker_that_ends_the_connection_at_the_subscription_gets_the_readings_all_the_same():
     with Commanded() as w:
         w.broker._subscribe = lambda link, kept, p: w.broker._drop(link)

@@ -36,6 +36,7 @@ class Board(World):
         self.slept_ms = []
         self.awake_ms = []
         self.told = ""  # all lines of waking
+        self.start_ms = 0  # from waking to the program
 
     def __enter__(self):
         return self
@@ -75,7 +76,7 @@ class Board(World):
             got = raises(fake_board.Reset, self.boot().run)
             self.awake_ms.append(self.clock.now - began)
             self.slept_ms.append(got.args[1])
-            self.clock.sleep_ms(got.args[1])
+            self.clock.sleep_ms(got.args[1] + self.start_ms)
 
     def tell(self, *words):
         self.told += " ".join([str(word) for word in words]) + "\n"

@@ -2,6 +2,7 @@
 
 from fakes.check import equal, raises
 from fakes.net import Plan
+from fakes.packets import PINGREQ
 from on_board import HOST, NOW_S
 from test_durable import ROOM, SCRIPT, Board, up_to, without_qos_2
 
@@ -11,6 +12,7 @@ import fake_board
 import machine
 import network
 import ntptime
+import remembered
 import sensors.binary
 import sleeper
 
@@ -24,6 +26,7 @@ def test_each_wake_sends_its_readings_and_sleeps_the_rest_of_the_interval():
         equal(b.broker.violations, [])
         equal(b.broker.wills, [])
         equal(b.status()[-1], b"online")
+        assert not network.WLAN(network.STA_IF).active(), "it has left the network before it sleeps"
 
 
 def test_in_qos_0_the_status_is_said_once_and_a_wake_is_as_short():
@@ -83,6 +86,99 @@ def test_the_first_two_attempts_and_each_tenth_have_all_of_awake_ms_and_the_othe
         equal(full, [0, 1, 10, 20])
 
 
+def test_a_broker_that_is_away_is_tried_at_each_second_wake_or_as_often_as_the_board_connects():
+    for every, wakes in ((1, [0, 1, 3, 5, 7, 9]), (2, [0, 2, 4, 6, 8]), (3, [0, 3, 6, 9])):
+        with Board(connect_every=every, awake_ms=2000) as b:
+            b.net.plan = Plan(connect_ms=None)
+            tried = []
+            for wake in range(10):
+                before = len(b.net.dialled)
+                b.sleep(1)
+                if len(b.net.dialled) > before:
+                    tried.append(wake)
+            equal(tried, wakes)
+            equal((b.node.known.fails, b.node.known.wakes), (len(tried), 10))
+
+
+def test_a_wake_that_could_send_only_a_part_goes_on_at_the_next_one():
+    with Board(connect_every=6, qos=1, awake_ms=4000) as b:
+        b.sleep(6)
+        b.net.plan = Plan(cut_in=20, how="silence")  # some acknowledgements
+        b.sleep(1)
+        got = len(b.seqs())
+        assert 2 < got < 14 and b.node.waiting(), got
+        equal((b.node.known.fails, b.node.known.skip), (0, 0))
+        b.net.plan = Plan()
+        b.sleep(1)
+        equal(set(b.seqs()), set(up_to(16)))
+        equal(b.node.known.skip, 5)
+
+
+def test_a_wake_without_wifi_asks_nobody_and_counts_as_one_that_failed():
+    for script, values in (({"wifi": {}}, SCRIPT["values"]), ({"wifi": {}}, {})):
+        with Board(dict(SCRIPT, values=values), awake_ms=4000) as b:
+            b.sleep(2)
+            took_ms = b.node.known.took_ms
+            asked, dialled = len(ntptime.asked), len(b.net.dialled)
+            fake_board.script.update(script)
+            b.sleep(1)
+            equal((len(ntptime.asked), len(b.net.dialled)), (asked, dialled))
+            equal((b.node.known.fails, b.node.known.took_ms), (1, took_ms))
+            assert b.awake_ms[-1] <= 4600, b.awake_ms
+
+
+def test_a_wake_ends_by_asking_whether_the_broker_lives_within_its_time():
+    for keys in ({}, {"commands": True}):
+        with Board(awake_ms=5000, qos=1, **keys) as b:
+            b.sleep(1)
+            pings = []
+            came = b.broker._came
+
+            def seen(link, p):
+                if p.kind == PINGREQ:
+                    pings.append(b.clock.now)
+                came(link, p)
+
+            b.broker._came = seen
+            b.broker._incoming = lambda link, kept_session, p: None
+            began = b.clock.now
+            b.sleep(1)
+            last_ms = pings[-1] - began
+            assert 3900 <= last_ms <= 4300, last_ms
+            assert b.awake_ms[-1] <= 5100, b.awake_ms
+            equal((b.node.known.fails, b.node.known.strikes), (1, 1))
+
+
+def test_a_slow_broker_has_all_of_a_wake_or_half_of_it_for_each_of_a_first_lifes_two_connections():
+    with Board(awake_ms=8000, qos=1) as b:
+        b.broker.ack_ms = 2600  # CONNACK twice, then PUBACK
+        b.sleep(1)
+        assert b.status(), "reached"
+        b.broker.ack_ms = 6000
+        b.sleep(1)
+        assert b.node.was_up and b.awake_ms[-1] <= 8100, b.awake_ms
+
+
+def test_the_interval_counts_from_wake_to_wake_whatever_the_board_needs_to_start():
+    with Board() as b:
+        b.start_ms = 3000
+        b.sleep(4)
+        equal([a + s for a, s in zip(b.awake_ms, b.slept_ms)], [60000] + [57000] * 3)  # the first does not know it
+        equal([r["time"] - NOW_S for r in b.readings("temperature")], [0, 63, 123, 183])
+        for seconds in (86400, -86400):  # the clock was set meanwhile
+            b.epoch_s += seconds
+            b.sleep(1)
+            equal(b.awake_ms[-1] + b.slept_ms[-1], 57000)
+    with Board(interval_s=4) as b:
+        b.start_ms = 3000
+        b.sleep(2)
+        equal(b.awake_ms[-1] + b.slept_ms[-1], 2000, "no board is awake more than it sleeps, for that alone")
+    with Board(interval_s=1, awake_ms=3000) as b:
+        b.net.plan = Plan(connect_ms=None)
+        b.sleep(1)
+        assert 0 < b.slept_ms[-1] < 10, b.slept_ms  # of 0 ms a port makes for ever
+
+
 def test_a_broker_that_takes_connections_and_no_message_costs_no_more_than_none():
     with Board(awake_ms=8000, qos=1, ha_prefix="homeassistant") as b:
         b.sleep(2)
@@ -110,13 +206,39 @@ def test_a_mute_first_broker_leaves_the_second_its_part_of_a_wake():
         assert b.seqs() and b.awake_ms[-1] <= 8600, (b.seqs(), b.awake_ms)
 
 
+def announced(b):
+    """The topics under which Home Assistant was told something."""
+    return [t for t, p, qos in b.broker.accepted if t.startswith("homeassistant/")]
+
+
 def test_home_assistant_is_told_of_a_sensor_that_answers_at_a_later_wake_only():
-    script = dict(SCRIPT, values={"dht22 4": [None] * 8 + [[21.5, 40.2]]})
-    with Board(script, ha_prefix="homeassistant") as b:
+    pool = {"type": "ds18b20", "name": "pool", "pin": 5}
+    script = dict(SCRIPT, values={"dht22 4": [None] * 8 + [[21.5, 40.2]], "ds18b20 5": [18.5]})
+    with Board(script, ha_prefix="homeassistant", sensors=[ROOM, pool]) as b:
         b.sleep(2)
-        equal([t for t, p, qos in b.broker.accepted if t.startswith("homeassistant/")], [])
+        equal(announced(b), ["homeassistant/sensor/n1/pool_temperature/config"])
         b.sleep(9)
-        equal(len([t for t, p, qos in b.broker.accepted if t.startswith("homeassistant/")]), 2)
+        equal(announced(b)[1:], ["homeassistant/sensor/n1/room_%s/config" % q for q in ("temperature", "humidity")])
+
+
+def test_home_assistant_is_told_again_after_a_reset_for_its_configuration_may_be_another():
+    with Board(ha_prefix="homeassistant") as b:
+        b.sleep(2)
+        fake_board.cause[0] = machine.HARD_RESET
+        b.sleep(2)
+        equal(len(announced(b)), 4)
+
+
+def test_home_assistant_is_told_at_a_later_wake_when_the_broker_forgot_and_the_wake_ended_too_soon():
+    with Board(ha_prefix="homeassistant", awake_ms=4000) as b:
+        b.sleep(2)
+        b.broker.stop()
+        b.broker.forget()
+        b.net.plan = Plan(cut_in=4, how="silence")  # CONNACK, and nothing after it
+        b.sleep(1)
+        b.net.plan = Plan()
+        b.sleep(3)
+        equal(set(announced(b)[2:]), set(announced(b)[:2]))
 
 
 def test_it_is_back_within_two_wakes_of_the_brokers_return():
@@ -206,6 +328,7 @@ def test_access_point_and_address_are_remembered_until_they_fail():
             asked = network.WLAN(network.STA_IF).asked
             equal([a[2] for a in asked], [old, None])
             assert not hasattr(network.WLAN(network.STA_IF), "address"), "DHCP is asked"
+            assert "wifi: well again after 1 failures" in b.said, b.said
             b.sleep(1)
             equal(network.WLAN(network.STA_IF).asked[0][2], network.BSSID)
             equal(b.seqs(), up_to(10))
@@ -216,10 +339,38 @@ def test_access_point_and_address_are_remembered_until_they_fail():
 def test_dhcp_is_asked_again_after_fifty_uses():
     with Board() as b:
         with_dhcp = []
-        for _ in range(110):
+        for uses in (None, None, 49, None, None, 48, None, None):
+            if uses is not None:
+                known = remembered.Remembered()
+                known.uses = uses
+                known.save()
             b.sleep(1)
             with_dhcp.append(not hasattr(network.WLAN(network.STA_IF), "address"))
-        equal([i for i in range(110) if with_dhcp[i]], [0, 51, 102])
+        equal([i for i, asked in enumerate(with_dhcp) if asked], [0, 3, 7])
+        equal(b.node.known.uses, 0)
+        b.sleep(1)
+        equal(b.node.known.uses, 1)
+
+
+def test_a_network_that_no_scan_shows_is_scanned_for_again_only_once_what_is_known_of_it_is_forgotten():
+    real, scans = network.WLAN.scan, []
+    network.WLAN.scan = lambda self: scans.append(self) or []
+    try:
+        with Board(awake_ms=5000) as b:
+            b.sleep(4)
+            equal((len(scans), b.node.known.uses), (1, 3))
+            fake_board.script["wifi"] = {}
+            b.sleep(1)
+            fake_board.script["wifi"] = {"lab": "12345678"}
+            b.sleep(4)
+            equal((len(scans), b.node.known.uses), (2, 3))
+            known = remembered.Remembered()
+            known.uses = 49
+            known.save()
+            b.sleep(3)
+            equal((len(scans), b.node.known.uses), (3, 1))
+    finally:
+        network.WLAN.scan = real
 
 
 def test_the_time_server_is_asked_once_in_six_hours_of_sleep():
