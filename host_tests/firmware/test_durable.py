@@ -97,6 +97,12 @@ def test_no_flash_is_written_while_rtc_memory_has_room():
         b.sleep(11)
         equal((os.listdir("queue"), [n for n in os.listdir(".") if n != "queue"]), ([], []))
         equal(b.seqs(), up_to(22))
+    many = [dict(ROOM, name="room %d" % i) for i in range(4)]
+    with Board(sensors=many) as b:
+        b.broker.ack_ms = 100  # eight readings, so all slots are in use
+        b.sleep(3)
+        equal((os.listdir("queue"), [n for n in os.listdir(".") if n != "queue"]), ([], []))
+        equal(b.seqs(), up_to(24))
 
 
 def test_what_does_not_fit_rtc_memory_overflows_to_flash():
@@ -290,3 +296,62 @@ def test_the_sum_of_pulses_and_what_waits_survive_a_reset_side_by_side():
         equal(b.seqs(), up_to(len(got)))
         equal(got, sorted(got))
         equal((len(got) > 25, got[-1]), (True, 20))
+
+
+class Flash:
+    """In place of durable's os: a file system of blocks of 4096 B, `free` of them, with files of `queue_b` in it."""
+
+    def __init__(self, free, *queue_b):
+        self.free = free
+        self.queue_b = queue_b
+
+    def statvfs(self, path):
+        return 4096, 512, 500, self.free, 7, 0, 0, 0, 0, 255
+
+    def listdir(self, path):
+        if not self.queue_b:
+            raise OSError(2)
+        return [str(i) for i in range(len(self.queue_b))]
+
+    def stat(self, path):
+        return 0, 0, 0, 0, 0, 0, self.queue_b[int(path.split("/")[1])], 99, 99, 99
+
+
+def test_a_queue_takes_no_more_than_half_of_what_flash_has_beside_a_reserve_of_24_kib():
+    with Board(keep_in="flash") as b:
+        node = b.boot(durable.DurableNode)
+        try:
+            for flash, room_kb, told in (
+                (Flash(200), 64, []),
+                (Flash(30), 48, ["storage: 120 KiB of flash are free: 48 KiB of the 64 of queue_kb are used"]),
+                (
+                    Flash(20, 30000, 10960),
+                    48,
+                    ["storage: 80 KiB of flash are free: 48 KiB of the 64 of queue_kb are used"],
+                ),
+                (Flash(2), 4, ["storage: 8 KiB of flash are free: 4 KiB of the 64 of queue_kb are used"]),
+            ):
+                del b.said[:]
+                durable.os = flash
+                equal(node.room_b(65536), room_kb * 1024)
+                equal(b.said, told)
+        finally:
+            durable.os = os
+
+
+def test_a_flash_that_is_full_when_readings_are_handed_over_is_told_as_storage_and_what_ends_that_too():
+    with Board(keep_in="flash", interval_s=5) as b:
+        node = b.boot(durable.DurableNode)
+        b.run(1000)
+        real = node.outbox.drain
+
+        def full(client):
+            raise OSError(28)
+
+        node.outbox.drain = full
+        b.run(3000)
+        assert [line for line in b.said if line.startswith("storage: the flash is full")], b.said
+        node.outbox.drain = real
+        b.run(120000)
+        equal(len([line for line in b.said if line.startswith("storage: well again")]), 1)
+        equal(b.seqs(), up_to(node.outbox.next))

@@ -149,7 +149,7 @@ def test_a_wake_ends_by_asking_whether_the_broker_lives_within_its_time():
             equal((b.node.known.fails, b.node.known.strikes), (1, 1))
 
 
-def test_a_slow_broker_has_all_of_a_wake_or_half_of_it_for_each_of_a_first_lifes_two_connections():
+def test_a_slow_broker_has_all_of_a_wake_or_half_of_it_when_it_has_to_connect_twice():
     with Board(awake_ms=8000, qos=1) as b:
         b.broker.ack_ms = 2600  # CONNACK twice, then PUBACK
         b.sleep(1)
