@@ -69,6 +69,9 @@ sensors|[{"type":"internal"}]|1|16|list of sensors
 """
 # What is found out beside them: what no key alone asks for; what is known of this start.
 _FOUND = "radio kept start trials came_back"
+_COMMANDS = ("cmd", "ack")  # TOPIC/CLIENT_ID/cmd/...
+_MOST_NESTED = 16  # brackets: MicroPython's stack is short
+_BOM = b"\xef\xbb\xbf"  # which editors of Windows put in front of UTF-8
 _NUMBERED = False  # true on a board (tools/ship/keys.py)
 # what may be done with the values of any sensor: a number, or one for each quantity
 _TREATMENT = (
@@ -163,6 +166,7 @@ def _codes(text):
 
 def _poison(text, what):
     # why a broker, or Home Assistant, does not take `text` in a topic or an id; "" when they do
+    size_b = 0
     for n in _codes(text):
         if n < 32 or 127 <= n < 160:
             return "no U+0000, which MQTT forbids" if not n else "a text without " + _CONTROL
@@ -172,7 +176,9 @@ def _poison(text, what):
             return "a text without the non-character U+%X: Mosquitto closes the connection for it" % n
         if n in _codes(what):
             return "a text without " + "+ # /"[: 2 * len(what) - 1]
-    return ""
+        size_b += 1 + (n > 0x7F) + (n > 0x7FF) + (n > 0xFFFF) + (n > 0x10FFFF)
+    # MicroPython takes more bytes for UTF-8 than are: too many for a character, or one over the last
+    return "" if size_b == len(text.encode()) else "a text in UTF-8"
 
 
 def _is_whole(text):
@@ -193,10 +199,15 @@ def _broker(value, least, most):
         if "://" in entry or "/" in entry:
             return "a name or an address alone, like 192.168.1.10 or 192.168.1.10:1883, without mqtt:// and /"
         host, _, port = entry.partition(":")
-        if not host or ":" in port or " " in entry or _poison(entry, ""):
-            return "a name or an address, without spaces, tabs and line ends"
+        if ":" in port:
+            return "a name or an address of IPv4, with one colon at most, before the port"
+        if not host or any(n in _codes(" ,;@") for n in _codes(entry)) or _poison(entry, ""):
+            return "a name or an address, without spaces, commas, @ and control characters"
         if ":" in entry and not (port.isdigit() and 0 < int(port) < 65536):
             return "a port from 1 to 65535 behind the colon"
+        # what has figures alone no port looks up: 192.168.1 would be 192.168.0.1
+        if not host.strip("0123456789.") and (not _is_address(host) or host in ("0.0.0.0", "255.255.255.255")):
+            return "an address of four numbers from 0 to 255, like 192.168.1.10, or a name"
     return ""
 
 
@@ -211,6 +222,27 @@ def _wires(value, most):
     return "" if value["sda"] != value["scl"] else like + ", on two GPIOs"
 
 
+def is_closed(text: bytes) -> bool:
+    """Whether each bracket has its own end, and none is too deep: MicroPython's json takes half a text."""
+    ends = b""
+    in_text = escaped = False
+    for c in text:
+        if in_text:
+            in_text = escaped or c != 34
+            escaped = c == 92 and not escaped
+        elif c == 34:
+            in_text = True
+        elif c == 91 or c == 123:
+            ends = bytes((c + 2,)) + ends
+            if len(ends) > _MOST_NESTED:
+                return False
+        elif c == 93 or c == 125:
+            if ends[:1] != bytes((c,)):
+                return False
+            ends = ends[1:]
+    return not ends
+
+
 def _form(value):
     if "VALUES" not in value:
         return "a text with VALUES in it, in whose place all values are"
@@ -219,6 +251,8 @@ def _form(value):
         for word, by in (("TIME_MS", time), ("TIME", time), ("SEQ", "1"), ("VALUES", '"a":1')):
             filled = filled.replace(word, by)
         try:
+            if not is_closed(filled.encode()):
+                raise ValueError
             json.loads(filled)
         except ValueError:
             return "JSON once VALUES, SEQ and TIME, which is null while the clock is not set, are filled in"
@@ -227,7 +261,8 @@ def _form(value):
 
 def _is_address(word):
     numbers = word.split(".")
-    return len(numbers) == 4 and all(n.isdigit() and int(n) < 256 for n in numbers)
+    # not 010: some read that as 8
+    return len(numbers) == 4 and all(n.isdigit() and int(n) < 256 and n == str(int(n)) for n in numbers)
 
 
 def _problem(key, value, default, least, most):
@@ -299,6 +334,8 @@ def _sensors(entries, wrong):
                 needed = _poison(value, "+#/")
                 if not needed and _is_whole(value) > 255:
                     needed = "a text of 1 to 255 bytes"
+                if key == "name" and value in _COMMANDS:
+                    needed = "another name: the topics of commands begin so"
             if needed:
                 found = "%s is %s" % (key, _shown(key, value)) if key in entry else "%s is missing" % key
                 wrong.append("%s%s; needed is %s" % (where, found, needed))
@@ -405,6 +442,12 @@ def _together(got, wrong):
         wrong.append("tls_cert and tls_key; needed are both, or neither")
     if got["wifi_password_2"] and not got["wifi_ssid_2"]:
         wrong.append("wifi_password_2 is given but wifi_ssid_2 is not; needed are both, or neither")
+    if not wrong:
+        own = "%s/%s/" % (got["topic"], got["client_id"] or "CLIENT_ID")
+        place = got["json_topic"].replace("TOPIC/CLIENT_ID/", own)
+        rest = place[len(own) :] if place.startswith(own) else ""
+        if rest in ("status", "diag", "log") or rest.split("/")[0] in _COMMANDS:
+            wrong.append("json_topic is %s; needed is another one: the board has that for itself" % place)
     if got["payload"] == "json" and got["ha_prefix"]:
         wrong.append(
             'payload is "json" and ha_prefix is given, which wants a topic for each quantity; needed is one of them'
@@ -495,12 +538,17 @@ def numbered(got):
 def given_in(path: str) -> dict:
     """What the file holds, unchecked. Raises ValueError, also when it is missing or is not JSON."""
     try:
-        with open(path) as f:
-            return paired(json.load(f))  # pyright: ignore[reportReturnType] - check() looks
+        with open(path, "rb") as f:
+            text = f.read()
+        if text[:3] == _BOM:
+            text = text[3:]
+        if is_closed(text):  # else it may be half a file
+            return paired(json.loads(text))  # pyright: ignore[reportReturnType] - check() looks
     except OSError:
         raise ValueError("%s is missing: copy config.example.json and fill it in" % path)
     except ValueError:
-        raise ValueError("%s is not JSON; `python3 -m json.tool %s` shows the place" % (path, path))
+        pass
+    raise ValueError("%s is not JSON in UTF-8; `python3 -m json.tool %s` shows the place" % (path, path))
 
 
 def read(path: str = FILE, safe: bool = False):

@@ -9,7 +9,9 @@ NAME = "config.json"
 
 def load() -> dict:
     """What it holds. Raises OSError, ValueError."""
-    with open(NAME) as f:
+    with open(NAME, "rb") as f:
+        if f.read(3) != b"\xef\xbb\xbf":  # which editors of Windows put in front of UTF-8
+            f.seek(0)
         return json.load(f)
 
 

@@ -71,6 +71,6 @@ def is_reading(node, topic: bytes) -> bool:
     """Whether a message under `topic` (b"": the broker has it) is a reading."""
     own = node.topic.encode()
     if not topic.startswith(own):
-        return not topic
+        return not topic or bool(node.json_messages) and topic == node.json_messages.topic.encode()
     rest = topic[len(own) :]
     return rest not in (b"status", b"diag", b"log") and not rest.startswith(b"ack/")

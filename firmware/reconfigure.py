@@ -5,11 +5,7 @@ import json
 import sys
 
 import config_check
-from micropython import const
-
 from probation import LIMIT_S, refuse_another
-
-_MOST_NESTED = const(16)  # brackets: MicroPython's stack is short
 
 
 def changed(part: bytes):
@@ -18,7 +14,7 @@ def changed(part: bytes):
     while another change is on trial."""
     refuse_another(config_check.FILE)
     try:
-        change = config_check.paired(json.loads(part)) if is_closed(part) else None
+        change = config_check.paired(json.loads(part)) if config_check.is_closed(part) else None
     except ValueError:
         change = None
     if not isinstance(change, dict):
@@ -31,27 +27,6 @@ def changed(part: bytes):
             del given[key]
     config_check.check(given)
     return given, sorted(differ)  # pyright: ignore[reportArgumentType]
-
-
-def is_closed(text: bytes) -> bool:
-    """Whether each bracket has its own end, and none is too deep: MicroPython's json takes half a message."""
-    ends = b""
-    in_text = escaped = False
-    for c in text:
-        if in_text:
-            in_text = escaped or c != 34
-            escaped = c == 92 and not escaped
-        elif c == 34:
-            in_text = True
-        elif c == 91 or c == 123:
-            ends = bytes((c + 2,)) + ends
-            if len(ends) > _MOST_NESTED:
-                return False
-        elif c == 93 or c == 125:
-            if ends[:1] != bytes((c,)):
-                return False
-            ends = ends[1:]
-    return not ends
 
 
 def shown() -> str:

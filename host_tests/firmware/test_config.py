@@ -251,7 +251,17 @@ def test_a_broker_is_a_name_or_an_address_with_a_port_at_most():
         ("10.0.0.1:65536", "a port"),
         (":1883", "without spaces"),
         ("my broker", "without spaces"),
-        ("a:1:2", "without spaces"),
+        ("a:1:2", "one colon at most"),
+        ("fe80::1", "of IPv4"),
+        ("[::1]:1883", "of IPv4"),
+        ("10.0.0.1,10.0.0.2", "without spaces, commas"),
+        ("me@broker.example", "without spaces"),
+        ("192.168.1", "four numbers"),
+        ("192.168.1.300", "four numbers"),
+        ("192.168.1.010", "four numbers"),
+        ("192.168.1.10.", "four numbers"),
+        ("0.0.0.0:1883", "four numbers"),
+        ("1883", "four numbers"),
         ("b\t", "without spaces"),
         ([], "a list of 1 to 8"),
         (["a"] * 9, "a list of 1 to 8"),
@@ -340,3 +350,62 @@ def test_two_contacts_want_a_pin_each():
     taken(sensors=[{"type": "binary", "name": "a", "pin": 4}, {"type": "binary", "name": "b", "pin": 5}])
     taken(sensors=[{"type": "binary", "name": "a"}, {"type": "binary", "name": "b"}])
     assert "from 630" in lines(deep_sleep=True, keep_in="rtc", awake_ms=600000)[0]
+
+
+def given_as(data):
+    """What given_in() makes of a file with these bytes."""
+    import os
+
+    path = "config.test"
+    with open(path, "wb") as f:
+        f.write(data)
+    try:
+        return config_check.given_in(path)
+    finally:
+        os.remove(path)
+
+
+def test_a_file_that_was_copied_by_half_or_is_no_utf8_is_refused():
+    whole = json.dumps({"wifi_ssid": "lab", "i2c": {"sda": 21, "scl": 22}, "broker": "10.0.0.1", "interval_s": 60})
+    whole = whole.encode()
+    equal(given_as(whole)["interval_s"], 60)
+    deep = b'{"sensors":' + b"[" * 3000 + b"]" * 3000 + b"}"
+    for data in [whole[:n] for n in range(len(whole))] + [
+        deep, whole + whole, whole.replace(b"lab", b"k\xfcche"), b"\xff\xfe" + bytes(whole[0:1]) + b"\0",
+    ]:  # fmt: skip
+        said = str(raises(ValueError, given_as, data))
+        assert said.startswith("config.test is not JSON in UTF-8"), (data[-20:], said)
+    for bad in (b"\xc0\xaf", b"\xf5\x80\x80\x80"):  # which MicroPython takes, and no broker
+        try:
+            config_check.check(given_as(whole[:-1] + b', "client_id": "n' + bad + b'"}'))
+        except ValueError as e:
+            assert "UTF-8" in str(e), e
+        else:
+            raise AssertionError(bad)
+
+
+def test_a_file_of_an_editor_of_windows_is_taken():
+    import config_file
+    from fakes.folder import Folder
+
+    text = '\ufeff{\r\n\t"wifi_ssid": "Küche",\r\n\t"broker": "10.0.0.1"\r\n}\r\n'.encode()
+    equal(given_as(text), {"wifi_ssid": "Küche", "broker": "10.0.0.1"})
+    with Folder() as folder:
+        path = folder + "/config.json"
+        with open(path, "wb") as f:
+            f.write(text)
+        config_file.NAME = path
+        try:
+            equal(config_file.load()["broker"], "10.0.0.1")
+        finally:
+            config_file.NAME = "config.json"
+
+
+def test_a_sensor_has_no_name_of_the_boards_own_topics():
+    # its readings would come back as commands
+    for name in ("cmd", "ack"):
+        assert "another name" in lines(sensors=[{"type": "internal", "name": name}])[0]
+    for place in ("TOPIC/CLIENT_ID/cmd/read", "umqtt/n1/ack/x", "TOPIC/CLIENT_ID/status", "umqtt/n1/diag"):
+        said = lines(client_id="n1", payload="json", json_topic=place)
+        assert "json_topic" in said[0] and "for itself" in said[0], said
+    config_check.check(dict(GOOD, payload="json", json_topic="TOPIC/CLIENT_ID/cmds", client_id="n1"))

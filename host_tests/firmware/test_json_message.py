@@ -150,3 +150,20 @@ def test_what_cannot_be_is_refused_in_words():
         ({"payload": "json", "ha_prefix": "homeassistant"}, "needed is one of them"),
     ):
         assert part in str(raises(ValueError, conf, **keys)), part
+
+
+def test_a_message_under_a_topic_of_a_service_counts_as_readings():
+    # one that is given up is one reading less, and no message that the board can do without
+    w = world(json_topic="v1/devices/me/telemetry", qos=1)
+    real = w.broker._incoming
+
+    def incoming(link, kept, p):
+        if b'"seq":6}' in bytes(p.payload):
+            return w.broker._drop(link)
+        return real(link, kept, p)
+
+    w.broker._incoming = incoming
+    w.run(400000)
+    equal(w.node.refused, 1)
+    said = [line for line in w.said if "given up" in line]
+    assert said and "ends the connection at v1/devices/me/telemetry: given up, 1 so far" in said[0], w.said
