@@ -2,7 +2,8 @@
 
 from types import SimpleNamespace
 
-from tools.prove.cluster import RabbitCluster, Story, plan
+from tools.prove import cluster
+from tools.prove.cluster import Client, RabbitCluster, Story, plan
 
 
 def client(ups=(), progress=()):
@@ -32,3 +33,17 @@ def test_of_a_node_that_was_cut_off_the_first_answers_are_no_progress():
     assert STORY.recovered(client(progress=[10.5]), 10.0, "cut off", True) is None
     assert STORY.recovered(client(progress=[10.5, 14.0]), 10.0, "cut off", True) == 4.0
     assert STORY.recovered(client(ups=[10.4], progress=[10.5]), 10.0, "cut off", True) == 0.5
+
+
+def test_a_client_that_stays_at_a_spare_when_all_is_well_is_wrong(monkeypatch):
+    monkeypatch.setattr(cluster, "BACK_S", 0)
+    monkeypatch.setattr(cluster, "CALM_S", 0)
+
+    def at(role, port):
+        said = Client.__new__(Client)
+        said.role, said.ports, said.at = role, [1883, 1884], port
+        return said
+
+    story = Story(None, at("pub", 1883), at("sub", 1884))
+    story.way_back()
+    assert story.wrong == ["the sub is not back at the first node of its list after 0 s"]

@@ -20,6 +20,7 @@ role, name, qos, ports = sys.argv[2], sys.argv[3], int(sys.argv[4]), [int(p) for
 login = sys.argv[6:8] if len(sys.argv) > 6 else (None, None)
 PAUSE_MS = 50
 KEEP_ALIVE_S = 6
+BACK_MS = 3000
 FINISH_MS = 40000
 
 
@@ -32,7 +33,7 @@ def on_state(connected, error):
 
 client = MQTTClient(
     name, "127.0.0.1", ports[0], login[0], login[1], keepalive=KEEP_ALIVE_S, inflight=8, timeout_ms=4000,
-    reconnect=Reconnect(200, 2000, [("127.0.0.1", p) for p in ports], on_state),
+    reconnect=Reconnect(200, 2000, [("127.0.0.1", p) for p in ports], on_state, BACK_MS),
 )  # fmt: skip
 client.set_callback(lambda topic, payload, retained: print("R", str(payload, "utf-8")))
 stdin = select.poll()
