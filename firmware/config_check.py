@@ -203,7 +203,7 @@ def _broker(value, least, most):
             return "a name or an address of IPv4, with one colon at most, before the port"
         if not host or any(n in _codes(" ,;@") for n in _codes(entry)) or _poison(entry, ""):
             return "a name or an address, without spaces, commas, @ and control characters"
-        if ":" in entry and not (port.isdigit() and 0 < int(port) < 65536):
+        if ":" in entry and not (_is_decimal(port) and 0 < int(port) < 65536):
             return "a port from 1 to 65535 behind the colon"
         # what has figures alone no port looks up: 192.168.1 would be 192.168.0.1
         if not host.strip("0123456789.") and (not _is_address(host) or host in ("0.0.0.0", "255.255.255.255")):
@@ -259,10 +259,15 @@ def _form(value):
     return ""
 
 
+def _is_decimal(text):
+    # `isdigit` of CPython takes other digits, which `int` does not
+    return text and all(48 <= n < 58 for n in _codes(text))
+
+
 def _is_address(word):
     numbers = word.split(".")
     # not 010: some read that as 8
-    return len(numbers) == 4 and all(n.isdigit() and int(n) < 256 and n == str(int(n)) for n in numbers)
+    return len(numbers) == 4 and all(_is_decimal(n) and int(n) < 256 and n == str(int(n)) for n in numbers)
 
 
 def _problem(key, value, default, least, most):

@@ -263,6 +263,8 @@ def test_a_broker_is_a_name_or_an_address_with_a_port_at_most():
         ("0.0.0.0:1883", "four numbers"),
         ("1883", "four numbers"),
         ("b\t", "without spaces"),
+        ("b:\u00b2", "a port from 1"),
+        ("b:", "a port from 1"),
         ([], "a list of 1 to 8"),
         (["a"] * 9, "a list of 1 to 8"),
         (["a", 5], "a text of 1 to 253"),
@@ -409,3 +411,14 @@ def test_a_sensor_has_no_name_of_the_boards_own_topics():
         said = lines(client_id="n1", payload="json", json_topic=place)
         assert "json_topic" in said[0] and "for itself" in said[0], said
     config_check.check(dict(GOOD, payload="json", json_topic="TOPIC/CLIENT_ID/cmds", client_id="n1"))
+
+
+def test_a_country_and_a_static_address_are_what_a_radio_takes():
+    for bad in ("D", "4U", "D-"):
+        assert "two letters, as DE" in lines(wifi_country=bad)[0], bad
+    for good in ("", "DE", "az", "ZA"):
+        equal(taken(wifi_country=good)["wifi_country"], good)
+    for bad in ("dhcp", "1.2.3.4", "1.2.3.4 " * 5, "1.2.3 " * 4, "1.2.3.256 " * 4, "1.2.3.\u00b2 " * 4, "1.2..4 " * 4, "1.2.3.04 " * 4):
+        assert "four addresses, as 192.168.1.50" in lines(wifi_address=bad)[0], bad
+    for good in ("", "0.0.0.0 255.255.255.255 10.0.0.1 9.9.9.9", " 1.2.3.4" * 4):
+        equal(taken(wifi_address=good)["wifi_address"], good)

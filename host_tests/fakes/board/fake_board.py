@@ -61,6 +61,7 @@ def use(new):
     chips.clear()
     handlers.clear()
     armed.clear()
+    shown.clear()
     cause[0] = script.get("cause", 1)
     rtc[0] = b""
     try:
@@ -82,8 +83,8 @@ def value(name):
 
 
 def level(pin):
-    """The level of a GPIO: 0 while its button is pressed, or while something holds it low."""
-    if held().get(str(pin)):
+    """The level of a GPIO: 0 while its button is pressed, or while something, or the program, holds it low."""
+    if held().get(str(pin)) or shown.get(pin) == 0:
         return 0
     try:
         open(script.get("buttons", {}).get(str(pin), "")).close()
@@ -107,11 +108,10 @@ def held():
     return script.setdefault("held", {})
 
 
-def drive(level):
-    """The program gives a pin a level; each time that is high counts as a clock for what holds another."""
-    if level:
-        for pin, clocks in held().items():
-            held()[pin] = clocks - 1 if clocks > 0 else clocks
+def clock():
+    """The program lets a pin that it held low go up: a clock for what holds another."""
+    for pin, clocks in held().items():
+        held()[pin] = clocks - 1 if clocks > 0 else clocks
 
 
 def reset(why, sleep_ms=0):

@@ -55,12 +55,15 @@ class Pin:
         if not 0 <= number <= 48:
             raise ValueError("invalid pin")
         self.number = number
+        if value is not None:
+            self.value(value)
 
     def value(self, level=None):
         if level is None:
             return fake_board.level(self.number)
+        if level and fake_board.shown.get(self.number) == 0:
+            fake_board.clock()
         fake_board.shown[self.number] = level
-        fake_board.drive(level)
 
     def irq(self, handler=None, trigger=3):
         fake_board.handlers[self.number] = handler, trigger, self

@@ -1,6 +1,7 @@
 """`machine.SoftI2C`: the chips on it are those that the script's "values" names, as "sht4x 0x44"; each is a file
 chip_TYPE.py with a class Chip. It fails as MicroPython's does: OSError 19 where nobody acknowledges the address, fewer
-bytes acknowledged than written, OSError 110 where a chip holds SCL down for longer than `timeout`."""
+bytes acknowledged than written, OSError 110 where a chip holds SCL down for longer than `timeout`; then SDA stays as it
+was in the middle of a byte: low."""
 
 from time import ticks_diff
 
@@ -64,6 +65,7 @@ def words(numbers, spoilt=False):
 
 class SoftI2C:
     def __init__(self, scl, sda, *, freq=400000, timeout=50000):
+        self.scl, self.sda = scl, sda
         self.timeout = timeout
         for name in fake_board.script.get("values", {}):
             kind, _, place = name.partition(" 0x")
@@ -72,10 +74,14 @@ class SoftI2C:
 
     def _chip(self, address):
         chip = fake_board.chips.get(address)
+        if not fake_board.level(self.scl.number):
+            self.sda.value(0)
+            raise OSError(_TIMEOUT)
         if chip is None or fake_board.script["values"][chip.name] is None:
             raise OSError(_NOBODY)
         if chip.stretch_us > self.timeout:
             chip.stretch_us = 0
+            self.sda.value(0)
             raise OSError(_TIMEOUT)
         return chip
 
