@@ -9,6 +9,7 @@ from fakes.check import equal, raises
 from on_board import World
 
 import fake_board
+import network
 
 assert on_board  # the paths
 WIFI = {"lab": "12345678"}
@@ -293,9 +294,40 @@ def test_internal_says_what_else_it_is_asked_for():
     equal(got, {"rssi": -61, "reset": "watchdog", "woken": "timer", "ip": "127.0.0.1", "version": __version__})
     equal(w.readings("internal/rssi")[0]["value"], None, "WiFi is being joined while the first reading is taken")
     assert isinstance(w.readings("internal/awake")[-1]["value"], int)
-    from board_facts import dotted
+    from board_facts import dotted, facts
 
     equal([dotted(n) for n in (-1, 0x0A000001, -0x3F57FFFE)], ['"255.255.255.255"', '"10.0.0.1"', '"192.168.0.2"'])
+    real = network.WLAN.ifconfig
+    try:
+        for ip in ("0.0.0.0", "127.255.255.255", "128.0.0.1", "255.255.255.255", "1.2.3.4"):
+            network.WLAN.ifconfig = lambda self, ip=ip: (ip, "", "", "")
+            value = facts()["ip"][1]()
+            equal((dotted(value), -(1 << 31) <= value < 1 << 31), ('"%s"' % ip, True))
+    finally:
+        network.WLAN.ifconfig = real
+
+
+def test_an_esp8266_sleeps_by_its_alarm_and_for_70_minutes_at_most():
+    import machine
+    import machine_rtc
+    import power
+
+    class Alarmed(machine_rtc.RTC):
+        ALARM0 = 0
+
+        def irq(self, trigger, wake):
+            equal((trigger, wake), (0, machine.DEEPSLEEP))
+
+        def alarm(self, alarm, ms):
+            fake_board.alarm[0] = ms
+
+    machine.RTC = Alarmed
+    try:
+        for ms, slept_ms in ((60000, 60000), (4200000, 4200000), (7200000, 4200000)):
+            equal(raises(fake_board.Reset, power.deep_sleep, ms).args, (machine.DEEPSLEEP_RESET, slept_ms))
+    finally:
+        del machine.RTC
+    equal(raises(fake_board.Reset, power.deep_sleep, 7200000).args, (machine.DEEPSLEEP_RESET, 7200000))
 
 
 def test_home_assistant_gets_the_class_of_each_quantity():

@@ -163,20 +163,47 @@ def test_a_piece_that_is_late_repeated_or_of_another_update_does_nothing():
         equal(read(coming.list), host.listed)
 
 
+def spoiling(host, numbers, times):
+    """What take() does to a chunk: the first one of each of these files comes wrong so often."""
+    left = {host.chunk(number, 0, b""): times for number in numbers}
+
+    def spoil(chunk):
+        if left.get(chunk[:10], 0):
+            left[chunk[:10]] -= 1
+            return chunk[:-1] + b"!"
+        return chunk
+
+    return spoil
+
+
 def test_bytes_that_are_not_the_files_are_asked_for_again_and_given_up_after_three_times():
+    for number, name in ((0, "1.list"), (1, "app.mpy")):
+        with Flash():
+            host = Host(FILES, 7)
+            node = Asking()
+            coming = update.Update(node, host.manifest())
+            requests = take(host, coming, node, spoiling(host, (number,), 99))
+            assert name in coming.over and "SHA-256" in coming.over, coming.over
+            equal(len([asked for asked in requests if asked["file"] == number and not asked["from"]]), 3)
+            assert not slots.is_there(slots.at("boot.new"))
     with Flash():
         host = Host(FILES, 7)
         node = Asking()
         coming = update.Update(node, host.manifest())
-        bad = host.chunk(1, 0, b"")[:6]
+        take(host, coming, node, spoiling(host, range(4), 2))
+        equal(coming.over, update.WHOLE, "each file has its own three")
 
-        def spoil(chunk):
-            return chunk[:-1] + b"!" if chunk[:6] == bad else chunk
 
-        requests = take(host, coming, node, spoil)
-        assert "app.mpy" in coming.over and "SHA-256" in coming.over, coming.over
-        equal(len([asked for asked in requests if asked["file"] == 1 and not asked["from"]]), 3)
-        assert not slots.is_there(slots.at("boot.new"))
+def test_a_board_that_executes_its_firmware_from_rom_is_told_what_can_change_that():
+    with Flash():
+        real = slots.is_there
+        slots.is_there = lambda path: path == "/rom/app.mpy" or real(path)
+        try:
+            words = str(raises(ValueError, update.Update, Asking(), Host(FILES, 7).manifest()))
+        finally:
+            slots.is_there = real
+        assert "`make deploy`" in words, words
+        assert not slots.is_there(slots.ROOT + "ota"), "nothing has changed"
 
 
 def test_files_for_another_micropython_are_refused_before_they_are_sent():
