@@ -665,6 +665,8 @@ def test_the_crash_log_comes_oldest_first_and_goes_once_the_broker_has_it():
             equal("send crash again" in words, i + 1 < 3 and len(log) > 1024 * (i + 1), words)
             taken += words.split("\n(")[0]
             assert taken.endswith("\n"), "whole lines"
+            left_b = len(log.encode()) - len(taken.encode())
+            assert not left_b or "\n(%d B more" % left_b in words, (left_b, words[-40:])
             if "crash.log" not in os.listdir("."):
                 break
         equal(taken, log)
@@ -714,7 +716,14 @@ def test_the_last_lines_are_told_and_each_further_one_when_asked_for():
         w.run(6000)
         lines = [bytes(p).decode() for t, p, _ in w.broker.accepted if t == "umqtt/n1/log"]
         equal(lines, ["ä new 1", "second"])
-        for seconds, is_right in (("86400", True), ("86401", False), ("0", False)):
+        w.clock.sleep_ms(60000)
+        w.run(6000)
+        print("third")
+        w.run(6000)
+        equal(len([t for t, _, _ in w.broker.accepted if t == "umqtt/n1/log"]), 2, "a minute is over")
+        w.send("log", "on")
+        equal(w.answers("log")[-1], (True, "lines for 600 s"))
+        for seconds, is_right in (("1", True), ("86400", True), ("86401", False), ("0", False)):
             w.send("log", "on " + seconds)
             equal(w.answers("log")[-1][0], is_right, seconds)
         w.send("log", "off")
@@ -819,10 +828,11 @@ def test_before_a_restart_the_sum_of_the_life_is_said():
 
 def test_an_update_without_a_key_is_refused_with_what_to_do():
     with Commanded(ota_key="") as w:
+        w.broker.inject("umqtt/n1/cmd/ota", "umqtt-ota1 1 2 3 4", 1, 1)  # `make ota` sends it retained
         w.run(5000)
-        for retain in (0, 1):  # `make ota` sends it retained
-            w.send("ota", "umqtt-ota1 1 2 3 4", retain=retain)
-            ok, words = w.answers("ota")[-1]
+        w.send("ota", "umqtt-ota1 1 2 3 4")
+        equal(len(w.answers("ota")), 2)
+        for ok, words in w.answers("ota"):
             assert not ok and "there is no ota_key" in words and "make config" in words, words
 
 
@@ -873,8 +883,14 @@ def test_a_read_leaves_room_for_the_next_regular_readings():
 
 
 def test_a_commands_own_mistake_is_answered_and_stands_in_the_crash_log():
+    def full(ms):
+        raise MemoryError
+
     with Commanded() as w:
         w.run(5000)
+        w.node.measure_in = full
+        w.send("read")
+        equal(w.answers("read")[-1], (False, "no memory for it: fewer sensors, a shorter queue, or a restart"))
         w.node.measure_in = None
         w.send("read")
         del w.node.measure_in
@@ -895,3 +911,23 @@ def test_a_light_that_is_lit_by_a_low_level_is_dark_when_the_program_ends():
         equal(fake_board.shown[2], 0 if low else 1)
         light.off()
         equal(fake_board.shown[2], 1 if low else 0)
+
+
+def test_the_last_lines_begin_with_a_whole_character_wherever_the_ring_is_cut():
+    from commands.log import since
+
+    said = "\u00e4\u00f6\u00fc\u20ac!\n"
+    real, tail._said = tail._said, lambda *_: None
+    try:
+        for size_b in range(1, 34):
+            tail.keep(size_b)
+            tail.total = 0
+            for _ in range(3):
+                print(said[:-1])
+            text, end_b = since(0)
+            assert (3 * said).endswith(text) and size_b - 3 < len(text.encode()) <= size_b, (size_b, text)
+            equal(since(end_b), ("", end_b))
+        equal(text, 3 * said)
+    finally:
+        tail._said = real
+        builtins.print = PRINT

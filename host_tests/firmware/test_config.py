@@ -418,7 +418,16 @@ def test_a_country_and_a_static_address_are_what_a_radio_takes():
         assert "two letters, as DE" in lines(wifi_country=bad)[0], bad
     for good in ("", "DE", "az", "ZA"):
         equal(taken(wifi_country=good)["wifi_country"], good)
-    for bad in ("dhcp", "1.2.3.4", "1.2.3.4 " * 5, "1.2.3 " * 4, "1.2.3.256 " * 4, "1.2.3.\u00b2 " * 4, "1.2..4 " * 4, "1.2.3.04 " * 4):
+    for bad in (
+        "dhcp",
+        "1.2.3.4",
+        "1.2.3.4 " * 5,
+        "1.2.3 " * 4,
+        "1.2.3.256 " * 4,
+        "1.2.3.\u00b2 " * 4,
+        "1.2..4 " * 4,
+        "1.2.3.04 " * 4,
+    ):
         assert "four addresses, as 192.168.1.50" in lines(wifi_address=bad)[0], bad
     for good in ("", "0.0.0.0 255.255.255.255 10.0.0.1 9.9.9.9", " 1.2.3.4" * 4):
         equal(taken(wifi_address=good)["wifi_address"], good)
