@@ -52,6 +52,11 @@ class Sleeper(DurableNode):
         if 0 <= late_ms <= _MOST_START_MS:  # else the clock was set meanwhile, or the board was reset
             known.start_ms = late_ms
 
+    def opened(self) -> None:
+        super().opened()
+        if self.doubts and self.doubts.strikes:
+            self.doubts.separate(self.client)
+
     def budget(self) -> int:
         """Milliseconds that this wake may take. A night without the broker must not empty the battery: after two
         attempts that failed each further one costs no more than a good wake does."""
@@ -152,6 +157,9 @@ class Sleeper(DurableNode):
                 known.fails = 0
                 known.skip = every - 1 if not left else 0
             self.look_around()
+        if self.fell and self.client.inflight and self.wifi.isconnected():  # no turn comes that would look
+            self.doubt().ended(self)
+            self.storing.attempt(self.journal.sync)  # what it gave up does not come back
         self.wifi.off()
 
     def reach(self) -> bool:

@@ -4,6 +4,7 @@ from time import ticks_diff, ticks_ms
 
 from micropython import const
 from umqtt.takeback import connect_again, send_again, take_back, unacknowledged
+from umqtt.wire import LEVEL_5
 
 import clock
 from ending import is_reading
@@ -24,6 +25,7 @@ class Untaken:
         self.t_asked = 0
         self.asked = False
         self.quiet_s = 0  # without an acknowledgement, though the link lives
+        self.one_by_one = None  # a OneByOne, once a connection ended with several messages in flight
 
     def look(self, node) -> None:
         """An acknowledgement is late by timeout_s: ask whether the link lives. One that does not answer is ended; one
@@ -60,7 +62,18 @@ class Untaken:
             return self.strike(node, "does not acknowledge")
         if "closed by the broker" in words or "link is down" in words:
             if clock.uptime_s() - node.up_s < _AT_ONCE_S:
+                self.separate(node.client)
                 self.strike(node, "ends the connection at")
+
+    def separate(self, c) -> None:
+        """The broker may have taken all but one of the messages in flight: on the next connection they leave one by
+        one, and it is seen which it ends at. One of MQTT 5 says so."""
+        if c.inflight > 1 and c.protocol < LEVEL_5:
+            if not self.one_by_one:
+                from umqtt.one_by_one import OneByOne
+
+                self.one_by_one = OneByOne(c)
+            self.one_by_one.separate()
 
     def strike(self, node, words: str) -> None:
         """The broker did not take the oldest message in flight. QoS 2, three times in a row: QoS 1 from now on. QoS 1,

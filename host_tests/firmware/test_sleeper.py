@@ -315,6 +315,36 @@ def test_a_sleeper_stops_sending_a_status_that_the_broker_swallows_and_goes_on_w
         equal(b.node.dropped + b.node.refused, 0)
 
 
+def test_a_sleeper_blames_the_message_that_ends_its_connections_and_not_the_one_before_it():
+    with Board(qos=1) as b:
+        b.broker.ack_ms = 50  # so the ack of the temperature is lost with the connection, which ends at the humidity
+        real = b.broker._incoming
+
+        def incoming(link, kept_session, p):
+            if p.topic.endswith("humidity") and b'"seq":8}' in bytes(p.payload):
+                return b.broker._drop(link)
+            return real(link, kept_session, p)
+
+        b.broker._incoming = incoming
+        said = []
+        for _ in range(30):
+            b.sleep(1)
+            said += b.said
+        at_fault = [line for line in said if "given up" in line or "not sent any more" in line]
+        equal(len(at_fault), 1, at_fault)
+        assert "humidity" in at_fault[0], at_fault
+        equal(sorted(set(b.seqs())), [n for n in up_to(60) if n != 8])
+
+
+def test_a_sleeper_whose_broker_ends_the_connection_at_qos_2_goes_on_in_qos_1():
+    with Board() as b:
+        real = b.broker._incoming
+        b.broker._incoming = lambda link, kept, p: b.broker._drop(link) if p.qos == 2 else real(link, kept, p)
+        b.sleep(16)
+        equal(sorted(set(b.seqs())), up_to(32))
+        equal({qos for _, _, qos in b.broker.accepted}, {1})
+
+
 def test_access_point_and_address_are_remembered_until_they_fail():
     with Board() as b:
         b.sleep(3)

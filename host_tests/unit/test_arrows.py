@@ -118,6 +118,7 @@ FRIENDS = (
     "connection",
     "roaming",
     "takeback",
+    "one_by_one",
     "journaling",
     "journaling_v5",
     "wanted",
