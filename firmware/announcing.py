@@ -66,7 +66,7 @@ def clear(announcer, c, now: int, looked: bool) -> None:
         listener.hear(announcer.look, 0, announcer.seen, 1)  # large, and of no use
     while announcer.left and c.free_slots():
         c.publish(announcer.left.pop(), "", True, 1, False)
-    if looked and announcer.look and not announcer.left:
+    if looked and announcer.look and not announcer.left and c.free_slots():
         listener.unhear(announcer.look)
         announcer.look = None
 

@@ -69,7 +69,6 @@ class DeviceAnnouncer(Announcer):
             length_b += len(text.encode())
         timeout_ms = self.cfg["timeout_s"] * 1000
         announced = _TOLD
-        self.node.feed()
         try:
             publish(c, device_topic(self), _Parts(self.texts(gone)), length_b, self.cfg["retain"], 1, timeout_ms)
         except OSError:
@@ -77,7 +76,6 @@ class DeviceAnnouncer(Announcer):
                 raise
             announced = _UNTOLD
             print("Home Assistant: the broker does not acknowledge what announces the board")
-        self.node.feed()
         for thing in self.things:
             if thing.found:
                 thing.announced = announced

@@ -42,7 +42,7 @@ def _begin(listener, left, look):
     def turn(c):
         while left and c.free_slots():
             c.publish(left.pop(), "", True, 1, False)
-        if left or look and uptime_s() - began_s <= _LOOK_S:
+        if left or not c.free_slots() or look and uptime_s() - began_s <= _LOOK_S:
             return True
         if look:
             listener.unhear(look)

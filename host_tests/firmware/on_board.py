@@ -57,6 +57,7 @@ def said():
     import app
     import discovery
     import ending
+    import ha_device
     import health
     import listening
     import low_battery
@@ -72,7 +73,9 @@ def said():
     def record(*what):
         lines.append(" ".join(str(x) for x in what))
 
-    for module in (app, node, ram, untaken, ending, discovery, retry, health, listening, trial, low_battery, mqtt5):
+    for module in (
+        app, node, ram, untaken, ending, discovery, ha_device, retry, health, listening, trial, low_battery, mqtt5,
+    ):  # fmt: skip
         module.print = record
     return lines
 

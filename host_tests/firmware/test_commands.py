@@ -9,7 +9,7 @@ import sys
 from fakes.check import equal, raises
 from fakes.folder import Folder, read, write
 from fakes.net import Plan
-from on_board import HOST, ROOT, World, radio, said, started
+from on_board import HOST, NOW_S, ROOT, World, radio, said, started
 
 import config
 import config_check
@@ -495,6 +495,23 @@ def test_under_a_name_that_was_given_up_nothing_stays_with_the_broker():
             equal(w.broker.violations, [])
 
 
+def test_a_name_that_was_given_up_is_no_trouble_while_all_slots_are_taken():
+    import moved
+
+    with Commanded(ha_prefix="homeassistant", interval_s=1, queue=500) as w:
+        w.run(10000)
+        moved.clear(w.node, {"client_id": "n0", "ha_prefix": "homeassistant"})
+        w.run(1000)
+        assert "homeassistant/+/n0/#" in w.broker.kept("n1").subs
+        w.broker.ack_ms = 3000
+        w.run(30000)
+        equal([line for line in w.said if "trying again" in line], [])
+        w.broker.ack_ms = 0
+        w.run(10000)
+        assert "homeassistant/+/n0/#" not in w.broker.kept("n1").subs
+        equal(w.node.listener.turns, {})
+
+
 def test_a_sleeper_clears_what_it_left_under_its_old_name_in_the_wake_in_which_the_new_one_is_kept():
     with Commanded(deep_sleep=True, keep_in="rtc", ha_prefix="homeassistant") as w:
         raises(fake_board.Reset, w.boot().run)
@@ -640,7 +657,8 @@ def test_diagnostics_come_once_at_each_start_retained():
         told = [json.loads(bytes(p).decode()) for t, p, _ in w.broker.accepted if t == "umqtt/n1/diag"]
         equal(len(told), 1, "a wake is no start")
         equal(told[0]["reset"], "power on")
-        equal(told[0]["rssi_dbm"], -61)
+        equal((told[0]["rssi_dbm"], told[0]["ip"], told[0]["interval_s"]), (-61, "127.0.0.1", 60))
+        equal((told[0]["time"], told[0]["micropython"].count(".")), (NOW_S + told[0]["up_s"], 2))
         for key in ("version", "micropython", "port", "heap_b", "connects", "resends", "error", "ip", "up_s"):
             assert key in told[0], key
         assert "umqtt/n1/diag" in w.broker.retained

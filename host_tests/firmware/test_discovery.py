@@ -1,8 +1,10 @@
 """What Home Assistant is told, when, and what is taken back. A real one reads it in host_tests/homeassistant."""
 
 import json
+import sys
 
 from fakes.check import equal
+from fakes.net import Plan
 from on_board import World
 
 import fake_board
@@ -31,6 +33,8 @@ def test_home_assistant_is_told_of_each_quantity_once_it_was_found():
     w = World(SCRIPT, sensors=[ROOM, pool], ha_prefix="homeassistant", ha_url="http://wiki/n1")
     w.run(30000)
     equal(topics(w), [TEMPERATURE, HUMIDITY])
+    equal([line for line in w.said if "trying again" in line and "sensor pool" not in line], [])
+    equal([name for name in ("announcing", "announcement") if name in sys.modules], [], "forgotten again")
     told = announced(w)[0][1]
     model = told["dev"].pop("mdl")
     assert model and isinstance(model, str)
@@ -70,7 +74,7 @@ def test_home_assistant_is_told_nothing_unless_asked():
 
 
 def test_commands_are_buttons_a_number_and_a_switch():
-    w = World(SCRIPT, sensors=[ROOM], ha_prefix="homeassistant", commands=True, led=2)
+    w = World(SCRIPT, sensors=[ROOM], ha_prefix="homeassistant", commands=True, led=0)
     w.run(60000)
     told = dict(announced(w)[2:])
     kinds = {topic.split("/")[1] + " " + topic.split("/")[3]: content for topic, content in told.items()}
@@ -143,6 +147,8 @@ def test_a_sensor_that_is_gone_is_cleared_and_nobody_elses():
     for topic in others + (TEMPERATURE, HUMIDITY):
         assert topic in w.broker.retained, topic
     equal(len([1 for _, content in announced(w) if content is None]), 2)
+    equal(sorted(w.broker.kept("n1").subs), ["homeassistant/status"], "it asks no more")
+    equal([name for name in ("announcing", "announcement") if name in sys.modules], [])
 
 
 def test_a_board_that_wakes_asks_for_no_leftovers():
@@ -152,3 +158,37 @@ def test_a_board_that_wakes_asks_for_no_leftovers():
         equal(w.node.announcer.look, None)
     finally:
         power.cause = real
+
+
+def test_readings_wait_until_home_assistant_has_subscribed_though_the_link_fell_meanwhile():
+    w = World(SCRIPT, sensors=[ROOM], ha_prefix="homeassistant", interval_s=1)
+    accept, taken = w.broker._accept, []
+
+    def note(p):
+        taken.append((w.clock.now, p.topic))
+        accept(p)
+
+    w.broker._accept = note
+    while len(topics(w)) < 2:
+        w.node.turn()
+    w.net.plan = Plan(refuse=True)
+    w.broker.stop()
+    w.broker.forget()
+    w.run(30000)
+    equal(w.readings(), [], "the first connection was too short")
+    w.net.plan = Plan()
+    w.run(60000)
+    equal(len(topics(w)), 4)
+    told_ms = [ms for ms, topic in taken if topic == HUMIDITY][-1]
+    first_ms = [ms for ms, topic in taken if "/room/" in topic][0]
+    assert 1500 <= first_ms - told_ms <= 2600, first_ms - told_ms
+
+
+def test_leftovers_are_no_trouble_while_all_slots_are_taken():
+    w = World(SCRIPT, sensors=[ROOM], ha_prefix="homeassistant", interval_s=1, queue=500)
+    w.broker.ack_ms = 3000  # for two readings a second
+    w.run(60000)
+    equal([line for line in w.said if "trying again" in line], [])
+    w.broker.ack_ms = 0
+    w.run(10000)
+    equal(sorted(w.broker.kept("n1").subs), ["homeassistant/status"])

@@ -3,6 +3,7 @@ of. A real one reads it in host_tests/homeassistant."""
 
 import json
 import os
+import sys
 
 from fakes.check import equal
 from fakes.folder import Folder, read
@@ -99,14 +100,24 @@ def test_a_sensor_that_is_found_later_comes_into_it_and_one_that_is_gone_leaves_
         w.run(900000)
         told = [content for topic, content in announced(w) if topic == WHOLE]
         equal([len(each["cmps"]) for each in told], [2, 3])
-        w = board(w.broker, ha_device=True)
-        w.run(30000)
-        (told,) = [content for topic, content in announced(w) if topic == WHOLE]
-        equal(told["cmps"]["sensor-pool_temperature"], {"p": "sensor"})  # takes it away
-        w = board(w.broker, ha_device=True)
-        w.run(30000)
-        (told,) = [content for topic, content in announced(w) if topic == WHOLE]
-        equal(len(told["cmps"]), 2)
+        for sensors, gone, written in (
+            ((POOL,), ["sensor-room_humidity", "sensor-room_temperature"], 1),
+            ((POOL,), [], 0),
+            ((ROOM,), ["sensor-pool_temperature"], 1),
+        ):
+            w = board(w.broker, sensors, ha_device=True)
+            fake_board.script["values"] = dict(VALUES)
+            fake_board.script["values"]["ds18b20 5"] = [18.5]
+            writes = []
+            ha_device.open = lambda *how: writes.append(how[1:]) or open(*how)  # noqa: B023, SIM115
+            try:
+                w.run(30000)
+            finally:
+                del ha_device.open
+            equal(writes.count(("w",)), written)
+            (told,) = [content for topic, content in announced(w) if topic == WHOLE]
+            equal(sorted(name for name, content in told["cmps"].items() if content == {"p": "sensor"}), gone)
+            equal(len([1 for content in told["cmps"].values() if "name" in content]), 3 - len(gone) if gone else 1)
 
 
 def test_either_form_takes_the_place_of_the_other_in_home_assistants_order():
@@ -118,6 +129,8 @@ def test_either_form_takes_the_place_of_the_other_in_home_assistants_order():
         expected = [(t, what) for t in (TEMPERATURE, HUMIDITY) for what in (MIGRATE, None)]
         equal(announced(w)[:4], expected)
         equal(announced(w)[4][0], WHOLE)
+        equal({qos for topic, payload, qos in w.broker.accepted if topic.startswith("homeassistant/")}, {1})
+        equal([name for name in ("announcing", "announcement", "umqtt.stream") if name in sys.modules], [], "forgotten")
         assert sorted(t for t in w.broker.retained if t.startswith("homeassistant/")) == [WHOLE]
         again = board(w.broker, ha_device=True)
         again.run(30000)
@@ -126,6 +139,7 @@ def test_either_form_takes_the_place_of_the_other_in_home_assistants_order():
         back.run(30000)
         equal(announced(back)[:2], [(WHOLE, MIGRATE), (WHOLE, None)])
         equal([t for t, _ in announced(back)[2:]], [TEMPERATURE, HUMIDITY])
+        equal({qos for topic, payload, qos in back.broker.accepted if topic.startswith("homeassistant/")}, {1})
         assert sorted(t for t in back.broker.retained if t.startswith("homeassistant/")) == [HUMIDITY, TEMPERATURE]
         equal(os.listdir("."), [])
 
@@ -165,3 +179,68 @@ def test_it_is_told_again_to_a_home_assistant_that_starts_and_a_broker_that_has_
         w.run(60000)
         equal([t for t, content in announced(w) if content and "cmps" in content], [WHOLE] * 3)
         assert read("ha_device") == b"sensor room_temperature\nsensor room_humidity\n"
+
+
+def test_a_sensor_that_does_not_answer_at_the_change_of_form_comes_by_the_new_one_as_well():
+    with Board() as board:
+        w = board(sensors=(ROOM, POOL))
+        pool = "homeassistant/sensor/n1/pool_temperature/config"
+        w.broker.inject(pool, b'{"name":"pool temperature"}', retain=1)
+        w = board(w.broker, sensors=(ROOM, POOL), ha_device=True)  # it has told of the pool, which is silent now
+        w.run(30000)
+        equal([content for topic, content in announced(w) if topic == pool], [MIGRATE, None])
+        assert pool not in w.broker.retained
+
+
+def test_readings_wait_until_home_assistant_has_subscribed_to_what_the_message_tells():
+    with Board() as board:
+        w = board(ha_device=True, interval_s=1)
+        accept, taken = w.broker._accept, []
+
+        def note(p):
+            taken.append((w.clock.now, p.topic))
+            accept(p)
+
+        w.broker._accept = note
+        w.run(20000)
+        told_ms = [ms for ms, topic in taken if topic == WHOLE][-1]
+        first_ms = [ms for ms, topic in taken if "/room/" in topic][0]
+        assert 1500 <= first_ms - told_ms <= 2600, first_ms - told_ms
+
+
+def test_a_broker_that_does_not_acknowledge_the_message_is_asked_again_at_the_next_connection_only():
+    with Board() as board:
+        w = board(ha_device=True)
+        incoming, swallowed = w.broker._incoming, []
+
+        def all_but_one(link, kept, p):
+            return swallowed.append(p) if p.topic == WHOLE else incoming(link, kept, p)
+
+        w.broker._incoming = all_but_one
+        w.run(120000)
+        equal(len(swallowed), 1)
+        equal(len([line for line in w.said if "does not acknowledge what announces the board" in line]), 1)
+        assert len(w.readings("room/temperature")) > 8, "the readings go on"
+        equal(os.listdir("."), [], "nothing was told")
+        w.broker._incoming = incoming
+        w.broker.stop()
+        w.run(60000)
+        equal([t for t, content in announced(w) if content and "cmps" in content], [WHOLE])
+        equal(os.listdir("."), ["ha_device"])
+
+
+def test_the_watchdog_is_fed_between_the_answers_that_a_change_of_form_waits_for():
+    with Board() as board:
+        w = board()
+        w.run(30000)
+        w = board(w.broker, ha_device=True)
+        w.broker.ack_ms = 9000
+        fed = [w.clock.now]
+        w.node.feed = lambda: fed.append(w.clock.now)
+        while w.clock.now - w.began < 300000:
+            w.node.turn()
+            w.node.feed()
+        equal(len([t for t, content in announced(w) if t == WHOLE]), 1)
+        equal([line for line in w.said if "trying again" in line], [])
+        longest_ms = max([fed[i + 1] - fed[i] for i in range(len(fed) - 1)])
+        assert longest_ms <= 30000, "three answers, at timeout_s of 10: %d ms" % longest_ms

@@ -1,5 +1,8 @@
 """The cycle: what is missing is told once and tried again, nothing ends the program, no reading is lost or repeated."""
 
+import json
+import sys
+
 from fakes.check import equal, raises
 from fakes.net import Plan
 from on_board import HOST, NOW_S, World
@@ -67,6 +70,35 @@ def test_the_stop_button_sends_what_waits_says_offline_and_sums_up():
     equal(w.broker.wills, [])
     assert w.said[-1].startswith("summary: taken=4 published=4 acknowledged=4 dropped=0 heap_low_b="), w.said[-1]
     equal(w.net.open_sockets(), [])
+
+
+def test_the_stop_button_ends_a_board_too_that_has_never_reached_its_broker():
+    w = World(script(buttons={"0": __file__}), sensors=[ROOM], stop_pin=0, ha_prefix="homeassistant", commands=True)
+    w.net.plan = Plan(refuse=True)
+    w.run(5000)
+    equal(w.node.run(), False)
+    assert w.said[-1].startswith("summary: taken=2 published=0 acknowledged=0 dropped=0 "), w.said[-1]
+
+
+def test_no_turn_waits_for_an_acknowledgement_and_nothing_goes_out_in_a_higher_qos_than_wanted():
+    keys = {"ha_prefix": "homeassistant", "commands": True, "stop_pin": 0, "qos": 1}
+    w = World(SCRIPT, sensors=[ROOM], **keys)
+    left = "homeassistant/sensor/n1/cellar_temperature/config"
+    w.broker.inject(left, b"{}", retain=1)
+    w.broker.ack_ms = 2000
+    longest_ms = 0
+    while w.clock.now - w.began < 60000:
+        before = w.clock.now
+        w.node.turn()
+        longest_ms = max(longest_ms, w.clock.now - before)
+    assert longest_ms <= 300, longest_ms
+    topics = [topic for topic, payload, qos in w.broker.accepted]
+    for topic, n in (("umqtt/n1/status", 1), ("umqtt/n1/diag", 1), (left, 1)):
+        equal(len([t for t in topics if t == topic]), n, topic)
+    equal(len([t for t in topics if t.startswith("homeassistant/") and t != left]), 5)
+    equal(w.broker.retained.get(left), None)
+    equal({qos for topic, payload, qos in w.broker.accepted}, {1})
+    assert w.readings()
 
 
 def test_keep_alive_is_served_while_nothing_is_to_be_read():
@@ -357,3 +389,36 @@ def test_ctrl_c_gives_the_prompt_at_once():
     now = w.clock.now
     equal((w.node.run(), w.clock.now), (True, now))  # app listens for another WiFi then
     assert w.said[-1].startswith("summary: ")
+
+
+class Gc:
+    """In place of gc: with a collection 2000 B are free, without one 1000."""
+
+    free_b = 1000
+
+    def collect(self):
+        self.free_b = 2000
+
+    def mem_free(self):
+        return self.free_b
+
+
+def test_diagnostics_are_null_where_a_port_tells_nothing_and_the_heap_is_that_after_a_collection():
+    import diagnosis
+
+    def refuse(*what):
+        raise ValueError("unknown status param")
+
+    w = World(SCRIPT, sensors=[ROOM], diag=False)
+    w.run(3000)
+    diagnosis.gc, real = Gc(), (network.WLAN.status, network.WLAN.ifconfig)
+    try:
+        network.WLAN.status = refuse
+        told = json.loads(diagnosis.text(w.node))
+        equal((told["ip"], told["rssi_dbm"], told["heap_b"]), ("127.0.0.1", None, 2000))
+        network.WLAN.ifconfig = refuse
+        told = json.loads(diagnosis.text(w.node))
+        equal((told["ip"], told["rssi_dbm"]), (None, None))
+    finally:
+        network.WLAN.status, network.WLAN.ifconfig = real
+        del sys.modules["diagnosis"]

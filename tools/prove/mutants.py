@@ -183,7 +183,7 @@ class Lines:
         tests = [t for t in tests if any(c.startswith(inside) for c in t["calls"])]
         left_s = {c: float(MOST_TRACED_S) for t in tests for c in t["calls"] if c.startswith(inside)}
         self.tests = []
-        for test in sorted(tests, key=lambda t: (t["start"] != "early", t["s"])):
+        for test in sorted(tests, key=lambda t: (self._is_of_others(t), t["start"] != "early", t["s"])):
             wanting = [c for c in test["calls"] if left_s.get(c, 0) > 0]
             for function in wanting:
                 left_s[function] -= test["s"]
