@@ -286,11 +286,16 @@ class Update:
             while not self.over and self.until_b == self.had_b:
                 self.next_step()
                 self.node.feed()
+            if not self.must_ask and ticks_diff(ticks_ms(), self.asked_ms) > self.silence_ms:
+                self.close()
+                self.had_b = size_of(self.part)  # what came so far, and is on flash
+                self.silence_ms = min(_MOST_SILENCE_MS, 2 * self.silence_ms)
+                self.must_ask = True
         except OSError as e:
             self.end("the flash: %s" % e)
         except ValueError as e:
             self.end("the list of files: %s" % e)
-        if not self.over and (self.must_ask or ticks_diff(ticks_ms(), self.asked_ms) > self.silence_ms):
+        if self.must_ask and not self.over:
             self.ask()
 
     def next_step(self) -> None:
@@ -421,11 +426,7 @@ class Update:
     # To and from the host
 
     def ask(self) -> None:
-        """Ask for the window; again after a silence. Raises OSError."""
-        if not self.must_ask:
-            self.close()  # what came so far is on flash
-            self.had_b = size_of(self.part)
-            self.silence_ms = min(_MOST_SILENCE_MS, 2 * self.silence_ms)
+        """Ask for the window. Raises OSError."""
         if self.say('"file":%d,"from":%d,"b":%d' % (self.number, self.had_b, self.until_b - self.had_b)):
             self.must_ask = False
             self.asked_ms = ticks_ms()

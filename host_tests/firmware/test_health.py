@@ -82,12 +82,33 @@ def test_errors_of_the_ports_are_said_in_words():
         (OSError(24), "no socket is free (24)"),
         (OSError(28), "the flash is full (28)"),
         (MemoryError("memory allocation failed"), "no memory"),
+        (MemoryError(), "no memory"),
         (OSError(110, "no answer in time"), "no answer in time"),
+        (OSError(5, 7), "the flash cannot be read or written (5)"),
         (OSError("[addrinfo error -2]"), "addrinfo"),
         (Broken("x"), "Broken"),
         (Broken(), "Broken"),
     ):
         assert part in reasons.words(e), (e, reasons.words(e))
+    equal((reasons.words(MemoryError()), reasons.words(OSError("on fire"))), ("no memory", "on fire"))
+    # by their names in errno.h, those of lwIP, and of the look-ups of both ports
+    for codes, part in (
+        ((104, 111), "is the broker running, is the port right?"),  # ECONNRESET, ECONNREFUSED
+        # EAGAIN, ETIMEDOUT, EHOSTUNREACH, EINPROGRESS; lwIP: ETIMEDOUT, EHOSTUNREACH, EINPROGRESS
+        ((11, 110, 113, 115, 116, 118, 119), "is it running, is the address right?"),
+        ((12,), "no memory for it"),  # ENOMEM
+        ((23, 24), "no socket is free"),  # ENFILE, EMFILE
+        ((28,), "delete files, or lower queue_kb"),  # ENOSPC
+        ((5, 19), "the flash cannot be read or written"),  # EIO, ENODEV
+        ((2,), "no such file"),  # ENOENT
+        ((107, 128), "not connected"),  # ENOTCONN, and lwIP's
+        ((-2, -3, -202), "no such name, or no name server answers"),
+    ):
+        for code in codes:
+            said = reasons.words(OSError(code))
+            assert part in said and (code < 0 or "(%d)" % code in said), (code, said)
+    for code in (1, 3, 4, 6, 13, 20, 25, 29, 106, 108, 112, 114, 117, 120, 127, 129, -1, -4, -203):
+        assert str(code) in reasons.words(OSError(code)) and "?" not in reasons.words(OSError(code)), code
 
 
 def test_the_crash_log_keeps_the_newest_and_stays_small():
@@ -303,9 +324,19 @@ def test_what_answers_and_is_no_broker_is_told_in_words():
         (MQTTException(4, "x"), "check user and password"),
         (MQTTException(5, "x"), "not authorised"),
         (MQTTException(9, "strange"), "the broker refused: strange"),
+        (MQTTException(1, "x"), "does not speak MQTT 3.1.1"),
+        (MQTTException(3, "x"), "not available"),
+        (MQTTException(6, "x"), "the broker refused: x"),
+        (MQTTException(0x84, "the broker speaks another"), "the broker speaks another: set protocol to 4"),
+        (MQTTException(0x85, "bad id"), "the broker refused: bad id: check client_id"),
+        (MQTTException(0x86, "x"), "x: check user and password"),
+        (MQTTException(0x9C, "x"), "x: check broker"),
+        (MQTTException(0x9D, "x"), "x: check broker"),
     ):
         said = reasons.words(e)
         assert part in said and not said[0].isdigit(), said
+    for code in (0x83, 0x87, 0x9B, 0x9E):
+        equal(reasons.words(MQTTException(code, "the broker is tired")), "the broker is tired")
 
 
 def test_the_first_pause_is_as_long_as_the_one_who_fails_asks_for():

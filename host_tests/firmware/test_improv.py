@@ -7,6 +7,7 @@ from fakes.check import equal, raises
 from fakes.folder import Folder, read, write
 from on_board import World
 
+import fake_board
 import improv
 import network
 
@@ -195,3 +196,113 @@ def test_a_ctrl_c_is_improvs_only_when_its_header_stands_before_it():
             equal(line.waiting, left, waiting)
     finally:
         improv.sys, improv.poll, improv.sleep_ms = real
+
+
+class Spoken(Typed):
+    """A serial line on which `said` comes, [(ms after the one before, bytes), ...], b"" for its end; then it is silent.
+    `sent` has the packets of the board, `ctrl_c` each byte that was to end a program."""
+
+    platform = "esp32"
+
+    def __init__(self, clock, *said):
+        super().__init__(b"")
+        self.clock = clock
+        self.said = list(said)
+        self.stdout = self
+        self.ended = False
+        self.sent = []
+        self.ctrl_c = []
+        self.kbd_intr = self.ctrl_c.append
+
+    def poll(self, ms):
+        if self.waiting or self.ended:
+            return True
+        left_ms, data = self.said[0] if self.said else (1 << 30, b"")
+        if left_ms > ms:
+            self.clock.sleep_ms(ms)
+            if self.said:
+                self.said[0] = left_ms - ms, data
+            return False
+        self.clock.sleep_ms(left_ms)
+        self.said.pop(0)
+        self.waiting = data
+        self.ended = not data
+        return True
+
+    def write(self, data):
+        self.sent.append(bytes(data[1:-1]))
+
+
+def served(*said, is_asked=False, ends_in_reset=False, provisioned=False):
+    """(what a board sent, how long it listened) on such a line."""
+    from fakes.clock import ticks_diff
+
+    w = World({"wifi": {"lab": "12345678"}})
+    line = Spoken(w.clock, *said)
+    names = "sys", "poll", "sleep_ms", "micropython", "ticks_ms", "ticks_diff"
+    real = [getattr(improv, name) for name in names]
+    began = w.clock.now
+    for name, fake in zip(names, (line, lambda: line, w.clock.sleep_ms, line, w.clock.ticks_ms, ticks_diff)):
+        setattr(improv, name, fake)
+    try:
+        if ends_in_reset:
+            raises(fake_board.Reset, improv.serve, provisioned, is_asked)
+        else:
+            equal(improv.serve(provisioned, is_asked), None)
+    finally:
+        for name, value in zip(names, real):
+            setattr(improv, name, value)
+    equal(line.ctrl_c, [-1, 3], "Ctrl-C is a byte of packets, and then ends programs again")
+    return line.sent, w.clock.now - began
+
+
+def test_a_board_without_wifi_listens_until_the_line_ends_or_somebody_presses_ctrl_c():
+    state = [NO_ERROR, packet(1, 2)]
+    equal(served((0, b"")), ([], 0))
+    equal(served((3600000, command(2)), (0, b"")), (state, 3600000))
+    equal(served((0, command(2)), (700, b"\x03"), (0, command(2)))[0], state)
+    equal(served((0, command(2)), (0, b""), provisioned=True)[0], [NO_ERROR, packet(1, 4), packet(4, 2, 0)])
+
+
+def test_half_a_packet_is_forgotten_after_a_second():
+    whole = command(2)
+    for pause_ms, said in ((900, [NO_ERROR, packet(1, 2)]), (1300, [])):
+        equal(served((0, whole[:9]), (pause_ms, whole[9:]), (0, b""))[0], said, pause_ms)
+    equal(served((0, whole[:9]), (1300, whole), (0, b""))[0], [NO_ERROR, packet(1, 2)])
+
+
+def test_a_board_that_has_joined_starts_three_seconds_after_the_last_byte():
+    home = os.getcwd()
+    with Folder() as folder:
+        os.chdir(folder)
+        try:
+            wifi = command(1, *texts("lab", "12345678"))
+            sent, listened_ms = served((0, wifi), (2500, command(2)), ends_in_reset=True)
+            equal(json.loads(read("config.json")), {"wifi_ssid": "lab", "wifi_password": "12345678"})
+        finally:
+            os.chdir(home)
+    equal(sent[-5:], [packet(1, 4), packet(4, 1, 0), NO_ERROR, packet(1, 4), packet(4, 2, 0)])
+    assert 5500 <= listened_ms < 6500, listened_ms
+
+
+def test_a_board_whose_program_was_ended_for_it_answers_at_once_and_starts_after_half_a_minute():
+    sent, listened_ms = served(is_asked=True, ends_in_reset=True)
+    equal(sent, [NO_ERROR, packet(1, 2)])
+    assert 30000 <= listened_ms < 30500, listened_ms
+    sent, listened_ms = served((20000, command(3)), is_asked=True, ends_in_reset=True)
+    assert 50000 <= listened_ms < 50500, listened_ms
+
+
+def test_an_interrupt_that_is_no_packets_is_passed_on():
+    real = improv.is_asked, improv.serve
+    called = []
+    improv.serve = lambda *what: called.append(what)
+    try:
+        improv.is_asked = lambda: False
+        raises(KeyboardInterrupt, improv.interrupted)
+        equal(called, [])
+        improv.is_asked = lambda: True
+        improv.interrupted()
+        equal(called, [(False, True)])
+    finally:
+        improv.is_asked, improv.serve = real

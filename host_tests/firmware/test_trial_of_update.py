@@ -86,7 +86,10 @@ def test_an_update_that_ends_the_program_is_gone_back_from_and_its_reason_is_tol
         w = world(None, slots.TRIAL)
         import trial
 
+        began = w.clock.now
         raises(fake_board.Reset, trial.failed, w.node.cfg, ValueError("no such pin"))
+        if sys.implementation.name != "micropython":
+            equal(w.clock.now - began, 2000, "in which Ctrl-C prevents the reset")
         equal(slots.read("why"), {"digest": "d1", "why": "ValueError: no such pin"})
         assert slots.is_there(slots.at("boot.bad")) and not slots.is_there(slots.at("boot.try"))
 

@@ -13,6 +13,7 @@ import update
 import slots
 
 FILES = {"app.mpy": b"new app" * 100, "lib/umqtt/client.mpy": b"new client" * 300, "same.mpy": b"the same" * 50}
+WITH_EMPTY = dict(FILES, **{"a/__init__.py": b"", "lib/__init__.py": b"", "z.py": b""})
 
 
 class Flash(Folder):
@@ -284,6 +285,7 @@ def test_what_runs_already_is_said_and_what_has_failed_is_tried_again_only_when_
         coming = update.Update(node, anew.manifest())
         take(anew, coming, node)
         equal(coming.over, update.WHOLE)
+        assert not slots.is_there(slots.at("boot.bad")), "nobody is told of it any more"
         os.rename(slots.at("boot.new"), slots.at("boot"))
         equal(update.Update(node, Host(FILES, 10).manifest()).over, update.RUNS)
 
@@ -305,10 +307,13 @@ class Hearing(Asking):
         self.take_chunk = take
 
     def unhear(self, topic_filter):
-        pass
+        self.take_chunk = None
 
     def stay(self, seconds):
-        pass
+        self.awake_s = seconds
+
+    def answer(self, name, ok, words):
+        self.answered = name, ok, words
 
     def waiting(self):
         return 0
@@ -442,7 +447,7 @@ def test_a_part_that_is_whole_is_not_asked_for_again_and_one_that_is_too_long_is
             write(coming.part, host.listed + more)  # a power cut came before it had its name
             requests = take(host, coming, node)
             equal(coming.over, update.WHOLE)
-            equal(0 in [asked["file"] for asked in requests], asks_for_it)
+            equal([asked["from"] for asked in requests if not asked["file"]], [0] if asks_for_it else [])
 
 
 def test_a_file_that_comes_is_opened_once_for_each_block_of_flash():
@@ -490,3 +495,130 @@ def test_an_update_that_is_whole_waits_until_what_is_in_ram_has_gone_out():
                 assert turn(node) and not node.then, "nor while a message is in flight"
                 node.inflight = 0
                 assert not turn(node) and node.then
+
+
+def served(host, node, spoil=lambda chunk: chunk, most=100):
+    """Turns of a node that hears until it wants no more of them, or so many."""
+    for _ in range(most):
+        if not node.turns["ota"](node):
+            return
+        for asked in node.take():
+            for chunk in host.chunks(asked) if "state" not in asked else ():
+                node.take_chunk(b"", spoil(chunk), 2)
+
+
+def test_while_pieces_come_the_next_window_is_asked_for_at_once_and_a_sleeper_stays_awake():
+    with Flash():
+        host = Host({"app.mpy": b"0123456789" * 1200}, 7)
+        node = Hearing(())
+        update.begin(node, host.manifest())
+        equal(node.awake_s, 10)
+        served(host, node, most=1)  # the list, and the first window of the file
+        node.take()
+        for at in range(0, 1024, 128):
+            node.awake_s = 0
+            node.take_chunk(b"", host.chunk(1, at, host.parts[1][at : at + 128]), 2)
+            equal(node.awake_s, 10)
+        equal([(asked["file"], asked["from"], asked["b"]) for asked in node.take()], [(1, 1024, 1024)])
+        update.begin(node, b"")
+
+
+def test_an_update_that_is_given_up_hears_no_more_and_one_that_fails_is_answered():
+    with Flash():
+        host = Host(FILES, 7)
+        node = Hearing(())
+        update.begin(node, host.manifest())
+        served(host, node, most=1)
+        equal((update.begin(node, b""), node.turns, node.take_chunk), (None, {}, None))
+        update._take(b"", host.chunk(1, 0, b"late"), 2)
+        equal(update.begin(node, b""), None, "there is none")
+        update.begin(node, host.manifest())
+        served(host, node, spoiling(host, (1,), 99))
+        name, ok, words = node.answered
+        assert (name, ok) == ("ota", False) and "SHA-256" in words, node.answered
+        equal(node.take_chunk, None)
+
+
+def test_before_the_restart_into_an_update_the_broker_has_all_that_was_read():
+    from fakes.net import Plan
+
+    import fake_board
+
+    room = {"type": "dht22", "name": "room", "pin": 4}
+    w = on_board.World({"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2]]}}, sensors=[room])
+    w.net.plan = Plan(latency_ms=800)
+    w.run(20000)
+    w.node.measure()
+    raises(fake_board.Reset, update._restart, w.node)
+    equal((w.node.waiting(), w.node.client.inflight, len(w.readings())), (0, 0, w.node.taken))
+    assert w.said[-1].startswith("summary: "), w.said
+
+
+def test_files_without_a_byte_are_files_of_an_update():
+    with Flash():
+        host = Host(WITH_EMPTY, 7)
+        node = Asking()
+        coming = update.Update(node, host.manifest())
+        take(host, coming, node)
+        equal(coming.over, update.WHOLE)
+        for name in WITH_EMPTY:
+            equal(read(slots.at("1/" + name)), WITH_EMPTY[name], name)
+
+
+def test_what_has_come_of_a_file_already_needs_no_room_again():
+    data = b"0123456789" * 1200
+    for blocks, over in ((7, update.WHOLE), (6, "the flash has 32 KiB free, the update needs 36")):
+        with Flash():
+            host = Host({"app.mpy": data}, 7)
+            coming = update.Update(Asking(), host.manifest())
+            os.mkdir(slots.at("1"))
+            write(coming.list, host.listed)
+            write(coming.part, data[:8192])  # of an earlier life
+            node = Asking()
+            coming = update.Update(node, host.manifest())
+            room = update.os
+            update.os = _Room(room, blocks)
+            try:
+                requests = take(host, coming, node)
+            finally:
+                update.os = room
+            equal(coming.over, over)
+            equal([asked["from"] for asked in requests][:1], [8192] if over == update.WHOLE else [])
+
+
+class _Failing:
+    """An open file of which one call fails: of a flash that is full, or worn."""
+
+    def __init__(self, name, mode, what):
+        if what == "open":
+            raise OSError(28)
+        self.file = open(name, mode)  # noqa: SIM115
+        self.what = what
+
+    def write(self, data):
+        if self.what == "write":
+            raise OSError(28)
+        return self.file.write(data)
+
+    def close(self):
+        self.file.close()
+        if self.what == "close":
+            self.what = ""
+            raise OSError(28)
+
+
+def test_a_flash_that_fails_while_a_piece_comes_ends_the_update_and_not_the_link():
+    for what in ("open", "write", "close"):
+        with Flash() as flash:
+            host = Host(FILES, 7)
+            node = Asking()
+            coming = update.Update(node, host.manifest())
+            coming.work()
+            update.open = lambda name, mode="r": (_Failing(name, mode, what) if mode == "ab" else open(name, mode))  # noqa
+            try:
+                coming.chunk(b"", host.chunks(node.take()[0], 50)[0], 2)
+                flash.clock.sleep_ms(5001)  # after a silence what came is closed
+                coming.work()
+            finally:
+                del update.open
+            equal((coming.over[:11], coming.file, node.take()), ("the flash: ", None, []), what)
