@@ -25,6 +25,8 @@ _RESYNC_S = const(21600)
 _LASTED_S = const(10)  # a connection that stood so long was one
 _FIRST_PAUSE_MS = const(1000)
 _LONGEST_PAUSE_MS = const(60000)
+_FIRST_OPEN_MS = const(5000)
+_LONGEST_OPEN_MS = const(600000)
 _BACK_MS = const(60000)  # at a spare broker, before it asks for a better one
 _CALM_S = const(600)  # without a crash: what crashed is well again
 _MOST_CRASHES = const(8)
@@ -215,12 +217,15 @@ class Node:
                 self.take(number)
                 if self.json_messages:
                     self.json_messages.close()
-        if self.client is None:
+        if self.client is None and self.linking.due():
             self.open()
         if self.led:
             self.led.look(self)
         ms = min(left_ms, self.turn_ms)
-        if not self.link():
+        if self.client is None:
+            self.heard_s = clock.uptime_s()  # nothing was asked: it is no fault of the radio's
+            sleep_ms(min(ms, _BUTTON_MS))
+        elif not self.link():
             sleep_ms(min(ms, _STEP_MS if self.wifi.joining else _BUTTON_MS))
         elif not self.linking.attempt(self.serve, ms):
             sleep_ms(min(ms, _BUTTON_MS))  # what failed may have left the connection as it was
@@ -246,6 +251,11 @@ class Node:
 
     def failed(self, e) -> None:
         """An exception that should not have been."""
+        if self.client is None and isinstance(e, ValueError):
+            # a file that config.json names, as the CA's, is missing or wrong: no reset mends that
+            if not self.linking.count:
+                self.linking = Trouble("broker", _FIRST_OPEN_MS, _LONGEST_OPEN_MS)
+            return self.linking.failed(e)
         running = self.running
         self.crashed_s = clock.uptime_s()
         crashed(e)
@@ -339,6 +349,9 @@ class Node:
             self.client_id, server, port, cfg["user"] or None, cfg["password"] or None, cfg["keepalive_s"], ssl, False,
             cfg["protocol"], self.slots, buffer_b, 2 * buffer_b, cfg["timeout_s"] * 1000, self.reconnect, journal,
         )  # fmt: skip
+        if self.linking.count:
+            self.linking.ended()
+            self.linking = Trouble("broker", 1, 1)
         if cfg["protocol"] != _LEVEL_4:
             c.bind(self)
         elif cfg["will"]:

@@ -14,8 +14,9 @@ def make(ca_path: str, cert_path: str = "", key_path: str = ""):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     cpython = hasattr(context, "check_hostname")
     if cert_path:
-        cert = _der("tls_cert", cert_path)
-        key = _der("tls_key", key_path)
+        # one certificate: that of the board; mbedTLS of a board takes no more
+        cert = _ders("tls_cert", cert_path, b"CERTIFICATE")[0]
+        key = _ders("tls_key", key_path, b"PRIVATE KEY")[0]
         try:
             if cpython:
                 context.load_cert_chain(cert_path, key_path)
@@ -34,28 +35,43 @@ def make(ca_path: str, cert_path: str = "", key_path: str = ""):
             "config.json: tls_ca is given, and the TLS of this chip checks no certificate: take an ESP32, or set"
             ' tls_ca to "" and tls_insecure to true'
         )
-    try:
-        context.load_verify_locations(cadata=_der("tls_ca", ca_path))
-    except OSError as e:
-        raise ValueError("config.json: tls_ca is %s, which holds no certificate: %s" % (ca_path, e))
+    for der in _ders("tls_ca", ca_path, b"CERTIFICATE"):
+        try:
+            try:
+                context.load_verify_locations(cadata=der)
+            except TypeError:
+                context.load_verify_locations(der)  # as the inner name has it
+        except (ValueError, OSError) as e:
+            raise ValueError("config.json: tls_ca is %s, which holds no certificate: %s" % (ca_path, e))
     context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 
-def _der(key, path):
-    # what the file holds, in DER: PEM is that in base64, between two lines
+def _ders(key, path, label):
+    # what the file holds, in DER: of PEM, which is that in base64 between two lines, all blocks that are a `label`, for
+    # a file may hold a chain, a key with its certificate, or the parameters of its curve
     try:
         with open(path, "rb") as f:
             data = f.read()
     except OSError:
         raise ValueError("config.json: %s is %s, and there is no such file" % (key, path))
-    begin = data.find(b"-----BEGIN ")
-    if begin < 0:
-        return data
+    if b"-----BEGIN " not in data:
+        return [data]
+    if label != b"CERTIFICATE" and b"ENCRYPTED" in data:
+        raise ValueError(
+            "config.json: %s is %s, which is encrypted; needed is a key without a password (openssl pkey -in %s)"
+            % (key, path, path)
+        )
     from binascii import a2b_base64
 
-    begin = data.find(b"-----", begin + 11) + 5
-    try:
-        return a2b_base64(data[begin : data.find(b"-----END", begin)].strip())
-    except ValueError:
-        raise ValueError("config.json: %s is %s, whose PEM is damaged" % (key, path))
+    found = []
+    for block in data.split(b"-----BEGIN ")[1:]:
+        name, _, text = block.partition(b"-----")
+        if name.endswith(label):
+            try:
+                found.append(a2b_base64(text[: text.index(b"-----END")].strip()))
+            except ValueError:
+                raise ValueError("config.json: %s is %s, whose PEM is damaged" % (key, path))
+    if not found:
+        raise ValueError("config.json: %s is %s, in which no %s is" % (key, path, str(label, "utf-8")))
+    return found

@@ -26,7 +26,7 @@ def judge(node) -> None:
         count(node, now_s)
         return
     lasted = now_s - node.up_s > _LASTED_S and not node.running.count
-    if node.client.isconnected() and (lasted or not on_trial):
+    if node.client and node.client.isconnected() and (lasted or not on_trial):
         passed(node)
     elif on_trial and now_s > LIMIT_S:
         print("trial: the broker was not reached in %d s: back to what was before" % LIMIT_S)

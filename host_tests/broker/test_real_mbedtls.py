@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from broker.real import micropython_path
-from broker.test_real_tls import DAY, NOW, Authority, authority, start  # noqa: F401 - fixtures
+from broker.test_real_tls import CONFIG, DAY, NOW, Authority, authority, start  # noqa: F401 - fixtures
 
 ROOT = Path(__file__).resolve().parents[2]
 MICROPYTHON = micropython_path()
@@ -98,6 +98,24 @@ except OSError as e:
 """
 
 
+# The firmware's own way to a context, from files as people have them.
+FILES = """
+import sys
+sys.path[:0] = [%(firmware)r, %(lib)r]
+import tls_context
+from umqtt.client import MQTTClient
+try:
+    context = tls_context.make(*[name or "" for name in %(files)r])
+    c = MQTTClient("files", "localhost", %(port)d, ssl=context, timeout_ms=10000)
+    c.connect()
+    c.publish("a", "b", qos=1)
+    c.disconnect()
+    print("taken")
+except (OSError, ValueError) as e:
+    print(e)
+"""
+
+
 @pytest.fixture
 def device(tmp_path):
     """device(port, ca, cert, key) -> what a MicroPython says that connects with these (DER, None for none)."""
@@ -115,7 +133,9 @@ def device(tmp_path):
                 Path(names[-1]).write_bytes(data)
         names += [None] * (3 - len(names))
         script = tmp_path / "device.py"
-        script.write_text(program % {"lib": str(ROOT / "firmware" / "lib"), "files": names, "port": port})
+        firmware = ROOT / "firmware"
+        where = {"lib": str(firmware / "lib"), "firmware": str(firmware), "files": names, "port": port}
+        script.write_text(program % where)
         done = subprocess.run(
             [MICROPYTHON, str(script)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60
         )
@@ -167,3 +187,54 @@ def test_a_client_certificate_is_asked_for_and_taken(start, authority, device): 
     )
     cert = x509.load_pem_x509_certificate(cert).public_bytes(der)
     assert device(b.port, authority.der(), cert, key) == "True 0"
+
+
+def test_a_ca_is_taken_as_people_have_it(start, authority, device):  # noqa: F811
+    b, _ = start()
+    pem, other = authority.pem(), Authority("another").pem()
+    for ca in (
+        authority.der(), pem, pem.replace(b"\n", b"\r\n"), b"Certificate:\n  Data:\n" + pem,
+        b"\xef\xbb\xbf" + pem.rstrip(), other + pem, pem + other,
+    ):  # fmt: skip
+        assert device(b.port, ca, program=FILES) == "taken", ca
+    key = authority.issue("x")[1]
+    for ca, words in (
+        (other, "not correctly signed by the trusted CA"),
+        (key, "in which no CERTIFICATE is"),
+        (b"<html>404</html>", "which holds no certificate: invalid cert"),
+        (pem[:200], "whose PEM is damaged"),
+        (pem[:200] + b"\n-----END CERTIFICATE-----\n", "tls_ca is "),
+    ):
+        assert words in device(b.port, ca, program=FILES), words
+
+
+def test_a_chain_without_its_middle_is_trusted_when_that_is_in_the_file_of_the_ca(authority, make_broker, device):  # noqa: F811
+    middle = Authority("in between")
+    middle.cert = authority._sign(middle.name, middle.key, NOW - DAY, NOW + DAY, ca=True)
+    cert, key = middle.issue("localhost")
+    b = make_broker(CONFIG, files={"ca": authority.pem(), "cert": cert, "key": key})
+    assert "not correctly signed" in device(b.port, authority.pem(), program=FILES)
+    assert device(b.port, authority.pem() + middle.pem(), program=FILES) == "taken"
+
+
+def test_a_key_is_found_among_what_else_its_file_holds(start, authority, device):  # noqa: F811
+    from cryptography.hazmat.primitives import serialization
+
+    b, _ = start(config="require_certificate true\n")
+    ca = authority.pem()
+    cert, pkcs8 = authority.issue("device")
+    key = serialization.load_pem_private_key(pkcs8, None)
+
+    def pem(form, lock=serialization.NoEncryption()):  # noqa: B008
+        return key.private_bytes(serialization.Encoding.PEM, form, lock)
+
+    curve = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+    old = pem(serialization.PrivateFormat.TraditionalOpenSSL)
+    for given in (pkcs8, old, curve + old, cert + pkcs8):
+        assert device(b.port, ca, cert, given, program=FILES) == "taken", given
+    assert device(b.port, ca, old + cert, old + cert, program=FILES) == "taken"
+    locked = serialization.BestAvailableEncryption(b"secret")
+    for form in (serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL):
+        said = device(b.port, ca, cert, pem(form, locked), program=FILES)
+        assert "which is encrypted; needed is a key without" in said
+    assert "in which no PRIVATE KEY is" in device(b.port, ca, cert, cert, program=FILES)

@@ -2,8 +2,9 @@
 
 import sys
 
-import on_board  # noqa: F401 - makes the paths
-from fakes.check import raises
+from on_board import World  # first: it makes the paths
+from fakes.check import equal, raises
+from fakes.folder import Folder
 
 
 class AxTLS:
@@ -40,3 +41,24 @@ def test_a_ca_that_cannot_be_used_is_refused_in_words():
 
 def test_without_a_ca_it_connects_as_tls_insecure_says():
     assert on_an_esp8266("").verify_mode == AxTLS.CERT_NONE
+
+
+def test_a_ca_that_is_missing_costs_no_reset_and_no_reading():
+    with Folder() as folder:
+        path = folder + "/ca.der"
+        w = World({"wifi": {"lab": "12345678"}}, tls=True, tls_ca=path, reset_after_s=60)
+        w.run(600000)
+        words = "broker: config.json: tls_ca is %s, and there is no such file; trying again" % path
+        equal([line for line in w.said if "tls_ca" in line], [words])
+        equal([line for line in w.said if line.startswith(("program", "radio"))], [])
+        assert w.node.taken == 120 and w.node.waiting() == 16, w.node.taken
+        real = w.node.open
+
+        def with_its_file():
+            w.node.cfg["tls"] = False  # as if it were there: the network of these tests has no TLS
+            real()
+
+        w.node.open = with_its_file
+        w.run(700000)
+        assert [line for line in w.said if line.startswith("broker: well again after")], w.said
+        equal(len(w.readings()), w.node.taken - w.node.dropped)

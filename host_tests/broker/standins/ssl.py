@@ -23,6 +23,8 @@ class SSLContext:
         self._inner.load_cert_chain(content(certfile), content(keyfile))
 
 
-def content(path):
-    with open(path, "rb") as file:
+def content(given):
+    if not isinstance(given, str):
+        return given
+    with open(given, "rb") as file:
         return file.read()
