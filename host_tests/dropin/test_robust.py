@@ -8,7 +8,7 @@ from fakes.bench import HOST, World  # noqa: F401 - twice: early, and across the
 from fakes.check import equal, raises, skip
 from fakes.model import Model
 from fakes.net import Plan
-from fakes.packets import CONNACK, CONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE
+from fakes.packets import CONNACK, CONNECT, DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, SUBSCRIBE
 from umqtt import robust
 
 SIGNATURES = {
@@ -258,6 +258,80 @@ def test_a_subscription_is_made_over_as_many_connections_as_it_takes_and_in_qos_
         s.b.expect(SUBSCRIBE, filters=[("t", 0)])
         s.b.reply(SUBACK)
     c.subscribe("t")
+    s.b.done()
+
+
+def test_each_call_that_finds_the_link_dead_says_so_to_log():
+    for call in ("publish", "subscribe", "check_msg", "wait_msg"):
+        s = ours()
+        seen = []
+
+        class Mine(s.Client):
+            def log(self, in_reconnect, e):
+                seen.append((in_reconnect, isinstance(e, OSError)))
+
+        s.b.accept()
+        c = Mine("cid", HOST)
+        c.set_callback(lambda topic, msg: None)
+        c.connect()
+        s.b.cut("rst")
+        s.w.clock.run_due()
+        s.b.accept()
+        if call == "publish":
+            s.b.expect(PUBLISH, qos=1)
+            s.b.reply(PUBACK)
+            c.publish("t", "x", qos=1)
+        elif call == "subscribe":
+            for _ in range(2):  # that of the first connection, and the call's own
+                s.b.expect(SUBSCRIBE)
+                s.b.reply(SUBACK)
+            c.subscribe("t")
+        else:
+            s.b.send(PUBLISH, payload="x")
+            getattr(c, call)()
+        equal(seen, [(False, True)], call)
+        s.b.done()
+
+
+def test_a_publish_waits_for_a_slot_when_all_are_taken():
+    from umqtt import client
+
+    s = ours()
+    c = s.connected()
+    while c.free_slots():  # as calls leave them that Ctrl-C has ended
+        s.b.expect(PUBLISH, qos=1)
+        client.MQTTClient.publish(c, "t", "old", False, 1, False)
+    s.w.clock.run_due()
+    s.b.send(PUBACK, 1)
+    s.b.expect(PUBLISH, qos=1, payload="new")
+    s.b.reply(PUBACK)
+    began = s.w.clock.now
+    c.publish("t", "new", qos=1)
+    equal(s.w.clock.now, began)
+    s.b.done()
+
+
+def test_inside_a_callback_a_call_tries_once():
+    s = ours()
+    c = s.connected()
+    outcomes = []
+
+    def answer(topic, msg):
+        for qos in (0, 1, 2):
+            outcomes.append(c.publish("t", "x", qos=qos))
+        c.disconnect()
+        for qos in (0, 1):
+            raises(OSError, c.publish, "t", "y", qos=qos)
+        raises(OSError, c.subscribe, "s")
+
+    c.set_callback(answer)
+    c.log = c.reconnect = None  # neither is called
+    s.b.send(PUBLISH, topic="in", payload="x")
+    for qos in (0, 1, 2):
+        s.b.expect(PUBLISH, qos=qos, payload="x")
+    s.b.expect(DISCONNECT)
+    equal(c.wait_msg(), 0x30)
+    equal((outcomes, len(s.w.net.dialled)), ([None] * 3, 1))
     s.b.done()
 
 

@@ -261,3 +261,7 @@ def test_a_stream_with_read_write_setblocking_and_close_is_enough():
         equal(c.wait_msg(), None)
         equal(inbox, [b"x" * 300])
         raises(OSError, c.wait_msg)
+    c = next(iter(stages("robust"))).client()
+    c.sock = stub = Stub(encode(PUBACK, 1))
+    c.publish("t", "x", qos=1)
+    equal(stub.written, encode(PUBLISH, 1, topic="t", payload="x", qos=1))

@@ -629,6 +629,8 @@ class Net:
         self.peers[(host, port)] = peer
 
     def getaddrinfo(self, host, port, family=0, kind=0, proto=0, flags=0):
+        if family not in (0, 2) or kind not in (0, 1):
+            raise OSError(-6)  # no TCP over IPv4
         self.looked_up.append(host)
         found = self.names.get(host, [host])
         if isinstance(found, Exception):

@@ -1,5 +1,6 @@
 """The prepared publisher: the client's packets, one write each, and the client's way when something is in between."""
 
+from fakes import bench
 from fakes.bench import pair
 from fakes.check import equal, raises
 from fakes.net import Plan
@@ -26,6 +27,8 @@ def test_every_length_is_one_packet_and_one_write():
         broker, client = up(tx_size=600)
         publisher = Publisher(client, "a/\u00fc", size=size)
         lengths = (50, 0, 1, 117, 118, 119, 120, 121, 122, 123, 129, 130, 50, 300)
+        if size == 300 and not bench.on_asyncio:
+            client.publish = None  # it is not asked
         for length in lengths:
             broker.expect(PUBLISH, qos=0, dup=0, retain=0, topic="a/\u00fc", payload=b"x" * length)
             equal(publisher.publish(b"x" * length), 0)
@@ -69,7 +72,7 @@ def test_what_is_older_leaves_first():
 
 def test_short_writes_are_finished_before_it_returns():
     for most in (1, 2, 3, 7, 30):
-        broker, client = up(plan=Plan(write_max=most))
+        broker, client = up(plan=Plan(write_max=most, write_again=most % 2))
         publisher = Publisher(client, "topic")
         for msg in (b"0123456789", b"abc", b"9876543210"):
             broker.expect(PUBLISH, topic="topic", payload=msg)

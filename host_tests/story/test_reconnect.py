@@ -210,6 +210,14 @@ def test_a_duplicate_client_id_is_said_after_a_few_takeovers():
             broker.stop("fin")
     world.serve(client, 10)
     assert "client id" in client.diag()["error"], client.diag()
+    lost = []
+    world, broker, client = make_world(first_ms=10, cap_ms=10, on_state=lambda up, error: up or lost.append(error))
+    for _ in range(3):  # not even a millisecond
+        broker.accept()
+        broker.cut()
+    while len(lost) < 3:
+        client.poll(1)
+    equal(["client id" in error for error in lost], [False, False, True])
 
 
 def test_a_publish_without_waiting_while_the_link_is_down_is_kept_and_bounded():
@@ -366,8 +374,17 @@ def test_a_callback_that_finds_the_link_dead_waits_for_nothing_and_no_other_runs
 def test_bad_options_are_refused():
     from umqtt.reconnect import Reconnect
 
-    for named in ({"first_ms": 0}, {"first_ms": 2000, "cap_ms": 1000}, {"cap_ms": 1 << 29}):
+    most_ms = (1 << 28) - 1
+    Reconnect(1, most_ms, back_ms=most_ms)
+    for named in (
+        {"first_ms": 0},
+        {"first_ms": 2000, "cap_ms": 1999},
+        {"cap_ms": most_ms + 1},
+        {"back_ms": most_ms + 1},
+        {"back_ms": -1},
+    ):
         raises(ValueError, Reconnect, **named)
+    equal(Reconnect(brokers=[(HOST, 1883)])._roaming, None, "one broker is no list")
 
 
 def test_a_connection_that_lasted_for_a_week_is_no_short_one():

@@ -4,7 +4,7 @@ what is in flight, and not again and again."""
 from fakes.bench import HOST, World
 from fakes.check import equal
 from fakes.model import Model
-from fakes.net import Plan
+from fakes.net import ESP32, ESP8266, UNIX, Plan
 from fakes.packets import PUBLISH, PUBREL
 
 NOT_ON_ASYNCIO = ()  # all of them are
@@ -89,6 +89,24 @@ def test_a_client_at_the_spare_goes_back_once_the_first_is_back():
     equal(len(world.net.open_sockets()), 1)
     world.serve(client, DAY_MS)
     equal((client.server, states[-1]), (HOST, (True, "")), "and stays")
+
+
+def test_it_goes_back_on_every_port_and_not_to_a_first_that_refuses_or_speaks():
+    for port in (UNIX, ESP32, ESP8266):
+        world, (first, spare), client = make_world()
+        world.net.port = port
+        world.net.plan = Plan(connect_ms=250)
+        to_the_spare(world, (first, spare), client)
+        world.serve(client, 3 * MINUTE_MS)
+        equal((client.server, len(spare.connects)), (SPARE, 1), "refused")
+        world.net.serve(HOST, 1883, first)
+        opened = first.opened
+        first.opened = lambda link: link.push(b"SSH-2.0")
+        world.serve(client, 3 * MINUTE_MS)
+        equal((client.server, len(spare.connects)), (SPARE, 1), "no broker")
+        first.opened = opened
+        world.serve(client, 2 * MINUTE_MS)
+        equal((client.isconnected(), client.server, len(world.net.open_sockets())), (True, HOST, 1))
 
 
 def test_it_goes_back_to_the_first_that_works():
@@ -241,6 +259,50 @@ def test_many_do_not_come_back_at_once():
     assert max(seen) - min(seen) > 3000 and max(seen) < 62_000, seen
 
 
+def test_it_goes_back_in_time_though_its_program_polls_for_minutes():
+    world, (first, spare), client = make_world(keepalive=0)
+    to_the_spare(world, (first, spare), client)
+    world.net.serve(HOST, 1883, first)
+    began = world.clock.now
+    world.serve(client, 25_000)
+    while client.server != HOST:
+        client.poll(10 * MINUTE_MS)
+    assert world.clock.now - began < 62_000, world.clock.now - began
+
+
+def test_a_better_broker_that_has_gone_again_meanwhile_is_not_gone_back_to():
+    world, (first, spare), client = make_world(timeout_ms=60_000)
+    to_the_spare(world, (first, spare), client)
+    world.net.serve(HOST, 1883, first)
+    incoming = spare._incoming
+    spare._incoming = lambda *packet: None
+    client.publish("t", b"x", qos=2, wait=False)
+    world.serve(client, 2 * MINUTE_MS)  # it waits for the acknowledgement
+    off(world, HOST)
+    spare._incoming = incoming
+    spare.stop()
+    world.serve(client, 20_000)
+    equal((client.server, client.isconnected(), client.inflight, len(spare.connects)), (SPARE, True, 0, 2))
+
+
+def test_trouble_after_the_way_back_is_trouble_as_any_other():
+    lost = []
+    world, (first, spare), client = make_world(on_state=lambda up, error: up or lost.append(error))
+    to_the_spare(world, (first, spare), client)
+    world.net.serve(HOST, 1883, first)
+    world.serve(client, 2 * MINUTE_MS)
+    equal(client.server, HOST)
+    del lost[:]
+    world.net.peers.pop((SPARE, 1883))
+    for _ in range(4):  # the first of them had lasted
+        while not client.isconnected():
+            client.poll(10)
+        first.stop("fin")
+        while client.isconnected():
+            client.poll(10)
+    assert [error for error in lost if "has another device this client id" in error], lost
+
+
 def test_a_message_that_the_lost_broker_has_is_released_there_once_it_is_back():
     # between PUBREC and PUBREL the message is the first broker's, and nobody's if that is never told to pass it on
     world, (first, spare), client = make_world(OnRelease)
@@ -258,6 +320,36 @@ def test_a_message_that_the_lost_broker_has_is_released_there_once_it_is_back():
     world.serve(client, 3 * MINUTE_MS)
     equal((client.server, payloads(first), payloads(spare)), (HOST, [b"once"], [b"next"]))
     equal(first.violations + spare.violations, [])
+
+
+def test_a_message_is_released_once_where_it_is_and_nowhere_else():
+    released = []
+
+    class Counting(OnRelease):
+        def _came(self, link, p):
+            if p.kind == PUBREL:
+                released.append((self, p.pid))
+                if self.is_deaf:
+                    return None
+            return OnRelease._came(self, link, p)
+
+        is_deaf = False
+
+    world, (first, spare), client = make_world(Counting)
+    world.serve(client, 11_000)
+    first.is_deaf = True
+    client.publish("t", b"once", qos=2, wait=False)
+    world.serve(client, 100)
+    first.is_deaf = False
+    del released[:]
+    first.stop()  # it is back at once, with its session: what is in flight goes on there
+    world.serve(client, 1000)
+    equal((released, payloads(first)), ([(first, 1)], [b"once"]))
+    for _ in range(2):  # long after that
+        world.serve(client, 11_000)
+        first.stop()
+    world.serve(client, 1000)
+    equal((client.server, len(released)), (HOST, 1))
 
 
 def test_nodes_that_share_a_session_get_what_is_in_flight_once():
@@ -348,6 +440,21 @@ def test_a_session_that_may_have_a_message_of_ours_is_not_ended():
     first.stop()
     world.serve(client, 2000)
     equal((client.server, payloads(spare)), (SPARE, [b"once"]))
+
+
+def test_nor_is_one_ended_at_a_third_while_another_has_a_message_of_ours():
+    world, (first, second, third), client = make_world(OnRelease, names=(HOST, "b.test", "c.test"), wipe_first=True)
+    world.serve(client, 11_000)
+    came = first._came
+    first._came = lambda link, p: came(link, p) if p.kind != PUBREL else None
+    client.publish("t", b"once", qos=2, wait=False)
+    world.serve(client, 100)
+    off(world, HOST)
+    world.serve(client, 1000)
+    equal((client.server, client.inflight), ("b.test", 0))  # to which it is an unknown one
+    off(world, "b.test")
+    world.serve(client, 2000)
+    equal((client.server, [p.clean for p in third.connects]), ("c.test", [0]))
 
 
 def test_a_broker_that_refuses_is_no_reason_to_let_the_next_wait():

@@ -31,6 +31,9 @@ def test_what_is_in_flight_is_listed_the_oldest_first():
     client.poll(10)
     equal([(pid, topic) for pid, topic, qos in unacknowledged(client)], [(1, b""), (2, b"b")])
     broker.done()
+    broker, client = pair()
+    client.subscribe("s", 1, False)
+    equal((unacknowledged(client), client.inflight), ([], 1), "a subscription is no message")
 
 
 def test_a_message_taken_back_is_given_whole_and_its_slot_is_free():
@@ -40,10 +43,21 @@ def test_a_message_taken_back_is_given_whole_and_its_slot_is_free():
     raises(OSError, client.publish, "b", "y", qos=1, wait=False)
     equal(take_back(client, 1), (b"a", b"x", True, 2))
     equal((client.inflight, take_back(client, 1), take_back(client, 0), take_back(client, 77)), (0, None, None, None))
+    began = client.world.clock.now
     broker.expect(PUBLISH, qos=1, pid=2, dup=0, topic="b")
     broker.send(PUBACK, 2)
     client.publish("b", "y", qos=1)
     broker.done()
+    equal(client.world.clock.now, began, "nobody has to wait for it")
+
+
+def test_nothing_is_taken_back_beneath_a_call_that_is_at_work():
+    broker, client = up()
+    broker.expect(PUBLISH, qos=1)
+    client.publish("a", "x", qos=1, wait=False)
+    client._take_turn = lambda: False  # as a Timer's callback finds it
+    assert "in the middle" in str(raises(OSError, take_back, client, 1))
+    equal(unacknowledged(client), [(1, b"a", 1)])
 
 
 def test_a_late_ack_of_a_message_taken_back_is_answered_and_harms_nothing():
@@ -104,3 +118,17 @@ def test_with_a_store_what_was_taken_back_does_not_come_back_after_a_reset():
         broker.done()
         again = MQTTClient("c1", "broker.test", store=Store(FileJournal(folder + "/journal")))
         equal([(topic, qos) for pid, topic, qos in unacknowledged(again)], [(b"a", 1)])
+
+
+def test_a_message_that_the_broker_has_is_not_given_back_after_a_reset_either():
+    with Folder() as folder:
+        broker, client = up(store=Store(FileJournal(folder + "/journal")))
+        broker.expect(PUBLISH, qos=2)
+        broker.reply(PUBREC)
+        broker.expect(PUBREL)
+        pid = client.publish("a", "x", qos=2, wait=False)
+        client.poll(10)
+        client.poll(10)
+        client.disconnect()
+        again = MQTTClient("c1", "broker.test", store=Store(FileJournal(folder + "/journal")))
+        equal((unacknowledged(again), take_back(again, pid), again.inflight), ([(pid, b"", 1)], None, 0))

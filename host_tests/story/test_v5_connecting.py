@@ -64,7 +64,7 @@ def test_a_will_leaves_with_its_own_qos_and_retain_flag():
             broker.expect(CONNECT)
             broker.send(CONNACK)
             client.connect()
-            equal(broker.got[0].will[:4], ("w", b"gone", retain, qos))
+            equal(broker.got[0].will, ("w", b"gone", retain, qos, []))
             broker.done()
 
 
@@ -242,14 +242,18 @@ class _Both:
 
 
 def test_auto_tries_5_then_4_and_stays_there():
-    for refusal in (b"\x20\x02\0\1", b"\x20\x03\0\x84\0", b"\x20\x02\0\0", b""):
+    takes_it_for_4 = b"\x20\x02\0\0"
+    for refusal in (b"\x20\x02\0\1", b"\x20\x03\0\x84\0", takes_it_for_4, b""):
         world = world5()
         broker = world.broker
         client = client5(world, protocol="auto")
         broker.codec = _Both()
         broker.expect(CONNECT, level=5)
         broker.raw(refusal)
-        broker.cut()
+        if refusal == takes_it_for_4:
+            broker.expect_end()
+        else:
+            broker.cut()
         broker.expect(CONNECT, level=4)
         broker.raw(b"\x20\x02\0\0")
         equal(client.connect(), False)
@@ -267,12 +271,18 @@ def test_auto_tries_5_then_4_and_stays_there():
         broker.expect(PUBACK, pid=7)
         client.world.serve(client, 50)
         equal(world.inbox, [(b"s", b"y", False), (b"s", b"z", False)])
+        broker.expect(PUBLISH, qos=1, pid=3, dup=0)
+        client.publish("t", "y", qos=1, wait=False)
         broker.expect(DISCONNECT)
         broker.expect_end()
         client.disconnect()
         broker.expect(CONNECT, level=4)
         broker.raw(b"\x20\x02\1\0")
+        broker.expect(PUBLISH, qos=1, pid=3, dup=1)
+        broker.raw(b"\x40\x02\0\3")
         equal(client.connect(), True)
+        client.world.serve(client, 50)
+        equal(client.inflight, 0)
         broker.done()
 
 
@@ -295,6 +305,10 @@ def test_a_broker_that_closed_whatever_it_was_asked_for_is_asked_for_5_again():
         broker.raw(b"\x20\x02\0\5")
         broker.cut()
 
+    world = world5()
+    world.net.peers.clear()
+    raises(OSError, client5(world, protocol="auto").connect)
+    equal(len(world.net.dialled), 1, "nobody was asked for anything")
     for fails, fault in ((refuses_the_link, OSError), (closes, OSError), (lets_nobody_in, MQTTException)):
         world = world5()
         broker = world.broker
@@ -370,6 +384,9 @@ def test_each_broker_of_a_list_may_say_that_it_does_not_know_5():
     first.send(CONNACK)
     world.serve(client, 10)
     equal(client.isconnected(), True)
+    first.expect(SUBSCRIBE, filters=[("t", 13)])
+    first.reply(SUBACK, codes=(1,))
+    client.subscribe("t", 13)
     first.cut()
     world.net.peers.pop(("broker.test", 1883))
     spare.expect(CONNECT, level=5)
@@ -377,6 +394,8 @@ def test_each_broker_of_a_list_may_say_that_it_does_not_know_5():
     spare.cut()
     spare.expect(CONNECT, level=4)
     spare.raw(b"\x20\x02\0\0")
+    spare.expect(SUBSCRIBE, filters=[("t", 1)])
+    spare.raw(b"\x90\x03\0\2\1")
     world.serve(client, 1000)
     equal((client.isconnected(), client.protocol), (True, 4))
     spare.done()
@@ -497,14 +516,15 @@ def test_a_broker_of_level_4_is_asked_for_no_options_of_subscriptions():
     world = world5()
     broker = world.broker
     client = client5(world, protocol="auto")
-    client.subscribe([("a", 5), ("b/+", 8)], 0, False)
+    long = "l" * 300
+    client.subscribe([(long, 5), ("b/+", 8)], 0, False)
     broker.codec = _Both()
     broker.expect(CONNECT, level=5)
     broker.raw(b"\x20\x02\0\1")
     broker.cut()
     broker.expect(CONNECT, level=4)
     broker.raw(b"\x20\x02\0\0")
-    broker.expect(SUBSCRIBE, filters=[("a", 1), ("b/+", 0)])
+    broker.expect(SUBSCRIBE, filters=[(long, 1), ("b/+", 0)])
     broker.raw(b"\x90\x04\0\1\1\0")
     client.connect()
     client.world.serve(client, 100)

@@ -4,7 +4,6 @@ from time import ticks_diff, ticks_ms
 
 from micropython import const
 
-from umqtt.errors import link_error
 from umqtt.wire import FIRST_BYTE, LEVEL_5, PAYLOAD, SENT, SUBSCRIBE_BYTE
 
 _LEVEL_4 = const(4)
@@ -65,8 +64,6 @@ class Fallback:
             elif client.protocol == LEVEL_5 and (says_no or is_closed and not client._connect_count):
                 client.protocol = _LEVEL_4
                 goes_on = self._was_tried = ticks_diff(client._connect_end, ticks_ms()) > 0
-                if says_no:  # no refusal, and nothing that we answer to
-                    fault = link_error("ECONNABORTED", str(fault.args[-1]))
         self._plain_on_fault(fault)
         client._is_connecting = goes_on
 

@@ -109,8 +109,8 @@ class Reconnect:
         left_ms = self._pause_ms - ticks_diff(ticks_ms(), self._since_ms)
         return left_ms if 0 < left_ms <= self._pause_ms else 0  # more: ticks have wrapped
 
-    def up(self, client) -> int:
-        """The client is connected, and its subscriptions are made again. Returns 0."""
+    def up(self, client) -> None:
+        """The client is connected, and its subscriptions are made again."""
         self._pause_ms = _UP
         self._since_ms = ticks_ms()
         self.session_present = session_present(client)
@@ -118,7 +118,6 @@ class Reconnect:
             self._roaming.up(client, self.broker)
         if self.on_state:
             self.on_state(True, "")
-        return 0
 
     def lost(self, client) -> int:
         """The client's link went down, or an attempt failed: begin the pause before the next one. Returns 0."""

@@ -14,7 +14,7 @@ from umqtt.wire import DISCONNECT_BYTE, FIRST_BYTE, IN_USE, PACKET_ID, PUBREL_BY
 
 _NONE = const(-1)
 _WRITABLE = const(4)  # select.POLLOUT
-_NOT_YET = (11, 114, 115, 119)  # EAGAIN, EALREADY, EINPROGRESS
+_IN_PROGRESS = (115, 119)  # EINPROGRESS of the ports
 _LOOK_MS = const(100)  # between two looks at an attempt to reach a better one
 _SETTLED = const(10)  # so many times the wait a broker must have been well, or it is one that comes and goes
 _MOST_DOUBLED = const(6)  # so often the wait doubles for one that does
@@ -155,7 +155,7 @@ class Roaming:
             self._poller.register(self._sock, _WRITABLE)
             self._sock.connect(address)
         except OSError as fault:
-            if fault.args[0] not in _NOT_YET:
+            if fault.args[0] not in _IN_PROGRESS:
                 self._hang_up()
 
     def _has_accepted(self):
@@ -164,8 +164,8 @@ class Roaming:
             for _ in self._poller.ipoll(0):  # pyright: ignore[reportOptionalMemberAccess] - it has a socket
                 self._accepts = self._sock.read(1) is None
                 return True
-        except OSError as fault:
-            return fault.args[0] not in _NOT_YET
+        except OSError:
+            return True
         return False
 
 
@@ -190,7 +190,6 @@ def _is_idle(client) -> bool:
 def _leave(client, words: str) -> None:
     """End the connection that is up, for the reason `words`, with DISCONNECT [3.14] behind everything that was sent:
     the client's next step finds the link lost."""
-    client._link_up = False  # nothing may follow it [3.14.4]
     client._send_loose(DISCONNECT_BYTE, b"")
     client._on_fault(link_error("ECONNABORTED", words))
 

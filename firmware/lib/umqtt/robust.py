@@ -37,7 +37,7 @@ class MQTTClient(simple.MQTTClient):
         """Connect with clean_session False, again and again until it works. Returns what `connect` does. Blocks. Raises
         MQTTException when refused, ProtocolError; inside a callback OSError."""
         i = 0
-        while 1:
+        while True:
             try:
                 return self.connect(False)
             except OSError as e:
@@ -76,7 +76,7 @@ class MQTTClient(simple.MQTTClient):
 
     def subscribe(self, topic: "str | bytes", qos: int = 0) -> None:
         """Subscribe, over as many connections as it takes. Blocks. Raises as `publish` does."""
-        while 1:
+        while True:
             try:
                 return super().subscribe(topic, qos)
             except OSError as e:
@@ -88,7 +88,7 @@ class MQTTClient(simple.MQTTClient):
     def wait_msg(self) -> "int | None":
         """Wait for one packet, over as many connections as it takes. Returns what umqtt.simple's does. Blocks. Raises
         MQTTException when a login is refused, and what the callback raises."""
-        while 1:
+        while True:
             try:
                 return super().wait_msg()
             except OSError as e:

@@ -30,7 +30,6 @@ from umqtt.wire import (
     IN_USE,
     LEVEL_5,
     PAYLOAD,
-    PROPERTIES,
     PUBLISH_BYTE,
     REFUSED,
     RETAIN,
@@ -119,7 +118,7 @@ class MQTTClient(client.MQTTClient):
     on_refused = None
 
     _has_limits: bool  # that a message without properties may meet, too
-    _will_properties = _NONE
+    _will_properties: bytes  # of `_last_will`
     _goodbye = b""  # the body of the next DISCONNECT
     _outgoing: "Any"
     _authentication: "Any"
@@ -152,7 +151,6 @@ class MQTTClient(client.MQTTClient):
             journaling_v5.keep(self, store)
         for slot in self._packet_slots[self.inflight :]:
             slot.append(_NONE)
-        self._draft[PROPERTIES] = _NONE
         self._last_topic = _NO_TOPIC
         self.session_expiry_s = session_expiry_s
         self.connack = {}
