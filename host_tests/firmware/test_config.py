@@ -431,3 +431,114 @@ def test_a_country_and_a_static_address_are_what_a_radio_takes():
         assert "four addresses, as 192.168.1.50" in lines(wifi_address=bad)[0], bad
     for good in ("", "0.0.0.0 255.255.255.255 10.0.0.1 9.9.9.9", " 1.2.3.4" * 4):
         equal(taken(wifi_address=good)["wifi_address"], good)
+
+
+def test_what_is_checked_is_not_changed():
+    # the command `config` writes it down afterwards
+    given = dict(GOOD, i2c={"sda": 21, "scl": 22}, deep_sleep=True, keep_in="rtc",
+                 sensors=[{"type": "sht4x", "delta": {"temperature": 1}}, {"type": "pulse", "pin": 4}])  # fmt: skip
+    before = json.loads(json.dumps(given))
+    config_check.check(given)
+    equal(given, before)
+
+
+def test_what_was_found_and_what_is_needed_is_shown_as_it_is():
+    assert lines(broker=None)[0].startswith("config.json: broker is null (null); needed is ")
+    assert lines(i2c={"sda": 1})[0].startswith('config.json: i2c is {"sda": 1} (an object); needed is ')
+    assert lines(qos=[1])[0].startswith("config.json: qos is [1] (a list); needed is ")
+    assert "; needed is a text without + # (first part" in lines(topic="a+")[0]
+    assert lines(sensors=[{"type": "internal", "name": "a+"}])[0].endswith("; needed is a text without + # /")
+    assert "the broker gives the board up after 16 s, sooner" in config_check.remarks(taken(keepalive_s=11))[0]
+
+
+def test_the_closest_key_is_the_one_of_the_fewest_edits():
+    for word, near, far in (
+        ("kitten", "sitting", "kitxyzw"),
+        ("flaw", "lawn", "flxyz"),
+        ("abcd", "bcde", "xyzd"),
+        ("qos", "pos", "qsxy"),
+        ("a", "ab", "xyz"),
+        ("abc", "ab", "xyc"),
+        ("abc", "c", "xyz"),
+    ):
+        equal(config_check.closest(word, (far, near)), near, word)
+
+
+def test_a_bus_has_two_gpios_and_a_clock_that_its_chips_keep():
+    for more in ({"sda": 0}, {"sda": 48}, {"scl": 0}, {"freq": 10000}, {"freq": 1000000}):
+        wires = dict({"sda": 21, "scl": 22}, **more)
+        equal(taken(i2c=wires)["i2c"], wires)
+    for more, part in (
+        ({"sda": -1}, "with sda from 0 to 48"),
+        ({"scl": 49}, "with scl from 0 to 48"),
+        ({"freq": 9999}, "with freq from 10000 to 1000000"),
+        ({"freq": 1000001}, "with freq from"),
+        ({"freq": 4e5}, "with freq from"),
+        ({"sda": 22}, "on two GPIOs"),
+        ({"speed": 1}, 'an object like {"sda": 21'),
+    ):
+        assert part in lines(i2c=dict({"sda": 21, "scl": 22}, **more))[0], more
+
+
+def test_a_key_of_updates_is_long_or_none_and_a_password_is_what_wpa_takes():
+    for key, least in (("ota_key", 32), ("wifi_password", 8), ("wifi_password_2", 8)):
+        more = {"commands": True, "wifi_ssid_2": "x"}
+        for length in (1, 2, least - 1, 65):
+            said = lines(**dict(more, **{key: "k" * length}))
+            assert len(said) == 1 and said[0].startswith("config.json: %s is " % key), (key, length)
+        for length in (0, least, 64):
+            equal(len(taken(**dict(more, **{key: "k" * length}))[key]), length)
+
+
+def test_characters_of_every_length_are_taken_and_pairs_of_every_kind_become_one():
+    for n in (0x20, 0x7E, 0xA0, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFD, 0x10000, 0x1FFFD, 0x10FFFD):
+        equal(taken(client_id="n" + chr(n))["client_id"], "n" + chr(n))
+    for high, low, one in ((0xD800, 0xDC00, 0x10000), (0xDBFF, 0xDFFD, 0x10FFFD), (0xD800, 0xDFFF, 0x103FF)):
+        equal(config_check.paired(chr(high) + chr(low)), chr(one))
+    for no_pair in ((0xD7FF, 0xDC00), (0xDC00, 0xDC00), (0xD800, 0xE000), (0xD800, 0xDBFF)):
+        text = "".join([chr(n) for n in no_pair])
+        equal(config_check.paired(text), text)
+
+
+def test_each_bracket_has_its_own_end_outside_of_texts():
+    for text in (
+        b"{}",
+        b"[{}]",
+        b'{"a":"}"}',
+        b'{"a":"[\\"}"}',
+        b'{"a":"\\\\"}',
+        b'{"]":[]}',
+        b"[" * 16 + b"]" * 16,
+        b"5",
+    ):
+        assert config_check.is_closed(text), text
+    for text in (
+        b"{", b"[{]}", b"}", b"[}", b"{]", b'{"a":"}', b'{"a":"\\"}', b'["\\\\]"', b"[" * 17 + b"]" * 17, b"[]]",
+    ):  # fmt: skip
+        assert not config_check.is_closed(text), text
+
+
+def test_what_must_survive_a_sleep_has_its_place_in_rtc_memory():
+    asleep = {"deep_sleep": True, "keep_in": "rtc"}
+    for keys, entry, is_kept in (
+        (asleep, {"type": "internal", "delta": {}}, True),
+        (asleep, {"type": "internal", "send_every_s": 5}, True),
+        (asleep, {"type": "internal", "median": 3}, False),
+        ({}, {"type": "internal", "delta": {}}, False),
+        ({}, {"type": "pulse", "pin": 4}, True),
+    ):
+        got = taken(sensors=[entry], **keys)
+        equal((bool(got.get("kept")), "kept" in got["sensors"][0].get("treatment", {})),
+              (is_kept, is_kept and entry["type"] != "pulse"), entry)  # fmt: skip
+
+
+def test_a_board_has_the_values_in_the_order_of_the_keys_and_no_form_that_nobody_fills_in():
+    names = [row[0] for row in config_check.rows()]
+    for payload in ("reading", "json"):
+        got = taken(payload=payload, wifi_country="DE")
+        form = got["json"]
+        values = config_check.numbered(got)
+        equal(dict(zip(names, values))["wifi_ssid"], "lab")
+        equal([got[name] for name in names], values[: len(names)])
+        equal(dict(zip(names, values))["json"], form if payload == "json" else "")
+        equal(values[len(names) :], [True, None, None, None, None], "radio, of what is found out beside them")

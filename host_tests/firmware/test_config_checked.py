@@ -164,3 +164,20 @@ def test_the_source_form_keeps_nothing_for_its_rules_change_as_it_is_edited():
     with Board(GOOD, rules=config._RULES) as board:
         board.start()
         equal(sorted(os.listdir(".")), ["config.json"])
+
+
+def test_in_safe_mode_a_configuration_of_a_newer_firmware_is_read_without_its_sensors():
+    import slots
+
+    newer = dict(GOOD, colour="red", ota_key="k" * 32, commands=True, sensors=[{"type": "internal", "median": "x"}] * 17)
+    with Board(newer) as board:
+        equal(board.start()[0], None)
+        os.mkdir("ota")
+        slots.write("starts", {"starts": slots.MOST_STARTS + 1})
+        for _ in range(2):
+            cfg, checked = board.start()
+            equal((cfg["sensors"], cfg["ota_key"], cfg["start"], checked), ((), "k" * 32, slots.SAFE, True))
+            assert "colour" not in cfg and "config.checked" not in os.listdir(".")
+        board.change(dict(newer, qos=3))
+        equal(board.start()[0], None)
+        assert board.said[0].startswith("config.json: qos is 3"), "a known key is checked"
