@@ -169,7 +169,7 @@ def test_the_source_form_keeps_nothing_for_its_rules_change_as_it_is_edited():
 def test_in_safe_mode_a_configuration_of_a_newer_firmware_is_read_without_its_sensors():
     import slots
 
-    newer = dict(GOOD, colour="red", ota_key="k" * 32, commands=True, sensors=[{"type": "internal", "median": "x"}] * 17)
+    newer = dict(GOOD, colour="red", ota_key="k" * 32, commands=True, sensors=[{"type": "internal", "mean": "x"}] * 17)
     with Board(newer) as board:
         equal(board.start()[0], None)
         os.mkdir("ota")

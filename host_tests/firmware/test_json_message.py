@@ -55,10 +55,9 @@ def test_the_form_and_the_topic_are_those_of_the_service():
 
 
 def test_a_form_that_gives_no_json_is_refused():
-    forms = ["VALUES", '{VALUES}"', "{VALUES} {VALUES}", "{x:VALUES}"]
+    forms = ["VALUES", '{VALUES}"', "{VALUES} {VALUES}", "{x:VALUES}", '{VALUES,"time":TIME', '{"a":{VALUES}']
     if sys.implementation.name != "micropython":  # whose parser takes these; `make config` does not
-        forms += ['{VALUES,"time":TIME', '{"a":{VALUES}', "{VALUES,}"]
-        forms += ['{VALUES,"ns":TIME000000000}', '{VALUES,"t":-TIME}']  # null000000000 while the clock is not set
+        forms += ["{VALUES,}", '{VALUES,"ns":TIME000000000}', '{VALUES,"t":-TIME}']  # null while the clock is not set
     for form in forms:
         words = str(raises(ValueError, conf, payload="json", json=form))
         assert "JSON once VALUES" in words, (form, words)
