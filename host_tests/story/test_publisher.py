@@ -10,6 +10,7 @@ from umqtt.publisher import Publisher
 NOT_ON_ASYNCIO = (
     "test_a_dead_link_is_told_as_the_client_tells_it",  # it looks into the writer
     "test_a_publish_counts_as_a_sign_of_life",  # and this at its times
+    "test_a_prepared_message_never_goes_the_clients_way_and_takes_no_time",  # there it does
 )
 
 
@@ -137,3 +138,41 @@ def test_qos_1_that_the_network_takes_in_parts_is_one_packet():
         broker.reply(PUBACK)
         equal(publisher.publish(b"y" * 50), pid)
     broker.done()
+
+
+def test_a_prepared_message_never_goes_the_clients_way_and_takes_no_time():
+    for qos in (0, 1):
+        broker, client = up()
+        client.publish = None
+        publisher = Publisher(client, "t", size=10, qos=qos)
+        for connection in range(2):
+            for length in (10, 3, 10):
+                began_ms = client.world.clock.now
+                broker.expect(PUBLISH, topic="t", payload=b"x" * length, qos=qos)
+                if qos:
+                    broker.reply(PUBACK)
+                publisher.publish(b"x" * length)
+                equal(client.world.clock.now, began_ms)
+            if not connection:
+                broker.cut()
+                raises(OSError, client.poll, 100)
+                broker.accept(sp=1)
+                client.connect()
+        equal(len(client.world.link.writes), 1 + 3)
+        broker.done()
+
+
+def test_a_packet_id_of_two_bytes_leaves_whole():
+    broker, client = up()
+    client.pid = 299
+    publisher = Publisher(client, "t", qos=1)
+    broker.expect(PUBLISH, qos=1, pid=300)
+    broker.send(PUBACK, 300)
+    equal(publisher.publish(b"x"), 300)
+    broker.done()
+
+
+def test_a_publisher_has_no_qos_2_and_no_payload_over_64_kib():
+    broker, client = up()
+    raises(ValueError, Publisher, client, "t", qos=2)
+    raises(ValueError, Publisher, client, "t", size=65536)

@@ -70,6 +70,45 @@ def test_a_message_that_comes_meanwhile_is_acknowledged_behind_the_packet():
     equal(client.world.inbox, [(b"in", b"x", False)])
 
 
+def test_a_stream_behind_a_large_message_that_waits_for_the_network_comes_whole():
+    broker, client = up(Plan(buffer=100, write_max=50))
+    broker.expect(PUBLISH, topic="before", payload=pattern(1000))
+    broker.expect(PUBLISH, topic="t", payload=pattern(3000))
+    client.publish("before", pattern(1000), qos=1, wait=False)
+    stream.publish(client, "t", Reader(pattern(3000)), 3000)
+    broker.done()
+
+
+def test_a_stream_is_not_retained_unless_asked_for_and_a_short_one_waits_for_its_ack():
+    for length in (20, 3000):
+        for retain in (False, True):
+            for qos in (0, 1):
+                broker, client = up()
+                broker.expect(PUBLISH, qos=qos, retain=retain)
+                if qos:
+                    broker.send(PUBACK, 1)
+                named = {"retain": True} if retain else {}
+                stream.publish(client, "t", Reader(pattern(length)), length, qos=qos, **named)
+                equal(client.inflight, 0)
+                broker.done()
+
+
+def test_a_stream_without_a_link_or_inside_a_callback_is_an_oserror_and_nothing_is_left():
+    broker, client = up()
+    faults = []
+    client.set_callback(
+        lambda *message: faults.append(raises(OSError, stream.publish, client, "t", Reader(pattern(900)), 900))
+    )
+    broker.send(PUBLISH, topic="in", payload="x")
+    client.poll(10)
+    assert "callback" in str(faults[0]), faults
+    broker.cut("rst")
+    client.world.clock.run_due()
+    for qos in (0, 1, 0):
+        raises(OSError, stream.publish, client, "t", Reader(pattern(900)), 900, qos=qos)
+    equal((client.inflight, client.isconnected()), (0, False))
+
+
 def test_a_reader_that_ends_early_or_raises_closes_the_link():
     for fails, want in ((False, ValueError), (True, OSError)):
         broker, client = up()

@@ -65,9 +65,9 @@ def draft(client) -> list:
 
 def send_prepared(client, prepared):
     """Send prepared.buf[start : start + packet_b], a whole packet; prepared.sent_b is set. Returns the writer's event,
-    None when nothing was sent: older bytes wait, unless it is prepared.its_turn, or the link is dead, and the client's
-    own way will tell why."""
-    if client._send_blocked and not prepared.its_turn:
+    None when nothing was sent: older bytes wait, unless prepared has a QoS, with which `exchange` sees to that; or the
+    link is dead, and the client's own way will tell why."""
+    if client._send_blocked and not prepared.qos:
         return None
     try:
         prepared.sent_b = client._write_bytes(prepared.buf, prepared.start, prepared.packet_b)

@@ -49,7 +49,6 @@ class Publisher:
             self.size = -1  # nothing fits: umqtt.aio's own call is what can be awaited, umqtt.v5's has properties
         self.payload_b = -1
         self.start = self.packet_b = self.sent_b = 0
-        self.its_turn = False
         self.draft = addons.draft(client)
 
     def publish(self, msg: "Payload", timeout_ms: "int | None" = None) -> "int | None":
@@ -88,9 +87,7 @@ class Publisher:
         self.buf[self.tail] = slot[PAYLOAD]
         self.buf[self.id_at] = packet_id >> 8
         self.buf[self.id_at + 1] = packet_id & 255
-        self.its_turn = True
         event = send_prepared(self.client, self)
-        self.its_turn = False
         if event is not None:
             slot[FIRST_BYTE] |= SENT
         return event
