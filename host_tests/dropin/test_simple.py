@@ -627,3 +627,104 @@ def test_ssl_true_with_ssl_params_is_what_wrap_socket_takes():
                 equal(ssl.asked, want, (s.name, has_wrap_socket))
                 s.w.clock.run_due()
             s.b.done()
+
+
+def test_a_will_is_looked_at_when_it_is_set_and_may_be_set_by_its_attributes():
+    for s in stages():
+        c = s.client()
+        if s.name == "ours":
+            raises(ValueError, c.set_last_will, "a/#", b"gone")
+            raises(ValueError, c.set_last_will, "a", b"gone", False, 3)
+        c.lw_topic, c.lw_msg, c.lw_qos, c.lw_retain = b"w", b"gone", 1, True
+        s.b.expect(CONNECT, will=("w", b"gone", 1, 1))
+        s.b.send(CONNACK)
+        c.connect()
+        s.b.done()
+
+
+def test_a_timeout_of_one_connect_is_not_that_of_the_next():
+    for s in stages():
+        if s.name != "ours":
+            continue
+        s.b.accept()
+        c = s.client()
+        c.set_callback(lambda topic, msg: None)
+        c.connect(True, 5)
+        s.b.accept()
+        c.connect()
+        s.b.wait(20000)
+        s.b.send(PUBLISH, payload="x")
+        equal(c.wait_msg(), 0x30)
+        s.b.expect(PUBLISH, qos=1)
+        start = s.w.clock.now
+        raises(OSError, c.publish, b"t", b"x", qos=1)
+        equal(s.w.clock.now - start, 30000)
+
+
+def test_a_session_that_the_broker_kept_is_gone_on_with_at_a_random_id():
+    for s in stages():
+        if s.name == "ours":
+            ids = []
+            for _ in range(3):
+                s.b.accept(sp=1)
+                c = s.client()
+                equal(c.connect(False), 1)
+                ids.append(c.pid)
+            assert any(ids) and max(ids) < 1 << 16, ids
+
+
+def test_what_is_asked_of_a_simple_client_without_a_link_is_an_os_error():
+    for s in stages():
+        if s.name == "ours":
+            c = s.client()
+            c.set_callback(lambda topic, msg: None)
+            for call, args in ((c.publish, (b"t", b"x")), (c.subscribe, (b"t",)), (c.ping, ()), (c.check_msg, ())):
+                fault = raises(OSError, call, *args)
+                assert "not connected" in str(fault), fault
+
+
+def test_a_callback_may_look_for_messages_and_takes_no_more_slots_than_it_fills():
+    for s in stages():
+        if s.name == "ours":
+            c = s.connected()
+            free = []
+
+            def answer(topic, msg):
+                equal(c.check_msg(), None)  # noqa: B023
+                for _ in range(6):
+                    c.publish(b"t", b"x", qos=1)  # noqa: B023
+                    free.append(c.free_slots())  # noqa: B023
+
+            c.set_callback(answer)
+            s.b.send(PUBLISH, payload="go")
+            for pid in range(1, 7):
+                s.b.expect(PUBLISH, pid=pid)
+                s.b.send(PUBACK, pid)
+            c.wait_msg()
+            while c.inflight:
+                c.wait_msg()
+            equal(free, [3, 2, 1, 0, 0, 0])
+            s.b.done()
+            c.check_msg()
+            equal(c.free_slots(), 4)
+            s.b.send(PUBLISH, payload="again")
+            for pid in range(7, 13):
+                s.b.expect(PUBLISH, pid=pid)
+                s.b.send(PUBACK, pid)
+            c.wait_msg()
+            equal(free[6:], [3, 2, 1, 0, 0, 0])
+
+
+def test_a_sock_that_was_replaced_while_connected_is_what_wait_msg_reads():
+    from dropin.test_sock import Stub
+    from fakes.packets import encode
+
+    for s in stages():
+        c = s.connected()
+        old = s.w.net.sockets[-1]
+        c.sock = Stub(encode(PUBLISH, topic="t", payload="new"))
+        equal((c.wait_msg(), s.inbox), (0x30, [(b"t", b"new")]))
+        assert s.name != "ours" or old.closed
+        c.sock = stub = Stub(encode(PINGRESP))
+        c.ping()
+        equal((c.wait_msg(), stub.written), (None, b"\xc0\0"))

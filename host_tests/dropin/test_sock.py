@@ -218,10 +218,64 @@ def test_a_subclass_may_poll_its_sock_before_each_look():
         equal(turns, 3)
 
 
+def test_upstream_sock_answers_what_a_poll_asks_of_its_stream():
+    s = ours()
+    c = s.connected()
+    equal(c.sock.ioctl(3, 1 | 4), 4)
+    s.b.send(PUBLISH, payload="x")
+    s.w.clock.run_due()
+    equal((c.sock.ioctl(3, 1 | 4), c.sock.ioctl(3, 1), c.sock.ioctl(3, 4)), (5, 1, 4))
+    equal((c.sock.ioctl(10, 0), c.sock.ioctl(4, 0)), (s.w.net.sockets[-1].fileno(), 0))
+    c.disconnect()
+    for call, args in ((c.sock.ioctl, (3, 1)), (c.sock.read, (1,)), (c.sock.write, (b"x",))):
+        raises(OSError, call, *args)
+
+
+def test_upstream_write_waits_for_room_and_for_what_is_older():
+    s = ours()
+    c = s.connected()
+    plan = s.w.net.links[-1].plan
+    room = plan.buffer
+
+    def callback(topic, msg):
+        plan.buffer = 0
+        s.w.clock.at(50, setattr, plan, "buffer", room)
+        c.publish(b"older", b"x")
+
+    c.set_callback(callback)
+    s.b.send(PUBLISH, payload="x")
+    c.wait_msg()
+    s.b.expect(PUBLISH, topic="older")
+    s.b.expect(PUBLISH, topic="own")
+    own = encode(PUBLISH, topic="own", payload="y")
+    equal(c.sock.write(own), len(own))
+    s.w.clock.run_due()
+    s.b.done()
+    plan.buffer = 7
+    plan.latency_ms = 3
+    s.b.expect(PUBLISH, topic="own")
+    equal(c.sock.write(own + b"not this", len(own)), len(own))
+    s.w.clock.sleep_ms(10)
+    s.b.done()
+
+
+def test_upstream_write_counts_as_a_sign_of_life():
+    s = ours()
+    c = s.connected(keepalive=10)
+    s.w.clock.sleep_ms(5000)
+    s.b.expect(PUBLISH, topic="own")
+    s.b.reply(PUBLISH, topic="in", payload="x")
+    c.sock.write(encode(PUBLISH, topic="own", payload="y"))
+    equal(c.wait_msg(), 0x30)
+    s.w.clock.sleep_ms(4000)
+    equal(c.check_msg(), None)
+    s.b.done()
+
+
 class Stub:
     """As micropython-lib's own test has it: no readinto, no connect, nothing to poll."""
 
-    closed = False
+    closed = 0
 
     def __init__(self, incoming):
         self.incoming = incoming
@@ -241,7 +295,7 @@ class Stub:
         pass
 
     def close(self):
-        pass
+        self.closed += 1
 
 
 def test_a_stream_with_read_write_setblocking_and_close_is_enough():
@@ -265,3 +319,37 @@ def test_a_stream_with_read_write_setblocking_and_close_is_enough():
     c.sock = stub = Stub(encode(PUBACK, 1))
     c.publish("t", "x", qos=1)
     equal(stub.written, encode(PUBLISH, 1, topic="t", payload="x", qos=1))
+
+
+def test_upstream_takes_over_a_stream_once_and_closes_it_and_the_one_before_it():
+    s = ours()
+    c = s.connected()
+    old = s.w.net.sockets[-1]
+    stub = c.sock = Stub(encode(PUBLISH, topic="t", payload="x") * 2)
+    equal((c.wait_msg(), c.wait_msg()), (0x30, 0x30))
+    equal((old.closed, stub.closed, len(s.inbox)), (True, 0, 2))
+    equal(c.sock.ioctl(3, 1), 1)
+    c.sock.close()
+    equal(stub.closed, 1)
+
+
+class WithoutNumber(Stub):
+    def readinto(self, buf, n):
+        got = self.read(n)
+        buf[: len(got)] = got
+        return len(got)
+
+
+def test_upstream_stream_without_a_number_says_so():
+    s = ours()
+    c = s.connected()
+    c.sock = WithoutNumber(encode(PUBLISH, topic="t", payload="x"))
+    equal(c.wait_msg(), 0x30)
+    equal(c.sock.ioctl(10, 0), -1)
+
+
+def test_upstream_stream_that_cannot_be_asked_is_always_ready():
+    from umqtt.upstream import Plain
+
+    plain = Plain(Stub(b""))
+    equal((plain.ioctl(3, 5), plain.ioctl(4, 5)), (5, 0))

@@ -417,3 +417,16 @@ def test_a_connection_that_is_cut_at_any_byte_while_it_is_made_is_made_again_by_
                 step(world, client, 4000, 50)  # the cut may come only now, and silence is found by the keep-alive
                 equal({message[0] for message in world.inbox}, {b"a", b"b"}, note)
                 equal((world.broker.violations, len(world.net.open_sockets())), ([], 1), note)
+
+
+def test_the_connection_that_an_event_loop_begins_does_not_wait():
+    from umqtt import connection
+
+    world = World(Model)
+    world.net.plan = Plan(connect_ms=50)
+    client = world.client()
+    began_ms = world.clock.now
+    connection.begin_connect(client)
+    equal(world.clock.now, began_ms)
+    world.serve(client, 100)
+    equal(client.isconnected(), True)

@@ -342,3 +342,11 @@ def test_such_a_program_goes_on_for_ever_on_a_sound_link():
         client.world.clock.sleep_ms(5000)
     broker.done()
     assert client.isconnected()
+
+
+def test_a_dead_link_is_found_in_its_time_though_the_program_waits_for_an_hour():
+    broker, client = up(keepalive=60)
+    client.world.link.silence()
+    began_ms = client.world.clock.now
+    raises(OSError, client.world.serve, client, 3600000)
+    equal(client.world.clock.now - began_ms, 45000 + 30000)

@@ -83,3 +83,41 @@ def test_the_handshake_of_a_programs_own_object_blocks_and_the_stream_does_not()
     sock = Socket()
     assert wrap(Own(), sock, "host") is sock
     equal(log, [True, ("wraps", "host"), False])
+
+
+def test_a_tls_fault_without_a_number_or_words_is_an_oserror_all_the_same():
+    from umqtt.tls import in_words
+
+    equal(in_words(OSError()).args[0], 0)
+    equal(in_words(OSError(5)).args[0], 5)
+
+
+def test_an_old_ports_tls_takes_its_certificates_by_position_and_does_the_handshake_unless_told():
+    import sys
+
+    from umqtt.tls import OldStyle
+
+    asked = []
+
+    class Context:
+        def __init__(self, protocol):
+            pass
+
+        def load_verify_locations(self, *certificates, **named):
+            if named:
+                raise TypeError("extra keyword arguments given")
+            asked.append(certificates)
+
+        def wrap_socket(self, sock, **named):
+            asked.append((sock, named))
+
+    ssl = type("ssl", (), {"SSLContext": Context, "PROTOCOL_TLS_CLIENT": 0, "CERT_NONE": 0})
+    keep = sys.modules.get("ssl")
+    sys.modules["ssl"] = ssl
+    try:
+        OldStyle({"cadata": b"CA"}).wrap_socket("sock")
+    finally:
+        sys.modules.pop("ssl")
+        if keep:
+            sys.modules["ssl"] = keep
+    equal(asked, [(b"CA",), ("sock", {"do_handshake_on_connect": True})])

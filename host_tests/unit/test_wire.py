@@ -175,3 +175,12 @@ def test_numbers_out_of_range_are_refused():
     equal(wire.number(2, 2, "qos"), 2)
     for wrong in (-1, 3, "1", None, 1.0, b"1"):
         raises(ValueError, wire.number, wrong, 2, "qos")
+
+
+def test_a_pubrel_of_mqtt_5_leaves_without_the_properties_of_its_message():
+    properties = b"\3\x26\0\0"
+    for first_byte, want in ((wire.PUBREL_BYTE, b"\x62\2\1\5"), (0x34, b"\x34\7a\1\5" + properties)):
+        tx = bytearray()
+        topic = b"a" if first_byte == 0x34 else b""
+        wire.encode_head(tx.append, tx.extend, [0x105, first_byte, topic, b"", 0, properties], True)
+        equal(bytes(tx), want)

@@ -18,7 +18,6 @@ _WRITABLE = const(4)
 _FOR_EVER = const(-1)
 _FIRST_ACK_BYTE = const(0x40)
 _SUBACK_BYTE = const(0x90)
-_PINGRESP_BYTE = const(0xD0)
 
 
 def adopt(owner):
@@ -80,7 +79,7 @@ class Sock:
 
     def _ack(self, first_byte):
         # the rest of the packet that began so, if it is an ack
-        if not _FIRST_ACK_BYTE <= first_byte != _PINGRESP_BYTE:
+        if first_byte < _FIRST_ACK_BYTE:
             return b""
         body_b = 3 if first_byte == _SUBACK_BYTE else 2
         return bytes((body_b,)) + bytes(self.owner._receive_buf[:body_b])
@@ -140,9 +139,9 @@ class Plain(IOBase):
         buf[: len(got)] = got
         return len(got)
 
-    def write(self, buf, offset=0, n=None):
+    def write(self, buf, offset, n):
         """As a stream's."""
-        piece = bytes(memoryview(buf)[offset:] if n is None else memoryview(buf)[offset : offset + n])
+        piece = bytes(memoryview(buf)[offset : offset + n])
         count = self.sock.write(piece)
         return len(piece) if count is None else count  # such a stream takes all, and may not say so
 
