@@ -1,4 +1,4 @@
-"""Rules of the client that no other story is about: what it takes, and that nothing of one call is left for the next."""
+"""Rules of the client that no other story is about: what it takes, and that no call leaves anything for the next."""
 
 import sys
 
