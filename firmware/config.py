@@ -53,7 +53,6 @@ def take():
         if entry["i2c"] == wires:
             entry["i2c"] = wires  # one object for all, which holds the bus once it is open
     cfg["start"] = start
-    cfg["came_back"] = tuple(cfg["came_back"])
     cfg["trials"] = tuple(cfg["trials"]) + (slots.trials() if start else ())
     if is_safe:
         cfg["sensors"] = ()

@@ -178,6 +178,41 @@ def test_in_safe_mode_a_configuration_of_a_newer_firmware_is_read_without_its_se
             cfg, checked = board.start()
             equal((cfg["sensors"], cfg["ota_key"], cfg["start"], checked), ((), "k" * 32, slots.SAFE, True))
             assert "colour" not in cfg and "config.checked" not in os.listdir(".")
+        board.change(dict(GOOD, sensors=[{"type": "internal"}]))
+        os.remove("ota/starts")
+        equal(len(board.start()[0]["sensors"]), 1)
+        slots.write("starts", {"starts": slots.MOST_STARTS + 1})
+        cfg, checked = board.start()
+        equal((cfg["sensors"], checked), ((), False), "one that was checked before")
         board.change(dict(newer, qos=3))
         equal(board.start()[0], None)
         assert board.said[0].startswith("config.json: qos is 3"), "a known key is checked"
+
+
+def test_starts_are_counted_from_the_first_with_a_key_for_updates_on():
+    for keys, is_counted in (({}, False), ({"ota_key": "k" * 32, "commands": True}, True)):
+        with Board(dict(GOOD, **keys)) as board:
+            board.start()
+            equal("ota" in os.listdir("."), is_counted)
+
+
+def test_an_update_on_trial_is_named_and_one_that_refuses_the_configuration_is_over():
+    import slots
+
+    with Board(GOOD) as board:
+        os.mkdir("ota")
+        slots.write("boot.try", {"run": "1", "digest": "d", "old": {}})
+        cfg, _ = board.start()
+        equal((cfg["start"], cfg["trials"]), (slots.TRIAL, ("ota/boot",)))
+        write("config.json.new", json.dumps(dict(GOOD, qos=0)).encode())
+        equal(board.start()[0]["trials"], ("config.json", "ota/boot"))
+        os.remove("config.json.try")
+        board.change(dict(GOOD, qos=3))
+        why = []
+        real, slots.ended = slots.ended, why.append
+        sys.modules["slots"] = slots
+        try:
+            equal(board.start()[0], None)
+        finally:
+            slots.ended = real
+        assert why[0].startswith("it refuses this board's config.json: config.json: qos is 3"), why

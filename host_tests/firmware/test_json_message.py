@@ -132,6 +132,29 @@ def test_readings_that_survive_a_reset_are_one_message_too():
         equal([r["seq"] for r in got], [1, 2, 3])
 
 
+def test_readings_for_which_flash_has_no_room_are_told_and_the_next_ones_are_kept():
+    from test_durable import Board
+
+    import durable
+
+    with Board(SCRIPT, payload="json", keep_in="flash", interval_s=10, sensors=SENSORS) as b:
+        b.boot(durable.DurableNode)
+        b.run(5000)
+        real = b.node.outbox.add
+
+        def full(*message):
+            raise OSError(28)
+
+        b.node.outbox.add = full
+        b.run(10000)
+        b.node.outbox.add = real
+        b.run(10000)
+        b.run(70000)
+        words = "the flash is full (28): delete files, or lower queue_kb; the newest readings are refused"
+        equal(len([line for line in b.said if words in line]), 1, b.said)
+        equal([json.loads(payload)["seq"] for _, payload in messages(b)][:2], [1, 2])
+
+
 def test_a_door_that_opens_is_a_message_of_its_own():
     door = {"type": "binary", "name": "front", "pin": 12, "quantity": "door"}
     w = world({"wifi": {"lab": "12345678"}, "levels": {"12": 0}}, sensors=[door], interval_s=600)
