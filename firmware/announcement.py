@@ -26,12 +26,38 @@ _COMMANDS = {
 }
 
 _LEGAL = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
-# Quantities that are called as Home Assistant's classes of sensors are; those of them that only grow; those that are on
-# or off, when they have no unit; and those that are called otherwise.
-_MEASURED = (
-    " temperature humidity voltage current power illuminance irradiance battery moisture frequency distance weight"
-    " speed wind_speed sound_pressure ph pm1 pm25 pm10 "
-)
+# Home Assistant's classes of sensors, each with the units that it takes for it: with another one it refuses the sensor.
+# Then quantities that only grow; those that are on or off, when they have no unit; and those that are called otherwise.
+_UNITS = """
+temperature °C °F K
+humidity %
+moisture %
+battery %
+voltage mV V
+current mA A
+power mW W kW MW
+energy Wh kWh MWh kJ MJ GJ
+water L m³ ft³ gal CCF
+gas m³ ft³ CCF
+precipitation mm cm in
+illuminance lx
+irradiance W/m²
+frequency Hz kHz MHz GHz
+distance mm cm m km in ft yd mi
+weight mg g kg oz lb
+speed mm/s m/s km/h ft/s mph kn
+wind_speed m/s km/h ft/s mph kn
+sound_pressure dB dBA
+ph\x20
+pm1 µg/m³
+pm25 µg/m³
+pm10 µg/m³
+duration ms s min h d
+data_size B kB MB GB
+carbon_dioxide ppm
+atmospheric_pressure Pa hPa kPa bar mbar mmHg inHg psi
+signal_strength dBm dB
+"""
 _GROWING = " energy water gas precipitation "
 _ON_OFF = (
     " door window garage_door opening lock motion occupancy presence moisture smoke gas vibration sound light power"
@@ -57,9 +83,11 @@ def class_of(quantity: str, unit: str, places):
         return "binary_sensor", name or quantity if quantity != "state" else "", ""
     if not isinstance(places, int):  # a text
         return "sensor", "", ""
-    if word in _GROWING or quantity == "count":
-        return "sensor", quantity if word in _GROWING else "", "total_increasing"
-    return "sensor", name or (quantity if word in _MEASURED else ""), "measurement"
+    name = name or quantity
+    at = _UNITS.find("\n%s " % name)
+    if at < 0 or unit not in _UNITS[at : _UNITS.find("\n", at + 1)].split(" ")[1:]:
+        name = ""
+    return "sensor", name, "total_increasing" if word in _GROWING or quantity == "count" else "measurement"
 
 
 def legal(*words: str) -> str:
@@ -122,6 +150,8 @@ def of_all(announcer) -> str:
 def of_quantity(announcer, source, quantity: str, unit: str, places):
     """Component, and the fields of its message that a quantity has for itself."""
     component, device_class, state_class = class_of(quantity, unit, places)
+    if component != "sensor" and hasattr(source.sensor, "per_unit"):  # a sum of pulses is not on or off
+        component, device_class, state_class = "sensor", "", "total_increasing"
     cfg = announcer.cfg
     # three readings that did not come: what is shown would be old
     expire_s = int(3 * cfg["interval_s"] * (cfg["connect_every"] if cfg["deep_sleep"] else 1)) + 60

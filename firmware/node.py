@@ -413,7 +413,7 @@ class Node:
             elif "again and again" in words:
                 self.linking.failed("closed again and again: has another device this client_id?")
             else:
-                self.linking.failed(fault)
+                self.linking.failed(fault if self.fell else OSError(fault))
         if up or not isinstance(fault, OSError) or fault.args[0] in (104, 111):
             self.silent = 0  # something out there lives, if not as it was hoped for: the radio works
             self.heard_s = now_s

@@ -1,6 +1,11 @@
 """What does an error mean, and what is to be checked? Imported when the first thing fails."""
 
 _STRANGERS = "is it a web server, the log-in page of a guest WiFi, or a TLS port? Check broker, port and tls"
+# so do brokers of clouds that do not like something in CONNECT, and a TLS port that hears no TLS
+_NO_ANSWER = (
+    "closed by the broker at the log-in: check port and tls, user, password and client_id; if it takes no will, or none"
+    " that is retained, set will or retain to false"
+)
 _REFUSALS = (
     "the broker does not speak MQTT 3.1.1",
     "the broker refuses the client id: check client_id",
@@ -19,8 +24,14 @@ _HINTS = {
 
 
 def words(e) -> str:
-    """What exception e says, with what to check where a port gives nothing but a number."""
+    """What exception e says, with what to check where a port gives nothing but a number. An OSError of another: that
+    has ended an attempt to connect."""
     args = e.args
+    if args and isinstance(args[0], Exception):
+        e = args[0]
+        args = e.args
+        if args[-1:] == ("closed by the broker",):
+            return _NO_ANSWER
     kind = e.__class__.__name__  # by name: the library is not to be loaded to say that WiFi is missing
     code = args[0] if args else e
     if kind == "ProtocolError":  # (what the broker did,)

@@ -354,9 +354,26 @@ def test_home_assistant_gets_the_class_of_each_quantity():
         ("state", "", ("binary_sensor", "", "")),
         ("ph", "", ("sensor", "ph", "measurement")),
         ("index", "", ("sensor", "", "measurement")),
+        # with a unit that is none of its class, or none, Home Assistant would refuse the sensor
+        ("temperature", "C", ("sensor", "", "measurement")),
+        ("temperature", "", ("sensor", "", "measurement")),
+        ("temperature", "K", ("sensor", "temperature", "measurement")),
+        ("humidity", "g/m³", ("sensor", "", "measurement")),
+        ("power", "%", ("sensor", "", "measurement")),
+        ("ph", "pH", ("sensor", "", "measurement")),
+        ("co2", "%", ("sensor", "", "measurement")),
+        ("pressure", "m", ("sensor", "", "measurement")),
+        ("energy", "", ("sensor", "", "total_increasing")),
+        ("energy", "mAh", ("sensor", "", "total_increasing")),
+        ("gas", "L", ("sensor", "", "total_increasing")),
+        ("data_size ", "B", ("sensor", "", "measurement")),
     ):
         equal(class_of(quantity, unit, 0), want, quantity)
     equal(class_of("ip", "", str), ("sensor", "", ""))
+    meter = {"type": "pulse", "name": "meter", "pin": 12, "quantity": "gas"}
+    w = World({"wifi": WIFI}, ha_prefix="ha", sensors=[meter])
+    topic, payload = announcement(w.node.announcer, w.node.sources[0], 0)
+    equal((topic, '"stat_cla":"total_increasing"' in payload), ("ha/sensor/n1/meter_gas/config", True), "not on or off")
     w = World({"wifi": WIFI, "levels": {"12": 0}}, ha_prefix="ha",
               sensors=[{"type": "binary", "name": "front", "pin": 12, "quantity": "door"}])  # fmt: skip
     topic, payload = announcement(w.node.announcer, w.node.sources[0], 0)

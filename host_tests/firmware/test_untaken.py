@@ -303,3 +303,25 @@ def test_a_message_that_the_broker_took_is_not_blamed_for_the_next_one():
         equal(len(told(w, "given up")), 1, w.said)
         equal([line for line in told(w, "ends the connection at") if "humidity" not in line], [])
         assert 8 not in seqs(w) and len(seqs(w)) > 250 and seqs(w).count(7) <= (3 if qos == 1 else 1), seqs(w)
+
+
+def test_a_broker_that_closes_at_the_log_in_is_told_with_what_it_may_not_like():
+    # so a cloud says no to a will that is retained, to a password, or to a session that is kept
+    for dislikes in (lambda p: p.will and p.will[2], lambda p: not p.clean):
+        w = World(SCRIPT, sensors=[ROOM])
+        real = w.broker._connect
+
+        def connect(link, p):
+            if dislikes(p):  # noqa: B023
+                return w.broker._drop(link)  # noqa: B023
+            return real(link, p)  # noqa: B023
+
+        w.broker._connect = connect
+        w.run(120000)
+        equal(len(told(w, "closed by the broker at the log-in: check port and tls, user")), 1, w.said)
+        assert "set will or retain to false" in told(w, "at the log-in")[0]
+    w = World(SCRIPT, sensors=[ROOM])
+    w.run(20000)
+    w.broker.stop("fin")
+    w.run(20000)
+    equal(told(w, "at the log-in"), [], "a connection that stood is another thing")

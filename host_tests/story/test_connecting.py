@@ -4,7 +4,7 @@ from fakes.bench import World
 from fakes.check import equal, raises
 from fakes.model import Model
 from fakes.net import ESP32, ESP8266, UNIX, Context, Plan
-from fakes.packets import PUBLISH, SUBACK, SUBSCRIBE
+from fakes.packets import CONNACK, PUBLISH, SUBACK, SUBSCRIBE, encode
 from umqtt.reconnect import Reconnect
 
 
@@ -269,6 +269,37 @@ def test_a_name_is_looked_up_once_until_a_connection_to_its_address_fails():
     step(world, client, 200)
     assert client.isconnected()
     equal(len(world.net.looked_up), 2)
+
+
+def test_a_name_is_looked_up_again_when_something_else_has_the_address_now():
+    # the broker's name moved, and its old address belongs to a proxy, a printer, or nobody who speaks MQTT
+    for answer in (None, b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", encode(CONNACK, code=3)):
+
+        class Stranger:
+            def opened(self, link):
+                pass
+
+            def data(self, link, data):
+                if answer is not None:  # else it says nothing at all
+                    link.push(answer)
+                    link.end("fin")
+
+            def ended(self, link):
+                pass
+
+        world = World(Model)
+        world.net.names["mqtt.example"] = ["10.0.0.1"]
+        world.net.serve("10.0.0.1", 1883, world.broker)
+        client = world.client(server="mqtt.example", reconnect=Reconnect(10, 10), timeout_ms=3000)
+        step(world, client, 200)
+        assert client.isconnected()
+        world.net.names["mqtt.example"] = ["10.0.0.2"]
+        world.net.serve("10.0.0.2", 1883, world.net.peers.pop(("10.0.0.1", 1883)))
+        world.net.serve("10.0.0.1", 1883, Stranger())
+        world.link.end("rst")
+        step(world, client, 4000)
+        assert client.isconnected(), (answer, world.net.looked_up)
+        equal(world.net.looked_up, ["mqtt.example"] * 2)
 
 
 def test_an_ip_address_is_never_looked_up():

@@ -69,8 +69,10 @@ class Connecting(Link):
             sock = self._socket
             if not sock:
                 began_ms = ticks_ms()
-                # A look-up blocks, and takes seconds without a network: not again, unless the connection failed.
-                self._address = transport.resolve(self.server, self.port, self._address)
+                # A look-up blocks, and takes seconds without a network: not again, unless the connection failed, or
+                # nobody accepted it there: the broker may have moved, and another machine have its address.
+                was_accepted = self._session_present is not None
+                self._address = transport.resolve(self.server, self.port, was_accepted and self._address)
                 self._connect_end = ticks_add(self._connect_end, ticks_diff(ticks_ms(), began_ms))
                 self._socket = sock = transport.open_socket(self._address)
                 self._poller = transport.select.poll()
