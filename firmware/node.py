@@ -33,6 +33,8 @@ _MOST_CRASHES = const(8)
 _REJOIN = const(5)  # so many attempts in a row without an answer of the broker, and WiFi is joined anew
 _PACKETS = const(16)  # taken in one turn at most
 _LEVEL_4 = const(4)
+_OF_ITSELF = const(1)  # a connection has ended while WiFi stood
+_WITH_WIFI = const(2)
 _HEARD = const(8)  # of them messages that wait to be obeyed
 
 
@@ -135,7 +137,8 @@ class Node:
         self.acked = False
         self.silent = 0  # attempts in a row without an answer
         self.connects = 0  # of the client, until the last change of its link
-        self.was_up = self.fell = False  # fell: a connection has ended, and nobody has asked why
+        self.was_up = False
+        self.fell = 0  # how a connection has ended, while nobody has asked why
         self.synced_s = -_RESYNC_S
         self.heard_s = self.up_s = self.crashed_s = clock.uptime_s()
         self.taken = self.published = self.dropped = self.refused = 0
@@ -399,13 +402,12 @@ class Node:
             if self.announcer:
                 self.announcer.connected(reconnect.session_present)
             self.greet = self.greeting
-            self.waited_for = c.inflight
             self.t_wait = ticks_ms()
             self.up_s = now_s
             print("broker: connected to %s as %s" % (c.server, self.topic))
         else:
             if self.was_up or connects > self.connects:
-                self.fell = True
+                self.fell = _OF_ITSELF if self.wifi.isconnected() else _WITH_WIFI
                 if not self.was_up:
                     self.up_s = now_s  # it was up, and ended at what was in flight
             if "back to " in words:
@@ -436,11 +438,11 @@ class Node:
         """Hand over what is to be told, then let the client work for up to ms. Raises what they raise."""
         c = self.client
         if self.fell:
-            self.fell = False
             if self.listener:
                 self.listener.fell(c)
-            if c.inflight and self.wifi.isconnected():
+            if c.inflight and self.fell == _OF_ITSELF:
                 self.doubt().ended(self)
+            self.fell = 0
         holding = None
         if not c.isconnected():
             ms = min(ms, _BUTTON_MS)

@@ -20,6 +20,7 @@ _SHORT_MS = const(4000)  # they have this, or twice what the last good one took
 _FULL_EVERY = const(10)  # but each tenth has all of it: the network may have become slow
 _STEP_MS = const(50)
 _PAUSE_MS = const(1000)  # between two attempts
+_OF_ITSELF = const(1)  # in `fell`: node's
 _TOLD = const(255)  # in `announced`: discovery's
 _MOST_START_MS = const(20000)
 _ASK_MS = const(1000)  # for the answer to a PINGREQ at the end of a wake
@@ -157,7 +158,7 @@ class Sleeper(DurableNode):
                 known.fails = 0
                 known.skip = every - 1 if not left else 0
             self.look_around()
-        if self.fell and self.client.inflight and self.wifi.isconnected():  # no turn comes that would look
+        if self.fell == _OF_ITSELF and self.client.inflight:  # no turn comes that would look
             self.doubt().ended(self)
             self.storing.attempt(self.journal.sync)  # what it gave up does not come back
         self.wifi.off()

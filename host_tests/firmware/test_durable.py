@@ -41,9 +41,11 @@ class Board(World):
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
+        crashed = "crash.log" in os.listdir(".")
         os.chdir(self.home)
         self.folder.__exit__()
+        assert kind or not crashed, "crash.log tells of something that no test wanted"
 
     def boot(self, kind=sleeper.Sleeper):
         """Everything in RAM is gone, and the links with it."""
@@ -161,6 +163,7 @@ def test_lives_that_hear_no_acknowledgement_repeat_and_count_each_reading_once()
         b.boot(durable.DurableNode)
         b.run(5000)
         equal(b.node.before, held)
+        equal(b.status(), [b"online"] * 2)
         ending.sum_up(b.node)
         # those of the first life, too: its last acknowledgements were to go to flash with the next message
         assert " acknowledged=12 dropped=0" in b.said[-1], b.said[-1]

@@ -62,24 +62,6 @@ def test_availability_is_retained_and_has_a_will():
     equal(w.status()[-1], b"online")
 
 
-def test_the_stop_button_sends_what_waits_says_offline_and_sums_up():
-    w = World(script(buttons={"0": __file__}), sensors=[ROOM], stop_pin=0)
-    w.run(15000)
-    equal(w.node.run(), False)  # pressed from the start: the file is there
-    equal(w.status(), [b"online", b"offline"])
-    equal(w.broker.wills, [])
-    assert w.said[-1].startswith("summary: taken=4 published=4 acknowledged=4 dropped=0 heap_low_b="), w.said[-1]
-    equal(w.net.open_sockets(), [])
-
-
-def test_the_stop_button_ends_a_board_too_that_has_never_reached_its_broker():
-    w = World(script(buttons={"0": __file__}), sensors=[ROOM], stop_pin=0, ha_prefix="homeassistant", commands=True)
-    w.net.plan = Plan(refuse=True)
-    w.run(5000)
-    equal(w.node.run(), False)
-    assert w.said[-1].startswith("summary: taken=2 published=0 acknowledged=0 dropped=0 "), w.said[-1]
-
-
 def test_no_turn_waits_for_an_acknowledgement_and_nothing_goes_out_in_a_higher_qos_than_wanted():
     keys = {"ha_prefix": "homeassistant", "commands": True, "stop_pin": 0, "qos": 1}
     w = World(SCRIPT, sensors=[ROOM], **keys)

@@ -3,7 +3,7 @@ by the rules of docs/firmware.md, counted."""
 
 from fakes.check import equal
 from fakes.net import Plan
-from fakes.packets import PUBLISH
+from fakes.packets import PINGREQ, PUBLISH
 from on_board import HOST, World
 
 import network
@@ -325,3 +325,47 @@ def test_a_broker_that_closes_at_the_log_in_is_told_with_what_it_may_not_like():
     w.broker.stop("fin")
     w.run(20000)
     equal(told(w, "at the log-in"), [], "a connection that stood is another thing")
+
+
+def test_wifi_that_vanishes_while_a_message_is_in_flight_is_no_fault_of_the_brokers():
+    w = World(SCRIPT, sensors=[ROOM], interval_s=60, stop_pin=0)
+    incoming = w.broker._incoming
+    w.broker._incoming = lambda link, kept, p: None  # WiFi is never there for long enough
+    for _ in range(12):
+        while not (w.node.client and w.node.client.isconnected() and w.node.client.inflight):
+            w.run(500)
+        network.WLAN(network.STA_IF).lose()
+        for link in w.net.links:
+            link.end("rst")
+        w.run(2000)
+    equal((w.node.qos, w.node.refused, told(w, "does not"), told(w, "ends the")), (2, 0, [], []))
+    w.broker._incoming = incoming
+    w.run(90000)
+    equal(seqs(w), list(range(1, w.node.taken + 1)))
+
+
+def test_a_message_of_before_an_outage_has_timeout_s_anew_before_the_link_is_doubted():
+    w = World(SCRIPT, sensors=[ROOM], interval_s=3600)
+    w.run(5000)
+    incoming, came, pings = w.broker._incoming, w.broker._came, []
+    w.broker._incoming = lambda link, kept, p: None
+    w.node.measure()
+    w.run(3000)
+    w.net.plan = Plan(refuse=True)
+    w.broker.stop()
+    w.run(40000)
+
+    def seen(link, p):
+        if p.kind == PINGREQ:
+            pings.append(w.clock.now)
+        came(link, p)
+
+    w.broker._came = seen
+    w.net.plan = Plan()
+    while not w.node.client.isconnected():
+        w.node.turn()
+    w.run(8000)
+    equal(pings, [])
+    w.broker._incoming = incoming
+    w.run(30000)
+    assert pings, "then it is asked"
