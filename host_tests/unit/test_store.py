@@ -1,62 +1,22 @@
 """The journal: what was in flight is in flight again, whatever became of the file."""
 
 import os
-from binascii import unhexlify
+import sys
 
 import umqtt.store as store_module
 from fakes.bench import World
 from fakes.check import equal, raises, skip
 from fakes.folder import Folder, read, write
+from fakes.journal import PUBREL, QOS_1, QOS_2, SENT, filled, new, put, slots
 from fakes.model import Model
 from umqtt import stream, takeback, wire
 from umqtt.client import MQTTClient
 from umqtt.journaling import KeptSession
 from umqtt.session import Session
-from umqtt.store import FileJournal, Store, record
+from umqtt.store import FileJournal, Store
 from umqtt.wire import IN_USE
 
 SOURCE_FORM_ONLY = "shipped, there is no session without a client"
-
-QOS_1 = 0x32
-QOS_2 = 0x34
-PUBREL = 0x62
-SENT = 8
-
-
-def new(path, client_id="c1", server="s", window=4):
-    """(store, session, subscriptions) as after a start; the journal grows without a snapshot."""
-    store = Store(FileJournal(path, 4096))
-    session = KeptSession(Session(max(window, store.window)), store)
-    store.resub = store.replay(session, client_id, server)
-    return store, session, session._subscriptions()
-
-
-def put(store, session, qos, topic, payload):
-    session.client._draft[1:IN_USE] = 0x30 | qos << 1, wire.text(topic), payload
-    slot = session.client._take_slot()
-    store.put(slot)
-    return slot[0]
-
-
-def slots(session):
-    """[(id, first byte, topic, payload)] in the order of their coming."""
-    return [(slot[0], slot[1] & ~SENT, bytes(slot[2][2:]), slot[3]) for slot in session._in_flight()]
-
-
-def filled(path):
-    """A journal with three messages in flight in all states, an incoming id, a subscription, state bytes."""
-    store, session, subscriptions = new(path)
-    first_id = put(store, session, 2, b"t/a", b"one")
-    second_id = put(store, session, 1, b"t/b", b"two")
-    third_id = put(store, session, 2, b"t/c", b"three")
-    session.client._packet_slots[0][1] |= SENT
-    session.client._on_ack(0x50, first_id)
-    store.acked(5, first_id)
-    store.seen(77, b"effect")
-    subscriptions[wire.text("in/#", 1)] = 2
-    store.subscribed(wire.text("in/#", 1), 2)
-    store.close()
-    return first_id, second_id, third_id
 
 
 def test_what_was_in_flight_is_in_flight_again():
@@ -111,65 +71,6 @@ def test_what_is_done_does_not_come_back():
         store, session, subscriptions = new(folder + "/j")
         equal([slot[0] for slot in slots(session)], [third_id])
         equal((sorted(session._held_ids()), subscriptions), ([], {}))
-
-
-def test_a_torn_tail_is_set_aside():
-    # cut at each byte: what stands whole before it counts, and the next start finds nothing amiss
-    with Folder() as folder:
-        filled(folder + "/j")
-        whole = read(folder + "/j")
-        seen = [0]
-        for length_b in range(1, len(whole)):
-            write(folder + "/k", whole[:length_b])
-            store, session, subscriptions = new(folder + "/k")
-            got = [slot[0] for slot in slots(session)]
-            if store.report:
-                equal(read(folder + "/k.bad"), whole[:length_b])
-                equal(store.report.split(" damaged")[0], "journal: %d B of %d B" % (length_b - seen[-1], length_b))
-            else:
-                seen.append(length_b)
-            store.rewrite()
-            store.close()
-            store, session, subscriptions = new(folder + "/k")
-            equal(([slot[0] for slot in slots(session)], store.report), (got, ""))
-        equal(len(seen), 7)  # nothing, and behind each of six records
-
-
-def test_a_flipped_byte_costs_its_record_only():
-    with Folder() as folder:
-        first_id, second_id, third_id = filled(folder + "/j")
-        whole = read(folder + "/j")
-        for at in range(len(whole)):
-            bad = bytearray(whole)
-            bad[at] ^= 0x10
-            write(folder + "/k", bad)
-            store, session, subscriptions = new(folder + "/k")
-            assert "damaged" in store.report, at
-            assert len(slots(session)) >= 2, at
-            equal(read(folder + "/k.bad"), bytes(bad))
-
-
-def test_a_foreign_file_is_set_aside_and_the_board_starts():
-    with Folder() as folder:
-        write(folder + "/j", b"\0" * 300 + b"not ours" * 20)
-        store, session, subscriptions = new(folder + "/j")
-        assert "460 B of 460 B damaged" in store.report, store.report
-        put(store, session, 1, b"t", b"x")
-        store, session, subscriptions = new(folder + "/j")
-        equal((len(slots(session)), store.report), (1, ""))
-
-
-def test_a_damaged_journal_on_a_full_flash_counts_too():
-    with Folder() as folder:
-        filled(folder + "/j")
-        write(folder + "/j", read(folder + "/j") + b"torn")
-        os.mkdir(folder + "/j.bad")  # it cannot be copied aside
-        store, session, subscriptions = new(folder + "/j")
-        assert store.report.startswith("journal: 4 B of ") and "damaged, copy: [Errno" in store.report, store.report
-        equal(len(slots(session)), 3)
-        store.close()
-        store, session, subscriptions = new(folder + "/j")
-        equal((len(slots(session)), store.report), (3, ""))
 
 
 def test_the_journal_never_exceeds_its_limit():
@@ -638,99 +539,6 @@ def test_what_a_flood_drops_from_the_notes_is_in_the_snapshot():
         equal((sorted(session._held_ids()), store.state), ([5, 77], b"new"))
 
 
-def one_record(kind, body):
-    out = bytearray()
-    record(out, kind, body)
-    return bytes(out)
-
-
-def test_whole_records_of_another_version_are_told_and_set_aside_and_the_others_count():
-    topic = b"\0\1t"
-    strange = [(kind, b"") for kind in range(1, 16)]
-    strange += [(kind, b"\0") for kind in range(1, 9)]
-    strange += [(1, b"\0" * 13), (3, b"\0\1" + b"\0" * 4), (3, b"\0\1\0\0\0\0\x32"), (3, b"\0\1\0\0\0\0\x32\0")]
-    strange += [(3, b"\0\1\0\0\0\0\x32\0\5t"), (3, b"\0\1\0\0\0\0\x36" + topic), (3, b"\0\1\0\0\0\0\x30" + topic)]
-    strange += [
-        (3, b"\0\1\0\0\0\0\x82" + topic),
-        (9, b"\0" * 20),
-        (9, b"\0\1\0\0\0\0\3\1\1"),
-        (10, b"\1\0\1a\2"),
-        (10, b"\1\0\1a"),
-        (10, b"\1\0\x09a\2"),
-        (11, b""),
-        (11, b"\xff\xfe"),
-        (15, b"\0" * 40),
-        (8, b"\1"),
-        (8, b"\1\0"),
-    ]
-    with Folder() as folder:
-        first_id, second_id, third_id = filled(folder + "/j")
-        whole = read(folder + "/j")
-        for kind, body in strange:
-            write(folder + "/k", whole + one_record(kind, body))
-            store, session, subscriptions = new(folder + "/k")
-            equal(
-                (store.report, kind, body),
-                ("journal: 1 records of another version, copy: %s/k.bad" % folder, kind, body),
-            )
-            equal(read(folder + "/k.bad"), read(folder + "/k"))
-            equal([slot[0] for slot in slots(session)], [first_id, second_id, third_id])
-            equal((sorted(session._held_ids()), store.state), ([77], b"effect"))
-            store.sync()
-            store, session, subscriptions = new(folder + "/k")
-            equal((len(slots(session)), store.report), (3, ""))
-
-
-# filled() by the code of 1.0.0
-OF_1_0_0 = (
-    "01000e2685c2f300000001ba818b5f00000000000103000f09d827a7000100000000340003742f616f6e6503000f7fb0d88f0002000000003200"
-    "03742f6274776f030011f6130814000300000000340003742f6374687265650500027a419c95000102000978b69fe3004d016566666563740800"
-    "072c9b81ce020004696e2f23"
-)
-
-
-def test_a_journal_of_1_0_0_is_read_and_without_mqtt_5_it_is_still_the_same():
-    with Folder() as folder:
-        write(folder + "/j", unhexlify(OF_1_0_0))
-        store, session, subscriptions = new(folder + "/j")
-        equal((store.report, store.state, store.values, sorted(session._held_ids())), ("", b"effect", None, [77]))
-        equal(slots(session), [(1, PUBREL, b"", b""), (2, QOS_1, b"t/b", b"two"), (3, QOS_2, b"t/c", b"three")])
-        equal(subscriptions, {wire.text("in/#", 1): 2})
-        filled(folder + "/k")
-        equal(read(folder + "/k"), unhexlify(OF_1_0_0), "1.0.0 reads what this version writes")
-
-
-def test_a_journal_all_of_another_version_starts_a_new_one():
-    with Folder() as folder:
-        write(folder + "/j", one_record(9, b"header of version 2") + one_record(10, b"message"))
-        store, session, subscriptions = new(folder + "/j")
-        assert store.report.startswith("journal: 2 records of another version"), store.report
-        equal((store.pid, store.window, store.place), (-1, 0, 0))
-        put(store, session, 2, b"t", b"x")
-        store, session, subscriptions = new(folder + "/j")
-        equal((len(slots(session)), store.report), (1, ""))
-
-
-def test_an_empty_journal_is_told():
-    with Folder() as folder:
-        write(folder + "/j", b"")
-        store, session, subscriptions = new(folder + "/j")
-        equal(store.report, "journal: empty, copy: %s/j.bad" % folder)
-        assert store.must
-        put(store, session, 2, b"t", b"x")
-        equal(new(folder + "/j")[0].report, "")
-
-
-def test_a_journal_that_lacks_its_header_is_told():
-    with Folder() as folder:
-        filled(folder + "/j")
-        whole = read(folder + "/j")
-        write(folder + "/j", whole[7 + whole[2] :])
-        store, session, subscriptions = new(folder + "/j")
-        assert store.report.startswith("journal: no header"), store.report
-        equal(len(slots(session)), 3)
-
-
 def test_a_second_program_on_a_journal_is_refused_whichever_writes_first():
     with Folder() as folder:
         for second_first in (False, True):
@@ -792,26 +600,6 @@ def test_a_journal_that_was_removed_is_written_again():
         equal([slot[3] for slot in slots(new(folder + "/j")[1])], [b"one", b"two"])
 
 
-def test_a_reserve_is_made_once_and_counted_by_its_size():
-    with Folder() as folder:
-        for torn in (None, b"", b"\0" * 100):
-            if torn is not None:
-                write(folder + "/j.reserve", torn)
-            store = Store(FileJournal(folder + "/j", reserve_b=2000))
-            equal((store.report, os.stat(folder + "/j.reserve")[6] >= 2000), ("", True))
-        at = os.stat(folder + "/j.reserve")[7:]
-        Store(FileJournal(folder + "/j", reserve_b=2000))
-        equal(os.stat(folder + "/j.reserve")[7:], at)
-        equal(sorted(os.listdir(folder)), ["j.reserve"])
-
-
-def test_a_file_system_without_room_for_the_reserve_is_told():
-    with Folder() as folder:
-        store = Store(FileJournal(folder + "/j", reserve_b=1 << 60))
-        equal(store.report, "storage: remove files, there is no room for the journal's reserve")
-        equal(os.listdir(folder), [])
-
-
 def test_a_corked_message_without_room_is_refused_at_once_and_the_others_leave():
     # at the next sync it would be too late: every sync would fail, and the link with it
     with Folder() as folder:
@@ -863,9 +651,9 @@ def test_a_full_disk_takes_the_reserve_and_then_the_copy_that_was_set_aside():
             with FullDisk(folder, *gone):
                 put(store, session, 2, b"t", b"two")
             equal("j.bad" in os.listdir(folder), len(gone) == 1)
+            assert os.stat(folder + "/j.reserve")[6] >= 8000, "made again with the next write that finds room"
             put(store, session, 2, b"t", b"three")
             equal([slot[3] for slot in slots(new(folder + "/j")[1])], [b"one", b"two", b"three"])
-            assert os.stat(folder + "/j.reserve")[6] >= 8000
 
 
 def test_a_disk_that_stays_full_is_told_in_words_and_nothing_is_lost():
@@ -880,15 +668,6 @@ def test_a_disk_that_stays_full_is_told_in_words_and_nothing_is_lost():
             equal("j.reserve" in os.listdir(folder), False)
         put(store, session, 2, b"t", b"three")
         equal([slot[3] for slot in slots(new(folder + "/j")[1])], [b"one", b"three"])
-
-
-def test_a_type_that_no_version_has_is_damage():
-    for kind in (0, 16):
-        with Folder() as folder:
-            filled(folder + "/j")
-            whole = read(folder + "/j")
-            write(folder + "/j", whole + one_record(kind, b"xyz"))
-            assert new(folder + "/j")[0].report.startswith("journal: 10 B of %d B damaged" % (len(whole) + 10))
 
 
 def test_a_journal_that_was_rewritten_often_still_takes_many_messages_in_one_write():
@@ -911,50 +690,6 @@ def test_a_journal_that_was_rewritten_often_still_takes_many_messages_in_one_wri
             put(store, session, 1, b"t", b"y")
         store.cork = False
         equal((writes, store.must), ([], True))
-
-
-def test_the_room_for_an_outbox_is_counted_in_blocks():
-    from umqtt import recall
-
-    real = recall.room_b
-    try:
-        for free, block_b, files, segment_b, limit_b, want in (
-            (10, 4096, 3, 2048, 65536, 12),
-            (10, 4096, 3, 4096, 65536, 12),
-            (10, 4096, 3, 4097, 65536, 7),
-            (10, 4096, 3, 2048, 12 * 2048, None),
-            (10, 4096, 3, 2048, 13 * 2048, 12),
-            (0, 4096, 0, 2048, 65536, 1),
-            (-2, 4096, 1, 2048, 65536, 1),
-            (10, 4096, 0, 2048, 100, None),
-        ):
-            recall.room_b = lambda path, got=(free * block_b, block_b): got
-            allowed = max(1, limit_b // segment_b)
-            most, report = recall.most_files("q", files, allowed, segment_b)
-            equal(most, want or allowed)
-            words = "storage: remove files, the outbox may take %d B and there is room for %d B"
-            equal(report, "" if want is None else words % (allowed * segment_b, most * segment_b))
-    finally:
-        recall.room_b = real
-
-
-def test_a_message_of_an_id_that_is_in_flight_takes_its_place_at_the_end():
-    with Folder() as folder:
-        first_id, second_id, third_id = filled(folder + "/j")
-        body = bytes((0, second_id)) + b"\0\0\0\7" + b"\x32\0\1xnew"
-        write(
-            folder + "/j",
-            read(folder + "/j") + one_record(3, body) + one_record(2, b"\0\x4d") + one_record(2, b"\0\0\1quiet"),
-        )
-        store, session, subscriptions = new(folder + "/j")
-        equal(
-            [(slot[0], slot[3]) for slot in slots(session)],
-            [(first_id, b""), (third_id, b"three"), (second_id, b"new")],
-        )
-        equal(
-            (sorted(session._held_ids()), store.state, store.place, session.pid, store.report),
-            ([77], b"quiet", 7, second_id, ""),
-        )
 
 
 def test_an_incoming_qos_2_message_is_not_delivered_again_after_a_reset():
@@ -1018,3 +753,120 @@ def test_a_late_ack_for_a_message_that_this_connection_has_not_sent_yet_leaves_i
         client._durable_store.sync()
         again = world.client(store=Store(FileJournal(folder + "/j")))
         equal((again.inflight, again.pending(pid)), (1, True))
+
+
+def test_a_store_that_no_client_has_yet_and_an_ack_that_ends_no_message_write_nothing():
+    with Folder() as folder:
+        store = Store(FileJournal(folder + "/j", reserve_b=0))
+        store.sync()
+        equal(os.listdir(folder), [])
+        store, session, subscriptions = new(folder + "/j")
+        pid = put(store, session, 2, b"t", b"x")
+        for packet_type in (0, 3, 8, 9, 11, 13):
+            store.acked(packet_type, pid)
+        store.acked(5, pid + 1)  # a PUBREC of nothing in flight
+        equal((bytes(store.out), store.must), (b"", False))
+        for packet_type, must in ((4, False), (7, False), (5, True), (6, True)):
+            store.must = False
+            store.acked(packet_type, pid)
+            equal((packet_type, store.must), (packet_type, must))
+
+
+def test_the_state_that_a_callback_returns_is_on_flash_before_the_ack_leaves():
+    for qos, ack in ((1, 0x40), (2, 0x50)):
+        with Folder() as folder:
+            world = World(Model)
+            client = world.client(store=Store(FileJournal(folder + "/j")))
+            client.set_callback(lambda topic, payload, retained: b"state of " + payload)
+            client.connect()
+            client.subscribe("in", 2)
+            at_ack = []
+            acked = world.broker._acked
+
+            def come(link, kept, p):
+                if not at_ack:  # noqa: B023
+                    at_ack.append((p.kind << 4, Store(FileJournal(folder + "/j")).state))  # noqa: B023
+                acked(link, kept, p)  # noqa: B023
+
+            world.broker._acked = come
+            world.broker.inject("in", b"x", qos)
+            world.serve(client, 100)
+            equal(at_ack, [(ack, b"state of x")])
+
+
+def test_a_journal_is_rewritten_beyond_twice_of_what_counts_in_it():
+    with Folder() as folder:
+        journal = FileJournal(folder + "/j", compact_b=128, reserve_b=0)
+        journal.rewrite(b"x" * 100)
+        equal((journal.append(b"y" * 28), journal.append(b"z")), (True, False))
+        journal.rewrite(b"x" * 200)
+        equal((journal.append(b"y" * 200), journal.append(b"z")), (True, False))
+
+
+def test_a_second_program_is_seen_behind_a_write_of_ones_own_too():
+    with Folder() as folder:
+        first = FileJournal(folder + "/j", 4096, reserve_b=0)
+        first.rewrite(b"x" * 50)
+        for _ in range(2):
+            equal(first.append(b"mine"), True)
+        second = FileJournal(folder + "/j", 4096, reserve_b=0)
+        second.load().close()
+        equal(second.append(b"its"), True)
+        equal(raises(OSError, first.append, b"mine").errno, 16)
+
+
+def test_another_fault_of_the_flash_than_a_full_one_is_raised():
+    with Folder() as folder:
+        os.mkdir(folder + "/j")
+        raises(OSError, Store, FileJournal(folder + "/j", reserve_b=0))
+        os.mkdir(folder + "/k.new")
+        write(folder + "/k.bad", b"stays")
+        journal = FileJournal(folder + "/k", reserve_b=0)
+        fault = raises(OSError, journal.rewrite, b"x")
+        assert fault.errno != 28, fault
+        assert "k.bad" in os.listdir(folder)
+
+
+def test_a_journal_has_the_types_of_record_that_its_format_names():
+    import io
+
+    with Folder() as folder:
+        filled(folder + "/j")
+        store, session, subscriptions = new(folder + "/j")
+        store.values = {b"": b"given", wire.text("p", 1): b"\2\x0b\1"}
+        subscriptions[wire.text("o", 1)] = 0x2D
+        subscriptions[wire.text("p", 1)] = 1
+        store.rewrite()
+        store.sync()
+        kinds = [kind for kind, body in store_module.records(io.BytesIO(read(folder + "/j")))]
+        equal(kinds[:2] + sorted(kinds[2:]), [1, 11, 2, 3, 3, 5, 8, 10, 10])
+        again = Store(FileJournal(folder + "/j"))
+        equal(again.values, {b"": b"given", wire.text("p", 1): b"\2\x0b\1"})
+
+
+def test_a_note_for_which_there_is_no_memory_is_made_up_for_by_a_snapshot():
+    if sys.implementation.name != "cpython":
+        skip("a name of another module cannot be replaced; story/test_no_memory.py has a heap that is locked")
+
+    def no_memory(*_):
+        raise MemoryError
+
+    for is_put in (True, False):
+        with Folder() as folder:
+            store, session, subscriptions = new(folder + "/j")
+            put(store, session, 1, b"t", b"before")
+            session.client._draft[1:IN_USE] = 0x34, wire.text(b"t"), b"x"
+            plain = store_module.record
+            store_module.record = no_memory
+            try:
+                if is_put:
+                    store.note(session.client._take_slot(), 5)
+                else:
+                    session._hold(7)
+                    store.seen(7)
+            finally:
+                store_module.record = plain
+            store.sync()
+            store, session, subscriptions = new(folder + "/j")
+            equal([slot[3] for slot in slots(session)], [b"before"] + [b"x"] * is_put)
+            equal((sorted(session._held_ids()), store.place), ([] if is_put else [7], 5 * is_put))
