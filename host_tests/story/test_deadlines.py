@@ -4,7 +4,7 @@ from fakes.bench import World
 from fakes.check import equal, raises
 from fakes.model import Model
 from fakes.net import ESP32, ESP8266, UNIX, Plan
-from fakes.packets import PINGRESP, encode
+from fakes.packets import PINGRESP, PUBLISH, encode
 
 NOT_ON_ASYNCIO = ()
 
@@ -162,3 +162,21 @@ def test_one_deadline_is_one_deadline_however_many_filters_a_forgetful_broker_mu
     began_ms = world.clock.now
     raises(OSError, client.connect, 3000)
     assert world.clock.now - began_ms <= 3000, world.clock.now - began_ms
+
+
+def test_the_engine_gives_half_a_packet_its_time_from_its_last_byte_on_however_long_it_was_idle():
+    packet = encode(PUBLISH, topic="t", payload="x" * 20)
+    for parts, pause_ms, comes in ((2, 2000, True), (len(packet), 2900, True), (2, 7000, False)):
+        world = World(Model)
+        client = world.client(timeout_ms=3000, keepalive=3600)
+        client.connect()
+        world.serve(client, 20000)
+        part_b = -(-len(packet) // parts)
+        for i in range(parts):
+            world.clock.at(i * pause_ms, world.link.push, packet[i * part_b : (i + 1) * part_b])
+        try:
+            for _ in range(parts * pause_ms // 500 + 2):
+                world.serve(client, 500)
+        except OSError as fault:
+            assert not comes and "half a packet" in str(fault), fault
+        equal((len(world.inbox), client.isconnected()), (int(comes), comes), (parts, pause_ms))

@@ -209,3 +209,23 @@ def test_the_journal_takes_all_that_its_region_holds_and_no_byte_more():
         equal(files(folder), [])
         journal.rewrite(header(3, b"y" * 30))
         equal(files(folder), ["j"])
+
+
+def test_a_file_that_cannot_be_removed_is_told_when_rtc_memory_takes_over():
+    import umqtt.rtc
+
+    class Os:
+        @staticmethod
+        def remove(path):
+            raise OSError(5, "broken")
+
+    with Folder() as folder:
+        journal = RtcJournal(Region(Memory(), 0, 40), FileJournal(folder + "/j", reserve_b=0))
+        journal.rewrite(header(1, b"y" * 40))
+        umqtt.rtc.os = Os
+        try:
+            equal(raises(OSError, journal.rewrite, header(2)).errno, 5)
+        finally:
+            umqtt.rtc.os = os
+        journal.rewrite(header(3))
+        equal(files(folder), [])

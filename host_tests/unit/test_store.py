@@ -714,14 +714,16 @@ def test_an_incoming_qos_2_message_is_not_delivered_again_after_a_reset():
             equal(world.broker.violations, [])
 
 
-def test_a_client_that_its_full_store_has_refused_a_message_goes_on():
+def test_a_client_whose_journal_has_refused_a_message_goes_on_at_once():
     with Folder() as folder:
         world = World(Model)
         client = world.client(store=Store(FileJournal(folder + "/j", 64, 200)))
         client.connect()
+        began_ms = world.clock.now
         raises(OSError, client.publish, "t", b"z" * 300, False, 2, False)
         client.publish("t", b"small", qos=1)
         client.publish("t", b"at once")
+        equal(world.clock.now, began_ms)
         client.subscribe("in", 1)
         world.serve(client, 50)
         equal([payload for topic, payload, qos in world.broker.accepted], [b"small", b"at once"])
@@ -744,15 +746,16 @@ def test_subscriptions_of_a_client_with_a_store_are_made_again_when_the_broker_f
 
 
 def test_a_late_ack_for_a_message_that_this_connection_has_not_sent_yet_leaves_it_in_the_journal():
-    with Folder() as folder:
-        world = World(Model)
-        client = world.client(store=Store(FileJournal(folder + "/j")))
-        pid = client.publish("t", b"waits", qos=1, wait=False)
-        for ack in (0x40, 0x70):
-            equal(client._on_ack(ack, pid), 0)
-        client._durable_store.sync()
-        again = world.client(store=Store(FileJournal(folder + "/j")))
-        equal((again.inflight, again.pending(pid)), (1, True))
+    for qos in (1, 2):
+        with Folder() as folder:
+            world = World(Model)
+            client = world.client(store=Store(FileJournal(folder + "/j")))
+            pid = client.publish("t", b"waits", qos=qos, wait=False)
+            for ack, answer in ((0x40, 0), (0x50, 0x62), (0x70, 0)):
+                equal(client._on_ack(ack, pid), answer)
+            client._durable_store.sync()
+            again = world.client(store=Store(FileJournal(folder + "/j")))
+            equal(takeback.unacknowledged(again), [(pid, b"t", qos)])
 
 
 def test_a_store_that_no_client_has_yet_and_an_ack_that_ends_no_message_write_nothing():

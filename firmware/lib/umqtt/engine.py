@@ -237,7 +237,6 @@ def reader(client, rx, read, send):
                 # The body comes in parts of at most the buffer's size: only a PUBLISH has more than one. Of MQTT 5 any
                 # packet can be larger, and all but a PUBLISH are needed as a whole.
                 part_b = size_b
-                view = rx_view
                 if length > size_b and (client._any_size or is_judged):
                     try:
                         buf = bytearray(length)
