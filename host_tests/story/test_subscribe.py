@@ -9,7 +9,7 @@ from fakes.model import Model
 from fakes.packets import PUBACK, PUBLISH, SUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE
 
 NOT_ON_ASYNCIO = (
-    "test_ctrl_c_while_the_session_notes_a_suback_leaves_a_subscription_that_can_be_sent_again",  # Ctrl-C ends the loop, too
+    "test_ctrl_c_while_the_session_notes_a_suback_leaves_one_that_can_be_sent_again",  # Ctrl-C ends the loop, too
 )
 
 
@@ -215,7 +215,7 @@ def test_what_is_granted_is_not_mistaken_for_a_subscription_made_again():
     broker.done()
 
 
-def test_ctrl_c_while_the_session_notes_a_suback_leaves_a_subscription_that_can_be_sent_again():
+def test_ctrl_c_while_the_session_notes_a_suback_leaves_one_that_can_be_sent_again():
     if sys.implementation.name != "cpython":
         skip("needs CPython's settrace")
     from fakes.bench5 import client5, load5
