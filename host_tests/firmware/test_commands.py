@@ -502,6 +502,7 @@ def test_a_name_that_was_given_up_is_no_trouble_while_all_slots_are_taken():
     with Commanded(ha_prefix="homeassistant", interval_s=1, queue=500) as w:
         w.run(10000)
         moved.clear(w.node, {"client_id": "n0", "ha_prefix": "homeassistant"})
+        equal([name for name in ("moved", "announcing", "announcement") if name in sys.modules], [], "forgotten")
         w.run(1000)
         assert "homeassistant/+/n0/#" in w.broker.kept("n1").subs
         w.broker.ack_ms = 3000

@@ -8,7 +8,6 @@ import app
 import network
 
 assert on_board  # the paths
-TWO = {"wifi_ssid_2": "shed", "wifi_password_2": "abcdefgh"}
 
 
 def started(script, **keys):
@@ -22,9 +21,10 @@ def started(script, **keys):
 def test_the_second_network_is_joined_when_the_first_is_not_there_and_the_first_again():
     import fake_board
 
-    w = started({"wifi": {"shed": "abcdefgh"}}, **TWO)
-    w.run(60000)
-    assert w.readings("uptime") and "wifi: joined shed" in w.said, w.said
+    for password in ("", "abcdefgh"):  # an open one, too
+        w = started({"wifi": {"shed": password}}, wifi_ssid_2="shed", wifi_password_2=password)
+        w.run(60000)
+        assert w.readings("uptime") and "wifi: joined shed" in w.said, w.said
     fake_board.script["wifi"] = {"lab": "12345678"}
     network.WLAN(network.STA_IF).lose()
     for link in w.net.links:
@@ -57,15 +57,18 @@ def test_a_port_that_does_not_take_them_is_told_once_and_joins():
 
     said = []
     radio.print = lambda *words: said.append(" ".join(str(word) for word in words))
-    wifi = radio.TunedWifi(conf(wifi_tx_dbm=5))
 
     def refuse(**_):
         raise ValueError("unknown config param")
 
-    wifi.sta.config = refuse
-    wifi.start(1000)
-    wifi.start(1000)
-    equal(said, ["wifi: this port does not take wifi_tx_dbm or wifi_power_save: unknown config param"])
+    for keys in ({"wifi_power_save": "none"}, {"wifi_tx_dbm": 5}):
+        del said[:]
+        network.WLAN._the.clear()
+        wifi = radio.TunedWifi(conf(**keys))
+        wifi.sta.config = refuse
+        wifi.start(1000)
+        wifi.start(1000)
+        equal(said, ["wifi: this port does not take wifi_tx_dbm or wifi_power_save: unknown config param"])
     w.clock.sleep_ms(100)
     equal(wifi.joined(), True)
 

@@ -1,10 +1,11 @@
 """TLS on a port that can verify nobody: the board says so instead of connecting to whoever answers."""
 
 import sys
+from binascii import b2a_base64
 
 from on_board import World  # first: it makes the paths
 from fakes.check import equal, raises
-from fakes.folder import Folder
+from fakes.folder import Folder, write
 
 
 class AxTLS:
@@ -21,11 +22,58 @@ class AxTLS:
             raise AttributeError("'SSLContext' object has no attribute 'load_verify_locations'")
 
 
+class MbedTLS:
+    """The `ssl` of an ESP32: each certificate and key in DER, one at a time."""
+
+    PROTOCOL_TLS_CLIENT = 0
+    CERT_NONE = 0
+    CERT_REQUIRED = 2
+
+    class SSLContext:
+        def __init__(self, protocol):
+            self.verify_mode = 0
+            self.trusted = []
+            self.shown = None
+
+        def load_verify_locations(self, cafile=None, cadata=None):
+            if not cadata.startswith(b"0"):
+                raise ValueError("invalid cert")
+            self.trusted.append(cadata)
+
+        def load_cert_chain(self, cert, key):
+            if cert[1:] != key[1:]:
+                raise ValueError("invalid key")
+            self.shown = cert, key
+
+
+class InnerTLS(MbedTLS):
+    """The `tls` that it stands on takes no keyword."""
+
+    class SSLContext(MbedTLS.SSLContext):
+        def load_verify_locations(self, data):
+            MbedTLS.SSLContext.load_verify_locations(self, None, data)
+
+
+class HostTLS(MbedTLS):
+    """CPython's: it takes files, and checks the name of the host, too."""
+
+    class SSLContext(MbedTLS.SSLContext):
+        check_hostname = True
+
+        def load_cert_chain(self, cert, key):
+            self.shown = cert, key
+
+
 def on_an_esp8266(*paths):
+    return context_of(AxTLS, *paths)
+
+
+def context_of(kind, *paths):
+    """What tls_context makes with `kind` as the port's ssl."""
     import tls_context
 
     real = sys.modules.get("ssl")
-    sys.modules["ssl"] = AxTLS
+    sys.modules["ssl"] = kind
     try:
         return tls_context.make(*paths)
     finally:
@@ -62,3 +110,59 @@ def test_a_ca_that_is_missing_costs_no_reset_and_no_reading():
         w.run(700000)
         assert [line for line in w.said if line.startswith("broker: well again after")], w.said
         equal(len(w.readings()), w.node.taken - w.node.dropped)
+
+
+def pem(*blocks):
+    """(label, DER) as one file."""
+    lines = ["-----BEGIN %s-----\n%s-----END %s-----\n" % (b, str(b2a_base64(d), "utf-8"), b) for b, d in blocks]
+    return ("a comment\n" + "".join(lines)).encode()
+
+
+ROOT_CA, BETWEEN, OWN, KEY = b"0 root", b"0 between", b"0 pair", b"1 pair"
+
+
+def test_a_broker_is_checked_against_each_certificate_of_the_file_in_either_form():
+    with Folder() as folder:
+        write(folder + "/ca.der", ROOT_CA)
+        write(folder + "/ca.pem", pem(("CERTIFICATE", ROOT_CA), ("CERTIFICATE", BETWEEN), ("PRIVATE KEY", KEY)))
+        for kind in (MbedTLS, InnerTLS, HostTLS):
+            for name, trusted in (("/ca.der", [ROOT_CA]), ("/ca.pem", [ROOT_CA, BETWEEN])):
+                context = context_of(kind, folder + name)
+                equal((context.trusted, context.verify_mode), (trusted, MbedTLS.CERT_REQUIRED))
+                equal((context.shown, getattr(context, "check_hostname", True)), (None, True))
+
+
+def test_without_a_ca_nobody_is_checked_on_a_computer_either():
+    context = context_of(HostTLS, "")
+    equal((context.verify_mode, context.check_hostname), (MbedTLS.CERT_NONE, False))
+
+
+def test_a_board_shows_its_own_certificate_and_key_in_either_form():
+    with Folder() as folder:
+        cert, key = folder + "/cert", folder + "/key"
+        ec_key = pem(("EC PARAMETERS", b"0 curve"), ("EC PRIVATE KEY", KEY))
+        for cert_file, key_file in ((OWN, KEY), (pem(("CERTIFICATE", OWN), ("CERTIFICATE", BETWEEN)), ec_key)):
+            write(cert, cert_file)
+            write(key, key_file)
+            equal(context_of(MbedTLS, "", cert, key).shown, (OWN, KEY))
+            equal(context_of(HostTLS, "", cert, key).shown, (cert, key))
+
+
+def test_files_that_are_of_no_use_are_refused_by_the_name_of_their_key():
+    with Folder() as folder:
+        good, bad, key = folder + "/good", folder + "/bad", folder + "/key"
+        write(good, pem(("CERTIFICATE", OWN)))
+        write(key, pem(("PRIVATE KEY", KEY)))
+        for content, paths, words in (
+            (b"no DER", (bad,), "tls_ca is %s, which holds no certificate" % bad),
+            (pem(("CERTIFICATE", ROOT_CA)).split(b"-----END")[0], (bad,), "tls_ca is %s, whose PEM is damaged" % bad),
+            (pem(("PRIVATE KEY", KEY)), (bad,), "tls_ca is %s, in which no CERTIFICATE is" % bad),
+            (pem(("PRIVATE KEY", KEY)), ("", bad, key), "tls_cert is %s, in which no CERTIFICATE is" % bad),
+            (pem(("CERTIFICATE", OWN)), ("", good, bad), "tls_key is %s, in which no PRIVATE KEY is" % bad),
+            (pem(("ENCRYPTED PRIVATE KEY", KEY)), ("", good, bad), "tls_key is %s, which is encrypted" % bad),
+            (pem(("PRIVATE KEY", b"1 other")), ("", good, bad), "tls_cert %s, tls_key %s do not go" % (good, bad)),
+        ):
+            write(bad, content)
+            said = str(raises(ValueError, context_of, MbedTLS, *paths))
+            assert said.startswith("config.json: ") and words in said, (said, words)
+        assert "no such file" in str(raises(ValueError, context_of, MbedTLS, "", good, folder + "/none"))
