@@ -95,6 +95,43 @@ def test_the_broker_is_tried_from_the_host(broker, tmp_path):
     assert not os.path.exists(out)
 
 
+def test_each_broker_of_a_list_is_tried_from_the_host(broker, tmp_path):
+    out = str(tmp_path / "config.json")
+    env = {"UMQTT_WIFI_SSID": "net", "UMQTT_BROKER": "127.0.0.1:1, 127.0.0.1", "UMQTT_PORT": str(broker.port)}
+    done = tool("config", "--output", out, "--test-broker", env=env)
+    assert done.returncode == 0 and "lets us in" in done.stdout, done.stdout
+    assert "note: no connection to the broker at 127.0.0.1 port 1" in done.stdout, done.stdout
+    assert json.loads(Path(out).read_text())["broker"] == ["127.0.0.1:1", "127.0.0.1"]
+    env["UMQTT_BROKER"] = '["127.0.0.1:1", "127.0.0.1:2"]'
+    done = tool("config", "--output", out, "--test-broker", env=env)
+    assert done.returncode == 1 and done.stdout.count("no connection to the broker") == 2, done.stdout
+
+
+def test_a_file_is_taken_as_an_editor_writes_it_and_a_key_that_stands_twice_is_told(tmp_path):
+    path, out = tmp_path / "mine.json", tmp_path / "out" / "config.json"
+    text = '{"wifi_ssid": "Küche",\r\n "broker": "10.0.0.1"}'
+    done = tool("config", "--file", str(path), "--output", str(out))
+    assert done.returncode == 2 and "cannot read" in done.stdout, done.stdout
+    path.write_bytes(text.encode())
+    done = tool("config", "--file", str(path), "--output", str(out))
+    assert done.returncode == 2 and "cannot write" in done.stdout and "Traceback" not in done.stdout, done.stdout
+    out.parent.mkdir()
+    for data in (text.encode(), text.encode("utf-8-sig"), text.encode("utf-16")):
+        path.write_bytes(data)
+        done = tool("config", "--file", str(path), "--output", str(out))
+        assert done.returncode == 0 and json.loads(out.read_text())["wifi_ssid"] == "Küche", (data, done.stdout)
+    twice = text[:-1] + ', "sensors": [{"type": "internal", "name": "a", "name": "b"}]}'
+    deep = text[:-1] + ', "sensors": ' + "[" * 9000 + "]" * 9000 + "}"
+    for data, words in (
+        (twice.encode(), 'the key "name" stands there twice'),
+        (text.encode("latin-1"), "is not UTF-8, in which JSON is written"),
+        (deep.encode(), "is not JSON: "),
+    ):
+        path.write_bytes(data)
+        done = tool("config", "--file", str(path), "--output", str(out))
+        assert done.returncode == 1 and words in done.stdout and "Traceback" not in done.stdout, done.stdout
+
+
 def test_values_are_taken_as_the_keys_ask():
     assert value_of("tls", "yes", False) is True and value_of("port", "8883", 0) == 8883
     assert value_of("topic", "7", "umqtt") == "7"

@@ -81,10 +81,7 @@ def keys() -> Dict[str, Any]:
 def sensors(text: str) -> List[dict]:
     """Sensors from a JSON list or from words like dht22:room:4. Raises ToolError."""
     if text.lstrip().startswith("["):
-        try:
-            return json.loads(text)
-        except ValueError as e:
-            raise ToolError("sensors: this is not JSON: %s" % e) from None
+        return json_list("sensors", text)
     found = []
     for word in text.split():
         kind, _, rest = word.partition(":")
@@ -97,6 +94,15 @@ def sensors(text: str) -> List[dict]:
                 raise ToolError("sensors: %s: the pin is a number, as in %s:%s:4" % (word, kind, name))
             entry["pin"] = int(pin)
         found.append(entry)
+    return found
+
+
+def json_list(key: str, text: str) -> list:
+    """A list in JSON. Raises ToolError."""
+    try:
+        found = json.loads(text)
+    except ValueError as e:
+        raise ToolError("%s: this is not JSON: %s" % (key, e)) from None
     return found
 
 
@@ -116,6 +122,8 @@ def wires(text: str) -> Dict[str, int]:
 
 def value_of(key: str, text: str, default: Any) -> Any:
     """What a text from the environment or the terminal means for this key. Raises ToolError."""
+    if key == "broker" and (text.startswith("[") or "," in text):
+        return json_list(key, text) if text.startswith("[") else text.replace(",", " ").split()
     if key == "sensors":
         return sensors(text)
     if key == "i2c":
@@ -145,10 +153,13 @@ def given(path: str, environment: Dict[str, str]) -> Dict[str, Any]:
     config: Dict[str, Any] = {}
     if path:
         try:
-            config = json.loads(Path(path).read_text(encoding="utf-8"))
+            # bytes: json knows UTF-16 and the mark before UTF-8, which editors of Windows write
+            config = json.loads(Path(path).read_bytes(), object_pairs_hook=each_once)
         except OSError as e:
             raise ToolError("cannot read %s: %s" % (path, e.strerror), 2) from None
-        except ValueError as e:
+        except UnicodeDecodeError as e:
+            raise ToolError("%s is not UTF-8, in which JSON is written: %s" % (path, e)) from None
+        except (ValueError, RecursionError) as e:
             raise ToolError("%s is not JSON: %s" % (path, e)) from None
         if not isinstance(config, dict):
             raise ToolError("%s holds no object: {...}" % path)
@@ -157,6 +168,16 @@ def given(path: str, environment: Dict[str, str]) -> Dict[str, Any]:
         if text is not None:
             config[key] = value_of(key, text, default)
     return config
+
+
+def each_once(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    """An object of JSON. Raises ValueError for a key that stands in it twice: json would take the last one."""
+    found: Dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError('the key "%s" stands there twice' % key)
+        found[key] = value
+    return found
 
 
 def ask(config: Dict[str, Any]) -> Optional[bytes]:
@@ -263,7 +284,7 @@ def check(config: Dict[str, Any], chip: str = "") -> Dict[str, Any]:
 
 
 def read_ca(path: str) -> bytes:
-    """A CA certificate in DER from a PEM or DER file. Raises ToolError."""
+    """The CA's certificate as the board gets it, from a PEM or DER file. Raises ToolError."""
     try:
         data = Path(path).read_bytes()
     except OSError as e:
@@ -271,19 +292,24 @@ def read_ca(path: str) -> bytes:
     return der(data, path)
 
 
-def der(data: bytes, path: str, pem: bool = True) -> bytes:
-    """The certificate in `data` in DER; `pem`: PEM is taken, too. Raises ToolError, which calls the data `path`."""
+def der(data: bytes, path: str) -> bytes:
+    """The certificate in `data` in DER, for it is smaller; several, of a chain, as PEM. Raises ToolError, which calls
+    the data `path`."""
     found = re.findall(b"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", data, re.S)
-    if found and not pem:
-        raise ToolError("%s is PEM; the board takes DER: give the certificate with --ca, which converts it" % path)
-    if len(found) > 1:
-        raise ToolError("%s holds %d certificates. The board takes one: the CA's alone" % (path, len(found)))
     try:
-        one = base64.b64decode(found[0]) if found else data
-        ssl.create_default_context(cadata=one)
+        each = [base64.b64decode(text) for text in found] or [data]
+        for one in each:
+            ssl.create_default_context(cadata=one)
     except (ValueError, ssl.SSLError):
         raise ToolError("%s is no certificate: neither PEM nor DER" % path) from None
-    return one
+    return each[0] if len(each) == 1 else "".join(ssl.DER_cert_to_PEM_cert(one) for one in each).encode()
+
+
+def trusting(ca: Optional[bytes]) -> ssl.SSLContext:
+    """A context for what der() has made of the CA's file."""
+    if not ca:
+        return ssl.create_default_context()
+    return ssl.create_default_context(cadata=ca.decode() if ca.startswith(b"-----") else ca)
 
 
 def why_no_tls(e: OSError, where: str) -> str:
@@ -304,6 +330,22 @@ def why_no_tls(e: OSError, where: str) -> str:
     return "no TLS with the broker at %s: %s" % (where, said)
 
 
+def try_brokers(config: Dict[str, Any], ca: Optional[bytes]) -> None:
+    """try_broker() with each of the list. Raises ToolError when none of them lets us in."""
+    places = config["broker"] if isinstance(config["broker"], list) else [config["broker"]]
+    wrong = []
+    for place in places:
+        server, _, port = place.partition(":")
+        try:
+            try_broker({**config, "broker": server, "port": int(port or config["port"])}, ca)
+        except ToolError as e:
+            wrong.append(str(e))
+    if len(wrong) == len(places):
+        raise ToolError("\n".join(wrong))
+    for line in wrong:
+        print(printable("note: " + line))
+
+
 def try_broker(config: Dict[str, Any], ca: Optional[bytes]) -> None:
     """Log in to the broker from this computer as the board will. Raises ToolError in words."""
     import paho.mqtt.client as paho
@@ -322,7 +364,7 @@ def try_broker(config: Dict[str, Any], ca: Optional[bytes]) -> None:
     port = config["port"] or (8883 if config["tls"] else 1883)
     where = "%s port %d" % (config["broker"], port)
     if config["tls"]:
-        context = ssl.create_default_context(cadata=ca) if ca else ssl.create_default_context()
+        context = trusting(ca)
         if not ca:  # as the board does without tls_ca
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             print("note: without --ca nobody checks that the broker is the right one, the board neither")
@@ -389,7 +431,7 @@ def ca_on_board(transport: SerialTransport, config: Dict[str, Any]) -> Optional[
         found = transport.fs_readfile("/" + name.lstrip("/"))
     except OSError:
         raise ToolError("tls_ca is %s, but that file is not on the board: give it with --ca" % name) from None
-    return der(found, "tls_ca: the file %s on the board" % name, pem=False)
+    return der(found, "tls_ca: the file %s on the board" % name)
 
 
 def watch_start(transport: Transport) -> None:
@@ -510,11 +552,14 @@ def to_file(a: argparse.Namespace) -> None:
     if config.get("tls_ca") and not ca:
         ca = read_ca(str(path.with_name(config["tls_ca"])))
     if a.test_broker:
-        try_broker(check(config), ca)
-    write_to_file(path, config)
+        try_brokers(check(config), ca)
+    try:
+        write_to_file(path, config)
+        if ca:
+            path.with_name(config["tls_ca"]).write_bytes(ca)
+    except OSError as e:
+        raise ToolError("cannot write %s: %s" % (path, e.strerror), 2) from None
     keep_key(config, config.get("client_id") or ANY_ID)
-    if ca:
-        path.with_name(config["tls_ca"]).write_bytes(ca)
     print(printable("\n".join(shown(config))))
 
 
@@ -524,7 +569,7 @@ def to_board(
     """Write it, and see whether the firmware there takes it. Raises ToolError."""
     on_board = ca or ca_on_board(transport, config)
     if a.test_broker:
-        try_broker(check(config, chip), on_board)
+        try_brokers(check(config, chip), on_board)
     write_to_board(transport, config, ca)
     keep_key(config, config.get("client_id") or transport.exec(_ID).decode().strip())
     print(printable("\n".join(shown(config))), flush=True)
