@@ -121,12 +121,14 @@ def test_subscriptions_of_several_tasks_get_each_its_own_codes():
     broker.send(SUBACK, 2, codes=[0, 2])
     broker.expect(SUBSCRIBE, pid=3)
     broker.send(SUBACK, 3, codes=[0x80])
-    broker.expect(UNSUBSCRIBE, pid=4)
-    broker.send(UNSUBACK, 4)
+    broker.expect(SUBSCRIBE, pid=4)
+    broker.send(SUBACK, 4, codes=[0, 0x80, 0])
+    broker.expect(UNSUBSCRIBE, pid=5)
+    broker.send(UNSUBACK, 5)
 
-    async def refused():
+    async def refused(filters="c"):
         try:
-            await client.subscribe("c", 1)
+            await client.subscribe(filters, 1)
         except Exception as fault:
             return fault.args
 
@@ -134,6 +136,7 @@ def test_subscriptions_of_several_tasks_get_each_its_own_codes():
         await client.connect()
         got = await loop.gather(client.subscribe("a", 1), client.subscribe([("b", 0), ("d", 2)]), refused())
         equal(got, [b"\1", b"\0\2", (0x80, "subscription refused: c")])
+        equal(await refused([("e", 0), ("f", 1), ("g", 0)]), (0x80, "subscription refused: f"))
         await client.unsubscribe("a")
 
     world.run(main())
@@ -254,6 +257,18 @@ def test_of_qos_0_only_the_queue_is_kept_and_what_is_dropped_is_counted():
                 equal(client.dropped, 3)
 
         world.run(main())
+    world = World(Model)
+    client = world.aio_client()
+
+    async def unasked():
+        async with client:
+            await client.subscribe("t")
+            for i in range(10):
+                world.broker.inject("t", b"%d" % i)
+            await loop.sleep_ms(100)
+            equal((await payloads(client, 8), client.dropped), ([b"%d" % i for i in range(2, 10)], 2))
+
+    world.run(unasked())
 
 
 def test_what_was_not_acknowledged_comes_again_after_a_cut_and_what_waited_only_once():
@@ -680,6 +695,25 @@ def test_a_ping_that_the_network_does_not_take_at_once_leaves_as_soon_as_it_does
     world.run(main())
     broker.done()
     assert broker.times[-1] - start <= 45_010, broker.times[-1] - start
+
+
+def test_what_is_asked_for_without_wait_leaves_as_soon_as_the_network_takes_it():
+    for call in ("publish", "subscribe", "unsubscribe"):
+        world, broker, client = up(keepalive=0)
+        broker.expect({"publish": PUBLISH, "subscribe": SUBSCRIBE, "unsubscribe": UNSUBSCRIBE}[call])
+
+        async def main(client=client, world=world, call=call):
+            await client.connect()
+            await loop.sleep_ms(5)
+            world.link.plan.write_again = True
+            if call == "publish":
+                client.publish("t", "x", qos=1, wait=False)
+            else:
+                getattr(client, call)("t", wait=False)
+            await loop.sleep_ms(10)
+
+        world.run(main())
+        broker.done()
 
 
 def test_an_acknowledgement_that_the_network_does_not_take_at_once_leaves_while_its_task_works():

@@ -70,6 +70,14 @@ def test_a_qos_above_the_maximum_is_lowered_or_refused():
     broker.expect(PUBLISH, qos=0)
     equal(client.publish("t", "x", qos=1), 0)
     broker.done()
+    broker, client = connected5()
+    broker.expect(PUBLISH, qos=2, pid=1)
+    broker.send(PUBACK, 1)  # RabbitMQ: it has no QoS 2
+    client.publish("t", "x", qos=2)
+    broker.expect(PUBLISH, qos=1, pid=2)
+    broker.send(PUBACK, 2)
+    client.publish("t", "x", qos=2)
+    broker.done()
     broker, client = connected5(props=[(36, 1)], lower_qos=False)
     fault = raises(MQTTException, client.publish, "t", "x", qos=2)
     equal(fault.args[0], 0x9B)
@@ -295,6 +303,37 @@ def test_a_refusal_for_which_nobody_waited_is_not_that_of_a_later_message():
     broker.expect(PUBLISH, pid=1)
     broker.send(PUBACK, 1)
     equal(client.publish("t", "y", qos=1), 1)
+    broker.done()
+
+
+def test_the_first_reason_code_that_says_no_says_so_with_and_without_properties():
+    from umqtt.errors import MQTTException
+
+    broker, client = connected5()
+    for at, (answer, code) in enumerate(
+        (
+            (b"\x40\x03\0\1\x7f", 0),
+            (b"\x40\x03\0\2\x80", 0x80),
+            (b"\x40\x04\0\3\x7f\0", 0),
+            (b"\x40\x04\0\4\x80\0", 0x80),
+        )
+    ):
+        broker.expect(PUBLISH, qos=1, pid=at + 1)
+        broker.raw(answer)
+        if code:
+            equal(raises(MQTTException, client.publish, "t", "x", qos=1).args[0], code)
+        else:
+            equal(client.publish("t", "x", qos=1), at + 1)
+    broker.done()
+
+
+def test_no_message_is_made_beneath_a_call_that_is_at_work():
+    broker, client = connected5()
+    client._take_turn = lambda: False  # as a Timer's callback finds it
+    for named in ({}, {"qos": 1}, {"expiry_s": 5}, {"qos": 2, "expiry_s": 5}):
+        client._draft[4] = 1  # a call holds it
+        assert "in the middle" in str(raises(OSError, client.publish, "t", "x", wait=False, **named)), named
+    equal(client.inflight, 0)
     broker.done()
 
 
