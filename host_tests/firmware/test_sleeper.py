@@ -221,6 +221,16 @@ def test_home_assistant_is_told_of_a_sensor_that_answers_at_a_later_wake_only():
         equal(announced(b)[1:], ["homeassistant/sensor/n1/room_%s/config" % q for q in ("temperature", "humidity")])
 
 
+def test_home_assistant_is_told_of_sixteen_sensors_and_the_commands_once():
+    sensors = [{"type": "dht22", "name": "room %d" % i, "pin": 4} for i in range(16)]
+    with Board(ha_prefix="homeassistant", commands=True, sensors=sensors, awake_ms=60000) as b:
+        b.sleep(2)
+        told = announced(b)
+        equal(len(told), 16 * 2 + 4)
+        b.sleep(1)
+        equal(announced(b)[len(told) :], [])
+
+
 def test_home_assistant_is_told_again_after_a_reset_for_its_configuration_may_be_another():
     with Board(ha_prefix="homeassistant") as b:
         b.sleep(2)
