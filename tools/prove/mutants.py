@@ -324,8 +324,13 @@ class Board:
 
 def equivalents() -> dict[tuple[str, str, str], str]:
     """{(file, change, source line): why it makes no difference}."""
-    rows = [line.split(" | ") for line in EQUIVALENTS.read_text().splitlines() if line and line[0] != "#"]
-    return {(name, what, line): reason for name, what, line, reason in rows}
+    found = {}
+    for row in EQUIVALENTS.read_text().splitlines():
+        if row and row[0] != "#":
+            name, what, rest = row.split(" | ", 2)
+            line, reason = rest.rsplit(" | ", 1)  # the line may have one of its own
+            found[name, what, line] = reason
+    return found
 
 
 def note_in_page(name: str, changes: int, tried: int, seen: int, same: list[str]) -> None:
