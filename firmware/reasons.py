@@ -23,9 +23,9 @@ _HINTS = {
 }
 
 
-def words(e) -> str:
+def words(e, whose: str = "") -> str:
     """What exception e says, with what to check where a port gives nothing but a number. An OSError of another: that
-    has ended an attempt to connect."""
+    has ended an attempt to connect. whose: the name of the Trouble."""
     args = e.args
     if args and isinstance(args[0], Exception):
         e = args[0]
@@ -45,6 +45,8 @@ def words(e) -> str:
         return args[1]  # the client's own: (number, words)
     if kind == "MemoryError":
         return "no memory (%s)" % e if args else "no memory"
+    if whose.startswith("sensor ") and isinstance(code, int):  # of a driver that has no words
+        return "its driver failed (%d): check its wires, its address and its supply" % code
     for codes, said in (
         ((104, 111), "refused (%d): is the broker running, is the port right?"),  # lwIP: a closed port is a reset
         ((11, 110, 113, 115, 116, 118, 119), "no answer (%d): is it running, is the address right?"),

@@ -51,7 +51,7 @@ class Trouble:
             # only when something fails, and forgotten again: it costs nothing else
             from reasons import words
 
-            e = words(e)
+            e = words(e, self.name)
             del words, modules["reasons"]
         if e != self.words:
             self.words = e

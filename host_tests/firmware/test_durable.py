@@ -358,3 +358,16 @@ def test_a_flash_that_is_full_when_readings_are_handed_over_is_told_as_storage_a
         b.run(120000)
         equal(len([line for line in b.said if line.startswith("storage: well again")]), 1)
         equal(b.seqs(), up_to(node.outbox.next))
+
+
+def test_a_file_or_folder_that_has_the_name_of_ours_is_set_aside_and_told():
+    for name, make in (("queue", lambda: open("queue", "w").close()), ("journal", lambda: os.mkdir("journal"))):
+        with Board(keep_in="flash") as b:
+            make()
+            b.boot(durable.DurableNode)
+            assert "storage: %s was not ours: it is %s.mine now" % (name, name) in b.said, b.said
+            b.run(60000)
+            equal(b.seqs(), up_to(2))
+            assert name + ".mine" in os.listdir(".")
+            b.boot(durable.DurableNode)
+            equal([line for line in b.said if "not ours" in line], [])

@@ -432,3 +432,17 @@ def test_a_unit_that_would_break_the_message_is_refused():
         assert "unit is " in str(raises(ValueError, sensor, "pulse", {}, pin=13, unit=unit)), unit
     for unit in ("m³", "", "kWh", "m/s"):
         equal(sensor("pulse", {}, pin=13, unit=unit).fields[0][1], unit)
+
+
+def test_a_driver_that_gives_a_number_alone_is_no_trouble_of_flash_or_network():
+    w = World(sensors=[{"type": "internal", "name": "yard"}])
+    s = w.node.sources[0].sensor
+    for code in (19, 5, 110, 116):
+
+        def read(code=code):
+            raise OSError(code)
+
+        s.read = read
+        w.run(700000)
+        words = "its driver failed (%d): check its wires, its address and its supply" % code
+        assert "sensor yard: %s; trying again" % words in w.said, w.said

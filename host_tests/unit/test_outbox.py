@@ -465,7 +465,7 @@ def test_a_file_of_which_nothing_is_whole_does_not_wait_for_ever():
 
 
 def test_names_that_only_look_like_numbers_are_not_ours():
-    for name in ("-0000001", "0000000A", "00000_01", "1234567", "new folder"):
+    for name in ("-0000001", "0000000A", "00000_01", "1234567", "new folder", "fedcba98", "9" * 20):
         with Folder() as folder:
             Desk(folder)
             write(folder + "/q/" + name, b"x")

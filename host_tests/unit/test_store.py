@@ -820,8 +820,8 @@ def test_a_second_program_is_seen_behind_a_write_of_ones_own_too():
 
 def test_another_fault_of_the_flash_than_a_full_one_is_raised():
     with Folder() as folder:
-        os.mkdir(folder + "/j")
-        raises(OSError, Store, FileJournal(folder + "/j", reserve_b=0))
+        write(folder + "/f", b"")
+        raises(OSError, Store, FileJournal(folder + "/f/j", reserve_b=0))
         os.mkdir(folder + "/k.new")
         write(folder + "/k.bad", b"stays")
         journal = FileJournal(folder + "/k", reserve_b=0)

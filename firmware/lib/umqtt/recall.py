@@ -42,7 +42,22 @@ _EBUSY = const(16)
 _EEXIST = const(17)
 _ENOSPC = const(28)
 
+_FILE = const(0x8000)  # of a file's mode
+_FOLDER = const(0x4000)
 _PIECE_B = const(64)
+_NUMBER_BITS = const(30)  # no outbox has had so many messages: the next number would not fit its field
+
+
+def _set_aside(path, kind):
+    """What has the name of ours, and is a file or a folder (`kind`) where ours is the other, is a user's own: it gets
+    another name. Returns a report of that, else "". Raises OSError."""
+    try:
+        if os.stat(path)[0] & (_FILE | _FOLDER) != kind:
+            return ""
+    except OSError:
+        return ""  # there is none yet
+    os.rename(path, path + ".mine")
+    return "%s was not ours: it is %s.mine now" % (path, path)
 
 
 class Journal:
@@ -63,7 +78,7 @@ class Journal:
         self.subscriptions = {}
         self.values = {}
         self._next = ()  # (packet id, properties, time) of the put that follows
-        self.report = ""
+        self.report = _set_aside(journal.path, _FOLDER)
         file = journal.load()
         if file:
             with file:
@@ -283,7 +298,7 @@ class Folder:
     """
 
     def __init__(self, path, messages):
-        self.report = ""
+        self.report = _set_aside(path, _FILE)
         self.files = []
         self.tail_b = 0
         self.last = -1
@@ -311,7 +326,7 @@ class Folder:
         elif name != "bad":
             try:
                 number = int(name, 16)
-                if number >= 0 and "%08x" % number == name:
+                if not number >> _NUMBER_BITS and "%08x" % number == name:
                     self.files.append(number)
                     return
             except ValueError:
