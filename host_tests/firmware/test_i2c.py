@@ -141,9 +141,10 @@ def test_an_aht20_reads_what_a_real_one_sent():
     World()
     # 23.191071 %, 31.674576 °C, and a checksum that is right
     real = [0x1C, 0x3B, 0x5E, 0x86, 0x88, 0xB2, 0xD2]
-    s = sensor("aht20", {"aht20 0x38": [real, [21.5, 40.2], [-40.0, 0.0], [85.0, 100.0], "crc", "crc"]})
+    another = [28, 38, 154, 118, 66, 231, 118]  # 15.079 %, 28.267 °C
+    s = sensor("aht20", {"aht20 0x38": [real, another, [21.5, 40.2], [-40.0, 0.0], [85.0, 100.0], "crc", "crc"]})
     s.probe()
-    equal([s.read() for _ in range(4)], [[3167, 2319], [2150, 4020], [-4000, 0], [8500, 10000]])
+    equal([s.read() for _ in range(5)], [[3167, 2319], [2827, 1508], [2150, 4020], [-4000, 0], [8500, 10000]])
     assert "AHT20 at 0x38: the checksum" in str(raises(OSError, s.read))
 
 

@@ -153,6 +153,7 @@ def test_readings_for_which_flash_has_no_room_are_told_and_the_next_ones_are_kep
         words = "the flash is full (28): delete files, or lower queue_kb; the newest readings are refused"
         equal(len([line for line in b.said if words in line]), 1, b.said)
         equal([json.loads(payload)["seq"] for _, payload in messages(b)][:2], [1, 2])
+        equal({payload.count('"cell_voltage"') for _, payload in messages(b)}, {1}, "each has its own values alone")
 
 
 def test_a_door_that_opens_is_a_message_of_its_own():
