@@ -923,6 +923,7 @@ def test_a_commands_own_mistake_is_answered_and_stands_in_the_crash_log():
 
 def test_a_light_that_is_lit_by_a_low_level_is_dark_when_the_program_ends():
     import led
+    import machine_timer
 
     Commanded().__exit__()
     for low in (False, True):
@@ -930,7 +931,28 @@ def test_a_light_that_is_lit_by_a_low_level_is_dark_when_the_program_ends():
         light.step(None)
         equal(fake_board.shown[2], 0 if low else 1)
         light.off()
-        equal(fake_board.shown[2], 1 if low else 0)
+        equal((fake_board.shown[2], machine_timer.the[-1].callback), (1 if low else 0, None))
+
+
+def test_a_light_tells_of_wifi_that_went_and_has_the_timer_of_its_chip():
+    import led
+    import machine_timer
+
+    wifi = type("Wifi", (), {"isconnected": staticmethod(bool)})
+    real = led.sys
+    try:
+        for platform, number in (("esp32", 0), ("esp8266", -1)):
+            led.sys = type("Sys", (), {"platform": platform})
+            fake_board.use({"port": platform})
+            light = led.Light(2, False)
+            equal(machine_timer.the[-1].number, number)
+            light.blinks = led.WELL
+            light.look(type("Node", (), {"wifi": wifi}))
+            equal(light.blinks, led.NO_WIFI)
+            light.off()
+    finally:
+        led.sys = real
+        fake_board.use({})
 
 
 def test_the_last_lines_begin_with_a_whole_character_wherever_the_ring_is_cut():

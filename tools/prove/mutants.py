@@ -223,7 +223,8 @@ class Lines:
 
     def _is_of_others(self, test: dict) -> bool:
         """Not one that has the file's name in its own, or in that of its file: those are asked first."""
-        return self.stem not in test["path"].rpartition("/")[2] + test["test"]
+        # a word that begins so: led is in many a word
+        return "_" + self.stem not in test["path"].rpartition("/")[2] + test["test"]
 
     def _running(self, lines: Iterable[int]) -> list[int]:
         return sorted(set().union(*(self.run_by.get(line, set()) for line in lines)))
