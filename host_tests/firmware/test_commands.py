@@ -750,6 +750,13 @@ def test_the_last_lines_are_told_and_each_further_one_when_asked_for():
         print("third")
         w.run(6000)
         equal(len([t for t, _, _ in w.broker.accepted if t == "umqtt/n1/log"]), 2)
+    with Commanded() as w:
+        tail.keep(4000)
+        tail.total = 0
+        w.run(5000)
+        print("first")
+        w.send("log")
+        equal(w.answers("log"), [(True, "first\n")])
     with Commanded(log_b=0) as w:
         w.run(5000)
         w.send("log")
@@ -958,7 +965,7 @@ def test_a_light_tells_of_wifi_that_went_and_has_the_timer_of_its_chip():
 def test_the_last_lines_begin_with_a_whole_character_wherever_the_ring_is_cut():
     from commands.log import since
 
-    said = "\u00e4\u00f6\u00fc\u20ac!\n"
+    said = "\u00e4\u00f6\u00e9\u20ac!\n"
     real, tail._said = tail._said, lambda *_: None
     try:
         for size_b in range(1, 34):
