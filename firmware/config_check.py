@@ -374,6 +374,13 @@ def _sensors(entries, wrong):
             if entry["pin"] in contacts:
                 wrong.append("%spin is %s (a second time); needed is a pin of its own" % (where, entry["pin"]))
             contacts.append(entry["pin"])
+        low, high = entry.get("min"), entry.get("max")
+        pairs = [(low, high)]
+        if isinstance(low, dict) and isinstance(high, dict):
+            pairs = [(low[quantity], high[quantity]) for quantity in low if quantity in high]
+        for least, most in pairs:
+            if isinstance(least, (int, float)) and isinstance(most, (int, float)) and least > most:
+                wrong.append("%smin is over max; needed is the other way round: no reading would be within" % where)
         if "median" in entry and "mean" in entry:
             wrong.append("%smedian and mean are given; needed is one of them" % where)
 

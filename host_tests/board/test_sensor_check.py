@@ -64,6 +64,8 @@ def test_each_type_of_the_firmware_can_be_configured():
             entry["pin"] = 34
         if kind == "ads1115":
             entry["channel"] = "0"
+        if kind in ("bmp280", "sht4x"):
+            entry["address"] = {"bmp280": "0x77", "sht4x": "0x45"}[kind]
         every.append(entry)
     assert said(every, **I2C) == []
 
@@ -133,6 +135,24 @@ def test_pins_that_a_chip_cannot_use_so_or_that_are_used_twice_are_told():
     assert said(two) == ["GPIO 4 is used twice, by sensors[0] and by sensors[1]"]
     assert said([{"type": "dht22", "pin": 22}], **I2C) == ["GPIO 22 is used twice, by i2c.scl and by sensors[0]"]
     assert said([{"type": "dht22", "pin": 0}], stop_pin=0) == ["GPIO 0 is used twice, by stop_pin and by sensors[0]"]
+    assert said([{"type": "dht22", "pin": 2}], led=2) == ["GPIO 2 is used twice, by led and by sensors[0]"]
+
+
+def test_a_chip_that_two_sensors_would_read_is_told():
+    def both(one, other):
+        return said([dict(one, name="a"), dict(other, name="b")], **I2C)
+
+    words = ["sensors[1] of type sht4x: address 0x44 is that of sensors[0], too; needed is one of its own"]
+    assert both({"type": "sht4x"}, {"type": "sht4x"}) == words
+    assert both({"type": "sht3x"}, {"type": "sht4x", "address": "0x44"}) == words
+    assert both({"type": "sht4x"}, {"type": "sht4x", "address": "0x45"}) == []
+    assert both({"type": "sht4x"}, {"type": "sht4x", "i2c": {"sda": 25, "scl": 26}}) == []
+    ads = {"type": "ads1115", "channel": "0"}
+    assert both(ads, dict(ads, channel="1")) == []
+    assert len(both(ads, ads)) == 1
+    ds = {"type": "ds18b20", "pin": 5, "rom": "28ff010203040506"}
+    assert both(ds, dict(ds, rom="28ff010203040507")) == []
+    assert "rom 28FF010203040506 is that of sensors[0]" in both(ds, dict(ds, rom="28FF010203040506"))[0]
     bus = [{"type": "ds18b20", "name": n, "pin": 4, "rom": "28ff01020304050" + n} for n in "12"]
     assert said(bus) == [], "a bus is for several"
     assert said([{"type": "adc", "name": "a", "pin": 34}, {"type": "adc", "name": "b", "pin": 34}]) == []

@@ -403,6 +403,16 @@ def test_a_file_of_an_editor_of_windows_is_taken():
             config_file.NAME = "config.json"
 
 
+def test_limits_that_no_reading_can_be_within_are_refused():
+    for low, high in ((50, 10), ({"temperature": 50}, {"temperature": 10, "humidity": 0})):
+        said = lines(sensors=[{"type": "internal", "min": low, "max": high}])
+        assert "sensors[0].min is over max" in said[0], said
+    warm = {"temperature": 1}
+    for low, high in ((10, 50), (warm, {"humidity": 0}), (warm, 0), (warm, 5), (1, {"temperature": 0})):
+        config_check.check(dict(GOOD, sensors=[{"type": "internal", "min": low, "max": high}]))
+    assert "sensors[0].min is" in lines(sensors=[{"type": "internal", "min": "1", "max": 0}])[0]
+
+
 def test_a_sensor_has_no_name_of_the_boards_own_topics():
     # its readings would come back as commands
     for name in ("cmd", "ack"):

@@ -126,8 +126,7 @@ def of_keys(conf: Dict[str, Any], keys: Any, chip: str) -> List[str]:
 def pins_of(config: Dict[str, Any], keys: Dict[str, Any], chip: str) -> List[Tuple[int, str, str]]:
     """(GPIO, who uses it, how) of everything that uses one."""
     used = [(config["i2c"][line], "i2c." + line, "") for line in ("sda", "scl") if config.get("i2c")]
-    if config.get("stop_pin", -1) >= 0:
-        used.append((config["stop_pin"], "stop_pin", ""))
+    used += [(config[key], key, "") for key in ("stop_pin", "led") if config.get(key, -1) >= 0]
     if chip == "esp8266" and config.get("deep_sleep"):
         used.append((16, "deep_sleep, which wakes by it", ""))
     for i, conf in enumerate(config["sensors"]):
@@ -139,10 +138,23 @@ def pins_of(config: Dict[str, Any], keys: Dict[str, Any], chip: str) -> List[Tup
     return used
 
 
+def which_chip(sensor: Any, conf: Dict[str, Any]) -> List[Tuple[str, Tuple[Any, ...]]]:
+    """What tells the chip of a sensor from all others, and the key that says so; nothing for one that has a pin of its
+    own. Two entries with one chip would be one measurement under two names."""
+    if "rom" in conf:
+        return [("rom %s" % conf["rom"], (conf["pin"], conf["rom"].lower()))]
+    if "i2c" in conf and hasattr(sensor, "address"):
+        input_of = (conf["type"], conf["channel"]) if "channel" in conf else ()
+        place = conf["i2c"]["sda"], conf["i2c"]["scl"], sensor.address
+        return [("address 0x%02x" % sensor.address, place + input_of)]
+    return []
+
+
 def of_config(config: Dict[str, Any], chip: str, drivers: Dict[str, Path]) -> List[str]:
     """What is wrong with the sensors of a configuration that firmware/config_check.py takes."""
     wrong: List[str] = []
     keys: Dict[str, Any] = {}
+    chips: Dict[Tuple[Any, ...], int] = {}
     for i, conf in enumerate(config["sensors"]):
         kind = conf["type"]
         if kind not in drivers:
@@ -158,6 +170,11 @@ def of_config(config: Dict[str, Any], chip: str, drivers: Dict[str, Path]) -> Li
                 found.append("deep_sleep is true; " + module._NOT_ASLEEP)
             if not found:
                 sensor = module.Sensor(dict(conf))
+                found += [
+                    "%s is that of sensors[%d], too; needed is one of its own" % (name, chips[one])
+                    for name, one in which_chip(sensor, conf)
+                    if chips.setdefault(one, i) != i
+                ]
                 if "treatment" in conf:
                     from treatment import Treated  # pyright: ignore[reportMissingImports]
 

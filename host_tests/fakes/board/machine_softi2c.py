@@ -98,5 +98,5 @@ class SoftI2C:
             raise OSError(_NOBODY)
 
     def scan(self):
-        values = fake_board.script["values"]
-        return sorted([n for n, chip in fake_board.chips.items() if chip.fault != "away" and values[chip.name]])
+        values = fake_board.script.get("values", {})
+        return sorted([n for n, chip in fake_board.chips.items() if chip.fault != "away" and values.get(chip.name)])
