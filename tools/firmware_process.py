@@ -68,7 +68,10 @@ class HostBoard:
         self.wakes_at_s = 0.0  # while it sleeps
         self.starts = 1
         (root / "config.json").write_text(json.dumps(config))
-        board = {"buttons": {str(self.STOP_PIN): "stop"}, "values": VALUES, "state": "rtc.bin", "clock": False}
+        # those of sensors that are not there would take some of the board's heap
+        kinds = {"chip", *(sensor["type"] for sensor in config.get("sensors", ()))}
+        values = {name: v for name, v in VALUES.items() if name.split()[0] in kinds}
+        board = {"buttons": {str(self.STOP_PIN): "stop"}, "values": values, "state": "rtc.bin", "clock": False}
         (root / "board.json").write_text(json.dumps(board))
         program = micropython()
         if program:
@@ -96,7 +99,10 @@ class HostBoard:
         if self.is_64_bit:
             self.heap_kb *= 2
             self.notes.append("This MicroPython is a 64-bit one, whose objects are twice as large: so is its heap.")
-        self.command = [program, "-X", "heapsize=%dk" % self.heap_kb, "-m", "start", str(self.root), *image]
+        # short paths, from the folder around the board's: each is a name on its heap
+        self.env["MICROPYPATH"] = fakes.name
+        program = os.path.abspath(program) if os.sep in program else program
+        self.command = [program, "-X", "heapsize=%dk" % self.heap_kb, "-m", "start", self.root.name, *image]
 
     def _flash_image(self, program: str, fakes: Path) -> list[str]:
         # as an argument, the image that has the firmware now; none where the interpreter executes nothing in place
@@ -112,7 +118,7 @@ class HostBoard:
                 shutil.rmtree(entry)
             elif entry.suffix == ".mpy":
                 entry.unlink()
-        return [str(image)]
+        return [image.name]
 
     def _runs(self, program: str, code: str) -> bool:
         done = subprocess.run([program, "-c", code], env=self.env, capture_output=True, timeout=20)
@@ -136,7 +142,7 @@ class HostBoard:
 
     def _start(self) -> None:
         with open(self.log, "ab") as log:
-            self.running = children.start(self.command, stdout=log, stderr=log, env=self.env)
+            self.running = children.start(self.command, stdout=log, stderr=log, env=self.env, cwd=self.root.parent)
 
     def is_running(self) -> bool:
         """Whether the board is on; it starts again after a reset, or when its deep sleep is over."""

@@ -258,7 +258,7 @@ def test_a_clock_that_runs_is_moved_by_days_only_by_two_answers_that_agree():
     clock.sync("t")
     equal(ntptime.answer, [away])
     ntptime.answer[0] = None
-    fake_board._turn.clear()
+    fake_board.turn.clear()
     fake_board.script["values"] = {"ntp": [NOW_S + 86000]}
     clock.sync("t")
     equal(ntptime.answer, [NOW_S + 86000])
@@ -407,7 +407,7 @@ def test_a_jump_of_a_day_and_an_answer_a_minute_off_are_the_limits():
         ([NOW_S + 86401, NOW_S + 86462], None),
     ):
         ntptime.answer[0] = None
-        fake_board._turn.clear()
+        fake_board.turn.clear()
         fake_board.script["values"] = {"ntp": answers}
         try:
             clock.sync("t")

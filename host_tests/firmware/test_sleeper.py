@@ -7,7 +7,7 @@ from on_board import HOST, NOW_S
 from test_durable import ROOM, SCRIPT, Board, up_to, without_qos_2
 
 import durable
-import esp32
+import esp32_waking
 import fake_board
 import machine
 import network
@@ -598,12 +598,12 @@ def test_what_cannot_wake_the_board_is_said_once():
 
 
 def test_a_chip_that_wakes_by_its_timer_alone_says_so():
-    real = esp32.wake_on_ext0, esp32.wake_on_ext1
-    del esp32.wake_on_ext0, esp32.wake_on_ext1
+    real = esp32_waking.wake_on_ext0, esp32_waking.wake_on_ext1
+    del esp32_waking.wake_on_ext0, esp32_waking.wake_on_ext1
     try:
         with Board(sensors=contacts(12)) as b:
             b.sleep(2)
             equal(b.told.count("this chip wakes by its timer alone"), 1)
             equal(len(b.readings("door")), 2)
     finally:
-        esp32.wake_on_ext0, esp32.wake_on_ext1 = real
+        esp32_waking.wake_on_ext0, esp32_waking.wake_on_ext1 = real

@@ -107,6 +107,8 @@ def test_each_reading_is_a_line_and_the_end_says_that_none_was_lost(mark):
 def test_the_owner_commands_the_board_and_it_answers(mark):
     done = finished(mark, "--readings", "30")
     assert done.returncode == 0, done.stdout + done.stderr
+    (free_b,) = map(int, re.findall(r"^lowest free heap: (\d+) B of 40 KiB$", done.stdout, re.M))
+    assert free_b >= 8192, "a 301st name takes 2,264 B more: micropython.qstr_info(1) lists them"
     for line in (
         "owner: umqtt/host/cmd/read ", "board answers read: 8 readings", "owner: umqtt/host/cmd/interval 0.15",
         "board answers interval: interval_s is 0.15",

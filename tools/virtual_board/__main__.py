@@ -34,6 +34,7 @@ VALUES = {
 # All that stock MicroPython for an ESP8266 has of these (no MICROPY_PY_BINASCII_CRC32, no _RANDOM_EXTRA_FUNCS).
 ESP8266_HAS = {"binascii": "a2b_base64, b2a_base64, hexlify, unhexlify", "random": "getrandbits, seed"}
 FAKES = ROOT / "host_tests" / "fakes" / "board"
+OF_MAKE_RUN = ("start", "run_firmware", "starved_board", "fakes_on_cpython", "flash", "imports", "fake_board_more")
 
 
 def main() -> int:
@@ -206,7 +207,7 @@ def lay_out(scratch: Path, chip: str, flash_mib: int, fakes: Path):
     modules = []
     if fakes.is_dir():
         for source in sorted(fakes.glob("*.py")):
-            if source.stem in ("start", "flash", "imports") or (source.stem, chip) == ("esp32", "esp8266"):
+            if source.stem in OF_MAKE_RUN or (source.stem, chip) == ("esp32", "esp8266"):
                 continue  # of `make run`, not of a board; not of this chip
             shutil.copy(source, frozen)
             modules.append(source.stem)

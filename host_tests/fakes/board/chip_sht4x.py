@@ -1,17 +1,15 @@
 """An SHT4x: the script's "sht4x 0x44" is [°C, %], or "crc". It does not acknowledge a read while it measures."""
 
-from machine_softi2c import Chip as OnBus
+import machine_softi2c
 from machine_softi2c import Nak, words
 
-_TAKES_MS = {0xFD: 9, 0xF6: 5, 0xE0: 2}  # high, medium, low precision
 
-
-class Chip(OnBus):
+class Chip(machine_softi2c.Chip):
     answer = b""
 
     def write(self, data):
-        if data[0] in _TAKES_MS:
-            self.measure(_TAKES_MS[data[0]])
+        if data[0] in b"\xfd\xf6\xe0":  # high, medium, low precision
+            self.measure({0xFD: 9, 0xF6: 5, 0xE0: 2}[data[0]])
             if self.shown:
                 celsius, percent = self.shown
                 raw = round((celsius + 45) * 65535 / 175), round((percent + 6) * 65535 / 125)

@@ -1,10 +1,11 @@
 """`esp32`: the script's "chip" is the chip's temperature in °C; without it this chip has no thermometer. What wakes it
-is in fake_board.armed."""
+is a file of its own, read when it is asked for."""
 
 import fake_board
 
-WAKEUP_ALL_LOW, WAKEUP_ANY_HIGH = False, True
-RTC_GPIOS = (0, 2, 4, 12, 13, 14, 15, 25, 26, 27, 32, 33, 34, 35, 36, 37, 38, 39)  # of the first ESP32
+
+def __getattr__(name):
+    return getattr(__import__("esp32_waking"), name)
 
 
 def mcu_temperature():
@@ -12,18 +13,3 @@ def mcu_temperature():
     if got is None:
         raise OSError("no temperature sensor")
     return got
-
-
-def wake_on_ext0(pin, level):
-    _arm("ext0", (pin,), level)
-
-
-def wake_on_ext1(pins, level):
-    _arm("ext1", pins, level)
-
-
-def _arm(name, pins, level):
-    numbers = [pin.number for pin in pins]
-    if not all(number in RTC_GPIOS for number in numbers):
-        raise ValueError("invalid pin")
-    fake_board.armed[name] = numbers, level

@@ -1,22 +1,28 @@
 """`machine` of an ESP32 or ESP8266, as far as sensor programs use it; pins and sensors are fake_board's.
 
-ADC, RTC, WDT, Timer and SoftI2C are files of their own, read when they are asked for: what a test board costs of the
-heap is not there for the firmware.
+ADC, RTC, WDT, Timer and SoftI2C are files of their own, read when they are asked for: what a test board
+costs of the heap, and of the room for names, is not there for the firmware.
 """
 
 import fake_board
 
-DEEPSLEEP = 4
-if fake_board.script.get("port") == "esp8266":
-    PWRON_RESET, WDT_RESET, SOFT_RESET, DEEPSLEEP_RESET, HARD_RESET = 0, 1, 4, 5, 6
-else:
-    PWRON_RESET, HARD_RESET, WDT_RESET, DEEPSLEEP_RESET, SOFT_RESET = 1, 2, 3, 4, 5
-
 
 def __getattr__(name):
+    # Of the causes of a start; as a text, for each name would take some of the room that a program has for its own.
+    if fake_board.script.get("port") == "esp8266":
+        numbers = "DEEPSLEEP 4 PWRON_RESET 0 WDT_RESET 1 SOFT_RESET 4 DEEPSLEEP_RESET 5 HARD_RESET 6"
+    else:
+        numbers = (
+            "DEEPSLEEP 4 PWRON_RESET 1 HARD_RESET 2 WDT_RESET 3 DEEPSLEEP_RESET 4 SOFT_RESET 5"
+            " EXT0_WAKE 2 EXT1_WAKE 3 TIMER_WAKE 4 TOUCHPAD_WAKE 5 ULP_WAKE 6"
+        )
+    numbers = numbers.split()
+    if name in numbers:
+        return int(numbers[numbers.index(name) + 1])
     try:
-        if name in ("ADC", "RTC", "WDT", "Timer", "SoftI2C"):
-            return getattr(__import__("machine_" + name.lower()), name)
+        for module in "machine_adc machine_rtc machine_wdt machine_timer machine_softi2c".split():
+            if module.endswith("_" + name.lower()):
+                return getattr(__import__(module), name)
         return getattr(__import__("umachine"), name)  # what the unix port has of its own: mem32, idle, Signal
     except ImportError:
         raise AttributeError(name)
@@ -30,19 +36,18 @@ def unique_id():
     return b"\xa1\xb2\xc3\xd4\xe5" + bytes([fake_board.script.get("chip", 0xF6)])
 
 
-def reset():
-    fake_board.reset(HARD_RESET)
-
-
-def deepsleep(ms=None):
-    fake_board.reset(DEEPSLEEP_RESET, fake_board.alarm[0] if ms is None else ms)
-
-
 if fake_board.script.get("port") != "esp8266":
-    EXT0_WAKE, EXT1_WAKE, TIMER_WAKE, TOUCHPAD_WAKE, ULP_WAKE = 2, 3, 4, 5, 6
 
     def wake_reason():
         return fake_board.script.get("woken", 0)
+
+
+def reset():
+    fake_board.reset(__getattr__("HARD_RESET"))
+
+
+def deepsleep(ms=None):
+    fake_board.reset(__getattr__("DEEPSLEEP_RESET"), fake_board.alarm[0] if ms is None else ms)
 
 
 class Pin:

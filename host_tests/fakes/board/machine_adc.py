@@ -2,12 +2,10 @@
 
 import fake_board
 
-_ESP8266 = fake_board.script.get("port") == "esp8266"
-
 
 class ADC:
-    if not _ESP8266:
-        ATTN_0DB, ATTN_11DB = 0, 3
+    if fake_board.script.get("port") != "esp8266":
+        ATTN_11DB = 3
 
         def read_uv(self):
             return int((fake_board.value(self.name) or 0) * 1000)
@@ -16,4 +14,5 @@ class ADC:
         self.name = "adc %d" % getattr(pin, "number", pin)
 
     def read_u16(self):
-        return min(65535, int((fake_board.value(self.name) or 0) * 65535 / (1000 if _ESP8266 else 3300)))
+        most_mv = 3300 if hasattr(self, "read_uv") else 1000
+        return min(65535, int((fake_board.value(self.name) or 0) * 65535 / most_mv))

@@ -18,11 +18,11 @@ class Nak(Exception):
 
 class Chip:
     """A chip on the bus, which answers bytes to bytes. A subclass has write(data): how many it acknowledges, and
-    read(n). Attribute stretch_us: how long it holds SCL down."""
+    read(n). Attribute stretch: how long it holds SCL down."""
 
     def __init__(self, name):
         self.name = name
-        self.stretch_us = 0
+        self.stretch = 0
         self.ready_ms = fake_board.ticks_ms()
         self.shown = None  # what it was made to measure: a value of the script
         self.fault = ""  # or how it fails
@@ -35,7 +35,7 @@ class Chip:
         self.fault = got if isinstance(got, str) else "" if got is not None else "away"
         if not self.fault:
             self.shown = got
-        self.stretch_us = 1 << 30 if self.fault == "stretch" else 0
+        self.stretch = 1 << 30 if self.fault == "stretch" else 0
 
     def busy(self):
         """Whether it still measures."""
@@ -54,12 +54,12 @@ def crc8(data):
     return crc
 
 
-def words(numbers, spoilt=False):
-    """16-bit words, each with its CRC; spoilt: with a bit of it turned."""
+def words(numbers, wrong=False):
+    """16-bit words, each with its CRC; wrong: with a bit of it turned."""
     out = b""
     for number in numbers:
         two = bytes([number >> 8 & 0xFF, number & 0xFF])
-        out += two + bytes([crc8(two) ^ (1 if spoilt else 0)])
+        out += two + bytes([crc8(two) ^ (1 if wrong else 0)])
     return out
 
 
@@ -72,28 +72,28 @@ class SoftI2C:
             if place and int(place, 16) not in fake_board.chips:
                 fake_board.chips[int(place, 16)] = __import__("chip_" + kind).Chip(name)
 
-    def _chip(self, address):
+    def at(self, address):
         chip = fake_board.chips.get(address)
         if not fake_board.level(self.scl.number):
             self.sda.value(0)
             raise OSError(_TIMEOUT)
         if chip is None or fake_board.script["values"][chip.name] is None:
             raise OSError(_NOBODY)
-        if chip.stretch_us > self.timeout:
-            chip.stretch_us = 0
+        if chip.stretch > self.timeout:
+            chip.stretch = 0
             self.sda.value(0)
             raise OSError(_TIMEOUT)
         return chip
 
     def writeto(self, address, data, stop=True):
         try:
-            return self._chip(address).write(bytes(data))
+            return self.at(address).write(bytes(data))
         except Nak:
             raise OSError(_NOBODY)
 
     def readfrom(self, address, n, stop=True):
         try:
-            return (self._chip(address).read(n) + b"\xff" * n)[:n]  # nobody pulls the line down behind its end
+            return (self.at(address).read(n) + b"\xff" * n)[:n]  # nobody pulls the line down behind its end
         except Nak:
             raise OSError(_NOBODY)
 

@@ -1,108 +1,79 @@
-"""`network` with the statuses of ESP32; the networks in reach are fake_board's."""
+"""`network` with the statuses of ESP32; the networks in reach are fake_board's. What a program seldom asks for stands
+in network_more: its names are some of those that a program has room for."""
 
 from time import ticks_diff
 
 import fake_board
+from micropython import const
 
 STA_IF, AP_IF = 0, 1
-STAT_IDLE, STAT_CONNECTING, STAT_GOT_IP = 1000, 1001, 1010
-STAT_BEACON_TIMEOUT, STAT_NO_AP_FOUND, STAT_WRONG_PASSWORD, STAT_ASSOC_FAIL, STAT_HANDSHAKE_TIMEOUT = (
-    200,
-    201,
-    202,
-    203,
-    204,
-)
-
 BSSID = b"\x02\0\0\0\0\x01"  # of every network in reach
-_hostname = ["mpy-esp32"]
+
+_IDLE = const(1000)
+_CONNECTING = const(1001)
+_GOT_IP = const(1010)
+_NO_AP_FOUND = const(201)
+_WRONG_PASSWORD = const(202)
 
 
-def hostname(name=None):
-    if name is None:
-        return _hostname[0]
-    _hostname[0] = name
-
-
-_country = ["XX"]
-
-
-def country(code=None):
-    if code is None:
-        return _country[0]
-    _country[0] = code
+def __getattr__(name):
+    return getattr(__import__("network_more"), name)
 
 
 class WLAN:
-    IF_STA, IF_AP = 0, 1
     PM_NONE, PM_PERFORMANCE, PM_POWERSAVE = 0, 1, 2
     _the = {}
 
-    def __new__(cls, interface=0):
+    def __new__(cls, id=0):
         # one object for each interface, as on the boards
-        if interface not in cls._the:
-            self = cls._the[interface] = object.__new__(cls)
-            self._active = bool(interface) and fake_board.script.get("port") == "esp8266"
-            self._status = STAT_IDLE
-            self._since = 0
+        if id not in cls._the:
+            self = cls._the[id] = object.__new__(cls)
+            self.on = bool(id) and fake_board.script.get("port") == "esp8266"
+            self.state = _IDLE
             self.asked = []  # (ssid, password, bssid) of every connect
-        return cls._the[interface]
+        return cls._the[id]
 
     def active(self, on=None):
         if on is None:
-            return self._active
-        self._active = bool(on)
+            return self.on
+        self.on = bool(on)
         if not on:
-            self._status = STAT_IDLE
+            self.state = _IDLE
 
     def connect(self, ssid=None, key=None, *, bssid=None):
-        if not self._active:
+        if not self.on:
             raise OSError("Wifi Not Started")
-        if self._status == STAT_CONNECTING:
+        if self.state == _CONNECTING:
             raise OSError("Wifi Internal State Error")
         self.asked.append((ssid, key, bssid))
-        self._status = STAT_CONNECTING
-        self._since = fake_board.ticks_ms()
+        self.state = _CONNECTING
+        self.since = fake_board.ticks_ms()
 
-    def _settle(self):
-        if self._status != STAT_CONNECTING:
-            return
-        if ticks_diff(fake_board.ticks_ms(), self._since) < fake_board.script.get("join_ms", 0):
-            return
-        networks = fake_board.script.get("wifi")
-        ssid, key, bssid = self.asked[-1]
-        if bssid in (None, BSSID) and (networks is None or networks.get(ssid) == key):
-            self._status = STAT_GOT_IP
-        elif bssid not in (None, BSSID) or ssid not in networks:
-            self._status = STAT_NO_AP_FOUND
-        else:
-            self._status = STAT_WRONG_PASSWORD
+    def isconnected(self):
+        self.status()
+        return self.state == _GOT_IP
 
     def status(self, what=None):
         if what == "rssi":
             return -61
         if what is not None:
             raise ValueError("unknown status param")
-        self._settle()
-        return self._status
-
-    def isconnected(self):
-        self._settle()
-        return self._status == STAT_GOT_IP
+        script = fake_board.script
+        if self.state == _CONNECTING and ticks_diff(fake_board.ticks_ms(), self.since) >= script.get("join_ms", 0):
+            networks = script.get("wifi")
+            ssid, key, bssid = self.asked[-1]
+            if bssid in (None, BSSID) and (networks is None or networks.get(ssid) == key):
+                self.state = _GOT_IP
+            elif bssid not in (None, BSSID) or ssid not in networks:
+                self.state = _NO_AP_FOUND
+            else:
+                self.state = _WRONG_PASSWORD
+        return self.state
 
     def disconnect(self):
-        if not self._active:
+        if not self.on:
             raise OSError("Wifi Not Started")
-        self._status = STAT_IDLE
-
-    def config(self, **keys):
-        if not self._active:
-            raise OSError("Wifi Not Started")
-        self.settings = dict(getattr(self, "settings", {}), **keys)
-
-    def lose(self):
-        """The access point vanishes."""
-        self._status = STAT_BEACON_TIMEOUT
+        self.state = _IDLE
 
     def scan(self):
         networks = fake_board.script.get("wifi") or {self.asked[-1][0]: ""}
@@ -114,3 +85,9 @@ class WLAN:
         elif new:
             self.address = new
         return getattr(self, "address", ("127.0.0.1", "255.0.0.0", "127.0.0.1", "127.0.0.1"))
+
+    def __getattr__(self, name):
+        if name not in ("config", "lose"):
+            raise AttributeError(name)
+        more = getattr(__import__("network_more"), name)
+        return lambda *values, **keys: more(self, *values, **keys)

@@ -5,7 +5,7 @@ import os
 import sys
 
 
-def set_up(root):
+def run(root):
     """The folder of the board is the current one; sockets, TLS and the heap are as MicroPython has them."""
     fakes = os.path.dirname(os.path.abspath(__file__))
     os.chdir(root)
