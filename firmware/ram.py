@@ -1,7 +1,7 @@
 """The cycle with readings that wait in RAM: a reset loses them."""
 
 import gc
-from struct import calcsize, pack_into, unpack_from
+from struct import pack_into, unpack_from
 from time import ticks_diff, ticks_ms
 
 from micropython import const
@@ -12,10 +12,10 @@ from node import Node
 _HAND_OVER_MS = const(1000)  # no new message in this turn after that: QoS 0 on a slow link takes long
 _FEW = const(16)  # readings that may wait before the client has its memory
 _RESERVE_B = const(6144)  # of the heap, which waiting readings leave free
-_READING = ">BBiI"  # sensor, field (and 128: no value), value, uptime in seconds
+_READING = const(">BBiI")  # sensor, field (and 128: no value), value, uptime in seconds
 _NO_VALUE = const(128)
 _LEVEL_4 = const(4)
-_READING_B = calcsize(_READING)
+_READING_B = const(10)  # calcsize of it
 
 
 class Waiting:

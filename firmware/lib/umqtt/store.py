@@ -81,11 +81,11 @@ _ENOSPC = const(28)
 _len = len
 
 
-def record(out: bytearray, kind: int, body: bytes) -> None:
-    """Append a record of `kind` (1..15) with `body` to bytearray `out`, all of it or nothing. Raises ValueError when
-    the body is over 65535 bytes."""
-    head = pack(">BH", kind, wire.number(_len(body), 65535, "body"))
-    out.extend(head + pack(">I", crc32(body, crc32(head))) + body)
+def record(out: bytearray, kind: int, data: bytes) -> None:
+    """Append a record of `kind` (1..15) with the body `data` to bytearray `out`, all of it or nothing. Raises
+    ValueError when that is over 65535 bytes."""
+    head = pack(">BH", kind, wire.number(_len(data), 65535, "body"))
+    out.extend(head + pack(">I", crc32(data, crc32(head))) + data)
 
 
 def records(file):
