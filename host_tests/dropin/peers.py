@@ -20,8 +20,8 @@ PLACES = {
 
 class _Names:
     def __init__(self, **names):
-        for n in names:
-            setattr(self, n, names[n])
+        for name in names:
+            setattr(self, name, names[name])
 
 
 def upstream(which, net=None, clock=None):
@@ -31,8 +31,8 @@ def upstream(which, net=None, clock=None):
     text = None
     for place in PLACES[which]:
         try:
-            with open(PEERS + "/" + place) as f:
-                text = f.read()
+            with open(PEERS + "/" + place) as file:
+                text = file.read()
             break
         except OSError:
             pass
@@ -63,8 +63,8 @@ class Stage:
 
     def __init__(self, name, which):
         self.name = name
-        self.w = World()
-        self.b = self.w.broker
+        self.world = World()
+        self.broker = self.world.broker
         if name == "ours":
             module = __import__("umqtt." + which, None, None, ["MQTTClient"])
             self.Client = module.MQTTClient
@@ -74,7 +74,7 @@ class Stage:
                 else __import__("umqtt.simple", None, None, ["x"]).MQTTException
             )
         else:
-            env = upstream(which, self.w.net, self.w.clock)
+            env = upstream(which, self.world.net, self.world.clock)
             self.Client = env["MQTTClient"]
             self.MQTTException = upstream("simple")["MQTTException"] if which == "robust" else env["MQTTException"]
 
@@ -83,13 +83,13 @@ class Stage:
 
     def connected(self, *args, **named):
         """A client that is connected, its messages in self.inbox."""
-        self.b.expect(CONNECT)
-        self.b.send(CONNACK)
-        c = self.client(*args, **named)
+        self.broker.expect(CONNECT)
+        self.broker.send(CONNACK)
+        client = self.client(*args, **named)
         self.inbox = []
-        c.set_callback(lambda topic, msg: self.inbox.append((topic, msg)))
-        c.connect()
-        return c
+        client.set_callback(lambda topic, msg: self.inbox.append((topic, msg)))
+        client.connect()
+        return client
 
 
 def stages(which="simple"):

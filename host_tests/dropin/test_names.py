@@ -29,31 +29,31 @@ FREE = """
 
 def test_names_that_are_not_documented_begin_with_an_underscore():
     for module in (client, simple, robust):
-        c = module.MQTTClient("c1", HOST)
-        equal([n for n in dir(c) if n[0] != "_" and n not in UPSTREAM and n not in OURS], [])
+        instance = module.MQTTClient("c1", HOST)
+        equal([name for name in dir(instance) if name[0] != "_" and name not in UPSTREAM and name not in OURS], [])
 
 
 def test_a_subclass_with_names_of_its_own_works():
-    w = World(Model)
+    world = World(Model)
 
     class Node(simple.MQTTClient):
         pass
 
-    c = Node("c1", HOST)
+    client = Node("c1", HOST)
     got = []
-    c.set_callback(lambda topic, msg: got.append(bytes(msg)))
+    client.set_callback(lambda topic, msg: got.append(bytes(msg)))
     for name in FREE:
         setattr(Node, name, None)
-        setattr(c, name, None)
-    c.connect()
-    c.subscribe("t", 1)
+        setattr(client, name, None)
+    client.connect()
+    client.subscribe("t", 1)
     for qos in (0, 1, 2):
-        c.publish("t", b"%d" % qos, qos=qos)
+        client.publish("t", b"%d" % qos, qos=qos)
         while len(got) <= qos:
-            c.check_msg()
-            w.clock.sleep_ms(10)
-    c.ping()
-    c.disconnect()
+            client.check_msg()
+            world.clock.sleep_ms(10)
+    client.ping()
+    client.disconnect()
     equal(got, [b"0", b"1", b"2"])
     for name in FREE:
-        equal(getattr(c, name), None, name)
+        equal(getattr(client, name), None, name)

@@ -5,4 +5,4 @@ from faults.exchanges import TALLY
 
 def pytest_terminal_summary(terminalreporter):
     if any(TALLY.values()):
-        terminalreporter.write_line("faults: " + ", ".join("%d %s" % (TALLY[k], k) for k in TALLY))
+        terminalreporter.write_line("faults: " + ", ".join("%d %s" % (TALLY[name], name) for name in TALLY))

@@ -30,17 +30,17 @@ class Run:
     def __init__(self, plans, port=UNIX, level=4, **named):
         if level == 5:
             load5()
-        self.w = World(Model5 if level == 5 else Model)
-        self.w.net.port = port
-        self.w.net.plans = list(plans)
-        self.w.net.serve(HOST, 8883, self.w.broker)  # for TLS
+        self.world = World(Model5 if level == 5 else Model)
+        self.world.net.port = port
+        self.world.net.plans = list(plans)
+        self.world.net.serve(HOST, 8883, self.world.broker)  # for TLS
         named.setdefault("keepalive", KEEPALIVE_S)
         named.setdefault("timeout_ms", 3000)
-        self.c = client5(self.w, **named) if level == 5 else self.w.client(**named)
+        self.client = client5(self.world, **named) if level == 5 else self.world.client(**named)
         self.sent = []
-        self.c.on_oversize = lambda topic, size_b: None
-        self.take_slot = self.c._take_slot
-        self.c._take_slot = self._take_slot
+        self.client.on_oversize = lambda topic, size_b: None
+        self.take_slot = self.client._take_slot
+        self.client._take_slot = self._take_slot
         self.given = []
         self.errors = []
         self.forgets = False
@@ -66,76 +66,76 @@ class Run:
         if not qos:
             self.sent.append((payload, 0))
         try:
-            self.c.publish(TOPIC_OUT, payload, qos=qos, wait=wait)
-        except OSError as e:
-            self._noted(e)
+            self.client.publish(TOPIC_OUT, payload, qos=qos, wait=wait)
+        except OSError as error:
+            self._noted(error)
 
     def stream(self, qos, size):
         payload = b"%d" % self.number + b"s" * size
         self.number += 1
         self.sent.append((payload, 0))  # at most once
         self.up()
-        self._tried(lambda: stream.publish(self.c, TOPIC_OUT, BytesIO(payload), len(payload), qos=qos, piece_b=32))
+        self._tried(lambda: stream.publish(self.client, TOPIC_OUT, BytesIO(payload), len(payload), qos=qos, piece_b=32))
 
     def subscribe(self, qos=2):
-        self._tried(lambda: self.c.subscribe(TOPIC_IN, qos))
+        self._tried(lambda: self.client.subscribe(TOPIC_IN, qos))
         self.subscribed = True
 
     def unsubscribe(self):
-        self._tried(lambda: self.c.unsubscribe("something/else"))
+        self._tried(lambda: self.client.unsubscribe("something/else"))
 
     def give(self, qos):
         """The world publishes to the client, once the broker knows of its subscription."""
         self.up()
         for _ in range(100):
-            kept = self.w.broker.sessions.get("c1")
+            kept = self.world.broker.sessions.get("c1")
             if kept is not None and TOPIC_IN in kept.subs:
                 break
-            self._tried(lambda: self.c.subscribe(TOPIC_IN, 2))
+            self._tried(lambda: self.client.subscribe(TOPIC_IN, 2))
             self.up()
         payload = b"%d" % self.number
         self.number += 1
         self.given.append((payload, qos))
-        self.w.broker.inject(TOPIC_IN, payload, qos)
+        self.world.broker.inject(TOPIC_IN, payload, qos)
         self.poll(50)
 
     def poll(self, ms):
-        self._tried(lambda: self.w.serve(self.c, ms))
+        self._tried(lambda: self.world.serve(self.client, ms))
 
-    def _tried(self, f):
+    def _tried(self, call):
         try:
-            f()
-        except OSError as e:
-            self._noted(e)
+            call()
+        except OSError as error:
+            self._noted(error)
 
-    def _noted(self, e):
-        self.errors.append(e)
-        if e.args[0] == -1 or not str(e):
-            raise AssertionError("an error without words: %r" % e)
+    def _noted(self, error):
+        self.errors.append(error)
+        if error.args[0] == -1 or not str(error):
+            raise AssertionError("an error without words: %r" % error)
 
     def up(self):
         """Connect until it works; a link that is only silent is found out by its keep-alive."""
         for _ in range(20):
-            if self.c.isconnected():
+            if self.client.isconnected():
                 return
             try:
-                self.c.connect()
-            except OSError as e:
-                self._noted(e)
+                self.client.connect()
+            except OSError as error:
+                self._noted(error)
         raise AssertionError("no connection after 20 attempts: %r" % self.errors[-1])
 
     def settle(self):
         """Until nothing is in flight on either side."""
-        broker = self.w.broker
+        broker = self.world.broker
         for _ in range(60):
             self.up()
             kept = broker.sessions.get("c1")
-            idle = kept is not None and kept.link is self.w.link and not kept.out and not kept.queue
-            if idle and not self.c.inflight and not self.c._send_blocked:
+            idle = kept is not None and kept.link is self.world.link and not kept.out and not kept.queue
+            if idle and not self.client.inflight and not self.client._send_blocked:
                 break
             self.poll(1000)
         else:
-            raise AssertionError("never settled: %d in flight, broker %r" % (self.c.inflight, kept and kept.out))
+            raise AssertionError("never settled: %d in flight, broker %r" % (self.client.inflight, kept and kept.out))
         self.poll(100)
         self.up()
 
@@ -143,107 +143,111 @@ class Run:
 
     def verdict(self, note):
         """Counts into TALLY; raises with everything that is known when something is wrong."""
-        broker = self.w.broker
-        wrong = [v for v in broker.violations if not (self.busy and "keep-alive" in v)]
+        broker = self.world.broker
+        wrong = [violation for violation in broker.violations if not (self.busy and "keep-alive" in violation)]
         if broker.silence_ms and not self.busy:
             wrong.append("silent for %d ms beyond the keep-alive" % broker.silence_ms)
-        got = [p for t, p, q in broker.accepted if t == TOPIC_OUT]
+        got = [payload for topic, payload, qos in broker.accepted if topic == TOPIC_OUT]
         self._account(self.sent, got, "out", wrong)
-        self._account(self.given, [p for _, p, _ in self.w.inbox], "in", wrong)
-        opened = self.w.net.open_sockets()
+        self._account(self.given, [payload for _, payload, _ in self.world.inbox], "in", wrong)
+        opened = self.world.net.open_sockets()
         if len(opened) != 1:
             wrong.append("%d sockets open" % len(opened))
-        for s in self.w.net.sockets:
-            if s.misuse:
-                wrong.append(s.misuse[0])
-        c = self.c
-        if c.inflight or c._slots_sent or any(m[0] or m[2] or m[3] for m in c._packet_slots):
-            wrong.append("slots not given back: %r" % c._packet_slots)
-        if len(c._receive_buf) != 256 and len(c._receive_buf) != 64 or len(c._send_buf) > len(c._receive_buf):
+        for sock in self.world.net.sockets:
+            if sock.misuse:
+                wrong.append(sock.misuse[0])
+        client = self.client
+        if client.inflight or client._slots_sent or any(slot[0] or slot[2] or slot[3] for slot in client._packet_slots):
+            wrong.append("slots not given back: %r" % client._packet_slots)
+        if (
+            len(client._receive_buf) != 256
+            and len(client._receive_buf) != 64
+            or len(client._send_buf) > len(client._receive_buf)
+        ):
             wrong.append("buffers grew")
         if wrong:
             raise AssertionError("%s: %s\n errors %r" % (note, "; ".join(wrong), self.errors))
 
     def _account(self, wanted, got, way, wrong):
         first = []
-        for p in got:
-            if p not in first:
-                first.append(p)
-        order = [p for p, qos in wanted if qos and p in first]
-        if [p for p in first if p in order] != order and not (self.refused and way == "in"):
+        for came in got:
+            if came not in first:
+                first.append(came)
+        order = [payload for payload, qos in wanted if qos and payload in first]
+        if [payload for payload in first if payload in order] != order and not (self.refused and way == "in"):
             TALLY["out of order"] += 1
             wrong.append("%s: order %r, sent %r" % (way, first, wanted))
         for payload, qos in wanted:
-            n = got.count(payload)
-            if n == 0 and qos and not (self.forgets and way == "in"):
+            times = got.count(payload)
+            if times == 0 and qos and not (self.forgets and way == "in"):
                 TALLY["lost"] += 1
                 wrong.append("%s: %r (QoS %d) was lost" % (way, payload, qos))
-            if n > 1 and qos != 1 and not self.forgets:
+            if times > 1 and qos != 1 and not self.forgets:
                 TALLY["repeated"] += 1
-                wrong.append("%s: %r (QoS %d) came %d times" % (way, payload, qos, n))
+                wrong.append("%s: %r (QoS %d) came %d times" % (way, payload, qos, times))
 
 
-def only_connect(r):
-    r.up()
+def only_connect(run):
+    run.up()
 
 
-def publish_0(r):
-    r.up()
-    r.publish(0)
+def publish_0(run):
+    run.up()
+    run.publish(0)
 
 
-def publish_1(r):
-    r.up()
-    r.publish(1)
+def publish_1(run):
+    run.up()
+    run.publish(1)
 
 
-def publish_2(r):
-    r.up()
-    r.publish(2)
+def publish_2(run):
+    run.up()
+    run.publish(2)
 
 
-def several_in_flight(r):
-    r.up()
+def several_in_flight(run):
+    run.up()
     for qos in (1, 2, 2, 1):
-        r.publish(qos, wait=False)
-    r.poll(20)
-    r.publish(2)
+        run.publish(qos, wait=False)
+    run.poll(20)
+    run.publish(2)
 
 
-def subscribe(r):
-    r.up()
-    r.subscribe()
-    r.unsubscribe()
+def subscribe(run):
+    run.up()
+    run.subscribe()
+    run.unsubscribe()
 
 
-def receive_0(r):
-    r.up()
-    r.subscribe()
-    r.give(0)
+def receive_0(run):
+    run.up()
+    run.subscribe()
+    run.give(0)
 
 
-def receive_1(r):
-    r.up()
-    r.subscribe()
-    r.give(1)
-    r.give(1)
+def receive_1(run):
+    run.up()
+    run.subscribe()
+    run.give(1)
+    run.give(1)
 
 
-def receive_2(r):
-    r.up()
-    r.subscribe()
-    r.give(2)
-    r.give(2)
+def receive_2(run):
+    run.up()
+    run.subscribe()
+    run.give(2)
+    run.give(2)
 
 
-def both_ways(r):
-    r.up()
-    r.subscribe()
-    r.publish(2, wait=False)
-    r.give(2)
-    r.publish(1, wait=False)
-    r.give(1)
-    r.publish(2)
+def both_ways(run):
+    run.up()
+    run.subscribe()
+    run.publish(2, wait=False)
+    run.give(2)
+    run.publish(1, wait=False)
+    run.give(1)
+    run.publish(2)
 
 
 EXCHANGES = (
@@ -263,28 +267,28 @@ EXCHANGES = (
 def run(exchange, plans=(), forget=False, **named):
     """One run of an exchange; `plans` for its first links. forget: the broker loses its sessions when the first link
     ends."""
-    r = Run(plans, **named)
+    run = Run(plans, **named)
     if forget:
-        r.forgets = True
-        ended = r.w.broker.ended
+        run.forgets = True
+        ended = run.world.broker.ended
         done = []
 
         def lose(link):
             ended(link)
             if link.number == 0 and not done:
                 done.append(1)
-                r.w.broker.forget()
+                run.world.broker.forget()
 
-        r.w.broker.ended = lose
-    exchange(r)
-    r.settle()
-    return r
+        run.world.broker.ended = lose
+    exchange(run)
+    run.settle()
+    return run
 
 
 def lengths(exchange, **named):
     """Bytes out and in of the exchange when nothing goes wrong."""
-    r = run(exchange, **named)
-    r.verdict("undisturbed")
-    if r.errors:
-        raise AssertionError("undisturbed, and yet %r" % r.errors)
-    return r.w.net.links[0].out_b, r.w.net.links[0].in_b
+    ran = run(exchange, **named)
+    ran.verdict("undisturbed")
+    if ran.errors:
+        raise AssertionError("undisturbed, and yet %r" % ran.errors)
+    return ran.world.net.links[0].out_b, ran.world.net.links[0].in_b

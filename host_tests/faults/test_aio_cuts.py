@@ -18,14 +18,14 @@ class AioRun(Run):
             Run.__init__(self, *args, **named)
         finally:
             bench.on_asyncio = False
-        self.c.set_callback(None)
-        loop.create_task(self.take_all(self.c.client))
+        self.client.set_callback(None)
+        loop.create_task(self.take_all(self.client.client))
 
     async def take_all(self, client):
         while True:
             try:
                 async for message in client:
-                    self.w.inbox.append(message)
+                    self.world.inbox.append(message)
             except OSError:
                 pass
             await client.on_state.wait()
@@ -34,7 +34,7 @@ class AioRun(Run):
     def verdict(self, note):
         if loop.Loop.unhandled:
             raise AssertionError("%s: nobody took %r" % (note, loop.Loop.unhandled[0]["exception"]))
-        self.c = self.c.client
+        self.client = self.client.client
         Run.verdict(self, note)
 
 
@@ -51,8 +51,8 @@ def survive(exchange, note, plans, **named):
     TALLY["cut points"] += 1
     try:
         on_aio(exchanges.run, exchange, plans, **named).verdict(note)
-    except Exception as e:
-        raise AssertionError("%s: %s: %r" % (note, e.__class__.__name__, e))
+    except Exception as error:
+        raise AssertionError("%s: %s: %r" % (note, error.__class__.__name__, error))
 
 
 def exchanges_of_both_levels():

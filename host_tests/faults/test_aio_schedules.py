@@ -20,7 +20,7 @@ OF_A_CALLBACK = ("raise", "echo", "leave", "stream")
     suppress_health_check=list(HealthCheck),
 )
 @given(
-    st.lists(step.filter(lambda s: s[0] not in OF_A_CALLBACK), max_size=14),
+    st.lists(step.filter(lambda step: step[0] not in OF_A_CALLBACK), max_size=14),
     st.lists(plan, max_size=3),
     st.sampled_from([UNIX, ESP32, ESP8266]),
     st.sampled_from([1, 2, 4]),
@@ -34,7 +34,7 @@ def test_random_schedules(steps, plans, port, inflight, late, first_id, tls, lev
     try:
         ssl = Context() if tls else None
         run = AioRun(plans, port=port, inflight=inflight, rx_size=64, tx_size=64, ssl=ssl, **level)
-        run.c.pid = first_id
+        run.client.pid = first_id
         run.up()
         run.subscribe()
         for drawn in steps:

@@ -26,8 +26,8 @@ def survive(exchange, note, plans, **named):
     TALLY["cut points"] += 1
     try:
         run(exchange, plans, **named).verdict(note)
-    except Exception as e:
-        raise AssertionError("%s: %s: %r" % (note, e.__class__.__name__, e))
+    except Exception as error:
+        raise AssertionError("%s: %s: %r" % (note, error.__class__.__name__, error))
 
 
 def test_a_cut_at_every_byte_loses_and_repeats_nothing():
@@ -84,11 +84,11 @@ def test_every_short_read_and_write():
                     for again in (False, True):
                         TALLY["short reads and writes"] += 1
                         plan = Plan(read_max=read_max, write_max=write_max, read_again=again, write_again=again)
-                        r = run(exchange, [plan], port=port)
+                        ran = run(exchange, [plan], port=port)
                         note = "%s: %d, %d, %s" % (exchange.__name__, read_max, write_max, again)
-                        if r.errors:
-                            raise AssertionError("%s: %r" % (note, r.errors))
-                        r.verdict(note)
+                        if ran.errors:
+                            raise AssertionError("%s: %r" % (note, ran.errors))
+                        ran.verdict(note)
 
 
 def test_small_send_buffers_and_windows():
@@ -96,8 +96,8 @@ def test_small_send_buffers_and_windows():
         for buffer in (3, 10, 40):
             for inflight in (1, 2, 8):
                 TALLY["short reads and writes"] += 1
-                r = run(exchange, [Plan(buffer=buffer, latency_ms=5)], inflight=inflight, rx_size=64, tx_size=64)
-                r.verdict("%s: buffer %d, window %d" % (exchange.__name__, buffer, inflight))
+                ran = run(exchange, [Plan(buffer=buffer, latency_ms=5)], inflight=inflight, rx_size=64, tx_size=64)
+                ran.verdict("%s: buffer %d, window %d" % (exchange.__name__, buffer, inflight))
 
 
 def test_ctrl_c_at_any_line_of_a_publish_leaves_no_slot_that_can_never_be_sent():
@@ -105,13 +105,13 @@ def test_ctrl_c_at_any_line_of_a_publish_leaves_no_slot_that_can_never_be_sent()
         skip("needs CPython's settrace")
     at = came = 1
     while came:
-        r = Run(())
-        r.up()
-        came = interrupted(lambda: r.publish(2, False), at, (*CLIENT, "session.py"))
-        r.c.connect()
-        r.publish(1)
-        r.settle()
-        r.verdict("Ctrl-C at line %d" % at)
+        run = Run(())
+        run.up()
+        came = interrupted(lambda: run.publish(2, False), at, CLIENT + ("session.py",))
+        run.client.connect()
+        run.publish(1)
+        run.settle()
+        run.verdict("Ctrl-C at line %d" % at)
         at += 1
     assert at > 20, at
 
@@ -120,30 +120,34 @@ def test_ctrl_c_at_any_line_leaves_a_session_that_the_next_connection_finishes()
     # _on_ack notes what came without a jump, where a board looks for Ctrl-C
     if sys.implementation.name != "cpython":
         skip("needs CPython's settrace")
-    files = (*CLIENT, "session.py", "engine.py")
+    files = CLIENT + ("session.py", "engine.py")
     for plan in ({}, {"write_again": True}, {"write_max": 3, "read_max": 2}):
         at = came = 1
         while came:
-            r = Run([Plan(**plan)])
-            r.up()
-            r.subscribe()
+            run = Run([Plan(**plan)])
+            run.up()
+            run.subscribe()
 
             def exchange():
-                r.publish(2, False)
-                r.publish(1, False)
-                r.give(1)
-                r.publish(0)
-                r.unsubscribe()
+                run.publish(2, False)
+                run.publish(1, False)
+                run.give(1)
+                run.publish(0)
+                run.unsubscribe()
 
             came = interrupted(exchange, at, files, ("_adopt", "_on_ack"))
             # Beside the callback it is as if that had raised: the message comes again on the next connection.
-            if not r.c.isconnected() or at % 2 or isinstance(getattr(r.c, "_fault", None), KeyboardInterrupt):
-                r.c.connect()
-            r.publish(1)
-            for m in r.c._packet_slots[r.c.inflight :]:
-                m[2] = m[3] = b""  # of a slot that was not taken after all
-            r.settle()
-            r.verdict("%r, Ctrl-C at line %d" % (plan, at))
+            if (
+                not run.client.isconnected()
+                or at % 2
+                or isinstance(getattr(run.client, "_fault", None), KeyboardInterrupt)
+            ):
+                run.client.connect()
+            run.publish(1)
+            for slot in run.client._packet_slots[run.client.inflight :]:
+                slot[2] = slot[3] = b""  # of a slot that was not taken after all
+            run.settle()
+            run.verdict("%r, Ctrl-C at line %d" % (plan, at))
             at += 7
 
 
@@ -152,13 +156,13 @@ def test_ctrl_c_at_any_line_of_a_stream_gives_its_slot_back():
         skip("needs CPython's settrace")
     at = came = 1
     while came:
-        r = Run(())
-        r.up()
-        came = interrupted(lambda: r.stream(1, 200), at, ("stream.py",))
-        if not r.c.isconnected() or at % 2:
-            r.c.connect()
-        r.publish(1)
-        r.settle()
-        r.verdict("Ctrl-C at line %d" % at)
+        run = Run(())
+        run.up()
+        came = interrupted(lambda: run.stream(1, 200), at, ("stream.py",))
+        if not run.client.isconnected() or at % 2:
+            run.client.connect()
+        run.publish(1)
+        run.settle()
+        run.verdict("Ctrl-C at line %d" % at)
         at += 1
     assert at > 20, at

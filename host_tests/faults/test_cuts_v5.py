@@ -9,7 +9,7 @@ from fakes.ctrl_c import CLIENT, interrupted
 from fakes.net import ESP32, ESP8266, Plan
 from faults.exchanges import EXCHANGES, TALLY, Run, both_ways, lengths, publish_2, receive_2, run, several_in_flight
 
-FILES = (*CLIENT, "session.py", "v5.py", "outgoing.py", "aliases.py", "incoming.py")
+FILES = CLIENT + ("session.py", "v5.py", "outgoing.py", "aliases.py", "incoming.py")
 V5 = {"level": 5, "topic_aliases": True, "properties": {34: 2}}
 
 
@@ -17,8 +17,8 @@ def survive(exchange, note, plans, **named):
     TALLY["cut points"] += 1
     try:
         run(exchange, plans, **named).verdict(note)
-    except Exception as e:
-        raise AssertionError("%s: %s: %r" % (note, e.__class__.__name__, e))
+    except Exception as error:
+        raise AssertionError("%s: %s: %r" % (note, error.__class__.__name__, error))
 
 
 def cuts(exchange, step, **named):
@@ -65,8 +65,10 @@ def test_short_reads_and_writes_and_small_buffers():
                 run(exchange, [plan], **V5).verdict("%s: %d, %d" % (exchange.__name__, read_max, write_max))
         for buffer in (3, 40):
             for inflight in (1, 8):
-                r = run(exchange, [Plan(buffer=buffer, latency_ms=5)], inflight=inflight, rx_size=64, tx_size=64, **V5)
-                r.verdict("%s: buffer %d, slots %d" % (exchange.__name__, buffer, inflight))
+                ran = run(
+                    exchange, [Plan(buffer=buffer, latency_ms=5)], inflight=inflight, rx_size=64, tx_size=64, **V5
+                )
+                ran.verdict("%s: buffer %d, slots %d" % (exchange.__name__, buffer, inflight))
 
 
 def test_a_slow_link_in_both_directions():
@@ -90,13 +92,13 @@ def test_ctrl_c_at_any_line_of_a_publish_leaves_no_slot_that_can_never_be_sent()
     for named in ({"level": 5}, V5):
         at = came = 1
         while came:
-            r = Run((), **named)
-            r.up()
-            came = interrupted(lambda r=r: r.publish(2, False), at, FILES)
-            r.c.connect()
-            r.publish(1)
-            r.settle()
-            r.verdict("Ctrl-C at line %d" % at)
+            run = Run((), **named)
+            run.up()
+            came = interrupted(lambda run=run: run.publish(2, False), at, FILES)
+            run.client.connect()
+            run.publish(1)
+            run.settle()
+            run.verdict("Ctrl-C at line %d" % at)
             at += 1
         assert at > 20, at
 
@@ -107,25 +109,29 @@ def test_ctrl_c_at_any_line_leaves_a_session_that_the_next_connection_finishes()
     for named, plan in (({"level": 5}, {}), (V5, {}), (V5, {"write_max": 3, "read_max": 2})):
         at = came = 1
         while came:
-            r = Run([Plan(**plan)], **named)
-            r.up()
-            r.subscribe()
+            run = Run([Plan(**plan)], **named)
+            run.up()
+            run.subscribe()
 
-            def exchange(r=r):
-                r.publish(2, False)
-                r.publish(1, False)
-                r.give(1)
-                r.publish(0)
-                r.unsubscribe()
+            def exchange(run=run):
+                run.publish(2, False)
+                run.publish(1, False)
+                run.give(1)
+                run.publish(0)
+                run.unsubscribe()
 
             # _on_ack and the slot that it gives back: as in test_cuts
             came = interrupted(exchange, at, (*FILES, "engine.py"), ("_adopt", "_on_ack", "_free_slot"))
             # Beside the callback it is as if that had raised: the message comes again on the next connection.
-            if not r.c.isconnected() or at % 2 or isinstance(getattr(r.c, "_fault", None), KeyboardInterrupt):
-                r.c.connect()
-            r.publish(1)
-            for m in r.c._packet_slots[r.c.inflight :]:
-                m[2] = m[3] = b""  # of a slot that was not taken after all
-            r.settle()
-            r.verdict("%r, %r, Ctrl-C at line %d" % (named, plan, at))
+            if (
+                not run.client.isconnected()
+                or at % 2
+                or isinstance(getattr(run.client, "_fault", None), KeyboardInterrupt)
+            ):
+                run.client.connect()
+            run.publish(1)
+            for slot in run.client._packet_slots[run.client.inflight :]:
+                slot[2] = slot[3] = b""  # of a slot that was not taken after all
+            run.settle()
+            run.verdict("%r, %r, Ctrl-C at line %d" % (named, plan, at))
             at += 13

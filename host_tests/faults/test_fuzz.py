@@ -29,7 +29,7 @@ EXAMPLES = int(os.environ.get("FAULTS_EXAMPLES", "0"))
 pid = st.integers(0, 6) | st.sampled_from([65535, 256])
 packet = st.one_of(
     st.builds(
-        lambda p, qos, dup, topic, size: encode(PUBLISH, p, qos=qos, dup=dup, topic=topic, payload=b"x" * size),
+        lambda pid, qos, dup, topic, size: encode(PUBLISH, pid, qos=qos, dup=dup, topic=topic, payload=b"x" * size),
         pid,
         st.integers(0, 3),
         st.integers(0, 1),
@@ -37,7 +37,7 @@ packet = st.one_of(
         st.sampled_from([0, 1, 25, 26, 27, 28, 29, 30, 31, 32, 33, 100, 130]),
     ),
     st.builds(encode, st.sampled_from([PUBACK, PUBREC, PUBREL, PUBCOMP, UNSUBACK]), pid),
-    st.builds(lambda p, codes: encode(SUBACK, p, codes=codes), pid, st.lists(st.integers(0, 255), max_size=3)),
+    st.builds(lambda pid, codes: encode(SUBACK, pid, codes=codes), pid, st.lists(st.integers(0, 255), max_size=3)),
     st.just(encode(PINGRESP)),
     st.just(encode(CONNACK)),
     st.binary(max_size=12),
@@ -56,49 +56,49 @@ damage = st.none() | st.tuples(st.integers(0, 200), st.integers(0, 255))
 def test_any_bytes(packets, damage, read_max, together, view):
     from umqtt.errors import MQTTException
 
-    w = World(Script)
-    b = w.broker
-    b.accept()
-    c = w.client(rx_size=32, tx_size=32, keepalive=0, inflight=4)
-    c.on_oversize = lambda topic, size_b: None
-    c.connect()
+    world = World(Script)
+    broker = world.broker
+    broker.accept()
+    client = world.client(rx_size=32, tx_size=32, keepalive=0, inflight=4)
+    client.on_oversize = lambda topic, size_b: None
+    client.connect()
     if view:
-        c.set_view(lambda buf, topic_end, start, end, flags: w.inbox.append(bytes(buf[start:end])))
-    b._came = lambda p: None
-    c.publish("t", b"1", qos=1, wait=False)
-    c.publish("t", b"2", qos=2, wait=False)
-    c.subscribe("a", 1, wait=False)
+        client.set_view(lambda buf, topic_end, start, end, flags: world.inbox.append(bytes(buf[start:end])))
+    broker._came = lambda pid: None
+    client.publish("t", b"1", qos=1, wait=False)
+    client.publish("t", b"2", qos=2, wait=False)
+    client.subscribe("a", 1, wait=False)
     raw = b"".join(packets)
     if damage and raw:
         at = damage[0] % len(raw)
         raw = raw[:at] + bytes([damage[1]]) + raw[at + 1 :]
-    w.link.plan = Plan(read_max=read_max, read_again=bool(read_max))
+    world.link.plan = Plan(read_max=read_max, read_again=bool(read_max))
     if together:
-        w.link.push(raw)
+        world.link.push(raw)
     else:
-        for p in packets:
-            w.link.push(p)
+        for packet in packets:
+            world.link.push(packet)
     ended = None
     try:
-        w.serve(c, 100)
-    except (OSError, MQTTException) as e:
-        ended = e
+        world.serve(client, 100)
+    except (OSError, MQTTException) as error:
+        ended = error
     assert ended is None or len(str(ended)) > 5, ended
-    assert bool(w.net.open_sockets()) == (ended is None)
-    assert c.isconnected() == (ended is None)
-    assert len(c._receive_buf) == 32 and len(c._send_buf) <= 32
-    taken = [m[0] for m in c._packet_slots if m[0]]
-    assert len(taken) == len(set(taken)) == c.inflight >= c._slots_sent
+    assert bool(world.net.open_sockets()) == (ended is None)
+    assert client.isconnected() == (ended is None)
+    assert len(client._receive_buf) == 32 and len(client._send_buf) <= 32
+    taken = [slot[0] for slot in client._packet_slots if slot[0]]
+    assert len(taken) == len(set(taken)) == client.inflight >= client._slots_sent
     # and the session is sound: the next connection works
     sent = []
 
-    def answer(p):
-        sent.append(p)
-        if p.kind == 1:
-            w.link.push(encode(CONNACK, sp=1))
+    def answer(packet):
+        sent.append(packet)
+        if packet.kind == 1:
+            world.link.push(encode(CONNACK, sp=1))
 
-    b._came = answer
-    c.connect()
-    w.clock.run_due()
-    assert c.isconnected()
-    assert sorted(p.pid for p in sent if p.kind in (PUBLISH, PUBREL, 8)) == sorted(taken), (sent, taken)
+    broker._came = answer
+    client.connect()
+    world.clock.run_due()
+    assert client.isconnected()
+    assert sorted(packet.pid for packet in sent if packet.kind in (PUBLISH, PUBREL, 8)) == sorted(taken), (sent, taken)

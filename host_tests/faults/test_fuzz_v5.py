@@ -34,7 +34,7 @@ many = settings(
 )
 
 text = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), max_size=12)
-topic = text.filter(lambda t: t and "+" not in t and "#" not in t)
+topic = text.filter(lambda topic: topic and "+" not in topic and "#" not in topic)
 VALUES = {
     BYTE: st.integers(0, 1),
     U16: st.integers(1, 65535),
@@ -48,34 +48,38 @@ VALUES = {
 
 def sound(packet, but=()):
     """Properties as they may stand in `packet`: [(number, value)], each once, but for user properties."""
-    numbers = [n for n in PROPERTIES if packet in PROPERTIES[n][2] and n not in but]
+    numbers = [name for name in PROPERTIES if packet in PROPERTIES[name][2] and name not in but]
     one = st.sampled_from(numbers).flatmap(
-        lambda n: st.tuples(st.just(n), topic if n == 8 else VALUES[PROPERTIES[n][1]])
+        lambda name: st.tuples(st.just(name), topic if name == 8 else VALUES[PROPERTIES[name][1]])
     )
     rows = st.lists(one, max_size=6)
-    return rows.map(lambda rows: [r for i, r in enumerate(rows) if r[0] == 38 or r[0] not in [n for n, _ in rows[:i]]])
+    return rows.map(
+        lambda rows: [row for i, row in enumerate(rows) if row[0] == 38 or row[0] not in [name for name, _ in rows[:i]]]
+    )
 
 
-any_property = st.sampled_from(sorted(PROPERTIES)).flatmap(lambda n: st.tuples(st.just(n), VALUES[PROPERTIES[n][1]]))
+any_property = st.sampled_from(sorted(PROPERTIES)).flatmap(
+    lambda name: st.tuples(st.just(name), VALUES[PROPERTIES[name][1]])
+)
 props = st.lists(any_property, max_size=4) | st.binary(max_size=20)
 pid = st.integers(0, 6) | st.sampled_from([65535, 256])
 reason = st.integers(0, 255)
 packet = st.one_of(
     st.builds(
-        lambda p, qos, t, own, size: encode(PUBLISH, p, qos=qos, topic=t, props=own, payload=b"x" * size),
+        lambda pid, qos, topic, own, size: encode(PUBLISH, pid, qos=qos, topic=topic, props=own, payload=b"x" * size),
         pid, st.integers(0, 3), st.sampled_from(["t", "a/b", "", "x" * 40, "x" * 70, "ü"]), props,
         st.sampled_from([0, 1, 30, 60, 130]),
     ),
     st.builds(
-        lambda kind, p, r, own: encode(kind, p, reason=r, props=own, long=1),
+        lambda kind, pid, reason, own: encode(kind, pid, reason=reason, props=own, long=1),
         st.sampled_from([PUBACK, PUBREC, PUBREL, PUBCOMP]), pid, reason, props,
     ),
     st.builds(
-        lambda kind, p, codes, own: encode(kind, p, codes=codes, props=own),
+        lambda kind, pid, codes, own: encode(kind, pid, codes=codes, props=own),
         st.sampled_from([SUBACK, UNSUBACK]), pid, st.lists(reason, max_size=3), props,
     ),
     st.builds(
-        lambda kind, r, own: encode(kind, reason=r, props=own, long=1),
+        lambda kind, reason, own: encode(kind, reason=reason, props=own, long=1),
         st.sampled_from([DISCONNECT, AUTH]), reason, props,
     ),
     st.just(encode(PINGRESP)),
@@ -90,66 +94,75 @@ damage = st.none() | st.tuples(st.integers(0, 200), st.integers(0, 255))
 def test_any_bytes(packets, damage, read_max, authenticates, view):
     from umqtt.errors import MQTTException
 
-    b, c = pair5(rx_size=64, properties={34: 2}, authentication=("M", lambda data: b"") if authenticates else None)
-    c.world.net.plans = [Plan(read_max=read_max)]
+    broker, client = pair5(
+        rx_size=64, properties={34: 2}, authentication=("M", lambda data: b"") if authenticates else None
+    )
+    client.world.net.plans = [Plan(read_max=read_max)]
     if view:
-        c.set_view(lambda buf, topic_end, start, end, flags: c.received.get(38))
+        client.set_view(lambda buf, topic_end, start, end, flags: client.received.get(38))
     else:
-        c.set_callback(lambda *message: (c.received.get(38), c.received.get(11), c.received.expiry_s))
-    b.expect(CONNECT)
-    b.send(CONNACK)
-    c.connect()
-    b._came = lambda p: None  # whatever the client sends, the codec looks at each packet
-    c.publish("t", "x", qos=1, wait=False)
-    c.publish("t", "x", qos=2, wait=False)
-    c.subscribe("a", 1, wait=False)
+        client.set_callback(
+            lambda *message: (client.received.get(38), client.received.get(11), client.received.expiry_s)
+        )
+    broker.expect(CONNECT)
+    broker.send(CONNACK)
+    client.connect()
+    broker._came = lambda pid: None  # whatever the client sends, the codec looks at each packet
+    client.publish("t", "x", qos=1, wait=False)
+    client.publish("t", "x", qos=2, wait=False)
+    client.subscribe("a", 1, wait=False)
     raw = b"".join(packets)
     if damage and raw:
         at = damage[0] % len(raw)
         raw = raw[:at] + bytes([damage[1]]) + raw[at + 1 :]
     for part in range(0, len(raw), 7):
-        b.raw(raw[part : part + 7])
+        broker.raw(raw[part : part + 7])
     for _ in range(4 * len(packets) + 4):
         try:
-            c.poll(20)
-        except (OSError, MQTTException) as e:
-            assert len(str(e)) > 5, e
-            if not c.isconnected():
+            client.poll(20)
+        except (OSError, MQTTException) as error:
+            assert len(str(error)) > 5, error
+            if not client.isconnected():
                 break
-    if b.failure:
-        raise b.failure
-    assert len(c._receive_buf) == 64 and len(c._packet_slots) == 4
-    taken = [slot[0] for slot in c._packet_slots if slot[0]]
-    assert len(taken) == len(set(taken)) == c.inflight >= c._slots_sent
+    if broker.failure:
+        raise broker.failure
+    assert len(client._receive_buf) == 64 and len(client._packet_slots) == 4
+    taken = [slot[0] for slot in client._packet_slots if slot[0]]
+    assert len(taken) == len(set(taken)) == client.inflight >= client._slots_sent
     # and the session is sound: the next connection sends all of it
-    c._close()
+    client._close()
     sent = []
 
-    def answer(p):
-        sent.append(p)
-        if p.kind == CONNECT:
-            c.world.link.push(encode(CONNACK, sp=1))
+    def answer(pid):
+        sent.append(pid)
+        if pid.kind == CONNECT:
+            client.world.link.push(encode(CONNACK, sp=1))
 
-    b._came = answer
-    c.connect()
-    c.world.clock.run_due()
-    assert sorted(p.pid for p in sent if p.kind in (PUBLISH, PUBREL, SUBSCRIBE)) == sorted(taken), (sent, taken)
+    broker._came = answer
+    client.connect()
+    client.world.clock.run_due()
+    assert sorted(packet.pid for packet in sent if packet.kind in (PUBLISH, PUBREL, SUBSCRIBE)) == sorted(taken), (
+        sent,
+        taken,
+    )
 
 
 @many
 @given(sound(PUBLISH, (35,)), topic, st.integers(0, 2), st.binary(max_size=30))
 def test_sound_properties_arrive_as_they_were_sent(rows, name, qos, payload):
-    b, c = pair5(rx_size=1024)
+    broker, client = pair5(rx_size=1024)
     seen = []
-    c.set_callback(lambda t, p, r: seen.append((t, p, {n: c.received.get(n) for n in PROPERTIES})))
-    b.expect(CONNECT)
-    b.send(CONNACK)
-    c.connect()
-    b.send(PUBLISH, 7, topic=name, qos=qos, payload=payload, props=rows)
+    client.set_callback(
+        lambda topic, pid, reason: seen.append((topic, pid, {name: client.received.get(name) for name in PROPERTIES}))
+    )
+    broker.expect(CONNECT)
+    broker.send(CONNACK)
+    client.connect()
+    broker.send(PUBLISH, 7, topic=name, qos=qos, payload=payload, props=rows)
     if qos:
-        b.expect(PUBACK if qos == 1 else PUBREC, pid=7)
-    c.world.serve(c, 20)
-    b.done()
+        broker.expect(PUBACK if qos == 1 else PUBREC, pid=7)
+    client.world.serve(client, 20)
+    broker.done()
     wanted = dict.fromkeys(PROPERTIES)
     for number, value in rows:
         wanted[number] = (wanted[number] or []) + [value] if number in (11, 38) else value
@@ -159,17 +172,17 @@ def test_sound_properties_arrive_as_they_were_sent(rows, name, qos, payload):
 @many
 @given(sound(PUBLISH, (11, 35)), topic, st.integers(0, 2), st.binary(max_size=30))
 def test_sound_properties_leave_as_they_were_given(rows, name, qos, payload):
-    b, c = pair5()
-    b.expect(CONNECT)
-    b.send(CONNACK)
-    c.connect()
+    broker, client = pair5()
+    broker.expect(CONNECT)
+    broker.send(CONNACK)
+    client.connect()
     own = {}
     for number, value in rows:
         own[number] = own.get(number, []) + [value] if number == 38 else value
-    b.expect(PUBLISH, qos=qos, topic=name, payload=payload)
-    c.publish(name, payload, qos=qos, wait=False, properties=own)
-    b.done()
-    assert sorted(b.got[-1].props, key=repr) == sorted(rows, key=repr)
+    broker.expect(PUBLISH, qos=qos, topic=name, payload=payload)
+    client.publish(name, payload, qos=qos, wait=False, properties=own)
+    broker.done()
+    assert sorted(broker.got[-1].props, key=repr) == sorted(rows, key=repr)
 
 
 @many
@@ -181,15 +194,15 @@ def test_sound_properties_leave_as_they_were_given(rows, name, qos, payload):
     )
 )
 def test_any_dict_is_a_value_error_or_what_the_codec_takes(own):
-    b, c = pair5()
-    b.expect(CONNECT)
-    b.send(CONNACK)
-    c.connect()
+    broker, client = pair5()
+    broker.expect(CONNECT)
+    broker.send(CONNACK)
+    client.connect()
     try:
-        b.steps.clear()
-        b.expect(PUBLISH, payload="x")
-        c.publish("t", "x", properties=own)
-    except ValueError as e:
-        assert str(e)
-        c.publish("t", "x")
-    b.done()
+        broker.steps.clear()
+        broker.expect(PUBLISH, payload="x")
+        client.publish("t", "x", properties=own)
+    except ValueError as error:
+        assert str(error)
+        client.publish("t", "x")
+    broker.done()

@@ -80,8 +80,8 @@ class Boom(Exception):
 def play(steps, plans, port, inflight, late, first_id, tls=False, **named):
     clock.start_ms = clock.LATE_MS if late else clock.EARLY_MS
     try:
-        r = Run(plans, port=port, inflight=inflight, rx_size=64, tx_size=64, ssl=Context() if tls else None, **named)
-        r.c.pid = first_id
+        run = Run(plans, port=port, inflight=inflight, rx_size=64, tx_size=64, ssl=Context() if tls else None, **named)
+        run.client.pid = first_id
         angry = []
         echo = []
 
@@ -89,73 +89,73 @@ def play(steps, plans, port, inflight, late, first_id, tls=False, **named):
             if angry:
                 angry.pop()
                 raise Boom
-            r.w.inbox.append((topic, payload, retained))
+            run.world.inbox.append((topic, payload, retained))
             if echo:
                 echo.pop()()
 
-        r.c.set_callback(took)
-        r.up()
-        r.subscribe()
-        for s in steps:
+        run.client.set_callback(took)
+        run.up()
+        run.subscribe()
+        for step in steps:
             try:
-                act(r, s, angry, echo)
+                act(run, step, angry, echo)
             except Boom:
-                r.refused = True
+                run.refused = True
         while angry:
             angry.pop()
-        if r.refused:  # what a callback refused comes again on the next connection
+        if run.refused:  # what a callback refused comes again on the next connection
             try:
-                r.c.connect()
+                run.client.connect()
             except OSError:
                 pass
-        r.settle()
+        run.settle()
         TALLY["schedules"] += 1
-        r.verdict("")
+        run.verdict("")
     finally:
         clock.start_ms = clock.EARLY_MS
 
 
-def act(r, s, angry, echo):
-    kind = s[0]
-    w = r.w
+def act(run, step, angry, echo):
+    kind = step[0]
+    world = run.world
     if kind == "publish":
-        if r.c.isconnected() or not s[2]:
-            r.publish(s[1], wait=s[2])
+        if run.client.isconnected() or not step[2]:
+            run.publish(step[1], wait=step[2])
     elif kind == "give":
-        r.give(s[1])
+        run.give(step[1])
     elif kind == "big":
-        w.broker.inject("in", b"b" * 200, s[1])
+        world.broker.inject("in", b"b" * 200, step[1])
     elif kind == "poll":
-        r.poll(s[1])
+        run.poll(step[1])
     elif kind == "busy":  # the program does something else, and MQTT has to wait
-        r.busy = True
-        w.clock.sleep_ms(s[1])
+        run.busy = True
+        world.clock.sleep_ms(step[1])
     elif kind == "cut":
-        if w.link.up:
-            w.link.end(s[1])
+        if world.link.up:
+            world.link.end(step[1])
     elif kind == "restart":
-        w.broker.stop()
+        world.broker.stop()
     elif kind == "subscribe":
-        r.subscribe()
+        run.subscribe()
     elif kind == "unsubscribe":
-        r.unsubscribe()
+        run.unsubscribe()
     elif kind == "raise":
         angry.append(1)
     elif kind == "echo":
-        echo.append(lambda: r.publish(s[1], False, s[2]))
+        echo.append(lambda: run.publish(step[1], False, step[2]))
     elif kind == "leave":
-        echo.append(lambda: r.c.disconnect())
+        echo.append(lambda: run.client.disconnect())
     elif kind == "ping":
-        r._tried(r.c.ping)
+        run._tried(run.client.ping)
     elif kind == "stream":
-        r.stream(s[1], s[2])
+        run.stream(step[1], step[2])
     elif kind == "large":
-        if r.c.isconnected() or s[1]:
-            r.publish(s[1], False, 100)
+        if run.client.isconnected() or step[1]:
+            run.publish(step[1], False, 100)
     elif kind == "disconnect":
-        r.c.disconnect()
+        run.client.disconnect()
     elif kind == "connect":
-        r._tried(r.c.connect)
+        run._tried(run.client.connect)
 
 
 @so_many(150)

@@ -71,7 +71,7 @@ def said():
     lines = []
 
     def record(*what):
-        lines.append(" ".join(str(x) for x in what))
+        lines.append(" ".join(str(part) for part in what))
 
     for module in (
         app, node, ram, untaken, ending, discovery, ha_device, retry, health, listening, trial, low_battery, mqtt5,
@@ -140,7 +140,7 @@ class World:
         import untaken
         import wifi
 
-        node.crashed = lambda e: None  # test_health has it; here it would write crash.log beside the tests
+        node.crashed = lambda error: None  # test_health has it; here it would write crash.log beside the tests
         fake_board.use(script)
         fake_board.ticks_ms = self.clock.ticks_ms
         network.WLAN._the.clear()
@@ -151,14 +151,14 @@ class World:
             sensors.dht22, sensors.internal, sensors.ds18b20, sensors.scd4x, treatment, sensors.binary, sensors.pulse,
             board_facts, low_battery,
         ):  # fmt: skip
-            for name, f in (
+            for name, fake in (
                 ("ticks_ms", self.clock.ticks_ms),
                 ("ticks_diff", ticks_diff),
                 ("ticks_add", ticks_add),
                 ("sleep_ms", self.clock.sleep_ms),
             ):
                 if hasattr(module, name):
-                    setattr(module, name, f)
+                    setattr(module, name, fake)
         self.began = self.clock.now
         self.epoch_s = NOW_S
         treatment.time = lambda: clock.time()
@@ -176,11 +176,11 @@ class World:
     def readings(self, name=""):
         """The readings that the broker took, decoded, in their order; of one SENSOR/QUANTITY when it is given."""
         return [
-            json.loads(p if isinstance(p, str) else bytes(p).decode())
-            for topic, p, qos in self.broker.accepted
+            json.loads(payload if isinstance(payload, str) else bytes(payload).decode())
+            for topic, payload, qos in self.broker.accepted
             if topic.count("/") == 3 and "/ack/" not in topic and topic.endswith(name)
         ]
 
     def status(self):
         """What the broker took under the availability topic."""
-        return [bytes(p) for topic, p, qos in self.broker.accepted if topic.endswith("/status")]
+        return [bytes(payload) for topic, payload, qos in self.broker.accepted if topic.endswith("/status")]

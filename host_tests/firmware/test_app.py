@@ -41,12 +41,12 @@ def test_a_sensor_that_is_configured_wrongly_ends_the_start_in_one_line():
         ({"type": "dht22"}, "pin is None"),
         ({"type": "dht22", "pin": 99}, "invalid pin"),
     ):
-        w = World(SCRIPT, sensors=[ROOM])
+        world = World(SCRIPT, sensors=[ROOM])
         lines = said()
         app.run(conf(sensors=[sensor]), 0)
         equal(lines[0], "umqtt-node: started by power on, version " + __version__)
         assert len(lines) == 2 and part in lines[1], lines
-        equal(w.net.dialled, [])
+        equal(world.net.dialled, [])
 
 
 def test_a_start_leads_the_life_that_is_asked_for_with_the_radio_at_work_already():
@@ -60,37 +60,37 @@ def test_a_start_leads_the_life_that_is_asked_for_with_the_radio_at_work_already
     with Folder() as folder:
         os.chdir(folder)
         for kind, keys in lives:
-            w = World(dict(SCRIPT, join_ms=8000), sensors=[ROOM])
-            began_ms = w.clock.ticks_ms()
-            w.clock.sleep_ms(70)
+            world = World(dict(SCRIPT, join_ms=8000), sensors=[ROOM])
+            began_ms = world.clock.ticks_ms()
+            world.clock.sleep_ms(70)
             node = app.make(conf(sensors=[ROOM], **keys), began_ms)
             equal((type(node), node.t_began), (kind, began_ms))
             assert node.wifi.joining, keys
-            w.clock.sleep_ms(6000)
+            world.clock.sleep_ms(6000)
             assert not node.wifi.joined(), "it has time, and is asked"
-            w.clock.sleep_ms(2000)
+            world.clock.sleep_ms(2000)
             assert node.wifi.joined(), keys
         os.chdir(home)
 
 
 def test_a_start_that_fails_is_tried_again_by_a_reset():
-    w = World(SCRIPT, sensors=[ROOM])
-    real, real_crashed, app.sleep_ms = app.Wifi, app.crashed, w.clock.sleep_ms
+    world = World(SCRIPT, sensors=[ROOM])
+    real, real_crashed, app.sleep_ms = app.Wifi, app.crashed, world.clock.sleep_ms
 
     def dead(*what):
         raise OSError("no radio")
 
     app.Wifi = dead
-    app.crashed = lambda e: w.said.append(str(e))
+    app.crashed = lambda error: world.said.append(str(error))
     try:
-        now = w.clock.now
+        now = world.clock.now
         got = raises(fake_board.Reset, app.run, conf(sensors=[ROOM]), 0)
-        equal((got.args[1], w.clock.now - now), (0, 60000))
+        equal((got.args[1], world.clock.now - now), (0, 60000))
         got = raises(fake_board.Reset, app.run, conf(sensors=[ROOM], deep_sleep=True, keep_in="flash"), 0)
-        equal((got.args[1], w.clock.now - now), (60000, 60000))
+        equal((got.args[1], world.clock.now - now), (60000, 60000))
     finally:
         app.Wifi, app.crashed = real, real_crashed
-    equal(w.said[-1], "no radio")
+    equal(world.said[-1], "no radio")
 
 
 def test_with_commands_the_log_is_kept_from_the_first_line_on():
@@ -119,12 +119,12 @@ def test_a_broker_that_is_not_checked_is_told_at_each_start():
 def test_a_board_that_sleeps_joins_only_at_a_wake_that_is_to_connect():
     with InFolder():
         for skip, asked in ((0, 1), (2, 0)):
-            w = World(SCRIPT, sensors=[ROOM])
+            world = World(SCRIPT, sensors=[ROOM])
             known = remembered.Remembered()
             known.skip = skip
             known.fails = 7
             known.save()
-            node = app.make(conf(sensors=[ROOM], **ASLEEP), w.clock.ticks_ms())
+            node = app.make(conf(sensors=[ROOM], **ASLEEP), world.clock.ticks_ms())
             equal(len(network.WLAN(network.STA_IF).asked), asked)
             equal((node.known.skip, node.known.fails, node.wifi.joining), (skip, 7, bool(asked)))
 
@@ -132,14 +132,14 @@ def test_a_board_that_sleeps_joins_only_at_a_wake_that_is_to_connect():
 def test_a_board_that_tries_another_configuration_has_forgotten_what_it_knew_with_the_one_before():
     with InFolder():
         for keys in ({"trials": ("config.json",)}, {"came_back": ("config.json",)}):
-            w = World(SCRIPT, sensors=[ROOM])
+            world = World(SCRIPT, sensors=[ROOM])
             known = remembered.Remembered()
             known.skip = known.fails = 7
             known.save()
             cfg = conf(sensors=[ROOM], **ASLEEP)
             cfg.update({"trials": (), "came_back": (), "start": 0})
             cfg.update(keys)
-            node = app.make(cfg, w.clock.ticks_ms())
+            node = app.make(cfg, world.clock.ticks_ms())
             equal((node.known.skip, node.known.fails, node.wifi.joining), (0, 0, True))
 
 
@@ -151,8 +151,8 @@ class Ended:
     """In the place of the program that app makes: it runs for `up_s`, and has ended by itself or by Ctrl-C. Improv is
     asked for (`is_packet`) or not."""
 
-    def __init__(self, w, up_s=0, is_ctrl_c=False, is_packet=False):
-        self.w = w
+    def __init__(self, world, up_s=0, is_ctrl_c=False, is_packet=False):
+        self.world = world
         self.up_s = up_s
         self.is_ctrl_c = is_ctrl_c
         self.is_packet = is_packet
@@ -163,7 +163,7 @@ class Ended:
         return self.is_joined
 
     def run(self):
-        self.w.clock.sleep_ms(self.up_s * 1000)
+        self.world.clock.sleep_ms(self.up_s * 1000)
         return self.is_ctrl_c
 
     def start(self, **keys):
@@ -174,7 +174,7 @@ class Ended:
         improv.serve = lambda *how: served.append(how)
         real, app.make = app.make, lambda cfg, began_ms: self
         sys.modules["improv"] = improv
-        started(self.w.clock)
+        started(self.world.clock)
         cfg = conf(sensors=[ROOM])
         cfg.update(keys)
         try:
@@ -186,27 +186,27 @@ class Ended:
 
 
 def test_improv_is_spoken_when_its_packet_has_ended_a_program_within_a_minute():
-    w = World(SCRIPT, sensors=[ROOM])
+    world = World(SCRIPT, sensors=[ROOM])
     for is_joined in (False, True):
-        program = Ended(w, 50, True, True)
+        program = Ended(world, 50, True, True)
         program.is_joined = is_joined
         equal(program.start(), [(is_joined, True)])
-    equal(Ended(w, 50, True, False).start(), [], "a Ctrl-C of somebody's")
-    equal(Ended(w, 50, False, True).start(), [], "the stop button")
-    equal(Ended(w, 70, True, True).start(), [], "no browser waits for so long")
+    equal(Ended(world, 50, True, False).start(), [], "a Ctrl-C of somebody's")
+    equal(Ended(world, 50, False, True).start(), [], "the stop button")
+    equal(Ended(world, 70, True, True).start(), [], "no browser waits for so long")
 
 
 def test_an_update_whose_program_ends_by_itself_goes_back_and_says_so():
-    w = World(SCRIPT, sensors=[ROOM])
+    world = World(SCRIPT, sensors=[ROOM])
     ended = []
     trial = Module()
-    trial.failed = lambda cfg, e: ended.append(e)
+    trial.failed = lambda cfg, error: ended.append(error)
     real = sys.modules.pop("trial", None)
     sys.modules["trial"] = trial
     try:
-        Ended(w, 5).start(trials=("ota/boot",), start=1)
+        Ended(world, 5).start(trials=("ota/boot",), start=1)
         equal(ended, ["it ended by itself"])
-        Ended(w, 5).start(trials=(), start=1)
+        Ended(world, 5).start(trials=(), start=1)
         equal(len(ended), 1)
     finally:
         del sys.modules["trial"]
@@ -220,10 +220,10 @@ def test_what_is_on_trial_and_cannot_start_goes_back_at_once_instead_of_in_a_min
 
     told = []
     trial = Module()
-    trial.failed = lambda cfg, e: told.append(e)
-    w = World(SCRIPT, sensors=[ROOM])
+    trial.failed = lambda cfg, error: told.append(error)
+    world = World(SCRIPT, sensors=[ROOM])
     real = sys.modules.pop("trial", None)
-    real_make, app.make, app.crashed, real_crashed = app.make, fails, lambda e: None, app.crashed
+    real_make, app.make, app.crashed, real_crashed = app.make, fails, lambda error: None, app.crashed
     sys.modules["trial"] = trial
     try:
         for fault in (ValueError("sensors[0]"), OSError(19), MemoryError()):
@@ -231,9 +231,9 @@ def test_what_is_on_trial_and_cannot_start_goes_back_at_once_instead_of_in_a_min
             for keys in ({}, ASLEEP):
                 cfg = conf(sensors=[ROOM], **keys)
                 cfg.update({"trials": ("config.json",), "came_back": (), "start": 0})
-                now = w.clock.now
+                now = world.clock.now
                 got = raises(fake_board.Reset, app.run, cfg, 0)
-                equal((got.args[1], w.clock.now - now), (0, 0))
+                equal((got.args[1], world.clock.now - now), (0, 0))
             equal(told, [fault] * 2)
     finally:
         app.make, app.crashed = real_make, real_crashed

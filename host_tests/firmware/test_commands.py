@@ -100,77 +100,81 @@ class Commanded(World):
         """(ok, words) of every answer that the broker took, of one command when it is named."""
         return [
             (got["ok"], got["words"])
-            for topic, got in [(t, json.loads(bytes(p).decode())) for t, p, _ in self.broker.accepted if "/ack/" in t]
+            for topic, got in [
+                (topic, json.loads(bytes(payload).decode()))
+                for topic, payload, _ in self.broker.accepted
+                if "/ack/" in topic
+            ]
             if not name or topic == "umqtt/n1/ack/" + name
         ]
 
 
 def test_read_takes_readings_at_once_and_says_how_many():
-    with Commanded() as w:
-        w.run(5000)
-        w.send("read")
-        equal(w.answers("read"), [(True, "2 readings")])
-        equal([r["seq"] for r in w.readings()], [1, 2, 3, 4])
-        equal(w.broker.violations, [])
+    with Commanded() as world:
+        world.run(5000)
+        world.send("read")
+        equal(world.answers("read"), [(True, "2 readings")])
+        equal([reading["seq"] for reading in world.readings()], [1, 2, 3, 4])
+        equal(world.broker.violations, [])
 
 
 def test_reads_in_a_row_push_no_reading_out_of_the_queue():
-    with Commanded(queue=12) as w:
-        w.run(5000)
+    with Commanded(queue=12) as world:
+        world.run(5000)
         for _ in range(35):
-            w.broker.inject("umqtt/n1/cmd/read", "", 1)
-        w.run(30000)
-        equal(w.node.dropped, 0)
-        answers = w.answers("read")
+            world.broker.inject("umqtt/n1/cmd/read", "", 1)
+        world.run(30000)
+        equal(world.node.dropped, 0)
+        answers = world.answers("read")
         equal(len(answers), 35)
         refused = [words for ok, words in answers if not ok]
         assert len(refused) > 10 and "readings wait to be sent" in refused[0], answers
-        w.send("read")
-        equal(w.answers("read")[-1], (True, "2 readings"))
+        world.send("read")
+        equal(world.answers("read")[-1], (True, "2 readings"))
 
 
 def test_a_flood_of_commands_fills_no_heap_and_is_answered_by_one_that_found_no_room():
-    with Commanded() as w:
-        w.run(5000)
-        listener = w.node.listener
+    with Commanded() as world:
+        world.run(5000)
+        listener = world.node.listener
         for _ in range(500):
             listener.note(b"\0\0umqtt/n1/cmd/read", 19, 19, 19, 0)
         assert len(listener.waiting) < 50 and len(listener.kept()) < 2048, len(listener.waiting)
-        w.run(30000)
-        answers = w.answers("read")
+        world.run(30000)
+        answers = world.answers("read")
         equal(len(answers), 1 + len([0 for _, words in answers if "too many at once" not in words]))
         assert len(answers) > 20, answers
-        w.send("interval", "7")
-        equal(w.answers("interval"), [(True, "interval_s is 7")])
+        world.send("interval", "7")
+        equal(world.answers("interval"), [(True, "interval_s is 7")])
 
 
 def test_the_interval_changes_at_once_and_outlives_a_reset():
-    with Commanded() as w:
-        w.run(5000)
-        w.send("interval", "10", ms=45000)
-        equal(w.answers("interval"), [(True, "interval_s is 10")])
-        times = [r["time"] for r in w.readings("temperature")]
-        equal([b - a for a, b in zip(times[1:], times[2:])], [10] * (len(times) - 2))
+    with Commanded() as world:
+        world.run(5000)
+        world.send("interval", "10", ms=45000)
+        equal(world.answers("interval"), [(True, "interval_s is 10")])
+        times = [reading["time"] for reading in world.readings("temperature")]
+        equal([later - earlier for earlier, later in zip(times[1:], times[2:])], [10] * (len(times) - 2))
         assert len(times) >= 5, times
         equal([name for name in ("config_file", "probation") if name in sys.modules], [], "on the heap")
         equal(config_check.read()["interval_s"], 10)
         equal(config_check.read()["password"], "geheim99")
-        equal(w.boot().cfg["interval_s"], 10)
+        equal(world.boot().cfg["interval_s"], 10)
 
 
 def test_the_limits_of_the_interval_are_those_of_config_json():
     least, most = [(least, most) for key, _, least, most, _ in config_check.rows() if key == "interval_s"][0]
-    with Commanded() as w:
-        w.run(5000)
+    with Commanded() as world:
+        world.run(5000)
         for seconds, ok in ((least, True), (most, True), (least / 2, False), (most + 1, False)):
-            w.send("interval", str(seconds))
-            equal(w.answers("interval")[-1][0], ok, seconds)
+            world.send("interval", str(seconds))
+            equal(world.answers("interval")[-1][0], ok, seconds)
 
 
 def test_what_is_malformed_is_answered_in_words_and_changes_nothing():
-    with Commanded() as w:
+    with Commanded() as world:
         before = read("config.json")
-        w.run(5000)
+        world.run(5000)
         for name, payload, words in (
             ("interval", "soon", "needed is a number of seconds"),
             ("interval", "true", "needed is a number of seconds"),
@@ -205,42 +209,42 @@ def test_what_is_malformed_is_answered_in_words_and_changes_nothing():
             ("..", "1", "there is no command ..;"),
             ("config", "x" * 2100, "over 2048 B"),
         ):
-            w.send(name, payload)
-            ok, got = w.answers(name)[-1]
+            world.send(name, payload)
+            ok, got = world.answers(name)[-1]
             assert not ok and words in got, (name, payload, got)
         equal(read("config.json"), before)
-        w.run(60000)
-        equal([r["seq"] for r in w.readings()], list(range(1, 1 + len(w.readings()))))
-        equal(w.broker.violations, [])
+        world.run(60000)
+        equal([reading["seq"] for reading in world.readings()], list(range(1, 1 + len(world.readings()))))
+        equal(world.broker.violations, [])
 
 
 def test_a_restart_sends_what_waits_and_happens_once_however_it_was_sent():
     for keep_in in ("ram", "rtc", "flash"):
         for qos in (0, 1, 2):
             for retain in (0, 1):
-                with Commanded(keep_in=keep_in) as w:
-                    w.run(5000)
-                    w.broker.inject("umqtt/n1/cmd/restart", "1", qos, retain)
-                    w.reset()
+                with Commanded(keep_in=keep_in) as world:
+                    world.run(5000)
+                    world.broker.inject("umqtt/n1/cmd/restart", "1", qos, retain)
+                    world.reset()
                     what = "%s, QoS %d, retained %d" % (keep_in, qos, retain)
-                    equal(w.answers("restart")[0], (True, "restarting"), what)
-                    equal(w.status()[-1], b"offline", what)
-                    w.run(120000)  # raises Reset, should it come twice
-                    equal(len(w.answers("restart")), 1 + retain, what)  # refused at the subscription
-                    assert w.status()[-1] == b"online", what
-                    seqs = [r["seq"] for r in w.readings()]
+                    equal(world.answers("restart")[0], (True, "restarting"), what)
+                    equal(world.status()[-1], b"offline", what)
+                    world.run(120000)  # raises Reset, should it come twice
+                    equal(len(world.answers("restart")), 1 + retain, what)  # refused at the subscription
+                    assert world.status()[-1] == b"online", what
+                    seqs = [reading["seq"] for reading in world.readings()]
                     assert seqs == sorted(seqs) or keep_in == "ram", what
 
 
 def test_a_restart_on_a_slow_link_waits_until_the_broker_has_all_that_was_taken():
-    with Commanded(sensors=[ROOM, dict(ROOM, name="hall"), dict(ROOM, name="attic")]) as w:
-        w.net.plan = Plan(latency_ms=800)
-        w.run(20000)
-        w.broker.inject("umqtt/n1/cmd/read", "", 2)
-        w.broker.inject("umqtt/n1/cmd/restart", "1", 2)
-        life = w.node
-        w.reset()
-        equal([r["seq"] for r in w.readings()], list(range(1, 13)))
+    with Commanded(sensors=[ROOM, dict(ROOM, name="hall"), dict(ROOM, name="attic")]) as world:
+        world.net.plan = Plan(latency_ms=800)
+        world.run(20000)
+        world.broker.inject("umqtt/n1/cmd/read", "", 2)
+        world.broker.inject("umqtt/n1/cmd/restart", "1", 2)
+        life = world.node
+        world.reset()
+        equal([reading["seq"] for reading in world.readings()], list(range(1, 13)))
         equal((life.taken, life.waiting(), life.client.inflight), (12, 0, 0))
 
 
@@ -248,69 +252,69 @@ def test_a_restart_whose_acknowledgement_was_lost_is_not_obeyed_again():
     for keep_in in ("ram", "flash"):
         for qos in (1, 2):
             for cut in range(4, 90, 9):
-                with Commanded(keep_in=keep_in) as w:
-                    w.run(5000)
-                    link = w.broker.kept("n1").link
-                    w.broker.inject("umqtt/n1/cmd/restart", "1", qos)
+                with Commanded(keep_in=keep_in) as world:
+                    world.run(5000)
+                    link = world.broker.kept("n1").link
+                    world.broker.inject("umqtt/n1/cmd/restart", "1", qos)
                     link.plan = Plan(cut_out=link.out_b + cut, how="silence")
                     resets = 0
                     for _ in range(4):
                         try:
-                            w.run(90000)
+                            world.run(90000)
                         except fake_board.Reset:
                             resets += 1
-                            w.boot()
+                            world.boot()
                     assert resets <= 1, "%s QoS %d cut %d: %d resets" % (keep_in, qos, cut, resets)
-                    assert resets or w.answers("restart"), (keep_in, qos, cut)
+                    assert resets or world.answers("restart"), (keep_in, qos, cut)
                     if keep_in == "flash":  # in RAM the answer may go with the reset
-                        assert w.answers("restart"), (qos, cut)
-                    equal(w.broker.violations, [])
+                        assert world.answers("restart"), (qos, cut)
+                    equal(world.broker.violations, [])
 
 
 def test_a_retained_command_is_refused_in_words_where_it_would_come_at_each_start():
-    with Commanded() as w:
-        w.broker.inject("umqtt/n1/cmd/restart", "1", 1, 1)
-        w.broker.inject("umqtt/n1/cmd/interval", "5", 1, 1)
-        w.run(30000)
+    with Commanded() as world:
+        world.broker.inject("umqtt/n1/cmd/restart", "1", 1, 1)
+        world.broker.inject("umqtt/n1/cmd/interval", "5", 1, 1)
+        world.run(30000)
         for name in ("restart", "interval"):
-            equal(len(w.answers(name)), 1)
-            ok, words = w.answers(name)[0]
+            equal(len(world.answers(name)), 1)
+            ok, words = world.answers(name)[0]
             assert not ok and "retained" in words
-        equal(w.node.cfg["interval_s"], 60)
-        w.broker.inject("umqtt/n1/cmd/restart", "", 1, 1)  # clearing it restarts nothing
-        w.run(30000)
-        assert "an empty message" in w.answers("restart")[-1][1]
+        equal(world.node.cfg["interval_s"], 60)
+        world.broker.inject("umqtt/n1/cmd/restart", "", 1, 1)  # clearing it restarts nothing
+        world.run(30000)
+        assert "an empty message" in world.answers("restart")[-1][1]
 
 
 def test_a_command_that_was_taken_before_a_power_cut_is_carried_out_after_it():
-    with Commanded(keep_in="flash") as w:
-        w.run(5000)
-        w.node.listener.work = lambda c: None  # the power fails before its turn comes
-        w.broker.inject("umqtt/n1/cmd/interval", "17", 2)
-        w.broker.inject("umqtt/n1/cmd/restart", "1", 2)
-        w.run(1000)
-        equal(w.broker.kept("n1").out, [], "the broker has its acknowledgement")
-        w.boot()
-        w.run(20000)
-        equal(w.answers("interval"), [(True, "interval_s is 17")])
-        equal(w.answers("restart"), [(True, "the board has started since")])
-        w.boot()
-        w.run(20000)
-        equal(len(w.answers()), 2)
+    with Commanded(keep_in="flash") as world:
+        world.run(5000)
+        world.node.listener.work = lambda client: None  # the power fails before its turn comes
+        world.broker.inject("umqtt/n1/cmd/interval", "17", 2)
+        world.broker.inject("umqtt/n1/cmd/restart", "1", 2)
+        world.run(1000)
+        equal(world.broker.kept("n1").out, [], "the broker has its acknowledgement")
+        world.boot()
+        world.run(20000)
+        equal(world.answers("interval"), [(True, "interval_s is 17")])
+        equal(world.answers("restart"), [(True, "the board has started since")])
+        world.boot()
+        world.run(20000)
+        equal(len(world.answers()), 2)
 
 
 def test_commands_false_hears_nothing_and_loads_nothing():
     theirs = ("tail", "probation", "reconfigure", "led", "diagnosis")
     before = dict(sys.modules)
-    with Commanded(commands=False) as w:
+    with Commanded(commands=False) as world:
         for name in theirs:
             sys.modules.pop(name, None)
-        w.boot()
-        w.run(5000)
-        w.send("restart", "1")
-        equal(w.broker.kept("n1").subs, {})
-        equal(w.answers(), [])
-        equal(w.node.listener, None)
+        world.boot()
+        world.run(5000)
+        world.send("restart", "1")
+        equal(world.broker.kept("n1").subs, {})
+        equal(world.answers(), [])
+        equal(world.node.listener, None)
         equal([name for name in theirs if name in sys.modules], [])
     for name in theirs:
         if name in before:
@@ -318,34 +322,34 @@ def test_commands_false_hears_nothing_and_loads_nothing():
 
 
 def test_a_command_is_forgotten_once_it_was_carried_out():
-    with Commanded() as w:
-        w.run(5000)
+    with Commanded() as world:
+        world.run(5000)
         for name in ("interval", "config", "read", "log", "nonsense"):
-            w.send(name)
-        equal([m for m in sys.modules if m.startswith("commands")], [])
+            world.send(name)
+        equal([name for name in sys.modules if name.startswith("commands")], [])
         theirs = ("reconfigure", "config_check", "config_file", "probation")
         equal([name for name in theirs if name in sys.modules], [])
-    with Commanded(ota_key="k" * 32) as w:
-        w.run(5000)
+    with Commanded(ota_key="k" * 32) as world:
+        world.run(5000)
         for manifest in ("1", "umqtt-ota1 7 9 " + "0" * 64 + " " + "1" * 64, ""):
-            w.send("ota", manifest)
+            world.send("ota", manifest)
             assert "update" not in sys.modules, manifest
-        equal([ok for ok, _ in w.answers("ota")], [False, False])
-        assert not w.node.listener.turns and len(w.node.listener.ears) == 1
+        equal([ok for ok, _ in world.answers("ota")], [False, False])
+        assert not world.node.listener.turns and len(world.node.listener.ears) == 1
 
 
 def test_the_words_on_unknown_commands_name_all_there_are():
     from commands.unknown import COMMANDS
 
-    files = [n[:-3] for n in os.listdir(ROOT + "/firmware/commands") if n.endswith(".py")]
+    files = [name[:-3] for name in os.listdir(ROOT + "/firmware/commands") if name.endswith(".py")]
     equal(sorted(files), sorted(list(COMMANDS) + ["inbox", "unknown"]))
 
 
 def test_no_answer_holds_a_secret():
-    with Commanded() as w:
-        w.run(5000)
-        w.send("config", "")
-        shown = json.loads(w.answers("config")[-1][1])
+    with Commanded() as world:
+        world.run(5000)
+        world.send("config", "")
+        shown = json.loads(world.answers("config")[-1][1])
         equal(shown["wifi_ssid"], "lab")
         assert "password" not in shown and "wifi_password" not in shown
         for change in (
@@ -354,12 +358,12 @@ def test_no_answer_holds_a_secret():
             {"sensors": 17 * [{"type": "web", "password": "geheim"}]}, {"broker": {"a": [{"my_secret": 4711}]}},
             {"sensors": [{"type": "web", "scale": {"a_key": ["geheim"]}}]},
         ):  # fmt: skip
-            w.send("config", json.dumps(change))
-            assert not w.answers("config")[-1][0]
-        w.send("config", '{"password":"geheim99","qos":1')
-        w.send("log")
-        w.send("crash")
-        all_said = "".join([words for _, words in w.answers()])
+            world.send("config", json.dumps(change))
+            assert not world.answers("config")[-1][0]
+        world.send("config", '{"password":"geheim99","qos":1')
+        world.send("log")
+        world.send("crash")
+        all_said = "".join([words for _, words in world.answers()])
         for secret in ("geheim", "12345678", "4711"):
             assert secret not in all_said, all_said
     web = {"type": "internal", "name": "web", "api_key": "geheim", "login": [{"password": "geheim", "name": "me"}]}
@@ -368,10 +372,10 @@ def test_no_answer_holds_a_secret():
         ({"user": "geheim", "password": ""}, ["password", "user", "wifi_password"]),  # a token
         ({"user": "geheim", "password": "geheim"}, ["password", "user", "wifi_password"]),
     ):
-        with Commanded(**keys) as w:
-            w.run(5000)
-            w.send("config", "")
-            words = w.answers("config")[-1][1]
+        with Commanded(**keys) as world:
+            world.run(5000)
+            world.send("config", "")
+            words = world.answers("config")[-1][1]
             shown = json.loads(words)
             equal(sorted(set(GIVEN) - set(shown)), hidden)
             assert "geheim" not in words, words
@@ -379,22 +383,22 @@ def test_no_answer_holds_a_secret():
 
 
 def test_a_new_configuration_is_kept_once_the_broker_is_reached_with_it():
-    with Commanded() as w:
-        w.run(5000)
-        w.broker.inject("umqtt/n1/cmd/config", '{"interval_s":20,"qos":1,"user":null,"password":null}', 2)
-        w.reset()
-        ok, words = w.answers("config")[0]
+    with Commanded() as world:
+        world.run(5000)
+        world.broker.inject("umqtt/n1/cmd/config", '{"interval_s":20,"qos":1,"user":null,"password":null}', 2)
+        world.reset()
+        ok, words = world.answers("config")[0]
         assert ok and words.startswith("interval_s, password, qos, user: on trial for 180 s"), words
-        w.run(5000)
+        world.run(5000)
         equal(config_check.read()["interval_s"], 60, "not yet")
-        w.run(12000)
-        equal(w.answers("config")[1], (True, "kept: the broker was reached"))
+        world.run(12000)
+        equal(world.answers("config")[1], (True, "kept: the broker was reached"))
         equal([name for name in ("probation", "trial") if name in sys.modules], [], "on the heap")
-        equal(sorted(n for n in os.listdir(".") if n.startswith("config")), ["config.json"])
+        equal(sorted(name for name in os.listdir(".") if name.startswith("config")), ["config.json"])
         cfg = config_check.read()
         equal((cfg["interval_s"], cfg["qos"], cfg["user"]), (20, 1, ""))
-        w.run(400000)  # no reset
-        equal({qos for topic, _, qos in w.broker.accepted[-3:] if topic.count("/") == 3}, {1})
+        world.run(400000)  # no reset
+        equal({qos for topic, _, qos in world.broker.accepted[-3:] if topic.count("/") == 3}, {1})
 
 
 def test_a_configuration_that_does_not_reach_the_broker_goes_back_by_itself():
@@ -402,70 +406,70 @@ def test_a_configuration_that_does_not_reach_the_broker_goes_back_by_itself():
         '{"wifi_ssid":"gone"}', '{"wifi_password":"another one"}', '{"broker":"10.9.9.9"}', '{"port":1999}',
         '{"broker":"10.9.9.9","commands":false}',
     ):  # fmt: skip
-        with Commanded() as w:
+        with Commanded() as world:
             before = read("config.json")
-            w.run(5000)
-            w.broker.inject("umqtt/n1/cmd/config", change, 2)
-            w.reset()
-            began = w.clock.now
-            w.reset(400000)
-            assert 180000 <= w.clock.now - began < 300000, w.clock.now - began
-            w.run(60000)
-            ok, words = w.answers("config")[-1]
+            world.run(5000)
+            world.broker.inject("umqtt/n1/cmd/config", change, 2)
+            world.reset()
+            began = world.clock.now
+            world.reset(400000)
+            assert 180000 <= world.clock.now - began < 300000, world.clock.now - began
+            world.run(60000)
+            ok, words = world.answers("config")[-1]
             assert not ok and "what was before is back" in words, words
             equal(read("config.json"), before)
-            equal(sorted(n for n in os.listdir(".") if n.startswith("config")), ["config.json"])
-            w.boot()
-            w.run(60000)
-            equal(len(w.answers("config")), 2, "told once")
-            w.send("config", '{"interval_s":9}', ms=0)
-            w.reset()
-            w.run(15000)
+            equal(sorted(name for name in os.listdir(".") if name.startswith("config")), ["config.json"])
+            world.boot()
+            world.run(60000)
+            equal(len(world.answers("config")), 2, "told once")
+            world.send("config", '{"interval_s":9}', ms=0)
+            world.reset()
+            world.run(15000)
             equal(config_check.read()["interval_s"], 9, "and the next one is taken")
 
 
 def test_while_a_change_is_on_trial_another_is_refused_and_neither_is_lost():
-    with Commanded() as w:
-        w.run(5000)
-        w.broker.inject("umqtt/n1/cmd/config", '{"keepalive_s":77}', 2)
-        w.broker.inject("umqtt/n1/cmd/config", '{"timeout_s":9}', 2)
-        w.broker.inject("umqtt/n1/cmd/interval", "44", 2)
-        w.reset()
-        w.run(5000)  # on trial
-        w.send("config", '{"timeout_s":9}')
-        w.send("interval", "44")
-        w.run(10000)
+    with Commanded() as world:
+        world.run(5000)
+        world.broker.inject("umqtt/n1/cmd/config", '{"keepalive_s":77}', 2)
+        world.broker.inject("umqtt/n1/cmd/config", '{"timeout_s":9}', 2)
+        world.broker.inject("umqtt/n1/cmd/interval", "44", 2)
+        world.reset()
+        world.run(5000)  # on trial
+        world.send("config", '{"timeout_s":9}')
+        world.send("interval", "44")
+        world.run(10000)
         words = "another change is on trial: send this one again when that has ended"
-        equal(w.answers("interval"), 2 * [(False, words)])
+        equal(world.answers("interval"), 2 * [(False, words)])
         equal(
-            w.answers("config"),
+            world.answers("config"),
             [(True, "keepalive_s: on trial for 180 s after a restart"), (False, words), (False, words),
              (True, "kept: the broker was reached")],
         )  # fmt: skip
         cfg = config_check.read()
         equal((cfg["keepalive_s"], cfg["timeout_s"], cfg["interval_s"]), (77, 10, 60))
-        equal(sorted(n for n in os.listdir(".") if n.startswith("config")), ["config.json"])
-        w.send("interval", "44")
-        equal((w.answers("interval")[-1], config_check.read()["interval_s"]), ((True, "interval_s is 44"), 44))
+        equal(sorted(name for name in os.listdir(".") if name.startswith("config")), ["config.json"])
+        world.send("interval", "44")
+        equal((world.answers("interval")[-1], config_check.read()["interval_s"]), ((True, "interval_s is 44"), 44))
 
 
 def test_a_configuration_that_cannot_even_start_goes_back_at_once():
     import app
 
-    with Commanded() as w:
-        w.run(5000)
-        w.broker.inject("umqtt/n1/cmd/config", '{"sensors":[{"type":"thermocouple"}]}', 2)
-        raises(fake_board.Reset, w.run, 60000)
+    with Commanded() as world:
+        world.run(5000)
+        world.broker.inject("umqtt/n1/cmd/config", '{"sensors":[{"type":"thermocouple"}]}', 2)
+        raises(fake_board.Reset, world.run, 60000)
         sys.modules["config"] = config
         cfg = config.take()
         sys.modules["config"] = config
-        raises(fake_board.Reset, app.run, cfg, w.clock.ticks_ms())
-        w.boot()
-        w.run(5000)
-        ok, words = w.answers("config")[-1]
+        raises(fake_board.Reset, app.run, cfg, world.clock.ticks_ms())
+        world.boot()
+        world.run(5000)
+        ok, words = world.answers("config")[-1]
         assert not ok and words.startswith("not kept: config.json: sensors[0] of type thermocouple: "), words
-        assert w.readings()
-        equal(sorted(n for n in os.listdir(".") if n.startswith("config")), ["config.json"])
+        assert world.readings()
+        equal(sorted(name for name in os.listdir(".") if name.startswith("config")), ["config.json"])
 
 
 def test_under_a_name_that_was_given_up_nothing_stays_with_the_broker():
@@ -478,115 +482,115 @@ def test_under_a_name_that_was_given_up_nothing_stays_with_the_broker():
         ({"client_id": "n 2", "topic": "haus", "ha_prefix": None}, {"haus/n 2/": 2}),
         ({"interval_s": 30}, {"umqtt/n1/": 2, "homeassistant/": 5}),
     ):
-        with Commanded(ha_prefix="homeassistant") as w:
+        with Commanded(ha_prefix="homeassistant") as world:
             for topic in others:
-                w.broker.inject(topic, "x", retain=1)
-            w.run(15000)
-            w.broker.inject("umqtt/n1/cmd/config", json.dumps(change), 2)
-            w.reset()
-            w.run(5000)
-            assert "homeassistant/sensor/n1/room_temperature/config" in w.broker.retained, "not yet: it is on trial"
-            w.run(40000)
-            own = set(w.broker.retained) - others
-            equal(len(w.broker.retained) - len(own), 2, "those of others stay")
-            equal({place: len([t for t in own if t.startswith(place)]) for place in kept}, kept, change)
+                world.broker.inject(topic, "x", retain=1)
+            world.run(15000)
+            world.broker.inject("umqtt/n1/cmd/config", json.dumps(change), 2)
+            world.reset()
+            world.run(5000)
+            assert "homeassistant/sensor/n1/room_temperature/config" in world.broker.retained, "not yet: it is on trial"
+            world.run(40000)
+            own = set(world.broker.retained) - others
+            equal(len(world.broker.retained) - len(own), 2, "those of others stay")
+            equal({place: len([topic for topic in own if topic.startswith(place)]) for place in kept}, kept, change)
             equal(len(own), sum(kept.values()), own)
-            assert "/n1/" not in "".join(own) or w.node.client_id == "n1"
-            equal(w.node.listener.turns, {})
-            equal(w.broker.violations, [])
+            assert "/n1/" not in "".join(own) or world.node.client_id == "n1"
+            equal(world.node.listener.turns, {})
+            equal(world.broker.violations, [])
 
 
 def test_a_name_that_was_given_up_is_no_trouble_while_all_slots_are_taken():
     import moved
 
-    with Commanded(ha_prefix="homeassistant", interval_s=1, queue=500) as w:
-        w.run(10000)
-        moved.clear(w.node, {"client_id": "n0", "ha_prefix": "homeassistant"})
+    with Commanded(ha_prefix="homeassistant", interval_s=1, queue=500) as world:
+        world.run(10000)
+        moved.clear(world.node, {"client_id": "n0", "ha_prefix": "homeassistant"})
         equal([name for name in ("moved", "announcing", "announcement") if name in sys.modules], [], "forgotten")
-        w.run(1000)
-        assert "homeassistant/+/n0/#" in w.broker.kept("n1").subs
-        w.broker.ack_ms = 3000
-        w.run(30000)
-        equal([line for line in w.said if "trying again" in line], [])
-        w.broker.ack_ms = 0
-        w.run(10000)
-        assert "homeassistant/+/n0/#" not in w.broker.kept("n1").subs
-        equal(w.node.listener.turns, {})
+        world.run(1000)
+        assert "homeassistant/+/n0/#" in world.broker.kept("n1").subs
+        world.broker.ack_ms = 3000
+        world.run(30000)
+        equal([line for line in world.said if "trying again" in line], [])
+        world.broker.ack_ms = 0
+        world.run(10000)
+        assert "homeassistant/+/n0/#" not in world.broker.kept("n1").subs
+        equal(world.node.listener.turns, {})
 
 
 def test_a_sleeper_clears_what_it_left_under_its_old_name_in_the_wake_in_which_the_new_one_is_kept():
-    with Commanded(deep_sleep=True, keep_in="rtc", ha_prefix="homeassistant") as w:
-        raises(fake_board.Reset, w.boot().run)
-        assert "homeassistant/switch/n1/stay_awake/config" in w.broker.retained
-        w.broker.inject("umqtt/n1/cmd/config", '{"client_id":"n2","topic":"haus"}', 2)
-        raises(fake_board.Reset, w.boot().run)
-        raises(fake_board.Reset, w.boot().run)
-        equal([topic for topic in w.broker.retained if "/n1/" in topic], [])
-        assert "homeassistant/switch/n2/stay_awake/config" in w.broker.retained
-        began = w.clock.now
-        raises(fake_board.Reset, w.boot().run)
-        assert w.clock.now - began < 3000, "once"
+    with Commanded(deep_sleep=True, keep_in="rtc", ha_prefix="homeassistant") as world:
+        raises(fake_board.Reset, world.boot().run)
+        assert "homeassistant/switch/n1/stay_awake/config" in world.broker.retained
+        world.broker.inject("umqtt/n1/cmd/config", '{"client_id":"n2","topic":"haus"}', 2)
+        raises(fake_board.Reset, world.boot().run)
+        raises(fake_board.Reset, world.boot().run)
+        equal([topic for topic in world.broker.retained if "/n1/" in topic], [])
+        assert "homeassistant/switch/n2/stay_awake/config" in world.broker.retained
+        began = world.clock.now
+        raises(fake_board.Reset, world.boot().run)
+        assert world.clock.now - began < 3000, "once"
 
 
 def test_a_sleeper_takes_its_commands_at_each_wake_and_stays_awake_when_asked():
-    with Commanded(deep_sleep=True, keep_in="rtc") as w:
+    with Commanded(deep_sleep=True, keep_in="rtc") as world:
         slept = []
 
         def wake():
-            got = raises(fake_board.Reset, w.boot().run)
+            got = raises(fake_board.Reset, world.boot().run)
             slept.append(got.args[1])
-            w.clock.sleep_ms(got.args[1] or 1)
+            world.clock.sleep_ms(got.args[1] or 1)
 
         for _ in range(2):
             wake()
-        w.broker.inject("umqtt/n1/cmd/interval", "30", 1)
+        world.broker.inject("umqtt/n1/cmd/interval", "30", 1)
         wake()
-        equal(w.answers("interval"), [(True, "interval_s is 30")])
-        began = w.clock.now
+        equal(world.answers("interval"), [(True, "interval_s is 30")])
+        began = world.clock.now
         wake()
-        assert w.clock.now - began <= 31000, "the next sleep is shorter"
-        w.broker.inject("umqtt/n1/cmd/stay_awake", "120", 1, 1)
+        assert world.clock.now - began <= 31000, "the next sleep is shorter"
+        world.broker.inject("umqtt/n1/cmd/stay_awake", "120", 1, 1)
         for _ in range(2):
-            began = w.clock.now
-            before = len(w.readings())
-            w.clock.at(60000, w.broker.inject, "umqtt/n1/cmd/read", "1", 1, 0)
+            began = world.clock.now
+            before = len(world.readings())
+            world.clock.at(60000, world.broker.inject, "umqtt/n1/cmd/read", "1", 1, 0)
             wake()
-            assert 115000 < w.clock.now - began < 170000, w.clock.now - began
-            assert len(w.readings()) - before >= 10, "it measures meanwhile"
-        equal(set(w.answers("stay_awake")), {(True, "awake for 120 s")})
-        equal(len(w.answers("read")), 2)
-        w.clock.at(20000, w.broker.inject, "umqtt/n1/cmd/stay_awake", "", 1, 1)
-        began = w.clock.now
+            assert 115000 < world.clock.now - began < 170000, world.clock.now - began
+            assert len(world.readings()) - before >= 10, "it measures meanwhile"
+        equal(set(world.answers("stay_awake")), {(True, "awake for 120 s")})
+        equal(len(world.answers("read")), 2)
+        world.clock.at(20000, world.broker.inject, "umqtt/n1/cmd/stay_awake", "", 1, 1)
+        began = world.clock.now
         wake()
-        assert w.clock.now - began < 60000
-        equal(w.answers("stay_awake")[-1], (True, "it may sleep"))
+        assert world.clock.now - began < 60000
+        equal(world.answers("stay_awake")[-1], (True, "it may sleep"))
         awake = []
         for _ in range(3):
-            began = w.clock.now
-            got = raises(fake_board.Reset, w.boot().run)
-            awake.append(w.clock.now - began)
-            w.clock.sleep_ms(got.args[1])
+            began = world.clock.now
+            got = raises(fake_board.Reset, world.boot().run)
+            awake.append(world.clock.now - began)
+            world.clock.sleep_ms(got.args[1])
         assert max(awake) < 3000, awake
-        equal(w.broker.violations, [])
+        equal(world.broker.violations, [])
 
 
 def test_a_sleeper_tries_a_configuration_in_one_wake_and_goes_back_without_a_long_sleep():
-    with Commanded(deep_sleep=True, keep_in="rtc", awake_ms=4000) as w:
-        got = raises(fake_board.Reset, w.node.run)
-        w.clock.sleep_ms(got.args[1])
-        w.broker.inject("umqtt/n1/cmd/config", '{"broker":"10.9.9.9","interval_s":80000}', 1)
-        raises(fake_board.Reset, w.boot().run)
-        equal(raises(fake_board.Reset, w.boot().run).args[0], 2, "a reset, no sleep of 80000 s")
-        raises(fake_board.Reset, w.boot().run)
-        equal([ok for ok, _ in w.answers("config")], [True, False])
-        w.broker.inject("umqtt/n1/cmd/config", '{"interval_s":100}', 1)
-        raises(fake_board.Reset, w.boot().run)
-        equal(raises(fake_board.Reset, w.boot().run).args[0], 4)
-        equal(w.answers("config")[-1], (True, "kept: the broker was reached"))
+    with Commanded(deep_sleep=True, keep_in="rtc", awake_ms=4000) as world:
+        got = raises(fake_board.Reset, world.node.run)
+        world.clock.sleep_ms(got.args[1])
+        world.broker.inject("umqtt/n1/cmd/config", '{"broker":"10.9.9.9","interval_s":80000}', 1)
+        raises(fake_board.Reset, world.boot().run)
+        equal(raises(fake_board.Reset, world.boot().run).args[0], 2, "a reset, no sleep of 80000 s")
+        raises(fake_board.Reset, world.boot().run)
+        equal([ok for ok, _ in world.answers("config")], [True, False])
+        world.broker.inject("umqtt/n1/cmd/config", '{"interval_s":100}', 1)
+        raises(fake_board.Reset, world.boot().run)
+        equal(raises(fake_board.Reset, world.boot().run).args[0], 4)
+        equal(world.answers("config")[-1], (True, "kept: the broker was reached"))
 
 
 def test_the_wake_of_a_sleepers_trial_ends_in_time_whatever_fails_in_it():
-    with Commanded(deep_sleep=True, keep_in="rtc", awake_ms=4000) as w:
+    with Commanded(deep_sleep=True, keep_in="rtc", awake_ms=4000) as world:
         asked = []
 
         def refuse(self, *how, **more):
@@ -594,94 +598,100 @@ def test_the_wake_of_a_sleepers_trial_ends_in_time_whatever_fails_in_it():
             raise RuntimeError("Wifi Unknown Error 0x0101")
 
         def begin():
-            raises(fake_board.Reset, w.boot().run)
-            w.broker.inject("umqtt/n1/cmd/config", '{"interval_s":80000}', 1)
-            raises(fake_board.Reset, w.boot().run)
-            return w.clock.now
+            raises(fake_board.Reset, world.boot().run)
+            world.broker.inject("umqtt/n1/cmd/config", '{"interval_s":80000}', 1)
+            raises(fake_board.Reset, world.boot().run)
+            return world.clock.now
 
         began = begin()
         real, network.WLAN.connect = network.WLAN.connect, refuse
         try:
-            equal(raises(fake_board.Reset, w.boot().run).args[0], 2, "a reset, no sleep of 80000 s")
+            equal(raises(fake_board.Reset, world.boot().run).args[0], 2, "a reset, no sleep of 80000 s")
         finally:
             network.WLAN.connect = real
-        assert 175000 < w.clock.now - began <= 180500 and len(asked) <= 181, (w.clock.now - began, len(asked))
-        raises(fake_board.Reset, w.boot().run)
-        assert "not kept" in w.answers("config")[-1][1], w.answers("config")
+        assert 175000 < world.clock.now - began <= 180500 and len(asked) <= 181, (world.clock.now - began, len(asked))
+        raises(fake_board.Reset, world.boot().run)
+        assert "not kept" in world.answers("config")[-1][1], world.answers("config")
 
         began = begin()
 
         def back():  # late, and it acknowledges nothing
-            w.net.plan = Plan()
-            w.broker._incoming = lambda link, kept, p: None
+            world.net.plan = Plan()
+            world.broker._incoming = lambda link, kept, packet: None
 
-        w.net.plan = Plan(refuse=True)
-        w.clock.at(150000, back)
-        raises(fake_board.Reset, w.boot().run)
-        assert 175000 < w.clock.now - began <= 180500, w.clock.now - began
+        world.net.plan = Plan(refuse=True)
+        world.clock.at(150000, back)
+        raises(fake_board.Reset, world.boot().run)
+        assert 175000 < world.clock.now - began <= 180500, world.clock.now - began
 
 
 def test_a_broker_that_ends_the_connection_at_the_subscription_gets_the_readings_all_the_same():
-    with Commanded() as w:
-        w.broker._subscribe = lambda link, kept, p: w.broker._drop(link)
-        w.run(600000)
-        seqs = [r["seq"] for r in w.readings()]
+    with Commanded() as world:
+        world.broker._subscribe = lambda link, kept, packet: world.broker._drop(link)
+        world.run(600000)
+        seqs = [reading["seq"] for reading in world.readings()]
         assert len(seqs) >= 16 and seqs == list(range(1, len(seqs) + 1)), seqs
-        equal(len([line for line in w.said if line.startswith("commands: the broker ends")]), 1)
-        assert len(w.broker.connects) < 8, len(w.broker.connects)
+        equal(len([line for line in world.said if line.startswith("commands: the broker ends")]), 1)
+        assert len(world.broker.connects) < 8, len(world.broker.connects)
 
 
 def test_a_broker_that_refuses_the_subscription_is_told_once():
     from fakes.packets import SUBACK, encode
 
-    with Commanded() as w:
-        w.broker._subscribe = lambda link, kept, p: w.broker._send(link, encode(SUBACK, p.pid, codes=(128,)))
-        w.run(200000)
-        equal(len([line for line in w.said if "check its ACL" in line]), 1)
-        assert len(w.readings()) >= 6
+    with Commanded() as world:
+        world.broker._subscribe = lambda link, kept, packet: world.broker._send(
+            link, encode(SUBACK, packet.pid, codes=(128,))
+        )
+        world.run(200000)
+        equal(len([line for line in world.said if "check its ACL" in line]), 1)
+        assert len(world.readings()) >= 6
 
 
 def test_a_broker_that_forgot_is_asked_again():
-    with Commanded() as w:
-        w.run(5000)
-        w.broker.stop()
-        w.broker.forget()
-        w.run(30000)
-        w.send("read")
-        equal(len(w.answers("read")), 1)
+    with Commanded() as world:
+        world.run(5000)
+        world.broker.stop()
+        world.broker.forget()
+        world.run(30000)
+        world.send("read")
+        equal(len(world.answers("read")), 1)
 
 
 def test_diagnostics_come_once_at_each_start_retained():
-    with Commanded(deep_sleep=True, keep_in="rtc") as w:
+    with Commanded(deep_sleep=True, keep_in="rtc") as world:
         for _ in range(3):
-            got = raises(fake_board.Reset, w.boot().run)
-            w.clock.sleep_ms(got.args[1])
-        told = [json.loads(bytes(p).decode()) for t, p, _ in w.broker.accepted if t == "umqtt/n1/diag"]
+            got = raises(fake_board.Reset, world.boot().run)
+            world.clock.sleep_ms(got.args[1])
+        told = [
+            json.loads(bytes(payload).decode())
+            for topic, payload, _ in world.broker.accepted
+            if topic == "umqtt/n1/diag"
+        ]
         equal(len(told), 1, "a wake is no start")
         equal(told[0]["reset"], "power on")
         equal((told[0]["rssi_dbm"], told[0]["ip"], told[0]["interval_s"]), (-61, "127.0.0.1", 60))
         equal((told[0]["time"], told[0]["micropython"].count(".")), (NOW_S + told[0]["up_s"], 2))
         for key in ("version", "micropython", "port", "heap_b", "connects", "resends", "error", "ip", "up_s"):
             assert key in told[0], key
-        assert "umqtt/n1/diag" in w.broker.retained
-    with Commanded(diag=False) as w:
-        w.run(30000)
-        equal([t for t, _, _ in w.broker.accepted if t.endswith("/diag")], [])
-    with Commanded() as w:
+        assert "umqtt/n1/diag" in world.broker.retained
+    with Commanded(diag=False) as world:
+        world.run(30000)
+        equal([topic for topic, _, _ in world.broker.accepted if topic.endswith("/diag")], [])
+    with Commanded() as world:
         fake_board.script["values"] = {}  # not one sensor answers
-        w.run(5000)
-        equal(len([t for t, _, _ in w.broker.accepted if t.endswith("/diag")]), 1)
+        world.run(5000)
+        equal(len([topic for topic, _, _ in world.broker.accepted if topic.endswith("/diag")]), 1)
 
 
 def test_the_crash_log_comes_oldest_first_and_goes_once_the_broker_has_it():
-    with Commanded() as w:
+    with Commanded() as world:
         log = "".join(["Traceback %d äöü\n" % i for i in range(90)])
         write("crash.log", log.encode())
-        w.run(5000)
+        world.run(5000)
         taken = ""
         for i in range(3):
-            w.send("crash")
-            words = w.answers("crash")[-1][1]
+            world.send("crash")
+            words = world.answers("crash")[-1][1]
             equal("send crash again" in words, i + 1 < 3 and len(log) > 1024 * (i + 1), words)
             taken += words.split("\n(")[0]
             assert taken.endswith("\n"), "whole lines"
@@ -691,146 +701,146 @@ def test_the_crash_log_comes_oldest_first_and_goes_once_the_broker_has_it():
                 break
         equal(taken, log)
         write("crash.log", b"half a character \x80\xc3")
-        w.send("crash")
-        equal(w.answers("crash")[-1], (True, "half a character ??"))
-        w.send("crash")
-        equal(w.answers("crash")[-1], (True, "no crash since the last one that was taken"))
+        world.send("crash")
+        equal(world.answers("crash")[-1], (True, "half a character ??"))
+        world.send("crash")
+        equal(world.answers("crash")[-1], (True, "no crash since the last one that was taken"))
 
 
 def test_an_empty_crash_log_is_none():
-    with Commanded() as w:
-        w.run(5000)
+    with Commanded() as world:
+        world.run(5000)
         write("crash.log", b"")
-        w.send("crash")
-        equal(w.answers("crash"), [(True, "no crash since the last one that was taken")])
+        world.send("crash")
+        equal(world.answers("crash"), [(True, "no crash since the last one that was taken")])
 
 
 def test_the_crash_log_stays_when_the_answer_does_not_arrive():
-    with Commanded() as w:
+    with Commanded() as world:
         write("crash.log", b"Traceback\n")
-        w.run(5000)
-        link = w.broker.kept("n1").link
-        w.broker.inject("umqtt/n1/cmd/crash", "", 0)
+        world.run(5000)
+        link = world.broker.kept("n1").link
+        world.broker.inject("umqtt/n1/cmd/crash", "", 0)
         link.plan = Plan(cut_out=link.out_b + 10, how="silence")
-        w.run(2000)
+        world.run(2000)
         assert "crash.log" in os.listdir(".")
-        w.run(300000)
-        equal(w.answers("crash"), [(True, "Traceback\n")])
+        world.run(300000)
+        equal(world.answers("crash"), [(True, "Traceback\n")])
         assert "crash.log" not in os.listdir(".")
 
 
 def test_the_last_lines_are_told_and_each_further_one_when_asked_for():
-    with Commanded() as w:
+    with Commanded() as world:
         tail.keep(100)
         for i in range(30):
             print("line", i)
-        w.run(5000)
-        w.send("log", "2")
-        equal(w.answers("log"), [(True, "line 28\nline 29\n")])
-        w.send("log", "")
-        assert w.answers("log")[-1][1].endswith("line 29\n")
-        equal(len(w.answers("log")[-1][1].encode()), 100)
-        w.send("log", "on 60")
+        world.run(5000)
+        world.send("log", "2")
+        equal(world.answers("log"), [(True, "line 28\nline 29\n")])
+        world.send("log", "")
+        assert world.answers("log")[-1][1].endswith("line 29\n")
+        equal(len(world.answers("log")[-1][1].encode()), 100)
+        world.send("log", "on 60")
         print("ä new", 1)
         print("second")
-        w.run(6000)
-        lines = [bytes(p).decode() for t, p, _ in w.broker.accepted if t == "umqtt/n1/log"]
+        world.run(6000)
+        lines = [bytes(payload).decode() for topic, payload, _ in world.broker.accepted if topic == "umqtt/n1/log"]
         equal(lines, ["ä new 1", "second"])
-        w.clock.sleep_ms(60000)
-        w.run(6000)
+        world.clock.sleep_ms(60000)
+        world.run(6000)
         print("third")
-        w.run(6000)
-        equal(len([t for t, _, _ in w.broker.accepted if t == "umqtt/n1/log"]), 2, "a minute is over")
-        w.send("log", "on")
-        equal(w.answers("log")[-1], (True, "lines for 600 s"))
+        world.run(6000)
+        equal(len([topic for topic, _, _ in world.broker.accepted if topic == "umqtt/n1/log"]), 2, "a minute is over")
+        world.send("log", "on")
+        equal(world.answers("log")[-1], (True, "lines for 600 s"))
         for seconds, is_right in (("1", True), ("86400", True), ("86401", False), ("0", False)):
-            w.send("log", "on " + seconds)
-            equal(w.answers("log")[-1][0], is_right, seconds)
-        w.send("log", "off")
+            world.send("log", "on " + seconds)
+            equal(world.answers("log")[-1][0], is_right, seconds)
+        world.send("log", "off")
         print("third")
-        w.run(6000)
-        equal(len([t for t, _, _ in w.broker.accepted if t == "umqtt/n1/log"]), 2)
-    with Commanded() as w:
+        world.run(6000)
+        equal(len([topic for topic, _, _ in world.broker.accepted if topic == "umqtt/n1/log"]), 2)
+    with Commanded() as world:
         tail.keep(4000)
         tail.total = 0
-        w.run(5000)
+        world.run(5000)
         print("first")
-        w.send("log")
-        equal(w.answers("log"), [(True, "first\n")])
-    with Commanded(log_b=0) as w:
-        w.run(5000)
-        w.send("log")
-        assert "log_b is 0" in w.answers("log")[0][1]
+        world.send("log")
+        equal(world.answers("log"), [(True, "first\n")])
+    with Commanded(log_b=0) as world:
+        world.run(5000)
+        world.send("log")
+        assert "log_b is 0" in world.answers("log")[0][1]
 
 
-def blinks(w, ticks=60):
+def blinks(world, ticks=60):
     """What the light shows, a letter for each tick."""
     import machine_timer
 
     shown = ""
     for _ in range(ticks):
         machine_timer.the[-1].callback(None)
-        w.clock.sleep_ms(machine_timer.the[-1].period_ms)
+        world.clock.sleep_ms(machine_timer.the[-1].period_ms)
         shown += "#" if fake_board.shown[2] else "."
     return shown
 
 
 def test_the_light_tells_what_is_wrong_by_its_blinks():
-    with Commanded(led=2) as w:
+    with Commanded(led=2) as world:
         fake_board.script["wifi"] = {}
-        w.run(5000)
-        assert ".......#.......#......." in blinks(w), "once: no WiFi"
+        world.run(5000)
+        assert ".......#.......#......." in blinks(world), "once: no WiFi"
         fake_board.script["wifi"] = {"lab": "12345678"}
-        w.net.plan = Plan(refuse=True)
-        w.run(90000)
-        assert ".......#.#.......#.#......." in blinks(w), "twice: no broker"
-        w.net.plan = Plan()
+        world.net.plan = Plan(refuse=True)
+        world.run(90000)
+        assert ".......#.#.......#.#......." in blinks(world), "twice: no broker"
+        world.net.plan = Plan()
         fake_board.script["values"] = {}
-        w.run(90000)
-        assert ".......#.#.#.......#.#.#......." in blinks(w), "three times: a sensor"
+        world.run(90000)
+        assert ".......#.#.#.......#.#.#......." in blinks(world), "three times: a sensor"
         fake_board.script["values"] = SCRIPT["values"]
-        w.run(1500000)
-        equal(blinks(w, 100).count("#"), 4, "well: a flash every 5 s")
-        w.send("identify", "10")
-        equal(w.answers("identify"), [(True, "blinking for 10 s")])
-        assert ".#.#.#.#.#.#.#.#" in blinks(w, 20)
-        w.clock.sleep_ms(10000)
-        equal(blinks(w, 100).count("#"), 4)
+        world.run(1500000)
+        equal(blinks(world, 100).count("#"), 4, "well: a flash every 5 s")
+        world.send("identify", "10")
+        equal(world.answers("identify"), [(True, "blinking for 10 s")])
+        assert ".#.#.#.#.#.#.#.#" in blinks(world, 20)
+        world.clock.sleep_ms(10000)
+        equal(blinks(world, 100).count("#"), 4)
 
 
 def test_a_light_blinks_as_long_as_is_asked_ten_seconds_for_a_word_and_an_hour_at_most():
-    with Commanded(led=2) as w:
-        w.run(5000)
+    with Commanded(led=2) as world:
+        world.run(5000)
         for sent, seconds in (("1", 1), ("3600", 3600), ("", 10), ("PRESS", 10), ("  7 ", 7), ("-5", 10)):
-            w.send("identify", sent)
-            equal(w.answers("identify")[-1], (True, "blinking for %d s" % seconds), sent)
-            left_ms = clock_ms_left(w)
+            world.send("identify", sent)
+            equal(world.answers("identify")[-1], (True, "blinking for %d s" % seconds), sent)
+            left_ms = clock_ms_left(world)
             assert seconds * 1000 - 10000 <= left_ms <= seconds * 1000, (sent, left_ms)  # a turn
         for sent in ("0", "3601", "99999999"):
-            w.send("identify", sent)
-            equal(w.answers("identify")[-1], (False, "needed are 1 to 3600 s"), sent)
+            world.send("identify", sent)
+            equal(world.answers("identify")[-1], (False, "needed are 1 to 3600 s"), sent)
 
 
-def clock_ms_left(w):
+def clock_ms_left(world):
     from fakes.clock import ticks_diff
 
-    return ticks_diff(w.node.led.t_end, w.clock.ticks_ms())
+    return ticks_diff(world.node.led.t_end, world.clock.ticks_ms())
 
 
 def test_a_day_awake_is_the_most_and_no_second_more():
-    with Commanded() as w:
-        w.run(5000)
+    with Commanded() as world:
+        world.run(5000)
         for sent, is_right in (("86400", True), ("86401", False), ("0", True), ("1.5", False), ("-1", False)):
-            w.send("stay_awake", sent)
-            equal(w.answers("stay_awake")[-1][0], is_right, sent)
+            world.send("stay_awake", sent)
+            equal(world.answers("stay_awake")[-1][0], is_right, sent)
 
 
 def test_a_repetition_of_a_restart_in_qos_1_is_refused_and_one_in_qos_2_is_obeyed():
     import flags
     from commands import restart
 
-    with Commanded() as w:
-        w.run(5000)
+    with Commanded() as world:
+        world.run(5000)
         for given, is_refused in (
             (flags.DUP | flags.QOS_1, True),
             (flags.QOS_1, False),
@@ -838,64 +848,68 @@ def test_a_repetition_of_a_restart_in_qos_1_is_refused_and_one_in_qos_2_is_obeye
             (0, False),
         ):
             try:
-                words = restart.carry_out(w.node, b"1", given)
-            except ValueError as e:
-                words = str(e)
+                words = restart.carry_out(world.node, b"1", given)
+            except ValueError as error:
+                words = str(error)
             equal("repetition" in words, is_refused, given)
 
 
 def test_before_a_restart_the_sum_of_the_life_is_said():
-    with Commanded() as w:
-        w.run(5000)
-        w.broker.inject("umqtt/n1/cmd/restart", "1", 2, 0)
-        lines = w.said
-        raises(fake_board.Reset, w.run, 60000)
+    with Commanded() as world:
+        world.run(5000)
+        world.broker.inject("umqtt/n1/cmd/restart", "1", 2, 0)
+        lines = world.said
+        raises(fake_board.Reset, world.run, 60000)
         equal([line[:14] for line in lines if line.startswith("summary: ")], ["summary: taken"])
 
 
 def test_an_update_without_a_key_is_refused_with_what_to_do():
-    with Commanded(ota_key="") as w:
-        w.broker.inject("umqtt/n1/cmd/ota", "umqtt-ota1 1 2 3 4", 1, 1)  # `make ota` sends it retained
-        w.run(5000)
-        w.send("ota", "umqtt-ota1 1 2 3 4")
-        equal(len(w.answers("ota")), 2)
-        for ok, words in w.answers("ota"):
+    with Commanded(ota_key="") as world:
+        world.broker.inject("umqtt/n1/cmd/ota", "umqtt-ota1 1 2 3 4", 1, 1)  # `make ota` sends it retained
+        world.run(5000)
+        world.send("ota", "umqtt-ota1 1 2 3 4")
+        equal(len(world.answers("ota")), 2)
+        for ok, words in world.answers("ota"):
             assert not ok and "there is no ota_key" in words and "make config" in words, words
 
 
 def test_a_read_that_no_sensor_answers_says_so():
-    with Commanded() as w:
-        w.run(5000)
+    with Commanded() as world:
+        world.run(5000)
         values = fake_board.script["values"]
         fake_board.script["values"] = {}
         for _ in range(2):
-            w.send("read")
+            world.send("read")
         fake_board.script["values"] = values  # they are those of all tests here
-        ok, words = w.answers("read")[-1]
-        assert not ok and "no sensor answers" in words, w.answers("read")
+        ok, words = world.answers("read")[-1]
+        assert not ok and "no sensor answers" in words, world.answers("read")
 
 
 def test_a_new_interval_is_told_to_home_assistant_and_begins_now():
-    with Commanded(ha_prefix="homeassistant", interval_s=600, diag=True) as w:
-        w.run(60000)
-        before = len(w.broker.accepted)
-        taken = w.node.taken
-        w.send("interval", "30", ms=5000)
-        told = [t for t, p, q in w.broker.accepted[before:]]
-        equal(len([t for t in told if t.startswith("homeassistant/") and t.endswith("/config")]), 2)
-        equal(w.node.taken, taken)
-        w.run(20000)
-        equal(w.node.taken, taken, "not before its time")
-        w.run(10000)
-        equal(w.node.taken, taken + 2)
-        diags = [json.loads(bytes(p).decode()) for t, p, _ in w.broker.accepted if t == "umqtt/n1/diag"]
+    with Commanded(ha_prefix="homeassistant", interval_s=600, diag=True) as world:
+        world.run(60000)
+        before = len(world.broker.accepted)
+        taken = world.node.taken
+        world.send("interval", "30", ms=5000)
+        told = [topic for topic, payload, qos in world.broker.accepted[before:]]
+        equal(len([topic for topic in told if topic.startswith("homeassistant/") and topic.endswith("/config")]), 2)
+        equal(world.node.taken, taken)
+        world.run(20000)
+        equal(world.node.taken, taken, "not before its time")
+        world.run(10000)
+        equal(world.node.taken, taken + 2)
+        diags = [
+            json.loads(bytes(payload).decode())
+            for topic, payload, _ in world.broker.accepted
+            if topic == "umqtt/n1/diag"
+        ]
         equal([diag["interval_s"] for diag in diags], [600, 30])
 
 
 def test_a_read_leaves_room_for_the_next_regular_readings():
-    with Commanded(queue=12) as w:
-        w.run(5000)
-        node = w.node
+    with Commanded(queue=12) as world:
+        world.run(5000)
+        node = world.node
         real = node.waiting
         for count, is_right in ((8, True), (9, False)):  # two readings of what is asked for, two of the next interval
             node.waiting = lambda: count  # noqa: B023
@@ -903,8 +917,8 @@ def test_a_read_leaves_room_for_the_next_regular_readings():
                 from commands.read import carry_out
 
                 said = carry_out(node, b"", 0)
-            except ValueError as e:
-                said = str(e)
+            except ValueError as error:
+                said = str(error)
             equal(said, "2 readings" if is_right else "9 readings wait to be sent: nothing was read")
         node.waiting = real
 
@@ -913,19 +927,19 @@ def test_a_commands_own_mistake_is_answered_and_stands_in_the_crash_log():
     def full(ms):
         raise MemoryError
 
-    with Commanded() as w:
-        w.run(5000)
-        w.node.measure_in = full
-        w.send("read")
-        equal(w.answers("read")[-1], (False, "no memory for it: fewer sensors, a shorter queue, or a restart"))
-        w.node.measure_in = None
-        w.send("read")
-        del w.node.measure_in
-        ok, words = w.answers("read")[-1]
+    with Commanded() as world:
+        world.run(5000)
+        world.node.measure_in = full
+        world.send("read")
+        equal(world.answers("read")[-1], (False, "no memory for it: fewer sensors, a shorter queue, or a restart"))
+        world.node.measure_in = None
+        world.send("read")
+        del world.node.measure_in
+        ok, words = world.answers("read")[-1]
         assert not ok and words.startswith("it failed: TypeError"), words
         assert b"TypeError" in read("crash.log")
-        w.send("read")
-        equal(w.answers("read")[-1], (True, "2 readings"))
+        world.send("read")
+        equal(world.answers("read")[-1], (True, "2 readings"))
 
 
 def test_a_light_that_is_lit_by_a_low_level_is_dark_when_the_program_ends():

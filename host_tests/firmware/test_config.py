@@ -27,8 +27,8 @@ def test_two_keys_are_enough_and_the_rest_has_defaults():
 
 
 def test_the_example_is_right_and_has_every_key():
-    with open(on_board.ROOT + "/firmware/config.example.json") as f:
-        example = json.load(f)
+    with open(on_board.ROOT + "/firmware/config.example.json") as file:
+        example = json.load(file)
     config_check.check(example)
     equal(sorted(example), sorted(row[0] for row in config_check.rows()))
 
@@ -87,8 +87,8 @@ def test_no_password_is_ever_shown():
             given[key] = value
             try:
                 config_check.check(given)
-            except ValueError as e:
-                assert "hunter2" not in str(e) and key in str(e), e
+            except ValueError as error:
+                assert "hunter2" not in str(error) and key in str(error), error
 
 
 def test_a_wifi_password_has_no_or_8_characters():
@@ -176,8 +176,8 @@ def test_taking_it_prints_what_is_wrong_and_leaves_no_module_behind():
 
 
 def test_the_page_about_the_firmware_lists_every_key_with_its_default():
-    with open(on_board.ROOT + "/docs/firmware.md") as f:
-        page = f.read()
+    with open(on_board.ROOT + "/docs/firmware.md") as file:
+        page = file.read()
     for key, default, _, _, words in config_check.rows():
         row = [line for line in page.split("\n") if line.startswith("| `%s` |" % key)]
         equal(len(row), 1, key)
@@ -359,8 +359,8 @@ def given_as(data):
     import os
 
     path = "config.test"
-    with open(path, "wb") as f:
-        f.write(data)
+    with open(path, "wb") as file:
+        file.write(data)
     try:
         return config_check.given_in(path)
     finally:
@@ -372,7 +372,7 @@ def test_a_file_that_was_copied_by_half_or_is_no_utf8_is_refused():
     whole = whole.encode()
     equal(given_as(whole)["interval_s"], 60)
     deep = b'{"sensors":' + b"[" * 3000 + b"]" * 3000 + b"}"
-    for data in [whole[:n] for n in range(len(whole))] + [
+    for data in [whole[:code] for code in range(len(whole))] + [
         deep, whole + whole, whole.replace(b"lab", b"k\xfcche"), b"\xff\xfe" + bytes(whole[0:1]) + b"\0",
     ]:  # fmt: skip
         said = str(raises(ValueError, given_as, data))
@@ -380,8 +380,8 @@ def test_a_file_that_was_copied_by_half_or_is_no_utf8_is_refused():
     for bad in (b"\xc0\xaf", b"\xf5\x80\x80\x80"):  # which MicroPython takes, and no broker
         try:
             config_check.check(given_as(whole[:-1] + b', "client_id": "n' + bad + b'"}'))
-        except ValueError as e:
-            assert "UTF-8" in str(e), e
+        except ValueError as error:
+            assert "UTF-8" in str(error), error
         else:
             raise AssertionError(bad)
 
@@ -394,8 +394,8 @@ def test_a_file_of_an_editor_of_windows_is_taken():
     equal(given_as(text), {"wifi_ssid": "Küche", "broker": "10.0.0.1"})
     with Folder() as folder:
         path = folder + "/config.json"
-        with open(path, "wb") as f:
-            f.write(text)
+        with open(path, "wb") as file:
+            file.write(text)
         config_file.NAME = path
         try:
             equal(config_file.load()["broker"], "10.0.0.1")
@@ -501,12 +501,12 @@ def test_a_key_of_updates_is_long_or_none_and_a_password_is_what_wpa_takes():
 
 
 def test_characters_of_every_length_are_taken_and_pairs_of_every_kind_become_one():
-    for n in (0x20, 0x7E, 0xA0, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFD, 0x10000, 0x1FFFD, 0x10FFFD):
-        equal(taken(client_id="n" + chr(n))["client_id"], "n" + chr(n))
+    for code in (0x20, 0x7E, 0xA0, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFD, 0x10000, 0x1FFFD, 0x10FFFD):
+        equal(taken(client_id="n" + chr(code))["client_id"], "n" + chr(code))
     for high, low, one in ((0xD800, 0xDC00, 0x10000), (0xDBFF, 0xDFFD, 0x10FFFD), (0xD800, 0xDFFF, 0x103FF)):
         equal(config_check.paired(chr(high) + chr(low)), chr(one))
     for no_pair in ((0xD7FF, 0xDC00), (0xDC00, 0xDC00), (0xD800, 0xE000), (0xD800, 0xDBFF)):
-        text = "".join([chr(n) for n in no_pair])
+        text = "".join([chr(code) for code in no_pair])
         equal(config_check.paired(text), text)
 
 

@@ -78,9 +78,9 @@ def test_a_start_without_a_change_takes_the_same_without_the_check():
                 equal(without_tuples(again), without_tuples(first))
 
 
-def without_tuples(x):
+def without_tuples(value):
     """As JSON gives it: what only indexes and goes through a tuple takes a list as well."""
-    return json.loads(json.dumps(x))
+    return json.loads(json.dumps(value))
 
 
 def test_sensors_on_one_bus_share_its_object_however_the_configuration_came():

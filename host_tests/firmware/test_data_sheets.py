@@ -46,8 +46,8 @@ def make(kind, **keys):
 def rows():
     """{type: (what it publishes, its keys)} of the table in docs/firmware.md."""
     found = {}
-    with open(os.path.join(ROOT, "docs", "firmware.md"), encoding="utf-8") as f:
-        for line in f:
+    with open(os.path.join(ROOT, "docs", "firmware.md"), encoding="utf-8") as file:
+        for line in file:
             cells = [cell.strip() for cell in line.split("|")]
             if len(cells) == 7 and re.match(r"`[a-z0-9]+`$", cells[1]):
                 found[cells[1].strip("`")] = cells[2], cells[3]
@@ -56,13 +56,17 @@ def rows():
 
 def settings(sensor):
     """What of a sensor is plain: numbers, texts, flags."""
-    return {k: v for k, v in vars(sensor).items() if isinstance(v, (int, float, str, bytes, tuple, type(None)))}
+    return {
+        name: value
+        for name, value in vars(sensor).items()
+        if isinstance(value, (int, float, str, bytes, tuple, type(None)))
+    }
 
 
 def keys_of(kind):
     """The rows of its _KEYS, of which nothing goes onto the board."""
-    with open(os.path.join(ROOT, "firmware", "sensors", kind + ".py"), encoding="utf-8") as f:
-        for statement in ast.parse(f.read()).body:
+    with open(os.path.join(ROOT, "firmware", "sensors", kind + ".py"), encoding="utf-8") as file:
+        for statement in ast.parse(file.read()).body:
             if isinstance(statement, ast.Assign) and getattr(statement.targets[0], "id", "") == "_KEYS":
                 return ast.literal_eval(statement.value.args[0])
     return ()
@@ -121,16 +125,16 @@ def test_every_key_changes_something_and_its_ends_are_taken():
 def read(kind, shown):
     """(what a node makes of it, the line that it prints): the sensor shows this again and again."""
     name = SHOWN[kind][0]
-    w = World({"wifi": {"lab": "12345678"}, "values": {name: [shown] * 40}})
+    world = World({"wifi": {"lab": "12345678"}, "values": {name: [shown] * 40}})
     source = node.Source(dict(OWN_KEYS, i2c=dict(OWN_KEYS["i2c"]), type=kind), 0)
     for _ in range(4):
         try:
             got = source.read()
-        except (OSError, ValueError) as e:
-            return str(e)
+        except (OSError, ValueError) as error:
+            return str(error)
         if got[0] is not ...:
             return got
-        w.clock.sleep_ms(10000)
+        world.clock.sleep_ms(10000)
     return got
 
 
@@ -143,18 +147,18 @@ def test_a_raw_value_becomes_the_hundredth_that_is_nearest_to_the_formula_of_the
         ("aht20", 20, 200, -50, 100, 0),
     ):
         full = 65535 if bits == 16 else 1 << 20
-        s = make(kind)
+        sensor = make(kind)
         for raw in [*range(0, full, full // 700), full - 1]:
             if kind == "aht20":
                 six = (0x18 << 40 | raw << 20 | raw).to_bytes(6, "big")
-                s.ask = lambda *_: six + bytes([crc8(six)])  # noqa: B023
+                sensor.ask = lambda *_: six + bytes([crc8(six)])  # noqa: B023
             else:
-                s.settling = False
-                s.is_ready = lambda: True
-                s.words = lambda command, count, wait_ms: [raw] * count  # noqa: B023
-            for got, a, b in zip(s.read()[-2:], (slope, percent_slope), (zero, percent_zero)):
-                off = got * full - 100 * (a * raw + b * full)
-                cut = a == 125 and got in (0, 10000)
+                sensor.settling = False
+                sensor.is_ready = lambda: True
+                sensor.words = lambda command, count, wait_ms: [raw] * count  # noqa: B023
+            for got, slope_b, zero_b in zip(sensor.read()[-2:], (slope, percent_slope), (zero, percent_zero)):
+                off = got * full - 100 * (slope_b * raw + zero_b * full)
+                cut = slope_b == 125 and got in (0, 10000)
                 assert cut or abs(off) * 2 <= full, (kind, raw, got)
 
 
@@ -170,7 +174,9 @@ def test_the_ends_of_a_data_sheet_are_readings_and_one_step_beyond_is_none():
     ):
         step = 1 if kind == "dht11" else 0.01
         places = [places for _, _, places in make(kind).fields]
-        equal(make(kind).limits, tuple(round(end * 10**n) for n, pair in zip(places, ends) for end in pair), kind)
+        equal(
+            make(kind).limits, tuple(round(end * 10**place) for place, pair in zip(places, ends) for end in pair), kind
+        )
         for i, (least, most) in enumerate(ends):
             for value, inside in (
                 (least, True), (most, True), (least + step, True), (most - step, True),
@@ -195,8 +201,8 @@ def test_a_bmp280_is_a_bme280_without_humidity_and_is_called_by_its_name():
     said = ""
     try:
         make("bmp280").probe()
-    except OSError as e:
-        said = str(e)
+    except OSError as error:
+        said = str(error)
     assert "BMP280" in said and "0x76" in said, said
 
 
@@ -208,21 +214,21 @@ def test_an_aht20_or_bh1750_has_the_time_that_its_data_sheet_wants():
         ("sht4x", [20, 50], 9, 12),
         ("ads1115", [1.0] * 4, 9, 12),
     ):
-        w = World({"values": {SHOWN[kind][0]: [shown] * 4}})
-        s = make(kind)
-        s.probe()
-        began = w.clock.now
-        s.read()
-        assert least_ms <= w.clock.now - began <= most_ms, (kind, w.clock.now - began)
+        world = World({"values": {SHOWN[kind][0]: [shown] * 4}})
+        sensor = make(kind)
+        sensor.probe()
+        began = world.clock.now
+        sensor.read()
+        assert least_ms <= world.clock.now - began <= most_ms, (kind, world.clock.now - began)
 
 
 def test_a_battery_is_low_at_its_mark_and_well_five_per_cent_over_it():
     World()
     mv = [3300 + 8 * percent for percent in (11, 10, 15, 16, 15, 11, 10, 0)] + [3200, 4200]
     fake_board.use({"values": {"adc 34": [value / 2 for value in mv for _ in range(16)]}})
-    s = make("battery", ratio=2)
-    equal((s.is_low, s.rest_s), (False, 0), "until it was read")
-    got = [s.read()[1:] for _ in mv]
+    sensor = make("battery", ratio=2)
+    equal((sensor.is_low, sensor.rest_s), (False, 0), "until it was read")
+    got = [sensor.read()[1:] for _ in mv]
     percents = [11, 10, 15, 16, 15, 11, 10, 0, 0, 100]
     lows = [0, 1, 1, 0, 0, 0, 1, 1, 1, 0]
     equal(got, [[percent, low] for percent, low in zip(percents, lows)])

@@ -87,216 +87,220 @@ class Board(World):
         fake_board.rtc[0] = b""
 
     def seqs(self):
-        return [r["seq"] for r in self.readings()]
+        return [reading["seq"] for reading in self.readings()]
 
 
-def up_to(n):
-    return list(range(1, n + 1))
+def up_to(count):
+    return list(range(1, count + 1))
 
 
 def test_no_flash_is_written_while_rtc_memory_has_room():
-    with Board(connect_every=5) as b:
-        b.sleep(11)
-        equal((os.listdir("queue"), [n for n in os.listdir(".") if n != "queue"]), ([], []))
-        equal(b.seqs(), up_to(22))
+    with Board(connect_every=5) as board:
+        board.sleep(11)
+        equal((os.listdir("queue"), [count for count in os.listdir(".") if count != "queue"]), ([], []))
+        equal(board.seqs(), up_to(22))
     many = [dict(ROOM, name="room %d" % i) for i in range(4)]
-    with Board(sensors=many) as b:
-        b.broker.ack_ms = 100  # eight readings, so all slots are in use
-        b.sleep(3)
-        equal((os.listdir("queue"), [n for n in os.listdir(".") if n != "queue"]), ([], []))
-        equal(b.seqs(), up_to(24))
+    with Board(sensors=many) as board:
+        board.broker.ack_ms = 100  # eight readings, so all slots are in use
+        board.sleep(3)
+        equal((os.listdir("queue"), [count for count in os.listdir(".") if count != "queue"]), ([], []))
+        equal(board.seqs(), up_to(24))
 
 
 def test_what_does_not_fit_rtc_memory_overflows_to_flash():
-    with Board(connect_every=30) as b:
-        b.sleep(1)
-        b.sleep(29)
+    with Board(connect_every=30) as board:
+        board.sleep(1)
+        board.sleep(29)
         assert os.listdir("queue"), "58 readings are more than 2 KB"
-        b.sleep(1)
-        equal(b.seqs(), up_to(62))
+        board.sleep(1)
+        equal(board.seqs(), up_to(62))
 
 
 def test_in_flight_and_waiting_readings_survive_a_power_cut_on_flash():
     for cut in range(30, 900, 60):
-        with Board(keep_in="flash") as b:
-            b.net.plans = [Plan(), Plan(cut_out=cut, how="silence")]
-            b.sleep(1)
-            b.power_cut()
-            b.net.plans = []
-            b.sleep(4)
-            b.sleep(2)
-            equal(b.seqs(), up_to(14), "cut %d" % cut)
-            equal(b.broker.violations, [])
+        with Board(keep_in="flash") as board:
+            board.net.plans = [Plan(), Plan(cut_out=cut, how="silence")]
+            board.sleep(1)
+            board.power_cut()
+            board.net.plans = []
+            board.sleep(4)
+            board.sleep(2)
+            equal(board.seqs(), up_to(14), "cut %d" % cut)
+            equal(board.broker.violations, [])
 
 
 def test_awake_nodes_keep_readings_over_a_reset_too():
     for keep_in in ("rtc", "flash"):
-        with Board(keep_in=keep_in, interval_s=5) as b:
-            b.boot(durable.DurableNode)
-            b.run(20000)
-            b.net.plan = Plan(refuse=True)
-            b.broker.stop()
-            b.run(20000)
-            taken = b.node.outbox.next
+        with Board(keep_in=keep_in, interval_s=5) as board:
+            board.boot(durable.DurableNode)
+            board.run(20000)
+            board.net.plan = Plan(refuse=True)
+            board.broker.stop()
+            board.run(20000)
+            taken = board.node.outbox.next
             if keep_in == "flash":
-                b.power_cut()
-            b.net.plan = Plan()
-            b.boot(durable.DurableNode)
-            b.run(30000)
-            ending.finish(b.node, 10000)
-            assert b.node.outbox.next > taken > len(b.seqs()) - 20
-            equal(b.seqs(), up_to(b.node.outbox.next))
-            equal(b.broker.violations, [])
+                board.power_cut()
+            board.net.plan = Plan()
+            board.boot(durable.DurableNode)
+            board.run(30000)
+            ending.finish(board.node, 10000)
+            assert board.node.outbox.next > taken > len(board.seqs()) - 20
+            equal(board.seqs(), up_to(board.node.outbox.next))
+            equal(board.broker.violations, [])
 
 
 def test_lives_that_hear_no_acknowledgement_repeat_and_count_each_reading_once():
-    with Board(keep_in="flash", diag=False) as b:
-        b.boot(durable.DurableNode)
-        b.run(5000)
-        b.net.plan = Plan(cut_in=4, how="silence")  # CONNACK, and nothing after it
+    with Board(keep_in="flash", diag=False) as board:
+        board.boot(durable.DurableNode)
+        board.run(5000)
+        board.net.plan = Plan(cut_in=4, how="silence")  # CONNACK, and nothing after it
         for _ in range(4):
-            b.boot(durable.DurableNode)
-            b.run(5000)
-        held = ending.readings_in_flight(b.node)
+            board.boot(durable.DurableNode)
+            board.run(5000)
+        held = ending.readings_in_flight(board.node)
         assert held
-        b.net.plan = Plan()
-        b.boot(durable.DurableNode)
-        b.run(5000)
-        equal(b.node.before, held)
-        equal(b.status(), [b"online"] * 2)
-        ending.sum_up(b.node)
+        board.net.plan = Plan()
+        board.boot(durable.DurableNode)
+        board.run(5000)
+        equal(board.node.before, held)
+        equal(board.status(), [b"online"] * 2)
+        ending.sum_up(board.node)
         # those of the first life, too: its last acknowledgements were to go to flash with the next message
-        assert " acknowledged=12 dropped=0" in b.said[-1], b.said[-1]
-        equal(b.seqs(), up_to(12))
-        equal(b.broker.violations, [])
+        assert " acknowledged=12 dropped=0" in board.said[-1], board.said[-1]
+        equal(board.seqs(), up_to(12))
+        equal(board.broker.violations, [])
 
 
 def test_lives_without_an_acknowledgement_do_not_fill_the_slots_with_their_statuses():
-    with Board({"wifi": {"lab": "12345678"}}, keep_in="flash", diag=False) as b:  # no sensor answers
-        b.boot(durable.DurableNode)
-        b.run(5000)
-        b.net.plan = Plan(cut_in=4, how="silence")  # CONNACK, and nothing after it
+    with Board({"wifi": {"lab": "12345678"}}, keep_in="flash", diag=False) as board:  # no sensor answers
+        board.boot(durable.DurableNode)
+        board.run(5000)
+        board.net.plan = Plan(cut_in=4, how="silence")  # CONNACK, and nothing after it
         for _ in range(4):
-            b.boot(durable.DurableNode)
-            b.run(5000)
-            equal([topic for _, topic, _ in takeback.unacknowledged(b.node.client)], [b"umqtt/n1/status"])
+            board.boot(durable.DurableNode)
+            board.run(5000)
+            equal([topic for _, topic, _ in takeback.unacknowledged(board.node.client)], [b"umqtt/n1/status"])
 
 
 def test_a_board_that_could_not_say_offline_says_online_after_its_restart():
     for keep_in in ("rtc", "flash"):
         for cut in (2, 30, 45):  # before, and after the broker has it
-            with Board(keep_in=keep_in) as b:
-                b.boot(durable.DurableNode)
-                b.run(5000)
-                link = b.net.links[-1]
+            with Board(keep_in=keep_in) as board:
+                board.boot(durable.DurableNode)
+                board.run(5000)
+                link = board.net.links[-1]
                 link.plan = Plan(cut_out=link.out_b + cut, how="silence")
-                ending.finish(b.node, 10000)
-                b.boot(durable.DurableNode)
-                b.run(5000)
-                equal(b.status()[-1], b"online", (keep_in, cut))
-                equal(b.node.client.inflight, 0)
-                equal(b.broker.violations, [])
+                ending.finish(board.node, 10000)
+                board.boot(durable.DurableNode)
+                board.run(5000)
+                equal(board.status()[-1], b"online", (keep_in, cut))
+                equal(board.node.client.inflight, 0)
+                equal(board.broker.violations, [])
 
 
-def without_qos_2(b):
+def without_qos_2(board):
     """The broker swallows what comes in QoS 2. Returns the list of what it has swallowed."""
-    real = b.broker._incoming
+    real = board.broker._incoming
     swallowed = []
 
-    def incoming(link, kept_session, p):
-        return swallowed.append(p.pid) if p.qos == 2 else real(link, kept_session, p)
+    def incoming(link, kept_session, packet):
+        return swallowed.append(packet.pid) if packet.qos == 2 else real(link, kept_session, packet)
 
-    b.broker._incoming = incoming
+    board.broker._incoming = incoming
     return swallowed
 
 
 def test_a_broker_without_qos_2_is_noticed_once_by_boards_whose_readings_survive():
     for keep_in in ("rtc", "flash"):
-        with Board(keep_in=keep_in) as b:
-            swallowed = without_qos_2(b)
-            b.boot(durable.DurableNode)
-            b.run(900000)
-            n = len(swallowed), len(b.net.links)
-            b.run(600000)
-            equal((len(swallowed), len(b.net.links)), n, "QoS 2 and connections after it was noticed")
-            equal(b.seqs(), up_to(b.node.taken))
-            equal((b.node.waiting(), b.node.dropped), (0, 0))
+        with Board(keep_in=keep_in) as board:
+            swallowed = without_qos_2(board)
+            board.boot(durable.DurableNode)
+            board.run(900000)
+            swallowed_before = len(swallowed), len(board.net.links)
+            board.run(600000)
+            equal(
+                (len(swallowed), len(board.net.links)), swallowed_before, "QoS 2 and connections after it was noticed"
+            )
+            equal(board.seqs(), up_to(board.node.taken))
+            equal((board.node.waiting(), board.node.dropped), (0, 0))
 
 
 def test_only_the_newest_of_a_topic_is_sent_when_that_is_asked_for():
-    with Board(only_latest=True, connect_every=6) as b:
-        b.sleep(7)
-        equal(b.seqs(), [1, 2, 13, 14])
+    with Board(only_latest=True, connect_every=6) as board:
+        board.sleep(7)
+        equal(board.seqs(), [1, 2, 13, 14])
 
 
 def test_readings_expire_by_their_age_over_sleeps():
-    with Board(expire_s=150, connect_every=6) as b:
-        b.sleep(7)
-        equal(b.seqs(), [1, 2, 9, 10, 11, 12, 13, 14])  # the oldest of these was taken 120 s ago
+    with Board(expire_s=150, connect_every=6) as board:
+        board.sleep(7)
+        equal(board.seqs(), [1, 2, 9, 10, 11, 12, 13, 14])  # the oldest of these was taken 120 s ago
 
 
 def test_a_full_store_refuses_and_says_so_once():
-    with Board(keep_in="flash", queue_kb=4, connect_every=200) as b:
-        b.sleep(1)
+    with Board(keep_in="flash", queue_kb=4, connect_every=200) as board:
+        board.sleep(1)
         refused = []
         for _ in range(80):
-            b.sleep(1)
-            refused += [line for line in b.said if line.startswith("storage: ")]
+            board.sleep(1)
+            refused += [line for line in board.said if line.startswith("storage: ")]
         assert refused and "full" in refused[0], refused
-        first = b.node.outbox.next
-        waiting = b.node.waiting()
+        first = board.node.outbox.next
+        waiting = board.node.waiting()
         assert 30 < waiting < 160
-        b.sleep(1)
-        equal((first, waiting, 2), (b.node.outbox.next, b.node.waiting(), b.node.dropped))
-        b.keys["connect_every"] = 1
-        b.power_cut()
-        b.sleep(4)
-        assert len(b.seqs()) > waiting and b.node.waiting() == 0 and b.node.dropped == 0, b.seqs()
+        board.sleep(1)
+        equal((first, waiting, 2), (board.node.outbox.next, board.node.waiting(), board.node.dropped))
+        board.keys["connect_every"] = 1
+        board.power_cut()
+        board.sleep(4)
+        assert len(board.seqs()) > waiting and board.node.waiting() == 0 and board.node.dropped == 0, board.seqs()
 
 
 def test_a_full_store_refuses_a_whole_message_of_readings_and_counts_it():
-    with Board(keep_in="flash", queue_kb=4, connect_every=200, payload="json") as b:
-        b.sleep(81)
-        n, waiting = b.node.outbox.next, b.node.waiting()
+    with Board(keep_in="flash", queue_kb=4, connect_every=200, payload="json") as board:
+        board.sleep(81)
+        count, waiting = board.node.outbox.next, board.node.waiting()
         assert 15 < waiting < 80, waiting
-        b.sleep(1)
-        equal((b.node.outbox.next, b.node.waiting(), b.node.dropped), (n, waiting, 1))
+        board.sleep(1)
+        equal((board.node.outbox.next, board.node.waiting(), board.node.dropped), (count, waiting, 1))
 
 
 def test_what_a_sleeper_remembers_lies_before_the_journal():
-    with Board(connect_every=3) as b:
-        b.sleep(3)
-        equal(b.node.journal.journal.region.at, remembered.SIZE_B)
+    with Board(connect_every=3) as board:
+        board.sleep(3)
+        equal(board.node.journal.journal.region.at, remembered.SIZE_B)
 
 
 def test_what_sensors_remember_and_what_waits_in_rtc_memory_do_not_touch_each_other():
     values = [[20 + i / 10, 40.0] for i in range(100)]
     script = dict(SCRIPT, values={"dht22 4": values})
-    with Board(script, sensors=[dict(ROOM, delta={"temperature": 0.05, "humidity": 5}, send_every_s=86400)]) as b:
-        b.sleep(1)
-        b.net.plan = Plan(connect_ms=None)
-        b.sleep(40)
-        b.net.plan = Plan()
-        b.sleep(6)
-        equal(b.seqs(), up_to(48), "each temperature, and one humidity")
-        equal([r["value"] for r in b.readings("temperature")], [round(20 + i / 10, 1) for i in range(47)])
+    with Board(script, sensors=[dict(ROOM, delta={"temperature": 0.05, "humidity": 5}, send_every_s=86400)]) as board:
+        board.sleep(1)
+        board.net.plan = Plan(connect_ms=None)
+        board.sleep(40)
+        board.net.plan = Plan()
+        board.sleep(6)
+        equal(board.seqs(), up_to(48), "each temperature, and one humidity")
+        equal(
+            [reading["value"] for reading in board.readings("temperature")], [round(20 + i / 10, 1) for i in range(47)]
+        )
 
 
 def test_the_sum_of_pulses_and_what_waits_survive_a_reset_side_by_side():
     meter = {"type": "pulse", "name": "meter", "pin": 12}
-    with Board(sensors=[meter], interval_s=10) as b:
-        b.boot(durable.DurableNode)
-        b.net.plan = Plan(refuse=True)
+    with Board(sensors=[meter], interval_s=10) as board:
+        board.boot(durable.DurableNode)
+        board.net.plan = Plan(refuse=True)
         for _ in range(20):
             fake_board.set_level(12, 0)
-            b.clock.sleep_ms(20)
+            board.clock.sleep_ms(20)
             fake_board.set_level(12, 1)
-            b.run(10000)
-        b.boot(durable.DurableNode)
-        b.net.plan = Plan()
-        b.run(100000)
-        got = [r["value"] for r in b.readings("meter/count")]
-        equal(b.seqs(), up_to(len(got)))
+            board.run(10000)
+        board.boot(durable.DurableNode)
+        board.net.plan = Plan()
+        board.run(100000)
+        got = [reading["value"] for reading in board.readings("meter/count")]
+        equal(board.seqs(), up_to(len(got)))
         equal(got, sorted(got))
         equal((len(got) > 25, got[-1]), (True, 20))
 
@@ -321,8 +325,8 @@ class Flash:
 
 
 def test_a_queue_takes_no_more_than_half_of_what_flash_has_beside_a_reserve_of_24_kib():
-    with Board(keep_in="flash") as b:
-        node = b.boot(durable.DurableNode)
+    with Board(keep_in="flash") as board:
+        node = board.boot(durable.DurableNode)
         try:
             for flash, room_kb, told in (
                 (Flash(200), 64, []),
@@ -334,40 +338,40 @@ def test_a_queue_takes_no_more_than_half_of_what_flash_has_beside_a_reserve_of_2
                 ),
                 (Flash(2), 4, ["storage: 8 KiB of flash are free: 4 KiB of the 64 of queue_kb are used"]),
             ):
-                del b.said[:]
+                del board.said[:]
                 durable.os = flash
                 equal(node.room_b(65536), room_kb * 1024)
-                equal(b.said, told)
+                equal(board.said, told)
         finally:
             durable.os = os
 
 
 def test_a_flash_that_is_full_when_readings_are_handed_over_is_told_as_storage_and_what_ends_that_too():
-    with Board(keep_in="flash", interval_s=5) as b:
-        node = b.boot(durable.DurableNode)
-        b.run(1000)
+    with Board(keep_in="flash", interval_s=5) as board:
+        node = board.boot(durable.DurableNode)
+        board.run(1000)
         real = node.outbox.drain
 
         def full(client):
             raise OSError(28)
 
         node.outbox.drain = full
-        b.run(3000)
-        assert [line for line in b.said if line.startswith("storage: the flash is full")], b.said
+        board.run(3000)
+        assert [line for line in board.said if line.startswith("storage: the flash is full")], board.said
         node.outbox.drain = real
-        b.run(120000)
-        equal(len([line for line in b.said if line.startswith("storage: well again")]), 1)
-        equal(b.seqs(), up_to(node.outbox.next))
+        board.run(120000)
+        equal(len([line for line in board.said if line.startswith("storage: well again")]), 1)
+        equal(board.seqs(), up_to(node.outbox.next))
 
 
 def test_a_file_or_folder_that_has_the_name_of_ours_is_set_aside_and_told():
     for name, make in (("queue", lambda: open("queue", "w").close()), ("journal", lambda: os.mkdir("journal"))):
-        with Board(keep_in="flash") as b:
+        with Board(keep_in="flash") as board:
             make()
-            b.boot(durable.DurableNode)
-            assert "storage: %s was not ours: it is %s.mine now" % (name, name) in b.said, b.said
-            b.run(60000)
-            equal(b.seqs(), up_to(2))
+            board.boot(durable.DurableNode)
+            assert "storage: %s was not ours: it is %s.mine now" % (name, name) in board.said, board.said
+            board.run(60000)
+            equal(board.seqs(), up_to(2))
             assert name + ".mine" in os.listdir(".")
-            b.boot(durable.DurableNode)
-            equal([line for line in b.said if "not ours" in line], [])
+            board.boot(durable.DurableNode)
+            equal([line for line in board.said if "not ours" in line], [])

@@ -12,47 +12,49 @@ PRESSED = dict(SCRIPT, buttons={"0": __file__})  # the file is there
 
 
 def test_the_stop_button_sends_what_waits_says_offline_and_sums_up():
-    w = World(PRESSED, sensors=[ROOM], stop_pin=0)
-    w.run(15000)
-    equal(w.node.run(), False)  # pressed from the start
-    equal(w.status(), [b"online", b"offline"])
-    equal({qos for topic, payload, qos in w.broker.accepted if topic.endswith("/status")}, {1})
-    equal(w.broker.wills, [])
-    assert w.said[-1].startswith("summary: taken=4 published=4 acknowledged=4 dropped=0 heap_low_b="), w.said[-1]
-    equal(w.net.open_sockets(), [])
+    world = World(PRESSED, sensors=[ROOM], stop_pin=0)
+    world.run(15000)
+    equal(world.node.run(), False)  # pressed from the start
+    equal(world.status(), [b"online", b"offline"])
+    equal({qos for topic, payload, qos in world.broker.accepted if topic.endswith("/status")}, {1})
+    equal(world.broker.wills, [])
+    assert world.said[-1].startswith("summary: taken=4 published=4 acknowledged=4 dropped=0 heap_low_b="), world.said[
+        -1
+    ]
+    equal(world.net.open_sockets(), [])
 
 
 def test_the_stop_button_ends_a_board_too_that_has_never_reached_its_broker():
-    w = World(PRESSED, sensors=[ROOM], stop_pin=0, ha_prefix="homeassistant", commands=True)
-    w.net.plan = Plan(refuse=True)
-    w.run(5000)
-    equal(w.node.run(), False)
-    assert w.said[-1].startswith("summary: taken=2 published=0 acknowledged=0 dropped=0 "), w.said[-1]
+    world = World(PRESSED, sensors=[ROOM], stop_pin=0, ha_prefix="homeassistant", commands=True)
+    world.net.plan = Plan(refuse=True)
+    world.run(5000)
+    equal(world.node.run(), False)
+    assert world.said[-1].startswith("summary: taken=2 published=0 acknowledged=0 dropped=0 "), world.said[-1]
 
 
 def test_an_end_whose_broker_is_silent_or_whose_program_breaks_takes_its_time_and_feeds_the_watchdog():
     def broken():
         raise KeyError("bug")
 
-    def silence(w):
-        w.broker._incoming = lambda link, kept, p: None
+    def silence(world):
+        world.broker._incoming = lambda link, kept, packet: None
 
-    def breakage(w):
-        w.node.hand_over = broken
+    def breakage(world):
+        world.node.hand_over = broken
 
     for trouble in (silence, breakage):
-        w = World(SCRIPT, sensors=[ROOM], interval_s=1)
-        w.run(4000)
-        trouble(w)
-        w.run(2000)
+        world = World(SCRIPT, sensors=[ROOM], interval_s=1)
+        world.run(4000)
+        trouble(world)
+        world.run(2000)
         fed = []
-        w.node.feed = lambda: fed.append(w.clock.now)  # noqa: B023
-        before = w.clock.now
-        ending.send(w.node, 5000)
-        assert 4900 <= w.clock.now - before <= 5100, (trouble, w.clock.now - before)
+        world.node.feed = lambda: fed.append(world.clock.now)  # noqa: B023
+        before = world.clock.now
+        ending.send(world.node, 5000)
+        assert 4900 <= world.clock.now - before <= 5100, (trouble, world.clock.now - before)
         assert len(fed) >= 15, fed
-    ending.finish(w.node, 5000)  # the broken one's
-    equal((w.net.open_sockets(), w.broker.wills, w.status()[-1]), ([], [], b"offline"))
+    ending.finish(world.node, 5000)  # the broken one's
+    equal((world.net.open_sockets(), world.broker.wills, world.status()[-1]), ([], [], b"offline"))
 
 
 class Gc:
@@ -68,9 +70,9 @@ class Gc:
 
 
 def test_the_sum_counts_readings_of_earlier_lives_refused_ones_and_the_heap_at_the_end():
-    w = World(SCRIPT, sensors=[ROOM])
-    w.run(15000)
-    w.node.before, w.node.refused, w.node.dropped = 3, 2, 1
+    world = World(SCRIPT, sensors=[ROOM])
+    world.run(15000)
+    world.node.before, world.node.refused, world.node.dropped = 3, 2, 1
     ending.gc = Gc()
-    ending.sum_up(w.node)
-    equal(w.said[-1], "summary: taken=4 published=4 acknowledged=5 dropped=3 heap_low_b=2000")
+    ending.sum_up(world.node)
+    equal(world.said[-1], "summary: taken=4 published=4 acknowledged=5 dropped=3 heap_low_b=2000")

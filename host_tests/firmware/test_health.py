@@ -22,59 +22,59 @@ def fail(words="no answer"):
 
 
 def test_a_trouble_is_told_once_and_its_end_too():
-    w = World()
-    t = retry.Trouble("pump", 1000, 8000)
+    world = World()
+    trouble = retry.Trouble("pump", 1000, 8000)
     for _ in range(200):
-        t.attempt(fail)
-        w.clock.sleep_ms(500)
-    equal(w.said, ["pump: no answer; trying again"])
-    n = t.count
-    t.ended()
-    t.ended()
-    equal(w.said[1:], ["pump: well again after %d failures" % n])
+        trouble.attempt(fail)
+        world.clock.sleep_ms(500)
+    equal(world.said, ["pump: no answer; trying again"])
+    count = trouble.count
+    trouble.ended()
+    trouble.ended()
+    equal(world.said[1:], ["pump: well again after %d failures" % count])
 
 
 def test_another_reason_is_told_again():
-    w = World()
-    t = retry.Trouble("pump", 1, 1)
-    t.attempt(fail)
-    w.clock.sleep_ms(2)
-    t.attempt(fail, "on fire")
-    equal(w.said[1], "pump: on fire; trying again")
+    world = World()
+    trouble = retry.Trouble("pump", 1, 1)
+    trouble.attempt(fail)
+    world.clock.sleep_ms(2)
+    trouble.attempt(fail, "on fire")
+    equal(world.said[1], "pump: on fire; trying again")
 
 
 def test_pauses_grow_to_their_limit_and_are_random():
-    w = World()
-    t = retry.Trouble("pump", 1000, 8000)
+    world = World()
+    trouble = retry.Trouble("pump", 1000, 8000)
     first = []
     late = []
     for _ in range(60):
-        t.count = t.out_ms = 0
-        t.failed("x")
-        first.append(t.pause_ms)
-        t.count = 9
-        t.out_ms = 60000
-        t.failed("x")
-        late.append(t.pause_ms)
+        trouble.count = trouble.out_ms = 0
+        trouble.failed("x")
+        first.append(trouble.pause_ms)
+        trouble.count = 9
+        trouble.out_ms = 60000
+        trouble.failed("x")
+        late.append(trouble.pause_ms)
     assert min(first) > 0 and max(first) <= 1000 and len(set(first)) > 20
     assert 4000 < max(late) <= 8000 and min(late) < 4000
-    assert w.said == ["pump: x; trying again"]
+    assert world.said == ["pump: x; trying again"]
 
 
 def test_nothing_is_tried_during_the_pause():
-    w = World()
-    t = retry.Trouble("pump", 5000, 5000)
+    world = World()
+    trouble = retry.Trouble("pump", 5000, 5000)
     calls = []
-    t.attempt(fail)
-    pause_ms = t.pause_ms
-    equal(t.attempt(calls.append, 1), None)
-    w.clock.sleep_ms(pause_ms)
-    equal(t.attempt(calls.append, 2), True)
+    trouble.attempt(fail)
+    pause_ms = trouble.pause_ms
+    equal(trouble.attempt(calls.append, 1), None)
+    world.clock.sleep_ms(pause_ms)
+    equal(trouble.attempt(calls.append, 2), True)
     equal(calls, [2])
 
 
 def test_errors_of_the_ports_are_said_in_words():
-    for e, part in (
+    for error, part in (
         (OSError(111), "refused (111)"),
         (OSError(104), "refused (104)"),
         (OSError(116), "no answer (116)"),
@@ -89,7 +89,7 @@ def test_errors_of_the_ports_are_said_in_words():
         (Broken("x"), "Broken"),
         (Broken(), "Broken"),
     ):
-        assert part in reasons.words(e), (e, reasons.words(e))
+        assert part in reasons.words(error), (error, reasons.words(error))
     equal((reasons.words(MemoryError()), reasons.words(OSError("on fire"))), ("no memory", "on fire"))
     # by their names in errno.h, those of lwIP, and of the look-ups of both ports
     for codes, part in (
@@ -119,12 +119,12 @@ def test_the_crash_log_keeps_the_newest_and_stays_small():
         for i in range(60):
             try:
                 raise Broken("number %d" % i)
-            except Broken as e:
-                health.crashed(e, path)
+            except Broken as error:
+                health.crashed(error, path)
         size = os.stat(path)[6]
         assert 2000 < size <= 2048, size
-        with open(path) as f:
-            text = f.read()
+        with open(path) as file:
+            text = file.read()
         assert "number 59" in text and "number 0\n" not in text
     finally:
         place.__exit__()
@@ -139,8 +139,8 @@ def test_the_same_crash_again_is_not_written_again():
         for _ in range(3):
             try:
                 raise Broken("again")
-            except Broken as e:
-                health.crashed(e, path)
+            except Broken as error:
+                health.crashed(error, path)
             sizes.append(os.stat(path)[6])
     finally:
         place.__exit__()
@@ -176,51 +176,51 @@ def test_a_crash_for_which_there_is_no_memory_leaves_the_log_as_it_was():
     health.open = open_long
     try:
         raise Broken("x")
-    except Broken as e:
-        health.crashed(e)
+    except Broken as error:
+        health.crashed(error)
     finally:
         del health.open
     equal(opened, ["r"], "it was emptied")
 
 
 def test_a_crash_log_that_cannot_be_written_is_no_crash():
-    w = World()
+    world = World()
     try:
         raise Broken("x")
-    except Broken as e:
-        health.crashed(e, "no such folder/crash.log")
-    assert "no such folder" in w.said[-1]
+    except Broken as error:
+        health.crashed(error, "no such folder/crash.log")
+    assert "no such folder" in world.said[-1]
 
 
 def test_uptime_counts_across_the_wrap_of_the_ticks():
-    w = World()
+    world = World()
     for _ in range(30):
-        w.clock.sleep_ms(86400000)
+        world.clock.sleep_ms(86400000)
         clock.uptime_s()
     equal(clock.uptime_s(), 30 * 86400)
 
 
 def test_the_time_of_a_moment_before_the_clock_was_set():
-    w = World()
-    w.epoch_s = 100
+    world = World()
+    world.epoch_s = 100
     equal(clock.unix_s(0), None)
-    w.clock.sleep_ms(5000)
+    world.clock.sleep_ms(5000)
     up_s = clock.uptime_s()
-    w.clock.sleep_ms(7000)
-    w.epoch_s = NOW_S
+    world.clock.sleep_ms(7000)
+    world.epoch_s = NOW_S
     equal(clock.unix_s(up_s), NOW_S + 5)
 
 
 def test_boards_count_from_2000():
     from time import gmtime
 
-    w = World()
+    world = World()
     real = clock.gmtime
-    clock.gmtime = lambda s: gmtime(s + 946684800)
+    clock.gmtime = lambda since_2000_s: gmtime(since_2000_s + 946684800)
     try:
-        w.epoch_s = NOW_S - 946684800
+        world.epoch_s = NOW_S - 946684800
         equal(clock.unix_s(0), NOW_S)
-        w.epoch_s = 60
+        world.epoch_s = 60
         equal(clock.unix_s(0), None)
     finally:
         clock.gmtime = real
@@ -230,8 +230,8 @@ def test_a_time_that_cannot_be_is_not_believed():
     import fake_board
     import ntptime
 
-    w = World()
-    w.epoch_s = 100  # not set
+    world = World()
+    world.epoch_s = 100  # not set
     zero_s = (1 << 32) - 2208988800  # what MicroPython's ntptime makes of a server that says "not now"
     for year_s in (0, 100, 946684800, 4102444801 + 86400, 1 << 40, zero_s, zero_s - 946684800):
         fake_board.script["values"] = {"ntp": [year_s]}
@@ -248,8 +248,8 @@ def test_a_clock_that_runs_is_moved_by_days_only_by_two_answers_that_agree():
     import fake_board
     import ntptime
 
-    w = World()
-    w.epoch_s = NOW_S
+    world = World()
+    world.epoch_s = NOW_S
     away = NOW_S + 400 * 86400
     fake_board.script["values"] = {"ntp": [away, NOW_S]}
     assert "and then another one" in str(raises(OSError, clock.sync, "t"))
@@ -270,14 +270,14 @@ def test_what_the_time_server_does_not_do_is_told_with_the_key():
 
     World()
     real = ntptime.time
-    for e, words in (
+    for error, words in (
         (OSError(110), "t does not answer (110): check ntp_host"),
         (OSError(-2), "t is no name that can be looked up (-2): check ntp_host"),
         (IndexError("list index out of range"), "t does not answer (list index out of range): check ntp_host"),
     ):
 
-        def time(e=e):
-            raise e
+        def time(error=error):
+            raise error
 
         ntptime.time = time
         equal(str(raises(OSError, clock.sync, "t")), words)
@@ -286,8 +286,8 @@ def test_what_the_time_server_does_not_do_is_told_with_the_key():
 
 
 def test_the_uptime_begins_with_the_program_and_a_time_that_no_calendar_has_is_none():
-    w = World()
-    w.epoch_s = 10**18
+    world = World()
+    world.epoch_s = 10**18
     equal(clock.stamp(), 0)
     del sys.modules["clock"]
     import clock as fresh
@@ -298,27 +298,27 @@ def test_the_uptime_begins_with_the_program_and_a_time_that_no_calendar_has_is_n
 
 
 def test_no_age_is_counted_from_a_clock_that_is_not_set():
-    w = World()
+    world = World()
     for epoch_s, stamp in ((100, 0), (NOW_S, NOW_S), (4102444801 + 86400, 0)):
-        w.epoch_s = epoch_s
+        world.epoch_s = epoch_s
         equal(clock.stamp(), stamp)
 
 
 def test_a_pause_is_never_longer_than_the_outage_so_far():
-    w = World()
-    t = retry.Trouble("broker", 1000, 60000)
+    world = World()
+    trouble = retry.Trouble("broker", 1000, 60000)
     longest = 0
     for _ in range(12):
-        t.failed("refused")
-        longest = max(longest, t.pause_ms)
-        w.clock.sleep_ms(500)
+        trouble.failed("refused")
+        longest = max(longest, trouble.pause_ms)
+        world.clock.sleep_ms(500)
     assert longest <= 6000, longest
 
 
 def test_what_answers_and_is_no_broker_is_told_in_words():
     from umqtt.client import MQTTException, ProtocolError
 
-    for e, part in (
+    for error, part in (
         (ProtocolError("packet malformed or out of place"), "is it a web server"),
         (MQTTException(2, "x"), "check client_id"),
         (MQTTException(4, "x"), "check user and password"),
@@ -333,7 +333,7 @@ def test_what_answers_and_is_no_broker_is_told_in_words():
         (MQTTException(0x9C, "x"), "x: check broker"),
         (MQTTException(0x9D, "x"), "x: check broker"),
     ):
-        said = reasons.words(e)
+        said = reasons.words(error)
         assert part in said and not said[0].isdigit(), said
     for code in (0x83, 0x87, 0x9B, 0x9E):
         equal(reasons.words(MQTTException(code, "the broker is tired")), "the broker is tired")
@@ -343,54 +343,58 @@ def test_the_first_pause_is_as_long_as_the_one_who_fails_asks_for():
     for first_ms in (20, 5000):
         pauses_ms = []
         for _ in range(60):
-            t = retry.Trouble("clock", first_ms, 600000)
-            t.failed("no answer")
-            pauses_ms.append(t.pause_ms)
+            trouble = retry.Trouble("clock", first_ms, 600000)
+            trouble.failed("no answer")
+            pauses_ms.append(trouble.pause_ms)
         assert first_ms // 2 < max(pauses_ms) <= first_ms, (first_ms, max(pauses_ms))
 
 
 def test_a_pause_doubles_from_the_first_to_the_most_and_counts_the_outage():
-    w = World()
+    world = World()
 
     class Most:
         """A random number that is the highest in every range."""
 
-        def __mod__(self, n):
-            return n - 1
+        def __mod__(self, count):
+            return count - 1
 
     real = retry.getrandbits
     retry.getrandbits = lambda bits: Most()
     try:
-        t = retry.Trouble("x")
-        equal((t.first_ms, t.most_ms, t.pause_ms, t.since, t.out_ms), (1000, 60000, 0, 0, 0))
+        trouble = retry.Trouble("x")
+        equal(
+            (trouble.first_ms, trouble.most_ms, trouble.pause_ms, trouble.since, trouble.out_ms), (1000, 60000, 0, 0, 0)
+        )
         limits = []
         for away_ms in (0, 500, 1500, 4000, 4000, 90000, 1000):
-            w.clock.sleep_ms(away_ms)
-            t.failed("x")
-            limits.append(t.pause_ms)
+            world.clock.sleep_ms(away_ms)
+            trouble.failed("x")
+            limits.append(trouble.pause_ms)
         equal(limits, [1000, 1000, 2000, 6000, 10000, 32000, 60000])
-        equal((t.count, t.out_ms), (7, 60000))
-        t.ended()
-        equal((t.count, t.out_ms, t.words), (0, 0, ""))
-        t.failed("x")
-        equal(w.said[-1], "x: x; trying again", "told again after it was well")
+        equal((trouble.count, trouble.out_ms), (7, 60000))
+        trouble.ended()
+        equal((trouble.count, trouble.out_ms, trouble.words), (0, 0, ""))
+        trouble.failed("x")
+        equal(world.said[-1], "x: x; trying again", "told again after it was well")
     finally:
         retry.getrandbits = real
 
 
 def test_the_clock_counts_seconds_and_milliseconds():
-    w = World()
-    w.epoch_s = NOW_S
+    world = World()
+    world.epoch_s = NOW_S
     for _ in range(5):
-        w.clock.sleep_ms(300)
+        world.clock.sleep_ms(300)
         clock.uptime_s()
     equal(clock.uptime_s(), 1)
-    w.clock.sleep_ms(500)
+    world.clock.sleep_ms(500)
     equal(clock.uptime_s(), 2)
     equal(clock.now_ms(), NOW_S * 1000 + 2000)
-    for s, can_be in ((1704067199, 0), (1704067200, 1704067200), (4102444799, 4102444799), (4102444800, 0)):
-        clock.time = lambda s=s: s
-        if s < 1 << 31 or sys.implementation.name != "micropython":  # whose host port knows no time after 2038
+    for since_2000_s, can_be in ((1704067199, 0), (1704067200, 1704067200), (4102444799, 4102444799), (4102444800, 0)):
+        clock.time = lambda since_2000_s=since_2000_s: since_2000_s
+        if (
+            since_2000_s < 1 << 31 or sys.implementation.name != "micropython"
+        ):  # whose host port knows no time after 2038
             equal(clock.stamp(), can_be)
 
 
@@ -398,8 +402,8 @@ def test_a_jump_of_a_day_and_an_answer_a_minute_off_are_the_limits():
     import fake_board
     import ntptime
 
-    w = World()
-    w.epoch_s = NOW_S
+    world = World()
+    world.epoch_s = NOW_S
     for answers, set_to in (
         ([NOW_S + 86400, NOW_S], NOW_S + 86400),  # it is asked once
         ([NOW_S + 86401, NOW_S], None),

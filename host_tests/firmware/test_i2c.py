@@ -13,7 +13,7 @@ WIRES = {"sda": 21, "scl": 22}
 assert on_board  # the paths
 
 
-def sensor(kind, script, **keys):
+def make_sensor(kind, script, **keys):
     """A driver on a bus of its own, on a board with these values."""
     fake_board.use({"values": script})
     return made(kind, **keys)
@@ -35,25 +35,29 @@ def test_the_checksum_is_that_of_the_data_sheet():
 
 def test_an_sht4x_reads_hundredths():
     World()
-    s = sensor("sht4x", {"sht4x 0x44": [[21.5, 40.2], [-40.0, 0.0], [125.0, 100.0], [0.0, 104.0], [0.0, -5.0]]})
-    s.probe()
-    equal([s.read() for _ in range(5)], [[2150, 4020], [-4000, 0], [12500, 10000], [0, 10000], [0, 0]])
-    equal(s.fields, (("temperature", "°C", 2), ("humidity", "%", 2)))
+    sensor = make_sensor(
+        "sht4x", {"sht4x 0x44": [[21.5, 40.2], [-40.0, 0.0], [125.0, 100.0], [0.0, 104.0], [0.0, -5.0]]}
+    )
+    sensor.probe()
+    equal([sensor.read() for _ in range(5)], [[2150, 4020], [-4000, 0], [12500, 10000], [0, 10000], [0, 0]])
+    equal(sensor.fields, (("temperature", "°C", 2), ("humidity", "%", 2)))
 
 
 def test_a_chip_that_is_not_there_or_garbled_is_said_in_words():
     World()
-    s = sensor("sht4x", {})
-    said = str(raises(OSError, s.probe))
+    sensor = make_sensor("sht4x", {})
+    said = str(raises(OSError, sensor.probe))
     equal(said, "no SHT4x answers at 0x44 on I2C (SDA GPIO 21, SCL GPIO 22); there: nobody")
-    assert "no SHT3x answers at 0x45" in str(raises(OSError, sensor("sht3x", {}, address="0x45").probe))
-    s = sensor("sht4x", {"sht4x 0x45": [[20, 40]], "bme280 0x76": [[20, 1000, 40]]})
-    assert str(raises(OSError, s.probe)).endswith("; there: 0x45, 0x76")
-    s = sensor("sht4x", {"sht4x 0x45": [[20, 40], "crc", "crc", "stretch", "stretch", [20, 40]]}, address="0x45")
-    s.probe()
-    equal(s.read(), [2000, 4000])
-    assert "SHT4x at 0x45: the checksum of its answer is wrong" in str(raises(OSError, s.read))
-    assert "SHT4x at 0x45: the bus failed (110)" in str(raises(OSError, s.read)), "it holds SCL down"
+    assert "no SHT3x answers at 0x45" in str(raises(OSError, make_sensor("sht3x", {}, address="0x45").probe))
+    sensor = make_sensor("sht4x", {"sht4x 0x45": [[20, 40]], "bme280 0x76": [[20, 1000, 40]]})
+    assert str(raises(OSError, sensor.probe)).endswith("; there: 0x45, 0x76")
+    sensor = make_sensor(
+        "sht4x", {"sht4x 0x45": [[20, 40], "crc", "crc", "stretch", "stretch", [20, 40]]}, address="0x45"
+    )
+    sensor.probe()
+    equal(sensor.read(), [2000, 4000])
+    assert "SHT4x at 0x45: the checksum of its answer is wrong" in str(raises(OSError, sensor.read))
+    assert "SHT4x at 0x45: the bus failed (110)" in str(raises(OSError, sensor.read)), "it holds SCL down"
     assert "i2c is missing" in str(raises(ValueError, made, "sht4x", i2c={}))
 
 
@@ -61,23 +65,23 @@ def test_a_chip_that_a_reset_left_in_the_middle_of_a_byte_is_clocked_until_it_le
     World()
     script = {"sht4x 0x44": [[21.5, 40.2]]}
     for clocks in (1, 5, 9):
-        s = sensor("sht4x", script)
+        sensor = make_sensor("sht4x", script)
         fake_board.script["held"] = {"21": clocks}
-        equal(s.read(), [2150, 4020])
+        equal(sensor.read(), [2150, 4020])
         fake_board.script["held"] = {"21": clocks}  # and again while it runs
-        equal(s.read(), [2150, 4020])
+        equal(sensor.read(), [2150, 4020])
 
 
 def test_a_bus_that_is_held_low_is_no_chip_full_of_zeros():
     World()
     for pin, name in (("21", "SDA"), ("22", "SCL")):
-        s = sensor("sht4x", {"sht4x 0x44": [[21.5, 40.2]]})
+        sensor = make_sensor("sht4x", {"sht4x 0x44": [[21.5, 40.2]]})
         for _ in range(2):
             fake_board.script["held"] = {pin: -1}
-            said = str(raises(OSError, s.probe))
+            said = str(raises(OSError, sensor.probe))
             assert said.startswith("I2C: %s (GPIO %s) is held low" % (name, pin)), said
             fake_board.script["held"] = {}
-            equal(s.read(), [2150, 4020])  # and once more on the open bus
+            equal(sensor.read(), [2150, 4020])  # and once more on the open bus
 
 
 def test_the_board_names_a_key_that_is_missing_or_of_the_wrong_type():
@@ -95,7 +99,7 @@ def test_the_board_names_a_key_that_is_missing_or_of_the_wrong_type():
 
 
 def test_sensors_share_the_bus_that_the_configuration_names_once():
-    w = World(
+    world = World(
         {"wifi": {"lab": "12345678"}, "values": {"sht4x 0x44": [[21.5, 40.2]], "sht4x 0x45": [[5.0, 80.0]]}},
         i2c=WIRES,
         sensors=[
@@ -104,11 +108,11 @@ def test_sensors_share_the_bus_that_the_configuration_names_once():
             {"type": "internal"},
         ],
     )
-    w.run(30000)
-    equal(w.readings("in/temperature")[0]["value"], 21.5)
-    equal(w.readings("out/humidity")[0]["value"], 80.0)
-    a, b = [source.sensor.bus for source in w.node.sources[:2]]
-    assert a is b and "open" in a
+    world.run(30000)
+    equal(world.readings("in/temperature")[0]["value"], 21.5)
+    equal(world.readings("out/humidity")[0]["value"], 80.0)
+    first, broker = [source.sensor.bus for source in world.node.sources[:2]]
+    assert first is broker and "open" in first
 
 
 def test_an_answer_that_is_garbled_or_missing_once_is_asked_for_again():
@@ -123,18 +127,18 @@ def test_an_answer_that_is_garbled_or_missing_once_is_asked_for_again():
             if (kind, fault) == ("bh1750", "crc"):
                 continue  # it has none
             value = 20 if kind == "bh1750" else [20, 40]
-            s = sensor(kind, {"%s %s" % (kind, place): [value, fault, value]})
-            s.probe()
-            equal([s.read(), s.read()], [good, good], (kind, fault))
+            sensor = make_sensor(kind, {"%s %s" % (kind, place): [value, fault, value]})
+            sensor.probe()
+            equal([sensor.read(), sensor.read()], [good, good], (kind, fault))
 
 
 def test_an_sht3x_reads_hundredths():
     World()
-    s = sensor("sht3x", {"sht3x 0x44": [[21.5, 40.2], [-40.0, 0.0], "crc", "crc", "stretch", "stretch"]})
-    s.probe()
-    equal([s.read(), s.read()], [[2150, 4020], [-4000, 0]])
-    assert "checksum" in str(raises(OSError, s.read))
-    assert "SHT3x at 0x44: the bus failed (110)" in str(raises(OSError, s.read))
+    sensor = make_sensor("sht3x", {"sht3x 0x44": [[21.5, 40.2], [-40.0, 0.0], "crc", "crc", "stretch", "stretch"]})
+    sensor.probe()
+    equal([sensor.read(), sensor.read()], [[2150, 4020], [-4000, 0]])
+    assert "checksum" in str(raises(OSError, sensor.read))
+    assert "SHT3x at 0x44: the bus failed (110)" in str(raises(OSError, sensor.read))
 
 
 def test_an_aht20_reads_what_a_real_one_sent():
@@ -142,139 +146,141 @@ def test_an_aht20_reads_what_a_real_one_sent():
     # 23.191071 %, 31.674576 °C, and a checksum that is right
     real = [0x1C, 0x3B, 0x5E, 0x86, 0x88, 0xB2, 0xD2]
     another = [28, 38, 154, 118, 66, 231, 118]  # 15.079 %, 28.267 °C
-    s = sensor("aht20", {"aht20 0x38": [real, another, [21.5, 40.2], [-40.0, 0.0], [85.0, 100.0], "crc", "crc"]})
-    s.probe()
-    equal([s.read() for _ in range(5)], [[3167, 2319], [2827, 1508], [2150, 4020], [-4000, 0], [8500, 10000]])
-    assert "AHT20 at 0x38: the checksum" in str(raises(OSError, s.read))
+    sensor = make_sensor(
+        "aht20", {"aht20 0x38": [real, another, [21.5, 40.2], [-40.0, 0.0], [85.0, 100.0], "crc", "crc"]}
+    )
+    sensor.probe()
+    equal([sensor.read() for _ in range(5)], [[3167, 2319], [2827, 1508], [2150, 4020], [-4000, 0], [8500, 10000]])
+    assert "AHT20 at 0x38: the checksum" in str(raises(OSError, sensor.read))
 
 
 def test_an_aht20_that_is_busy_has_a_second_try_and_one_without_calibration_is_told():
-    w = World()
-    s = sensor("aht20", {"aht20 0x38": [[20, 40], "busy", "stuck"]})
-    s.probe()
-    equal(s.read(), [2000, 4000])
-    began = w.clock.now
-    equal(s.read(), [2000, 4000])
-    equal(w.clock.now - began, 160)
+    world = World()
+    sensor = make_sensor("aht20", {"aht20 0x38": [[20, 40], "busy", "stuck"]})
+    sensor.probe()
+    equal(sensor.read(), [2000, 4000])
+    began = world.clock.now
+    equal(sensor.read(), [2000, 4000])
+    equal(world.clock.now - began, 160)
     chip = fake_board.chips[0x38]
     chip.busy = lambda: True
-    assert "busy, and does not end" in str(raises(OSError, s.read))
-    s = sensor("aht20", {"aht20 0x38": ["uncalibrated"]})
-    assert "does not load its calibration" in str(raises(OSError, s.probe))
+    assert "busy, and does not end" in str(raises(OSError, sensor.read))
+    sensor = make_sensor("aht20", {"aht20 0x38": ["uncalibrated"]})
+    assert "does not load its calibration" in str(raises(OSError, sensor.probe))
 
 
 def test_a_bh1750_reads_lux_as_its_data_sheet_does():
-    w = World()
-    s = sensor("bh1750", {"bh1750 0x23": [28067, 0, 100.8, 60000, None, None]})
-    s.probe()
-    began = w.clock.now
-    equal(s.read(), [280667], "1000001110010000: 28067 lx")
-    assert w.clock.now - began >= 180, "before, it would answer with the measurement before"
-    equal([s.read(), s.read()], [[0], [1008]])
-    assert "brighter than the 54612 lx" in str(raises(OSError, s.read))
-    assert "no BH1750 answers at 0x23" in str(raises(OSError, s.read))
-    assert "no BH1750 answers at 0x5c" in str(raises(OSError, sensor("bh1750", {}, address="0x5c").probe))
+    world = World()
+    sensor = make_sensor("bh1750", {"bh1750 0x23": [28067, 0, 100.8, 60000, None, None]})
+    sensor.probe()
+    began = world.clock.now
+    equal(sensor.read(), [280667], "1000001110010000: 28067 lx")
+    assert world.clock.now - began >= 180, "before, it would answer with the measurement before"
+    equal([sensor.read(), sensor.read()], [[0], [1008]])
+    assert "brighter than the 54612 lx" in str(raises(OSError, sensor.read))
+    assert "no BH1750 answers at 0x23" in str(raises(OSError, sensor.read))
+    assert "no BH1750 answers at 0x5c" in str(raises(OSError, make_sensor("bh1750", {}, address="0x5c").probe))
 
 
 def test_a_chip_that_does_not_take_a_command_is_said_in_words():
     World()
-    s = sensor("sht4x", {"sht4x 0x44": [[20, 40]]})
-    s.probe()
+    sensor = make_sensor("sht4x", {"sht4x 0x44": [[20, 40]]})
+    sensor.probe()
     fake_board.chips[0x44].write = lambda data: 0
-    assert "does not take its commands" in str(raises(OSError, s.read))
+    assert "does not take its commands" in str(raises(OSError, sensor.read))
 
 
 def test_an_scd4x_answers_as_in_its_data_sheet():
     from chip_scd4x import words
 
     equal(words((0x01F4, 0x6667, 0x5EB9)), b"\x01\xf4\x33\x66\x67\xa2\x5e\xb9\x3c")
-    w = World()
-    s = sensor("scd4x", {"scd4x 0x62": [[500, 25.0, 37.0]]}, altitude_m=1000)
-    s.probe()
+    world = World()
+    sensor = make_sensor("scd4x", {"scd4x 0x62": [[500, 25.0, 37.0]]}, altitude_m=1000)
+    sensor.probe()
     equal(fake_board.chips[0x62].altitude_m, 1000)
-    equal(s.read(), [..., ..., ...])
-    w.clock.sleep_ms(5100)
-    equal(s.read(), [..., ..., ...], "the first after a start")
-    w.clock.sleep_ms(5000)
-    equal(s.read(), [500, 2500, 3700])
-    equal(s.read(), [..., ..., ...], "nothing new")
-    w.clock.sleep_ms(5000)
-    equal(s.read(), [500, 2500, 3700])
+    equal(sensor.read(), [..., ..., ...])
+    world.clock.sleep_ms(5100)
+    equal(sensor.read(), [..., ..., ...], "the first after a start")
+    world.clock.sleep_ms(5000)
+    equal(sensor.read(), [500, 2500, 3700])
+    equal(sensor.read(), [..., ..., ...], "nothing new")
+    world.clock.sleep_ms(5000)
+    equal(sensor.read(), [500, 2500, 3700])
 
 
 def test_an_scd4x_that_measured_while_the_board_slept_is_not_started_again():
-    w = World()
+    world = World()
     fake_board.use({"values": {"scd4x 0x62": [[800, 20, 50]]}})
-    s = made("scd4x")
-    s.probe()
-    w.clock.sleep_ms(60000)
+    sensor = made("scd4x")
+    sensor.probe()
+    world.clock.sleep_ms(60000)
     for cause, want in ((4, [800, 2000, 5000]), (1, [..., ..., ...])):
         fake_board.cause[0] = cause
-        s = made("scd4x")
-        s.probe()
-        equal(s.read(), want, "reset cause %d" % cause)
-    w.clock.sleep_ms(12000)
-    equal(s.read(), [800, 2000, 5000])
-    w.clock.sleep_ms(6000)
-    s = made("scd4x")
-    s.probe()  # after a reset it has its altitude anew
-    equal(s.read(), [..., ..., ...])
+        sensor = made("scd4x")
+        sensor.probe()
+        equal(sensor.read(), want, "reset cause %d" % cause)
+    world.clock.sleep_ms(12000)
+    equal(sensor.read(), [800, 2000, 5000])
+    world.clock.sleep_ms(6000)
+    sensor = made("scd4x")
+    sensor.probe()  # after a reset it has its altitude anew
+    equal(sensor.read(), [..., ..., ...])
     fake_board.use({"values": {"scd4x 0x62": [[800, 20, 50]]}, "cause": 4})
-    s = made("scd4x")
-    s.probe()  # it lost its power while the board slept
-    w.clock.sleep_ms(12000)
-    equal(s.read(), [800, 2000, 5000])
+    sensor = made("scd4x")
+    sensor.probe()  # it lost its power while the board slept
+    world.clock.sleep_ms(12000)
+    equal(sensor.read(), [800, 2000, 5000])
 
 
 def test_an_scd4x_has_settled_ten_seconds_after_its_start_and_not_before():
     for waits_ms, want in ((9990, [..., ..., ...]), (10000, [800, 2000, 5000])):
-        w = World()
-        s = sensor("scd4x", {"scd4x 0x62": [[800, 20, 50]]})
-        began = w.clock.now
-        s.probe()
-        w.clock.sleep_ms(began + waits_ms - w.clock.now)
-        equal(s.read(), want)
-    s.probe()  # begun anew after a failure: it settles again
-    w.clock.sleep_ms(6000)
-    equal(s.read(), [..., ..., ...])
-    w.clock.sleep_ms(4500)
-    equal(s.read(), [800, 2000, 5000])
-    s.is_ready = lambda: True
-    s.words = lambda command, count, wait_ms: [800, 0, 0]
-    w.clock.now += 7 * 86400000  # the tick counter has wrapped
-    equal(s.read()[0], 800, "it has settled for good")
+        world = World()
+        sensor = make_sensor("scd4x", {"scd4x 0x62": [[800, 20, 50]]})
+        began = world.clock.now
+        sensor.probe()
+        world.clock.sleep_ms(began + waits_ms - world.clock.now)
+        equal(sensor.read(), want)
+    sensor.probe()  # begun anew after a failure: it settles again
+    world.clock.sleep_ms(6000)
+    equal(sensor.read(), [..., ..., ...])
+    world.clock.sleep_ms(4500)
+    equal(sensor.read(), [800, 2000, 5000])
+    sensor.is_ready = lambda: True
+    sensor.words = lambda command, count, wait_ms: [800, 0, 0]
+    world.clock.now += 7 * 86400000  # the tick counter has wrapped
+    equal(sensor.read()[0], 800, "it has settled for good")
 
 
 def test_an_scd4x_that_falls_silent_or_shows_nothing_is_no_reading():
-    w = World({"wifi": {"lab": "12345678"}, "values": {"scd4x 0x62": [[0, 20, 50]]}}, i2c=WIRES,
+    world = World({"wifi": {"lab": "12345678"}, "values": {"scd4x 0x62": [[0, 20, 50]]}}, i2c=WIRES,
               sensors=[{"type": "scd4x"}])  # fmt: skip
-    w.run(60000)
-    assert "sensor scd4x: co2 0 ppm cannot be; trying again" in w.said, w.said
-    equal(w.readings(), [])
-    s = sensor("scd4x", {"scd4x 0x62": ["silent"]})
-    s.probe()
-    w.clock.sleep_ms(59000)
-    equal(s.read(), [..., ..., ...])
-    w.clock.sleep_ms(1001)
-    assert "nothing for a minute" in str(raises(OSError, s.read))
-    s = sensor("scd4x", {"scd4x 0x62": [[800, 20, 50]] * 4 + ["silent"] * 99})
-    s.probe()
-    w.clock.sleep_ms(21000)
-    equal(s.read()[0], 800)
-    w.clock.sleep_ms(59000)
-    equal(s.read()[0], ..., "the minute begins with the last measurement")
-    w.clock.sleep_ms(2000)
-    raises(OSError, s.read)
-    s = sensor("scd4x", {"scd4x 0x62": [[800, 20, 50], [800, 20, 50], [800, 20, 50], "crc"]})
-    s.probe()
-    w.clock.sleep_ms(22000)
-    assert "SCD4x at 0x62: the checksum" in str(raises(OSError, s.read))
+    world.run(60000)
+    assert "sensor scd4x: co2 0 ppm cannot be; trying again" in world.said, world.said
+    equal(world.readings(), [])
+    sensor = make_sensor("scd4x", {"scd4x 0x62": ["silent"]})
+    sensor.probe()
+    world.clock.sleep_ms(59000)
+    equal(sensor.read(), [..., ..., ...])
+    world.clock.sleep_ms(1001)
+    assert "nothing for a minute" in str(raises(OSError, sensor.read))
+    sensor = make_sensor("scd4x", {"scd4x 0x62": [[800, 20, 50]] * 4 + ["silent"] * 99})
+    sensor.probe()
+    world.clock.sleep_ms(21000)
+    equal(sensor.read()[0], 800)
+    world.clock.sleep_ms(59000)
+    equal(sensor.read()[0], ..., "the minute begins with the last measurement")
+    world.clock.sleep_ms(2000)
+    raises(OSError, sensor.read)
+    sensor = make_sensor("scd4x", {"scd4x 0x62": [[800, 20, 50], [800, 20, 50], [800, 20, 50], "crc"]})
+    sensor.probe()
+    world.clock.sleep_ms(22000)
+    assert "SCD4x at 0x62: the checksum" in str(raises(OSError, sensor.read))
     fake_board.script["values"]["scd4x 0x62"] = None
-    assert "no SCD4x answers" in str(raises(OSError, s.read))
-    s = sensor("scd4x", {"scd4x 0x62": [[800, 20, 50]]})
-    s.probe()
-    fake_board.chips[0x62].read = lambda n: bytes(n)
-    assert "checksum" in str(raises(OSError, s.probe)), "something else that answers there"
+    assert "no SCD4x answers" in str(raises(OSError, sensor.read))
+    sensor = make_sensor("scd4x", {"scd4x 0x62": [[800, 20, 50]]})
+    sensor.probe()
+    fake_board.chips[0x62].read = lambda size_b: bytes(size_b)
+    assert "checksum" in str(raises(OSError, sensor.probe)), "something else that answers there"
 
 
 def test_an_ads1115_reads_each_of_its_inputs_and_ranges():
@@ -284,51 +290,55 @@ def test_an_ads1115_reads_each_of_its_inputs_and_ranges():
         (0, 4096, [15000]), ("1", 4096, [5000]), ("2", 4096, [-1000]), ("3", 6144, [30000]), ("0-1", 2048, [10000]),
         ("0-3", 2048, [-15000]), ("1-3", 4096, [-25000]), ("2", 256, [-100000]), ("1", 1024, [500000]),
     ):  # fmt: skip
-        s = sensor("ads1115", {"ads1115 0x48": [volts]}, channel=channel, range_mv=range_mv)
-        s.probe()
-        equal(s.read(), want, (channel, range_mv))
-    s = sensor("ads1115", {"ads1115 0x48": [volts]}, channel="0", ratio=2.5)
-    equal(s.read(), [37500])
+        sensor = make_sensor("ads1115", {"ads1115 0x48": [volts]}, channel=channel, range_mv=range_mv)
+        sensor.probe()
+        equal(sensor.read(), want, (channel, range_mv))
+    sensor = make_sensor("ads1115", {"ads1115 0x48": [volts]}, channel="0", ratio=2.5)
+    equal(sensor.read(), [37500])
     equal(fake_board.chips[0x48].config, 0xC383, "one conversion, AIN0, 4.096 V, 128 a second, no comparator")
-    s = sensor("ads1115", {"ads1115 0x48": [volts]}, channel="2", range_mv=512)
-    equal(s.fields, (("voltage", "V", 6),))
+    sensor = make_sensor("ads1115", {"ads1115 0x48": [volts]}, channel="2", range_mv=512)
+    equal(sensor.fields, (("voltage", "V", 6),))
 
 
 def test_an_ads1115_at_the_end_of_its_range_or_another_chip_is_no_reading():
     World()
     for volts, range_mv in (([4.2, 0, 0, 0], 4096), ([-0.6, 0, 0, 0], 512)):
-        s = sensor("ads1115", {"ads1115 0x48": [volts]}, channel="0", range_mv=range_mv)
-        assert "more than it can measure" in str(raises(OSError, s.read))
-    s = sensor("ads1115", {"ads1115 0x48": [[1, 1, 1, 1], "busy"]}, channel="0")
-    s.probe()
-    assert "does not end" in str(raises(OSError, s.read))
-    s = sensor("ads1115", {"ads1115 0x48": ["deaf"]}, channel="0", range_mv=2048)
+        sensor = make_sensor("ads1115", {"ads1115 0x48": [volts]}, channel="0", range_mv=range_mv)
+        assert "more than it can measure" in str(raises(OSError, sensor.read))
+    sensor = make_sensor("ads1115", {"ads1115 0x48": [[1, 1, 1, 1], "busy"]}, channel="0")
+    sensor.probe()
+    assert "does not end" in str(raises(OSError, sensor.read))
+    sensor = make_sensor("ads1115", {"ads1115 0x48": ["deaf"]}, channel="0", range_mv=2048)
     fake_board.chips.clear()
-    s = sensor("ads1115", {"ads1115 0x48": ["deaf"]}, channel="0")
-    s.command = b"\x01\xc3\x81"
-    assert "does not keep" in str(raises(OSError, s.probe))
+    sensor = make_sensor("ads1115", {"ads1115 0x48": ["deaf"]}, channel="0")
+    sensor.command = b"\x01\xc3\x81"
+    assert "does not keep" in str(raises(OSError, sensor.probe))
     for keys in ({"channel": "4"}, {"channel": "0", "range_mv": 5000}, {"channel": "1-0"}):
-        assert "it does not have" in str(raises(ValueError, sensor, "ads1115", {}, **keys))
+        assert "it does not have" in str(raises(ValueError, make_sensor, "ads1115", {}, **keys))
 
 
 def test_a_bme280_computes_as_in_the_worked_example():
     World()
-    s = sensor("bmp280", {"bmp280 0x76": [{"raw": [519888, 415148, 0]}]})
-    s.probe()
-    equal(s.read(), [2508, 100653], "25.08 °C, 100653.27 Pa")
+    sensor = make_sensor("bmp280", {"bmp280 0x76": [{"raw": [519888, 415148, 0]}]})
+    sensor.probe()
+    equal(sensor.read(), [2508, 100653], "25.08 °C, 100653.27 Pa")
 
 
 def test_a_bme280_agrees_with_the_formulas_in_floating_point():
     World()
     shown = [[21.5, 1006.53, 40.2], [-39.0, 310.0, 5.0], [84.0, 1090.0, 95.0], [0.0, 850.0, 70.0], [35.0, 1013.25, 20]]
-    s = sensor("bme280", {"bme280 0x77": shown}, address="0x77")
-    s.probe()
+    sensor = make_sensor("bme280", {"bme280 0x77": shown}, address="0x77")
+    sensor.probe()
     for celsius, hectopascal, percent in shown:
-        t, p, h = s.read()
-        assert abs(t - celsius * 100) <= 2 and abs(p - hectopascal * 100) <= 3 and abs(h - percent * 100) <= 4, (
-            t,
-            p,
-            h,
+        temperature, pressure, humidity = sensor.read()
+        assert (
+            abs(temperature - celsius * 100) <= 2
+            and abs(pressure - hectopascal * 100) <= 3
+            and abs(humidity - percent * 100) <= 4
+        ), (
+            temperature,
+            pressure,
+            humidity,
         )
 
 
@@ -337,25 +347,28 @@ def test_humidity_of_a_bme280_is_that_of_the_formula_with_every_calibration():
 
     World()
     real = chip_bme280.H
-    for h in (
+    for calibration in (
         (75, 357, 0, 322, 0, 30), (75, 370, 5, 307, 50, 30), (128, 340, 255, 360, -50, -20), (0, 420, 0, -5, 1, 0),
     ):  # fmt: skip
-        chip_bme280.H = h
-        for t in (400000, 519888, 620000):
-            s = sensor("bme280", {"bme280 0x76": [{"raw": [t, 415148, raw]} for raw in range(20000, 42000, 2111)]})
-            s.probe()
+        chip_bme280.H = calibration
+        for raw_temperature in (400000, 519888, 620000):
+            sensor = make_sensor(
+                "bme280",
+                {"bme280 0x76": [{"raw": [raw_temperature, 415148, raw]} for raw in range(20000, 42000, 2111)]},
+            )
+            sensor.probe()
             for raw in range(20000, 42000, 2111):
-                want = min(max(chip_bme280.percent_of(raw, chip_bme280.fine_of(t)), 0), 100)
-                got = s.read()[2] / 100
-                assert abs(got - want) < 0.02, (h, t, raw, got, want)
+                want = min(max(chip_bme280.percent_of(raw, chip_bme280.fine_of(raw_temperature)), 0), 100)
+                got = sensor.read()[2] / 100
+                assert abs(got - want) < 0.02, (calibration, raw_temperature, raw, got, want)
     chip_bme280.H = real
 
 
 def test_humidity_of_a_bme280_is_cut_where_the_data_sheet_says():
     World()
-    s = sensor("bme280", {"bme280 0x76": [{"raw": [519888, 415148, 0]}, {"raw": [519888, 415148, 65535]}]})
-    s.probe()
-    equal([s.read()[2], s.read()[2]], [0, 10000])
+    sensor = make_sensor("bme280", {"bme280 0x76": [{"raw": [519888, 415148, 0]}, {"raw": [519888, 415148, 65535]}]})
+    sensor.probe()
+    equal([sensor.read()[2], sensor.read()[2]], [0, 10000])
 
 
 def test_a_bme280_that_is_another_chip_blank_busy_or_asleep_is_said_in_words():
@@ -367,12 +380,12 @@ def test_a_bme280_that_is_another_chip_blank_busy_or_asleep_is_said_in_words():
         ("bme280", {"bme280 0x76": ["blank"]}, "calibration is missing"),
         ("bme280", {}, "no BME280 answers at 0x76"),
     ):
-        assert part in str(raises(OSError, sensor(kind, values).probe)), part
-    s = sensor("bme280", {"bme280 0x76": ["nothing", "nothing", [20, 1000, 50], "busy"]})
-    s.probe()
-    assert "measured nothing" in str(raises(OSError, s.read))
-    equal(s.read()[0], 2000)
-    assert "does not end" in str(raises(OSError, s.read))
+        assert part in str(raises(OSError, make_sensor(kind, values).probe)), part
+    sensor = make_sensor("bme280", {"bme280 0x76": ["nothing", "nothing", [20, 1000, 50], "busy"]})
+    sensor.probe()
+    assert "measured nothing" in str(raises(OSError, sensor.read))
+    equal(sensor.read()[0], 2000)
+    assert "does not end" in str(raises(OSError, sensor.read))
 
 
 def test_a_bme280_that_measured_one_quantity_alone_is_asked_again_and_is_no_reading():
@@ -380,22 +393,22 @@ def test_a_bme280_that_measured_one_quantity_alone_is_asked_again_and_is_no_read
     World()
     good = {"raw": [519888, 415148, 30000]}
     for raw in ([0x80000, 415148, 30000], [519888, 0x80000, 30000], [519888, 415148, 0x8000]):
-        s = sensor("bme280", {"bme280 0x76": [good, {"raw": raw}, good, {"raw": raw}]})
-        s.probe()
-        once = s.read()
-        equal(s.read(), once, "the second answer is the right one")
+        sensor = make_sensor("bme280", {"bme280 0x76": [good, {"raw": raw}, good, {"raw": raw}]})
+        sensor.probe()
+        once = sensor.read()
+        equal(sensor.read(), once, "the second answer is the right one")
         script = fake_board.script["values"]
         script["bme280 0x76"] = [{"raw": raw}]
-        assert "BME280 at 0x76: it has measured nothing" in str(raises(OSError, s.read)), raw
-    s = sensor("bmp280", {"bmp280 0x76": [{"raw": [519888, 415148, 0x8000]}]})
-    s.probe()
-    equal(s.read(), [2508, 100653], "a BMP280 has no humidity to measure")
+        assert "BME280 at 0x76: it has measured nothing" in str(raises(OSError, sensor.read)), raw
+    sensor = make_sensor("bmp280", {"bmp280 0x76": [{"raw": [519888, 415148, 0x8000]}]})
+    sensor.probe()
+    equal(sensor.read(), [2508, 100653], "a BMP280 has no humidity to measure")
 
 
 def test_a_calibration_that_came_garbled_is_not_believed():
     # it has no checksum, and would make each reading wrong by some degrees until the next start
     World()
-    s = sensor("bme280", {"bme280 0x76": [[20, 1000, 50]]})
+    sensor = make_sensor("bme280", {"bme280 0x76": [[20, 1000, 50]]})
     for pointer in (0x88, 0xE1):
         fake_board.chips.clear()
         from machine import SoftI2C
@@ -405,27 +418,27 @@ def test_a_calibration_that_came_garbled_is_not_believed():
         real = chip.read
         spoilt = [pointer]
 
-        def read(n):
-            data = bytearray(real(n))
+        def read(size_b):
+            data = bytearray(real(size_b))
             if chip.pointer in spoilt:
                 spoilt.remove(chip.pointer)
                 data[1] ^= 0x10
             return bytes(data)
 
         chip.read = read
-        assert "its calibration is another each time it is read" in str(raises(OSError, s.probe))
-        s.probe()
+        assert "its calibration is another each time it is read" in str(raises(OSError, sensor.probe))
+        sensor.probe()
 
 
 def test_a_chip_of_another_type_at_the_same_address_is_told():
     World()
     for kind, other in (("sht3x", "sht4x"), ("sht4x", "sht3x")):
-        s = sensor(kind, {other + " 0x44": [[20, 40]]})
-        said = str(raises(OSError, s.probe))
-        equal(said, "%s at 0x44: it does not take its commands: is it another chip?" % s.chip)
+        sensor = make_sensor(kind, {other + " 0x44": [[20, 40]]})
+        said = str(raises(OSError, sensor.probe))
+        equal(said, "%s at 0x44: it does not take its commands: is it another chip?" % sensor.chip)
         fake_board.chips[0x44].write = len  # it acknowledges, and then has no answer
         fake_board.chips[0x44].busy = lambda: True
-        equal(str(raises(OSError, s.probe)), said)
-    s = sensor("aht20", {"aht20 0x38": [[0x18, 0x80, 0, 6, 0, 0, 0xFF]]})
-    s.probe()
-    assert "sends no checksum: is it an AHT10?" in str(raises(OSError, s.read))
+        equal(str(raises(OSError, sensor.probe)), said)
+    sensor = make_sensor("aht20", {"aht20 0x38": [[0x18, 0x80, 0, 6, 0, 0, 0xFF]]})
+    sensor.probe()
+    assert "sends no checksum: is it an AHT10?" in str(raises(OSError, sensor.read))

@@ -237,12 +237,12 @@ def served(*said, is_asked=False, ends_in_reset=False, provisioned=False):
     """(what a board sent, how long it listened) on such a line."""
     from fakes.clock import ticks_diff
 
-    w = World({"wifi": {"lab": "12345678"}})
-    line = Spoken(w.clock, *said)
+    world = World({"wifi": {"lab": "12345678"}})
+    line = Spoken(world.clock, *said)
     names = "sys", "poll", "sleep_ms", "micropython", "ticks_ms", "ticks_diff"
     real = [getattr(improv, name) for name in names]
-    began = w.clock.now
-    for name, fake in zip(names, (line, lambda: line, w.clock.sleep_ms, line, w.clock.ticks_ms, ticks_diff)):
+    began = world.clock.now
+    for name, fake in zip(names, (line, lambda: line, world.clock.sleep_ms, line, world.clock.ticks_ms, ticks_diff)):
         setattr(improv, name, fake)
     try:
         if ends_in_reset:
@@ -253,7 +253,7 @@ def served(*said, is_asked=False, ends_in_reset=False, provisioned=False):
         for name, value in zip(names, real):
             setattr(improv, name, value)
     equal(line.ctrl_c, [-1, 3], "Ctrl-C is a byte of packets, and then ends programs again")
-    return line.sent, w.clock.now - began
+    return line.sent, world.clock.now - began
 
 
 def test_a_board_without_wifi_listens_until_the_line_ends_or_somebody_presses_ctrl_c():

@@ -18,22 +18,25 @@ SCRIPT = {
 SENSORS = [{"type": "dht22", "name": "room", "pin": 4}, {"type": "adc", "name": "cell", "pin": 34}]
 
 
-def world(script=None, **keys):
+def make_world(script=None, **keys):
     more = {"payload": "json", "sensors": SENSORS}
     more.update(keys)
     return World(script or SCRIPT, **more)
 
 
-def messages(w):
+def messages(world):
     """(topic, payload) of what the broker took, but the status and what the board says at its start."""
-    return [(t, bytes(p).decode() if not isinstance(p, str) else p) for t, p, _ in w.broker.accepted
-            if not t.endswith(("/status", "/diag"))]  # fmt: skip
+    return [
+        (topic, payload if isinstance(payload, str) else bytes(payload).decode())
+        for topic, payload, _ in world.broker.accepted
+        if not topic.endswith(("/status", "/diag"))
+    ]
 
 
 def test_what_is_read_at_one_time_is_one_message():
-    w = world()
-    w.run(25000)
-    got = messages(w)
+    world = make_world()
+    world.run(25000)
+    got = messages(world)
     equal({topic for topic, _ in got}, {"umqtt/n1/readings"})
     first, second, third = [json.loads(payload) for _, payload in got]
     equal(first, {"room_temperature": 21.5, "room_humidity": 40.2, "cell_voltage": 1.5, "time": NOW_S, "seq": 3})
@@ -48,9 +51,9 @@ def test_the_form_and_the_topic_are_those_of_the_service():
          {"ts": NOW_S * 1000, "values": {"cell_voltage": 1.5}}),
         ("[SEQ,TIME,{VALUES}]", "$aws/TOPIC/x", "$aws/umqtt/x", [1, NOW_S, {"cell_voltage": 1.5}]),
     ):  # fmt: skip
-        w = world(sensors=SENSORS[1:], json=form, json_topic=topic)
-        w.run(5000)
-        got = messages(w)[0]
+        world = make_world(sensors=SENSORS[1:], json=form, json_topic=topic)
+        world.run(5000)
+        got = messages(world)[0]
         equal((got[0], json.loads(got[1])), (want_topic, want))
 
 
@@ -66,51 +69,51 @@ def test_a_form_that_gives_no_json_is_refused():
 
 
 def test_a_client_id_that_holds_the_words_of_the_topic_stays_as_it_is():
-    w = world(sensors=SENSORS[1:], client_id="TOPIC1", topic="my/CLIENT_ID", json_topic="TOPIC/CLIENT_ID/x")
-    w.run(5000)
-    equal(messages(w)[0][0], "my/CLIENT_ID/TOPIC1/x")
+    world = make_world(sensors=SENSORS[1:], client_id="TOPIC1", topic="my/CLIENT_ID", json_topic="TOPIC/CLIENT_ID/x")
+    world.run(5000)
+    equal(messages(world)[0][0], "my/CLIENT_ID/TOPIC1/x")
 
 
 def test_a_name_that_holds_the_words_of_the_form_stays_as_it_is():
-    w = world(sensors=[dict(SENSORS[1], name='TIME "SEQ" VALUES')])
-    w.run(5000)
-    assert 'TIME "SEQ" VALUES_voltage' in json.loads(messages(w)[0][1])
+    world = make_world(sensors=[dict(SENSORS[1], name='TIME "SEQ" VALUES')])
+    world.run(5000)
+    assert 'TIME "SEQ" VALUES_voltage' in json.loads(messages(world)[0][1])
 
 
 def test_an_outage_keeps_each_cycle_whole_and_repeats_none():
-    w = world({"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2]], "adc 34": [1500]}})
-    w.run(15000)
-    w.net.plan = Plan(refuse=True)
-    for link in w.net.links:
+    world = make_world({"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2]], "adc 34": [1500]}})
+    world.run(15000)
+    world.net.plan = Plan(refuse=True)
+    for link in world.net.links:
         link.end("silence")
-    w.run(70000)
-    w.net.plan = Plan()
-    w.run(120000)
-    got = [json.loads(payload) for _, payload in messages(w)]
-    equal([r["seq"] for r in got], [3 * i for i in range(1, len(got) + 1)])
-    assert len(got) > 15 and all(len(r) == 5 for r in got)
+    world.run(70000)
+    world.net.plan = Plan()
+    world.run(120000)
+    got = [json.loads(payload) for _, payload in messages(world)]
+    equal([reading["seq"] for reading in got], [3 * i for i in range(1, len(got) + 1)])
+    assert len(got) > 15 and all(len(reading) == 5 for reading in got)
 
 
 def test_a_queue_that_overflowed_in_the_middle_of_a_cycle_sends_the_rest_of_it():
-    w = world({"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2]], "adc 34": [1500]}}, queue=8)
-    w.net.plan = Plan(refuse=True)
-    w.run(200000)
-    w.net.plan = Plan()
-    w.run(60000)
-    got = [json.loads(payload) for _, payload in messages(w)]
+    world = make_world({"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2]], "adc 34": [1500]}}, queue=8)
+    world.net.plan = Plan(refuse=True)
+    world.run(200000)
+    world.net.plan = Plan()
+    world.run(60000)
+    got = [json.loads(payload) for _, payload in messages(world)]
     equal(len(got[0]), 4, "two of three values, time, seq")
-    assert all(len(r) == 5 for r in got[1:])
+    assert all(len(reading) == 5 for reading in got[1:])
 
 
 def test_two_measurements_are_two_messages_also_where_each_has_another_quantity():
     script = {"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40], [25.5, 40], [25.5, 60], [25.5, 60]]}}
-    w = world(script, sensors=[dict(SENSORS[0], delta={"temperature": 1, "humidity": 5}, send_every_s=86400)])
-    w.net.plan = Plan(refuse=True)
-    w.run(35000)
-    w.net.plan = Plan()
-    w.run(60000)
-    got = [json.loads(payload) for _, payload in messages(w)][:3]
-    values = [(r.get("room_temperature"), r.get("room_humidity")) for r in got]
+    world = make_world(script, sensors=[dict(SENSORS[0], delta={"temperature": 1, "humidity": 5}, send_every_s=86400)])
+    world.net.plan = Plan(refuse=True)
+    world.run(35000)
+    world.net.plan = Plan()
+    world.run(60000)
+    got = [json.loads(payload) for _, payload in messages(world)][:3]
+    values = [(reading.get("room_temperature"), reading.get("room_humidity")) for reading in got]
     equal(values, [(21.5, 40.0), (25.5, None), (None, 60.0)])
     assert 9 <= got[1]["time"] - got[0]["time"] <= 11 and 9 <= got[2]["time"] - got[1]["time"] <= 11, got
 
@@ -120,16 +123,16 @@ def test_readings_that_survive_a_reset_are_one_message_too():
 
     import durable
 
-    with Board(SCRIPT, payload="json", keep_in="flash", interval_s=10, sensors=SENSORS) as b:
-        b.boot(durable.DurableNode)
-        b.net.plan = Plan(refuse=True)
-        b.run(15000)
-        b.boot(durable.DurableNode)
-        b.net.plan = Plan()
-        b.run(5000)
-        got = [json.loads(payload) for _, payload in messages(b)]
-        equal([r.get("room_temperature") for r in got], [21.5, 21.6, None])
-        equal([r["seq"] for r in got], [1, 2, 3])
+    with Board(SCRIPT, payload="json", keep_in="flash", interval_s=10, sensors=SENSORS) as board:
+        board.boot(durable.DurableNode)
+        board.net.plan = Plan(refuse=True)
+        board.run(15000)
+        board.boot(durable.DurableNode)
+        board.net.plan = Plan()
+        board.run(5000)
+        got = [json.loads(payload) for _, payload in messages(board)]
+        equal([reading.get("room_temperature") for reading in got], [21.5, 21.6, None])
+        equal([reading["seq"] for reading in got], [1, 2, 3])
 
 
 def test_readings_for_which_flash_has_no_room_are_told_and_the_next_ones_are_kept():
@@ -137,32 +140,32 @@ def test_readings_for_which_flash_has_no_room_are_told_and_the_next_ones_are_kep
 
     import durable
 
-    with Board(SCRIPT, payload="json", keep_in="flash", interval_s=10, sensors=SENSORS) as b:
-        b.boot(durable.DurableNode)
-        b.run(5000)
-        real = b.node.outbox.add
+    with Board(SCRIPT, payload="json", keep_in="flash", interval_s=10, sensors=SENSORS) as board:
+        board.boot(durable.DurableNode)
+        board.run(5000)
+        real = board.node.outbox.add
 
         def full(*message):
             raise OSError(28)
 
-        b.node.outbox.add = full
-        b.run(10000)
-        b.node.outbox.add = real
-        b.run(10000)
-        b.run(70000)
+        board.node.outbox.add = full
+        board.run(10000)
+        board.node.outbox.add = real
+        board.run(10000)
+        board.run(70000)
         words = "the flash is full (28): delete files, or lower queue_kb; the newest readings are refused"
-        equal(len([line for line in b.said if words in line]), 1, b.said)
-        equal([json.loads(payload)["seq"] for _, payload in messages(b)][:2], [1, 2])
-        equal({payload.count('"cell_voltage"') for _, payload in messages(b)}, {1}, "each has its own values alone")
+        equal(len([line for line in board.said if words in line]), 1, board.said)
+        equal([json.loads(payload)["seq"] for _, payload in messages(board)][:2], [1, 2])
+        equal({payload.count('"cell_voltage"') for _, payload in messages(board)}, {1}, "each has its own values alone")
 
 
 def test_a_door_that_opens_is_a_message_of_its_own():
     door = {"type": "binary", "name": "front", "pin": 12, "quantity": "door"}
-    w = world({"wifi": {"lab": "12345678"}, "levels": {"12": 0}}, sensors=[door], interval_s=600)
-    w.run(5000)
+    world = make_world({"wifi": {"lab": "12345678"}, "levels": {"12": 0}}, sensors=[door], interval_s=600)
+    world.run(5000)
     fake_board.set_level(12, 1)
-    w.run(2000)
-    equal([json.loads(payload)["front_door"] for _, payload in messages(w)], [0, 1])
+    world.run(2000)
+    equal([json.loads(payload)["front_door"] for _, payload in messages(world)], [0, 1])
 
 
 def test_what_cannot_be_is_refused_in_words():
@@ -177,16 +180,16 @@ def test_what_cannot_be_is_refused_in_words():
 
 def test_a_message_under_a_topic_of_a_service_counts_as_readings():
     # one that is given up is one reading less, and no message that the board can do without
-    w = world(json_topic="v1/devices/me/telemetry", qos=1)
-    real = w.broker._incoming
+    world = make_world(json_topic="v1/devices/me/telemetry", qos=1)
+    real = world.broker._incoming
 
-    def incoming(link, kept, p):
-        if b'"seq":6}' in bytes(p.payload):
-            return w.broker._drop(link)
-        return real(link, kept, p)
+    def incoming(link, kept, packet):
+        if b'"seq":6}' in bytes(packet.payload):
+            return world.broker._drop(link)
+        return real(link, kept, packet)
 
-    w.broker._incoming = incoming
-    w.run(400000)
-    equal(w.node.refused, 1)
-    said = [line for line in w.said if "given up" in line]
-    assert said and "ends the connection at v1/devices/me/telemetry: given up, 1 so far" in said[0], w.said
+    world.broker._incoming = incoming
+    world.run(400000)
+    equal(world.node.refused, 1)
+    said = [line for line in world.said if "given up" in line]
+    assert said and "ends the connection at v1/devices/me/telemetry: given up, 1 so far" in said[0], world.said

@@ -91,30 +91,34 @@ MAY = {
     "low_battery": ["ending", "power"],
     "board_facts": ["power", "umqtt"],
 }
-OURS = ["commands", "sensors", "umqtt"] + [n[:-3] for n in os.listdir(FIRMWARE) if n.endswith(".py")]
+OURS = ["commands", "sensors", "umqtt"] + [name[:-3] for name in os.listdir(FIRMWARE) if name.endswith(".py")]
 FOR_SENSORS = {"board_facts", "contact", "crc8", "i2c", "kept", "sensors"}
 IMPORT = re.compile(r"^ *(import|from) ([a-z_0-9]+)")
 
 
 def imported(path):
     found = []
-    with open(path) as f:
-        for line in f:
-            m = IMPORT.match(line)
-            if m and m.group(2) in OURS and m.group(2) not in found:
-                found.append(m.group(2))
+    with open(path) as file:
+        for line in file:
+            match = IMPORT.match(line)
+            if match and match.group(2) in OURS and match.group(2) not in found:
+                found.append(match.group(2))
     return sorted(found)
 
 
 def test_arrows_are_those_of_the_table_and_make_no_circle():
-    names = [n[:-3] for n in os.listdir(FIRMWARE) if n.endswith(".py")]
+    names = [name[:-3] for name in os.listdir(FIRMWARE) if name.endswith(".py")]
     assert len(names) > 12
     for name in names:
         equal(imported("%s/%s.py" % (FIRMWARE, name)), MAY.get(name, []), name)
     seen = []
     while len(seen) < len(MAY):
-        free = [n for n in MAY if n not in seen and all(m in seen or m not in MAY or m == n for m in MAY[n])]
-        assert free, "a circle among %s" % [n for n in MAY if n not in seen]
+        free = [
+            name
+            for name in MAY
+            if name not in seen and all(module in seen or module not in MAY or module == name for module in MAY[name])
+        ]
+        assert free, "a circle among %s" % [name for name in MAY if name not in seen]
         seen += free
 
 
@@ -122,8 +126,8 @@ def test_modules_are_imported_by_an_import_where_an_import_will_do():
     # a sensor's name is known at run time only; main.py wants no names on the heap
     for name in os.listdir(FIRMWARE):
         if name.endswith(".py") and name != "main.py":
-            with open(FIRMWARE + "/" + name) as f:
-                found = f.read().count("__import__(")
+            with open(FIRMWARE + "/" + name) as file:
+                found = file.read().count("__import__(")
             equal(found, 1 if name == "node.py" else 0, name)
 
 

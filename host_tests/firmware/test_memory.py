@@ -21,12 +21,12 @@ def full(*_):
 
 
 def test_a_crash_that_cannot_be_written_for_want_of_memory_is_none():
-    w = World(SCRIPT, sensors=[ROOM])
+    world = World(SCRIPT, sensors=[ROOM])
     real = health._log
     health._log = full
     try:
         health.crashed(ValueError("x"))
-        assert "no memory to tell more: ValueError" in w.said[-1], w.said
+        assert "no memory to tell more: ValueError" in world.said[-1], world.said
         health.print = full
         health.crashed(ValueError("x"))  # not even to print
     finally:
@@ -34,46 +34,46 @@ def test_a_crash_that_cannot_be_written_for_want_of_memory_is_none():
 
 
 def test_memory_that_is_short_for_a_while_ends_nothing():
-    w = World(SCRIPT, sensors=[ROOM])
-    w.run(15000)
-    real, w.node.measure = w.node.measure, full
+    world = World(SCRIPT, sensors=[ROOM])
+    world.run(15000)
+    real, world.node.measure = world.node.measure, full
     real_bits, retry.getrandbits = retry.getrandbits, lambda bits: 999  # a second after each; by chance eight fit in
     try:
-        w.run(6000)
-        w.node.measure = real
-        w.run(120000)
+        world.run(6000)
+        world.node.measure = real
+        world.run(120000)
     finally:
         retry.getrandbits = real_bits
-    assert [line for line in w.said if line.startswith("memory: ")], w.said
-    got = [r["seq"] for r in w.readings()]
+    assert [line for line in world.said if line.startswith("memory: ")], world.said
+    got = [reading["seq"] for reading in world.readings()]
     equal(got, list(range(1, len(got) + 1)))
     assert len(got) > 20
 
 
 def test_memory_that_stays_short_resets_the_board():
-    w = World(SCRIPT, sensors=[ROOM])
-    w.node.measure = full
-    raises(fake_board.Reset, w.run, 3600000)
+    world = World(SCRIPT, sensors=[ROOM])
+    world.node.measure = full
+    raises(fake_board.Reset, world.run, 3600000)
 
 
 def test_a_start_without_memory_is_tried_again_by_a_reset():
     import app
 
-    w = World(SCRIPT, sensors=[ROOM])
-    real, app.make, app.sleep_ms = app.make, full, w.clock.sleep_ms
-    app.crashed = lambda e: None
+    world = World(SCRIPT, sensors=[ROOM])
+    real, app.make, app.sleep_ms = app.make, full, world.clock.sleep_ms
+    app.crashed = lambda error: None
     try:
-        now = w.clock.now
-        raises(fake_board.Reset, app.run, w.node.cfg, 0)
-        equal(w.clock.now - now, 60000)
-        assert "not enough to start" in w.said[-1]
+        now = world.clock.now
+        raises(fake_board.Reset, app.run, world.node.cfg, 0)
+        equal(world.clock.now - now, 60000)
+        assert "not enough to start" in world.said[-1]
     finally:
         app.make, app.crashed = real, health.crashed
 
 
 def test_a_long_queue_takes_what_memory_there_is_and_no_more():
     for free_b, most in ((100000, 500), (6144 + 200 * 10, None), (6144, 16), (0, 16)):
-        w = World(SCRIPT, sensors=[ROOM], queue=500)
+        world = World(SCRIPT, sensors=[ROOM], queue=500)
         real = ram.gc
 
         class Gc:
@@ -82,23 +82,23 @@ def test_a_long_queue_takes_what_memory_there_is_and_no_more():
 
         ram.gc = Gc
         try:
-            w.net.plan = Plan(refuse=True)
-            w.run(30000)
+            world.net.plan = Plan(refuse=True)
+            world.run(30000)
         finally:
             ram.gc = real
-        room = w.node.queue.most
+        room = world.node.queue.most
         if most is None:
             assert 16 < room <= 200, room
         else:
             equal(room, most)
         if room < 500:
-            assert "queue: memory for %d of 500 readings" % room in w.said
-        w.run(3000000)
-        equal(len(w.node.queue.buf), room * 10)
-        w.net.plan = Plan()
-        w.run(200000)
-        got = [r["seq"] for r in w.readings()]
-        equal(got, list(range(w.node.dropped + 1, w.node.taken + 1)))
+            assert "queue: memory for %d of 500 readings" % room in world.said
+        world.run(3000000)
+        equal(len(world.node.queue.buf), room * 10)
+        world.net.plan = Plan()
+        world.run(200000)
+        got = [reading["seq"] for reading in world.readings()]
+        equal(got, list(range(world.node.dropped + 1, world.node.taken + 1)))
 
 
 def test_a_queue_for_which_the_heap_has_no_room_is_smaller_and_keeps_what_waits():
@@ -128,18 +128,18 @@ def test_no_memory_at_any_line_of_a_turn_neither_ends_it_nor_repeats_a_reading()
     for k in range(-1, 10000, 3):
         if k > lines:
             break
-        w = World(SCRIPT, sensors=[ROOM])
-        w.run(15000)
-        lines = max(lines, turn_without_memory(w, k))
-        w.run(100000)
-        got = [r["seq"] for r in w.readings()]
+        world = World(SCRIPT, sensors=[ROOM])
+        world.run(15000)
+        lines = max(lines, turn_without_memory(world, k))
+        world.run(100000)
+        got = [reading["seq"] for reading in world.readings()]
         equal(len(got), len(set(got)), "line %d" % k)
         equal(got, sorted(got))
-        assert w.node.client.isconnected() and w.node.taken - len(got) - w.node.waiting() <= 3, (k, got)
+        assert world.node.client.isconnected() and world.node.taken - len(got) - world.node.waiting() <= 3, (k, got)
     assert lines > 60, lines
 
 
-def turn_without_memory(w, k):
+def turn_without_memory(world, step):
     """Turns until the next reading was sent, of which the k-th line of the firmware has no memory; -1: all have. How
     many lines there were."""
     count = [0]
@@ -147,7 +147,7 @@ def turn_without_memory(w, k):
     def line(frame, event, arg):
         if event == "line":
             count[0] += 1
-            if count[0] == k + 1:
+            if count[0] == step + 1:
                 raise MemoryError("injected")
         return line
 
@@ -160,7 +160,7 @@ def turn_without_memory(w, k):
     sys.settrace(call)
     try:
         for _ in range(4):
-            w.node.turn()
+            world.node.turn()
     finally:
         sys.settrace(before)
     return count[0]

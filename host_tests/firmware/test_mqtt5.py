@@ -55,8 +55,8 @@ class World5(World):
         self.node = ram.RamNode(conf(**self.keys), radio())
 
 
-def told(w, part):
-    return [line for line in w.said if part in line]
+def told(world, part):
+    return [line for line in world.said if part in line]
 
 
 class Auto(World5):
@@ -73,122 +73,127 @@ class Heard:
     def __enter__(self):
         lines = []
         self.print = builtins.print
-        builtins.print = lambda *what: lines.append(" ".join(str(x) for x in what))
+        builtins.print = lambda *what: lines.append(" ".join(str(part) for part in what))
         return lines
 
     def __exit__(self, *_):
         builtins.print = self.print
 
 
-def seqs(w):
-    return [r["seq"] for r in w.readings()]
+def seqs(world):
+    return [reading["seq"] for reading in world.readings()]
 
 
 def test_readings_arrive_in_order_and_once():
-    w = World5()
-    w.run(25000)
-    equal(seqs(w), [1, 2, 3, 4, 5, 6])
-    equal({p.qos for p in w.broker.published}, {1, 2})
-    equal(w.broker.connects[-1].level, 5)
-    equal(w.broker.violations, [])
-    assert told(w, "broker: MQTT 5, it keeps the session for 2592000 s, and says offline once"), w.said
+    world = World5()
+    world.run(25000)
+    equal(seqs(world), [1, 2, 3, 4, 5, 6])
+    equal({packet.qos for packet in world.broker.published}, {1, 2})
+    equal(world.broker.connects[-1].level, 5)
+    equal(world.broker.violations, [])
+    assert told(world, "broker: MQTT 5, it keeps the session for 2592000 s, and says offline once"), world.said
 
 
 def test_a_reading_carries_what_is_left_of_its_expiry_and_one_that_is_too_old_is_not_sent():
-    w = World5(expire_s=60)
-    w.run(5000)
-    equal(w.broker.expiries("/room/"), [("umqtt/n1/room/temperature", 60), ("umqtt/n1/room/humidity", 60)])
-    w.net.plan = Plan(refuse=True)
-    w.broker.stop()
-    w.run(100000)
-    w.net.plan = Plan()
-    w.run(70000)
-    left = [s for _, s in w.broker.expiries("/room/temperature")][1:]
+    world = World5(expire_s=60)
+    world.run(5000)
+    equal(world.broker.expiries("/room/"), [("umqtt/n1/room/temperature", 60), ("umqtt/n1/room/humidity", 60)])
+    world.net.plan = Plan(refuse=True)
+    world.broker.stop()
+    world.run(100000)
+    world.net.plan = Plan()
+    world.run(70000)
+    left = [expiry_s for _, expiry_s in world.broker.expiries("/room/temperature")][1:]
     assert len(left) > 2 and min(left) < 20 and max(left) == 60, left
     equal(sorted(left[: left.index(60)]), left[: left.index(60)], "the older the less is left")
-    gone = [n for n in range(1, seqs(w)[-1]) if n not in seqs(w)]
-    assert gone and len(gone) == w.node.dropped, (gone, w.node.dropped)
+    gone = [n for n in range(1, seqs(world)[-1]) if n not in seqs(world)]
+    assert gone and len(gone) == world.node.dropped, (gone, world.node.dropped)
 
 
 def test_readings_without_expire_s_and_what_is_retained_never_expire():
-    w = World5(ha_prefix="homeassistant", expire_s=0)
-    w.run(30000)
-    equal({s for _, s in w.broker.expiries()}, {None})
-    w = World5(ha_prefix="homeassistant", expire_s=60)
-    w.run(30000)
-    assert len(w.broker.expiries("homeassistant")) >= 2
-    equal({s for _, s in w.broker.expiries("homeassistant")}, {None})
-    equal({s for _, s in w.broker.expiries("/status") + w.broker.expiries("/diag")}, {None})
+    world = World5(ha_prefix="homeassistant", expire_s=0)
+    world.run(30000)
+    equal({expiry_s for _, expiry_s in world.broker.expiries()}, {None})
+    world = World5(ha_prefix="homeassistant", expire_s=60)
+    world.run(30000)
+    assert len(world.broker.expiries("homeassistant")) >= 2
+    equal({expiry_s for _, expiry_s in world.broker.expiries("homeassistant")}, {None})
+    equal({expiry_s for _, expiry_s in world.broker.expiries("/status") + world.broker.expiries("/diag")}, {None})
 
 
 def test_expire_s_counts_with_mqtt_3_1_1_too_while_a_reading_waits_in_ram():
-    w = World(SCRIPT, sensors=[ROOM], expire_s=60)
-    w.net.plan = Plan(refuse=True)
-    w.run(150000)
-    w.net.plan = Plan()
-    w.run(70000)
-    assert seqs(w)[0] > 10 and w.node.dropped == seqs(w)[0] - 1, (seqs(w), w.node.dropped)
+    world = World(SCRIPT, sensors=[ROOM], expire_s=60)
+    world.net.plan = Plan(refuse=True)
+    world.run(150000)
+    world.net.plan = Plan()
+    world.run(70000)
+    assert seqs(world)[0] > 10 and world.node.dropped == seqs(world)[0] - 1, (seqs(world), world.node.dropped)
 
 
 def test_the_session_of_a_board_that_is_awake_is_kept_for_a_month():
-    w = World5()
-    w.run(5000)
-    equal(dict(w.broker.connects[-1].props)[SESSION_EXPIRY], MONTH_S)
+    world = World5()
+    world.run(5000)
+    equal(dict(world.broker.connects[-1].props)[SESSION_EXPIRY], MONTH_S)
 
 
 def test_a_reboot_is_no_alarm_and_a_board_that_stays_away_is_one():
-    w = World5(will_delay_s=60)
-    w.run(15000)
-    will = w.broker.connects[-1].will
+    world = World5(will_delay_s=60)
+    world.run(15000)
+    will = world.broker.connects[-1].will
     equal((will[0], bytes(will[1]), dict(will[4])), ("umqtt/n1/status", b"offline", {WILL_DELAY: 60}))
-    w.net.links[-1].end("rst")  # power off and on again
-    reborn = World5(of=w, will_delay_s=60)
+    world.net.links[-1].end("rst")  # power off and on again
+    reborn = World5(of=world, will_delay_s=60)
     reborn.run(60000)
-    equal((w.broker.wills, w.status()), ([], [b"online", b"online"]))
-    equal(len(w.broker.connects), 4, "each life ends the session before it, then begins its own")
-    w.net.plan = Plan(refuse=True)
-    w.broker.stop()
+    equal((world.broker.wills, world.status()), ([], [b"online", b"online"]))
+    equal(len(world.broker.connects), 4, "each life ends the session before it, then begins its own")
+    world.net.plan = Plan(refuse=True)
+    world.broker.stop()
     reborn.run(59000)
-    equal(w.broker.wills, [])
+    equal(world.broker.wills, [])
     reborn.run(2000)
-    equal([bytes(will[1]) for will in w.broker.wills], [b"offline"])
+    equal([bytes(will[1]) for will in world.broker.wills], [b"offline"])
 
 
 def test_a_will_without_delay_is_at_once():
-    w = World5(will_delay_s=0)
-    w.run(5000)
-    w.broker.stop()
-    equal(len(w.broker.wills), 1)
+    world = World5(will_delay_s=0)
+    world.run(5000)
+    world.broker.stop()
+    equal(len(world.broker.wills), 1)
 
 
-def command(w, name, payload, *props):
+def command(world, name, payload, *props):
     """The broker hands on a command with these properties."""
-    w.pid = getattr(w, "pid", 900) + 1
+    world.pid = getattr(world, "pid", 900) + 1
     fields = {"topic": "umqtt/n1/cmd/" + name, "payload": payload, "qos": 2, "props": list(props)}
-    w.net.links[-1].push(packets5.encode(PUBLISH, w.pid, **fields))
-    w.run(3000)
+    world.net.links[-1].push(packets5.encode(PUBLISH, world.pid, **fields))
+    world.run(3000)
 
 
-def answers(w):
+def answers(world):
     """(topic, words, expiry, correlation data) of each answer."""
     return [
-        (p.topic, json.loads(bytes(p.payload).decode())["words"], dict(p.props).get(2), dict(p.props).get(9))
-        for p in w.broker.published
-        if b'{"ok":' in bytes(p.payload)
+        (
+            packet.topic,
+            json.loads(bytes(packet.payload).decode())["words"],
+            dict(packet.props).get(2),
+            dict(packet.props).get(9),
+        )
+        for packet in world.broker.published
+        if b'{"ok":' in bytes(packet.payload)
     ]
 
 
 def test_an_answer_goes_where_the_command_asks_for_it_and_else_where_it_always_went():
-    w = World5(commands=True, interval_s=30)
-    w.run(5000)
+    world = World5(commands=True, interval_s=30)
+    world.run(5000)
     place = RESPONSE_TOPIC, "owner/answers"
-    command(w, "stay_awake", b"x", place, (CORRELATION, b"\0\xff7"))
-    command(w, "stay_awake", b"x", place)
-    command(w, "stay_awake", b"x", (CORRELATION, b"of no use without a place"))
-    command(w, "stay_awake", b"x")
+    command(world, "stay_awake", b"x", place, (CORRELATION, b"\0\xff7"))
+    command(world, "stay_awake", b"x", place)
+    command(world, "stay_awake", b"x", (CORRELATION, b"of no use without a place"))
+    command(world, "stay_awake", b"x")
     want = "this board does not sleep"
-    places = [(topic, expiry, correlation) for topic, words, expiry, correlation in answers(w)]
-    equal(len({words for _, words, _, _ in answers(w)}), 1, want)
+    places = [(topic, expiry, correlation) for topic, words, expiry, correlation in answers(world)]
+    equal(len({words for _, words, _, _ in answers(world)}), 1, want)
     equal(
         places,
         [
@@ -198,64 +203,71 @@ def test_an_answer_goes_where_the_command_asks_for_it_and_else_where_it_always_w
             ("umqtt/n1/ack/stay_awake", 3600, None),
         ],
     )
-    equal(w.broker.violations, [])
+    equal(world.broker.violations, [])
 
 
 def test_commands_that_wait_keep_each_its_own_place_for_the_answer():
-    w = World5(commands=True, interval_s=30)
-    w.run(5000)
+    world = World5(commands=True, interval_s=30)
+    world.run(5000)
     for i in range(3):
         fields = {"topic": "umqtt/n1/cmd/none%d" % i, "payload": b"", "qos": 1}
         props = [(RESPONSE_TOPIC, "to/%d" % i), (CORRELATION, b"%d" % i)] if i != 1 else []
-        w.net.links[-1].push(packets5.encode(PUBLISH, 700 + i, props=props, **fields))
-    w.run(5000)
-    equal([(topic, c) for topic, _, _, c in answers(w)], [("to/0", b"0"), ("umqtt/n1/ack/none1", None), ("to/2", b"2")])
+        world.net.links[-1].push(packets5.encode(PUBLISH, 700 + i, props=props, **fields))
+    world.run(5000)
+    equal(
+        [(topic, correlation) for topic, _, _, correlation in answers(world)],
+        [("to/0", b"0"), ("umqtt/n1/ack/none1", None), ("to/2", b"2")],
+    )
 
 
 def test_a_broker_without_wildcards_gets_no_subscription_and_all_readings():
-    w = World5(says=[(WILDCARDS, 0)], commands=True)
+    world = World5(says=[(WILDCARDS, 0)], commands=True)
     with Heard() as heard:
-        w.run(25000)
+        world.run(25000)
     words = "commands: the broker takes no subscription to umqtt/n1/cmd/+: wildcard subscriptions not supported"
     equal(heard, [words])
-    equal(seqs(w), [1, 2, 3, 4, 5, 6])
+    equal(seqs(world), [1, 2, 3, 4, 5, 6])
 
 
 def test_a_subscription_that_is_refused_is_told():
-    w = World5(commands=True)
-    w.broker._subscribe = lambda link, kept, p: link.push(packets5.encode(SUBACK, p.pid, codes=(0x87,)))
+    world = World5(commands=True)
+    world.broker._subscribe = lambda link, kept, packet: link.push(packets5.encode(SUBACK, packet.pid, codes=(0x87,)))
     with Heard() as heard:
-        w.run(25000)
+        world.run(25000)
     equal(heard, ["commands: the broker lets nobody here subscribe to umqtt/n1/cmd/+: check its ACL"])
-    equal(seqs(w), [1, 2, 3, 4, 5, 6])
+    equal(seqs(world), [1, 2, 3, 4, 5, 6])
 
 
 def test_what_the_broker_refuses_is_given_up_at_once_and_told_once():
     for qos in (1, 2):
-        w = World5(qos=qos)
-        w.broker.refuses = lambda p: 0x97 if "humidity" in p.topic else 0
-        w.run(35000)
-        equal(len(told(w, "it refuses umqtt/n1/room/humidity: quota exceeded: given up, 1 so far")), 1, w.said)
-        equal(len(told(w, "it refuses")), 1, w.said)
-        equal((seqs(w), w.node.refused, w.node.client.inflight), ([1, 3, 5, 7], 4, 0))
-        ending.sum_up(w.node)
-        assert "published=8 acknowledged=4 dropped=4 " in w.said[-1], w.said[-1]
-        equal(len(w.broker.connects), 2)
+        world = World5(qos=qos)
+        world.broker.refuses = lambda packet: 0x97 if "humidity" in packet.topic else 0
+        world.run(35000)
+        equal(len(told(world, "it refuses umqtt/n1/room/humidity: quota exceeded: given up, 1 so far")), 1, world.said)
+        equal(len(told(world, "it refuses")), 1, world.said)
+        equal((seqs(world), world.node.refused, world.node.client.inflight), ([1, 3, 5, 7], 4, 0))
+        ending.sum_up(world.node)
+        assert "published=8 acknowledged=4 dropped=4 " in world.said[-1], world.said[-1]
+        equal(len(world.broker.connects), 2)
 
 
 def test_a_broker_that_refused_all_readings_took_none():
-    w = World5(says=[(39, 20)])
-    w.run(15000)
-    assert told(w, "given up, 1 so far") and not told(w, "took the first readings"), w.said
+    world = World5(says=[(39, 20)])
+    world.run(15000)
+    assert told(world, "given up, 1 so far") and not told(world, "took the first readings"), world.said
 
 
 def test_a_status_that_is_refused_is_not_sent_again():
-    w = World5()
-    w.broker.refuses = lambda p: 0x87 if p.topic.endswith("/status") else 0
-    w.run(5000)
-    w.broker.stop()
-    w.run(20000)
-    equal((len(told(w, "it refuses umqtt/n1/status: not authorised")), w.status(), w.node.refused), (1, [], 0), w.said)
+    world = World5()
+    world.broker.refuses = lambda packet: 0x87 if packet.topic.endswith("/status") else 0
+    world.run(5000)
+    world.broker.stop()
+    world.run(20000)
+    equal(
+        (len(told(world, "it refuses umqtt/n1/status: not authorised")), world.status(), world.node.refused),
+        (1, [], 0),
+        world.said,
+    )
 
 
 def test_the_limits_of_a_broker_are_obeyed_and_told_once():
@@ -266,44 +278,47 @@ def test_the_limits_of_a_broker_are_obeyed_and_told_once():
         (SERVER_KEEPALIVE, 30),
         (SESSION_EXPIRY, 7200),
     ]
-    w = World5(says=says, ha_prefix="homeassistant")
-    w.run(25000)
-    w.broker.stop()
-    w.run(25000)
-    words = told(w, "broker: MQTT 5")
+    world = World5(says=says, ha_prefix="homeassistant")
+    world.run(25000)
+    world.broker.stop()
+    world.run(25000)
+    words = told(world, "broker: MQTT 5")
     equal(len(words), 1)
     for part in ("session for 7200 s", "QoS 1 at most", "nothing is retained", "over 300 B", "a keep-alive of 30 s"):
         assert part in words[0], words
-    equal(({p.qos for p in w.broker.published}, {p.retain for p in w.broker.published}), ({1}, {0}))
-    equal(len(told(w, "it refuses homeassistant/sensor/n1/")), 2, w.said)
-    assert "packet too large" in told(w, "it refuses homeassistant/")[0]
-    assert seqs(w) == list(range(1, len(seqs(w)) + 1)) and len(seqs(w)) > 6, seqs(w)
+    equal(
+        ({packet.qos for packet in world.broker.published}, {packet.retain for packet in world.broker.published}),
+        ({1}, {0}),
+    )
+    equal(len(told(world, "it refuses homeassistant/sensor/n1/")), 2, world.said)
+    assert "packet too large" in told(world, "it refuses homeassistant/")[0]
+    assert seqs(world) == list(range(1, len(seqs(world)) + 1)) and len(seqs(world)) > 6, seqs(world)
 
 
 def test_a_broker_of_qos_0_gets_readings_and_the_status_once():
-    w = World5(says=[(MAXIMUM_QOS, 0)])
-    w.run(25000)
-    equal((seqs(w), w.status()), ([1, 2, 3, 4, 5, 6], [b"online"]))
-    equal({p.qos for p in w.broker.published}, {0})
+    world = World5(says=[(MAXIMUM_QOS, 0)])
+    world.run(25000)
+    equal((seqs(world), world.status()), ([1, 2, 3, 4, 5, 6], [b"online"]))
+    equal({packet.qos for packet in world.broker.published}, {0})
 
 
 def test_a_connection_that_is_refused_for_its_will_gets_another_will():
     for code, words, will in ((0x9A, "the will is not retained", (0, 1)), (0x9B, "the will has QoS 0", (1, 0))):
-        w = World5()
-        real = w.broker._connect
+        world = World5()
+        real = world.broker._connect
 
-        def connect(link, p, w=w, code=code, real=real):
-            if p.will[2] and code == 0x9A or p.will[3] and code == 0x9B:
-                w.broker.connects.append(p)
+        def connect(link, packet, world=world, code=code, real=real):
+            if packet.will[2] and code == 0x9A or packet.will[3] and code == 0x9B:
+                world.broker.connects.append(packet)
                 link.push(packets5.encode(CONNACK, code=code))
                 return link.end("fin")
-            return real(link, p)
+            return real(link, packet)
 
-        w.broker._connect = connect
-        w.run(25000)
-        equal((len(told(w, words)), w.broker.connects[-1].will[2:4]), (1, will), w.said)
-        equal(seqs(w), [1, 2, 3, 4, 5, 6])
-        equal(told(w, "trying again"), [], "what is mended is no failure")
+        world.broker._connect = connect
+        world.run(25000)
+        equal((len(told(world, words)), world.broker.connects[-1].will[2:4]), (1, will), world.said)
+        equal(seqs(world), [1, 2, 3, 4, 5, 6])
+        equal(told(world, "trying again"), [], "what is mended is no failure")
 
 
 def test_why_the_broker_refuses_or_ends_a_connection_is_told_in_its_own_words():
@@ -313,40 +328,44 @@ def test_why_the_broker_refuses_or_ends_a_connection_is_told_in_its_own_words():
         (0x84, [], 'protocol level refused: set protocol to 4, or to "auto"'),
         (0x9C, [(SERVER_REFERENCE, "b.example")], "use another server: b.example: check broker"),
     ):
-        w = World5()
-        w.broker._connect = lambda link, p, code=code, props=props: link.push(
+        world = World5()
+        world.broker._connect = lambda link, packet, code=code, props=props: link.push(
             packets5.encode(CONNACK, code=code, props=props)
         )
-        w.run(5000)
-        equal(told(w, "broker: "), ["broker: the broker refused: " + words + "; trying again"])
+        world.run(5000)
+        equal(told(world, "broker: "), ["broker: the broker refused: " + words + "; trying again"])
 
 
 def test_another_device_that_takes_the_session_over_is_told_and_not_fought():
-    w = World5(interval_s=300)
-    w.run(5000)
-    w.broker.end(0x8E)
-    w.run(40000)
-    equal(len(w.broker.connects), 2, "a pause of a minute")
-    assert "the broker disconnects: session taken over: has another device this client" in told(w, "again")[0], w.said
-    w.run(30000)
-    equal(len(w.broker.connects), 3)
+    world = World5(interval_s=300)
+    world.run(5000)
+    world.broker.end(0x8E)
+    world.run(40000)
+    equal(len(world.broker.connects), 2, "a pause of a minute")
+    assert "the broker disconnects: session taken over: has another device this client" in told(world, "again")[0], (
+        world.said
+    )
+    world.run(30000)
+    equal(len(world.broker.connects), 3)
 
 
 def test_messages_in_flight_that_the_broker_no_longer_takes_go_out_as_it_wants_them():
-    w = World5(expire_s=600)
-    w.run(5000)
-    w.broker.refuses = lambda p: 0
-    silent = w.broker._incoming
-    w.broker._incoming = lambda link, kept, p: None  # it acknowledges nothing
-    w.run(11000)
-    assert w.node.client.inflight, "messages of QoS 2 are in flight"
-    w.broker._incoming = silent
-    w.broker.codec.connack.append((MAXIMUM_QOS, 1))
-    w.broker.stop()
-    w.run(30000)
-    assert seqs(w)[:4] == [1, 2, 3, 4] and w.node.client.inflight == 0, (seqs(w), w.said)
-    equal({qos for _, _, qos in w.broker.accepted[3:]}, {1})
-    assert {s for _, s in w.broker.expiries("/room/")} <= set(range(550, 601)), w.broker.expiries("/room/")
+    world = World5(expire_s=600)
+    world.run(5000)
+    world.broker.refuses = lambda packet: 0
+    silent = world.broker._incoming
+    world.broker._incoming = lambda link, kept, packet: None  # it acknowledges nothing
+    world.run(11000)
+    assert world.node.client.inflight, "messages of QoS 2 are in flight"
+    world.broker._incoming = silent
+    world.broker.codec.connack.append((MAXIMUM_QOS, 1))
+    world.broker.stop()
+    world.run(30000)
+    assert seqs(world)[:4] == [1, 2, 3, 4] and world.node.client.inflight == 0, (seqs(world), world.said)
+    equal({qos for _, _, qos in world.broker.accepted[3:]}, {1})
+    assert {expiry_s for _, expiry_s in world.broker.expiries("/room/")} <= set(range(550, 601)), world.broker.expiries(
+        "/room/"
+    )
 
 
 class Old(Model):
@@ -386,17 +405,17 @@ class Lives(Life):
 
 def test_auto_tries_5_then_4_once_and_says_so():
     for kind in (Old, Closing):
-        w = Auto(kind)
-        w.run(25000)
-        equal((seqs(w), w.broker.refused, w.broker.violations), ([1, 2, 3, 4, 5, 6], 1, []))
-        equal(told(w, "does not speak"), ["broker: it does not speak MQTT 5, but MQTT 3.1.1"])
-        equal(told(w, "trying again"), [])
-        w.broker.stop()
-        w.run(25000)
-        equal((w.broker.refused, len(seqs(w)) > 6), (1, True), "it is remembered for this start")
-    w = World5(protocol="auto")
-    w.run(25000)
-    equal((seqs(w), w.broker.connects[-1].level, told(w, "does not speak")), ([1, 2, 3, 4, 5, 6], 5, []))
+        world = Auto(kind)
+        world.run(25000)
+        equal((seqs(world), world.broker.refused, world.broker.violations), ([1, 2, 3, 4, 5, 6], 1, []))
+        equal(told(world, "does not speak"), ["broker: it does not speak MQTT 5, but MQTT 3.1.1"])
+        equal(told(world, "trying again"), [])
+        world.broker.stop()
+        world.run(25000)
+        equal((world.broker.refused, len(seqs(world)) > 6), (1, True), "it is remembered for this start")
+    world = World5(protocol="auto")
+    world.run(25000)
+    equal((seqs(world), world.broker.connects[-1].level, told(world, "does not speak")), ([1, 2, 3, 4, 5, 6], 5, []))
 
 
 def test_auto_asks_for_5_again_after_a_connect_that_was_closed_for_another_reason():
@@ -414,18 +433,18 @@ def test_auto_asks_for_5_again_after_a_connect_that_was_closed_for_another_reaso
             peers.clear()
             link.end("fin")
 
-    w = Auto(lambda clock: Restarting(clock, takes=20))
-    w.run(60000)
-    equal(([p.level for p in w.broker.connects], w.node.client.protocol), ([5, 5], 5))
-    equal((seqs(w)[:3], told(w, "does not speak")), ([1, 2, 3], []))
+    world = Auto(lambda clock: Restarting(clock, takes=20))
+    world.run(60000)
+    equal(([packet.level for packet in world.broker.connects], world.node.client.protocol), ([5, 5], 5))
+    equal((seqs(world)[:3], told(world, "does not speak")), ([1, 2, 3], []))
 
 
 def test_protocol_5_with_a_broker_that_does_not_know_it_is_told_in_words():
-    w = Auto(Old, protocol=5)
-    w.run(200000)
-    equal((seqs(w), told(w, "broker: ")), ([], ["broker: the broker does not speak MQTT 5: set protocol to 4, or to "
-                                               '"auto"; trying again']))  # fmt: skip
-    assert w.broker.refused < 6, w.broker.refused
+    world = Auto(Old, protocol=5)
+    world.run(200000)
+    words = 'broker: the broker does not speak MQTT 5: set protocol to 4, or to "auto"; trying again'
+    equal((seqs(world), told(world, "broker: ")), ([], [words]))
+    assert world.broker.refused < 6, world.broker.refused
 
 
 def test_a_board_that_sleeps_finds_the_version_in_its_first_wake_and_remembers_it():
@@ -445,7 +464,7 @@ def test_the_session_of_a_board_that_sleeps_lasts_for_twenty_of_its_pauses():
                      connect_every=connect_every)  # fmt: skip
         try:
             life.wakes(3 * connect_every + 1)
-            equal({dict(p.props).get(SESSION_EXPIRY) for p in life.broker.connects[1:]}, {expiry_s})
+            equal({dict(packet.props).get(SESSION_EXPIRY) for packet in life.broker.connects[1:]}, {expiry_s})
             equal((life.broker.wills, life.broker.violations), ([], []))
         finally:
             life.close()
@@ -461,7 +480,7 @@ def test_readings_on_flash_and_in_rtc_memory_leave_with_what_is_left_of_their_ex
             until = life.clock.now + 1200000
             while life.clock.now < until:
                 life.step()
-            left = [s for topic, s in life.broker.expiries("/room/temperature")]
+            left = [expiry_s for topic, expiry_s in life.broker.expiries("/room/temperature")]
             assert left[0] >= 595 and min(left) < 540 and None not in left, (kind, left)
             assert life.node.outbox.expired or kind == "rtc-sleep", "what was older was not sent"
             equal((life.node.waiting(), life.broker.violations), (0, []))
@@ -475,34 +494,34 @@ def test_a_reading_that_is_too_large_for_the_broker_does_not_hold_up_what_waits_
         until = life.clock.now + 300000
         while life.clock.now < until:
             life.step()
-        n = life.node
+        node = life.node
         lines = [line for line in life.said if "it refuses umqtt/n1/room/" in line]
-        assert n.refused > 3 and len(lines) == 1 and "packet too large: given up, 1 so far" in lines[0], life.said
-        equal((n.waiting(), n.client.inflight), (0, 0))
+        assert node.refused > 3 and len(lines) == 1 and "packet too large: given up, 1 so far" in lines[0], life.said
+        equal((node.waiting(), node.client.inflight), (0, 0))
         assert {topic for topic, _, _ in life.broker.accepted} == {"umqtt/n1/status", "umqtt/n1/room/humidity"}
     finally:
         life.close()
 
 
 def test_topics_become_aliases_on_an_esp32_where_they_come_again_on_a_connection():
-    w = World5()
-    w.run(25000)
-    equal(seqs(w), [1, 2, 3, 4, 5, 6])
-    sizes = [len(p.raw) for p in w.broker.published if "/room/temperature" in p.topic]
+    world = World5()
+    world.run(25000)
+    equal(seqs(world), [1, 2, 3, 4, 5, 6])
+    sizes = [len(packet.raw) for packet in world.broker.published if "/room/temperature" in packet.topic]
     assert sizes[0] > sizes[1] == sizes[2] and sizes[0] - sizes[1] == len("umqtt/n1/room/temperature"), sizes
     for keys, has_aliases in (({}, False), ({"connect_every": 3}, True)):
         life = Lives("rtc-sleep", lambda clock: Model5(clock, takes=20), protocol=5, interval_s=900, **keys)
         try:
             life.wakes(8)
-            found = [p for p in life.broker.published if ALIAS in dict(p.props)]
+            found = [packet for packet in life.broker.published if ALIAS in dict(packet.props)]
             equal((bool(found), life.broker.violations), (has_aliases, []))
         finally:
             life.close()
     machine.RTC.ALARM0 = 0  # which the port of an ESP8266 has alone
     try:
-        w = World5()
-        w.run(25000)
-        equal((seqs(w), [p for p in w.broker.published if p.props]), ([1, 2, 3, 4, 5, 6], []))
+        world = World5()
+        world.run(25000)
+        equal((seqs(world), [packet for packet in world.broker.published if packet.props]), ([1, 2, 3, 4, 5, 6], []))
     finally:
         del machine.RTC.ALARM0
 
@@ -517,7 +536,7 @@ def test_an_answer_that_a_power_cut_has_held_up_still_goes_where_it_was_asked_fo
 
     try:
         live(5000)
-        life.node.listener.work = lambda c: None  # what comes is noted, and not yet carried out
+        life.node.listener.work = lambda client: None  # what comes is noted, and not yet carried out
         fields = {"topic": "umqtt/n1/cmd/none", "payload": b"x", "qos": 2}
         props = [(RESPONSE_TOPIC, "owner/antwörten"), (CORRELATION, b"\0\1\xff")]
         life.net.links[-1].push(packets5.encode(PUBLISH, 900, props=props, **fields))
@@ -525,7 +544,7 @@ def test_an_answer_that_a_power_cut_has_held_up_still_goes_where_it_was_asked_fo
         equal(answers(life), [])
         life.boot()
         live(10000)
-        equal([(topic, c) for topic, _, _, c in answers(life)], [("owner/antwörten", b"\0\1\xff")])
+        equal([(topic, correlation) for topic, _, _, correlation in answers(life)], [("owner/antwörten", b"\0\1\xff")])
         life.boot()
         live(10000)
         equal(len(answers(life)), 1, "once")
@@ -556,11 +575,11 @@ def test_home_assistant_is_told_the_same_in_both_of_its_forms():
                     if "ha_device" in os.listdir():
                         os.remove("ha_device")
                     given = dict({"ha_prefix": "homeassistant", "commands": True}, **keys)
-                    w = kind(**given) if kind is World5 else World(SCRIPT, sensors=[ROOM], **given)
-                    w.run(20000)
-                    found = w.broker.retained
+                    world = kind(**given) if kind is World5 else World(SCRIPT, sensors=[ROOM], **given)
+                    world.run(20000)
+                    found = world.broker.retained
                     retained.append({topic: bytes(found[topic][0]) for topic in found if "homeassistant" in topic})
-                    equal(w.broker.violations, [])
+                    equal(world.broker.violations, [])
             finally:
                 os.chdir(home)
         assert len(retained[0]) == (1 if keys else 5), retained[0]

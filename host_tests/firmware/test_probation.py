@@ -15,24 +15,24 @@ def broken_off():
 
 
 def test_a_full_flash_leaves_the_old_file_and_no_part_of_the_new():
-    with Folder() as d:
-        name = d + "/config.json"
+    with Folder() as folder:
+        name = folder + "/config.json"
         write(name, b"old")
         equal(raises(OSError, probation.write, name, broken_off()).errno, 28)
-        equal((read(name), os.listdir(d)), (b"old", ["config.json"]))
+        equal((read(name), os.listdir(folder)), (b"old", ["config.json"]))
         probation.write(name, (b"new", b" one"))
-        equal((read(name), os.listdir(d)), (b"new one", ["config.json"]))
+        equal((read(name), os.listdir(folder)), (b"new one", ["config.json"]))
 
 
 def test_a_folder_that_is_not_there_is_told_as_such():
-    with Folder() as d:
-        equal(raises(OSError, probation.write, d + "/none/x", (b"1",)).errno, 2)
+    with Folder() as folder:
+        equal(raises(OSError, probation.write, folder + "/none/x", (b"1",)).errno, 2)
 
 
 def test_a_second_change_is_refused_until_the_first_has_ended_either_way():
     for ends_well in (True, False):
-        with Folder() as d:
-            name = d + "/config.json"
+        with Folder() as folder:
+            name = folder + "/config.json"
             write(name, b"old")
             probation.offer(name, (b"new",))
             assert "on trial" in str(raises(ValueError, probation.refuse_another, name))

@@ -12,47 +12,47 @@ assert on_board  # the paths
 
 def started(script, **keys):
     """A World whose program app has made, as at a start."""
-    w = World(script, sensors=[{"type": "internal"}])
+    world = World(script, sensors=[{"type": "internal"}])
     network.WLAN._the.clear()
-    w.node = app.make(conf(sensors=[{"type": "internal"}], **keys), w.clock.ticks_ms())
-    return w
+    world.node = app.make(conf(sensors=[{"type": "internal"}], **keys), world.clock.ticks_ms())
+    return world
 
 
 def test_the_second_network_is_joined_when_the_first_is_not_there_and_the_first_again():
     import fake_board
 
     for password in ("", "abcdefgh"):  # an open one, too
-        w = started({"wifi": {"shed": password}}, wifi_ssid_2="shed", wifi_password_2=password)
-        w.run(60000)
-        assert w.readings("uptime") and "wifi: joined shed" in w.said, w.said
+        world = started({"wifi": {"shed": password}}, wifi_ssid_2="shed", wifi_password_2=password)
+        world.run(60000)
+        assert world.readings("uptime") and "wifi: joined shed" in world.said, world.said
     fake_board.script["wifi"] = {"lab": "12345678"}
     network.WLAN(network.STA_IF).lose()
-    for link in w.net.links:
+    for link in world.net.links:
         link.end("silence")
-    w.run(200000)
-    assert "wifi: joined lab" in w.said, w.said
+    world.run(200000)
+    assert "wifi: joined lab" in world.said, world.said
 
 
 def test_a_board_that_asks_for_nothing_more_does_not_load_the_rest():
-    w = started({"wifi": {"lab": "12345678"}})
-    equal(type(w.node.wifi).__name__, "Wifi")
+    world = started({"wifi": {"lab": "12345678"}})
+    equal(type(world.node.wifi).__name__, "Wifi")
 
 
 def test_a_static_address_is_not_asked_for():
-    w = started({"wifi": {"lab": "12345678"}}, wifi_address="192.168.1.50 255.255.255.0 192.168.1.1 192.168.1.2")
-    w.run(5000)
+    world = started({"wifi": {"lab": "12345678"}}, wifi_address="192.168.1.50 255.255.255.0 192.168.1.1 192.168.1.2")
+    world.run(5000)
     equal(network.WLAN(network.STA_IF).ifconfig(), ("192.168.1.50", "255.255.255.0", "192.168.1.1", "192.168.1.2"))
 
 
 def test_country_power_and_sleep_are_those_of_the_configuration():
-    w = started({"wifi": {"lab": "12345678"}}, wifi_country="DE", wifi_tx_dbm=8.5, wifi_power_save="none")
-    w.run(5000)
+    world = started({"wifi": {"lab": "12345678"}}, wifi_country="DE", wifi_tx_dbm=8.5, wifi_power_save="none")
+    world.run(5000)
     equal(network.country(), "DE")
     equal(network.WLAN(network.STA_IF).settings, {"txpower": 8.5, "pm": network.WLAN.PM_NONE})
 
 
 def test_a_port_that_does_not_take_them_is_told_once_and_joins():
-    w = started({"wifi": {"lab": "12345678"}})
+    world = started({"wifi": {"lab": "12345678"}})
     import radio
 
     said = []
@@ -69,7 +69,7 @@ def test_a_port_that_does_not_take_them_is_told_once_and_joins():
         wifi.start(1000)
         wifi.start(1000)
         equal(said, ["wifi: this port does not take wifi_tx_dbm or wifi_power_save: unknown config param"])
-    w.clock.sleep_ms(100)
+    world.clock.sleep_ms(100)
     equal(wifi.joined(), True)
 
 

@@ -29,46 +29,46 @@ class Mute:
 
 def watched(**keys):
     """A world whose sensor's readings are written down with their time."""
-    w = World(SCRIPT, sensors=[ROOM], **keys)
+    world = World(SCRIPT, sensors=[ROOM], **keys)
     taken = []
-    sensor = w.node.sources[0].sensor
+    sensor = world.node.sources[0].sensor
     read = sensor.read
 
     def reading():
-        taken.append(w.clock.now - w.began)
+        taken.append(world.clock.now - world.began)
         return read()
 
     sensor.read = reading
-    return w, taken
+    return world, taken
 
 
-def told(w, part):
-    return [line for line in w.said if part in line]
+def told(world, part):
+    return [line for line in world.said if part in line]
 
 
 def on_time(taken, interval_ms, until_ms):
     """Each reading came when it was due."""
     assert len(taken) >= until_ms // interval_ms, len(taken)
-    late = [t - i * interval_ms for i, t in enumerate(taken)]
+    late = [time - i * interval_ms for i, time in enumerate(taken)]
     assert max(late) <= LATE_MS, (max(late), late.index(max(late)))
 
 
 def test_measurements_are_on_time_while_a_broker_accepts_and_says_nothing():
-    w, taken = watched(interval_s=1, timeout_s=10, queue=500)
-    w.net.serve(HOST, 1883, Mute())
+    world, taken = watched(interval_s=1, timeout_s=10, queue=500)
+    world.net.serve(HOST, 1883, Mute())
     turns = []
-    while w.clock.now - w.began < 120000:
-        before = w.clock.now
-        w.node.turn()
-        turns.append(w.clock.now - before)
+    while world.clock.now - world.began < 120000:
+        before = world.clock.now
+        world.node.turn()
+        turns.append(world.clock.now - before)
     on_time(taken, 1000, 120000)
     assert max(turns) <= LATE_MS, max(turns)
-    assert told(w, "broker: no answer in time"), w.said
-    w.net.serve(HOST, 1883, w.broker)
-    w.run(90000)
+    assert told(world, "broker: no answer in time"), world.said
+    world.net.serve(HOST, 1883, world.broker)
+    world.run(90000)
     on_time(taken, 1000, 210000)
-    equal([r["seq"] for r in w.readings()], list(range(1, len(w.readings()) + 1)))
-    assert len(w.readings()) > 350
+    equal([reading["seq"] for reading in world.readings()], list(range(1, len(world.readings()) + 1)))
+    assert len(world.readings()) > 350
 
 
 def test_measurements_are_on_time_while_the_machine_is_off_or_mute_later():
@@ -78,122 +78,124 @@ def test_measurements_are_on_time_while_the_machine_is_off_or_mute_later():
         Plan(cut_in=1, how="silence"),
         Plan(latency_ms=1900),
     ):
-        w, taken = watched(interval_s=1, timeout_s=10, queue=500)
-        w.net.plan = plan
-        w.run(100000)
+        world, taken = watched(interval_s=1, timeout_s=10, queue=500)
+        world.net.plan = plan
+        world.run(100000)
         on_time(taken, 1000, 100000)
 
 
 def test_the_stop_button_is_seen_while_nobody_answers():
-    w, taken = watched(interval_s=3600, timeout_s=60, stop_pin=0)
-    w.net.serve(HOST, 1883, Mute())
-    w.run(2000)
-    pressed = w.clock.now
-    w.node.stopped = lambda: w.clock.now >= pressed + 700
-    w.node.run()
-    assert w.clock.now - pressed < 700 + 2000 + 2 * LATE_MS, w.clock.now - pressed
-    assert w.said[-1].startswith("summary: taken=2 published=0")
+    world, taken = watched(interval_s=3600, timeout_s=60, stop_pin=0)
+    world.net.serve(HOST, 1883, Mute())
+    world.run(2000)
+    pressed = world.clock.now
+    world.node.stopped = lambda: world.clock.now >= pressed + 700
+    world.node.run()
+    assert world.clock.now - pressed < 700 + 2000 + 2 * LATE_MS, world.clock.now - pressed
+    assert world.said[-1].startswith("summary: taken=2 published=0")
 
 
 def test_the_watchdog_is_fed_while_nobody_answers():
-    w, taken = watched(interval_s=3600, timeout_s=60, watchdog_s=300)
-    w.net.serve(HOST, 1883, Mute())
+    world, taken = watched(interval_s=3600, timeout_s=60, watchdog_s=300)
+    world.net.serve(HOST, 1883, Mute())
     longest = [0]
-    fed = [w.clock.now]
-    real = w.node.feed
+    fed = [world.clock.now]
+    real = world.node.feed
 
     def feed():
-        longest[0] = max(longest[0], w.clock.now - fed[0])
-        fed[0] = w.clock.now
+        longest[0] = max(longest[0], world.clock.now - fed[0])
+        fed[0] = world.clock.now
         real()
 
-    w.node.feed = feed
-    w.node.stopped = lambda: w.clock.now - w.began > 200000
-    w.node.run()
+    world.node.feed = feed
+    world.node.stopped = lambda: world.clock.now - world.began > 200000
+    world.node.run()
     assert longest[0] <= 5000 + LATE_MS, longest[0]
 
 
 def test_a_board_at_the_spare_goes_back_to_the_first_and_loses_and_repeats_nothing():
-    w = World(SCRIPT, sensors=[ROOM], broker=[HOST, SPARE], interval_s=2)
-    spare = Model(w.clock)
-    w.net.serve(SPARE, 1883, spare)
-    w.run(20000)
-    w.net.peers.pop((HOST, 1883))
-    w.broker.stop()
-    w.run(120000)
-    equal(w.node.client.server, SPARE)
-    w.net.serve(HOST, 1883, w.broker)
-    w.run(180000)
-    equal(w.node.client.server, HOST)
-    assert told(w, "broker: back to broker.test"), w.said
-    equal(len(told(w, "back to")), 1)
-    at_spare = [p for topic, p, qos in spare.accepted if "/room/" in topic]
-    equal(len(w.readings()) + len(at_spare) + w.node.waiting() + w.node.client.inflight, w.node.taken)
-    equal(w.broker.violations + spare.violations, [])
-    equal([bytes(p) for topic, p, q in spare.accepted if topic.endswith("status")], [b"online"], "no will")
+    world = World(SCRIPT, sensors=[ROOM], broker=[HOST, SPARE], interval_s=2)
+    spare = Model(world.clock)
+    world.net.serve(SPARE, 1883, spare)
+    world.run(20000)
+    world.net.peers.pop((HOST, 1883))
+    world.broker.stop()
+    world.run(120000)
+    equal(world.node.client.server, SPARE)
+    world.net.serve(HOST, 1883, world.broker)
+    world.run(180000)
+    equal(world.node.client.server, HOST)
+    assert told(world, "broker: back to broker.test"), world.said
+    equal(len(told(world, "back to")), 1)
+    at_spare = [payload for topic, payload, qos in spare.accepted if "/room/" in topic]
+    equal(len(world.readings()) + len(at_spare) + world.node.waiting() + world.node.client.inflight, world.node.taken)
+    equal(world.broker.violations + spare.violations, [])
+    equal(
+        [bytes(payload) for topic, payload, qos in spare.accepted if topic.endswith("status")], [b"online"], "no will"
+    )
 
 
 def test_a_first_broker_that_comes_and_goes_does_not_take_the_board_with_it():
-    w = World(SCRIPT, sensors=[ROOM], broker=[HOST, SPARE], interval_s=60, ntp_host="")
-    spare = Model(w.clock)
-    w.net.serve(SPARE, 1883, spare)
-    w.run(20000)
+    world = World(SCRIPT, sensors=[ROOM], broker=[HOST, SPARE], interval_s=60, ntp_host="")
+    spare = Model(world.clock)
+    world.net.serve(SPARE, 1883, spare)
+    world.run(20000)
     went = 0
     for _ in range(60):
-        w.net.peers.pop((HOST, 1883))
-        w.broker.stop()
-        w.run(60000)
-        w.net.serve(HOST, 1883, w.broker)
-        connects = len(w.broker.connects)
-        w.run(180000)
-        went += len(w.broker.connects) > connects
+        world.net.peers.pop((HOST, 1883))
+        world.broker.stop()
+        world.run(60000)
+        world.net.serve(HOST, 1883, world.broker)
+        connects = len(world.broker.connects)
+        world.run(180000)
+        went += len(world.broker.connects) > connects
     assert went <= 12, went
-    equal(w.node.dropped, 0)
+    equal(world.node.dropped, 0)
 
 
 def test_the_board_is_back_before_its_queue_is_full():
     # a queue of 34 s, as 12 readings of two values every 2 s: a pause of a minute would drop most of them
     dropped = []
     for _ in range(20):
-        w = World(SCRIPT, sensors=[ROOM], interval_s=2, queue=34)
-        w.run(30000)
-        w.net.plan = Plan(refuse=True)
-        w.broker.stop()
-        w.run(24000)
-        w.net.plan = Plan()
-        w.run(30000)
-        dropped.append(w.node.dropped)
+        world = World(SCRIPT, sensors=[ROOM], interval_s=2, queue=34)
+        world.run(30000)
+        world.net.plan = Plan(refuse=True)
+        world.broker.stop()
+        world.run(24000)
+        world.net.plan = Plan()
+        world.run(30000)
+        dropped.append(world.node.dropped)
     equal(sum(dropped), 0, str(dropped))
 
 
 def test_a_login_that_is_refused_is_not_asked_for_more_often_because_the_queue_is_full():
-    w = World(SCRIPT, sensors=[ROOM], interval_s=2, queue=6)
-    w.broker.refuse_code = 4
-    w.run(30000)
-    connects = len(w.broker.connects)
-    w.run(600000)
-    assert len(w.broker.connects) - connects <= 11, len(w.broker.connects) - connects
+    world = World(SCRIPT, sensors=[ROOM], interval_s=2, queue=6)
+    world.broker.refuse_code = 4
+    world.run(30000)
+    connects = len(world.broker.connects)
+    world.run(600000)
+    assert len(world.broker.connects) - connects <= 11, len(world.broker.connects) - connects
 
 
 assert NOW_S and fake_board
 
 
 def test_a_stop_sends_what_waits_by_the_connection_that_is_on_its_way():
-    w, _ = watched(interval_s=60)
-    w.net.plan = Plan(latency_ms=200)
-    w.run(300)
-    assert not w.node.client.isconnected()
-    w.node.stopped = lambda: True
-    w.node.run()
-    equal(len(w.readings()), 2)
-    assert told(w, "acknowledged=2"), w.said
+    world, _ = watched(interval_s=60)
+    world.net.plan = Plan(latency_ms=200)
+    world.run(300)
+    assert not world.node.client.isconnected()
+    world.node.stopped = lambda: True
+    world.node.run()
+    equal(len(world.readings()), 2)
+    assert told(world, "acknowledged=2"), world.said
 
 
 def test_a_stop_waits_for_no_broker_that_was_not_there():
-    w, _ = watched(interval_s=60)
-    w.net.peers.clear()
-    w.run(5000)
-    w.node.stopped = lambda: True
-    stopped_at = w.clock.now
-    w.node.run()
-    assert w.clock.now - stopped_at < 1000, w.clock.now - stopped_at
+    world, _ = watched(interval_s=60)
+    world.net.peers.clear()
+    world.run(5000)
+    world.node.stopped = lambda: True
+    stopped_at = world.clock.now
+    world.node.run()
+    assert world.clock.now - stopped_at < 1000, world.clock.now - stopped_at

@@ -11,8 +11,8 @@ ROOT = on_board.ROOT
 
 def rows():
     """(service, the keys of its row) of the page."""
-    with open(ROOT + "/docs/services.md") as f:
-        lines = [line for line in f.read().split("\n") if line.startswith("| ") and '"broker"' in line]
+    with open(ROOT + "/docs/services.md") as file:
+        lines = [line for line in file.read().split("\n") if line.startswith("| ") and '"broker"' in line]
     found = []
     for line in lines:
         pieces = line.replace('; or `"payload": "json"` alone', "").split("`")[1::2]
@@ -30,10 +30,14 @@ def test_each_row_is_a_configuration_that_the_firmware_takes():
 
 def test_each_form_makes_json_of_the_readings():
     for service, keys in rows():
-        more = {k: v for k, v in keys.items() if k in ("json", "json_topic")}
+        more = {key: value for key, value in keys.items() if key in ("json", "json_topic")}
         script = {"wifi": {"lab": "12345678"}, "values": {"adc 34": [1500]}}
-        w = World(script, payload="json", sensors=[{"type": "adc", "name": "cell", "pin": 34}], **more)
-        w.run(5000)
-        topic, payload = [(t, bytes(p)) for t, p, _ in w.broker.accepted if not t.endswith(("/status", "/diag"))][0]
+        world = World(script, payload="json", sensors=[{"type": "adc", "name": "cell", "pin": 34}], **more)
+        world.run(5000)
+        topic, payload = [
+            (topic, bytes(payload))
+            for topic, payload, _ in world.broker.accepted
+            if not topic.endswith(("/status", "/diag"))
+        ][0]
         assert "1.5" in json.dumps(json.loads(payload.decode())), service
         equal("CLIENT_ID" in topic or "TOPIC" in topic, False, service)

@@ -58,18 +58,18 @@ class Start:
 
 def start(config=None, **raising):
     """main.py's run. raising: MODULE_FUNCTION=exception."""
-    s = Start(config, {what.replace("_", ".", 1): e for what, e in raising.items()})
-    s.run(
+    started = Start(config, {what.replace("_", ".", 1): error for what, error in raising.items()})
+    started.run(
         "main",
-        time=Standin(ticks_ms=lambda: 321, sleep_ms=s.call("time.sleep_ms")),
-        slots=Standin(choose=s.call("slots.choose"), ended=s.call("slots.ended")),
-        config=Standin(take=s.call("config.take", config)),
-        gc=Standin(collect=s.call("gc.collect")),
-        app=Standin(run=s.call("app.run")),
-        improv=Standin(serve=s.call("improv.serve"), interrupted=s.call("improv.interrupted")),
-        machine=Standin(reset=s.call("machine.reset")),
+        time=Standin(ticks_ms=lambda: 321, sleep_ms=started.call("time.sleep_ms")),
+        slots=Standin(choose=started.call("slots.choose"), ended=started.call("slots.ended")),
+        config=Standin(take=started.call("config.take", config)),
+        gc=Standin(collect=started.call("gc.collect")),
+        app=Standin(run=started.call("app.run")),
+        improv=Standin(serve=started.call("improv.serve"), interrupted=started.call("improv.interrupted")),
+        machine=Standin(reset=started.call("machine.reset")),
     )
-    return s
+    return started
 
 
 LOADED = [("slots.choose",), ("config.take",), ("gc.collect",)]
@@ -77,9 +77,9 @@ LOADED = [("slots.choose",), ("config.take",), ("gc.collect",)]
 
 def test_a_start_runs_the_chosen_firmware_with_its_configuration_and_the_time_at_which_it_began():
     config = {"interval_s": 10}
-    s = start(config)
-    equal(s.did, LOADED + [("app.run", config, 321)])
-    equal(s.said, "")
+    started = start(config)
+    equal(started.did, LOADED + [("app.run", config, 321)])
+    equal(started.said, "")
 
 
 def test_without_a_configuration_a_start_asks_for_wifi():
@@ -88,16 +88,16 @@ def test_without_a_configuration_a_start_asks_for_wifi():
 
 def test_ctrl_c_at_any_moment_of_a_start_asks_improv_and_resets_nothing():
     for what in ("slots_choose", "config_take", "app_run"):
-        s = start({"interval_s": 10}, **{what: KeyboardInterrupt()})
-        equal(s.did[-1], ("improv.interrupted",))
-        equal([call for call in s.did if call[0] == "machine.reset"], [])
+        started = start({"interval_s": 10}, **{what: KeyboardInterrupt()})
+        equal(started.did[-1], ("improv.interrupted",))
+        equal([call for call in started.did if call[0] == "machine.reset"], [])
 
 
 def test_a_firmware_that_cannot_be_loaded_says_so_is_counted_and_starts_again_in_a_minute():
     for what in ("slots_choose", "config_take", "app_run"):
-        s = start({"interval_s": 10}, **{what: ImportError("no module named 'node'")})
-        assert "no module named" in s.said and "Trying again in a minute" in s.said, s.said
-        ended, slept, reset = s.did[-3:]
+        started = start({"interval_s": 10}, **{what: ImportError("no module named 'node'")})
+        assert "no module named" in started.said and "Trying again in a minute" in started.said, started.said
+        ended, slept, reset = started.did[-3:]
         equal((ended[0], "no module named" in ended[1]), ("slots.ended", True))
         equal((slept, reset), (("time.sleep_ms", MINUTE_MS), ("machine.reset",)))
 
@@ -108,8 +108,8 @@ def test_a_start_that_fails_ends_at_no_prompt_though_it_can_be_neither_told_nor_
         {"slots_ended": OSError(28)},  # flash is full: the update on trial cannot be put aside
         {"print": MemoryError()},
     ):
-        s = start({"interval_s": 10}, app_run=MemoryError("memory allocation failed"), **raising)
-        equal(s.did[-2:], [("time.sleep_ms", MINUTE_MS), ("machine.reset",)])
+        started = start({"interval_s": 10}, app_run=MemoryError("memory allocation failed"), **raising)
+        equal(started.did[-2:], [("time.sleep_ms", MINUTE_MS), ("machine.reset",)])
 
 
 def test_our_library_is_found_before_the_one_that_the_firmware_has_frozen():

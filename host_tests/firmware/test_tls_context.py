@@ -94,27 +94,30 @@ def test_without_a_ca_it_connects_as_tls_insecure_says():
 def test_a_ca_that_is_missing_costs_no_reset_and_no_reading():
     with Folder() as folder:
         path = folder + "/ca.der"
-        w = World({"wifi": {"lab": "12345678"}}, tls=True, tls_ca=path, reset_after_s=60)
-        w.run(600000)
+        world = World({"wifi": {"lab": "12345678"}}, tls=True, tls_ca=path, reset_after_s=60)
+        world.run(600000)
         words = "broker: config.json: tls_ca is %s, and there is no such file; trying again" % path
-        equal([line for line in w.said if "tls_ca" in line], [words])
-        equal([line for line in w.said if line.startswith(("program", "radio"))], [])
-        assert w.node.taken == 120 and w.node.waiting() == 16, w.node.taken
-        real = w.node.open
+        equal([line for line in world.said if "tls_ca" in line], [words])
+        equal([line for line in world.said if line.startswith(("program", "radio"))], [])
+        assert world.node.taken == 120 and world.node.waiting() == 16, world.node.taken
+        real = world.node.open
 
         def with_its_file():
-            w.node.cfg["tls"] = False  # as if it were there: the network of these tests has no TLS
+            world.node.cfg["tls"] = False  # as if it were there: the network of these tests has no TLS
             real()
 
-        w.node.open = with_its_file
-        w.run(700000)
-        assert [line for line in w.said if line.startswith("broker: well again after")], w.said
-        equal(len(w.readings()), w.node.taken - w.node.dropped)
+        world.node.open = with_its_file
+        world.run(700000)
+        assert [line for line in world.said if line.startswith("broker: well again after")], world.said
+        equal(len(world.readings()), world.node.taken - world.node.dropped)
 
 
 def pem(*blocks):
     """(label, DER) as one file."""
-    lines = ["-----BEGIN %s-----\n%s-----END %s-----\n" % (b, str(b2a_base64(d), "utf-8"), b) for b, d in blocks]
+    lines = [
+        "-----BEGIN %s-----\n%s-----END %s-----\n" % (block, str(b2a_base64(data), "utf-8"), block)
+        for block, data in blocks
+    ]
     return ("a comment\n" + "".join(lines)).encode()
 
 

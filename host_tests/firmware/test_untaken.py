@@ -12,143 +12,145 @@ ROOM = {"type": "dht22", "name": "room", "pin": 4}
 SCRIPT = {"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2], [21.6, 40.1]]}}
 
 
-def told(w, part):
-    return [line for line in w.said if part in line]
+def told(world, part):
+    return [line for line in world.said if part in line]
 
 
-def picky(w, what, how):
+def picky(world, what, how):
     """The broker treats PUBLISH packets for which what(p) is true otherwise: "closes", or "swallows" them."""
-    real = w.broker._incoming
+    real = world.broker._incoming
 
-    def incoming(link, kept, p):
-        if not what(p):
-            return real(link, kept, p)
+    def incoming(link, kept, packet):
+        if not what(packet):
+            return real(link, kept, packet)
         if how == "closes":
-            w.broker._drop(link)
+            world.broker._drop(link)
 
-    w.broker._incoming = incoming
+    world.broker._incoming = incoming
 
 
-def seqs(w):
-    return [r["seq"] for r in w.readings()]
+def seqs(world):
+    return [reading["seq"] for reading in world.readings()]
 
 
 def test_a_broker_that_ends_the_connection_at_qos_2_gets_qos_1():
-    w = World(SCRIPT, sensors=[ROOM])
-    picky(w, lambda p: p.qos == 2, "closes")
-    w.run(120000)
-    equal(len(told(w, "QoS 1 from now on")), 1, w.said)
-    assert "umqtt/n1/room/temperature" in told(w, "QoS 1 from now on")[0]
-    equal(seqs(w), list(range(1, len(seqs(w)) + 1)))
-    equal({qos for topic, p, qos in w.broker.accepted}, {1})
-    assert len(seqs(w)) > 20 and not told(w, "another device"), w.said
+    world = World(SCRIPT, sensors=[ROOM])
+    picky(world, lambda packet: packet.qos == 2, "closes")
+    world.run(120000)
+    equal(len(told(world, "QoS 1 from now on")), 1, world.said)
+    assert "umqtt/n1/room/temperature" in told(world, "QoS 1 from now on")[0]
+    equal(seqs(world), list(range(1, len(seqs(world)) + 1)))
+    equal({qos for topic, payload, qos in world.broker.accepted}, {1})
+    assert len(seqs(world)) > 20 and not told(world, "another device"), world.said
 
 
 def test_a_broker_that_swallows_qos_2_gets_qos_1_after_minutes():
-    w = World(SCRIPT, sensors=[ROOM], interval_s=60)
-    picky(w, lambda p: p.qos == 2, "swallows")
-    w.run(600000)
-    equal(len(told(w, "does not acknowledge umqtt/n1/room/temperature in QoS 2")), 1, w.said)
-    equal(seqs(w), list(range(1, len(seqs(w)) + 1)))
-    assert len(seqs(w)) >= 20, seqs(w)
-    equal(w.node.dropped, 0)
+    world = World(SCRIPT, sensors=[ROOM], interval_s=60)
+    picky(world, lambda packet: packet.qos == 2, "swallows")
+    world.run(600000)
+    equal(len(told(world, "does not acknowledge umqtt/n1/room/temperature in QoS 2")), 1, world.said)
+    equal(seqs(world), list(range(1, len(seqs(world)) + 1)))
+    assert len(seqs(world)) >= 20, seqs(world)
+    equal(world.node.dropped, 0)
 
 
 def test_a_message_that_ends_every_connection_is_given_up_and_counted():
-    w = World(SCRIPT, sensors=[ROOM], qos=1)
-    picky(w, lambda p: b'"seq":3}' in bytes(p.payload), "closes")
-    w.run(900000)
-    equal(w.node.refused, 1)
-    equal(len(told(w, "ends the connection at umqtt/n1/room/temperature: given up, 1 so far")), 1, w.said)
-    got = seqs(w)
+    world = World(SCRIPT, sensors=[ROOM], qos=1)
+    picky(world, lambda packet: b'"seq":3}' in bytes(packet.payload), "closes")
+    world.run(900000)
+    equal(world.node.refused, 1)
+    equal(len(told(world, "ends the connection at umqtt/n1/room/temperature: given up, 1 so far")), 1, world.said)
+    got = seqs(world)
     assert 3 not in got and len(got) > 150, got
-    equal(got, [n for n in range(1, w.node.taken + 1) if n in got], "in order")
-    equal(len(got) + 1 + w.node.waiting() + w.node.dropped + w.node.client.inflight >= w.node.taken, True)
+    equal(got, [n for n in range(1, world.node.taken + 1) if n in got], "in order")
+    equal(
+        len(got) + 1 + world.node.waiting() + world.node.dropped + world.node.client.inflight >= world.node.taken, True
+    )
 
 
 def test_a_status_that_the_broker_does_not_take_is_not_sent_any_more():
-    w = World(SCRIPT, sensors=[ROOM])
-    picky(w, lambda p: p.retain, "closes")
-    w.run(120000)
-    equal(len(told(w, "set retain to false")), 1, w.said)
-    assert len(seqs(w)) > 20
-    w = World(SCRIPT, sensors=[ROOM], retain=False, will=False)
-    picky(w, lambda p: p.retain, "closes")
-    w.run(30000)
-    equal((told(w, "set retain"), len(seqs(w)), w.broker.connects[-1].will), ([], 6, None))
+    world = World(SCRIPT, sensors=[ROOM])
+    picky(world, lambda packet: packet.retain, "closes")
+    world.run(120000)
+    equal(len(told(world, "set retain to false")), 1, world.said)
+    assert len(seqs(world)) > 20
+    world = World(SCRIPT, sensors=[ROOM], retain=False, will=False)
+    picky(world, lambda packet: packet.retain, "closes")
+    world.run(30000)
+    equal((told(world, "set retain"), len(seqs(world)), world.broker.connects[-1].will), ([], 6, None))
 
 
 def test_a_slow_broker_is_not_a_broker_that_does_not_take_it():
-    w = World(SCRIPT, sensors=[ROOM], timeout_s=5)
-    w.broker.ack_ms = 14000  # later than timeout_s: the link is asked, and lives
-    w.node.client = None
-    w.broker._connect_real = w.broker._connect
-    real = w.broker._connect
+    world = World(SCRIPT, sensors=[ROOM], timeout_s=5)
+    world.broker.ack_ms = 14000  # later than timeout_s: the link is asked, and lives
+    world.node.client = None
+    world.broker._connect_real = world.broker._connect
+    real = world.broker._connect
 
-    def connect(link, p):
-        w.broker.ack_ms = 0
-        real(link, p)
-        w.broker.ack_ms = 14000
+    def connect(link, packet):
+        world.broker.ack_ms = 0
+        real(link, packet)
+        world.broker.ack_ms = 14000
 
-    w.broker._connect = connect
-    w.run(400000)
-    equal(told(w, "QoS 1"), [])
-    equal(seqs(w), list(range(1, len(seqs(w)) + 1)))
-    equal(len(w.broker.connects), 2, "one to wipe, one that stands")
+    world.broker._connect = connect
+    world.run(400000)
+    equal(told(world, "QoS 1"), [])
+    equal(seqs(world), list(range(1, len(seqs(world)) + 1)))
+    equal(len(world.broker.connects), 2, "one to wipe, one that stands")
 
 
 def test_a_late_acknowledgement_asks_whether_the_link_lives():
-    w = World(SCRIPT, sensors=[ROOM], keepalive_s=3600)
-    w.run(5000)
-    w.net.links[-1].silence()
-    w.run(60000)
-    assert told(w, "no answer for 20 s: the link is dead"), w.said
-    assert w.node.client.isconnected() and w.node.dropped == 0
+    world = World(SCRIPT, sensors=[ROOM], keepalive_s=3600)
+    world.run(5000)
+    world.net.links[-1].silence()
+    world.run(60000)
+    assert told(world, "no answer for 20 s: the link is dead"), world.said
+    assert world.node.client.isconnected() and world.node.dropped == 0
 
 
 def test_another_device_with_the_same_client_id_is_told():
-    w = World(SCRIPT, sensors=[ROOM], interval_s=3600)
+    world = World(SCRIPT, sensors=[ROOM], interval_s=3600)
     for _ in range(400):
-        w.run(500)
-        if w.node.client and w.node.client.isconnected() and not w.node.client.inflight:
-            w.broker.stop("fin")
-    equal(len(told(w, "closed again and again: has another device this client_id?")), 1, w.said)
-    equal(told(w, "QoS 1"), [])
+        world.run(500)
+        if world.node.client and world.node.client.isconnected() and not world.node.client.inflight:
+            world.broker.stop("fin")
+    equal(len(told(world, "closed again and again: has another device this client_id?")), 1, world.said)
+    equal(told(world, "QoS 1"), [])
 
 
 def test_links_that_are_cut_at_random_are_no_reason_to_lower_the_qos():
-    w = World(SCRIPT, sensors=[ROOM], interval_s=2, queue=500)
+    world = World(SCRIPT, sensors=[ROOM], interval_s=2, queue=500)
     for cut in range(40, 1500, 41):
-        w.net.plans = [Plan(cut_out=cut, how="fin")]
-        w.broker.stop("rst")
-        w.run(12000)
-    w.net.plans = []
-    w.run(200000)
-    equal(told(w, "QoS 1"), [])
-    equal(len(seqs(w)), len(set(seqs(w))))
+        world.net.plans = [Plan(cut_out=cut, how="fin")]
+        world.broker.stop("rst")
+        world.run(12000)
+    world.net.plans = []
+    world.run(200000)
+    equal(told(world, "QoS 1"), [])
+    equal(len(seqs(world)), len(set(seqs(world))))
 
 
 def test_the_first_broker_of_the_list_is_tried_first_after_each_blink():
     spare = "spare.test"
-    w = World(SCRIPT, sensors=[ROOM], broker=[HOST, spare + ":1884"])
-    w.net.serve(spare, 1884, w.broker)
-    w.run(15000)
-    w.net.peers.pop((HOST, 1883))
-    w.broker.stop()
-    w.run(30000)
-    equal(w.net.dialled[-1], (spare, 1884))
-    w.net.serve(HOST, 1883, w.broker)
-    w.broker.stop()
-    w.run(30000)
-    equal(w.net.dialled[-1], (HOST, 1883))
-    assert seqs(w)[-1] > 10
+    world = World(SCRIPT, sensors=[ROOM], broker=[HOST, spare + ":1884"])
+    world.net.serve(spare, 1884, world.broker)
+    world.run(15000)
+    world.net.peers.pop((HOST, 1883))
+    world.broker.stop()
+    world.run(30000)
+    equal(world.net.dialled[-1], (spare, 1884))
+    world.net.serve(HOST, 1883, world.broker)
+    world.broker.stop()
+    world.run(30000)
+    equal(world.net.dialled[-1], (HOST, 1883))
+    assert seqs(world)[-1] > 10
 
 
 def test_a_list_is_gone_through_at_once_and_a_pause_comes_after_the_last():
-    w = World(SCRIPT, sensors=[ROOM], broker=["a.test", "b.test", "c.test"])
-    w.run(3000)
-    equal([host for host, _ in w.net.dialled[:3]], ["a.test", "b.test", "c.test"])
-    assert len(w.net.dialled) < 25, "a pause after the last"
+    world = World(SCRIPT, sensors=[ROOM], broker=["a.test", "b.test", "c.test"])
+    world.run(3000)
+    equal([host for host, _ in world.net.dialled[:3]], ["a.test", "b.test", "c.test"])
+    assert len(world.net.dialled) < 25, "a pause after the last"
 
 
 def test_a_radio_that_only_a_reset_cures_is_reset_after_its_time():
@@ -156,138 +158,145 @@ def test_a_radio_that_only_a_reset_cures_is_reset_after_its_time():
 
     import fake_board
 
-    w = World(SCRIPT, sensors=[ROOM], reset_after_s=600)
-    w.run(60000)
-    w.net.plan = Plan(connect_ms=None)
-    w.broker.stop("silence")
-    began = w.clock.now
-    raises(fake_board.Reset, w.run, 2400000)
-    assert 550000 <= w.clock.now - began < 700000, w.clock.now - began
-    assert "nothing has answered for 600 s" in w.said[-1] and "readings wait" in w.said[-1]
+    world = World(SCRIPT, sensors=[ROOM], reset_after_s=600)
+    world.run(60000)
+    world.net.plan = Plan(connect_ms=None)
+    world.broker.stop("silence")
+    began = world.clock.now
+    raises(fake_board.Reset, world.run, 2400000)
+    assert 550000 <= world.clock.now - began < 700000, world.clock.now - began
+    assert "nothing has answered for 600 s" in world.said[-1] and "readings wait" in world.said[-1]
     # a broker that is off answers, by its machine's RST: no reset helps
-    w = World(SCRIPT, sensors=[ROOM], reset_after_s=600)
-    w.net.plan = Plan(refuse=True)
-    w.run(2400000)
+    world = World(SCRIPT, sensors=[ROOM], reset_after_s=600)
+    world.net.plan = Plan(refuse=True)
+    world.run(2400000)
     assert network.WLAN(network.STA_IF).isconnected()
 
 
 def test_a_drop_is_told_once_and_summed_up_when_all_is_sent():
-    w = World(SCRIPT, sensors=[ROOM], queue=6)
-    w.net.plan = Plan(refuse=True)
-    w.run(100000)
-    equal(told(w, "queue: "), ["queue: 6 readings wait: the oldest is dropped; trying again"])
-    w.net.plan = Plan()
-    w.run(70000)
-    equal(told(w, "queue: ")[1:], ["queue: %d readings were dropped since the start" % w.node.dropped])
+    world = World(SCRIPT, sensors=[ROOM], queue=6)
+    world.net.plan = Plan(refuse=True)
+    world.run(100000)
+    equal(told(world, "queue: "), ["queue: 6 readings wait: the oldest is dropped; trying again"])
+    world.net.plan = Plan()
+    world.run(70000)
+    equal(told(world, "queue: ")[1:], ["queue: %d readings were dropped since the start" % world.node.dropped])
 
 
 def test_a_slow_link_in_qos_0_does_not_stop_measurements():
-    w = World(SCRIPT, sensors=[ROOM], qos=0, queue=200, interval_s=10)
-    w.net.plan = Plan(refuse=True)
-    w.run(300000)
-    w.net.plan = Plan(write_max=4, buffer=64, latency_ms=1500)
-    taken, began = w.node.taken, w.clock.now
-    w.run(300000)
-    rounds = (w.node.taken - taken) // 2
-    assert rounds >= (w.clock.now - began) // 10000 - 3, rounds
+    world = World(SCRIPT, sensors=[ROOM], qos=0, queue=200, interval_s=10)
+    world.net.plan = Plan(refuse=True)
+    world.run(300000)
+    world.net.plan = Plan(write_max=4, buffer=64, latency_ms=1500)
+    taken, began = world.node.taken, world.clock.now
+    world.run(300000)
+    rounds = (world.node.taken - taken) // 2
+    assert rounds >= (world.clock.now - began) // 10000 - 3, rounds
 
 
 def test_few_waits_for_each_reading():
-    w = World(SCRIPT, sensors=[ROOM], interval_s=60)
-    w.run(61000)
-    polls, taken = w.net.polls, w.node.taken
-    w.run(600000)
-    a_reading = (w.net.polls - polls) / (w.node.taken - taken)
+    world = World(SCRIPT, sensors=[ROOM], interval_s=60)
+    world.run(61000)
+    polls, taken = world.net.polls, world.node.taken
+    world.run(600000)
+    a_reading = (world.net.polls - polls) / (world.node.taken - taken)
     assert a_reading < 9, a_reading  # with the keep-alive's and the turns' of half a minute
 
 
-def untaken(w, what, how):
+def untaken(world, what, how):
     """As picky; when each of these PUBLISH packets came, ms."""
-    real, connect = w.broker._incoming, w.broker._connect
+    real, connect = world.broker._incoming, world.broker._connect
     came = []
-    w.broker.connect_times = []
+    world.broker.connect_times = []
 
-    def noted(link, p):
-        w.broker.connect_times.append(w.clock.now)
-        connect(link, p)
+    def noted(link, packet):
+        world.broker.connect_times.append(world.clock.now)
+        connect(link, packet)
 
-    w.broker._connect = noted
+    world.broker._connect = noted
 
-    def incoming(link, kept, p):
-        if not what(p):
-            return real(link, kept, p)
-        came.append(w.clock.now)
+    def incoming(link, kept, packet):
+        if not what(packet):
+            return real(link, kept, packet)
+        came.append(world.clock.now)
         if how == "closes":
-            w.broker._drop(link)
+            world.broker._drop(link)
 
-    w.broker._incoming = incoming
+    world.broker._incoming = incoming
     return came
 
 
 def test_a_message_has_three_connections_in_qos_2_and_eight_in_qos_1_and_a_status_three():
     for keys, what, times in (
-        ({}, lambda p: p.qos == 2, 3),
-        ({"qos": 1}, lambda p: b'"seq":3}' in bytes(p.payload), 8),
-        ({"qos": 1}, lambda p: p.retain, 3),
+        ({}, lambda packet: packet.qos == 2, 3),
+        ({"qos": 1}, lambda packet: b'"seq":3}' in bytes(packet.payload), 8),
+        ({"qos": 1}, lambda packet: packet.retain, 3),
     ):
-        w = World(SCRIPT, sensors=[ROOM], **keys)
-        came = untaken(w, what, "closes")
-        w.run(1200000)
+        world = World(SCRIPT, sensors=[ROOM], **keys)
+        came = untaken(world, what, "closes")
+        world.run(1200000)
         # one that an old connection ended with may have had another cause
-        equal(len([ms for ms in came if ms - max(at for at in w.broker.connect_times if at <= ms) < 5000]), times, keys)
+        equal(
+            len([ms for ms in came if ms - max(at for at in world.broker.connect_times if at <= ms) < 5000]),
+            times,
+            keys,
+        )
 
 
 def test_a_message_that_is_swallowed_is_sent_again_after_a_minute_or_three_times_the_timeout():
     for timeout_s, least_s, most_s in ((10, 60, 62), (40, 120, 162)):
-        w = World(SCRIPT, sensors=[ROOM], interval_s=900, timeout_s=timeout_s)
-        came = untaken(w, lambda p: p.qos == 2, "swallows")
-        w.run(3000000)
+        world = World(SCRIPT, sensors=[ROOM], interval_s=900, timeout_s=timeout_s)
+        came = untaken(world, lambda packet: packet.qos == 2, "swallows")
+        world.run(3000000)
         first = [ms for ms in came if ms - came[0] < 30000]  # both readings
         equal(len(first), 2)
-        pauses_s = [(b - a) / 1000 for a, b in zip(came, came[1:]) if b - a > 5000]
+        pauses_s = [(later - earlier) / 1000 for earlier, later in zip(came, came[1:]) if later - earlier > 5000]
         equal(len(pauses_s), 2, "three times in all")
         assert all(least_s < pause_s < most_s for pause_s in pauses_s), (timeout_s, pauses_s)
 
 
 def test_a_link_that_died_is_begun_again_twice_the_timeout_after_what_was_sent_last():
     for timeout_s in (10, 25):
-        w = World(SCRIPT, sensors=[ROOM], keepalive_s=3600, interval_s=60, timeout_s=timeout_s)
-        w.run(30000)
-        link = w.net.links[-1]
+        world = World(SCRIPT, sensors=[ROOM], keepalive_s=3600, interval_s=60, timeout_s=timeout_s)
+        world.run(30000)
+        link = world.net.links[-1]
         link.silence()
-        dialled = len(w.net.dialled)
-        while len(w.net.dialled) == dialled:
-            w.run(50)
-        sent = [ms for ms in link.write_times if ms > w.began + 30000][0]
-        assert 2000 * timeout_s <= w.clock.now - sent <= 2000 * timeout_s + 6000, (timeout_s, w.clock.now - sent)
+        dialled = len(world.net.dialled)
+        while len(world.net.dialled) == dialled:
+            world.run(50)
+        sent = [ms for ms in link.write_times if ms > world.began + 30000][0]
+        assert 2000 * timeout_s <= world.clock.now - sent <= 2000 * timeout_s + 6000, (
+            timeout_s,
+            world.clock.now - sent,
+        )
 
 
 def test_a_broker_that_is_slow_for_ever_keeps_its_connection():
-    w = World(SCRIPT, sensors=[ROOM], interval_s=30, qos=1)
-    w.run(5000)
-    w.broker.ack_ms = 14000
-    connects = len(w.broker.connects)
-    w.run(1800000)
-    equal((len(w.broker.connects), told(w, "does not acknowledge")), (connects, []))
-    equal(seqs(w), list(range(1, len(seqs(w)) + 1)))
+    world = World(SCRIPT, sensors=[ROOM], interval_s=30, qos=1)
+    world.run(5000)
+    world.broker.ack_ms = 14000
+    connects = len(world.broker.connects)
+    world.run(1800000)
+    equal((len(world.broker.connects), told(world, "does not acknowledge")), (connects, []))
+    equal(seqs(world), list(range(1, len(seqs(world)) + 1)))
 
 
 def test_strikes_are_counted_for_one_message_and_begin_anew_with_the_next():
     script = {"wifi": {"lab": "12345678"}, "values": {"ds18b20 5": [20.0]}}
-    w = World(script, sensors=[{"type": "ds18b20", "name": "room", "pin": 5}], qos=1, interval_s=900)
+    world = World(script, sensors=[{"type": "ds18b20", "name": "room", "pin": 5}], qos=1, interval_s=900)
     refused = {}
 
-    def is_refused(p):
+    def is_refused(packet):
         """Each reading ends five connections before it is taken."""
-        key = bytes(p.payload)
+        key = bytes(packet.payload)
         refused[key] = refused.get(key, 0) + 1
         return b"seq" in key and refused[key] <= 5
 
-    untaken(w, is_refused, "closes")
-    w.run(5000000)
-    equal((w.node.refused, told(w, "given up")), (0, []))
-    equal(seqs(w), list(range(1, len(seqs(w)) + 1)))
-    assert len(seqs(w)) > 4, seqs(w)
+    untaken(world, is_refused, "closes")
+    world.run(5000000)
+    equal((world.node.refused, told(world, "given up")), (0, []))
+    equal(seqs(world), list(range(1, len(seqs(world)) + 1)))
+    assert len(seqs(world)) > 4, seqs(world)
 
 
 assert PUBLISH
@@ -295,77 +304,83 @@ assert PUBLISH
 
 def test_a_message_that_the_broker_took_is_not_blamed_for_the_next_one():
     for qos in (1, 2):
-        w = World(SCRIPT, sensors=[ROOM], qos=qos)
-        w.broker.ack_ms = 50  # so the ack of the temperature is lost with the connection, which ends at the humidity
-        picky(w, lambda p: p.topic.endswith("humidity") and b'"seq":8}' in bytes(p.payload), "closes")
-        w.run(1500000)
-        equal(w.node.refused, 1, w.said)
-        equal(len(told(w, "given up")), 1, w.said)
-        equal([line for line in told(w, "ends the connection at") if "humidity" not in line], [])
-        assert 8 not in seqs(w) and len(seqs(w)) > 250 and seqs(w).count(7) <= (3 if qos == 1 else 1), seqs(w)
+        world = World(SCRIPT, sensors=[ROOM], qos=qos)
+        world.broker.ack_ms = (
+            50  # so the ack of the temperature is lost with the connection, which ends at the humidity
+        )
+        picky(
+            world, lambda packet: packet.topic.endswith("humidity") and b'"seq":8}' in bytes(packet.payload), "closes"
+        )
+        world.run(1500000)
+        equal(world.node.refused, 1, world.said)
+        equal(len(told(world, "given up")), 1, world.said)
+        equal([line for line in told(world, "ends the connection at") if "humidity" not in line], [])
+        assert 8 not in seqs(world) and len(seqs(world)) > 250 and seqs(world).count(7) <= (3 if qos == 1 else 1), seqs(
+            world
+        )
 
 
 def test_a_broker_that_closes_at_the_log_in_is_told_with_what_it_may_not_like():
     # so a cloud says no to a will that is retained, to a password, or to a session that is kept
-    for dislikes in (lambda p: p.will and p.will[2], lambda p: not p.clean):
-        w = World(SCRIPT, sensors=[ROOM])
-        real = w.broker._connect
+    for dislikes in (lambda packet: packet.will and packet.will[2], lambda packet: not packet.clean):
+        world = World(SCRIPT, sensors=[ROOM])
+        real = world.broker._connect
 
-        def connect(link, p):
-            if dislikes(p):  # noqa: B023
-                return w.broker._drop(link)  # noqa: B023
-            return real(link, p)  # noqa: B023
+        def connect(link, packet):
+            if dislikes(packet):  # noqa: B023
+                return world.broker._drop(link)  # noqa: B023
+            return real(link, packet)  # noqa: B023
 
-        w.broker._connect = connect
-        w.run(120000)
-        equal(len(told(w, "closed by the broker at the log-in: check port and tls, user")), 1, w.said)
-        assert "set will or retain to false" in told(w, "at the log-in")[0]
-    w = World(SCRIPT, sensors=[ROOM])
-    w.run(20000)
-    w.broker.stop("fin")
-    w.run(20000)
-    equal(told(w, "at the log-in"), [], "a connection that stood is another thing")
+        world.broker._connect = connect
+        world.run(120000)
+        equal(len(told(world, "closed by the broker at the log-in: check port and tls, user")), 1, world.said)
+        assert "set will or retain to false" in told(world, "at the log-in")[0]
+    world = World(SCRIPT, sensors=[ROOM])
+    world.run(20000)
+    world.broker.stop("fin")
+    world.run(20000)
+    equal(told(world, "at the log-in"), [], "a connection that stood is another thing")
 
 
 def test_wifi_that_vanishes_while_a_message_is_in_flight_is_no_fault_of_the_brokers():
-    w = World(SCRIPT, sensors=[ROOM], interval_s=60, stop_pin=0)
-    incoming = w.broker._incoming
-    w.broker._incoming = lambda link, kept, p: None  # WiFi is never there for long enough
+    world = World(SCRIPT, sensors=[ROOM], interval_s=60, stop_pin=0)
+    incoming = world.broker._incoming
+    world.broker._incoming = lambda link, kept, packet: None  # WiFi is never there for long enough
     for _ in range(12):
-        while not (w.node.client and w.node.client.isconnected() and w.node.client.inflight):
-            w.run(500)
+        while not (world.node.client and world.node.client.isconnected() and world.node.client.inflight):
+            world.run(500)
         network.WLAN(network.STA_IF).lose()
-        for link in w.net.links:
+        for link in world.net.links:
             link.end("rst")
-        w.run(2000)
-    equal((w.node.qos, w.node.refused, told(w, "does not"), told(w, "ends the")), (2, 0, [], []))
-    w.broker._incoming = incoming
-    w.run(90000)
-    equal(seqs(w), list(range(1, w.node.taken + 1)))
+        world.run(2000)
+    equal((world.node.qos, world.node.refused, told(world, "does not"), told(world, "ends the")), (2, 0, [], []))
+    world.broker._incoming = incoming
+    world.run(90000)
+    equal(seqs(world), list(range(1, world.node.taken + 1)))
 
 
 def test_a_message_of_before_an_outage_has_timeout_s_anew_before_the_link_is_doubted():
-    w = World(SCRIPT, sensors=[ROOM], interval_s=3600)
-    w.run(5000)
-    incoming, came, pings = w.broker._incoming, w.broker._came, []
-    w.broker._incoming = lambda link, kept, p: None
-    w.node.measure()
-    w.run(3000)
-    w.net.plan = Plan(refuse=True)
-    w.broker.stop()
-    w.run(40000)
+    world = World(SCRIPT, sensors=[ROOM], interval_s=3600)
+    world.run(5000)
+    incoming, came, pings = world.broker._incoming, world.broker._came, []
+    world.broker._incoming = lambda link, kept, packet: None
+    world.node.measure()
+    world.run(3000)
+    world.net.plan = Plan(refuse=True)
+    world.broker.stop()
+    world.run(40000)
 
-    def seen(link, p):
-        if p.kind == PINGREQ:
-            pings.append(w.clock.now)
-        came(link, p)
+    def seen(link, packet):
+        if packet.kind == PINGREQ:
+            pings.append(world.clock.now)
+        came(link, packet)
 
-    w.broker._came = seen
-    w.net.plan = Plan()
-    while not w.node.client.isconnected():
-        w.node.turn()
-    w.run(8000)
+    world.broker._came = seen
+    world.net.plan = Plan()
+    while not world.node.client.isconnected():
+        world.node.turn()
+    world.run(8000)
     equal(pings, [])
-    w.broker._incoming = incoming
-    w.run(30000)
+    world.broker._incoming = incoming
+    world.run(30000)
     assert pings, "then it is asked"

@@ -253,7 +253,7 @@ def test_silence_is_asked_into_again_and_less_and_less_often():
             if node.take():
                 times.append(flash.clock.now)
             flash.clock.sleep_ms(300)
-        pauses = [b - a for a, b in zip(times, times[1:])]
+        pauses = [later - earlier for earlier, later in zip(times, times[1:])]
         assert pauses[0] < 5700 < 2 * pauses[0] and pauses[-1] > 55000, pauses
 
 
@@ -545,13 +545,13 @@ def test_before_the_restart_into_an_update_the_broker_has_all_that_was_read():
     import fake_board
 
     room = {"type": "dht22", "name": "room", "pin": 4}
-    w = on_board.World({"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2]]}}, sensors=[room])
-    w.net.plan = Plan(latency_ms=800)
-    w.run(20000)
-    w.node.measure()
-    raises(fake_board.Reset, update._restart, w.node)
-    equal((w.node.waiting(), w.node.client.inflight, len(w.readings())), (0, 0, w.node.taken))
-    assert w.said[-1].startswith("summary: "), w.said
+    world = on_board.World({"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2]]}}, sensors=[room])
+    world.net.plan = Plan(latency_ms=800)
+    world.run(20000)
+    world.node.measure()
+    raises(fake_board.Reset, update._restart, world.node)
+    equal((world.node.waiting(), world.node.client.inflight, len(world.readings())), (0, 0, world.node.taken))
+    assert world.said[-1].startswith("summary: "), world.said
 
 
 def test_files_without_a_byte_are_files_of_an_update():

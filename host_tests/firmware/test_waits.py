@@ -34,11 +34,11 @@ class Counted(Board):
         Poll.ipoll = self.plain
         Board.__exit__(self, *what)
 
-    def counted(self, f, *args):
-        """(waits, looks, readings) of f(*args)."""
+    def counted(self, call, *args):
+        """(waits, looks, readings) of call(*args)."""
         self.waits = self.looks = 0
         before = len(self.readings())
-        f(*args)
+        call(*args)
         return self.waits, self.looks, len(self.readings()) - before
 
 
@@ -46,10 +46,10 @@ def test_readings_take_a_wait_for_each_answer_and_none_beside_the_idle_ones():
     idle = INTERVAL_MS // IDLE_MS
     for kind, keep_in in ((ram.RamNode, "ram"), (durable.DurableNode, "flash")):
         for qos, answers in ((0, 0), (1, 1), (2, 2)):
-            with Counted(keep_in=keep_in, qos=qos, ntp_host="", stop_pin=-1, diag=False) as b:
-                b.boot(kind)
-                b.run(2 * INTERVAL_MS + IDLE_MS)
-                waits, looks, readings = b.counted(b.run, 5 * INTERVAL_MS)
+            with Counted(keep_in=keep_in, qos=qos, ntp_host="", stop_pin=-1, diag=False) as board:
+                board.boot(kind)
+                board.run(2 * INTERVAL_MS + IDLE_MS)
+                waits, looks, readings = board.counted(board.run, 5 * INTERVAL_MS)
                 equal(readings, 10, "two at a time: their answers come together")
                 # in five minutes QoS 0 has six PINGRESPs, each an answer, and the end of a wait too soon
                 most = 5 * (idle + answers) + 12
@@ -60,9 +60,9 @@ def test_readings_take_a_wait_for_each_answer_and_none_beside_the_idle_ones():
 
 def test_a_wake_waits_for_tcp_for_connack_and_for_each_answer():
     for qos, most in ((0, 3), (1, 3), (2, 4)):
-        with Counted(qos=qos, ntp_host="") as b:
-            b.sleep(2)
-            waits, looks, readings = b.counted(b.sleep, 1)
+        with Counted(qos=qos, ntp_host="") as board:
+            board.sleep(2)
+            waits, looks, readings = board.counted(board.sleep, 1)
             equal(readings, 2)
             assert waits <= most and looks <= 2, (qos, waits, looks)
-            assert b.awake_ms[-1] <= 2 * ACK_MS + qos * ACK_MS, b.awake_ms
+            assert board.awake_ms[-1] <= 2 * ACK_MS + qos * ACK_MS, board.awake_ms

@@ -9,52 +9,52 @@ import network
 
 def station(script=None, ssid="lab", password="12345678"):
     """(world, Wifi, the fake station): nothing joined yet."""
-    w = World()
+    world = World()
     script = dict(script or {})
     script.setdefault("wifi", {"lab": "12345678"})
     fake_board.use(script)
     from wifi import Wifi
 
-    return w, Wifi(ssid, password), network.WLAN(network.STA_IF)
+    return world, Wifi(ssid, password), network.WLAN(network.STA_IF)
 
 
-def join(w, wifi):
+def join(world, wifi):
     wifi.start(20000)
     while not wifi.joined():
-        w.clock.sleep_ms(50)
+        world.clock.sleep_ms(50)
 
 
 def test_joins_within_the_time_that_joining_takes():
-    w, wifi, sta = station({"join_ms": 2500})
-    began = w.clock.now
-    join(w, wifi)
+    world, wifi, sta = station({"join_ms": 2500})
+    began = world.clock.now
+    join(world, wifi)
     assert wifi.isconnected()
-    assert 2500 <= w.clock.now - began < 2700
+    assert 2500 <= world.clock.now - began < 2700
 
 
 def test_a_wrong_password_is_named_before_the_deadline():
-    w, wifi, sta = station(password="87654321")
-    began = w.clock.now
-    said = str(raises(OSError, join, w, wifi))
+    world, wifi, sta = station(password="87654321")
+    began = world.clock.now
+    said = str(raises(OSError, join, world, wifi))
     equal(said, '"lab": wrong password: check wifi_password')
-    assert w.clock.now - began < 6000
+    assert world.clock.now - began < 6000
     assert not sta.active()
 
 
 def test_a_network_out_of_reach_is_named():
-    w, wifi, sta = station(ssid="elsewhere")
-    equal(str(raises(OSError, join, w, wifi)), '"elsewhere": no such network in reach: check wifi_ssid')
+    world, wifi, sta = station(ssid="elsewhere")
+    equal(str(raises(OSError, join, world, wifi)), '"elsewhere": no such network in reach: check wifi_ssid')
 
 
 def test_no_answer_ends_at_the_deadline():
-    w, wifi, sta = station({"join_ms": 99000})
-    began = w.clock.now
-    equal(str(raises(OSError, join, w, wifi)), '"lab": no answer in 20 s')
-    assert 20000 <= w.clock.now - began < 20200
+    world, wifi, sta = station({"join_ms": 99000})
+    began = world.clock.now
+    equal(str(raises(OSError, join, world, wifi)), '"lab": no answer in 20 s')
+    assert 20000 <= world.clock.now - began < 20200
 
 
 def test_a_failure_status_that_passes_is_no_failure():
-    w, wifi, sta = station({"join_ms": 3000})
+    world, wifi, sta = station({"join_ms": 3000})
     status = sta.status
 
     def flicker():
@@ -63,22 +63,22 @@ def test_a_failure_status_that_passes_is_no_failure():
         return network.STAT_NO_AP_FOUND if got == network.STAT_CONNECTING else got
 
     sta.status = flicker
-    join(w, wifi)
+    join(world, wifi)
     assert wifi.isconnected()
 
 
 def test_an_attempt_under_way_is_ended_before_the_next():
-    w, wifi, sta = station({"join_ms": 1000})
+    world, wifi, sta = station({"join_ms": 1000})
     sta.active(True)
     sta.connect("lab", "12345678")  # the next connect would be "Wifi Internal State Error"
-    join(w, wifi)
+    join(world, wifi)
     assert wifi.isconnected()
 
 
 def test_what_the_radio_refuses_is_an_error_in_words():
-    w, wifi, sta = station()
+    world, wifi, sta = station()
     sta.active = lambda on=None: False
-    assert "the radio refused" in str(raises(OSError, join, w, wifi))
+    assert "the radio refused" in str(raises(OSError, join, world, wifi))
 
 
 def test_the_access_point_of_esp8266_is_switched_off():

@@ -49,20 +49,20 @@ def test_after_half_and_whole_rounds_of_the_ticks_everything_is_tried_at_once():
     # a pause whose beginning seemed to lie in the future lasted for six days once
     for ticks in (1 << 29, 1 << 30, 3 << 29):
         for more_ms in (-2000, 0, 2000):
-            w = World(interval_s=10, reset_after_s=0, sensors=[{"type": "internal"}])
-            w.run(30000)
-            w.net.plan = Plan(refuse=True)  # broker, clock, WiFi and a sensor are in trouble
+            world = World(interval_s=10, reset_after_s=0, sensors=[{"type": "internal"}])
+            world.run(30000)
+            world.net.plan = Plan(refuse=True)  # broker, clock, WiFi and a sensor are in trouble
             fake_board.script.update({"wifi": {}, "clock": False})
             network.WLAN(network.STA_IF).lose()
-            w.broker.stop("silence")
-            w.node.sources[0].trouble.failed("test")
-            w.run(120000)
-            w.clock.now += ticks + more_ms
-            w.net.plan = Plan()
+            world.broker.stop("silence")
+            world.node.sources[0].trouble.failed("test")
+            world.run(120000)
+            world.clock.now += ticks + more_ms
+            world.net.plan = Plan()
             fake_board.script.update({"wifi": {"lab": "12345678"}, "clock": True})
-            n = len(w.broker.accepted)
-            w.run(150000)
-            assert w.node.client.isconnected() and len(w.broker.accepted) > n + 10, (ticks, more_ms)
+            accepted = len(world.broker.accepted)
+            world.run(150000)
+            assert world.node.client.isconnected() and len(world.broker.accepted) > accepted + 10, (ticks, more_ms)
 
 
 def test_the_count_sees_a_reading_that_is_thrown_away_and_one_that_is_sent_twice():
@@ -79,7 +79,9 @@ def test_the_count_sees_a_reading_that_is_thrown_away_and_one_that_is_sent_twice
             life = Life("ram", 1, outages=(), interval_s=300)
             try:
                 if what == "lost":
-                    life.broker._accept = lambda p, took=life.broker._accept: b'"seq":20}' in p.payload or took(p)
+                    life.broker._accept = (
+                        lambda packet, took=life.broker._accept: b'"seq":20}' in packet.payload or took(packet)
+                    )
                 got = life.live(0.2).verdict()
             finally:
                 life.close()

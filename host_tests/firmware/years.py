@@ -51,7 +51,7 @@ class Life(World):
         self.rnd = random.Random(seed) if hasattr(random, "Random") else random
         if self.rnd is random:
             random.seed(seed)
-        self.outages = [o for o in outages if o != "power" or kind != "rtc" and kind != "rtc-sleep"]
+        self.outages = [outage for outage in outages if outage != "power" or kind != "rtc" and kind != "rtc-sleep"]
         self.home = os.getcwd()
         self.folder = Folder()
         os.chdir(self.folder.__enter__())
@@ -134,9 +134,9 @@ class Life(World):
                 self.seen.append((self.life if self.kind == "ram" else 0, int(text[text.rfind(b":") + 1 : -1])))
         self.counted = len(took)
         if self.life:
-            n = self.node
-            left = n.waiting() + (n.client.inflight if n.client else 0)
-            self.lives[self.life] = n.taken, n.dropped + n.refused, left
+            node = self.node
+            left = node.waiting() + (node.client.inflight if node.client else 0)
+            self.lives[self.life] = node.taken, node.dropped + node.refused, left
 
     def step(self):
         """A turn, or a wake with the sleep after it."""
@@ -146,8 +146,8 @@ class Life(World):
             else:
                 self.node.turn()
                 self.node.feed()
-        except fake_board.Reset as e:
-            slept_ms = e.args[1]
+        except fake_board.Reset as error:
+            slept_ms = error.args[1]
             self.clock.sleep_ms(max(slept_ms, 300))
             self.boot()
 
@@ -256,21 +256,23 @@ class Life(World):
         self.account()
         # what may still wait: the readings of the last wakes or seconds
         repeated = len(self.seen) - len(set(self.seen))
-        disorder = sum([a > b for a, b in zip(self.seen, self.seen[1:])])
+        disorder = sum([earlier > later for earlier, later in zip(self.seen, self.seen[1:])])
         seen = set(self.seen)
         taken = dropped = lost = 0
         if self.kind == "ram":
             for life in self.lives:
-                t, d, left = self.lives[life]
+                life_taken, life_dropped, left = self.lives[life]
                 got = len([1 for number, _ in seen if number == life])
-                taken += t
-                dropped += d
-                lost += max(0, t - d - got - left)  # what waits when the power goes is lost with it, and docs say so
+                taken += life_taken
+                dropped += life_dropped
+                lost += max(
+                    0, life_taken - life_dropped - got - left
+                )  # what waits when the power goes is lost with it, and docs say so
         else:
             taken = self.node.outbox.next
-            dropped = sum([d for _, d, _ in self.lives.values()])
-            numbers = {n for _, n in seen}
-            lost = len([n for n in range(1, taken + 1) if n not in numbers]) - self.lives[self.life][2]
+            dropped = sum([life_dropped for _, life_dropped, _ in self.lives.values()])
+            numbers = {number for _, number in seen}
+            lost = len([number for number in range(1, taken + 1) if number not in numbers]) - self.lives[self.life][2]
             lost = max(0, lost)
         return {
             "lives": self.life, "taken": taken, "received": len(seen), "dropped": dropped, "lost": lost,
