@@ -1,6 +1,8 @@
 """umqtt.aio_v5: tasks that publish, subscribe, ask and iterate at once with MQTT 5. The stories of the blocking client
 (test_v5_*.py) run over it as well; here is what only tasks can see."""
 
+import sys
+
 from fakes import loop
 from fakes.bench import World
 from fakes.bench5 import aio_client5, load5, tasks5, world5
@@ -18,7 +20,7 @@ from fakes.packets import (
     UNSUBACK,
     UNSUBSCRIBE,
 )
-from fakes.packets5 import encode
+from fakes.packets5 import AUTH, encode
 
 
 async def outcome(awaited):
@@ -100,6 +102,8 @@ def test_the_properties_of_tasks_that_have_ended_are_let_go_of():
 
 def test_a_message_without_properties_takes_no_more_than_one_of_3_1_1():
     world, broker, client = tasks5()
+    raises(AttributeError, getattr, client, "no_such_thing")
+    loaded = sys.modules.pop("umqtt.received")  # no message has had properties yet
     broker.send(PUBLISH, topic="t", payload="bare")
     broker.send(PUBLISH, topic="t", payload="x", props=[(3, "json")])
 
@@ -108,7 +112,36 @@ def test_a_message_without_properties_takes_no_more_than_one_of_3_1_1():
         await loop.sleep_ms(10)
         equal([len(message) for message in client._inbox._waiting], [4, 5])
 
-    world.run(main())
+    try:
+        world.run(main())
+    finally:
+        sys.modules["umqtt.received"] = loaded
+
+
+def test_what_is_asked_for_without_wait_leaves_as_soon_as_the_network_takes_it():
+    for call in ("publish", "authenticate_again", "subscribe"):
+        world, broker, client = tasks5(keepalive=0, authentication=("m", lambda data: b""))
+        if call == "publish":
+            broker.expect(PUBLISH, qos=1, props=[(3, "t")])
+        elif call == "subscribe":
+            broker.expect(SUBSCRIBE, filters=[("t", 0)], props=[])
+        else:
+            broker.expect(AUTH)
+
+        async def main(client=client, world=world, call=call):
+            await client.connect()
+            await loop.sleep_ms(5)
+            world.link.plan.write_again = True
+            if call == "publish":
+                client.publish("t", "x", qos=1, wait=False, content_type="t")
+            elif call == "subscribe":
+                client.subscribe("t", wait=False)
+            else:
+                client.authenticate_again()
+            await loop.sleep_ms(10)
+
+        world.run(main())
+        broker.done()
 
 
 def test_aliases_of_the_broker_are_topics_for_tasks():

@@ -3,6 +3,7 @@ refuses."""
 
 import errno
 
+from fakes import bench
 from fakes.bench5 import client5, connected5, pair5
 from fakes.check import equal, raises
 from fakes.net import Plan
@@ -303,6 +304,63 @@ def test_a_refusal_for_which_nobody_waited_is_not_that_of_a_later_message():
     broker.expect(PUBLISH, pid=1)
     broker.send(PUBACK, 1)
     equal(client.publish("t", "y", qos=1), 1)
+    broker.done()
+
+
+def test_a_packet_of_just_the_size_that_the_broker_takes_is_sent_and_none_larger():
+    from umqtt import outgoing
+    from umqtt.errors import MQTTException
+
+    class Long:
+        def __init__(self, size_b):
+            self.size_b = size_b
+
+        def __len__(self):
+            return self.size_b
+
+    for remaining_b, header_b in ((127, 2), (128, 3), (16383, 3), (16384, 4)):
+        for qos in (0, 1):
+            payload = b"x" * (remaining_b - 4 - 2 * qos)  # topic and properties, a packet id
+            size_b = remaining_b + header_b
+            broker, client = connected5(props=[(39, size_b)])
+            broker.expect(PUBLISH, qos=qos, payload=payload)
+            client.publish("t", payload, qos=qos, wait=False)
+            client.world.serve(client, 50)
+            broker.done()
+            client.connack[39] -= 1
+            fault = raises(MQTTException, client.publish, "t", payload, qos=qos, wait=False)
+            equal(fault.args, (0x95, "%d B, the broker takes %d B: packet too large" % (size_b, size_b - 1)))
+    if not hasattr(outgoing, "check_size"):
+        return  # shipped it has another name
+    for remaining_b, header_b in ((2097151, 4), (2097152, 5)):
+        client.connack[39] = remaining_b + header_b
+        outgoing.check_size(client, 0x30, b"", Long(remaining_b), b"")
+        client.connack[39] -= 1
+        raises(MQTTException, outgoing.check_size, client, 0x30, b"", Long(remaining_b), b"")
+
+
+def test_a_message_with_properties_and_qos_0_leaves_behind_what_is_older():
+    broker, client = connected5()
+    client.world.link.plan.write_max = 5
+    client.world.link.plan.write_again = True
+    broker.expect(PUBLISH, qos=1, payload="o" * 100)
+    client.publish("t", "o" * 100, qos=1, wait=False)
+    if not bench.on_asyncio:
+        equal(client.publish("t", "dropped", content_type="t", wait=False), None, "it would have to wait")
+    broker.expect(PUBLISH, qos=0, payload="x", props=[(3, "t")])
+    equal(client.publish("t", "x", content_type="t"), 0)
+    broker.done()
+
+
+def test_a_payload_that_changes_leaves_as_it_was_when_it_was_published():
+    broker, client = connected5()
+    client.world.link.plan.write_max = 5
+    client.world.link.plan.write_again = True
+    payload = bytearray(b"first" * 200)
+    broker.expect(PUBLISH, payload="first" * 200)
+    client.publish("t", payload, qos=1, wait=False, content_type="t")
+    payload[:] = b"later" * 200
+    client.world.serve(client, 50)
     broker.done()
 
 
