@@ -172,6 +172,47 @@ def test_a_message_is_acknowledged_when_its_task_asks_for_the_next():
     broker.done()
 
 
+def test_an_acknowledgement_that_meets_another_call_is_not_lost():
+    world, broker, client = up()
+    for packet_id in (7, 8):
+        broker.send(PUBLISH, packet_id, topic="t", payload="%d" % packet_id, qos=1)
+
+    async def main():
+        await client.connect()
+        equal((await client.take())[1], b"7")
+        take_turn = client._take_turn
+        client._take_turn = lambda: False  # as a Timer's callback finds it
+        try:
+            await client.take()
+            raise AssertionError("nothing was raised")
+        except OSError as fault:
+            assert "in the middle" in str(fault), fault
+        client._take_turn = take_turn
+        broker.expect(PUBACK, pid=7)
+        equal((await client.take())[1], b"8")
+        await loop.sleep_ms(5)
+
+    world.run(main())
+    broker.done()
+
+
+def test_more_messages_of_qos_2_than_a_broker_leaves_open_are_acknowledged_as_well():
+    world, broker, client = up(queue=30)
+    for packet_id in range(1, 25):
+        broker.send(PUBLISH, packet_id, topic="t", payload="%d" % packet_id, qos=2)
+
+    async def main():
+        await client.connect()
+        await loop.sleep_ms(5)
+        for packet_id in range(1, 24):
+            broker.expect(PUBREC, pid=packet_id)
+        equal(await payloads(client, 24), [b"%d" % packet_id for packet_id in range(1, 25)])
+        await loop.sleep_ms(5)
+
+    world.run(main())
+    broker.done()
+
+
 def test_the_packet_ids_that_a_broker_reaches_in_a_day_are_acknowledged_as_they_came():
     world, broker, client = up()
     broker.send(PUBLISH, 0x1234, topic="t", payload="1", qos=1)
@@ -182,7 +223,9 @@ def test_the_packet_ids_that_a_broker_reaches_in_a_day_are_acknowledged_as_they_
 
     async def main():
         async with client:
+            room = len(client._held_packet_ids)
             equal(await payloads(client, 2), [b"1", b"2"])
+        equal(len(client._held_packet_ids), room, "the list of ids does not grow")
 
     world.run(main())
     broker.done()

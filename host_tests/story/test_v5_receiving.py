@@ -21,7 +21,7 @@ NOT_ON_ASYNCIO = ()
 
 
 def test_received_properties_are_there_while_the_callback_runs():
-    broker, client = connected5()
+    broker, client = connected5(rx_size=1200)
     seen = []
 
     def took(topic, payload, retained):
@@ -63,6 +63,10 @@ def test_received_properties_are_there_while_the_callback_runs():
     equal(seen[2:4], seen[:2])
     equal(seen[4], (b"a/b", b"bare", False, None, None, None, None))
     equal(seen[5], (None, None, None, None))
+    broker.send(PUBLISH, topic="a/b", payload="hi", props=[(38, ("k" * 400, "v" * 300)), (3, "t" * 300), (9, b"c")])
+    client.world.serve(client, 50)
+    equal(seen[6][-2:], (b"c", "t" * 300))
+    equal(seen[7][0], [("k" * 400, "v" * 300)])
 
 
 def test_a_view_has_the_payload_behind_the_properties():
@@ -211,6 +215,7 @@ def test_a_broker_that_breaks_the_protocol_is_told_so_with_a_reason_code():
         (encode(PUBACK, 0, long=1), 0x82),
         (encode(PUBACK, 0), 0x82),
         (b"\x40\x01\0", 0x81),
+        (b"\x40\x08\0\5\x10\x80\x80\x80\x80\0", 0x81),  # a length in five bytes
         (b"\x41\x02\0\1", 0x81),
         (b"\xe1\0", 0x81),
         # out of place

@@ -98,7 +98,6 @@ class Inbox:
 
     def acknowledge(self, message):
         """One that is in hand."""
-        self._in_hand.remove(message)
         client = self.client
         held_ids = client._held_packet_ids
         if 0 not in held_ids:
@@ -106,6 +105,7 @@ class Inbox:
         draft = client._draft
         client._hold()
         try:
+            self._in_hand.remove(message)
             draft[PACKET_ID] = packet_id = message[_ID]
             draft[FIRST_BYTE] = PUBACK_BYTE
             draft[TOPIC] = draft[PAYLOAD] = b""
