@@ -74,6 +74,20 @@ def test_what_a_subscription_came_with_ends_with_it():
     broker.done()
 
 
+def test_a_subscription_of_just_the_size_that_the_broker_takes_is_sent_and_none_larger():
+    from umqtt.errors import MQTTException
+
+    for filters, size_b in (([("a", 0), ("b" * 20, 1)], 32), ([("b" * 121, 0)], 129), ([("b" * 122, 0)], 131)):
+        broker, client = connected5(props=[(39, size_b)])
+        broker.expect(SUBSCRIBE)
+        broker.reply(SUBACK, codes=(0,) * len(filters))
+        client.subscribe(filters)
+        client.connack[39] -= 1
+        fault = raises(MQTTException, client.subscribe, filters)
+        equal(fault.args, (0x95, "%d B, the broker takes %d B: packet too large" % (size_b, size_b - 1)))
+        broker.done()
+
+
 def test_an_unsubscription_larger_than_the_broker_takes_is_refused_before_anything_is_sent():
     from umqtt.errors import MQTTException
 

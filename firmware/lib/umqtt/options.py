@@ -5,14 +5,14 @@ from micropython import const
 
 from umqtt import wire
 from umqtt.errors import MQTTException
-from umqtt.properties import IDENTIFIER, IDENTIFIERS, MAXIMUM_PACKET, NONE, SHARED, TO_SUBSCRIBE, WILDCARDS, encode
+from umqtt.properties import IDENTIFIER, IDENTIFIERS, MAXIMUM_PACKET, NONE, SHARED, TO_SUBSCRIBE, WILDCARDS
+from umqtt.properties import encode, varint
 from umqtt.wire import LEVEL_5, REFUSED
 
-_MOST = const(46)  # QoS 2 and all others
+_MOST = const(46)  # QoS 2 and all others; retain handling is 0, 16 or 32
 _NO_LOCAL = const(4)
 _QOS = const(3)
-_RETAIN_HANDLING = const(48)
-_HEADER_B = const(7)  # of a packet, with its id
+_ID_B = const(2)
 
 _TOO_LARGE = const(0x95)
 _NO_SHARED = const(0x9E)
@@ -28,7 +28,7 @@ def prepare(client, topic, qos, identifier, properties) -> tuple:
     if identifier:
         own[IDENTIFIER] = identifier
     own = encode(own, TO_SUBSCRIBE)
-    size_b = len(own) + _HEADER_B
+    size_b = len(own) + _ID_B
     get = client.connack.get
     kept = {}
     plain = []
@@ -38,7 +38,7 @@ def prepare(client, topic, qos, identifier, properties) -> tuple:
         topic_filter = wire.text(row[0], wire.FILTER, "filter")
         size_b += len(topic_filter) + 1
         options = row[1]
-        if not 0 <= options <= _MOST or options & _QOS == _QOS or options & _RETAIN_HANDLING == _RETAIN_HANDLING:
+        if not 0 <= options <= _MOST or options & _QOS == _QOS:
             raise ValueError("options: QoS, + 4 no local, + 8 retain as published, + 16 or 32 for retained")
         is_shared = topic_filter[2:9] == b"$share/"
         if is_shared:
@@ -55,6 +55,7 @@ def prepare(client, topic, qos, identifier, properties) -> tuple:
         plain.append((row[0], options & _QOS))
     if (identifier or IDENTIFIER in (properties or ())) and not get(IDENTIFIERS, 1):
         raise _refused(_NO_IDENTIFIERS)
+    size_b += 1 + len(varint(size_b))
     if get(MAXIMUM_PACKET, size_b) < size_b:
         raise _refused(_TOO_LARGE, "%d B, the broker takes %d B" % (size_b, get(MAXIMUM_PACKET)))
     if own != NONE or client._outgoing:
