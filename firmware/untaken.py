@@ -12,6 +12,7 @@ from ending import is_reading
 _UNTAKEN_S = const(60)  # no acknowledgement for so long on a link that lives: the broker does not take the message
 _AT_ONCE_S = const(5)  # a connection that is ended so soon, with a message in flight, was ended for that message
 _STRIKES = const(3)  # so often the same message in QoS 2, and QoS 1 is used
+_QUOTA_S = const(60)  # so long they take at least
 _MOST_STRIKES = const(8)  # so often in QoS 1, and the message is given up
 
 
@@ -24,6 +25,8 @@ class Untaken:
         self.asked_for = 0  # the wait in which the link was asked whether it lives
         self.t_asked = 0
         self.asked = False
+        self.since_s = -1 - _QUOTA_S  # when they began: those of another wake long ago
+        self.given_up = ""  # the topic of the last message that was: the next one of it needs fewer
         self.quiet_s = 0  # without an acknowledgement, though the link lives
         self.one_by_one = None  # a OneByOne, once a connection ended with several messages in flight
 
@@ -83,19 +86,26 @@ class Untaken:
             break
         else:
             return
+        now_s = clock.uptime_s()
         if pid != self.pid:
             self.pid = pid
             self.strikes = 0
+            self.since_s = now_s
         self.strikes += 1
         reading = is_reading(node, topic)
         topic = str(topic, "utf-8") or "a message that it has"
+        known = topic == self.given_up
         if qos > 1:
             if self.strikes >= _STRIKES:
                 self.strikes = 0
                 print("broker: it %s %s in QoS 2: QoS 1 from now on (set qos to 1)" % (words, topic))
                 node.lower(1)
-        elif self.strikes >= (_MOST_STRIKES if reading else _STRIKES):
+        elif self.strikes >= (_MOST_STRIKES if reading and not known else _STRIKES):
+            # a quota of messages a minute is no reason to give up a reading
+            if reading and not known and now_s - self.since_s <= _QUOTA_S:
+                return
             self.strikes = 0
+            self.given_up = topic
             take_back(c, pid)
             if reading:
                 node.refused += 1
