@@ -25,8 +25,6 @@ class Wifi:
         self.sta = network.WLAN(network.STA_IF)
         self.fixed = False  # the address was given, not asked for
         self.joining = False
-        self.status = None
-        self.limit_ms = self.end = self.since = 0
 
     def isconnected(self) -> bool:
         """Whether the station has an address. True also with a radio that went dead: only a missing answer tells

@@ -115,6 +115,7 @@ def test_read_takes_readings_at_once_and_says_how_many():
         world.send("read")
         equal(world.answers("read"), [(True, "2 readings")])
         equal([reading["seq"] for reading in world.readings()], [1, 2, 3, 4])
+        equal([line for line in world.said if line.startswith("commands: ")], [])
         equal(world.broker.violations, [])
 
 

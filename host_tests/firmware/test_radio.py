@@ -25,6 +25,7 @@ def test_the_second_network_is_joined_when_the_first_is_not_there_and_the_first_
         world = started({"wifi": {"shed": password}}, wifi_ssid_2="shed", wifi_password_2=password)
         world.run(60000)
         assert world.readings("uptime") and "wifi: joined shed" in world.said, world.said
+        assert [line for line in world.said if line.startswith('wifi: "lab": no such network in reach')], world.said
     fake_board.script["wifi"] = {"lab": "12345678"}
     network.WLAN(network.STA_IF).lose()
     for link in world.net.links:

@@ -15,6 +15,7 @@ import ntptime
 import remembered
 import sensors.binary
 import sleeper
+import waking
 
 
 def test_each_wake_sends_its_readings_and_sleeps_the_rest_of_the_interval():
@@ -607,9 +608,27 @@ def test_what_cannot_wake_the_board_is_said_once():
     with Board(sensors=contacts(5)) as board:
         board.sleep(3)
         assert board.told.count("wants an RTC GPIO") == 1 and not fake_board.armed, board.told
-    with Board(sensors=contacts(12, wake=False)) as board:
+    with Board(sensors=contacts(12, wake=False) + [{"type": "pulse", "name": "meter", "pin": 13}]) as board:
         board.sleep(2)
         assert not fake_board.armed and "contacts:" not in board.told
+    with Board(sensors=contacts(12)) as board:
+        board.sleep(2)
+        equal((fake_board.armed, board.told), ({"ext0": ([12], False)}, ""))
+
+
+def test_a_board_whose_chip_tells_no_reason_or_that_was_reset_was_not_woken_by_a_contact():
+    with Board(sensors=contacts(12), connect_every=4) as board:
+        board.sleep(1)
+        fake_board.script["woken"] = machine.EXT1_WAKE
+        fake_board.cause[0] = machine.HARD_RESET
+        equal(waking.by_contact(), False)
+        real = machine.wake_reason
+        del machine.wake_reason
+        try:
+            board.sleep(2)
+        finally:
+            machine.wake_reason = real
+        equal(len(board.readings("door")), 1)
 
 
 def test_a_chip_that_wakes_by_its_timer_alone_says_so():

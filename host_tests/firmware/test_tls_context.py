@@ -31,7 +31,7 @@ class MbedTLS:
 
     class SSLContext:
         def __init__(self, protocol):
-            self.verify_mode = 0
+            self.verify_mode = MbedTLS.CERT_NONE
             self.trusted = []
             self.shown = None
 
@@ -59,6 +59,10 @@ class HostTLS(MbedTLS):
 
     class SSLContext(MbedTLS.SSLContext):
         check_hostname = True
+
+        def __init__(self, protocol):
+            MbedTLS.SSLContext.__init__(self, protocol)
+            self.verify_mode = MbedTLS.CERT_REQUIRED
 
         def load_cert_chain(self, cert, key):
             self.shown = cert, key
