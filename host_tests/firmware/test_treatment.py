@@ -48,6 +48,23 @@ def test_the_median_of_samples_forgets_the_one_that_is_off():
     equal(shown(world), [20.2, 20.2])
 
 
+def test_the_median_of_five_is_the_third_and_of_what_nobody_knows_nothing():
+    w = world([[20.0, 50.0], [24.0, 51.0], [21.0, 54.0], [23.0, 53.0], [22.0, 52.0]], median=5)
+    w.run(5000)
+    equal((shown(w), shown(w, "humidity")), ([22.0], [52.0]))
+    w = World({"wifi": {"lab": "12345678"}, "values": {"chip": [41] + [None] * 20}},
+              sensors=[{"type": "internal", "median": 3}])  # fmt: skip
+    w.run(5000)
+    equal(w.readings("internal/temperature")[0]["value"], None)
+    assert isinstance(w.readings("internal/heap")[0]["value"], int)
+
+
+def test_degrees_of_fahrenheit_may_be_more_than_the_chips_limit_in_celsius():
+    w = world([[60.0, 50.0]], scale={"temperature": 1.8}, offset={"temperature": 32})
+    w.run(5000)
+    equal(shown(w), [140.0])
+
+
 def test_a_sensor_has_its_time_between_two_samples():
     for entry, least_ms in (({"type": "dht22", "pin": 4}, 2 * 2000), ({"type": "adc", "pin": 34}, 2 * 20)):
         values = {"dht22 4": [[21.5, 40.2]], "adc 34": [1500]}
