@@ -49,20 +49,20 @@ def test_the_median_of_samples_forgets_the_one_that_is_off():
 
 
 def test_the_median_of_five_is_the_third_and_of_what_nobody_knows_nothing():
-    w = world([[20.0, 50.0], [24.0, 51.0], [21.0, 54.0], [23.0, 53.0], [22.0, 52.0]], median=5)
-    w.run(5000)
-    equal((shown(w), shown(w, "humidity")), ([22.0], [52.0]))
-    w = World({"wifi": {"lab": "12345678"}, "values": {"chip": [41] + [None] * 20}},
-              sensors=[{"type": "internal", "median": 3}])  # fmt: skip
-    w.run(5000)
-    equal(w.readings("internal/temperature")[0]["value"], None)
-    assert isinstance(w.readings("internal/heap")[0]["value"], int)
+    world = make_world([[20.0, 50.0], [24.0, 51.0], [21.0, 54.0], [23.0, 53.0], [22.0, 52.0]], median=5)
+    world.run(5000)
+    equal((shown(world), shown(world, "humidity")), ([22.0], [52.0]))
+    world = World({"wifi": {"lab": "12345678"}, "values": {"chip": [41] + [None] * 20}},
+                  sensors=[{"type": "internal", "median": 3}])  # fmt: skip
+    world.run(5000)
+    equal(world.readings("internal/temperature")[0]["value"], None)
+    assert isinstance(world.readings("internal/heap")[0]["value"], int)
 
 
 def test_degrees_of_fahrenheit_may_be_more_than_the_chips_limit_in_celsius():
-    w = world([[60.0, 50.0]], scale={"temperature": 1.8}, offset={"temperature": 32})
-    w.run(5000)
-    equal(shown(w), [140.0])
+    world = make_world([[60.0, 50.0]], scale={"temperature": 1.8}, offset={"temperature": 32})
+    world.run(5000)
+    equal(shown(world), [140.0])
 
 
 def test_a_sensor_has_its_time_between_two_samples():
