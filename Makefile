@@ -83,7 +83,8 @@ pictures: $(READY)  ## the pictures of make run in README, made anew from real r
 
 .PHONY: test
 test: $(READY)  ## all tests, JOBS=3 layers at a time; the last line is the total
-	@$(PY) -m tools.build  # once, before many tests want it at the same time
+	@$(PY) -m tools.build  # once, before many tests want them at the same time
+	@$(PY) -m tools.ship
 	@$(PY) -m tools.total --jobs $(or $(JOBS),3) $(TEST_LAYERS:%=test-%)
 
 .PHONY: test-unit

@@ -3,6 +3,7 @@
 Each target says `N passed, N failed, N skipped` (or pytest's words for it) on its last such line. A target that ends
 badly without a failed test, or says no figures, counts as one failure: nothing is passed over in silence. They begin in
 the order given; with one job the output of each is passed on as it comes, with more as a whole when it has ended.
+Each has a folder of its own for temporary files, which goes with it: what it left there is told.
 Behind each stands the time that it took, and the processors' time for it and all that it started and waited for: on a
 busy machine the first says little.
 Ends with 1 when anything failed.
@@ -13,9 +14,11 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -37,16 +40,27 @@ def run(target: str, at_once: bool) -> tuple[Counter, float]:
     began_s = time.monotonic()
     last: Counter = Counter()
     said = []
-    with subprocess.Popen(["make", target], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as made:
-        assert made.stdout
-        for line in made.stdout:
-            if at_once:
-                print(line, end="", flush=True)
-            else:
-                said.append(line)
-            last = figures(line) or last
-        _, status, used = os.wait4(made.pid, 0)
-        made.returncode = os.waitstatus_to_exitcode(status)
+    scratch = tempfile.mkdtemp(prefix="umqtt-%s-" % target)
+    os.chmod(scratch, 0o755)  # a Mosquitto that root starts reads its files as another user
+    env = dict(os.environ, TMPDIR=scratch)
+    try:
+        with subprocess.Popen(
+            ["make", target], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as made:
+            assert made.stdout
+            for line in made.stdout:
+                if at_once:
+                    print(line, end="", flush=True)
+                else:
+                    said.append(line)
+                last = figures(line) or last
+            _, status, used = os.wait4(made.pid, 0)
+            made.returncode = os.waitstatus_to_exitcode(status)
+        left = sorted(os.listdir(scratch))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    if left:
+        said.append("%s left temporary files: %s\n" % (target, " ".join(left)))
     if not sum(last.values()):
         said.append("%s: no test ran\n" % target)
         last["failed"] += 1

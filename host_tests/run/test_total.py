@@ -1,5 +1,6 @@
 """The last line of `make test`: every layer is counted, and nothing is passed over in silence."""
 
+import os
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ good other: ; @echo $@ begins; sleep 0.2; echo 2 passed, 1 skipped in 0.1s
 bad: ; @echo bad begins; echo "1 passed, 1 failed, 0 skipped"; exit 1
 silent: ; @echo nothing to say
 dies: ; @echo 5 passed; exit 3
+leaves: ; @touch $$TMPDIR/forgotten; echo $$TMPDIR; echo 1 passed
 computes: ; @%s -c "while __import__('time').process_time() < 1: pass"; echo 1 passed
 """
     % sys.executable
@@ -68,3 +70,11 @@ def test_the_lines_of_targets_side_by_side_are_not_mixed(total):
     for name in ("good", "other"):
         begin = lines.index("== " + name)
         assert lines[begin + 1] == name + " begins" and lines[begin + 3].startswith("-- %s: " % name)
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_temporary_files_that_a_target_leaves_are_told_and_go_with_its_folder(total, jobs):
+    status, lines = total("--jobs", jobs, "leaves", "good")
+    assert status == 0 and "leaves left temporary files: forgotten" in lines, lines
+    folder = next(line for line in lines if "umqtt-leaves-" in line)
+    assert not os.path.exists(folder) and not [line for line in lines if line.startswith("good left")], lines

@@ -243,8 +243,10 @@ def main(what: str, *more: str) -> int:
     out, sys.stdout = sys.stdout, open(os.devnull, "w")  # noqa: SIM115 - as long as the process
     if what == "calls":
         path = os.path.abspath(more[0])
-        os.chdir(tempfile.mkdtemp(prefix="mutant-"))
-        print(json.dumps(calls(path)), file=out)
+        with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
+            os.chdir(folder)
+            print(json.dumps(calls(path)), file=out)
+            os.chdir(ROOT)
         return 0
     serve(out)
     return 0
