@@ -158,6 +158,13 @@ class Sleeper(DurableNode):
                 known.fails = 0
                 known.skip = every - 1 if not left else 0
             self.look_around()
+        elif known.fails < _PATIENT or not known.fails % _FULL_EVERY:
+            # the next attempt has the time to ask for an address: this one may be of a network that is another by now
+            known.address = bytes(16)
+            known.bssid = bytes(6)
+            known.uses = known.hidden = 0
+        elif not any(known.address) and self.wifi.isconnected():
+            known.note_address(self.wifi)
         if self.fell == _OF_ITSELF and self.client.inflight:  # no turn comes that would look
             self.doubt().ended(self)
             self.storing.attempt(self.journal.sync)  # what it gave up does not come back

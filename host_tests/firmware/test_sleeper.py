@@ -389,6 +389,42 @@ def test_access_point_and_address_are_remembered_until_they_fail():
             network.BSSID = old
 
 
+def test_an_address_that_is_of_no_use_any_more_is_asked_for_anew():
+    # a new router with another subnet, or another machine has the lease: WiFi is joined, and nothing is reached
+    for fails_first in (0, 1, 4):
+        with Board(connect_every=1) as board:
+            leased = ["192.168.1.50"]
+            plain = network.WLAN.ifconfig
+
+            def ifconfig(sta, new=None):
+                if new == "dhcp":
+                    if hasattr(sta, "address"):
+                        del sta.address
+                elif new:
+                    sta.address = new
+                return getattr(sta, "address", (leased[0], "255.255.255.0", "192.168.1.1", "192.168.1.1"))  # noqa: B023
+
+            class Subnet:
+                there = True
+
+                def get(self, place):
+                    has = network.WLAN(network.STA_IF).ifconfig()[0]
+                    return board.broker if self.there and has == leased[0] else None  # noqa: B023
+
+            network.WLAN.ifconfig = ifconfig
+            board.net.peers = Subnet()
+            try:
+                board.sleep(4)
+                board.net.peers.there = False
+                board.sleep(fails_first)  # the broker is away at first
+                board.net.peers.there = True
+                leased[0] = "10.0.0.77"
+                board.sleep(6 if fails_first < 2 else 24)
+                equal(board.seqs(), up_to(2 * len(board.awake_ms)), fails_first)
+            finally:
+                network.WLAN.ifconfig = plain
+
+
 def test_dhcp_is_asked_again_after_fifty_uses():
     with Board() as board:
         with_dhcp = []
