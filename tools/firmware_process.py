@@ -59,6 +59,7 @@ class HostBoard:
 
     def __init__(self, root: Path, config: dict, heap_kb: int, in_place: bool = True):
         self.root, self.heap_kb = root, heap_kb
+        self.folder = root.parent  # that its process starts in
         self.log = root.parent / "board.log"
         self.notes: list[str] = []
         self.is_64_bit = False
@@ -99,10 +100,11 @@ class HostBoard:
         if self.is_64_bit:
             self.heap_kb *= 2
             self.notes.append("This MicroPython is a 64-bit one, whose objects are twice as large: so is its heap.")
-        # short paths, from the folder around the board's: each is a name on its heap
-        self.env["MICROPYPATH"] = fakes.name
+        # short paths, from where nothing else can be imported: each is a name on the board's heap
+        self.folder = fakes
+        self.env["MICROPYPATH"] = "."
         program = os.path.abspath(program) if os.sep in program else program
-        self.command = [program, "-X", "heapsize=%dk" % self.heap_kb, "-m", "start", self.root.name, *image]
+        self.command = [program, "-X", "heapsize=%dk" % self.heap_kb, "-m", "start", "../" + self.root.name, *image]
 
     def _flash_image(self, program: str, fakes: Path) -> list[str]:
         # as an argument, the image that has the firmware now; none where the interpreter executes nothing in place
@@ -118,7 +120,7 @@ class HostBoard:
                 shutil.rmtree(entry)
             elif entry.suffix == ".mpy":
                 entry.unlink()
-        return [image.name]
+        return ["../" + image.name]
 
     def _runs(self, program: str, code: str) -> bool:
         done = subprocess.run([program, "-c", code], env=self.env, capture_output=True, timeout=20)
@@ -142,7 +144,7 @@ class HostBoard:
 
     def _start(self) -> None:
         with open(self.log, "ab") as log:
-            self.running = children.start(self.command, stdout=log, stderr=log, env=self.env, cwd=self.root.parent)
+            self.running = children.start(self.command, stdout=log, stderr=log, env=self.env, cwd=self.folder)
 
     def is_running(self) -> bool:
         """Whether the board is on; it starts again after a reset, or when its deep sleep is over."""

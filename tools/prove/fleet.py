@@ -162,7 +162,7 @@ class Boards:
         app = (self.update / "app.mpy").read_bytes()
         (self.update / "app.mpy").write_bytes(app.replace(OLD, NEW))
         self.template = HostBoard(folder / "template" / "board", config("template"), HEAP_KB, in_place=False)
-        own = self.template.root.name
+        own = "../" + self.template.root.name
         for name in self.names:
             shutil.copytree(self.template.root, folder / name)
             (folder / name / "config.json").write_text(json.dumps(config(name)))
@@ -179,7 +179,7 @@ class Boards:
         with open(self.folder / (name + ".log"), "ab") as log:
             self.processes[name] = subprocess.Popen(
                 self.commands[name], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.template.env,
-                start_new_session=True, cwd=self.template.root.parent,
+                start_new_session=True, cwd=self.template.folder,
             )  # fmt: skip
 
     def _start_again(self) -> None:
