@@ -126,6 +126,33 @@ def test_what_a_stream_reads_from_cannot_use_the_client_and_hears_so_at_once():
     assert faults and "another call" in str(faults[0]), faults
 
 
+def test_the_engine_notes_a_message_that_came_while_a_stream_was_read_behind_that():
+    with Folder() as d:
+        b, c = up(tx_size=64, store=Store(FileJournal(d + "/journal")))
+        c.poll(0)
+        b.send(PUBLISH, 9, qos=2, topic="in", payload="m")
+        c.world.clock.run_due()
+
+        class Reader:
+            polls = -1
+
+            def readinto(self, buf):
+                self.polls += 1
+                if self.polls:
+                    equal((c.poll(), len(c.world.inbox)), (0, 1))
+                buf[:] = b"y" * len(buf)
+                return len(buf)
+
+        reader = Reader()
+        b.expect(PUBLISH, topic="t", payload=b"y" * 1000)
+        b.expect(PUBREC, pid=9)
+        stream.publish(c, "t", reader, 1000)
+        assert reader.polls > 0
+        c.world.serve(c, 50)  # no other packet comes
+        equal(c.world.inbox, [(b"in", b"m", False)])
+        b.done()
+
+
 def test_disconnect_waits_for_a_full_network_and_not_for_longer_than_its_deadline():
     for comes_back in (True, False):
         b, c = up()

@@ -327,6 +327,7 @@ def reader(client, rx, read, send):
                             held = client._take_turn()
                             while not held:
                                 client._next_packet = next_packet
+                                client._send_blocked = True  # as below
                                 yield MET
                                 held = client._take_turn()
                             taken(packet_id if flags & QOS_2 else 0, outcome)
