@@ -1062,3 +1062,14 @@ def test_wanted_is_what_was_before_a_squeeze_that_found_no_room():
             del names["open"]
         assert 10 < count < 100, count
         equal([payload[:2] for payload in desk.deliver()], ["%02d" % (count - 2), "%02d" % (count - 1)])
+
+
+def test_wanted_is_the_latest_of_what_is_staged_too():
+    with Folder() as folder:
+        desk = Desk(folder, stage=400)
+        equal(desk.outbox.drain(desk.client), 0)
+        for i in range(4):
+            desk.outbox.add("t", "%d" % i, 2, keep=LATEST)
+        equal((desk.files(), desk.outbox.drain(desk.client)), ([], 0), "without a link")
+        equal(desk.deliver(), ["3"])
+        equal(desk.outbox.drain(desk.client), 0)

@@ -4,7 +4,7 @@ import os
 from binascii import unhexlify
 
 import fakes.shim  # noqa: F401
-from fakes.check import equal
+from fakes.check import equal, raises
 from fakes.folder import Folder, read, write
 from fakes.journal import PUBREL, QOS_1, QOS_2, filled, new, put, slots
 from umqtt import wire
@@ -277,3 +277,14 @@ def test_what_an_interrupted_squeeze_left_goes_and_a_damaged_file_is_known_at_th
         write(folder + "/q/00000000", whole[:-1])
         found = recall.Folder(folder + "/q", messages)
         equal((found.files, found.last, found.tail_b, found.damaged), ([0], 0, -1, 0))
+
+
+def test_messages_of_another_client_are_new_ones_and_a_file_system_that_stays_full_says_so():
+    from umqtt import recall
+
+    with Folder() as folder:
+        filled(folder + "/j")
+        store, session, subscriptions = new(folder + "/j", client_id="another")
+        equal([slot[1:] for slot in slots(session)], [(QOS_1, b"t/b", b"two"), (QOS_2, b"t/c", b"three")])
+        equal([slot[1] for slot in session._in_flight()], [QOS_1, QOS_2], "without DUP")
+        equal(raises(OSError, recall.make_room, folder + "/none").errno, 28)

@@ -873,3 +873,19 @@ def test_a_note_for_which_there_is_no_memory_is_made_up_for_by_a_snapshot():
             store, session, subscriptions = new(folder + "/j")
             equal([slot[3] for slot in slots(session)], [b"before"] + [b"x"] * is_put)
             equal((sorted(session._held_ids()), store.place), ([] if is_put else [7], 5 * is_put))
+
+
+def test_behind_a_damaged_end_the_next_write_is_a_snapshot_and_properties_have_a_record_of_their_own():
+    import io
+
+    with Folder() as folder:
+        filled(folder + "/j")
+        write(folder + "/j", read(folder + "/j") + b"\1\2torn")
+        store, session, subscriptions = new(folder + "/j")
+        put(store, session, 1, b"t", b"more")
+        store, session, subscriptions = new(folder + "/j")
+        equal((store.report, len(slots(session))), ("", 4))
+    out = bytearray()
+    slot = [1, QOS_2, wire.text(b"t"), b"x", 0, b"\5\2\0\0\0\x3c"]
+    store_module._record_put(out, slot, 0)
+    equal([kind for kind, body in store_module.records(io.BytesIO(out))], [9, 3])
