@@ -221,7 +221,13 @@ class Node:
                 if self.json_messages:
                     self.json_messages.close()
         if self.client is None and self.linking.due():
-            self.open()
+            try:
+                self.open()
+            except ValueError as e:
+                # a file that config.json names, as the CA's, is missing or wrong: no reset mends that
+                if not self.linking.count:
+                    self.linking = Trouble("broker", _FIRST_OPEN_MS, _LONGEST_OPEN_MS)
+                self.linking.failed(e)
         if self.led:
             self.led.look(self)
         ms = min(left_ms, self.turn_ms)
@@ -254,11 +260,6 @@ class Node:
 
     def failed(self, e) -> None:
         """An exception that should not have been."""
-        if self.client is None and isinstance(e, ValueError):
-            # a file that config.json names, as the CA's, is missing or wrong: no reset mends that
-            if not self.linking.count:
-                self.linking = Trouble("broker", _FIRST_OPEN_MS, _LONGEST_OPEN_MS)
-            return self.linking.failed(e)
         running = self.running
         self.crashed_s = clock.uptime_s()
         crashed(e)
