@@ -229,6 +229,9 @@ def test_a_broker_that_breaks_the_protocol_is_told_so_with_a_reason_code():
         (b"\0\0", 0x81),
         (b"\x63\2\0\1", 0x81),
         (b"\xd0\1\0", 0x81),
+        (b"\xd0\2\0\1", 0x81),
+        (b"\x90\3\0\5\0", 0x81),  # SUBACK, UNSUBACK without a reason code
+        (b"\xb0\3\0\5\0", 0x81),
         (encode(PUBACK, 5, reason=0x80, props=[(2, 1)]), 0x81),
         (encode(DISCONNECT, reason=0x8B, props=[(17, 1)]), 0x81),
         (b"\x30\xff\xff\xff\xff\x01", 0x81),

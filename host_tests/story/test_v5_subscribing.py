@@ -5,6 +5,7 @@ from fakes.check import equal, raises
 from fakes.packets import (
     CONNACK,
     CONNECT,
+    DISCONNECT,
     SUBACK,
     SUBSCRIBE,
     UNSUBACK,
@@ -59,6 +60,22 @@ def test_options_and_identifiers_of_subscriptions_are_asked_for_again():
     for wrong in ("$share/", "$share/g", "$share/g/", "$share//t", "$share/+/t"):
         raises(ValueError, client.subscribe, wrong)
     broker.done()
+
+
+def test_as_many_filters_as_the_buffer_has_room_for_answers_are_granted_and_no_more_answers_taken():
+    from umqtt.errors import ProtocolError
+
+    for count in (62, 63):
+        broker, client = connected5(rx_size=64)
+        filters = [("%d" % number, 0) for number in range(62)]
+        broker.expect(SUBSCRIBE, filters=filters)
+        broker.reply(SUBACK, codes=(0,) * count)
+        if count == 62:
+            equal(client.subscribe(filters), bytes(62))
+        else:
+            broker.expect(DISCONNECT, reason=0x81)
+            raises(ProtocolError, client.subscribe, filters)
+        broker.done()
 
 
 def test_what_a_subscription_came_with_ends_with_it():
