@@ -33,7 +33,7 @@ def attempts(world, client, ms):
     end = world.clock.now + ms
     dialled = len(world.net.dialled)
     while world.clock.now < end:
-        client.poll(min(100, end - world.clock.now))
+        assert not client.poll(min(100, end - world.clock.now)), "no packet came"
         if len(world.net.dialled) > dialled:
             dialled = len(world.net.dialled)
             times.append(world.clock.now)
@@ -43,7 +43,10 @@ def attempts(world, client, ms):
 def test_a_broker_that_is_absent_at_start_is_normal():
     world, broker, client = make_world(Model)
     world.net.peers.clear()
+    reconnect = client._auto_reconnect
+    equal((reconnect.fault, reconnect.broker, reconnect.session_present), (None, 0, False))
     times = attempts(world, client, 600_000)
+    equal(reconnect.fault.args[0], 111)
     assert 3 < len(times) < 60, times
     assert not client.isconnected()
     assert client.diag()["error"], client.diag()

@@ -6,7 +6,7 @@ from fakes.folder import Folder
 from fakes.packets import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL
 from umqtt.client import MQTTClient
 from umqtt.store import FileJournal, Store
-from umqtt.takeback import take_back, unacknowledged
+from umqtt.takeback import connect_again, send_again, take_back, unacknowledged
 
 NOT_ON_ASYNCIO = ()
 
@@ -132,3 +132,38 @@ def test_a_message_that_the_broker_has_is_not_given_back_after_a_reset_either():
         client.disconnect()
         again = MQTTClient("c1", "broker.test", store=Store(FileJournal(folder + "/journal")))
         equal((unacknowledged(again), take_back(again, pid), again.inflight), ([(pid, b"", 1)], None, 0))
+
+
+def test_a_message_is_sent_again_as_a_new_one_in_another_qos_with_all_that_it_has():
+    from fakes.bench5 import connected5
+
+    for made, named in ((up, {}), (connected5, {"content_type": "text"})):
+        broker, client = made()
+        props = {"props": [(3, "text")]} if named else {}
+        broker.expect(PUBLISH, qos=2, pid=1, retain=1, topic="a", payload="x", **props)
+        client.publish("a", "x", True, 2, False, **named)
+        broker.expect(PUBLISH, qos=1, pid=2, dup=0, retain=1, topic="a", payload="x", **props)
+        send_again(client, 1, 1)
+        equal(unacknowledged(client), [(2, b"a", 1)])
+        broker.send(PUBACK, 2)
+        client.world.serve(client, 50)
+        send_again(client, 2, 0)  # acknowledged: there is none
+        equal(client.inflight, 0)
+        broker.done()
+
+
+def test_another_connection_is_made_when_the_broker_is_to_be_asked_again():
+    from umqtt.reconnect import Reconnect
+
+    told = []
+    broker, client = up(reconnect=Reconnect(10, 10, on_state=lambda up, error: told.append((up, error))))
+    broker.expect(PUBLISH, qos=1, pid=1)
+    client.publish("a", "x", qos=1, wait=False)
+    broker.expect_end()
+    broker.accept(sp=1)
+    broker.expect(PUBLISH, qos=1, pid=1, dup=1)
+    broker.send(PUBACK, 1)
+    connect_again(client, "no answer for long")
+    client.world.serve(client, 100)
+    broker.done()
+    assert "no answer for long" in told[-2][1] and told[-1][0], told

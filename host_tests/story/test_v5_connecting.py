@@ -335,6 +335,24 @@ def test_a_broker_that_closed_whatever_it_was_asked_for_is_asked_for_5_again():
         broker.done()
 
 
+def test_level_4_is_asked_for_first_where_the_program_remembers_it_and_once_only():
+    from fakes import packets, packets5
+
+    world = world5()
+    broker = world.broker
+    client = client5(world, protocol="auto")
+    client.protocol = 4
+    broker.codec = packets
+    broker.expect(CONNECT, level=4)
+    broker.cut()
+    raises(OSError, client.connect)
+    broker.codec = packets5
+    broker.expect(CONNECT, level=5)
+    broker.send(CONNACK)
+    client.connect()
+    broker.done()
+
+
 def test_auto_keeps_its_deadline_and_asks_who_never_answers_in_turn():
     world = world5()
     client = client5(world, protocol="auto", timeout_ms=3000)
