@@ -506,6 +506,8 @@ def test_a_name_that_was_given_up_is_no_trouble_while_all_slots_are_taken():
 
     with Commanded(ha_prefix="homeassistant", interval_s=1, queue=500) as world:
         world.run(10000)
+        gone = "homeassistant/sensor/n0/room_temperature/config"
+        world.broker.inject(gone, b"{}", retain=1)
         moved.clear(world.node, {"client_id": "n0", "ha_prefix": "homeassistant"})
         equal([name for name in ("moved", "announcing", "announcement") if name in sys.modules], [], "forgotten")
         world.run(1000)
@@ -517,6 +519,8 @@ def test_a_name_that_was_given_up_is_no_trouble_while_all_slots_are_taken():
         world.run(10000)
         assert "homeassistant/+/n0/#" not in world.broker.kept("n1").subs
         equal(world.node.listener.turns, {})
+        equal([qos for topic, payload, qos in world.broker.accepted if topic == gone], [1])
+        assert gone not in world.broker.retained
 
 
 def test_a_sleeper_clears_what_it_left_under_its_old_name_in_the_wake_in_which_the_new_one_is_kept():

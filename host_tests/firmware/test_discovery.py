@@ -196,3 +196,14 @@ def test_leftovers_are_no_trouble_while_all_slots_are_taken():
     world.broker.ack_ms = 0
     world.run(10000)
     equal(sorted(world.broker.kept("n1").subs), ["homeassistant/status"])
+
+
+def test_a_quantity_of_the_board_itself_and_one_that_is_sent_on_change_say_so():
+    script = dict(SCRIPT, values=dict(ROOM_VALUES, chip=[41]))
+    room = dict(ROOM, delta={"temperature": 1}, send_every_s=600)
+    world = World(script, sensors=[room, {"type": "internal", "name": "chip"}], ha_prefix="homeassistant")
+    world.run(30000)
+    told = dict(announced(world))
+    equal(told[TEMPERATURE]["exp_aft"], 3 * 10 + 60 + 600)
+    kinds = {topic.split("/")[3].split("_")[0]: content.get("ent_cat") for topic, content in told.items()}
+    equal(kinds, {"room": None, "chip": "diagnostic"})

@@ -71,8 +71,14 @@ class Gc:
 
 def test_the_sum_counts_readings_of_earlier_lives_refused_ones_and_the_heap_at_the_end():
     world = World(SCRIPT, sensors=[ROOM])
+    ending.sum_up(world.node)  # before there was anything, not even a client
+    assert world.said[-1].startswith("summary: taken=0 published=0 acknowledged=0 "), world.said
     world.run(15000)
     world.node.before, world.node.refused, world.node.dropped = 3, 2, 1
     ending.gc = Gc()
     ending.sum_up(world.node)
     equal(world.said[-1], "summary: taken=4 published=4 acknowledged=5 dropped=3 heap_low_b=2000")
+    world.broker._incoming = lambda link, kept, p: None
+    world.run(10000)
+    ending.sum_up(world.node)
+    assert world.said[-1].startswith("summary: taken=6 published=6 acknowledged=5 "), "two are in flight"

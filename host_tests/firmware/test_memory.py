@@ -103,8 +103,9 @@ def test_a_long_queue_takes_what_memory_there_is_and_no_more():
 
 def test_a_queue_for_which_the_heap_has_no_room_is_smaller_and_keeps_what_waits():
     class Short:
-        collect = staticmethod(int)
-        mem_free = staticmethod(lambda: 16384)
+        free_b = [0]
+        collect = staticmethod(lambda: Short.free_b.append(16384))
+        mem_free = staticmethod(lambda: Short.free_b[-1])
 
     waiting = ram.Waiting(4)
     for seq in range(7, 11):

@@ -403,4 +403,9 @@ def test_diagnostics_are_null_where_a_port_tells_nothing_and_the_heap_is_that_af
         equal((told["ip"], told["rssi_dbm"]), (None, None))
     finally:
         network.WLAN.status, network.WLAN.ifconfig = real
-        del sys.modules["diagnosis"]
+    for greeting, is_retained in ((False, False), (True, True)):  # the broker has taken no retained status
+        world.node.greeting = greeting
+        sys.modules["diagnosis"] = diagnosis
+        diagnosis.tell(world.node)
+        world.run(1000)
+        equal("umqtt/n1/diag" in world.broker.retained, is_retained)

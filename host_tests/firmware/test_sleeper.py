@@ -150,6 +150,20 @@ def test_a_wake_ends_by_asking_whether_the_broker_lives_within_its_time():
             equal((board.node.known.fails, board.node.known.strikes), (1, 1))
 
 
+def test_a_broker_that_takes_the_status_and_no_reading_has_taken_nothing():
+    with Board(awake_ms=4000, qos=1) as board:
+        board.sleep(1)
+        incoming = board.broker._incoming
+
+        def the_status_alone(link, kept, p):
+            if p.topic.endswith("/status"):
+                incoming(link, kept, p)
+
+        board.broker._incoming = the_status_alone
+        board.sleep(2)
+        equal((len(board.readings()), board.node.known.fails), (2, 2))
+
+
 def test_a_slow_broker_has_all_of_a_wake_or_half_of_it_when_it_has_to_connect_twice():
     with Board(awake_ms=8000, qos=1) as board:
         board.broker.ack_ms = 2600  # CONNACK twice, then PUBACK
