@@ -418,6 +418,17 @@ def test_auto_tries_5_then_4_once_and_says_so():
     equal((seqs(world), world.broker.connects[-1].level, told(world, "does not speak")), ([1, 2, 3, 4, 5, 6], 5, []))
 
 
+def test_commands_are_answered_after_the_fall_back_and_an_answer_to_none_goes_where_it_always_went():
+    for make, kind in ((Auto, Old), (World5, ())):
+        world = make(kind, commands=True)
+        world.node.listener.answer("config", True, "kept")  # of a trial, before any command came
+        world.run(5000)
+        world.broker.inject("umqtt/n1/cmd/read", b"", 1)
+        world.run(5000)
+        acks = [topic for topic, payload, qos in world.broker.accepted if "/ack/" in topic]
+        equal(acks, ["umqtt/n1/ack/config", "umqtt/n1/ack/read"])
+
+
 def test_auto_asks_for_5_again_after_a_connect_that_was_closed_for_another_reason():
     class Restarting(Model5):
         """Closes the first CONNECT, is away for a while, and takes level 5 then."""
