@@ -14,10 +14,10 @@ from umqtt.store import FileJournal, Store
 
 
 def up(**named):
-    b, c = pair(**named)
-    b.accept()
-    c.connect()
-    return b, c
+    broker, client = pair(**named)
+    broker.accept()
+    client.connect()
+    return broker, client
 
 
 def test_a_client_takes_the_smallest_buffers_and_one_slot_and_none_smaller():
@@ -27,85 +27,85 @@ def test_a_client_takes_the_smallest_buffers_and_one_slot_and_none_smaller():
 
 
 def test_a_client_subscribes_to_as_many_filters_as_a_suback_in_its_buffer_has_codes_for():
-    b, c = up(rx_size=16)
-    raises(ValueError, c.subscribe, [("t%d" % i, 0) for i in range(15)])
-    raises(ValueError, c.subscribe, [])
-    equal((c.inflight, c.isconnected()), (0, True))
+    broker, client = up(rx_size=16)
+    raises(ValueError, client.subscribe, [("t%d" % i, 0) for i in range(15)])
+    raises(ValueError, client.subscribe, [])
+    equal((client.inflight, client.isconnected()), (0, True))
 
 
 def test_a_topic_that_changes_is_looked_at_for_each_message():
-    b, c = up()
+    broker, client = up()
     topic = bytearray(b"a")
-    b.expect(PUBLISH, topic="a")
-    b.expect(PUBLISH, topic="b")
-    c.publish(topic, "x")
+    broker.expect(PUBLISH, topic="a")
+    broker.expect(PUBLISH, topic="b")
+    client.publish(topic, "x")
     topic[0] = ord("b")
-    c.publish(topic, "x")
-    b.done()
+    client.publish(topic, "x")
+    broker.done()
 
 
 def test_mqtt_31_has_no_flags_in_a_connack_and_those_of_311_are_looked_at():
     for protocol in (3, 4):
-        b, c = pair(protocol=protocol)
-        b.expect(CONNECT)
-        b.raw(b"\x20\2\2\0")
+        broker, client = pair(protocol=protocol)
+        broker.expect(CONNECT)
+        broker.raw(b"\x20\2\2\0")
         if protocol == 3:
-            c.connect()
+            client.connect()
         else:
-            raises(ProtocolError, c.connect)
-        equal(c.isconnected(), protocol == 3)
+            raises(ProtocolError, client.connect)
+        equal(client.isconnected(), protocol == 3)
 
 
 def test_a_client_that_was_told_to_connect_after_a_disconnect_reconnects_again():
-    b, c = pair(reconnect=Reconnect(10, 10))
-    b.accept()
-    b.expect(DISCONNECT)
-    c.connect()
-    c.disconnect()
-    raises(OSError, c.poll, 1000)
-    b.accept()
-    c.connect()
-    b.cut()
-    b.accept()
-    c.world.serve(c, 1000)
-    equal((c.isconnected(), b.links), (True, 3))
-    b.done()
+    broker, client = pair(reconnect=Reconnect(10, 10))
+    broker.accept()
+    broker.expect(DISCONNECT)
+    client.connect()
+    client.disconnect()
+    raises(OSError, client.poll, 1000)
+    broker.accept()
+    client.connect()
+    broker.cut()
+    broker.accept()
+    client.world.serve(client, 1000)
+    equal((client.isconnected(), broker.links), (True, 3))
+    broker.done()
 
 
 def test_a_message_of_qos_0_that_does_not_wait_tells_of_a_dead_link_and_lets_it_be_made_anew():
     told = []
-    b, c = pair(reconnect=Reconnect(10, 10, on_state=lambda up, words: told.append(up)))
-    b.accept()
-    c.connect()
-    b.cut("rst")
-    c.world.clock.run_due()
-    raises(OSError, c.publish, "t", "x", wait=False)
+    broker, client = pair(reconnect=Reconnect(10, 10, on_state=lambda up, words: told.append(up)))
+    broker.accept()
+    client.connect()
+    broker.cut("rst")
+    client.world.clock.run_due()
+    raises(OSError, client.publish, "t", "x", wait=False)
     equal(told, [True, False])
-    b.accept()
-    c.world.serve(c, 1000)
-    equal((told, c.isconnected()), ([True, False, True], True))
+    broker.accept()
+    client.world.serve(client, 1000)
+    equal((told, client.isconnected()), ([True, False, True], True))
 
 
 def test_no_call_leaves_the_client_held_for_the_next_one():
-    b, c = up()
-    clock = c.world.clock
+    broker, client = up()
+    clock = client.world.clock
     began_ms = clock.now
     for _ in range(2):
-        b.expect(PUBLISH, qos=0)
-        c.publish("t", "x", wait=False)
-        b.expect(PUBLISH, qos=1)
-        c.publish("t", "x", qos=1, wait=False)
-        raises(ValueError, c.publish, "t/#", "x")
-        raises(ValueError, c.publish, "t", "x", qos=3)
-        b.expect(PUBLISH, qos=1)
-        raises(OSError, c.publish, "t", "x", qos=1, timeout_ms=0)
+        broker.expect(PUBLISH, qos=0)
+        client.publish("t", "x", wait=False)
+        broker.expect(PUBLISH, qos=1)
+        client.publish("t", "x", qos=1, wait=False)
+        raises(ValueError, client.publish, "t/#", "x")
+        raises(ValueError, client.publish, "t", "x", qos=3)
+        broker.expect(PUBLISH, qos=1)
+        raises(OSError, client.publish, "t", "x", qos=1, timeout_ms=0)
     equal(clock.now, began_ms)
-    b.done()
+    broker.done()
 
 
 def test_what_a_stream_reads_from_cannot_use_the_client_and_hears_so_at_once():
-    b, c = up(tx_size=64)
-    clock = c.world.clock
+    broker, client = up(tx_size=64)
+    clock = client.world.clock
     faults = []
 
     class Reader:
@@ -114,24 +114,24 @@ def test_what_a_stream_reads_from_cannot_use_the_client_and_hears_so_at_once():
         def readinto(self, buf):
             if self.is_under_way:
                 began_ms = clock.now
-                faults.append(raises(OSError, c.publish, "other", "x"))
-                equal((c.poll(), clock.now), (0, began_ms))
+                faults.append(raises(OSError, client.publish, "other", "x"))
+                equal((client.poll(), clock.now), (0, began_ms))
             self.is_under_way = True
             buf[:] = b"y" * len(buf)
             return len(buf)
 
-    b.expect(PUBLISH, topic="t", payload=b"y" * 1000)
-    stream.publish(c, "t", Reader(), 1000)
-    b.done()
+    broker.expect(PUBLISH, topic="t", payload=b"y" * 1000)
+    stream.publish(client, "t", Reader(), 1000)
+    broker.done()
     assert faults and "another call" in str(faults[0]), faults
 
 
 def test_the_engine_notes_a_message_that_came_while_a_stream_was_read_behind_that():
-    with Folder() as d:
-        b, c = up(tx_size=64, store=Store(FileJournal(d + "/journal")))
-        c.poll(0)
-        b.send(PUBLISH, 9, qos=2, topic="in", payload="m")
-        c.world.clock.run_due()
+    with Folder() as folder:
+        broker, client = up(tx_size=64, store=Store(FileJournal(folder + "/journal")))
+        client.poll(0)
+        broker.send(PUBLISH, 9, qos=2, topic="in", payload="m")
+        client.world.clock.run_due()
 
         class Reader:
             polls = -1
@@ -139,60 +139,60 @@ def test_the_engine_notes_a_message_that_came_while_a_stream_was_read_behind_tha
             def readinto(self, buf):
                 self.polls += 1
                 if self.polls:
-                    equal((c.poll(), len(c.world.inbox)), (0, 1))
+                    equal((client.poll(), len(client.world.inbox)), (0, 1))
                 buf[:] = b"y" * len(buf)
                 return len(buf)
 
         reader = Reader()
-        b.expect(PUBLISH, topic="t", payload=b"y" * 1000)
-        b.expect(PUBREC, pid=9)
-        stream.publish(c, "t", reader, 1000)
+        broker.expect(PUBLISH, topic="t", payload=b"y" * 1000)
+        broker.expect(PUBREC, pid=9)
+        stream.publish(client, "t", reader, 1000)
         assert reader.polls > 0
-        c.world.serve(c, 50)  # no other packet comes
-        equal(c.world.inbox, [(b"in", b"m", False)])
-        b.done()
+        client.world.serve(client, 50)  # no other packet comes
+        equal(client.world.inbox, [(b"in", b"m", False)])
+        broker.done()
 
 
 def test_disconnect_waits_for_a_full_network_and_not_for_longer_than_its_deadline():
     for comes_back in (True, False):
-        b, c = up()
-        link = c.world.net.links[-1]
+        broker, client = up()
+        link = client.world.net.links[-1]
         if comes_back:
-            b.expect(DISCONNECT)
-            c.world.clock.at(50, setattr, link.plan, "buffer", link.plan.buffer)
+            broker.expect(DISCONNECT)
+            client.world.clock.at(50, setattr, link.plan, "buffer", link.plan.buffer)
         link.plan.buffer = 0
-        began_ms = c.world.clock.now
-        c.disconnect(timeout_ms=400)
-        equal(c.world.clock.now - began_ms, 50 if comes_back else 400)
-        c.world.clock.sleep_ms(100)
-        b.done()
+        began_ms = client.world.clock.now
+        client.disconnect(timeout_ms=400)
+        equal(client.world.clock.now - began_ms, 50 if comes_back else 400)
+        client.world.clock.sleep_ms(100)
+        broker.done()
 
 
 def test_disconnect_leaves_nothing_unsaid_to_the_broker_or_unwritten_in_the_store():
-    with Folder() as d:
-        b, c = up(store=Store(FileJournal(d + "/journal")))
-        b.expect(PUBLISH, qos=1)
-        b.send(PUBACK, 1)
-        c.publish("t", "x", qos=1)
-        b.send(PUBLISH, 7, qos=2, topic="in", payload="y")
-        c.poll(100)  # taken; the store has to note it before its PUBREC may leave
-        b.expect(PUBREC, pid=7)
-        b.expect(DISCONNECT)
-        began_ms = c.world.clock.now
-        c.disconnect()
-        assert c.world.clock.now - began_ms < 10, c.world.clock.now - began_ms
-        b.done()
-        again = MQTTClient("c1", HOST, store=Store(FileJournal(d + "/journal")))
-        again.set_callback(lambda *message: c.world.inbox.append(message))
+    with Folder() as folder:
+        broker, client = up(store=Store(FileJournal(folder + "/journal")))
+        broker.expect(PUBLISH, qos=1)
+        broker.send(PUBACK, 1)
+        client.publish("t", "x", qos=1)
+        broker.send(PUBLISH, 7, qos=2, topic="in", payload="y")
+        client.poll(100)  # taken; the store has to note it before its PUBREC may leave
+        broker.expect(PUBREC, pid=7)
+        broker.expect(DISCONNECT)
+        began_ms = client.world.clock.now
+        client.disconnect()
+        assert client.world.clock.now - began_ms < 10, client.world.clock.now - began_ms
+        broker.done()
+        again = MQTTClient("c1", HOST, store=Store(FileJournal(folder + "/journal")))
+        again.set_callback(lambda *message: client.world.inbox.append(message))
         equal(again.inflight, 0)
-        b.accept(sp=1)
-        b.send(PUBLISH, 7, qos=2, topic="in", payload="y", dup=1)
-        b.expect(PUBREC, pid=7)
+        broker.accept(sp=1)
+        broker.send(PUBLISH, 7, qos=2, topic="in", payload="y", dup=1)
+        broker.expect(PUBREC, pid=7)
         again.connect()
         again.poll(100)
         again.poll(100)
-        equal(c.world.inbox, [(b"in", b"y", False)])
-        b.done()
+        equal(client.world.inbox, [(b"in", b"y", False)])
+        broker.done()
 
 
 def test_an_older_micropython_is_refused_in_words():
@@ -211,7 +211,7 @@ def test_an_older_micropython_is_refused_in_words():
         try:
             spec.loader.exec_module(module)
             assert works, version
-        except ImportError as e:
-            assert not works and "1.22" in str(e), e
+        except ImportError as error:
+            assert not works and "1.22" in str(error), error
         finally:
             sys.implementation = was

@@ -786,10 +786,10 @@ def test_the_state_that_a_callback_returns_is_on_flash_before_the_ack_leaves():
             at_ack = []
             acked = world.broker._acked
 
-            def come(link, kept, p):
+            def come(link, kept, packet):
                 if not at_ack:  # noqa: B023
-                    at_ack.append((p.kind << 4, Store(FileJournal(folder + "/j")).state))  # noqa: B023
-                acked(link, kept, p)  # noqa: B023
+                    at_ack.append((packet.kind << 4, Store(FileJournal(folder + "/j")).state))  # noqa: B023
+                acked(link, kept, packet)  # noqa: B023
 
             world.broker._acked = come
             world.broker.inject("in", b"x", qos)

@@ -41,11 +41,11 @@ class Ports:
         self.asked.append(("connect", address))
 
 
-def with_ports(ports, f, *args):
+def with_ports(ports, call, *args):
     keep = transport.socket
     transport.socket = ports
     try:
-        return f(*args)
+        return call(*args)
     finally:
         transport.socket = keep
 
