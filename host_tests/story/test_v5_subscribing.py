@@ -57,6 +57,7 @@ def test_options_and_identifiers_of_subscriptions_are_asked_for_again():
     for wrong in (3, 48, 64, -1):
         raises(ValueError, client.subscribe, "a", wrong)
     raises(ValueError, client.subscribe, "$share/g/c", 4)
+    raises(ValueError, client.subscribe, "a", properties={2: 5})  # of a message
     for wrong in ("$share/", "$share/g", "$share/g/", "$share//t", "$share/+/t"):
         raises(ValueError, client.subscribe, wrong)
     broker.done()
