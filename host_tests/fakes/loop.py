@@ -335,7 +335,6 @@ async def gather(*waited):
 
 def import_aio(name="umqtt.aio"):
     """That module; on CPython with this one in the place of its asyncio."""
-    __import__("umqtt.client")  # from here it takes less of MicroPython's stack than from within umqtt.aio
     if name != "umqtt.aio":
         import_aio()
     if sys.implementation.name != "micropython" and name not in sys.modules:

@@ -188,6 +188,27 @@ LINE = ("session", "keepalive", "turns", "link", "connecting", "polling", "waiti
 CALLED_UP = {"keepalive": ["_send_ping"]}
 
 
+def depth(name, loaded):
+    """How many imports of ours are under way at once when module `name` is imported; `loaded`: those that are there."""
+    loaded.append(name)
+    deepest = 0
+    with open(LIB + name + ".py") as file:
+        for line in file.read().split("\n"):
+            found = re.match(r"from umqtt import ([^#(]*)", line)
+            inner = [word.strip() for word in found.group(1).split(",")] if found else []
+            found = re.match(r"(from|import) umqtt\.([a-z0-9_]+)", line)
+            for other in inner + ([found.group(2)] if found else []):
+                if other not in loaded and other in modules():
+                    deepest = max(deepest, depth(other, loaded))
+    return 1 + deepest
+
+
+def test_imports_of_the_source_nest_no_deeper_than_a_stack_bears():
+    for name in modules():
+        if name not in LINE[:-1]:  # no program imports those by themselves
+            assert depth(name, []) <= 5, (name, depth(name, []))  # aio_v5, aio, client, session, wire
+
+
 def members(text):
     """(methods, has, uses) of the class of a file: names of its methods; all that it defines, declares or sets; all
     that it takes of `self`."""

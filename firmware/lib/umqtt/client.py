@@ -14,6 +14,8 @@ from time import sleep_ms, ticks_diff, ticks_ms
 
 from micropython import const
 
+# The classes beneath this one from the lowest on: each import inside another takes stack, which a board has little of.
+from umqtt import session, turns, link, connecting, polling  # isort: skip # noqa: F401
 from umqtt import wire
 from umqtt.engine import BLOCKED, LOST
 from umqtt.errors import MQTTException, ProtocolError  # noqa: F401 - programs catch it by this name, too
