@@ -286,7 +286,7 @@ class Update:
             while not self.over and self.until_b == self.had_b:
                 self.next_step()
                 self.node.feed()
-            if not self.must_ask and ticks_diff(ticks_ms(), self.asked_ms) > self.silence_ms:
+            if not (self.over or self.must_ask) and ticks_diff(ticks_ms(), self.asked_ms) > self.silence_ms:
                 self.close()
                 self.had_b = size_of(self.part)  # what came so far, and is on flash
                 self.silence_ms = min(_MOST_SILENCE_MS, 2 * self.silence_ms)
@@ -295,7 +295,7 @@ class Update:
             self.end("the flash: %s" % e)
         except ValueError as e:
             self.end("the list of files: %s" % e)
-        if self.must_ask and not self.over:
+        if not self.over and self.must_ask:
             self.ask()
 
     def next_step(self) -> None:

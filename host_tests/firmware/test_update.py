@@ -287,7 +287,11 @@ def test_what_runs_already_is_said_and_what_has_failed_is_tried_again_only_when_
         equal(coming.over, update.WHOLE)
         assert not slots.is_there(slots.at("boot.bad")), "nobody is told of it any more"
         os.rename(slots.at("boot.new"), slots.at("boot"))
-        equal(update.Update(node, Host(FILES, 10).manifest()).over, update.RUNS)
+        runs = update.Update(node, Host(FILES, 10).manifest())
+        equal(runs.over, update.RUNS)
+        node.take()
+        runs.work()
+        equal((runs.over, node.take()), (update.RUNS, []), "there is nothing to be done")
 
 
 class Hearing(Asking):
