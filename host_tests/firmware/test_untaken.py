@@ -239,8 +239,9 @@ def test_a_message_has_three_connections_in_qos_2_and_eight_in_qos_1_and_a_statu
         struck = [ms for ms in came if ms - max(at for at in world.broker.connect_times if at <= ms) < 5000]
         if times < 8:
             equal(len(struck), times, keys)
-        else:  # and over a minute, for that long a quota may be spent
-            assert len(struck) >= times and struck[-2] - struck[0] <= 61000 < struck[-1] - struck[0] + 1000, struck
+        else:  # and over a minute, for that long a quota may be spent: the first connection for which both is so
+            assert len(struck) >= times and struck[-1] - struck[0] >= 59000, struck
+            assert len(struck) == times or struck[-2] - struck[0] <= 61000, struck
 
 
 def test_a_message_that_is_swallowed_is_sent_again_after_a_minute_or_three_times_the_timeout():
