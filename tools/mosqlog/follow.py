@@ -17,7 +17,7 @@ import select
 import signal
 import stat
 import sys
-import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -252,24 +252,22 @@ class Stop:
     """Set by Ctrl-C or SIGTERM: the program ends with its summary, at the next line."""
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
+        # No threading.Event: its lock is held while it is waited for, and a signal that sets it then waits for ever.
+        self._is_asked = False
 
     def __enter__(self) -> Stop:
-        self._before = {
-            number: signal.signal(number, lambda *_: self._asked.set()) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
     def __exit__(self, *exception: object) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)
 
-    def __bool__(self) -> bool:
-        return self._asked.is_set()
+    def _ask(self, *_: object) -> None:
+        self._is_asked = True
 
-    def wait(self, wait_s: float) -> None:
-        """Until it is asked for, or so long."""
-        self._asked.wait(wait_s)
+    def __bool__(self) -> bool:
+        return self._is_asked
 
 
 def together(logs: list[Log], stop: Stop, warn: Callable[[str], None]) -> Iterator[tuple[int, list[str]]]:
@@ -299,4 +297,4 @@ def together(logs: list[Log], stop: Stop, warn: Callable[[str], None]) -> Iterat
                 return
         if quiet and growing:
             sys.stdout.flush()
-            stop.wait(LOOK_S)
+            time.sleep(LOOK_S)
