@@ -222,24 +222,26 @@ def _wires(value, most):
     return "" if value["sda"] != value["scl"] else like + ", on two GPIOs"
 
 
-def is_closed(text: bytes) -> bool:
-    """Whether each bracket has its own end, and none is too deep: MicroPython's json takes half a text."""
+def is_closed(pieces) -> bool:
+    """Whether in the text of these pieces, of bytes, each bracket has its own end, and none is too deep: MicroPython's
+    json takes half a text."""
     ends = b""
     in_text = escaped = False
-    for c in text:
-        if in_text:
-            in_text = escaped or c != 34
-            escaped = c == 92 and not escaped
-        elif c == 34:
-            in_text = True
-        elif c == 91 or c == 123:
-            ends = bytes((c + 2,)) + ends
-            if len(ends) > _MOST_NESTED:
-                return False
-        elif c == 93 or c == 125:
-            if ends[:1] != bytes((c,)):
-                return False
-            ends = ends[1:]
+    for piece in pieces:
+        for c in piece:
+            if in_text:
+                in_text = escaped or c != 34
+                escaped = c == 92 and not escaped
+            elif c == 34:
+                in_text = True
+            elif c == 91 or c == 123:
+                ends = bytes((c + 2,)) + ends
+                if len(ends) > _MOST_NESTED:
+                    return False
+            elif c == 93 or c == 125:
+                if ends[:1] != bytes((c,)):
+                    return False
+                ends = ends[1:]
     return not ends
 
 
@@ -251,7 +253,7 @@ def _form(value):
         for word, by in (("TIME_MS", time), ("TIME", time), ("SEQ", "1"), ("VALUES", '"a":1')):
             filled = filled.replace(word, by)
         try:
-            if not is_closed(filled.encode()):
+            if not is_closed((filled.encode(),)):
                 raise ValueError
             json.loads(filled)
         except ValueError:
@@ -551,11 +553,11 @@ def given_in(path: str) -> dict:
     """What the file holds, unchecked. Raises ValueError, also when it is missing or is not JSON."""
     try:
         with open(path, "rb") as f:
-            text = f.read()
-        if text[:3] == _BOM:
-            text = text[3:]
-        if is_closed(text):  # else it may be half a file
-            return paired(json.loads(text))  # pyright: ignore[reportReturnType] - check() looks
+            start = len(_BOM) if f.read(len(_BOM)) == _BOM else 0
+            f.seek(start)
+            if is_closed(f):  # else it may be half a file
+                f.seek(start)  # never the whole text at once: a board that obeys `config` has little heap left
+                return paired(json.load(f))  # pyright: ignore[reportReturnType] - check() looks
     except OSError:
         raise ValueError("%s is missing: copy config.example.json and fill it in" % path)
     except ValueError:

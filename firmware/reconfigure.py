@@ -14,7 +14,7 @@ def changed(part: bytes):
     while another change is on trial."""
     refuse_another(config_check.FILE)
     try:
-        change = config_check.paired(json.loads(part)) if config_check.is_closed(part) else None
+        change = config_check.paired(json.loads(part)) if config_check.is_closed((part,)) else None
     except ValueError:
         change = None
     if not isinstance(change, dict):

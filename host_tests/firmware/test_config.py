@@ -521,11 +521,11 @@ def test_each_bracket_has_its_own_end_outside_of_texts():
         b"[" * 16 + b"]" * 16,
         b"5",
     ):
-        assert config_check.is_closed(text), text
+        assert config_check.is_closed((text,)), text
     for text in (
         b"{", b"[{]}", b"}", b"[}", b"{]", b'{"a":"}', b'{"a":"\\"}', b'["\\\\]"', b"[" * 17 + b"]" * 17, b"[]]",
     ):  # fmt: skip
-        assert not config_check.is_closed(text), text
+        assert not config_check.is_closed((text,)), text
 
 
 def test_what_must_survive_a_sleep_has_its_place_in_rtc_memory():
