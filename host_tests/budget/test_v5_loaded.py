@@ -141,7 +141,7 @@ print("ok", faults)
 def test_without_memory_for_a_module_a_call_ends_and_the_next_finds_it(library, calls):
     with Peer() as peer:
         got = subprocess.run(
-            [size.micropython(), "-X", "heapsize=56k", "-c", STARVED % (peer.port, calls)],
+            [size.micropython(), "-X", "heapsize=96k", "-c", STARVED % (peer.port, calls)],
             env={**os.environ, "MICROPYPATH": str(library)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
