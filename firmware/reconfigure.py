@@ -5,14 +5,13 @@ import json
 import sys
 
 import config_check
-from probation import LIMIT_S, refuse_another
 
 
 def changed(part: bytes):
     """The object of config.json with a part of it changed as `part` says, JSON in which null takes a key out
     (RFC 7396). Returns (the new object, the keys that differ). Raises ValueError as config_check.check() does, and
     while another change is on trial."""
-    refuse_another(config_check.FILE)
+    _refuse_another()
     try:
         change = config_check.paired(json.loads(part)) if config_check.is_closed((part,)) else None
     except ValueError:
@@ -29,6 +28,14 @@ def changed(part: bytes):
     return given, sorted(differ)  # pyright: ignore[reportArgumentType]
 
 
+def _refuse_another():
+    # in a function of its own, whose end lets go of what it has loaded: an ESP8266 has no room for it beside the check
+    from probation import refuse_another
+
+    refuse_another(config_check.FILE)
+    del sys.modules["probation"]
+
+
 def shown() -> str:
     """config.json without what is secret by its key, or may be: an address with a login. Raises ValueError."""
     given = config_check.given_in(config_check.FILE)
@@ -39,7 +46,8 @@ def shown() -> str:
 
 def offer(given: dict) -> int:
     """It is tried at the next start, for so many seconds. Raises OSError."""
-    import config_file  # only now: an ESP8266 has no room for it beside the check
+    import config_file  # only now, as above
+    from probation import LIMIT_S
 
     config_file.write(given, True)
     return LIMIT_S
