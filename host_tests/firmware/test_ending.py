@@ -2,7 +2,7 @@
 
 from fakes.check import equal
 from fakes.net import Plan
-from on_board import World
+from on_board import Gc, World
 
 import ending
 
@@ -55,18 +55,6 @@ def test_an_end_whose_broker_is_silent_or_whose_program_breaks_takes_its_time_an
         assert len(fed) >= 15, fed
     ending.finish(world.node, 5000)  # the broken one's
     equal((world.net.open_sockets(), world.broker.wills, world.status()[-1]), ([], [], b"offline"))
-
-
-class Gc:
-    """In place of gc: with a collection 2000 B are free, without one 1000."""
-
-    free_b = 1000
-
-    def collect(self):
-        self.free_b = 2000
-
-    def mem_free(self):
-        return self.free_b
 
 
 def test_the_sum_counts_readings_of_earlier_lives_refused_ones_and_the_heap_at_the_end():

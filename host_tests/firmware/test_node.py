@@ -5,7 +5,7 @@ import sys
 
 from fakes.check import equal, raises
 from fakes.net import Plan
-from on_board import HOST, NOW_S, World
+from on_board import HOST, NOW_S, Gc, World
 
 import ending
 import fake_board
@@ -371,18 +371,6 @@ def test_ctrl_c_gives_the_prompt_at_once():
     now = world.clock.now
     equal((world.node.run(), world.clock.now), (True, now))  # app listens for another WiFi then
     assert world.said[-1].startswith("summary: ")
-
-
-class Gc:
-    """In place of gc: with a collection 2000 B are free, without one 1000."""
-
-    free_b = 1000
-
-    def collect(self):
-        self.free_b = 2000
-
-    def mem_free(self):
-        return self.free_b
 
 
 def test_diagnostics_are_null_where_a_port_tells_nothing_and_the_heap_is_that_after_a_collection():
