@@ -16,12 +16,10 @@ import fakes.shim  # noqa: E402, F401
 import pytest  # noqa: E402
 from fakes import bench, clock  # noqa: E402
 
-CLOCK_NAMES = ("Clock", "World", "pair", "pair5", "connected5", "tasks5")
-
 
 def pytest_generate_tests(metafunc):
     kinds = []
-    if any(hasattr(metafunc.module, name) for name in CLOCK_NAMES):
+    if any(hasattr(metafunc.module, name) for name in clock.CLOCK_NAMES):
         kinds = ["wrap"]
     if metafunc.function.__name__ not in getattr(metafunc.module, "NOT_ON_ASYNCIO", [metafunc.function.__name__]):
         kinds.append("asyncio")

@@ -10,6 +10,8 @@ PERIOD_MS = 1 << 30
 EARLY_MS = 5_000
 LATE_MS = PERIOD_MS - 700
 start_ms = EARLY_MS
+# A test file that has one of these names lives by the clock.
+CLOCK_NAMES = ("Clock", "World", "Desk", "Commanded", "pair", "pair5", "connected5", "tasks5")
 
 
 def ticks_add(t, delta):

@@ -15,7 +15,6 @@ sys.path.insert(0, here + "/../firmware/lib")
 from fakes import bench, clock  # noqa: E402
 from fakes.check import Skip  # noqa: E402
 
-CLOCK_NAMES = ("Clock", "World", "pair", "pair5", "connected5", "tasks5")
 ON_ASYNCIO = "[asyncio]"
 GARBAGE_B = 2 << 20  # a heap full of garbage is slow: MicroPython looks for each free block from its beginning
 
@@ -26,7 +25,7 @@ def run(path, part, only):
     module = __import__(name[:-3])
     counts = [0, 0, 0]
     starts = [("", clock.EARLY_MS)]
-    if any(hasattr(module, n) for n in CLOCK_NAMES):
+    if any(hasattr(module, n) for n in clock.CLOCK_NAMES):
         starts = [("[early]", clock.EARLY_MS), ("[wrap]", clock.LATE_MS)]
         starts = [start for start in starts if only in start[0]]
     if hasattr(module, "NOT_ON_ASYNCIO"):
