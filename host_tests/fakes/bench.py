@@ -158,3 +158,19 @@ def pair(**named):
     c = w.client(**named)
     c.world = w
     return w.broker, c
+
+
+def aio_pair(**named):
+    """A world whose scripted broker has taken CONNECT, the broker, and a client of umqtt.aio that is yet to connect."""
+    w = World()
+    c = w.aio_client(**named)
+    w.broker.accept()
+    return w, w.broker, c
+
+
+async def payloads(client, count):
+    """Of the next `count` messages that a client of umqtt.aio gets."""
+    got = []
+    while len(got) < count:
+        got.append((await client.take())[1])
+    return got

@@ -71,7 +71,7 @@ def connected5(props=(), sp=0, **named):
     return broker, client
 
 
-def tasks5(props=(), **named):
+def aio_pair5(props=(), **named):
     """A world whose broker has taken CONNECT, the broker, and a client of umqtt.aio_v5 that is yet to connect."""
     world = world5()
     client = aio_client5(world, **named)

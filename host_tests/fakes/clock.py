@@ -11,7 +11,7 @@ EARLY_MS = 5_000
 LATE_MS = PERIOD_MS - 700
 start_ms = EARLY_MS
 # A test file that has one of these names lives by the clock.
-CLOCK_NAMES = ("Clock", "World", "Desk", "Commanded", "pair", "pair5", "connected5", "tasks5")
+CLOCK_NAMES = ("Clock", "World", "Desk", "Commanded", "pair", "pair5", "connected5", "aio_pair", "aio_pair5")
 
 
 def ticks_add(t, delta):

@@ -2,7 +2,7 @@
 
 from fakes import loop
 from fakes.bench import World
-from fakes.bench5 import aio_client5, load5, tasks5
+from fakes.bench5 import aio_client5, aio_pair5, load5
 from fakes.check import equal
 from fakes.model5 import Answering
 from fakes.net import Plan
@@ -40,7 +40,7 @@ def answer(broker, topics, question, payload, qos=0, pid=None):
 
 
 def test_tasks_that_ask_at_once_get_each_its_own_answer_in_any_order():
-    world, broker, client = tasks5()
+    world, broker, client = aio_pair5()
     broker.expect(SUBSCRIBE, filters=[("answers/c1", 1)])
     broker.reply(SUBACK, codes=(1,))
     asked = {}
@@ -70,7 +70,7 @@ def test_tasks_that_ask_at_once_get_each_its_own_answer_in_any_order():
 
 
 def test_other_messages_go_to_the_tasks_that_iterate_and_a_late_answer_to_nobody():
-    world, broker, client = tasks5(properties={25: 1}, props=[(26, "mine/")])
+    world, broker, client = aio_pair5(properties={25: 1}, props=[(26, "mine/")])
     broker.expect(SUBSCRIBE, filters=[("mine/c1", 1)])
     broker.reply(SUBACK, codes=(1,))
     asked = {}
@@ -95,7 +95,7 @@ def test_other_messages_go_to_the_tasks_that_iterate_and_a_late_answer_to_nobody
 
 
 def test_a_callback_gets_all_messages_but_answers():
-    world, broker, client = tasks5()
+    world, broker, client = aio_pair5()
     broker.expect(SUBSCRIBE)
     broker.reply(SUBACK, codes=(1,))
     asked = {}
@@ -170,7 +170,7 @@ def test_a_question_that_is_cancelled_at_any_step_leaves_the_others_their_answer
 def test_a_question_needs_mqtt_5_and_no_view_and_a_subscription_that_is_granted():
     from umqtt.errors import MQTTException
 
-    world, broker, client = tasks5()
+    world, broker, client = aio_pair5()
     broker.expect(SUBSCRIBE)
     broker.reply(SUBACK, codes=(0x87,))
     broker.expect(SUBSCRIBE)
@@ -194,7 +194,7 @@ def test_a_question_needs_mqtt_5_and_no_view_and_a_subscription_that_is_granted(
 def test_a_link_that_is_lost_is_told_to_who_asks_and_with_reconnect_the_answer_comes_by_the_next():
     from umqtt.reconnect import Reconnect
 
-    world, broker, client = tasks5()
+    world, broker, client = aio_pair5()
     broker.expect(SUBSCRIBE)
     broker.reply(SUBACK, codes=(1,))
     broker.expect(PUBLISH)
@@ -208,7 +208,7 @@ def test_a_link_that_is_lost_is_told_to_who_asks_and_with_reconnect_the_answer_c
     world.run(ask())
     broker.done()
 
-    world, broker, client = tasks5(reconnect=Reconnect(100, 100))
+    world, broker, client = aio_pair5(reconnect=Reconnect(100, 100))
     broker.expect(SUBSCRIBE)
     broker.reply(SUBACK, codes=(1,))
     broker.expect(PUBLISH, pid=2, dup=0)
@@ -229,7 +229,7 @@ def test_a_link_that_is_lost_is_told_to_who_asks_and_with_reconnect_the_answer_c
 
 
 def test_who_unsubscribed_from_the_answers_gets_them_with_the_next_question():
-    world, broker, client = tasks5()
+    world, broker, client = aio_pair5()
     world.run(client.connect())
     for question in ("a", "b"):
         asked = {}
@@ -245,7 +245,7 @@ def test_who_unsubscribed_from_the_answers_gets_them_with_the_next_question():
 
 
 def test_the_first_of_two_answers_counts():
-    world, broker, client = tasks5()
+    world, broker, client = aio_pair5()
     world.run(client.connect())
     asked = {}
     broker.expect(SUBSCRIBE)
@@ -264,7 +264,7 @@ def test_a_topic_that_answers_cannot_come_to_is_told_with_who_has_named_it():
         ("in/", "c1", "to/+", "response_topic: wrong wildcard"),
         ("", "c+1", "", "client_id: wrong wildcard"),
     ):
-        world, broker, client = tasks5([(26, information)], client_id=client_id)
+        world, broker, client = aio_pair5([(26, information)], client_id=client_id)
         world.run(client.connect())
         equal(str(world.run(outcome(client.request("lamp/get", "?", 700, 1, response_topic)))), words)
         broker.done()

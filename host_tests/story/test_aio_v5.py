@@ -5,7 +5,7 @@ import sys
 
 from fakes import loop
 from fakes.bench import World
-from fakes.bench5 import aio_client5, load5, tasks5, world5
+from fakes.bench5 import aio_client5, aio_pair5, load5, world5
 from fakes.check import equal, raises
 from fakes.model5 import Model5
 from fakes.packets import (
@@ -35,7 +35,7 @@ async def outcome(awaited):
 
 
 def test_each_task_has_the_properties_of_its_own_message_for_as_long_as_it_works_on_it():
-    world, broker, client = tasks5()
+    world, broker, client = aio_pair5()
     for number in range(4):
         props = [(2, 60 + number), (3, "type %d" % number), (9, b"%d" % number), (38, ("n", "%d" % number))]
         broker.send(PUBLISH, 5, qos=number % 2, topic="t", payload="%d" % number, props=props)
@@ -66,7 +66,7 @@ def test_each_task_has_the_properties_of_its_own_message_for_as_long_as_it_works
 
 
 def test_a_message_that_is_taken_in_time_has_its_properties_there():
-    world, broker, client = tasks5()
+    world, broker, client = aio_pair5()
     broker.send(PUBLISH, topic="t", payload="1", props=[(3, "one")])
     broker.send(PUBLISH, topic="t", payload="2")
 
@@ -82,7 +82,7 @@ def test_a_message_that_is_taken_in_time_has_its_properties_there():
 
 
 def test_the_properties_of_tasks_that_have_ended_are_let_go_of():
-    world, broker, client = tasks5(queue=20)
+    world, broker, client = aio_pair5(queue=20)
     for _ in range(20):
         broker.send(PUBLISH, topic="t", payload="x", props=[(3, "json")])
 
@@ -101,7 +101,7 @@ def test_the_properties_of_tasks_that_have_ended_are_let_go_of():
 
 
 def test_a_message_without_properties_takes_no_more_than_one_of_3_1_1():
-    world, broker, client = tasks5()
+    world, broker, client = aio_pair5()
     raises(AttributeError, getattr, client, "no_such_thing")
     loaded = sys.modules.pop("umqtt.received")  # no message has had properties yet
     broker.send(PUBLISH, topic="t", payload="bare")
@@ -120,7 +120,7 @@ def test_a_message_without_properties_takes_no_more_than_one_of_3_1_1():
 
 def test_what_is_asked_for_without_wait_leaves_as_soon_as_the_network_takes_it():
     for call in ("publish", "authenticate_again", "subscribe"):
-        world, broker, client = tasks5(keepalive=0, authentication=("m", lambda data: b""))
+        world, broker, client = aio_pair5(keepalive=0, authentication=("m", lambda data: b""))
         if call == "publish":
             broker.expect(PUBLISH, qos=1, props=[(3, "t")])
         elif call == "subscribe":
@@ -145,7 +145,7 @@ def test_what_is_asked_for_without_wait_leaves_as_soon_as_the_network_takes_it()
 
 
 def test_aliases_of_the_broker_are_topics_for_tasks():
-    world, broker, client = tasks5(properties={34: 2})
+    world, broker, client = aio_pair5(properties={34: 2})
     for topic, props in (("a/b", [(35, 1)]), ("", [(35, 1)]), ("c", []), ("", [(35, 1), (3, "json")])):
         broker.send(PUBLISH, topic=topic, payload="x", props=props)
 
@@ -159,7 +159,7 @@ def test_aliases_of_the_broker_are_topics_for_tasks():
 
 
 def test_inside_a_callback_are_the_properties_of_its_message_whatever_tasks_have_in_hand():
-    world, broker, client = tasks5()
+    world, broker, client = aio_pair5()
     broker.send(PUBLISH, topic="t", payload="1", props=[(3, "task's")])
     seen = []
 
@@ -180,7 +180,7 @@ def test_inside_a_callback_are_the_properties_of_its_message_whatever_tasks_have
 
 
 def test_a_refused_message_raises_in_words_in_the_task_that_published_it():
-    world, broker, client = tasks5()
+    world, broker, client = aio_pair5()
     for packet_id, qos in ((1, 1), (2, 2), (3, 1)):
         broker.expect(PUBLISH, pid=packet_id, qos=qos)
     broker.send(PUBREC, 2, reason=0x97, props=[(31, "ten a day")])
@@ -208,7 +208,7 @@ def test_a_stream_that_is_refused_raises_and_a_prepared_topic_too():
     from umqtt import aio_stream
     from umqtt.publisher import Publisher
 
-    world, broker, client = tasks5()
+    world, broker, client = aio_pair5()
     broker.expect(PUBLISH, pid=1, qos=1, payload=b"x" * 1000)
     broker.send(PUBACK, 1, reason=0x97)
     broker.expect(PUBLISH, pid=2, qos=1, payload="y")
@@ -226,7 +226,7 @@ def test_a_stream_that_is_refused_raises_and_a_prepared_topic_too():
 
 
 def test_subscriptions_of_several_tasks_are_refused_each_for_its_own_reason():
-    world, broker, client = tasks5()
+    world, broker, client = aio_pair5()
     for packet_id in (1, 2, 3):
         broker.expect(SUBSCRIBE, pid=packet_id)
     broker.expect(UNSUBSCRIBE, pid=4)
@@ -256,7 +256,7 @@ def test_subscriptions_of_several_tasks_are_refused_each_for_its_own_reason():
 
 
 def test_what_the_broker_has_said_that_it_does_not_take_is_refused_before_anything_is_sent():
-    world, broker, client = tasks5(props=[(37, 0), (39, 60), (40, 0)])
+    world, broker, client = aio_pair5(props=[(37, 0), (39, 60), (40, 0)])
 
     async def main():
         await client.connect()
@@ -283,7 +283,7 @@ def client_exception():
 
 
 def test_wrong_arguments_are_a_value_error_and_nothing_has_changed():
-    world, broker, client = tasks5()
+    world, broker, client = aio_pair5()
 
     async def main():
         await client.connect()
@@ -330,7 +330,7 @@ def test_no_more_messages_of_many_tasks_than_the_receive_maximum_are_unacknowled
 
 
 def test_a_disconnect_with_a_reason_is_told_to_every_task_that_waits():
-    world, broker, client = tasks5()
+    world, broker, client = aio_pair5()
     broker.expect(PUBLISH)
     broker.send(DISCONNECT, reason=0x8E, props=[(31, "your twin is here")])
     broker.cut()
@@ -356,7 +356,7 @@ def test_the_next_connection_goes_to_the_server_that_the_broker_has_named():
     from fakes.broker import Script
     from umqtt.reconnect import Reconnect
 
-    world, broker, client = tasks5(follow_reference=True, reconnect=Reconnect(100, 100))
+    world, broker, client = aio_pair5(follow_reference=True, reconnect=Reconnect(100, 100))
     other = Script(world.clock, codec=broker.codec)
     world.net.serve("other.test", 1884, other)
     other.expect(CONNECT)
@@ -389,7 +389,7 @@ def test_the_next_connection_goes_to_the_server_that_the_broker_has_named():
 
 
 def test_disconnect_says_what_is_asked_for_behind_what_waits():
-    world, broker, client = tasks5()
+    world, broker, client = aio_pair5()
     broker.expect(PUBLISH)
     broker.expect(DISCONNECT, reason=4, props=[(17, 9)])
     broker.expect_end()
@@ -401,7 +401,7 @@ def test_disconnect_says_what_is_asked_for_behind_what_waits():
 
     world.run(main())
     broker.done()
-    world, broker, client = tasks5()
+    world, broker, client = aio_pair5()
     broker.expect(DISCONNECT, reason=0, props=[])  # nothing is asked for: the will is not published
 
     async def leave():
