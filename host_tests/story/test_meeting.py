@@ -7,7 +7,7 @@ that the other call comes at every place of a call where it can come, one after 
 import sys
 
 from fakes.bench import World
-from fakes.check import equal, skip
+from fakes.check import equal, raises, skip
 from fakes.model import Model
 from micropython import schedule
 from umqtt import stream
@@ -18,7 +18,7 @@ ON_A_BOARD = sys.implementation.name == "micropython"
 
 
 class Meeting:
-    """`call` of a connected client, met by `other` at the jump number `at`."""
+    """`call` of a connected client, which `happen` lets `other` meet at the jump number `at`."""
 
     def __init__(self, call, other, at, **named):
         self.world = world = World(Model, ack_ms=3)
@@ -31,6 +31,7 @@ class Meeting:
         client.subscribe("in/0", 0)
         self.prepared = [Publisher(client, "main", size=16, qos=qos) for qos in (0, 1)]
         self.before(call)
+        self.call = call
         self.other = other
         self.at = at
         self.jumps = 0
@@ -40,12 +41,14 @@ class Meeting:
         for name in ("ipoll", "write", "readinto", "read"):
             self.guard(name)
         self.over = False
+
+    def happen(self):
         schedule(self.tick, 0)
         try:
-            call(self)
+            self.call(self)
         finally:
             self.over = True
-        world.serve(client, 200)
+        self.world.serve(self.client, 200)
 
     def before(self, call):
         if call is take_messages:
@@ -188,6 +191,7 @@ def run(call, other, at, accepted, **named):
     note = "%s met by %s at %d" % (call.__name__, other.__name__, at)
     try:
         meeting = Meeting(call, other, at, **named)
+        meeting.happen()
     except Exception as error:
         raise AssertionError("%s: %s: %s" % (note, error.__class__.__name__, error))
     assert meeting.client.isconnected() and meeting.client.diag()["connects"] == 1, (note, meeting.client.diag())
@@ -264,27 +268,47 @@ def test_a_timer_that_finds_the_link_dead_or_ends_it_leaves_a_client_that_goes_o
     if not ON_A_BOARD:
         skip("schedule of CPython's stand-in runs at once")
 
-    def no_route(*args):
-        raise OSError(113)
-
-    def finds_it_dead(meeting):
-        meeting.world.link.take = no_route
-        meeting.client.publish("other", b"other")
-
-    def disconnect(meeting):
-        meeting.client.disconnect()
-
     for other in (finds_it_dead, disconnect):
         for call in (publish_0, publish_1, take_messages, take_acks, subscribe):
             at = 1
             while True:
+                note = "%s, %s at %d" % (call.__name__, other.__name__, at)
                 try:
-                    meeting = Meeting(call, other, at, reconnect=Reconnect(5, 5))
-                    met = meeting.met
-                except OSError:
-                    met = True
+                    met = ended(call, other, at)
                 except Exception as error:
-                    raise AssertionError("%s, %s at %d: %r" % (call.__name__, other.__name__, at, error))
+                    raise AssertionError("%s: %r" % (note, error))
                 if not met:
                     break
-                at += 5
+                at += 1 if call is take_messages else 5
+
+
+def no_route(*args):
+    raise OSError(113)
+
+
+def finds_it_dead(meeting):
+    meeting.world.link.take = no_route
+    meeting.client.publish("other", b"other")
+
+
+def disconnect(meeting):
+    meeting.client.disconnect()
+
+
+def ended(call, other, at):
+    """A meeting whose other call finds the link dead, which is then made anew, or ends it, which is final, and told in
+    words. Returns whether they met."""
+    meeting = Meeting(call, other, at, reconnect=Reconnect(5, 5))
+    client = meeting.client
+    try:
+        meeting.happen()
+    except OSError:
+        pass
+    if other is disconnect and meeting.met and meeting.words is None:
+        equal((client.isconnected(), meeting.world.net.open_sockets()), (False, []))
+        fault = raises(OSError, client.poll)
+        assert "not connected" in str(fault), fault
+        client.connect()
+    meeting.world.serve(client, 100)
+    equal(client.isconnected(), True)
+    return meeting.met

@@ -333,11 +333,13 @@ def reader(client, rx, read, send):
                             taken(packet_id if flags & QOS_2 else 0, outcome)
                             held = False
                             draft[IN_USE] = 0
-                        if client._send_packet is not send:  # the callback has ended this connection
+                        if client._send_packet is send:
+                            client._next_packet = next_packet
+                        # The callback has ended this connection, or a Timer's has, at the jump of that `if`.
+                        if client._send_packet is not send:
                             if not client._send_packet:
-                                client._send_packet = None
+                                client._next_packet = client._send_packet = None
                             yield RAISED if flags & _UNWANTED else first_byte
-                        client._next_packet = next_packet
                         if flags & _UNWANTED:
                             yield RAISED
                     flags = flags & ~MORE | LATER
