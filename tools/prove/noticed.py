@@ -29,7 +29,6 @@ from typing import Callable, Iterator
 ROOT = Path(__file__).resolve().parents[2]
 FIRMWARE = str(ROOT / "firmware") + os.sep
 EARLY, WRAP, ASYNCIO = "early", "wrap", "asyncio"
-CLOCK_NAMES = ("Clock", "World", "pair", "pair5", "connected5", "tasks5")
 LAYERS = ("unit", "story", "dropin", "firmware")
 COMPILED = ("firmware", "host_tests/fakes", *("host_tests/" + layer for layer in LAYERS))
 TIMES_SLOWER = 10  # than it was when it was measured, in CPU seconds: the test never ends
@@ -61,6 +60,8 @@ def compile_once() -> dict[str, types.CodeType]:
 
 def tests_of(path: str) -> Iterator[tuple[str, str, Callable[[], None]]]:
     """(name, start, function) of the tests in a file: plain functions, all from early on first."""
+    from fakes.clock import CLOCK_NAMES
+
     folder, name = os.path.split(path)
     sys.path.insert(0, folder)
     module = importlib.import_module(name[:-3])
