@@ -13,7 +13,7 @@ import pytest
 from broker import real
 
 from tools.build import build
-from tools.mosqlog.parse import Connected, Will
+from tools.mosqlog.events import Connected, Will
 
 FAKES = real.HOST_TESTS / "fakes" / "board"
 SENSORS = [{"type": "dht22", "name": "room", "pin": 4}, {"type": "adc", "name": "battery", "pin": 34}]

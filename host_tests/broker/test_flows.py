@@ -5,18 +5,7 @@ import time
 
 import pytest
 
-from tools.mosqlog.parse import (
-    Ack,
-    Connack,
-    Connected,
-    Control,
-    Ended,
-    Filter,
-    Granted,
-    Publish,
-    Removed,
-    Will,
-)
+from tools.mosqlog.events import Ack, Connack, Connected, Control, Ended, Filter, Granted, Publish, Removed, Will
 
 numbers = itertools.count(1)
 protocols = pytest.mark.parametrize("protocol", [3, 4])

@@ -11,7 +11,8 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from tools.mosqlog.analyse import Analyser
-from tools.mosqlog.parse import Parser, Unknown
+from tools.mosqlog.events import Unknown
+from tools.mosqlog.parse import Parser
 
 from . import scenes
 from .program import following

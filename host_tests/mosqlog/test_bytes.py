@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tools.mosqlog import parse, words
 from tools.mosqlog.analyse import Analyser
-from tools.mosqlog.parse import (
+from tools.mosqlog.events import (
     Accept,
     Ack,
     Bridging,
@@ -25,7 +25,6 @@ from tools.mosqlog.parse import (
     Host,
     Listening,
     Note,
-    Parser,
     Plugin,
     Publish,
     Refused,
@@ -37,6 +36,7 @@ from tools.mosqlog.parse import (
     Violation,
     Will,
 )
+from tools.mosqlog.parse import Parser
 
 HERE = Path(__file__).parent
 LINES = [

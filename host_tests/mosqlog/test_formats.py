@@ -7,22 +7,23 @@ from pathlib import Path
 import pytest
 
 from tools.mosqlog import parse
-from tools.mosqlog.parse import (
+from tools.mosqlog.events import (
     Ack,
     Broker,
     Connack,
     Connected,
     Control,
     Ended,
+    Event,
     Filter,
     Granted,
-    Parser,
     Publish,
     Removed,
     Unknown,
     Will,
     WillTopic,
 )
+from tools.mosqlog.parse import Parser
 
 HERE = Path(__file__).parent
 FAMILIES = sorted((HERE / "golden").glob("*.txt"))
@@ -56,7 +57,7 @@ def test_a_line_alone_means_the_same_unless_its_place_matters(path):
 def test_the_families_cover_1_3_to_2_1_and_every_event():
     assert [path.stem for path in FAMILIES] == ["1.3", "1.4", "1.5", "1.6", "2.0", "2.1", "around"]
     seen = {wanted.split("(")[0].strip() for path in FAMILIES for _, wanted in pairs(path)}
-    events = {kind.__name__ for kind in parse.Event.__args__}
+    events = {kind.__name__ for kind in Event.__args__}
     assert seen == events - {"Detail"}  # Detail is what a TAB line is without its place
 
 

@@ -9,7 +9,8 @@ import pytest
 from tools.mosqlog import parquet
 from tools.mosqlog.analyse import Analyser
 from tools.mosqlog.cluster import Log
-from tools.mosqlog.parse import Event, Parser, parse
+from tools.mosqlog.events import Event
+from tools.mosqlog.parse import Parser, parse
 
 from .program import LOG, ROOT, run
 

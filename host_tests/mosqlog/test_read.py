@@ -119,7 +119,8 @@ def test_rotated_files_without_times_come_in_the_order_of_their_numbers(folder):
 
 
 def test_a_hole_of_nuls_after_a_truncation_is_skipped():
-    from tools.mosqlog.parse import Control, parse
+    from tools.mosqlog.events import Control
+    from tools.mosqlog.parse import parse
 
     assert parse(b"\0" * 500 + b"1795348562: Received PINGREQ from a") == Control(1795348562, False, "PINGREQ", "a")
 

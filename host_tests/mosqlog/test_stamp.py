@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from tools.mosqlog.parse import Control, Parser, Unknown, parse
+from tools.mosqlog.events import Control, Unknown
+from tools.mosqlog.parse import Parser, parse
 from tools.mosqlog.stamp import compiled
 
 T = 1795348562  # 2026-11-22 11:56:02 UTC

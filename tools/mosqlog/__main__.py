@@ -17,9 +17,10 @@ from rich.progress import Progress, TaskID
 from . import follow, html, jobs, jsonl, lines, parquet, read, refusals, terminal, words
 from .analyse import SEQUENCE, Analyser
 from .cluster import STDIN, Log, Source
+from .events import Event, Unknown
 from .model import Subject
 from .options import ANY, Options, arguments
-from .parse import Event, Parser, Unknown
+from .parse import Parser
 from .selection import Selection
 from .talkers import Talkers
 from .teller import Teller

@@ -40,12 +40,13 @@ import re
 from collections import deque
 from typing import Callable
 
-from . import flows, parse, rhythm
+from . import events, flows, rhythm
 from .bridges import Bridges
 from .broker_log import BrokerLog
 from .condense import Tick, Traffic
 from .door import Door
 from .echoes import ECHOES, within_echo
+from .events import Time
 from .families import Families
 from .findings import Finding
 from .model import (
@@ -61,7 +62,6 @@ from .model import (
     Storm,
     Stranger,
     Subject,
-    Time,
     host,
 )
 from .ranking import ranked
@@ -141,32 +141,32 @@ class Analyser:
         self.tell = tell
         self._forget_at = CLIENTS
         self._does: dict[type, Callable] = {
-            parse.Publish: self._publish,
-            parse.Ack: self._ack,
-            parse.Control: self._control,
-            parse.Connected: self._connected,
-            parse.Connack: self._connack,
-            parse.Ended: self._ended,
-            parse.Accept: self._accept,
-            parse.Will: self._will,
-            parse.WillTopic: self._will_topic,
-            parse.Filter: self._filter,
-            parse.Granted: self._granted,
-            parse.Removed: self._removed,
-            parse.Refused: self._refused_message,
-            parse.Dropping: self._dropping,
-            parse.UnknownPid: self._unknown_pid,
-            parse.Expired: self._expired,
-            parse.Violation: self._violation,
-            parse.Broker: self._broker,
-            parse.Trouble: self._trouble,
-            parse.Host: self._host,
-            parse.Tls: self._tls,
-            parse.Bridging: self._bridges.said,
-            parse.Command: self._command,
-            parse.Saving: self._saving,
-            parse.Listening: self._log.listening,
-            parse.Plugin: self._plugin,
+            events.Publish: self._publish,
+            events.Ack: self._ack,
+            events.Control: self._control,
+            events.Connected: self._connected,
+            events.Connack: self._connack,
+            events.Ended: self._ended,
+            events.Accept: self._accept,
+            events.Will: self._will,
+            events.WillTopic: self._will_topic,
+            events.Filter: self._filter,
+            events.Granted: self._granted,
+            events.Removed: self._removed,
+            events.Refused: self._refused_message,
+            events.Dropping: self._dropping,
+            events.UnknownPid: self._unknown_pid,
+            events.Expired: self._expired,
+            events.Violation: self._violation,
+            events.Broker: self._broker,
+            events.Trouble: self._trouble,
+            events.Host: self._host,
+            events.Tls: self._tls,
+            events.Bridging: self._bridges.said,
+            events.Command: self._command,
+            events.Saving: self._saving,
+            events.Listening: self._log.listening,
+            events.Plugin: self._plugin,
         }
 
     @property
@@ -194,7 +194,7 @@ class Analyser:
         """Whether each packet matters: some are kept for a chart, or a moment was asked for."""
         return bool(self._sequence or self._watched or self._at)
 
-    def feed(self, event: parse.Event | Traffic | Tick) -> None:
+    def feed(self, event: events.Event | Traffic | Tick) -> None:
         """Takes the next event of the log."""
         account = self.account
         kind = type(event)
@@ -209,7 +209,7 @@ class Analyser:
                 self._time(event.t)
             return
         account.lines += 1
-        if kind is parse.Foreign:
+        if kind is events.Foreign:
             account.foreign += 1
             return
         t = event.t
@@ -220,7 +220,7 @@ class Analyser:
         does = self._does.get(kind)
         if does:
             does(event)
-        elif kind is parse.Unknown:
+        elif kind is events.Unknown:
             account.unknown += 1
 
     def settle(self) -> None:
@@ -346,7 +346,7 @@ class Analyser:
         self._connected_now += not client.bridge
         self._thin(client)
 
-    def _heard(self, name: str, event: parse.Event) -> Client:
+    def _heard(self, name: str, event: events.Event) -> Client:
         """A packet came from the client: a sign of life."""
         client = self._present(name)
         t = event.t
@@ -372,11 +372,11 @@ class Analyser:
 
     # -- connections
 
-    def _accept(self, event: parse.Accept) -> None:
+    def _accept(self, event: events.Accept) -> None:
         self.accepts += 1
         self._door.accept(event.t, event.address, event.port)
 
-    def _connected(self, event: parse.Connected) -> None:
+    def _connected(self, event: events.Connected) -> None:
         t = event.t
         self._strangers.plugin_said = ""
         client = self._client(event.client)
@@ -446,7 +446,7 @@ class Analyser:
         elif same:
             self._find(client, "never-closes", t, {"a": old.address, "b": session.address})
 
-    def _connack(self, event: parse.Connack) -> None:
+    def _connack(self, event: events.Connack) -> None:
         if event.code:
             self._strangers.connack(event)
             return
@@ -463,7 +463,7 @@ class Analyser:
         if client.packets is not None:
             client.packets.append(event)
 
-    def _ended(self, event: parse.Ended) -> None:
+    def _ended(self, event: events.Ended) -> None:
         if event.client in NOBODY:
             self._strangers.ended(event)
             return
@@ -492,7 +492,7 @@ class Analyser:
             if event.how == "takeover":
                 client.trail.taken_over = session
 
-    def _is_refused_login(self, client: Client | None, event: parse.Ended) -> bool:
+    def _is_refused_login(self, client: Client | None, event: events.Ended) -> bool:
         if event.detail == "no longer authorised":
             return False
         if client is None or client.session is None:
@@ -503,7 +503,7 @@ class Analyser:
             return event.address != client.session.address
         return self._door.standing_at(event.t)
 
-    def _ended_while_away(self, client: Client, event: parse.Ended) -> None:
+    def _ended_while_away(self, client: Client, event: events.Ended) -> None:
         trail, how = client.trail, event.how
         last = client.sessions[-1] if client.sessions else None
         # The broker took offence at the DISCONNECT itself.
@@ -548,7 +548,7 @@ class Analyser:
             if client.flows and how != "broker-stopped":
                 self._lose(client, t)
         if client.packets is not None and how != "clean":
-            client.packets.append(parse.Ended(t, client.id, how, session.address, detail))
+            client.packets.append(events.Ended(t, client.id, how, session.address, detail))
         heard = client.last_heard
         words = detail or client.take_complaint(t)
         if t is None or how in NOT_STORMS:
@@ -665,7 +665,7 @@ class Analyser:
             merged.append(b)
         sessions[:old] = merged
 
-    def _expired(self, event: parse.Expired) -> None:
+    def _expired(self, event: events.Expired) -> None:
         client = self._client(event.client)
         self._find(client, "session-expired", event.t, {})
         if client.flows:
@@ -674,7 +674,7 @@ class Analyser:
 
     # -- packets
 
-    def _publish(self, event: parse.Publish) -> None:
+    def _publish(self, event: events.Publish) -> None:
         t, sent, name, _, qos, _, _, topic_name, size_b = event
         topic = self.topics.get(topic_name) or self.topics.at(topic_name, t)
         size_b = size_b or 0
@@ -702,7 +702,7 @@ class Analyser:
             for found in flows.published(client, event):
                 self._find(client, *found)
 
-    def _ack(self, event: parse.Ack) -> None:
+    def _ack(self, event: events.Ack) -> None:
         if event.sent:
             client = self._present(event.client)
             client.last_seen = event.t
@@ -760,7 +760,7 @@ class Analyser:
         for found in flows.lost(client, t):
             self._find(client, *found)
 
-    def _control(self, event: parse.Control) -> None:
+    def _control(self, event: events.Control) -> None:
         if event.sent:
             client = self.clients.get(event.client)
             if client is not None and client.packets is not None:
@@ -778,27 +778,27 @@ class Analyser:
         if event.name == "PINGREQ":
             client.pings += 1
 
-    def _filter(self, event: parse.Filter) -> None:
+    def _filter(self, event: events.Filter) -> None:
         if event.denied:
             self._find(self._present(event.client), "denied", event.t, {"packet": "SUBSCRIBE", "topic": event.filter})
 
-    def _granted(self, event: parse.Granted) -> None:
+    def _granted(self, event: events.Granted) -> None:
         self._present(event.client).subscriptions[event.filter] = event.qos
 
-    def _removed(self, event: parse.Removed) -> None:
+    def _removed(self, event: events.Removed) -> None:
         self._present(event.client).subscriptions.pop(event.filter, None)
 
-    def _will(self, event: parse.Will) -> None:
+    def _will(self, event: events.Will) -> None:
         client = self.clients.get(event.client or "")
         if client and client.session:
             client.session.will = ""
 
-    def _will_topic(self, event: parse.WillTopic) -> None:
+    def _will_topic(self, event: events.WillTopic) -> None:
         client = self.clients.get(event.client or "")
         if client and client.session:
             client.session.will = event.topic
 
-    def _refused_message(self, event: parse.Refused) -> None:
+    def _refused_message(self, event: events.Refused) -> None:
         client = self._present(event.client) if event.sent else self._heard(event.client, event)
         self._find(
             client,
@@ -807,15 +807,15 @@ class Analyser:
             {"packet": "PUBLISH", "sent": event.sent, "why": event.why, "topic": event.topic},
         )
 
-    def _dropping(self, event: parse.Dropping) -> None:
+    def _dropping(self, event: events.Dropping) -> None:
         self._find(self._subject(event.client), "dropped", event.t, {"why": "queue full"})
 
-    def _unknown_pid(self, event: parse.UnknownPid) -> None:
+    def _unknown_pid(self, event: events.UnknownPid) -> None:
         self._find(
             self._heard(event.client, event), "unknown-packet-id", event.t, {"packet": event.name, "pid": event.pid}
         )
 
-    def _violation(self, event: parse.Violation) -> None:
+    def _violation(self, event: events.Violation) -> None:
         name = self._by_address.get(event.who, event.who)
         client: Subject | None = self.clients.get(name)
         if client is None:
@@ -833,7 +833,7 @@ class Analyser:
 
     # -- the broker
 
-    def _broker(self, event: parse.Broker) -> None:
+    def _broker(self, event: events.Broker) -> None:
         if self.clients or self.accepts:
             self._log.alive()
         self._log.said(event, self._lull_s)
@@ -851,30 +851,30 @@ class Analyser:
             self._returns.fell_out(there, t, "restart")
         self._connected_now = 0
 
-    def _trouble(self, event: parse.Trouble) -> None:
+    def _trouble(self, event: events.Trouble) -> None:
         if event.code == "broker-limit" or event.code == "broker-tcpd":
             m = _ADDRESS_IN.match(event.text)
             if m:
                 self._strangers.turned_away(m[1], event.t)
         self._log.trouble(event)
 
-    def _host(self, event: parse.Host) -> None:
+    def _host(self, event: events.Host) -> None:
         self._log.host(event)
 
-    def _tls(self, event: parse.Tls) -> None:
+    def _tls(self, event: events.Tls) -> None:
         bridge = self._bridges.connecting(event.t)
         if bridge is not None and not self._door.standing_at(event.t):
             self._bridges.tls(bridge, event.t, event.text)
         else:
             self._door.tls(event.t, event.text)
 
-    def _command(self, event: parse.Command) -> None:
+    def _command(self, event: events.Command) -> None:
         self.audits.append(Audit(event.t, event.client, event.user, event.command, event.arguments))
 
-    def _saving(self, event: parse.Saving) -> None:
+    def _saving(self, event: events.Saving) -> None:
         self.broker.last_saved = event.t
 
-    def _plugin(self, event: parse.Plugin) -> None:
+    def _plugin(self, event: events.Plugin) -> None:
         if event.refused:
             self._strangers.plugin_said = event.text
             self._find(self.broker, "plugin-refuses", event.t, {"words": event.text}, True)

@@ -15,8 +15,8 @@ import re
 from typing import Callable
 
 from . import troubles
-from .model import Bridge, Client, Time
-from .parse import Bridging, Ended
+from .events import Bridging, Ended, Time
+from .model import Bridge, Client
 
 AT_ONCE_S = 10  # an end within this after the attempt means that it never stood
 _PORT_AS_HOST = re.compile(r"\d+:\d+")

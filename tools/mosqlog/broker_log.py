@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Callable
 
-from . import parse
-from .model import Broker, Restart, Time
+from . import events
+from .events import Time
+from .model import Broker, Restart
 
 ASIDE_S = 2  # a bare "Error: Permission denied." belongs to the error before it
 _BARE = re.compile(r"Error: (?!Couldn't open database|Out of memory)(?:[A-Z][\w'/ -]*|Success)\.?")
@@ -35,7 +36,7 @@ class BrokerLog:
         """A line shows that the broker had been running before."""
         self._seen_life = True
 
-    def said(self, event: parse.Broker, lull_s: float) -> None:
+    def said(self, event: events.Broker, lull_s: float) -> None:
         """It starts, runs or stops. lull_s: since the line before, which a broker that was killed cannot have outlived
         by more."""
         broker = self.broker
@@ -65,7 +66,7 @@ class BrokerLog:
         else:
             broker.up = True
 
-    def trouble(self, event: parse.Trouble) -> None:
+    def trouble(self, event: events.Trouble) -> None:
         """It says that something is wrong with itself."""
         bare = _BARE.fullmatch(event.text) is not None
         if bare and self._last and _near(self._last[0], event.t):
@@ -79,7 +80,7 @@ class BrokerLog:
             code, example = "broker-port", {"words": event.text, "port": self._port}
         self._last = (event.t, code, self._find(code, event.t, example))
 
-    def host(self, event: parse.Host) -> None:
+    def host(self, event: events.Host) -> None:
         """The kernel, systemd, the C library or the container says what became of it."""
         fatal = event.code in _FATAL
         if fatal and self._fatal and _near(self._fatal[0], event.t, 60):
@@ -96,7 +97,7 @@ class BrokerLog:
         if event.code != "host-rebooted":
             self._find(event.code, event.t, {"words": event.text})
 
-    def listening(self, event: parse.Listening) -> None:
+    def listening(self, event: events.Listening) -> None:
         self._port = event.place
         if event.place.isdecimal():
             self.broker.ports.setdefault(int(event.place), event.kind)

@@ -17,9 +17,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from . import parse
+from . import events, parse
+from .events import Time
 from .flows import SLOW_ACK_S
-from .model import Delays, Flow, Time
+from .model import Delays, Flow
 
 LINES = 200_000  # that may be on the way before they are handed on
 ENTRIES = 30_000  # texts that are remembered
@@ -67,7 +68,7 @@ class _Entry:
 
     __slots__ = ("run", "listener", "flows", "sent", "qos", "topic", "size_b", "count", "first", "last")
 
-    def __init__(self, run: _Run, event: parse.Publish):
+    def __init__(self, run: _Run, event: events.Publish):
         self.run, self.sent, self.qos = run, event.sent, event.qos
         self.listener = None if event.sent else run  # that hears the client
         self.flows = None if not event.qos else run.to_client if event.sent else run.from_client
@@ -82,7 +83,7 @@ class _AckForm:
 
     __slots__ = ("run", "listener", "flows", "kind", "name", "ends", "to_client", "start", "stop", "at_once", "first")
 
-    def __init__(self, run: _Run, event: parse.Ack, start: int, stop: int):
+    def __init__(self, run: _Run, event: events.Ack, start: int, stop: int):
         self.run, self.listener, self.name = run, None if event.sent else run, event.name
         # PUBREL goes the way of its PUBLISH, the others against it.
         self.to_client = event.sent if event.name == "PUBREL" else not event.sent
@@ -191,7 +192,7 @@ class Condenser:
         self._waiting = 0  # lines on the way
         self._stamp, self._t = "\n", None  # what the line before began with, and its time
 
-    def events(self, block: str) -> Iterator[parse.Event | Traffic | Tick]:
+    def events(self, block: str) -> Iterator[events.Event | Traffic | Tick]:
         """The events of the next lines, whole ones, plain packets as Traffic, later."""
         publishes, acks, pings, busy = self._publishes, self._acks, self._pings, self._busy
         parser, from_the_start = self._parser, self._from_the_start
@@ -349,24 +350,24 @@ class Condenser:
         self._stamp = "\n"
         self._parser.elsewhere()
 
-    def _other(self, event: parse.Event) -> Iterator[parse.Event | Traffic]:
+    def _other(self, event: events.Event) -> Iterator[events.Event | Traffic]:
         """A line that is no plain packet: the packets of its client come before it."""
         kind = type(event)
-        if kind in (parse.Broker, parse.Host, parse.Violation):
+        if kind in (events.Broker, events.Host, events.Violation):
             yield from self.rest()
         else:
             run = self._runs.get(getattr(event, "client", None) or "")
             if run is not None and run.busy:
                 yield self._handed_on(run)
-            if kind is parse.Control:
+            if kind is events.Control:
                 self._new_ping(event)
-            elif kind is parse.Publish and event.qos:
+            elif kind is events.Publish and event.qos:
                 self._flows_of(event.client, event.sent)[str(event.pid)] = HANDED_ON[event.qos]
-            elif kind is parse.Ack:
+            elif kind is events.Ack:
                 self._acked(event)
         yield event
 
-    def _acked(self, event: parse.Ack) -> None:
+    def _acked(self, event: events.Ack) -> None:
         """The Analyser gets an ack, which may be the last of a flow that it has."""
         flows = self._flows_of(event.client, event.sent if event.name == "PUBREL" else not event.sent)
         last = HANDED_ON[{"PUBACK": 1, "PUBCOMP": 2}.get(event.name, 0)]
@@ -436,7 +437,7 @@ class Condenser:
         stand where it was looked for (an id can hold anything)."""
         event = self._parser.understood(t, text, True)
         if (
-            type(event) is not parse.Publish
+            type(event) is not events.Publish
             or event.dup
             or event.size_b is None
             or not pid.isdecimal()
@@ -454,7 +455,7 @@ class Condenser:
     def _new_ack(self, t: Time, text: str, head: str, tail: str) -> _AckForm | None:
         event = self._parser.understood(t, text, True)
         if (
-            type(event) is not parse.Ack
+            type(event) is not events.Ack
             or event.code
             or not head.endswith(f" {event.name} {'to' if event.sent else 'from'} {event.client} ")
         ):
@@ -467,7 +468,7 @@ class Condenser:
         form = self._acks[head] = _AckForm(self._run(event.client), event, start, start + len(pid) - len(tail))
         return form
 
-    def _new_ping(self, event: parse.Control) -> None:
+    def _new_ping(self, event: events.Control) -> None:
         """From now on a PINGREQ of this client, and the answer, are only counted."""
         if event.name == "PINGREQ" and not event.sent and len(event.client) < 400:
             self._entries += 1

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Callable
 
-from .model import Time, host
+from .events import Time
+from .model import host
 
 PATIENCE_S = 30  # how long an end waits for certainty
 STANDING_S = 900  # after that nobody is at the door any more: the broker closes after 90 s at most

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .model import Time
+from .events import Time
 
 ECHO_S = 1  # between the two lines of one end
 

@@ -6,8 +6,8 @@ Each function takes the client and an event of it, keeps `client.flows` and `cli
 
 from __future__ import annotations
 
-from .model import Client, Delays, Flow, Time
-from .parse import Ack, Publish
+from .events import Ack, Publish, Time
+from .model import Client, Delays, Flow
 
 SLOW_ACK_S = 10
 WAITING_S = 30  # a flow open for longer at the end of the log is a finding

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 
-from . import cluster, parse, strips, words
+from . import cluster, events, strips, words
 from .cluster import Log
 from .findings import KINDS, Finding
 from .model import Client, Session, Subject
@@ -486,9 +486,9 @@ def _packets(client: Client) -> Iterator[str]:
     packets = list(client.packets or ())
     yield f'<h3>The last {len(packets)} packets</h3>\n<ul class="packets">\n'
     for event in packets:
-        sent = isinstance(event, parse.Connack) or getattr(event, "sent", False)
-        again = getattr(event, "dup", False) or isinstance(event, (parse.Refused, parse.UnknownPid))
-        style = "end" if isinstance(event, parse.Ended) else "to" if sent else "from"
+        sent = isinstance(event, events.Connack) or getattr(event, "sent", False)
+        again = getattr(event, "dup", False) or isinstance(event, (events.Refused, events.UnknownPid))
+        style = "end" if isinstance(event, events.Ended) else "to" if sent else "from"
         arrow = {"end": "✕", "to": "◀", "from": "▶"}[style]
         yield (
             f'<li><time>{words.moment(event.t)}</time><span class="{style}{" again" if again else ""}">{arrow} '

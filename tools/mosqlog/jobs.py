@@ -14,10 +14,11 @@ from typing import Callable, Union
 
 from . import parse, read
 from .condense import Condenser, Tick, Traffic
+from .events import Event
 
 BLOCK_B = 4_000_000  # of text that go to a process at a time
 _CUT_WITHIN = 200_000  # of its end, for a line that depends on none before it
-Found = Union[parse.Event, Traffic, Tick]
+Found = Union[Event, Traffic, Tick]
 
 
 def events(

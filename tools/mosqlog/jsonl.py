@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator
 from . import cluster, presence, words
 from .analyse import Analyser
 from .cluster import Log
+from .events import Unknown
 from .findings import KINDS, Finding
 from .live import Alarm
 from .model import Bridge, Client, Family, Restart, Session, Storm, Stranger, Subject
 from .options import Options
-from .parse import Unknown
 from .ranking import ranked
 from .talkers import Talkers
 

@@ -15,12 +15,10 @@ import sys
 from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Optional
 
+from .events import Event, Publish, Time
 from .findings import Finding
-from .parse import Event, Publish
 
-Time = Optional[float]
 _SLOTS = {"slots": True} if sys.version_info >= (3, 10) else {}  # a fleet has many sessions: half the memory
 
 DELAYS_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
@@ -59,7 +57,7 @@ class Session:
     start: Time = None  # None: its begin is not in the log
     address: str | None = None  # IP or IP:PORT
     end: Time = None  # None: it is open, or `how` is "open"
-    how: str = "open"  # one of parse.HOWS, "broker-stopped", "replaced" (no line said how), "open"
+    how: str = "open"  # one of events.HOWS, "broker-stopped", "replaced" (no line said how), "open"
     user: str | None = None
     protocol: int | None = None  # 3, 4 (3.1.1), 5
     clean: bool | None = None
@@ -269,7 +267,7 @@ class Stranger(Subject):
     connections: int = 0  # those that did not become sessions
     refused: int = 0  # of these, logins that the broker refused
     ports: dict[int, int] = field(default_factory=dict)  # port of the broker: count
-    ends: dict[str, int] = field(default_factory=dict)  # one of parse.HOWS or "tls": count
+    ends: dict[str, int] = field(default_factory=dict)  # one of events.HOWS or "tls": count
     ids: dict[str, int] = field(default_factory=dict)  # client ids it gave: count (at most 20)
     tls: dict[str, int] = field(default_factory=dict)  # OpenSSL's words: count (at most 20)
     rhythm: Rhythm = field(default_factory=Rhythm)

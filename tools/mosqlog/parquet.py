@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import parse, words
+from . import events, words
 from .cluster import Log
 
 ROWS = 50_000  # in memory, and in a row group
@@ -52,11 +52,11 @@ SCHEMA = {
 # Fields of events that have another name here; what has no column stands in `detail` as `name=value`.
 _COLUMN = {"filter": "topic", "who": "client", "text": "detail"}
 _COLUMN_OF = {
-    (parse.Ack, "name"): "packet",
-    (parse.Control, "name"): "packet",
-    (parse.UnknownPid, "name"): "packet",
-    (parse.Trouble, "code"): "trouble",
-    (parse.Host, "code"): "trouble",
+    (events.Ack, "name"): "packet",
+    (events.Control, "name"): "packet",
+    (events.UnknownPid, "name"): "packet",
+    (events.Trouble, "code"): "trouble",
+    (events.Host, "code"): "trouble",
 }
 _KIND = re.compile(r"(?<!^)(?=[A-Z])")
 
@@ -86,7 +86,7 @@ class Writer:
             raise NotWritten(f"{folder} cannot be made: {error.strerror}") from None
         self._schema = pa.schema([(name, _arrow_type(pa, kind)) for name, kind in SCHEMA.items()])
         self._rows = 0
-        self._heads: dict[str, list[parse.Event]] = {}
+        self._heads: dict[str, list[events.Event]] = {}
         self._waiting: dict[tuple[str, str], dict[str, list[Any]]] = {}
         self._open: dict[tuple[str, str], _File] = {}
         self._cleared: set[tuple[str, str]] = set()
@@ -103,7 +103,7 @@ class Writer:
             for file in self._open.values():
                 file.close(whole=kind is None)
 
-    def feed(self, event: parse.Event, log: Log, number: int) -> None:
+    def feed(self, event: events.Event, log: Log, number: int) -> None:
         """Takes the event of line `number` of that log. Raises NotWritten."""
         broker = log.name or NO_NAME
         head = self._heads.setdefault(broker, [])
@@ -187,7 +187,7 @@ def kind_of(event: type) -> str:
     return _KIND.sub("_", event.__name__).lower()
 
 
-def _row(event: parse.Event, number: int) -> dict[str, object]:
+def _row(event: events.Event, number: int) -> dict[str, object]:
     kind = type(event)
     row: dict[str, object] = {"line": number, "kind": kind_of(kind)}
     more: list[str] = []

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Callable
 
-from .model import Client, Time
+from .events import Time
+from .model import Client
 
 CLIENTS = 4  # that fell out together, at least
 SHARE = 0.5  # of them that must be back before anybody is late

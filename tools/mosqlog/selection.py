@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Union
 
-from . import parse
+from . import events
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
@@ -85,7 +85,7 @@ class Selection:
         self._last: float | None = None  # a line without a time has that of the line before it
         self._inside: set[str] = set()  # clients connected from an address asked for
 
-    def in_time(self, event: parse.Event) -> bool:
+    def in_time(self, event: events.Event) -> bool:
         """Whether it lies between `since` and `until`; True for lines before the first time of the log."""
         if event.t is not None:
             self._last = event.t
@@ -93,7 +93,7 @@ class Selection:
             return True
         return (self._since is None or self._last >= self._since) and (self._until is None or self._last <= self._until)
 
-    def wants(self, event: parse.Event) -> bool:
+    def wants(self, event: events.Event) -> bool:
         """Whether it is of a client or an address asked for; of whomever, when none was. To be asked of every event
         of the log in turn."""
         if not self._clients and not self._addresses:
@@ -103,11 +103,11 @@ class Selection:
             return True
         return bool(self._addresses) and self._from_there(event, client)
 
-    def _from_there(self, event: parse.Event, client: str | None) -> bool:
+    def _from_there(self, event: events.Event, client: str | None) -> bool:
         address = getattr(event, "address", None) or getattr(event, "who", None)
         there = self._addresses.hold(address)
         if client is None:
             return there or address in self._inside
-        if type(event) is parse.Connected:
+        if type(event) is events.Connected:
             (self._inside.add if there else self._inside.discard)(client)
         return there or client in self._inside or self._addresses.hold(client)

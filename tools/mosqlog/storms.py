@@ -10,7 +10,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Callable
 
-from .model import Broker, Client, Session, Storm, Time, host
+from .events import Time
+from .model import Broker, Client, Session, Storm, host
 
 GAP_S = 1.5  # between two ends of one storm
 AT_MOST_S = 60  # that ends are held back

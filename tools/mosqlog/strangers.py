@@ -11,10 +11,11 @@ import ipaddress
 from collections import deque
 from typing import Callable, Protocol
 
-from . import parse, troubles
+from . import events, troubles
 from .door import Departure, Door
 from .echoes import ECHOES, within_echo
-from .model import Broker, Client, Refusal, Stranger, Subject, Time, host
+from .events import Time
+from .model import Broker, Client, Refusal, Stranger, Subject, host
 
 STRANGERS = 5_000  # addresses that were refused or never sent a CONNECT; then the oldest is only counted
 REFUSALS = 10_000  # the latest
@@ -95,7 +96,7 @@ class Strangers:
 
     # -- refused logins
 
-    def connack(self, event: parse.Connack) -> None:
+    def connack(self, event: events.Connack) -> None:
         """A CONNACK said no. The end of this connection follows and is no other refusal. Before 2.1 the name may be an
         address."""
         why = _REFUSALS.get(event.code, "refused")
@@ -116,7 +117,7 @@ class Strangers:
         if refusing is not None:
             self._tell("refusal", self._refused_one(refusing[1]), refusing[1])
 
-    def is_echo(self, event: parse.Ended) -> bool:
+    def is_echo(self, event: events.Ended) -> bool:
         """Whether this is the end of the connection whose CONNACK just said no: it adds the address or the id."""
         if self._refusing is None or event.how in ("timeout", "takeover"):
             return False
@@ -145,7 +146,7 @@ class Strangers:
         self._door.leave(event.t, event.address or (refusal.address if ":" in str(refusal.address) else None), told)
         return True
 
-    def login_refused(self, event: parse.Ended) -> None:
+    def login_refused(self, event: events.Ended) -> None:
         """An end that says itself that it was a refused login."""
         why = event.detail or "not authorised"
         name = None if event.client in NOBODY else event.client
@@ -198,7 +199,7 @@ class Strangers:
 
     # -- connections that never said who they were
 
-    def ended(self, event: parse.Ended) -> None:
+    def ended(self, event: events.Ended) -> None:
         """A connection ended that never said who it was."""
         if self.is_echo(event):
             return
@@ -210,7 +211,7 @@ class Strangers:
         elif not self._is_second_line(event):
             self._door.leave(event.t, event.address, lambda departure: self._left(departure, event.how))
 
-    def _is_second_line(self, event: parse.Ended) -> bool:
+    def _is_second_line(self, event: events.Ended) -> bool:
         before, self._nobody_end = self._nobody_end, (event.t, event.how)
         return (
             before[1] == "timeout"

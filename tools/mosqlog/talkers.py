@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .parse import Event, Publish
+from .events import Event, Publish
 
 TALKERS = 20_000  # kept apart; beyond that the quieter half goes into OTHERS
 OTHERS = ("(other clients)", "(other topics)")

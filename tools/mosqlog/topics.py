@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .condense import TopicCount
-from .model import Time, Topic
+from .events import Time
+from .model import Topic
 
 TOPICS = 20_000  # beyond that the smaller half goes into OTHER_TOPICS
 OTHER_TOPICS = "(other topics)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from . import parse
+from . import events
 from .model import Account, Client, Restart, Session, Subject
 
 HOWS = {
@@ -298,24 +298,24 @@ _PHRASES: dict[str, Callable[[Mapping[str, object]], str]] = {
 }
 
 
-def packet(event: parse.Event) -> str:
+def packet(event: events.Event) -> str:
     """The label of an arrow of the sequence chart."""
-    if isinstance(event, parse.Publish):
+    if isinstance(event, events.Publish):
         flags = f"QoS {event.qos}" + (f", id {event.pid}" if event.qos else "")
         flags += (", DUP" if event.dup else "") + (", retain" if event.retain else "")
         b = "cut" if event.size_b is None else f"{event.size_b} B"
         return f"PUBLISH {shown(event.topic)} ({flags}, {b})"
-    if isinstance(event, parse.Ack):
+    if isinstance(event, events.Ack):
         code = f", code {event.code}" if event.code else ""
         return f"{event.name} {event.pid}{code}"
-    if isinstance(event, parse.Connected):
+    if isinstance(event, events.Connected):
         return f"CONNECT ({'clean' if event.clean else 'keeps its session'}, keep-alive {event.keepalive_s} s)"
-    if isinstance(event, parse.Connack):
+    if isinstance(event, events.Connack):
         return "CONNACK" + (" (session present)" if event.session_present else "")
-    if isinstance(event, parse.Ended):
+    if isinstance(event, events.Ended):
         return HOWS.get(event.how, event.how) + (f": {shown(event.detail)}" if event.detail else "")
-    if isinstance(event, parse.Refused):
+    if isinstance(event, events.Refused):
         return f"PUBLISH {shown(event.topic or '')} ({event.why})"
-    if isinstance(event, parse.UnknownPid):
+    if isinstance(event, events.UnknownPid):
         return f"{event.name} {event.pid} (unknown id)"
     return getattr(event, "name", type(event).__name__)

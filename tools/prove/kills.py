@@ -42,7 +42,7 @@ import run_mpy  # noqa: E402
 from tools import broker as brokers  # noqa: E402
 from tools.build import build  # noqa: E402
 from tools.firmware_process import HostBoard  # noqa: E402
-from tools.mosqlog import parse  # noqa: E402
+from tools.mosqlog import events, parse  # noqa: E402
 
 CONF = """\
 listener {port} 127.0.0.1
@@ -278,9 +278,9 @@ def acknowledged(log: Path) -> set[int]:
         e = parse.parse(line)
         if getattr(e, "client", None) != "node":
             continue
-        if isinstance(e, parse.Publish) and not e.sent and e.topic.startswith("kills/"):
+        if isinstance(e, events.Publish) and not e.sent and e.topic.startswith("kills/"):
             topics[e.pid] = e.topic
-        elif isinstance(e, parse.Ack) and e.sent and e.name in ("PUBACK", "PUBREC") and e.pid in topics:
+        elif isinstance(e, events.Ack) and e.sent and e.name in ("PUBACK", "PUBREC") and e.pid in topics:
             acked.add(int(topics[e.pid].split("/")[1]))
     return acked
 
