@@ -1,7 +1,6 @@
 """Each life of the firmware leaves an ESP8266 the heap that tools/measure/budgets.json says; with less it says so, and
 never ends."""
 
-import json
 import shutil
 
 import pytest
@@ -10,7 +9,7 @@ from tools.broker import mosquitto
 from tools.firmware_process import RESET_STATUS
 from tools.measure import firmware_heap
 from tools.measure.firmware_heap import LIVES, Life, pools_b
-from tools.measure.size import BUDGETS, micropython
+from tools.measure.size import micropython
 from tools.prove.heaps import FAULT, NO_START, SAYS, WORKS, sweep, verdict
 
 
@@ -25,7 +24,7 @@ def tools_are_there():
 
 
 def test_every_life_leaves_its_budget_free_and_never_lacks_memory():
-    least = {row["life"]: row["least"] for row in json.loads(BUDGETS.read_text())["firmware_heap"]}
+    least = firmware_heap.least_free()
     assert set(least) == set(LIVES)
     for name, life in firmware_heap.measure(list(LIVES)).items():
         assert life.published, (name, life.said)

@@ -6,7 +6,7 @@ from tools.measure.sensors import ROOT, SENSORS, measure
 
 PAGE = (ROOT / "docs" / "firmware.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `(\w+)` \|.*\| ([\d.]+) / ([\d.]+)(?:; all of `also` ([\d.]+) / ([\d.]+))? \|", re.M)
-NEAR_KB = 0.4  # a name more or less
+NEAR_KB = 0.2  # a name more or less
 
 
 def on_page():

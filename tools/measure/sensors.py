@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Dict, Iterable, Tuple
 
 from tools.build import build, romfs
-from tools.measure.size import micropython
+from tools.measure.size import NAME_B, NEW_TABLE, micropython
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKES = ROOT / "host_tests" / "fakes" / "board"
@@ -39,7 +39,8 @@ SENSORS: Dict[str, Tuple[dict, dict]] = {
     "scd4x": (I2C, {"scd4x 0x62": [[800, 21.5, 40.2]]}),
     "ads1115": ({"channel": "0", **I2C}, {"ads1115 0x48": [[1, 1, 1, 1]]}),
 }
-PROGRAM = """
+PROGRAM = (
+    """
 import sys
 sys.path[:] = [FAKES]
 import fake_board
@@ -59,20 +60,9 @@ import app, discovery  # what is there before, with the names that it has
 from machine import SoftI2C, Pin, ADC, RTC
 SoftI2C(Pin(1), Pin(2))
 conf = CONF
-class Names:
-    pass
-names = Names()
-i = grown_b = 0
-while grown_b < 2048:  # until there is a new table of names: one that is made in between would be most of the figure
-    gc.collect()
-    before = gc.mem_alloc()
-    names = Names()
-    for i in range(i, i + 8):
-        setattr(names, "name%d" % i, 0)
-    i += 1
-    names = None
-    gc.collect()
-    grown_b = gc.mem_alloc() - before
+"""
+    + NEW_TABLE
+    + """
 import micropython
 micropython.qstr_info()
 gc.collect()
@@ -84,7 +74,7 @@ gc.collect()
 print(gc.mem_alloc() - before)
 micropython.qstr_info()
 """
-NAME_B = 8  # of the table of names, for each: where it is, its length and its hash
+)
 
 
 def measure(sensors: Iterable[str] = tuple(SENSORS)) -> Dict[str, Tuple[int, int]]:
@@ -94,22 +84,21 @@ def measure(sensors: Iterable[str] = tuple(SENSORS)) -> Dict[str, Tuple[int, int
     with tempfile.TemporaryDirectory() as scratch:
         board = Path(scratch) / "board"
         build(board)
-        image = Path(scratch) / "image.romfs"
-        image.write_bytes(romfs(board))
+        (Path(scratch) / "image").write_bytes(romfs(board))
+        (Path(scratch) / "fakes").symlink_to(
+            FAKES
+        )  # MicroPython keeps the path of a module: it must be the same everywhere
         for name in sensors:
             conf, values = SENSORS[name]
-            rows[name] = tuple(_run(Path(scratch), board, rom, name.split()[0], conf, values) for rom in ("", image))
+            rows[name] = tuple(_run(Path(scratch), rom, name.split()[0], conf, values) for rom in ("", "image"))
     return rows  # type: ignore
 
 
-def _run(scratch: Path, board: Path, image: object, kind: str, conf: dict, values: dict) -> int:
+def _run(scratch: Path, image: str, kind: str, conf: dict, values: dict) -> int:
     text = PROGRAM.replace("KIND", kind)
-    for name, value in (("FAKES", str(FAKES)), ("IMAGE", str(image)), ("BOARD", str(board)), ("CONF", conf),
-                        ("VALUES", values)):  # fmt: skip
+    for name, value in (("FAKES", "fakes"), ("IMAGE", image), ("BOARD", "board"), ("CONF", conf), ("VALUES", values)):
         text = text.replace(name, json.dumps(value) if isinstance(value, str) else repr(value))
-    program = scratch / "program.py"
-    program.write_text(text)
-    command = [micropython(), "-X", "heapsize=400k", str(program)]
+    command = [micropython(), "-X", "heapsize=400k", "-c", text]
     done = subprocess.run(command, cwd=scratch, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     names = [int(n) for n in re.findall(r"n_qstr=(\d+)", done.stdout)]
     heap_b = re.findall(r"^(\d+)$", done.stdout, re.M)

@@ -45,17 +45,41 @@ FORMS = ("source", "shipped")
 ASYNCIO = ("asyncio.core", "asyncio.event")  # of the port
 PARTS = ["reconnect", "tls", "routes", "stream", "store", "outbox"]
 
+# MicroPython keeps names in tables, each twice as large as the one before: an import in which one becomes full takes
+# a kilobyte more, and whether it does depends on the names before it. So the table is a new one for each measurement,
+# and a name counts with its place in it.
+NEW_TABLE = """
+import gc
+class Names:
+    pass
+names = Names()
+i = grown_b = 0
+while grown_b < 8192:
+    gc.collect()
+    before = gc.mem_alloc()
+    names = Names()
+    for i in range(i, i + 8):
+        setattr(names, "name" + str(i), 0)
+    i += 1
+    names = None
+    gc.collect()
+    grown_b = gc.mem_alloc() - before
+"""
+NAME_B = 7  # of the table: where the name is, its length and its hash
+
 # Heap after an import, less the heap before: builtin modules are loaded first, they are the port's. Then what new names
 # took of it.
-IMPORT_HEAP = """
-import gc, sys
+IMPORT_HEAP = (
+    NEW_TABLE
+    + """
+import sys
 import array, binascii, collections, errno, hashlib, io, json, micropython, os, random, select, socket, struct, time
 import vfs
 for name in %r:
     __import__(name)
-sys.path[:] = [%r]
+sys.path[:] = ["lib"]
 if %r:
-    with open(%r, "rb") as f:
+    with open("image", "rb") as f:
         image = f.read()
     vfs.mount(vfs.VfsRom(image), "/rom")
     sys.path[:] = ["/rom"]
@@ -68,6 +92,7 @@ gc.collect()
 print(gc.mem_alloc() - before)
 micropython.qstr_info()
 """
+)
 
 
 # A connected client with buffers of 256 B publishes in QoS 2: run with a heap that is made smaller and smaller.
@@ -177,7 +202,8 @@ def read_mpy(folder: Path, name: str) -> Mpy:
 
 
 class Heap(NamedTuple):
-    """What an import takes: of the heap, and of that for names that the interpreter had not."""
+    """What an import takes: of the heap, and of that for names that the interpreter had not, with their places in the
+    table of names."""
 
     taken_b: int
     names: int
@@ -188,23 +214,24 @@ def import_heap(folder: Path, modules: List[str], in_rom: bool = False, beside: 
     """What stays taken after importing `modules` in a fresh interpreter; in_rom: from a ROMFS image, executed in
     place; beside: modules of MicroPython's that are loaded already."""
     with tempfile.TemporaryDirectory() as scratch:
-        image = Path(scratch) / "image"
+        (Path(scratch) / "lib").symlink_to(folder)  # the path of each module is a name: the same one everywhere
         if in_rom:
-            image.write_bytes(romfs(folder, folder / PACKAGE))
-        script = IMPORT_HEAP % (beside, str(folder), in_rom, str(image), modules)
+            (Path(scratch) / "image").write_bytes(romfs(folder, folder / PACKAGE))
         got = subprocess.run(
-            [micropython(), "-X", "heapsize=512k", "-c", script],
+            [micropython(), "-X", "heapsize=512k", "-c", IMPORT_HEAP % (beside, in_rom, modules)],
+            cwd=scratch,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=60,
         )
     text = got.stdout.decode(errors="replace")
-    names = re.findall(r"n_qstr=(\d+), .*n_total_bytes=(\d+)", text)
+    names = re.findall(r"n_pool=(\d+), n_qstr=(\d+), .*n_total_bytes=(\d+)", text)
     taken = re.search(r"^(-?\d+)$", text, re.M)
-    if got.returncode or not taken:
+    if got.returncode or not taken or names[0][0] != names[1][0]:
         raise RuntimeError("import of %s failed:\n%s" % (", ".join(modules), text))
-    (count, names_b), (count_after, names_b_after) = names
-    return Heap(int(taken.group(1)), int(count_after) - int(count), int(names_b_after) - int(names_b))
+    (_, count, texts_b), (_, count_after, texts_b_after) = names
+    new = int(count_after) - int(count)
+    return Heap(int(taken.group(1)) + NAME_B * new, new, int(texts_b_after) - int(texts_b) + NAME_B * new)
 
 
 def loaded(form: Form, module: str) -> List[str]:
@@ -247,7 +274,7 @@ def account(form: Form, module: str) -> Dict[str, Tuple[int, int]]:
         add("tables of the names and constants that a module uses", 0, blocks(4 * len(mpy.constants)))
         for constant in mpy.constants:
             add("constants: texts, bytes, tuples", 1, _constant_b(constant))
-    add("names that MicroPython has not, and their pools", heap.names, heap.names_b)
+    add("names that MicroPython has not, and their places", heap.names, heap.names_b)
     known = sum(size_b for part, (_, size_b) in parts.items() if not part.startswith("-"))
     add("modules, classes, their dicts, values of globals", len(loaded(form, module)), heap.taken_b - known)
     add("together", 0, heap.taken_b)
@@ -271,8 +298,8 @@ def probe(folder: Path, heap_b: int) -> Optional[int]:
         compile_one(source, folder / "probe.mpy", "probe")
         source.unlink()
         command = [micropython(), "-X", "heapsize=%d" % heap_b, "-c", "import probe"]
-        env = {**os.environ, "MICROPYPATH": str(folder)}
-        got = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        env = {**os.environ, "MICROPYPATH": "."}
+        got = subprocess.run(command, env=env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
     found = re.search(rb"^instance (\d+)", got.stdout, re.M)
     if not found and b"MemoryError" not in got.stdout and b"memory allocation" not in got.stdout:
         raise RuntimeError(got.stdout.decode(errors="replace"))
@@ -284,8 +311,8 @@ def connected(folder: Path, module: str) -> int:
     for that, and not what was forgotten."""
     with Peer() as peer:
         command = [micropython(), "-X", "heapsize=512k", "-c", CONNECTED % (module, peer.port)]
-        env = {**os.environ, "MICROPYPATH": str(folder)}
-        got = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        env = {**os.environ, "MICROPYPATH": "."}
+        got = subprocess.run(command, env=env, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
     found = re.search(rb"^connected (\d+)", got.stdout, re.M)
     if not found:
         raise RuntimeError(got.stdout.decode(errors="replace"))
