@@ -62,6 +62,17 @@ class Program:
             except queue.Empty:
                 raise AssertionError("it did not say %r, but %r" % (wanted, self.said[:20]))
 
+    def sends(self, messages, topic=None):
+        """The next of these messages, on this topic; an AssertionError with what it printed when none comes."""
+        end_s = time.monotonic() + WAIT_S
+        while True:
+            try:
+                message = messages.get(timeout=max(0, end_s - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError("no message, it says %r" % [*self.said, *self.lines.queue][-20:])
+            if topic in (None, message.topic):
+                return message
+
     def ends(self):
         """Wait until it has ended; returns all that it printed."""
         assert self.process.wait(WAIT_S) == 0, list(self.lines.queue)
@@ -270,17 +281,14 @@ def test_tasks_ask_and_answer_with_mqtt_5(broker, run):
     there.subscribe([("kitchen/temperature", 1), ("there/answer", 1), ("lamp/get", 1)])
     there.loop_start()
     try:
-        reading = got.get(timeout=WAIT_S)
+        reading = program.sends(got)
         assert 500 < reading.properties.MessageExpiryInterval <= 600
         program.says("lamp: b'on'")
         asked = Properties(PacketTypes.PUBLISH)
         asked.ResponseTopic = "there/answer"
         asked.CorrelationData = b"17"
         there.publish("kitchen/get", "degree", 1, properties=asked)
-        while True:
-            answer = got.get(timeout=WAIT_S)
-            if answer.topic == "there/answer":
-                break
+        answer = program.sends(got, "there/answer")
         assert (answer.payload, answer.properties.CorrelationData) == (b"21.5", b"17")
     finally:
         there.loop_stop()
@@ -296,7 +304,7 @@ def test_readings_expire_and_a_question_is_answered_with_mqtt_5(broker, run):
     asker.subscribe([("kitchen/temperature", 1), ("asker/answer", 1)])
     asker.loop_start()
     try:
-        reading = got.get(timeout=WAIT_S)
+        reading = program.sends(got)
         assert (reading.payload, reading.properties.ContentType) == (b"21.5", "text/plain")
         assert 500 < reading.properties.MessageExpiryInterval <= 600
         broker.wait(lambda events: any("kitchen/set" in str(e) for e in events), "kitchen")
@@ -306,10 +314,7 @@ def test_readings_expire_and_a_question_is_answered_with_mqtt_5(broker, run):
         asked.UserProperty = ("unit", "degree")
         asker.publish("kitchen/set", "22", 1, properties=asked)
         program.says("[('unit', 'degree')]")
-        while True:
-            answer = got.get(timeout=WAIT_S)
-            if answer.topic == "asker/answer":
-                break
+        answer = program.sends(got, "asker/answer")
         assert (answer.payload, answer.properties.CorrelationData) == (b"done", b"17")
     finally:
         asker.loop_stop()
