@@ -95,8 +95,7 @@ class Improv:
         """The answer to a command."""
         data = b""
         for text in texts:
-            text = text.encode()[:63]
-            data += bytes((len(text),)) + text
+            data += bytes((len(text.encode()),)) + text.encode()
         self.send(_RESULT, bytes((command, len(data))) + data)
 
     def obey(self, data: bytes) -> None:

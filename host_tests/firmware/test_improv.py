@@ -104,12 +104,12 @@ def test_the_board_says_what_it_is_and_which_networks_it_sees():
     )
 
 
-def test_a_network_in_reach_whose_name_is_no_text_hides_no_other():
+def test_a_network_in_reach_that_has_no_name_or_one_that_is_no_text_hides_no_other():
     World({"wifi": {"lab": "12345678"}})
     real = network.WLAN.scan
-    network.WLAN.scan = lambda sta: [(b"\xff\xfe", b"", 1, -40, 3, False)] + real(sta)
+    network.WLAN.scan = lambda sta: [(name, b"\0" * 6, 1, -40, 3, True) for name in (b"\xff\xfe", b"")] + real(sta)
     try:
-        equal([name for name, _, _ in improv._networks()], ["lab", "other"])
+        equal(improv._networks(), [("lab", -61, 3), ("other", -50, 3)])
     finally:
         network.WLAN.scan = real
 
@@ -167,31 +167,38 @@ class Typed:
     def __init__(self, waiting):
         self.waiting = waiting
         self.stdin = self.buffer = self
+        self.ended = False
 
     def register(self, stream, events):
-        pass
+        equal((stream, events), (self, improv.POLLIN))
+        self.poll = self._poll
 
-    def poll(self, ms):
+    def _poll(self, ms):
         return self.waiting != b""
 
+    def late(self, ms):
+        """In the place of sleep_ms: what has come after these ms."""
+        self.waiting += command(2)[8:] + b"\n"
+
     def read(self, size):
+        assert len(self.waiting) >= size or self.ended, "it would wait for ever"
         got, self.waiting = self.waiting[:size], self.waiting[size:]
         return got
 
 
 def test_a_ctrl_c_is_improvs_only_when_its_header_stands_before_it():
     real = improv.sys, improv.poll, improv.sleep_ms
-    improv.sleep_ms = lambda ms: None
     try:
         # what is left of a line when its Ctrl-C, byte 3, has ended the program
         for waiting, is_asked, left in (
-            (command(2).replace(b"\x03", b"") + b"\n", True, b""),
+            (command(2).replace(b"\x03", b"")[:7], True, b""),  # the rest is on its way
             (b"", False, b""),
             (b"\r\x01", False, b"\x01"),  # mpremote, which wants the raw prompt
             (b"IMP", False, b""),
         ):
             line = improv.sys = Typed(waiting)
             improv.poll = lambda line=line: line
+            improv.sleep_ms = line.late
             equal(improv.is_asked(), is_asked, waiting)
             equal(line.waiting, left, waiting)
     finally:
@@ -209,12 +216,11 @@ class Spoken(Typed):
         self.clock = clock
         self.said = list(said)
         self.stdout = self
-        self.ended = False
         self.sent = []
         self.ctrl_c = []
         self.kbd_intr = self.ctrl_c.append
 
-    def poll(self, ms):
+    def _poll(self, ms):
         if self.waiting or self.ended:
             return True
         left_ms, data = self.said[0] if self.said else (1 << 30, b"")
@@ -233,11 +239,11 @@ class Spoken(Typed):
         self.sent.append(bytes(data[1:-1]))
 
 
-def served(*said, is_asked=False, ends_in_reset=False, provisioned=False):
+def served(*said, is_asked=False, ends_in_reset=False, provisioned=False, join_ms=0):
     """(what a board sent, how long it listened) on such a line."""
     from fakes.clock import ticks_diff
 
-    world = World({"wifi": {"lab": "12345678"}})
+    world = World({"wifi": {"lab": "12345678"}, "join_ms": join_ms})
     line = Spoken(world.clock, *said)
     names = "sys", "poll", "sleep_ms", "micropython", "ticks_ms", "ticks_diff"
     real = [getattr(improv, name) for name in names]
@@ -248,7 +254,7 @@ def served(*said, is_asked=False, ends_in_reset=False, provisioned=False):
         if ends_in_reset:
             raises(fake_board.Reset, improv.serve, provisioned, is_asked)
         else:
-            equal(improv.serve(provisioned, is_asked), None)
+            equal(improv.serve(provisioned, is_asked) if provisioned or is_asked else improv.serve(), None)
     finally:
         for name, value in zip(names, real):
             setattr(improv, name, value)
@@ -283,6 +289,23 @@ def test_a_board_that_has_joined_starts_three_seconds_after_the_last_byte():
             os.chdir(home)
     equal(sent[-5:], [packet(1, 4), packet(4, 1, 0), NO_ERROR, packet(1, 4), packet(4, 2, 0)])
     assert 5500 <= listened_ms < 6500, listened_ms
+
+
+def test_a_network_that_is_slow_is_waited_for_and_one_that_does_not_answer_is_given_up_after_twenty_seconds():
+    home = os.getcwd()
+    wifi = command(1, *texts("lab", "12345678"))
+    with Folder() as folder:
+        os.chdir(folder)
+        try:
+            sent, listened_ms = served((0, wifi), (0, b""), join_ms=99000)
+            equal(sent, [NO_ERROR, packet(1, 3), packet(1, 2), packet(2, 3)])
+            assert 20000 <= listened_ms < 20500, listened_ms
+            equal(os.listdir("."), [])
+            sent, listened_ms = served((0, wifi), (0, b""), join_ms=19000)
+            equal(sent, [NO_ERROR, packet(1, 3), packet(1, 4), packet(4, 1, 0)])
+            assert 19000 <= listened_ms < 19500, listened_ms
+        finally:
+            os.chdir(home)
 
 
 def test_a_board_whose_program_was_ended_for_it_answers_at_once_and_starts_after_half_a_minute():

@@ -1,6 +1,6 @@
 """A BME280, all 256 registers: the script's "bme280 0x76" is [°C, hPa, %], or {"raw": [T, P, H]}, or "busy". Its
-calibration is that of the worked example of Bosch's BMP280 data sheet, with the humidity of a chip of ours; "id" in the
-script as its only value: its number is another; "blank": it has no calibration.
+calibration is that of the worked example of Bosch's BMP280 data sheet, with the humidity of a chip of ours; ["id",
+0x61] in the script: that is its number; ["blank"]: it has no calibration.
 
 What is shown becomes raw values by the data sheet's formulas in floating point, turned around by halving: the driver
 has those in integers.
@@ -60,7 +60,7 @@ class Chip(OnBus):
         super().__init__(name)
         r = self.registers = bytearray(256)
         values = fake_board.script["values"][name]
-        r[0xD0] = 0x61 if values == ["id"] else self.number
+        r[0xD0] = values[1] if values[0] == "id" else self.number
         r[0xF7:0xFF] = b"\x80\0\0\x80\0\0\x80\0"
         if values != ["blank"]:
             r[0x88:0xA0] = pack("<HhhHhhhhhhhh", *(T + P))

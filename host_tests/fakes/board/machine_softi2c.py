@@ -75,8 +75,7 @@ class SoftI2C:
     def at(self, address):
         chip = fake_board.chips.get(address)
         if not fake_board.level(self.scl.number):
-            self.sda.value(0)
-            raise OSError(_TIMEOUT)
+            raise OSError(_TIMEOUT)  # it waits for SCL before it touches SDA
         if chip is None or fake_board.script["values"][chip.name] is None:
             raise OSError(_NOBODY)
         if chip.stretch > self.timeout:

@@ -76,6 +76,8 @@ class WLAN:
         self.state = _IDLE
 
     def scan(self):
+        if not self.on:
+            raise OSError("STA must be active")
         networks = fake_board.script.get("wifi") or {self.asked[-1][0]: ""}
         return [(n.encode(), BSSID, 6, -61, 3, False) for n in networks] + [(b"other", b"\0" * 6, 1, -50, 3, False)]
 
