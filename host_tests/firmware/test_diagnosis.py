@@ -3,6 +3,7 @@
 import builtins
 import json
 import os
+import sys
 
 from commanded import PRINT, Commanded
 from fakes.check import equal, raises
@@ -148,3 +149,23 @@ def test_the_last_lines_begin_with_a_whole_character_wherever_the_ring_is_cut():
     finally:
         tail._said = real
         builtins.print = PRINT
+
+
+def test_lines_that_are_kept_go_to_the_serial_line_as_well_from_the_first_one_on():
+    from commands.log import since
+
+    heard = []
+    del sys.modules["tail"]
+    try:
+        import tail as fresh
+
+        fresh._said = lambda *words, **how: heard.append((words, how))
+        fresh.keep(40)
+        print("first", 1)
+        print("second", end="!")
+        builtins.print = PRINT
+        equal(heard, [(("first", 1), {}), (("second",), {"end": "!"})])
+        equal(since(0), ("first 1\nsecond\n", 15))
+    finally:
+        builtins.print = PRINT
+        sys.modules["tail"] = tail

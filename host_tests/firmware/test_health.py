@@ -327,6 +327,7 @@ def test_what_answers_and_is_no_broker_is_told_in_words():
         (MQTTException(1, "x"), "does not speak MQTT 3.1.1"),
         (MQTTException(3, "x"), "not available"),
         (MQTTException(6, "x"), "the broker refused: x"),
+        (MQTTException(0, "x"), "the broker refused: x"),
         (MQTTException(0x84, "the broker speaks another"), "the broker speaks another: set protocol to 4"),
         (MQTTException(0x85, "bad id"), "the broker refused: bad id: check client_id"),
         (MQTTException(0x86, "x"), "x: check user and password"),

@@ -220,13 +220,17 @@ def test_commands_that_wait_keep_each_its_own_place_for_the_answer():
     )
 
 
-def test_a_broker_without_wildcards_gets_no_subscription_and_all_readings():
-    world = World5(says=[(WILDCARDS, 0)], commands=True)
-    with Heard() as heard:
-        world.run(25000)
-    words = "commands: the broker takes no subscription to umqtt/n1/cmd/+: wildcard subscriptions not supported"
-    equal(heard, [words])
-    equal(seqs(world), [1, 2, 3, 4, 5, 6])
+def test_a_broker_that_takes_no_wildcards_or_none_so_long_gets_no_subscription_and_all_that_it_takes():
+    words = "commands: the broker takes no subscription to umqtt/n1/cmd/+: "
+    for says, reason, want in (
+        ((WILDCARDS, 0), "wildcard subscriptions not supported", [1, 2, 3, 4, 5, 6]),
+        ((MAXIMUM_PACKET, 20), "22 B, the broker takes 20 B: packet too large", []),
+    ):
+        world = World5(says=[says], commands=True)
+        with Heard() as heard:
+            world.run(25000)
+        equal(heard, [words + reason])
+        equal((seqs(world), len(world.broker.connects)), (want, 2), "one that wipes the session of an earlier life")
 
 
 def test_a_subscription_that_is_refused_is_told():
