@@ -44,7 +44,7 @@ def of(cfg):
 class BoardClient(MQTTClient):
     """umqtt.v5's, with the arguments of umqtt.client's in their order; protocol: 5 or "auto"."""
 
-    repeats = False  # whether topics come again on a connection
+    repeats: bool  # whether topics come again on a connection
 
     def __init__(self, client_id, server, port, user, password, keepalive, ssl, clean_session, protocol, *more):
         slots, rx_size, tx_size, timeout_ms, reconnect, journal = more
@@ -158,7 +158,7 @@ class Terms:
 
             most = client.connack.get(_MAXIMUM_QOS, 2)
             for pid, topic, qos in unacknowledged(client):
-                if topic and (qos > most or code != _NO_QOS):
+                if topic and (qos > most or "packet %d " % pid in fault.args[1]):
                     send_again(client, pid, max(1, min(qos, most)))
             return True
         if code == _NO_RETAIN and self.will_retain:

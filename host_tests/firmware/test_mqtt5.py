@@ -35,16 +35,18 @@ WILDCARDS = 40
 
 
 class World5(World):
-    """keys: of the configuration; says: what the broker says of itself in its CONNACK."""
+    """keys: of the configuration; says: what the broker says of itself in its CONNACK; takes: its receive maximum."""
 
     says = ()
+    takes = 20
 
     def Broker(self, clock):
-        return Model5(clock, takes=20, says=self.says)
+        return Model5(clock, takes=self.takes, says=self.says)
 
-    def __init__(self, says=(), of=None, **keys):
+    def __init__(self, says=(), of=None, takes=20, **keys):
         """of: a world, whose board begins anew: what was in its RAM is gone."""
         self.says = says
+        self.takes = takes
         self.keys = {"protocol": 5, "sensors": [ROOM]}
         self.keys.update(keys)
         if of is None:
@@ -92,6 +94,10 @@ def test_readings_arrive_in_order_and_once():
     equal(world.broker.connects[-1].level, 5)
     equal(world.broker.violations, [])
     assert told(world, "broker: MQTT 5, it keeps the session for 2592000 s, and says offline once"), world.said
+    world.node.client.publish("umqtt/n1/log", "a line of the log")
+    world.run(1000)
+    last = world.broker.published[-1]
+    equal((last.topic, last.qos, last.retain), ("umqtt/n1/log", 0, 0))
 
 
 def test_a_reading_carries_what_is_left_of_its_expiry_and_one_that_is_too_old_is_not_sent():
@@ -263,10 +269,12 @@ def test_a_broker_that_refused_all_readings_took_none():
 
 def test_a_status_that_is_refused_is_not_sent_again():
     world = World5()
-    world.broker.refuses = lambda packet: 0x87 if packet.topic.endswith("/status") else 0
+    sent = []
+    world.broker.refuses = lambda packet: sent.append(packet.topic) or (0x87 if packet.topic.endswith("/status") else 0)
     world.run(5000)
     world.broker.stop()
     world.run(20000)
+    equal(sent.count("umqtt/n1/status"), 1)
     equal(
         (len(told(world, "it refuses umqtt/n1/status: not authorised")), world.status(), world.node.refused),
         (1, [], 0),
@@ -282,14 +290,16 @@ def test_the_limits_of_a_broker_are_obeyed_and_told_once():
         (SERVER_KEEPALIVE, 30),
         (SESSION_EXPIRY, 7200),
     ]
-    world = World5(says=says, ha_prefix="homeassistant")
+    world = World5(says=says, takes=2, ha_prefix="homeassistant")
     world.run(25000)
     world.broker.stop()
     world.run(25000)
     words = told(world, "broker: MQTT 5")
     equal(len(words), 1)
-    for part in ("session for 7200 s", "QoS 1 at most", "nothing is retained", "over 300 B", "a keep-alive of 30 s"):
+    for part in ("session for 7200 s", "QoS 1 at most", "nothing is retained", "over 300 B", "a keep-alive of 30 s",
+                 "; 2 unacknowledged at most"):  # fmt: skip
         assert part in words[0], words
+    equal(world.status(), [b"online"] * 2, "an announcement that is refused keeps no status back")
     equal(
         ({packet.qos for packet in world.broker.published}, {packet.retain for packet in world.broker.published}),
         ({1}, {0}),
@@ -299,11 +309,21 @@ def test_the_limits_of_a_broker_are_obeyed_and_told_once():
     assert seqs(world) == list(range(1, len(seqs(world)) + 1)) and len(seqs(world)) > 6, seqs(world)
 
 
+def test_limits_that_are_none_for_the_board_are_not_told():
+    says = [(RETAIN_AVAILABLE, 1), (SERVER_KEEPALIVE, conf()["keepalive_s"]), (SESSION_EXPIRY, 0)]
+    world = World5(says=says, takes=4, will_delay_s=0)
+    world.run(5000)
+    words = "broker: MQTT 5, it keeps the session for 0 s, and says offline once the board was away for 0 s"
+    equal(told(world, "MQTT 5"), [words])
+
+
 def test_a_broker_of_qos_0_gets_readings_and_the_status_once():
-    world = World5(says=[(MAXIMUM_QOS, 0)])
-    world.run(25000)
-    equal((seqs(world), world.status()), ([1, 2, 3, 4, 5, 6], [b"online"]))
-    equal({packet.qos for packet in world.broker.published}, {0})
+    for plan, interval_s in ((Plan(), 10), (Plan(write_again=True, write_max=40), 0.2)):  # bytes stay behind
+        world = World5(says=[(MAXIMUM_QOS, 0)], interval_s=interval_s)
+        world.net.plan = plan
+        world.run(2500 * interval_s)
+        equal((seqs(world), world.status()), (list(range(1, world.node.taken + 1)), [b"online"]))
+        equal({packet.qos for packet in world.broker.published}, {0})
 
 
 def test_a_connection_that_is_refused_for_its_will_gets_another_will():
@@ -323,6 +343,32 @@ def test_a_connection_that_is_refused_for_its_will_gets_another_will():
         equal((len(told(world, words)), world.broker.connects[-1].will[2:4]), (1, will), world.said)
         equal(seqs(world), [1, 2, 3, 4, 5, 6])
         equal(told(world, "trying again"), [], "what is mended is no failure")
+
+
+def test_a_will_that_is_refused_later_is_changed_though_messages_are_in_flight():
+    world = World5()
+    take, connect = world.broker._incoming, world.broker._connect
+    world.broker._incoming = lambda link, kept, packet: None
+    world.run(5000)
+    assert world.node.client.inflight
+    world.broker._incoming = take
+
+    def without_retained(link, packet):
+        return link.push(packets5.encode(CONNACK, code=0x9A)) if packet.will[2] else connect(link, packet)
+
+    world.broker._connect = without_retained
+    world.broker.stop()
+    world.run(10000)
+    equal((len(told(world, "the will is not retained")), seqs(world)[:2]), (1, [1, 2]))
+
+
+def test_a_broker_that_refuses_any_will_is_told_and_has_its_pauses():
+    for code, changes in ((0x95, 0), (0x9A, 1), (0x9B, 1)):
+        world = World5(interval_s=60)
+        world.broker._connect = lambda link, packet, code=code: link.push(packets5.encode(CONNACK, code=code))
+        world.run(600000)
+        equal((len(told(world, "so the will")), len(told(world, "broker: the"))), (changes, 1), world.said)
+        assert len(world.net.dialled) < 60, len(world.net.dialled)
 
 
 def test_why_the_broker_refuses_or_ends_a_connection_is_told_in_its_own_words():
@@ -372,6 +418,27 @@ def test_messages_in_flight_that_the_broker_no_longer_takes_go_out_as_it_wants_t
     )
 
 
+def test_nothing_in_flight_blocks_a_connection_whose_broker_takes_less_than_the_one_before():
+    for limit, readings, status in (
+        ((MAXIMUM_QOS, 1), [(0, 1), (0, 1)], (1, 1, 1)),
+        ((RETAIN_AVAILABLE, 0), [(1, 2), (1, 2)], (0, 1, 0)),
+        ((MAXIMUM_PACKET, 83), [(1, 2)], (1, 1, 1)),  # of two readings the one with the longer topic is given up
+    ):
+        world = World5(diag=False, interval_s=60)
+        take, world.broker._incoming = world.broker._incoming, lambda link, kept, packet: None  # nothing is taken
+        world.run(5000)
+        equal(world.node.client.inflight, 3)
+        world.broker._incoming = take
+        world.broker.codec.connack.append(limit)
+        world.broker.stop()
+        world.run(8000)
+        got = world.broker.published
+        equal([(packet.dup, packet.qos) for packet in got if "/room/" in packet.topic], readings, limit)
+        equal({(packet.dup, packet.qos, packet.retain) for packet in got if "/status" in packet.topic}, {status}, limit)
+        equal(world.node.client.inflight, 0)
+        equal(len(told(world, "trying again")), 1, world.said)
+
+
 class Old(Model):
     """A broker of MQTT 3.1.1, which refuses level 5 in its own way: with a return code, or by closing."""
 
@@ -417,6 +484,7 @@ def test_auto_tries_5_then_4_once_and_says_so():
         world.broker.stop()
         world.run(25000)
         equal((world.broker.refused, len(seqs(world)) > 6), (1, True), "it is remembered for this start")
+        equal(len(told(world, "does not speak")), 1)
     world = World5(protocol="auto")
     world.run(25000)
     equal((seqs(world), world.broker.connects[-1].level, told(world, "does not speak")), ([1, 2, 3, 4, 5, 6], 5, []))
@@ -524,7 +592,7 @@ def test_topics_become_aliases_on_an_esp32_where_they_come_again_on_a_connection
     equal(seqs(world), [1, 2, 3, 4, 5, 6])
     sizes = [len(packet.raw) for packet in world.broker.published if "/room/temperature" in packet.topic]
     assert sizes[0] > sizes[1] == sizes[2] and sizes[0] - sizes[1] == len("umqtt/n1/room/temperature"), sizes
-    for keys, has_aliases in (({}, False), ({"connect_every": 3}, True)):
+    for keys, has_aliases in (({}, False), ({"connect_every": 2}, True)):
         life = Lives("rtc-sleep", lambda clock: Model5(clock, takes=20), protocol=5, interval_s=900, **keys)
         try:
             life.wakes(8)
@@ -600,3 +668,29 @@ def test_home_assistant_is_told_the_same_in_both_of_its_forms():
         assert len(retained[0]) == (1 if keys else 5), retained[0]
         equal(retained[0], retained[1])
         equal({topic for topic in retained[0] if json.loads(retained[0][topic].decode())}, set(retained[0]))
+
+
+def test_a_change_of_form_that_the_broker_ends_the_connection_at_is_made_on_the_next_one():
+    whole = "homeassistant/device/n1/config"
+    with Folder() as folder:
+        home = os.getcwd()
+        os.chdir(folder)
+        try:
+            world = World5(ha_prefix="homeassistant", ha_device=True)
+            world.run(20000)
+            assert whole in world.broker.retained
+            world = World5(of=world, ha_prefix="homeassistant")
+            incoming, ended = world.broker._incoming, []
+
+            def shutting_down(link, kept, packet):
+                if packet.topic == whole and not ended:
+                    ended.append(packet)
+                    return world.broker.end(0x8B)
+                return incoming(link, kept, packet)
+
+            world.broker._incoming = shutting_down
+            world.run(30000)
+            equal((len(ended), whole in world.broker.retained, os.listdir()), (1, False, []))
+            equal(world.node.refused, 0)
+        finally:
+            os.chdir(home)

@@ -81,15 +81,15 @@ def _encoded(expiry_s, response_topic, correlation, content_type, properties):
     return encode(own, TO_PUBLISH, expiry_s)
 
 
-def check_size(client, first_byte, topic, payload, properties) -> None:
-    """Raise MQTTException when the broker takes no packet so large."""
+def check_size(client, first_byte, topic, payload, properties, about="") -> None:
+    """Raise MQTTException, which begins with `about`, when the broker takes no packet so large."""
     size_b = _len(topic) + _len(payload) + _len(properties)
     if first_byte & QOS:
         size_b += 2
     size_b += 2 if size_b < 1 << 7 else 3 if size_b < 1 << 14 else 4 if size_b < 1 << 21 else 5
     most_b = client.connack.get(MAXIMUM_PACKET, size_b)
     if size_b > most_b:
-        raise _refused(_TOO_LARGE, "%d B, the broker takes %d B" % (size_b, most_b))
+        raise _refused(_TOO_LARGE, about + "%d B, the broker takes %d B" % (size_b, most_b))
 
 
 def _refused(code, about=""):
@@ -148,7 +148,7 @@ class Outgoing:
                     slot[FIRST_BYTE] ^= QOS
                 if slot[FIRST_BYTE] & RETAIN and not get(RETAIN_AVAILABLE, 1):
                     raise _refused(_NO_RETAIN, about)
-                check_size(client, slot[FIRST_BYTE], slot[TOPIC], slot[PAYLOAD], slot[PROPERTIES])
+                check_size(client, slot[FIRST_BYTE], slot[TOPIC], slot[PAYLOAD], slot[PROPERTIES], about + ": ")
 
     # Sending, and what is beneath it
 
