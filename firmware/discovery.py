@@ -94,7 +94,10 @@ class Announcer:
             self.thing = None
             self.t_told = now
         if not self.thing:
-            looked = self.t_look != 0 and ticks_diff(now, self.t_look) > _LOOK_MS
+            # a board that sleeps waits for a PINGRESP behind it instead
+            looked = self.t_look != 0 and (
+                ticks_diff(now, self.t_look) > _LOOK_MS or self.cfg["deep_sleep"] and not self.node.listener.busy()
+            )
             for thing in self.things:
                 if thing.found and thing.announced < len(thing.sensor.fields):
                     from announcing import tell

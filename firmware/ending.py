@@ -40,7 +40,8 @@ def send(node, ms: int) -> None:
 
 def busy(node) -> bool:
     """Whether something is to be sent, or not yet acknowledged, or heard."""
-    holding = node.announcer is not None and node.announcer.holding
+    announcer = node.announcer
+    holding = announcer is not None and (announcer.holding or announcer.look is not None and node.cfg["deep_sleep"])
     if node.listener is not None and node.listener.busy():
         return True
     return node.waiting() > 0 or node.client.inflight > 0 or node.greet or holding

@@ -1,5 +1,5 @@
-"""What did the board leave with the broker under a name that it has given up? Its retained messages there are cleared.
-Imported when a change of config.json was kept, and forgotten again."""
+"""What did the board leave with the broker under a name that it has given up? Its retained messages there are cleared,
+and it hears nothing more there. Imported when a change of config.json was kept, and forgotten again."""
 
 import sys
 
@@ -20,19 +20,26 @@ def clear(node, old: dict) -> None:
     client_id = old.get("client_id") or "umqtt-" + power.chip_id()
     topic = "%s/%s/" % (old.get("topic", "umqtt"), client_id)
     prefix = old.get("ha_prefix", "")
-    left = [topic + "status", topic + "diag"] if topic != node.topic else []
+    left = []
+    gone = []  # filters; with a journal the client renews them
     look = ""
+    if topic != node.topic:
+        left = [topic + "status", topic + "diag"]
+        gone = [topic + "cmd/+"]
+    if prefix and prefix != node.cfg["ha_prefix"]:
+        gone.append(prefix + "/status")
     if prefix and (client_id != node.client_id or prefix != node.cfg["ha_prefix"]):
         from announcement import legal
 
         look = "%s/+/%s/#" % (prefix, legal(client_id))
+        gone.append(look)
         for name in ("announcement", "announcing"):  # the shipped form has the first in the second
             sys.modules.pop(name, None)
-    if left or look:
-        _begin(node.listener, left, look)
+    if gone:
+        _begin(node.listener, left, look, gone)
 
 
-def _begin(listener, left, look):
+def _begin(listener, left, look, gone):
     began_s = uptime_s()
 
     def seen(topic, payload, flags):
@@ -42,11 +49,11 @@ def _begin(listener, left, look):
     def turn(c):
         while left and c.free_slots():
             c.publish(left.pop(), "", True, 1, False)
-        if left or not c.free_slots() or look and uptime_s() - began_s <= _LOOK_S:
+        if left or look and uptime_s() - began_s < _LOOK_S:
             return True
-        if look:
-            listener.unhear(look)
-        return False
+        while gone and c.free_slots():
+            listener.unhear(gone.pop())
+        return bool(gone)
 
     if look:
         listener.hear(look, 0, seen, 1)

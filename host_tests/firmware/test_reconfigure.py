@@ -178,6 +178,16 @@ def test_a_name_that_was_given_up_is_no_trouble_while_all_slots_are_taken():
         world.run(10000)
         gone = "homeassistant/sensor/n0/room_temperature/config"
         world.broker.inject(gone, b"{}", retain=1)
+        publish, took_ms = world.node.client.publish, []
+
+        def timed(*message):
+            before = world.clock.now
+            pid = publish(*message)
+            took_ms.append(world.clock.now - before)
+            return pid
+
+        world.node.client.publish = timed
+        world.broker.ack_ms = 100
         moved.clear(world.node, {"client_id": "n0", "ha_prefix": "homeassistant"})
         equal([name for name in ("moved", "announcing", "announcement") if name in sys.modules], [], "forgotten")
         world.run(1000)
@@ -191,6 +201,7 @@ def test_a_name_that_was_given_up_is_no_trouble_while_all_slots_are_taken():
         equal(world.node.listener.turns, {})
         equal([qos for topic, payload, qos in world.broker.accepted if topic == gone], [1])
         assert gone not in world.broker.retained
+        assert max(took_ms) < 100, "no turn waits for an acknowledgement"
 
 
 def test_a_sleeper_clears_what_it_left_under_its_old_name_in_the_wake_in_which_the_new_one_is_kept():
@@ -202,6 +213,7 @@ def test_a_sleeper_clears_what_it_left_under_its_old_name_in_the_wake_in_which_t
         raises(fake_board.Reset, world.boot().run)
         equal([topic for topic in world.broker.retained if "/n1/" in topic], [])
         assert "homeassistant/switch/n2/stay_awake/config" in world.broker.retained
+        equal([each for each in world.broker.kept("n2").subs if "/n1/" in each], [], "it asks no more")
         began = world.clock.now
         raises(fake_board.Reset, world.boot().run)
         assert world.clock.now - began < 3000, "once"
