@@ -123,7 +123,6 @@ def entity(announcer, thing, field: int):
         own += '"cmd_t":%s,"qos":2,' % dumps("%scmd/%s" % (announcer.node.topic, name))
         if name == "interval" and announcer.cfg["diag"]:
             own += '"stat_t":%s,"val_tpl":"{{value_json.interval_s}}",' % dumps(announcer.node.topic + "diag")
-        name = legal(name)
         unique = legal(announcer.node.client_id, "cmd", name)
     else:
         quantity, unit, places = thing.sensor.fields[field]

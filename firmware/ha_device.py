@@ -105,8 +105,7 @@ class DeviceAnnouncer(Announcer):
             comma = ","
         for line in gone:
             component, name = line.split(" ")
-            yield '%s"%s-%s":{"p":"%s"}' % (comma, component, name, component)
-            comma = ","
+            yield ',"%s-%s":{"p":"%s"}' % (component, name, component)
         yield "}}"
 
     def take_back(self, c) -> None:

@@ -62,7 +62,7 @@ class Waiting:
         """Forget the oldest n."""
         self.first, self.count = (self.first + n) % self.most, self.count - n  # both or neither, whatever is raised
 
-    def take_back(self, n: int = 1) -> None:
+    def take_back(self, n: int) -> None:
         """Undo drop(n), when nothing was put since."""
         self.first, self.count = (self.first - n) % self.most, self.count + n
 

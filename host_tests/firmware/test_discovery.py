@@ -9,6 +9,7 @@ from on_board import World
 
 import fake_board
 import power
+from announcement import announcement
 from umqtt import __version__
 
 ROOM = {"type": "dht22", "name": "room", "pin": 4}
@@ -87,6 +88,10 @@ def test_commands_are_buttons_a_number_and_a_switch():
     equal((interval["cmd_t"], interval["qos"], interval["stat_t"]), ("umqtt/n1/cmd/interval", 2, "umqtt/n1/diag"))
     equal(kinds["button restart"]["uniq_id"], "n1_cmd_restart")
     equal(len(announced(world)), 6)
+    equal([kind for kind in sorted(kinds) if "stat_t" in kinds[kind]], ["number interval"])
+    world = World(SCRIPT, sensors=[ROOM], ha_prefix="homeassistant", commands=True, diag=False)
+    world.run(60000)
+    assert "stat_t" not in dict(announced(world))["homeassistant/number/n1/interval/config"], "nothing tells its value"
 
 
 def test_without_a_light_nothing_says_that_one_can_be_blinked():
@@ -205,5 +210,8 @@ def test_a_quantity_of_the_board_itself_and_one_that_is_sent_on_change_say_so():
     world.run(30000)
     told = dict(announced(world))
     equal(told[TEMPERATURE]["exp_aft"], 3 * 10 + 60 + 600)
+    world.node.cfg["deep_sleep"], world.node.cfg["connect_every"] = True, 6  # what it reads comes a minute apart
+    payload = announcement(world.node.announcer, world.node.sources[0], 1)[1]
+    equal(json.loads(payload)["exp_aft"], 3 * 60 + 60 + 600)
     kinds = {topic.split("/")[3].split("_")[0]: content.get("ent_cat") for topic, content in told.items()}
     equal(kinds, {"room": None, "chip": "diagnostic"})

@@ -51,6 +51,16 @@ def test_qos_of_the_readings_is_the_configured_one():
         equal([reading["seq"] for reading in world.readings()], [1, 2, 3, 4, 5, 6])
 
 
+def test_qos_0_over_a_slow_link_sends_each_reading_once_and_in_order():
+    for keys, step in (({}, 1), ({"payload": "json"}, 2)):
+        world = World(SCRIPT, sensors=[ROOM], qos=0, interval_s=0.2, **keys)
+        world.net.plan = Plan(write_again=True, write_max=40)  # some bytes of a message stay behind
+        world.run(5000)
+        got = [json.loads(payload)["seq"] for topic, payload, _ in world.broker.accepted if b'"seq"' in payload]
+        equal(got, list(range(step, world.node.taken + 1, step)))
+        equal(world.node.published, world.node.taken)
+
+
 def test_availability_is_retained_and_has_a_will():
     world = World(SCRIPT, sensors=[ROOM])
     world.run(1000)
@@ -114,6 +124,29 @@ def test_readings_taken_while_the_broker_is_absent_arrive_with_their_own_time():
     assert len(numbers) >= 32
     times = [reading["time"] for reading in world.readings("temperature")]
     equal([time_s - NOW_S for time_s in times], [10 * i for i in range(len(times))])
+
+
+def test_a_publish_that_fails_is_told_and_its_reading_is_sent_once():
+    world = World(SCRIPT, sensors=[ROOM])
+    world.run(5000)
+    client, publish = world.node.client, world.node.client.publish
+
+    def without_memory(*message):
+        client.publish = publish
+        raise MemoryError("memory allocation failed")
+
+    def on_a_link_that_went_down(*message):  # once the message has its slot
+        client.publish = publish
+        publish(*message)
+        raise OSError(104, "link is down")
+
+    for fails, part in ((without_memory, "no memory"), (on_a_link_that_went_down, "link is down")):
+        client.publish = fails
+        world.run(12000)
+        equal(len(told(world, part)), 1)
+    equal([reading["seq"] for reading in world.readings()], list(range(1, world.node.taken + 1)))
+    equal(world.node.published, world.node.taken)
+    equal(told(world, "queue: "), [])
 
 
 def test_a_full_queue_gives_up_the_oldest_and_counts_it():

@@ -168,6 +168,20 @@ def test_the_board_is_back_before_its_queue_is_full():
     equal(sum(dropped), 0, str(dropped))
 
 
+def test_the_pause_between_two_attempts_is_half_the_time_that_the_queue_still_has_room_for():
+    world = World(SCRIPT, sensors=[ROOM], interval_s=2, queue=200)  # two readings a measurement: one a second
+    world.run(9000)
+    world.net.plan = Plan(refuse=True)
+    world.broker.stop()
+    pauses_ms = {}
+    while world.node.waiting() < 200:
+        world.run(2000)
+        pauses_ms[200 - world.node.waiting()] = world.node.reconnect.hurry_ms
+    for room in (100, 40, 20, 10):  # its first second had two readings
+        assert room // 2 - 1 <= pauses_ms[room] // 1000 <= room // 2, (room, pauses_ms)
+    equal((max(pauses_ms.values()), pauses_ms[0]), (60000, 1000), "at least a second, at most a minute")
+
+
 def test_a_login_that_is_refused_is_not_asked_for_more_often_because_the_queue_is_full():
     world = World(SCRIPT, sensors=[ROOM], interval_s=2, queue=6)
     world.broker.refuse_code = 4
