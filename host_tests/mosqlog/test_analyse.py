@@ -2,10 +2,10 @@
 
 import pytest
 
-from tools.mosqlog import analyse, topics
+from tools.mosqlog import clients, topics
 from tools.mosqlog.analyse import Analyser
 from tools.mosqlog.findings import KINDS
-from tools.mosqlog.model import Restart, host
+from tools.mosqlog.model import SESSIONS, Restart, host
 from tools.mosqlog.parse import Parser
 
 UP = "New client connected from 10.0.0.7:50000 as dev (p2, c1, k60)."
@@ -447,10 +447,10 @@ def test_the_worst_client_comes_first():
 
 
 def test_many_sessions_are_merged_and_still_counted():
-    n = analyse.SESSIONS * 5
+    n = SESSIONS * 5
     a = read(*[UP, 700, "Client dev closed its connection.", 700] * n)
     dev = a.clients["dev"]
-    assert len(dev.sessions) <= analyse.SESSIONS
+    assert len(dev.sessions) <= SESSIONS
     assert sum(s.merged for s in dev.sessions) == n == dev.ends["closed"]
     assert dev.sessions[0].start == 1000000000
     assert all(x.end <= y.start for x, y in zip(dev.sessions, dev.sessions[1:]))
@@ -464,7 +464,7 @@ def test_many_topics_are_gathered(monkeypatch):
 
 
 def test_visitors_that_left_cleanly_are_forgotten_when_there_are_too_many(monkeypatch):
-    monkeypatch.setattr(analyse, "CLIENTS", 10)
+    monkeypatch.setattr(clients, "CLIENTS", 10)
     lines = [UP]
     for i in range(100):
         lines += [
@@ -472,7 +472,6 @@ def test_visitors_that_left_cleanly_are_forgotten_when_there_are_too_many(monkey
             f"Received DISCONNECT from auto-{i}",
         ]
     analyser, parser = Analyser(), Parser()
-    analyser._forget_at = 10
     for line in lines:
         analyser.feed(parser.parse(line))
     assert len(analyser.clients) <= 20 and analyser.forgotten + len(analyser.clients) == 101

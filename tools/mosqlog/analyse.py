@@ -28,7 +28,8 @@ A client id is in one of these states, and these lines move it:
     any         mosquitto version ... starting, terminating   away: the broker stopped
 
 Ends are judged a little later (storms.py): many within seconds are one event. A connection that has not said who it is
-stands at the door (door.py); an end of the id of a bridge is the bridge's (bridges.py).
+stands at the door (door.py); an end of the id of a bridge is the bridge's (bridges.py). What an end says of its client:
+verdicts.py; packets: packets.py.
 
 One pass. Memory grows with clients and open flows, not with lines: long lists are thinned, see the limits. Times are
 those of the events; where a log has none, everything but durations works.
@@ -43,6 +44,7 @@ from typing import Callable
 from . import events, flows, rhythm
 from .bridges import Bridges
 from .broker_log import BrokerLog
+from .clients import Clients
 from .condense import Tick, Traffic
 from .door import Door
 from .echoes import ECHOES, within_echo
@@ -50,13 +52,11 @@ from .events import Time
 from .families import Families
 from .findings import Finding
 from .model import (
-    SESSIONS,
     Account,
     Audit,
     Bridge,
     Broker,
     Client,
-    Delays,
     Family,
     Session,
     Storm,
@@ -64,34 +64,19 @@ from .model import (
     Subject,
     host,
 )
+from .packets import Packets
 from .ranking import ranked
 from .returns import Returns
+from .slow_broker import SlowBroker, missed_early_s
 from .storms import NOT_STORMS, End, Storms
 from .strangers import NOBODY, Strangers
 from .topics import Topics
+from .verdicts import Verdicts
 
-CLIENTS = 50_000  # beyond that those that came once and left without trouble are only counted
 AUDITS = 2_000
 SEQUENCE = 40  # packets kept per client, for its sequence chart
-FLAP_ENDS, FLAP_WINDOW_S = 5, 600
-TWIN_WINDOW_S = 600  # of takeovers back and forth between two addresses
-ROW_WINDOW_S = 600  # of four takeovers in a row from one address
-SLOW_CONNECT_S = 5  # from accept to CONNECT: of one client its own doing, of several within TOGETHER_S the broker's
-TOGETHER_S = 60
-SLOW_CLIENTS, EARLY_CLIENTS = 3, 2
 STEP_BACK_S = 2  # a clock that goes back by more is told
 
-_END_FINDINGS = {
-    "closed": "closed-without-disconnect",
-    "timeout": "keepalive-missed",
-    "protocol-error": "protocol-error",
-    "malformed": "malformed",
-    "oversize": "oversize",
-    "not-authorised": "not-authorised",
-    "no-memory": "no-memory",
-    "administrative": "administrative",
-    "error": "socket-error",
-}
 _WILL_NOT_SENT = ("clean", "open", "broker-stopped", "takeover", "replaced")
 _TLS_FAILED = re.compile(r"Client connection from \S+ failed: (.*?)\.?")
 _ADDRESS_IN = re.compile(r"Client connection from (\S+?) (?:denied|failed)")
@@ -115,34 +100,34 @@ class Analyser:
         self.account = Account()
         self.broker = Broker("broker")
         self.storms: list[Storm] = []
-        self.clients: dict[str, Client] = {}
         self.topics = Topics()
         self.audits: deque[Audit] = deque(maxlen=AUDITS)
-        self.accepts = self.forgotten = 0
+        self.accepts = 0
         self.begins = 0  # CONNECTs in the log: where there are none, up times are not known
         self.connected_at: dict[float, list[str]] = {}
         self._at = sorted(at or ())
         self._families, self._door = Families(), Door()
-        self._strangers = Strangers(self._door, self.clients, self._client, self._find, self._tell)
-        self.strangers, self.refusals = self._strangers.all, self._strangers.refusals
         self._bridges = Bridges(self._find)
+        self._known = Clients(self._bridges, self._find, sequence, watched, sequence_watched)
+        self.clients = self._known.all
+        self._packets = Packets(self._known, self.topics, self._find)
+        self._strangers = Strangers(self._door, self.clients, self._known.at, self._find, self._tell)
+        self.strangers, self.refusals = self._strangers.all, self._strangers.refusals
         self._log = BrokerLog(
             self.broker, lambda code, t, example: self._find(self.broker, code, t, example, True), self._stop
         )
         self._storms = Storms(self.broker, self._stormed)
+        self._slow_broker = SlowBroker(self.broker, self._find, self._storms.slow)
+        self._verdicts = Verdicts(self._find, self._slow_broker)
         self._returns = Returns(self._find)
-        self._connected_now = 0
         self._whole = False  # the log has the broker's start, or everybody's begin
         self._lull_s = 0.0  # between the latest two times
-        self._slow: list[tuple[float, str]] = []  # CONNECTs that were answered late, and whose
-        self._early: list[tuple[float, str]] = []  # keep-alives that "missed" too early, and whose
         self._by_address: dict[str, str] = {}
-        self._sequence, self._watched, self._sequence_watched = sequence, watched, sequence_watched
+        self._keeps_packets = bool(sequence or watched)
         self.tell = tell
-        self._forget_at = CLIENTS
         self._does: dict[type, Callable] = {
-            events.Publish: self._publish,
-            events.Ack: self._ack,
+            events.Publish: self._packets.publish,
+            events.Ack: self._packets.ack,
             events.Control: self._control,
             events.Connected: self._connected,
             events.Connack: self._connack,
@@ -150,12 +135,12 @@ class Analyser:
             events.Accept: self._accept,
             events.Will: self._will,
             events.WillTopic: self._will_topic,
-            events.Filter: self._filter,
-            events.Granted: self._granted,
-            events.Removed: self._removed,
-            events.Refused: self._refused_message,
-            events.Dropping: self._dropping,
-            events.UnknownPid: self._unknown_pid,
+            events.Filter: self._packets.asked,
+            events.Granted: self._packets.granted,
+            events.Removed: self._packets.removed,
+            events.Refused: self._packets.refused,
+            events.Dropping: self._packets.dropping,
+            events.UnknownPid: self._packets.unknown_pid,
             events.Expired: self._expired,
             events.Violation: self._violation,
             events.Broker: self._broker,
@@ -180,6 +165,11 @@ class Analyser:
         return self._families.found
 
     @property
+    def forgotten(self) -> int:
+        """Clients that are only counted."""
+        return self._known.forgotten
+
+    @property
     def refused(self) -> int:
         """CONNECTs that the broker refused."""
         return self._strangers.refused
@@ -192,14 +182,14 @@ class Analyser:
     @property
     def wants_packets(self) -> bool:
         """Whether each packet matters: some are kept for a chart, or a moment was asked for."""
-        return bool(self._sequence or self._watched or self._at)
+        return self._keeps_packets or bool(self._at)
 
     def feed(self, event: events.Event | Traffic | Tick) -> None:
         """Takes the next event of the log."""
         account = self.account
         kind = type(event)
         if kind is Traffic:
-            self._traffic(event)
+            self._packets.traffic(event)
             return
         if kind is Tick:
             account.lines += event.lines
@@ -300,76 +290,6 @@ class Analyser:
         while self._at and t > self._at[0]:
             self.connected_at[self._at.pop(0)] = sorted(c.id for c in self.clients.values() if c.session)
 
-    # -- who there is
-
-    def _client(self, name: str) -> Client:
-        client = self.clients.get(name)
-        if client is None:
-            if len(self.clients) >= self._forget_at:
-                self._forget()
-            client = self.clients[name] = Client(name)
-            if self._sequence or name in self._watched:
-                client.packets = deque(maxlen=self._sequence_watched if name in self._watched else self._sequence)
-        return client
-
-    def _forget(self) -> None:
-        """Only counts those that came once and had no trouble, and those that never got in."""
-        for name in [
-            c.id
-            for c in self.clients.values()
-            if c.session is None and not c.flows and (c.connects <= 1 and not c.findings or not c.sessions)
-        ]:
-            del self.clients[name]
-            self.forgotten += 1
-        self._forget_at = max(CLIENTS, 2 * len(self.clients))
-
-    def _subject(self, name: str) -> Client:
-        """The client of this id, or what the bridge of this id does as one."""
-        client = self.clients.get(name)
-        if client is None:
-            bridge = self._bridges.owner(name)
-            return self._bridges.as_client(bridge) if bridge else self._client(name)
-        return client
-
-    def _present(self, name: str) -> Client:
-        """The client that a line shows to be connected, whatever was logged of it before."""
-        client = self.clients.get(name)
-        if client is None:
-            client = self._subject(name)
-        if client.session is None and not client.sessions:
-            self._open(client, Session())
-        return client
-
-    def _open(self, client: Client, session: Session) -> None:
-        client.session = session
-        client.sessions.append(session)
-        self._connected_now += not client.bridge
-        self._thin(client)
-
-    def _heard(self, name: str, event: events.Event) -> Client:
-        """A packet came from the client: a sign of life."""
-        client = self._present(name)
-        t = event.t
-        if client.session is None:  # its CONNECT is missing from the log, a file lost perhaps
-            self._open(client, Session())
-            client.last_heard = None
-        if t is not None:
-            if client.last_heard is not None:
-                self._silence(client, t, t - client.last_heard)
-            client.last_heard = t
-        client.last_seen = t
-        if client.packets is not None:
-            client.packets.append(event)
-        return client
-
-    def _silence(self, client: Client, t: float, silence_s: float) -> None:
-        if silence_s > client.longest_silence_s:
-            client.longest_silence_s = silence_s
-        keepalive_s = client.session.keepalive_s if client.session else None
-        # Whole seconds: a gap of n can be one of nearly n + 1 or n - 1.
-        if keepalive_s and silence_s > keepalive_s + 1:
-            self._find(client, "late-heartbeat", t, {"gap_s": silence_s, "keepalive_s": keepalive_s})
-
     # -- connections
 
     def _accept(self, event: events.Accept) -> None:
@@ -379,10 +299,10 @@ class Analyser:
     def _connected(self, event: events.Connected) -> None:
         t = event.t
         self._strangers.plugin_said = ""
-        client = self._client(event.client)
+        client = self._known.at(event.client)
         caller = self._door.enter(event.address)
-        if caller is not None and caller.t is not None and t is not None and t - caller.t >= SLOW_CONNECT_S:
-            self._slow_connect(client, t, t - caller.t)
+        if caller is not None:
+            self._slow_broker.connected(client.id, caller.t, t)
         known = self.strangers.get(host(event.address))
         if known is not None:
             known.sessions += 1
@@ -396,7 +316,7 @@ class Analyser:
         client.trail.said_goodbye = False
         client.connects += 1
         self.begins += 1
-        self._open(client, session)
+        self._known.open(client, session)
         if t is not None:
             self._returns.came_back(client, t)
         if host(event.address) != event.address:  # an IP alone may be that of many
@@ -404,47 +324,13 @@ class Analyser:
         if client.packets is not None:
             client.packets.append(event)
         if event.clean and client.flows:
-            self._lose(client, t)
+            self._packets.lose(client, t)
         if client.trail.taken_over is not None:
-            self._taken_over(client, session)
+            self._verdicts.taken_over(client, session)
         if event.keepalive_s == 0 and not event.bridge:
             self._find(client, "no-keepalive", t, {})
         self._families.connected(client, session)
         self._tell("session", client, session)
-
-    def _slow_connect(self, client: Client, t: float, waited_s: float) -> None:
-        """One that waits is a slow client; the broker is slow when several wait together."""
-        if self._several(self._slow, t, client.id) >= SLOW_CLIENTS:
-            self._storms.slow(t, waited_s)
-            self._find(self.broker, "broker-slow", t, {"client": client.id, "connect_waited_s": waited_s})
-
-    @staticmethod
-    def _several(latest: list[tuple[float, str]], t: float, client: str) -> int:
-        """How many clients the same happened to within TOGETHER_S."""
-        latest[:] = [(since, who) for since, who in latest if 0 <= t - since <= TOGETHER_S]
-        latest.append((t, client))
-        return len({who for _, who in latest})
-
-    def _taken_over(self, client: Client, session: Session) -> None:
-        trail = client.trail
-        old, trail.taken_over = trail.taken_over, None
-        if old is None:
-            return
-        before, after = host(old.address), host(session.address)
-        t = session.start
-        self._find(client, "taken-over", t, {"old": old.address, "new": session.address})
-        trail.takeovers.append((t, before, after))
-        del trail.takeovers[:-4]
-        row = trail.takeovers
-        back = len(row) >= 2 and row[-2][1] == after != before
-        same = len(row) == 4 and len({address for _, *both in row for address in both}) == 1 and after
-        since = row[-2][0] if back else row[0][0]
-        if t is not None and since is not None and t - since > (TWIN_WINDOW_S if back else ROW_WINDOW_S):
-            return
-        if back:
-            self._find(client, "two-devices", t, {"a": old.address, "b": session.address})
-        elif same:
-            self._find(client, "never-closes", t, {"a": old.address, "b": session.address})
 
     def _connack(self, event: events.Connack) -> None:
         if event.code:
@@ -452,12 +338,12 @@ class Analyser:
             return
         if self._bridges.owner(event.client) and event.client not in self.clients:
             return
-        client = self._present(event.client)
+        client = self._known.present(event.client)
         if client.session is None:
             return
         client.session.present = event.session_present
         if event.session_present is False and client.flows:
-            self._lose(client, event.t)
+            self._packets.lose(client, event.t)
         if event.session_present is False:
             client.subscriptions.clear()
         if client.packets is not None:
@@ -483,7 +369,7 @@ class Analyser:
         if client is None:
             if event.how == "takeover" and not event.detail:
                 return  # 2.1 says so of kept sessions too: who was not there was not taken over
-            client = self._client(event.client)
+            client = self._known.at(event.client)
         session = client.session
         if session is None:
             self._ended_while_away(client, event)
@@ -512,7 +398,9 @@ class Analyser:
             self._count(client, "clean", -1)
             self._count(client, how, 1)
             last.how = how
-            self._judge(client, last, event.t, how, event.detail or client.take_complaint(event.t), client.last_heard)
+            self._verdicts.ended(
+                client, last, event.t, how, event.detail or client.take_complaint(event.t), client.last_heard
+            )
             return
         if last and within_echo(trail.ended_t, event.t) and how in ECHOES.get(trail.ended_how, ()):
             return
@@ -522,13 +410,11 @@ class Analyser:
         if how == "takeover" and not event.detail or (how == "clean" and last and last.start is not None):
             return
         client.beginless += 1
-        self._open(client, Session(address=event.address))
+        self._known.open(client, Session(address=event.address))
         self._end(client, event.t, how, event.detail if how != "takeover" else "")
 
     def _end(self, client: Client, t: Time, how: str, detail: str = "") -> None:
-        session, client.session = client.session, None
-        assert session is not None
-        connected, self._connected_now = self._connected_now, max(0, self._connected_now - (not client.bridge))
+        session, connected = self._known.close(client)
         session.end, session.how = t, how
         client.last_seen = t
         trail = client.trail
@@ -546,83 +432,28 @@ class Analyser:
         if session.clean and session.protocol != 5:
             client.subscriptions.clear()
             if client.flows and how != "broker-stopped":
-                self._lose(client, t)
+                self._packets.lose(client, t)
         if client.packets is not None and how != "clean":
             client.packets.append(events.Ended(t, client.id, how, session.address, detail))
         heard = client.last_heard
         words = detail or client.take_complaint(t)
         if t is None or how in NOT_STORMS:
-            self._judge(client, session, t, how, words, heard)
+            self._verdicts.ended(client, session, t, how, words, heard)
         else:
             self._storms.hold(
                 End(
                     t,
                     client,
                     session,
-                    lambda: self._judge(client, session, t, how, words, heard),
-                    _early_s(session, how, t, heard),
+                    lambda: self._verdicts.ended(client, session, t, how, words, heard),
+                    missed_early_s(session, how, t, heard),
                 ),
                 connected if self._whole else None,
                 self._lull_s,
             )
         for name in self._families.ended(client, session):
-            self.forgotten += self.clients.pop(name, None) is not None
+            self._known.drop(name)
         self._tell("session", client, session)
-
-    def _judge(self, client: Client, session: Session, t: Time, how: str, words: str, heard: Time) -> None:
-        """The finding of an end that was nobody else's."""
-        code = _END_FINDINGS.get(how)
-        if code is None:
-            return
-        example: dict[str, object] = {"address": session.address}
-        if t is not None and session.start is not None:
-            example["after_s"] = max(0, t - session.start)
-        if t is not None and heard is not None and (session.start is None or heard > session.start):
-            example["silent_s"] = max(0, t - heard)
-        if session.keepalive_s:
-            example["keepalive_s"] = session.keepalive_s
-        if session.will is not None:
-            example["will"] = session.will
-        if words:
-            example["words"] = words
-        early_s = _early_s(session, how, t, heard)
-        if early_s and t is not None and self._several(self._early, t, client.id) >= EARLY_CLIENTS:
-            self._find(
-                self.broker,
-                "broker-slow",
-                t,
-                {"client": client.id, "early_s": early_s, "keepalive_s": session.keepalive_s},
-            )
-        self._find(client, code, t, example)
-        if how in rhythm.BROKE_OFF and t is not None:
-            self._flap(client, t)
-
-    def _flap(self, client: Client, t: float) -> None:
-        trail = client.trail
-        trail.broken.append(t)
-        del trail.broken[:-FLAP_ENDS]
-        within_s = t - (trail.broken[0] or 0)
-        if len(trail.broken) < FLAP_ENDS or not 0 <= within_s <= FLAP_WINDOW_S:
-            trail.flapping = False
-        elif not trail.flapping:
-            trail.flapping = True
-            self._find(
-                client,
-                "flapping",
-                t,
-                {
-                    "ends": FLAP_ENDS,
-                    "since": trail.broken[0],
-                    "within_s": within_s,
-                    "every_s": within_s / (FLAP_ENDS - 1),
-                },
-            )
-        else:  # it goes on: the same occurrence
-            finding = client.findings["flapping"]
-            finding.last = t
-            example = finding.examples[-1]
-            ends, since = int(str(example["ends"])) + 1, float(str(example["since"]))
-            example.update(ends=ends, within_s=t - since, every_s=(t - since) / (ends - 1))
 
     def _stormed(self, storm: Storm) -> None:
         self.storms.append(storm)
@@ -650,115 +481,14 @@ class Analyser:
         if not client.ends[how]:
             del client.ends[how]
 
-    def _thin(self, client: Client) -> None:
-        """Merges neighbours among the older three quarters when there are too many."""
-        sessions = client.sessions
-        if len(sessions) <= SESSIONS:
-            return
-        old = SESSIONS * 3 // 4
-        merged = []
-        for a, b in zip(sessions[0:old:2], sessions[1:old:2]):
-            b.start, b.merged = a.start, a.merged + b.merged
-            b.received, b.sent = a.received + b.received, a.sent + b.sent
-            if a.how != "clean":
-                b.how = a.how
-            merged.append(b)
-        sessions[:old] = merged
-
     def _expired(self, event: events.Expired) -> None:
-        client = self._client(event.client)
+        client = self._known.at(event.client)
         self._find(client, "session-expired", event.t, {})
         if client.flows:
-            self._lose(client, event.t)
+            self._packets.lose(client, event.t)
         client.subscriptions.clear()
 
-    # -- packets
-
-    def _publish(self, event: events.Publish) -> None:
-        t, sent, name, _, qos, _, _, topic_name, size_b = event
-        topic = self.topics.get(topic_name) or self.topics.at(topic_name, t)
-        size_b = size_b or 0
-        if sent:
-            client = self._present(name)
-            client.last_seen = t
-            if client.packets is not None:
-                client.packets.append(event)
-            client.sent += 1
-            client.sent_b += size_b
-            topic.sent += 1
-            topic.sent_b += size_b
-            if client.session:
-                client.session.sent += 1
-        else:
-            client = self._heard(name, event)
-            client.received += 1
-            client.received_b += size_b
-            if client.session:
-                client.session.received += 1
-            topic.received += 1
-            topic.received_b += size_b
-            topic.last = t
-        if qos:
-            for found in flows.published(client, event):
-                self._find(client, *found)
-
-    def _ack(self, event: events.Ack) -> None:
-        if event.sent:
-            client = self._present(event.client)
-            client.last_seen = event.t
-            if client.packets is not None:
-                client.packets.append(event)
-        else:
-            client = self._heard(event.client, event)
-        for found in flows.acked(client, event):
-            self._find(client, *found)
-
-    def _traffic(self, traffic: Traffic) -> None:
-        """What many PUBLISH packets, their acks and PINGREQs come to."""
-        client = self._present(traffic.client)
-        if traffic.heard:
-            if client.session is None:
-                self._open(client, Session())
-                client.last_heard = None
-            if traffic.heard_first is not None:
-                if client.last_heard is not None:
-                    self._silence(client, traffic.heard_first, traffic.heard_first - client.last_heard)
-                client.longest_silence_s = max(client.longest_silence_s, traffic.longest_silence_s)
-                for t, silence_s in traffic.silences:
-                    self._silence(client, t, silence_s)
-                client.last_heard = traffic.heard_last
-        client.last_seen = traffic.t
-        client.pings += traffic.pings
-        for count in traffic.topics:
-            self.topics.add(count)
-            session = client.session
-            if count.sent:
-                client.sent += count.count
-                client.sent_b += count.size_b
-            else:
-                client.received += count.count
-                client.received_b += count.size_b
-            if session:
-                session.sent += count.count if count.sent else 0
-                session.received += 0 if count.sent else count.count
-        for sent, pid in list(client.flows):
-            if str(pid) in traffic.opened[sent]:
-                self._find(
-                    client,
-                    "unfinished-flow" if sent else "pid-reused",
-                    traffic.opened[sent][str(pid)],
-                    flows.told(client.flows.pop((sent, pid))),
-                )
-        for sent, delays in traffic.delays.items():
-            client.delays.setdefault(sent, Delays()).merge(delays)
-        for flow, delay_s in traffic.slow:
-            self._find(client, "slow-ack", (flow.t or 0) + delay_s, {**flows.told(flow), "delay_s": delay_s})
-        for flow in traffic.flows:
-            client.flows[flow.sent, flow.pid] = flow
-
-    def _lose(self, client: Client, t: Time) -> None:
-        for found in flows.lost(client, t):
-            self._find(client, *found)
+    # -- what else is said of a client
 
     def _control(self, event: events.Control) -> None:
         if event.sent:
@@ -769,24 +499,14 @@ class Analyser:
         if event.name == "DISCONNECT":
             client = self.clients.get(event.client)
             if client is None or client.session is not None:
-                client = self._heard(event.client, event)
+                client = self._known.heard(event.client, event)
                 # 1.3 writes nothing more; later versions add a line, which then ends nothing.
                 self._end(client, event.t, "clean")
                 client.trail.said_goodbye = True
             return
-        client = self._heard(event.client, event)
+        client = self._known.heard(event.client, event)
         if event.name == "PINGREQ":
             client.pings += 1
-
-    def _filter(self, event: events.Filter) -> None:
-        if event.denied:
-            self._find(self._present(event.client), "denied", event.t, {"packet": "SUBSCRIBE", "topic": event.filter})
-
-    def _granted(self, event: events.Granted) -> None:
-        self._present(event.client).subscriptions[event.filter] = event.qos
-
-    def _removed(self, event: events.Removed) -> None:
-        self._present(event.client).subscriptions.pop(event.filter, None)
 
     def _will(self, event: events.Will) -> None:
         client = self.clients.get(event.client or "")
@@ -797,23 +517,6 @@ class Analyser:
         client = self.clients.get(event.client or "")
         if client and client.session:
             client.session.will = event.topic
-
-    def _refused_message(self, event: events.Refused) -> None:
-        client = self._present(event.client) if event.sent else self._heard(event.client, event)
-        self._find(
-            client,
-            "denied" if event.why == "denied" else "dropped",
-            event.t,
-            {"packet": "PUBLISH", "sent": event.sent, "why": event.why, "topic": event.topic},
-        )
-
-    def _dropping(self, event: events.Dropping) -> None:
-        self._find(self._subject(event.client), "dropped", event.t, {"why": "queue full"})
-
-    def _unknown_pid(self, event: events.UnknownPid) -> None:
-        self._find(
-            self._heard(event.client, event), "unknown-packet-id", event.t, {"packet": event.name, "pid": event.pid}
-        )
 
     def _violation(self, event: events.Violation) -> None:
         name = self._by_address.get(event.who, event.who)
@@ -849,7 +552,7 @@ class Analyser:
             self._end(client, t, "broker-stopped")
         if there:
             self._returns.fell_out(there, t, "restart")
-        self._connected_now = 0
+        self._known.connected = 0
 
     def _trouble(self, event: events.Trouble) -> None:
         if event.code == "broker-limit" or event.code == "broker-tcpd":
@@ -895,15 +598,3 @@ class Analyser:
         if self.tell:
             self.tell("finding", subject, {"code": code, **kept, "t": t})
         return kept
-
-
-def _early_s(session: Session, how: str, t: Time, heard: Time) -> float | None:
-    """How long before its time a keep-alive "missed": it cannot, within one and a half of it after the last sign of
-    life."""
-    if how != "timeout" or not session.keepalive_s or t is None:
-        return None
-    since = heard if heard is not None else session.start
-    if since is None or t < since:
-        return None
-    early_s = session.keepalive_s * 1.5 - 2 - (t - since)
-    return early_s if early_s > 0 else None
