@@ -363,8 +363,8 @@ class Update:
                 if not slots.is_there(self.path):
                     break
                 self.number += 1
-            self.list_at += len(line)
-        self.list_at += len(line)
+            self.list_at += len(line.encode())
+        self.list_at += len(line.encode())
         self.sha = sha
         self.size_b = size_b
         self.folders()
@@ -382,6 +382,8 @@ class Update:
             self.end("the list of files is of another release of `make ota`")
         elif int(words[2]) != mpy:
             self.end("it is compiled for .mpy version %s, this MicroPython loads %d: `make flash`" % (words[2], mpy))
+        if self.over:
+            return
         need_b = 0
         with open(self.list) as f:
             f.readline()

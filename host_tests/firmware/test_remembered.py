@@ -58,7 +58,7 @@ def test_after_power_on_nothing_is_known():
     known = power_on()
     equal(set(numbers(known).values()), {0})
     equal((known.bssid, known.address), (bytes(6), bytes(16)))
-    assert not known.hidden and not known.qos_1
+    assert not known.hidden and not known.qos_1 and not known.level_4
 
 
 def test_each_number_comes_back_as_itself():
@@ -88,13 +88,14 @@ def test_what_has_grown_too_large_is_the_largest_or_starts_again_and_never_an_er
     equal(slept(known).synced_s, 0)
 
 
-def test_a_hidden_network_and_a_broker_without_qos_2_are_two_things():
-    for hidden in (0, 1):
-        for qos_1 in (False, True):
+def test_a_hidden_network_a_broker_without_qos_2_or_mqtt_5_and_what_was_announced_are_four_things():
+    for i in range(8):
+        for told in (0, 1, 1 << 13, 1 << 15, 1 << 16):  # the first sensor, the 14th, the last, the commands
+            said = bool(i & 1), bool(i & 2), bool(i & 4), told
             known = power_on()
-            known.hidden, known.qos_1 = hidden, qos_1
+            known.hidden, known.qos_1, known.level_4, known.told = said
             known = slept(known)
-            equal((bool(known.hidden), bool(known.qos_1)), (bool(hidden), qos_1))
+            equal((bool(known.hidden), bool(known.qos_1), bool(known.level_4), known.told), said)
 
 
 def test_another_configuration_knows_nothing_and_damaged_memory_is_none():

@@ -442,6 +442,36 @@ def test_a_list_whose_head_is_of_another_release_ends_the_update_in_words():
             equal({asked["file"] for asked in requests}, {0})
 
 
+def test_of_a_list_that_cannot_be_used_the_first_reason_is_told():
+    for head, rest, part in (
+        (b"umqtt-node 2 6", b"app.mpy 7000\n", "of another release"),
+        (b"umqtt-node 1 99", b"%s 7000000 app.mpy\n" % digest(b"").encode(), "`make flash`"),
+    ):
+        with Flash():
+            host = Host(FILES, 7)
+            host.listed = host.parts[0] = head + b"\n" + rest
+            coming = update.Update(Asking(), host.manifest())
+            room = update.os
+            update.os = _Full(room)
+            try:
+                take(host, coming, coming.node)
+            finally:
+                update.os = room
+            assert part in coming.over, (head, coming.over)
+
+
+def test_a_file_whose_name_is_not_ascii_hides_none_behind_it():
+    files = dict(FILES, **{"sensors/f\u00fchler.mpy": b"a driver of their own"})
+    with Flash():
+        host = Host(files, 7)
+        node = Asking()
+        coming = update.Update(node, host.manifest())
+        take(host, coming, node)
+        equal(coming.over, "whole")
+        for name in files:
+            equal(read(slots.at("1/" + name)), files[name], name)
+
+
 def test_a_part_that_is_whole_is_not_asked_for_again_and_one_that_is_too_long_is_begun_anew():
     for more, asks_for_it in ((b"", False), (b"!", True)):
         with Flash():
