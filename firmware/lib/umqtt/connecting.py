@@ -10,7 +10,7 @@ from time import ticks_add, ticks_diff, ticks_ms
 from micropython import const
 
 from umqtt import engine, transport, wire
-from umqtt.engine import LOST, NOTHING_YET
+from umqtt.engine import LOST
 from umqtt.errors import ProtocolError, link_error
 from umqtt.link import Link
 from umqtt.turns import is_scheduled
@@ -40,7 +40,6 @@ class Connecting(Link):
     _filters_left: list  # that are to be subscribed to again, one at a time: as packet _subscribe_id
     _session_present: bool
     _connect_count: int
-    _last_event: int  # of the reader
 
     _address = _last_will = None
     _durable_store: "Any" = None
@@ -54,7 +53,6 @@ class Connecting(Link):
         self._hold()  # no call of another thread goes on with the old connection
         self._close()
         self._draft[IN_USE] = 0
-        self._last_event = NOTHING_YET
         self._connect_end = self._end(timeout_ms)
         self._is_connecting = True
 

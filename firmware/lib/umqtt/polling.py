@@ -21,6 +21,8 @@ _bytes = bytes
 class Polling(Connecting):
     """A client that is served by one call."""
 
+    _last_event: int  # of the reader: the first byte of the packet that `poll` took last
+
     def poll(self, ms: int = 0) -> int:
         """Do everything that is due: send, take one packet, call back, keep alive, reconnect; wait up to `ms` for a
         packet, or until the network has taken the bytes that wait. Returns 1 when a packet came, else 0. Allocates
@@ -90,12 +92,10 @@ class Polling(Connecting):
 
     def _without_packet(self, event):
         if event == RAISED:
-            self._last_event = event
             raise self._fault
         if event == MET:
             if self._send_packet is not None:
                 return 0  # the other one reads
-            self._next_packet = None
             return self._without_link(0)
         if event != LOST:
             words = self._dead_words
@@ -117,7 +117,6 @@ class Polling(Connecting):
         # send what waits, waiting up to ms for room or a packet. Returns whether to read now
         if not self._take_turn():
             return False
-        reads = True
         event = self._send_slots()
         if event == BLOCKED:
             # Without room for an ack nothing is read: a packet that waits to be must not wake us.
@@ -127,13 +126,13 @@ class Polling(Connecting):
             if not self._take_turn():
                 return False
             event = self._send_slots()
-            if event == BLOCKED and not self._watch():
+            if event == BLOCKED:
+                if self._watch():
+                    return reads
                 words = self._dead_words if self._is_connecting else "nothing leaves"
                 self._on_fault(link_error("ETIMEDOUT", words))
                 event = LOST
         if event == LOST:
             return self._link_lost()
-        if event != BLOCKED:
-            self._poll_for(READABLE)
-            return self._go_on_connecting(ms) if self._is_connecting else True
-        return reads
+        self._poll_for(READABLE)
+        return self._go_on_connecting(ms) if self._is_connecting else True
