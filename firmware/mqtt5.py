@@ -131,7 +131,7 @@ class Terms:
         if not up:
             if self.gave_way(fault):
                 return
-            if fault.args[0] == _LEVEL_REFUSED_BY_4 and level == _LEVEL_5 and isinstance(fault, MQTTException):
+            if level == _LEVEL_5 and isinstance(fault, MQTTException) and fault.args[0] == _LEVEL_REFUSED_BY_4:
                 node.reconnect.fault = MQTTException(_LEVEL_REFUSED, "the broker does not speak MQTT 5")
         node.link_changed(up, words)
         if up:
@@ -150,8 +150,8 @@ class Terms:
     def gave_way(self, fault) -> bool:
         """Whether the broker did not take what the connection began with, and gets something else the next time."""
         client = self.client
-        code = fault.args[0]
-        if not isinstance(fault, MQTTException) or code not in (_TOO_LARGE, _NO_RETAIN, _NO_QOS):
+        code = fault.args[0] if isinstance(fault, MQTTException) else 0
+        if code not in (_TOO_LARGE, _NO_RETAIN, _NO_QOS):
             return False
         if client.inflight and "in flight" in fault.args[1]:  # of an earlier connection, whose broker took it
             from umqtt.takeback import send_again, unacknowledged

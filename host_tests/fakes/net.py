@@ -19,6 +19,7 @@ POLLIN = 1
 POLLOUT = 4
 POLLERR = 8
 POLLHUP = 16
+POLLNVAL = 32  # of a closed socket, on each port
 
 
 class Port:
@@ -477,9 +478,7 @@ class Poll:
         def look():
             ready.clear()
             for obj, mask in self.watched:
-                if obj.closed:
-                    raise OSError(EBADF)
-                bits = obj.ready() & (mask | POLLERR | POLLHUP)
+                bits = POLLNVAL if obj.closed else obj.ready() & (mask | POLLERR | POLLHUP)
                 if bits:
                     ready.append((obj, bits))
             return ready

@@ -135,7 +135,7 @@ class Reconnect:
         self._failures += 1
         if self._pause_ms == _UP:
             lasted = not 0 <= ticks_diff(self._since_ms, now) < _STABLE_MS  # negative after six days
-            fell_silent = fault.args[0] == link_error("ETIMEDOUT", "").args[0]
+            fell_silent = fault.args[:1] == link_error("ETIMEDOUT", "").args[:1]  # a Ctrl-C has none
             if self._roaming and self._roaming.lost(client, lasted, fell_silent) or lasted:
                 self._short_lives = self._failures = 0
                 self._down_since_ms = self._since_ms
