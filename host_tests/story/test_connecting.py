@@ -463,3 +463,31 @@ def test_the_connection_that_an_event_loop_begins_does_not_wait():
     equal(world.clock.now, began_ms)
     world.serve(client, 100)
     equal(client.isconnected(), True)
+
+
+def test_what_is_in_flight_says_how_a_filter_is_subscribed_and_not_what_was_granted_before():
+    # the broker loses the session before it acknowledges that the program wants it otherwise
+    for call, again in (
+        (lambda client: client.unsubscribe("a", wait=False), []),
+        (lambda client: client.subscribe("a", 1, wait=False), [("a", 1)]),
+        (lambda client: client.subscribe([("x", 0), ("a", 2)], wait=False), [("x", 0), ("a", 2)]),
+    ):
+        world = World(Model)
+        client = world.client(reconnect=Reconnect(10, 10))
+        world.serve(client, 10)
+        for topic_filter in "abc":
+            client.subscribe(topic_filter)
+        answers, world.broker.data = world.broker.data, lambda link, data: None
+        call(client)
+        world.serve(client, 10)
+        world.broker.data = answers
+        world.broker.forget()
+        world.link.end("rst")
+        world.serve(client, 200)
+        assert client.isconnected() and not client.inflight
+        for topic_filter in "abc":
+            world.broker.inject(topic_filter, b"x", 2)
+        world.serve(client, 50)
+        equal(sorted(topic for topic, _, _ in world.inbox), [b"a"] * bool(again) + [b"b", b"c"])
+        for topic_filter, qos in again + [("b", 0), ("c", 0)]:
+            equal(client._granted_qos[b"\0\1" + topic_filter.encode()], qos, topic_filter)

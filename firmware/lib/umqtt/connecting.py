@@ -14,7 +14,7 @@ from umqtt.engine import LOST
 from umqtt.errors import ProtocolError, link_error
 from umqtt.link import Link
 from umqtt.turns import is_scheduled
-from umqtt.wire import CONNECT_BYTE, DISCONNECT_BYTE, IN_USE, PACKET_ID, SUBSCRIBE_BYTE, WIPE
+from umqtt.wire import CONNECT_BYTE, DISCONNECT_BYTE, FIRST_BYTE, IN_USE, PACKET_ID, PAYLOAD, SUBSCRIBE_BYTE, WIPE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -150,7 +150,11 @@ class Connecting(Link):
                 payload = topic_filter + _bytes((self._granted_qos.get(topic_filter, 0),))
                 self._hold(SUBSCRIBE_BYTE, b"", payload)
                 self._filters_left.pop(0)
-                if topic_filter in self._granted_qos:  # else a callback has unsubscribed meanwhile
+                is_wanted = topic_filter in self._granted_qos  # else a callback has unsubscribed meanwhile
+                for slot in self._packet_slots[: self.inflight]:
+                    if slot[FIRST_BYTE] >= SUBSCRIBE_BYTE and topic_filter in slot[PAYLOAD]:
+                        is_wanted = False  # what is in flight says what the program wants now
+                if is_wanted:
                     self._subscribe_id = self._take_slot()[PACKET_ID]
                     if self._send_slots() == LOST:
                         return self._link_lost()
