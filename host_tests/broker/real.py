@@ -161,8 +161,9 @@ class DeviceError(Exception):
 
 @functools.cache
 def shipped_checkout():
-    """A checkout whose library is the shipped form, as a board has it."""
-    return shipped.make(shipped.SHIPPED.with_name("shipped-broker"))
+    """A checkout whose library is the shipped form, as a board has it. Each worker has one of its own: a program loads
+    parts of the library late, when another worker may have replaced what it began with."""
+    return shipped.make(shipped.SHIPPED.with_name("shipped-" + os.environ.get("PYTEST_XDIST_WORKER", "broker")))
 
 
 class Device:
