@@ -89,7 +89,7 @@ def test_every_injected_fault_is_found_and_nothing_else(folder, options):
     assert got == wanted
     steady = a.clients["steady"]
     assert (steady.received, steady.sent, steady.pings, steady.ends) == (3, 3, 1, {"clean": 1})
-    assert {d: delays.n for d, delays in steady.delays.items()} == (
+    assert {d: delays.count for d, delays in steady.delays.items()} == (
         {False: 2, True: 2} if options[:1] != ("log_timestamp false",) else {}
     )
     assert a.clients["deaf"].sessions[1].present is True
@@ -112,7 +112,7 @@ def test_ids_and_topics_that_hold_anything_come_back_whole(folder):
     assert findings(a) == {}
     for name in names:
         assert a.clients[name].ends == {"clean": 1}
-        assert a.clients[name].subscriptions == {} and a.clients[name].delays[False].n == 1
+        assert a.clients[name].subscriptions == {} and a.clients[name].delays[False].count == 1
     assert set(a.topics) == {f"t/{name}" for name in names}
 
 

@@ -257,11 +257,13 @@ class Analyser:
 
     def worst_strangers(self) -> list[Stranger]:
         """All strangers, the worst first."""
-        return sorted(self.strangers.values(), key=lambda s: (-s.weight, -s.connections, s.id))
+        return sorted(
+            self.strangers.values(), key=lambda stranger: (-stranger.weight, -stranger.connections, stranger.id)
+        )
 
     def has_packets(self) -> bool:
         """False when the broker logged connections only."""
-        return any(c.received or c.sent or c.pings for c in self.clients.values())
+        return any(client.received or client.sent or client.pings for client in self.clients.values())
 
     # -- time
 
@@ -288,7 +290,7 @@ class Analyser:
 
     def _look(self, t: float) -> None:
         while self._at and t > self._at[0]:
-            self.connected_at[self._at.pop(0)] = sorted(c.id for c in self.clients.values() if c.session)
+            self.connected_at[self._at.pop(0)] = sorted(client.id for client in self.clients.values() if client.session)
 
     # -- connections
 
@@ -476,8 +478,8 @@ class Analyser:
         self._tell("storm", self.broker, storm)
 
     @staticmethod
-    def _count(client: Client, how: str, n: int) -> None:
-        client.ends[how] = client.ends.get(how, 0) + n
+    def _count(client: Client, how: str, more: int) -> None:
+        client.ends[how] = client.ends.get(how, 0) + more
         if not client.ends[how]:
             del client.ends[how]
 
@@ -556,9 +558,9 @@ class Analyser:
 
     def _trouble(self, event: events.Trouble) -> None:
         if event.code == "broker-limit" or event.code == "broker-tcpd":
-            m = _ADDRESS_IN.match(event.text)
-            if m:
-                self._strangers.turned_away(m[1], event.t)
+            match = _ADDRESS_IN.match(event.text)
+            if match:
+                self._strangers.turned_away(match[1], event.t)
         self._log.trouble(event)
 
     def _host(self, event: events.Host) -> None:

@@ -66,8 +66,8 @@ class Bridges:
                 return self._named(bridge, client_id)
         if client_id.startswith("local.") and self._last is not None and self._last.local_id is None:
             return self._named(self._last, client_id)  # local_clientid need not hold the name
-        m = _LOCAL.fullmatch(client_id)
-        return self._named(self._get(m[1], None), client_id) if m else None
+        match = _LOCAL.fullmatch(client_id)
+        return self._named(self._get(match[1], None), client_id) if match else None
 
     def as_client(self, bridge: Bridge) -> Client:
         """What the bridge does as a client of this broker."""
@@ -195,5 +195,5 @@ def reason(words: str) -> str:
     return next((plain for pattern, plain in _REASONS if re.search(pattern, words)), words)
 
 
-def _within(before: Time, after: Time, s: float) -> bool:
-    return before is None or after is None or 0 <= after - before <= s
+def _within(before: Time, after: Time, seconds: float) -> bool:
+    return before is None or after is None or 0 <= after - before <= seconds

@@ -85,12 +85,12 @@ def ended(t: Time, text: str) -> Ended | None:
         if text.endswith(words):
             said = _WORDS_OF_REFUSAL.search(words) if how in ("not-authorised", "refused") else _ALREADY.search(words)
             return _ended(t, text[7 : -len(words)], how, said[1] if said else "")
-    m = _NOT_SUPPORTED.fullmatch(text, 7)
-    if m:
-        return _ended(t, m[1], "error", m[2])
-    m = _OTHER_END.fullmatch(text, 7)
-    if m:
-        return _reasoned(t, m[1] + (m[2] or ""), m[3])
+    match = _NOT_SUPPORTED.fullmatch(text, 7)
+    if match:
+        return _ended(t, match[1], "error", match[2])
+    match = _OTHER_END.fullmatch(text, 7)
+    if match:
+        return _reasoned(t, match[1] + (match[2] or ""), match[3])
     return None
 
 
@@ -102,7 +102,7 @@ def _reasoned(t: Time, who: str, reason: str) -> Ended | None:
 
 
 def _ended(t: Time, who: str, how: str, detail: str) -> Ended | None:
-    m = _BRACKET.fullmatch(who)
-    if m:
-        return Ended(t, m[1], how, m[2], detail)
+    match = _BRACKET.fullmatch(who)
+    if match:
+        return Ended(t, match[1], how, match[2], detail)
     return Ended(t, who, how, None, detail) if who or how == "takeover" else None  # 0.15 has empty ids

@@ -27,11 +27,11 @@ def stem(client_id: str) -> str | None:
     without = _UUID.sub("*", client_id)
     if without != client_id:
         return without
-    m = _RANDOM_END.search(client_id)
-    if m:
-        return client_id[: m.start()] + "*"
-    m = _RANDOM_WORD.search(client_id)
-    return client_id[: m.start()] + "*" if m and len(m[0]) >= 8 else None
+    match = _RANDOM_END.search(client_id)
+    if match:
+        return client_id[: match.start()] + "*"
+    match = _RANDOM_WORD.search(client_id)
+    return client_id[: match.start()] + "*" if match and len(match[0]) >= 8 else None
 
 
 class Families:
@@ -79,7 +79,7 @@ class Families:
         watched = self._watched.get(key)
         if watched is None:
             if len(self._watched) >= FAMILIES:
-                self._watched = {k: w for k, w in self._watched.items() if w.family.ids >= IDS}
+                self._watched = {at: one for at, one in self._watched.items() if one.family.ids >= IDS}
             watched = self._watched[key] = _Watched(family)
         return watched
 

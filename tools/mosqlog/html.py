@@ -267,8 +267,12 @@ class _Fleet:
                 (key.format("bar", f'<rect x="17" width="5" height="12" class="{how}"/>'), f"end: {words.HOWS[how]}")
             )
         for style, text, there in (
-            ("restart", "broker restarted", any(r.announced for r in self._restarts)),
-            ("crash", "broker came back without having stopped", not all(r.announced for r in self._restarts)),
+            ("restart", "broker restarted", any(restart.announced for restart in self._restarts)),
+            (
+                "crash",
+                "broker came back without having stopped",
+                not all(restart.announced for restart in self._restarts),
+            ),
         ):
             if there:
                 parts.append((f'<svg><line x1="11" x2="11" y2="12" class="{style}"/></svg>', text))
@@ -338,10 +342,10 @@ class _Fleet:
         ]
         for bar in self._bars[id(client)]:
             left, right = self._span.part(bar.start), self._span.part(bar.end)
-            y, height, style = (2, 14, "several" if bar.count > 1 else "bar") if bar.begun else (6, 6, "unbegun")
+            top, height, style = (2, 14, "several" if bar.count > 1 else "bar") if bar.begun else (6, 6, "unbegun")
             parts.append(
                 f'<g><title>{escape(_tip(bar))}</title><rect x="{left:.2%}" '
-                f'width="{right - left:.2%}" y="{y}" height="{height}" class="{style}"/>'
+                f'width="{right - left:.2%}" y="{top}" height="{height}" class="{style}"/>'
                 f"{_cap(bar, right)}</g>"
             )
         return "".join(parts) + "</svg>"
@@ -428,8 +432,8 @@ def _details(log: Log, client: Client) -> Iterator[str]:
         yield f" and {len(wanted) - 30:,} more" if len(wanted) > 30 else ""
     for sent, delays in sorted(client.delays.items()):
         yield (
-            f"<br>PUBLISH to last ack, {'to' if sent else 'from'} the client: {delays.n:,} messages, mean "
-            f"{words.span(delays.total_s / delays.n)}, 95 % within {words.span(delays.at_most_s(0.95))}, worst "
+            f"<br>PUBLISH to last ack, {'to' if sent else 'from'} the client: {delays.count:,} messages, mean "
+            f"{words.span(delays.total_s / delays.count)}, 95 % within {words.span(delays.at_most_s(0.95))}, worst "
             f"{words.span(delays.worst_s)} ({_t(delays.worst_topic)})"
         )
     yield "</p>\n"

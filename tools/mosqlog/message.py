@@ -168,56 +168,58 @@ _OPENSSL = ("OpenSSL Error", "SSL Error", "TLS error")
 
 
 def _accept(t: Time, text: str, start: int) -> Event | None:
-    m = _ACCEPT.fullmatch(text, start)
-    return m and Accept(t, m[1] or m[3], int(m[2] or 0))
+    match = _ACCEPT.fullmatch(text, start)
+    return match and Accept(t, match[1] or match[3], int(match[2] or 0))
 
 
 def _connected(t: Time, text: str, start: int) -> Event | None:
-    m = _CONNECTED.fullmatch(text, start) if text.endswith(").") else None
-    whole = m is not None
-    m = m or _CONNECTED_CUT.fullmatch(text, start) or _CONNECTED_OLD.fullmatch(text, start)
-    if not m:
+    match = _CONNECTED.fullmatch(text, start) if text.endswith(").") else None
+    whole = match is not None
+    match = match or _CONNECTED_CUT.fullmatch(text, start) or _CONNECTED_OLD.fullmatch(text, start)
+    if not match:
         return None
-    if not m[4]:
-        return Connected(t, m[2], m[1], None, None, None, None, text[4] == "b")
-    user = m[6] if whole else None
+    if not match[4]:
+        return Connected(t, match[2], match[1], None, None, None, None, text[4] == "b")
+    user = match[6] if whole else None
     if user and len(user) > 1 and user[0] == user[-1] == "'":
         user = user[1:-1]
     # 1.6 and 2.0 print 1 and 2 for MQTT 3.1 and 3.1.1, 2.1 prints 3 and 4.
-    protocol = {1: 3, 2: 4}.get(int(m[3]), int(m[3])) if m[3] else None
-    return Connected(t, m[2], m[1], protocol, m[4] == "1", int(m[5]), user, text[4] == "b")
+    protocol = {1: 3, 2: 4}.get(int(match[3]), int(match[3])) if match[3] else None
+    return Connected(t, match[2], match[1], protocol, match[4] == "1", int(match[5]), user, text[4] == "b")
 
 
 def _will(t: Time, text: str, start: int) -> Event | None:
-    m = _WILL.fullmatch(text, start)
-    return m and Will(t, None, int(m[1]), int(m[3]), m[2] == "1")
+    match = _WILL.fullmatch(text, start)
+    return match and Will(t, None, int(match[1]), int(match[3]), match[2] == "1")
 
 
 def _connack(t: Time, text: str, start: int) -> Event | None:
-    m = _CONNACK.fullmatch(text, start)
-    return m and Connack(t, m[1], m[2] == "1" if m[2] else None, int(m[3]))
+    match = _CONNACK.fullmatch(text, start)
+    return match and Connack(t, match[1], match[2] == "1" if match[2] else None, int(match[3]))
 
 
 def _publish(sent: bool) -> Made:
     def made(t: Time, text: str, start: int, new=tuple.__new__) -> Event | None:
         # endswith: a line that was cut could match from every ` (d0, ` on, in vain.
-        m = text.endswith(" bytes))") and _PUBLISH.fullmatch(text, start)
-        if m:
-            client, dup, qos, retain, pid, topic, size = m.groups()
+        match = text.endswith(" bytes))") and _PUBLISH.fullmatch(text, start)
+        if match:
+            client, dup, qos, retain, pid, topic, size = match.groups()
             return new(Publish, (t, sent, client, dup == "1", int(qos), retain == "1", int(pid), topic, int(size)))
         if len(text.encode("utf-8", "surrogateescape")) < _LONG_B:
             return None
-        m = _PUBLISH_CUT.fullmatch(text, start)
-        return m and Publish(t, sent, m[1], m[2] == "1", int(m[3]), m[4] == "1", int(m[5]), m[6], None)
+        match = _PUBLISH_CUT.fullmatch(text, start)
+        return match and Publish(
+            t, sent, match[1], match[2] == "1", int(match[3]), match[4] == "1", int(match[5]), match[6], None
+        )
 
     return made
 
 
 def _ack(sent: bool, name: str) -> Made:
     def made(t: Time, text: str, start: int, new=tuple.__new__) -> Event | None:
-        m = _ACK.fullmatch(text, start)
-        if m:
-            client, pid, code = m.groups()
+        match = _ACK.fullmatch(text, start)
+        if match:
+            client, pid, code = match.groups()
             return new(Ack, (t, sent, name, client, int(pid), code and int(code)))
         return _unknown_pid(t, text, 0)
 
@@ -229,25 +231,25 @@ def _control(sent: bool, name: str) -> Made:
         client = text[start:]
         if len(client) > _LONG_B - 100:  # the line is cut, and the id with it
             return None
-        m = _AUTH.fullmatch(client) if name == "AUTH" else None
-        return Control(t, sent, name, m[1] if m else client) if client else None
+        match = _AUTH.fullmatch(client) if name == "AUTH" else None
+        return Control(t, sent, name, match[1] if match else client) if client else None
 
     return made
 
 
 def _unknown_pid(t: Time, text: str, start: int) -> Event | None:
-    m = _UNKNOWN_PID.fullmatch(text)
-    return m and UnknownPid(t, m[2], m[1], int(m[3]))
+    match = _UNKNOWN_PID.fullmatch(text)
+    return match and UnknownPid(t, match[2], match[1], int(match[3]))
 
 
 def _refused(sent: bool, why: str) -> Made:
     def made(t: Time, text: str, start: int) -> Event | None:
-        m = _PUBLISH.fullmatch(text, start)
-        if m:
-            return Refused(t, sent, m[1], why, int(m[3]), m[6], int(m[7]))
-        m = _DENIED_TO.fullmatch(text, start)
-        if m:
-            return Refused(t, sent, m[1], why, int(m[2]), m[4], int(m[5]))
+        match = _PUBLISH.fullmatch(text, start)
+        if match:
+            return Refused(t, sent, match[1], why, int(match[3]), match[6], int(match[7]))
+        match = _DENIED_TO.fullmatch(text, start)
+        if match:
+            return Refused(t, sent, match[1], why, int(match[2]), match[4], int(match[5]))
         if text.endswith(", quota exceeded."):
             return Refused(t, sent, text[start:-17], "quota", None, None, None)
         return None
@@ -260,28 +262,28 @@ def _dropped_large(t: Time, text: str, start: int) -> Event | None:
 
 
 def _dropping_large(t: Time, text: str, start: int) -> Event | None:
-    m = _TOO_LARGE.fullmatch(text, start)
-    return m and Refused(t, True, m[1], "too-large", None, None, int(m[2]))
+    match = _TOO_LARGE.fullmatch(text, start)
+    return match and Refused(t, True, match[1], "too-large", None, None, int(match[2]))
 
 
 def _dropping(t: Time, text: str, start: int) -> Event | None:
-    m = _DROPPING.fullmatch(text, start)
-    return m and Dropping(t, m[1])
+    match = _DROPPING.fullmatch(text, start)
+    return match and Dropping(t, match[1])
 
 
 def _bad_socket(t: Time, text: str, start: int) -> Event | None:
-    m = _BAD_SOCKET.fullmatch(text, start)
-    return m and Ended(t, m[1], "error", None, m[2] or "")
+    match = _BAD_SOCKET.fullmatch(text, start)
+    return match and Ended(t, match[1], "error", None, match[2] or "")
 
 
 def _socket_error(t: Time, text: str, start: int) -> Event | None:
-    m = _SOCKET_ERROR.fullmatch(text, start)
-    return m and Ended(t, m[1], "closed", None, "")
+    match = _SOCKET_ERROR.fullmatch(text, start)
+    return match and Ended(t, match[1], "closed", None, "")
 
 
 def _bridge_try(t: Time, text: str, start: int) -> Event | None:
-    m = _BRIDGE_TRY.fullmatch(text, len("Connecting bridge "))
-    return m and Bridging(t, m[1], "try", m[2], "")
+    match = _BRIDGE_TRY.fullmatch(text, len("Connecting bridge "))
+    return match and Bridging(t, match[1], "try", match[2], "")
 
 
 _BY_HEAD: dict[str, Made] = {  # by the first three words
@@ -331,17 +333,17 @@ def event_of(t: Time, text: str) -> Event | None:
 
 def _other(t: Time, text: str) -> Event | None:
     if text.startswith("mosquitto version "):
-        m = _VERSION.fullmatch(text)
-        return m and Broker(t, m[1], m[2])
+        match = _VERSION.fullmatch(text)
+        return match and Broker(t, match[1], match[2])
     if text.startswith("Expiring "):
-        m = _EXPIRED.fullmatch(text)
-        return m and Expired(t, m[1])
+        match = _EXPIRED.fullmatch(text)
+        return match and Expired(t, match[1])
     if text.startswith("Saving in-memory"):
-        m = _SAVING.fullmatch(text)
-        return Saving(t, m[1] if m else "")
+        match = _SAVING.fullmatch(text)
+        return Saving(t, match[1] if match else "")
     if text.startswith("Opening "):
-        m = _LISTENING.fullmatch(text)
-        return Listening(t, m[1], m[2]) if m else Note(t, text)
+        match = _LISTENING.fullmatch(text)
+        return Listening(t, match[1], match[2]) if match else Note(t, text)
     if text.startswith("Connecting bridge "):
         return _bridge_try(t, text, 0)
     if text.startswith("dynsec: "):
@@ -353,19 +355,19 @@ def _other(t: Time, text: str) -> Event | None:
 
 def _bridge(t: Time, text: str) -> Event | None:
     for pattern, what in _BRIDGE:
-        m = pattern.fullmatch(text)
-        if m:
-            detail = m[2] if pattern.groups > 1 and m[2] else ""
-            return Bridging(t, m[1] or None, what, None, detail)
+        match = pattern.fullmatch(text)
+        if match:
+            detail = match[2] if pattern.groups > 1 and match[2] else ""
+            return Bridging(t, match[1] or None, what, None, detail)
     return None
 
 
 def _command(t: Time, text: str) -> Event | None:
-    m = _DYNSEC.fullmatch(text)
-    if not m:
+    match = _DYNSEC.fullmatch(text)
+    if not match:
         return Note(t, text)
-    pairs = (part.partition("=") for part in (m[4] or "").split(" | ") if part)
-    return Command(t, m[1], m[2], m[3], {name: value for name, _, value in pairs})
+    pairs = (part.partition("=") for part in (match[4] or "").split(" | ") if part)
+    return Command(t, match[1], match[2], match[3], {name: value for name, _, value in pairs})
 
 
 def _trouble(t: Time, text: str) -> Event | None:
@@ -392,9 +394,9 @@ def _client(t: Time, text: str) -> Event | None:
 
 def _violation(t: Time, text: str) -> Event | None:
     for sentence in _SENTENCES:
-        m = sentence.fullmatch(text)
-        if m:
-            return Violation(t, m[1], text)
+        match = sentence.fullmatch(text)
+        if match:
+            return Violation(t, match[1], text)
     return None
 
 

@@ -93,7 +93,7 @@ class Delays:
     """Seconds from PUBLISH to the last ack: a histogram and the worst one."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(DELAYS_S) + 1))
-    n: int = 0
+    count: int = 0
     total_s: float = 0.0
     worst_s: float = -1.0
     worst_topic: str = ""
@@ -102,27 +102,27 @@ class Delays:
     def add(self, delay_s: float, topic: str, t: Time) -> None:
         """t: when the message was published."""
         self.counts[bisect_left(DELAYS_S, delay_s)] += 1
-        self.n, self.total_s = self.n + 1, self.total_s + delay_s
+        self.count, self.total_s = self.count + 1, self.total_s + delay_s
         if delay_s > self.worst_s:
             self.worst_s, self.worst_topic, self.worst_t = delay_s, topic, t
 
     def add_at_once(self, count: int, topic: str, t: Time) -> None:
         """So many that were finished in the second they began; topic and t: of the first."""
         self.counts[0] += count
-        self.n += count
+        self.count += count
         if self.worst_s < 0:
             self.worst_s, self.worst_topic, self.worst_t = 0, topic, t
 
     def merge(self, later: Delays) -> None:
         """Adds those of a later time."""
-        self.counts = [a + b for a, b in zip(self.counts, later.counts)]
-        self.n, self.total_s = self.n + later.n, self.total_s + later.total_s
+        self.counts = [ours + theirs for ours, theirs in zip(self.counts, later.counts)]
+        self.count, self.total_s = self.count + later.count, self.total_s + later.total_s
         if later.worst_s > self.worst_s:
             self.worst_s, self.worst_topic, self.worst_t = later.worst_s, later.worst_topic, later.worst_t
 
     def at_most_s(self, part: float) -> float:
         """The bound that `part` (0..1) of the delays kept, one of DELAYS_S or the worst."""
-        below, wanted = 0, part * self.n
+        below, wanted = 0, part * self.count
         for i, count in enumerate(self.counts):
             below += count
             if below >= wanted and i < len(DELAYS_S):
@@ -188,7 +188,7 @@ class Subject:
 
     def worst(self) -> list[Finding]:
         """The findings, the heaviest first."""
-        return sorted(self.findings.values(), key=lambda f: (-f.weight, f.code))
+        return sorted(self.findings.values(), key=lambda finding: (-finding.weight, finding.code))
 
 
 @dataclass(**_SLOTS)

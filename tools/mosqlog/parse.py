@@ -161,17 +161,17 @@ class Parser:
             rest = text[len(client) + 1 :]
             if place == "UNSUBSCRIBE" and rest == self._filter:
                 return Removed(t, client, rest)
-            m = place == "SUBSCRIBE" and _QOS_FILTER.fullmatch(rest)
-            if m and m[2] == self._filter:
-                return Granted(t, client, m[2], int(m[1]))
+            match = place == "SUBSCRIBE" and _QOS_FILTER.fullmatch(rest)
+            if match and match[2] == self._filter:
+                return Granted(t, client, match[2], int(match[1]))
         if place == "UNSUBSCRIBE":
             self._filter = asked
             return Filter(t, client, asked, None, False) if detail or asked != text else None
-        m = _ASKED.fullmatch(asked)
-        if not m:
+        match = _ASKED.fullmatch(asked)
+        if not match:
             return None
-        self._filter = m[1]
-        return Filter(t, client, m[1], m[2] and int(m[2]), bool(m[3]))
+        self._filter = match[1]
+        return Filter(t, client, match[1], match[2] and int(match[2]), bool(match[3]))
 
 
 _GLUABLE = (Unknown, Foreign, Ended, Violation, Note, Trouble, Broker, Control, Tls)

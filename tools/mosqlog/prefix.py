@@ -135,9 +135,10 @@ class Splitter:
         for line in lines[:2000]:
             for span in stamp.spans(line[:80]):
                 if span.kind in stamp.DAY_OR_MONTH:
-                    a, b = re.findall(r"\d+", line[span.start : span.end])[0 if span.kind != "clock dmy" else 3 :][:2]
-                    firsts.add(int(a))
-                    seconds.add(int(b))
+                    numbers = re.findall(r"\d+", line[span.start : span.end])
+                    first, second = numbers[3:5] if span.kind == "clock dmy" else numbers[:2]
+                    firsts.add(int(first))
+                    seconds.add(int(second))
         # A day that stands still while the other figure runs is a month; a figure above 12 is a day.
         self.month_first = max(seconds, default=0) > 12 >= max(firsts, default=0)
         if any(shape.stamped for shape in self._shapes):
@@ -180,23 +181,23 @@ class Splitter:
         if _AT_ONCE.match(line):
             return Split(None, line, True)
         for i, shape in enumerate(self._shapes):
-            m = shape.pattern.match(line)
-            if m:
+            match = shape.pattern.match(line)
+            if match:
                 if i:
                     self._shapes.insert(0, self._shapes.pop(i))
-                return self._taken(line, shape, m)
+                return self._taken(line, shape, match)
         return self._learnt(line)
 
-    def _taken(self, line: str, shape: _Shape, m: re.Match[str]) -> Split:
-        values = [self._value(kind, text) for kind, text in zip(shape.kinds, m.groups())]
-        text = line[m.end() :]
+    def _taken(self, line: str, shape: _Shape, match: re.Match[str]) -> Split:
+        values = [self._value(kind, text) for kind, text in zip(shape.kinds, match.groups())]
+        text = line[match.end() :]
         if shape.stamped:
             own = self._dated(values[-1], shape.kinds[-1])
             if own is not None:
                 self._last_own = own
                 if len(values) > 1 and values[0] is not None and own >= _DAY_S:
                     if shape.kinds[0] in stamp.YEARLESS and abs(own - values[0]) > 2 * _DAY_S:
-                        values[0] = stamp.value(shape.kinds[0], m[1], own + 7 * _DAY_S) or own  # of the same year
+                        values[0] = stamp.value(shape.kinds[0], match[1], own + 7 * _DAY_S) or own  # of the same year
                     if abs(own - values[0]) < 2 * _DAY_S:
                         self._header_offset_s = _rounded(own - values[0])
             t = self._finer(own, values[0] if len(values) > 1 else None)
@@ -204,7 +205,7 @@ class Splitter:
             t = self._dated(values[0], shape.kinds[0]) if values else None
         if t is not None and t >= _DAY_S and not set(shape.kinds[-1:]) & set(stamp.YEARLESS):
             self._last_dated = t
-        self._last_prefix, self._last_t, self._last_quote = m[0], t, shape.quoted
+        self._last_prefix, self._last_t, self._last_quote = match[0], t, shape.quoted
         if shape.quoted:
             text = self._unquoted(text, shape.quoted)
         return Split(t, text, True)
@@ -225,8 +226,8 @@ class Splitter:
             if head is None or not self._learn_shape(line[: head.start()], strong=False):
                 return self._strange_or_foreign(line)
         shape = self._shapes[0]
-        m = shape.pattern.match(line)
-        return self._taken(line, shape, m) if m else Split(None, line, False)
+        match = shape.pattern.match(line)
+        return self._taken(line, shape, match) if match else Split(None, line, False)
 
     def _learn_shape(self, prefix: str, strong: bool) -> bool:
         """Whether a shape was made of the prefix; it is the first then."""
@@ -252,10 +253,10 @@ class Splitter:
         return True
 
     def _spans(self, prefix: str) -> list[stamp.Span]:
-        m = self._given.search(prefix) if self._given else None
-        if m is None:
+        match = self._given.search(prefix) if self._given else None
+        if match is None:
             return stamp.spans(prefix)
-        return [*stamp.spans(prefix[: m.start()]), stamp.Span(m.start(), m.end(), "given")]
+        return [*stamp.spans(prefix[: match.start()]), stamp.Span(match.start(), match.end(), "given")]
 
     def _remember(self, prefix: str, spans: list[stamp.Span], stamped: bool, trusted: bool) -> None:
         pieces, at = [], 0
@@ -311,8 +312,8 @@ class Splitter:
         if dated is not None and kind in stamp.YEARLESS:
             now = dated + 7 * _DAY_S  # a time without a year lies near those that have one
         if kind == "given" and self._given:
-            m = self._given.match(text + ": ")
-            t = stamp.seconds(m, now) if m else None
+            match = self._given.match(text + ": ")
+            t = stamp.seconds(match, now) if match else None
         else:
             t = stamp.value(kind, text, now, self.month_first)
         if len(self._values) > 1000:
@@ -341,10 +342,10 @@ def _rounded(difference_s: float) -> float:
 def _general(text: str) -> str:
     """The pattern of a piece of prefix: its figures and its level may differ."""
     out, at = [], 0
-    for m in _GENERAL.finditer(text):
-        out.append(re.escape(text[at : m.start()]))
-        out.append(r"\d+" if m[0][0].isdecimal() else f"(?i:{_LEVEL})")
-        at = m.end()
+    for match in _GENERAL.finditer(text):
+        out.append(re.escape(text[at : match.start()]))
+        out.append(r"\d+" if match[0][0].isdecimal() else f"(?i:{_LEVEL})")
+        at = match.end()
     return "".join(out) + re.escape(text[at:])
 
 

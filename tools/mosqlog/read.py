@@ -65,7 +65,7 @@ def _silent(warning: str) -> None:
 
 
 def batches(
-    path: str, warn: Callable[[str], None], took: Callable[[int], object] = lambda b: None
+    path: str, warn: Callable[[str], None], took: Callable[[int], object] = lambda _: None
 ) -> Iterator[list[str]]:
     """The lines of a file (or of standard input, "-"), some at a time, without their ends. A last line without an end
     is taken when it ends as messages do, else it may be cut in half and is left out, with a warning; a damaged gzip
@@ -74,7 +74,7 @@ def batches(
     yield from lines(chunks(path, warn, took), path, warn)
 
 
-def chunks(path: str, warn: Callable[[str], None], took: Callable[[int], object] = lambda b: None) -> Iterator[bytes]:
+def chunks(path: str, warn: Callable[[str], None], took: Callable[[int], object] = lambda _: None) -> Iterator[bytes]:
     """The bytes of a file, unpacked where it is gzip. Raises Unreadable."""
     with opened(path) as file:
         yield from unpacked(file, path, warn, took)
@@ -125,19 +125,19 @@ def opened(path: str) -> BinaryIO:
         raise Unreadable(
             f"{path} may not be read by this user; try with sudo, or pipe it in: sudo cat {path} | ... -"
         ) from None
-    except OSError as e:
-        raise Unreadable(f"{path} cannot be opened: {e.strerror}") from None
+    except OSError as error:
+        raise Unreadable(f"{path} cannot be opened: {error.strerror}") from None
 
 
 def _chunk(file: BinaryIO, path: str) -> bytes:
     try:
         return file.read(CHUNK_B) or b""
-    except OSError as e:
-        raise Unreadable(f"{path} cannot be read: {e.strerror}") from None
+    except OSError as error:
+        raise Unreadable(f"{path} cannot be read: {error.strerror}") from None
 
 
 def unpacked(
-    file: BinaryIO, path: str, warn: Callable[[str], None], took: Callable[[int], object] = lambda b: None
+    file: BinaryIO, path: str, warn: Callable[[str], None], took: Callable[[int], object] = lambda _: None
 ) -> Iterator[bytes]:
     """The bytes of an open file from where it stands, unpacked where they are gzip. Raises Unreadable."""
     chunk = _chunk(file, path)

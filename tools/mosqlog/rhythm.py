@@ -12,17 +12,23 @@ BROKE_OFF = ("closed", "timeout", "error", "protocol-error", "malformed", "overs
 def found(client: Client) -> Found:
     """What the sessions of this client tell."""
     broken = [
-        s for s in client.sessions if s.how in BROKE_OFF and s.merged == 1 and not s.together and s.end is not None
+        session
+        for session in client.sessions
+        if session.how in BROKE_OFF and session.merged == 1 and not session.together and session.end is not None
     ]
-    lengths = sorted(s.end - s.start for s in broken if s.start is not None and s.end is not None)
+    lengths = sorted(
+        session.end - session.start for session in broken if session.start is not None and session.end is not None
+    )
     silent = [
-        s
-        for s in broken
-        if s.how == "timeout"
-        and s.keepalive_s
-        and s.start is not None
-        and s.end is not None
-        and s.keepalive_s * 1.5 - 2 <= s.end - s.start <= s.keepalive_s * 1.5 + max(15, s.keepalive_s)
+        session
+        for session in broken
+        if session.how == "timeout"
+        and session.keepalive_s
+        and session.start is not None
+        and session.end is not None
+        and session.keepalive_s * 1.5 - 2
+        <= session.end - session.start
+        <= session.keepalive_s * 1.5 + max(15, session.keepalive_s)
     ]
     if len(silent) >= CLOCKWORK - 1 and len(silent) * 4 >= len(broken) * 3 and not client.received + client.pings:
         last = silent[-1]

@@ -85,7 +85,7 @@ _COMPOSED = {
 
 def compiled(time_format: str) -> re.Pattern[str]:
     """The pattern of a strftime text. Raises ValueError for a directive it does not know."""
-    time_format = re.sub(r"%(.)", lambda m: _COMPOSED.get(m[1], m[0]), time_format, flags=re.DOTALL)
+    time_format = re.sub(r"%(.)", lambda match: _COMPOSED.get(match[1], match[0]), time_format, flags=re.DOTALL)
     out, seen, i = [], set(), 0
     while i < len(time_format):
         if time_format[i] != "%":
@@ -160,22 +160,22 @@ class Span(NamedTuple):
 def spans(text: str) -> list[Span]:
     """The times in a text, from left to right."""
     for kind, pattern in _KINDS.items():
-        m = pattern.search(text)
-        while m:
-            if _plausible(m):
-                left = spans(text[: m.start()])
-                right = spans(text[m.end() :])
+        match = pattern.search(text)
+        while match:
+            if _plausible(match):
+                left = spans(text[: match.start()])
+                right = spans(text[match.end() :])
                 return [
                     *left,
-                    Span(m.start(), m.end(), kind),
-                    *(Span(s.start + m.end(), s.end + m.end(), s.kind) for s in right),
+                    Span(match.start(), match.end(), kind),
+                    *(Span(span.start + match.end(), span.end + match.end(), span.kind) for span in right),
                 ]
-            m = pattern.search(text, m.start() + 1)
+            match = pattern.search(text, match.start() + 1)
     return []
 
 
-def _plausible(m: re.Match[str]) -> bool:
-    word = m.groupdict().get("b")
+def _plausible(match: re.Match[str]) -> bool:
+    word = match.groupdict().get("b")
     return word is None or month(word) != 0
 
 
@@ -183,9 +183,9 @@ def leading(text: str) -> Span | None:
     """The time that a text begins with, behind brackets or a syslog priority; None: there is none."""
     start = _BEFORE.match(text).end()  # type: ignore[union-attr]
     for kind, pattern in _KINDS.items():
-        m = pattern.match(text, start)
-        if m and _plausible(m):
-            return Span(m.start(), m.end(), kind)
+        match = pattern.match(text, start)
+        if match and _plausible(match):
+            return Span(match.start(), match.end(), kind)
     return None
 
 
@@ -205,47 +205,47 @@ def pattern_of(kind: str) -> str:
 
 def value(kind: str, text: str, now: float, month_first: bool = False) -> float | None:
     """Seconds since 1970 of a time of this kind; see seconds()."""
-    m = _KINDS[kind].fullmatch(text)
-    if m is None:
+    match = _KINDS[kind].fullmatch(text)
+    if match is None:
         return None
-    t = seconds(m, now, month_first)
-    return seconds(m, now, not month_first) if t is None and kind in DAY_OR_MONTH else t
+    t = seconds(match, now, month_first)
+    return seconds(match, now, not month_first) if t is None and kind in DAY_OR_MONTH else t
 
 
-def seconds(m: re.Match[str], now: float, month_first: bool = False) -> float | None:
+def seconds(match: re.Match[str], now: float, month_first: bool = False) -> float | None:
     """Seconds since 1970 of a match of compiled(); None when it is no time. Without a zone it is
     taken as written, without a year it is the latest before `now`, without a date 1970-01-01."""
-    g = m.groupdict()
-    if g.get("s"):
-        return float(g["s"]) if "." in g["s"] else int(g["s"])
-    if g.get("ms"):
-        return int(g["ms"]) / 1000
-    if g.get("us"):
-        return int(g["us"]) / 1_000_000
-    year = int(g.get("Y") or 0) or (2000 + int(g["y"]) if g.get("y") else 0)
-    month_of_year, day = int(g.get("m") or 0), int(g.get("d") or 0)
-    if g.get("b"):
-        month_of_year = month(g["b"])
+    groups = match.groupdict()
+    if groups.get("s"):
+        return float(groups["s"]) if "." in groups["s"] else int(groups["s"])
+    if groups.get("ms"):
+        return int(groups["ms"]) / 1000
+    if groups.get("us"):
+        return int(groups["us"]) / 1_000_000
+    year = int(groups.get("Y") or 0) or (2000 + int(groups["y"]) if groups.get("y") else 0)
+    month_of_year, day = int(groups.get("m") or 0), int(groups.get("d") or 0)
+    if groups.get("b"):
+        month_of_year = month(groups["b"])
         if not month_of_year:
             return None
     elif month_first:
         month_of_year, day = day, month_of_year
-    if g.get("j"):
-        month_of_year, day = 1, int(g["j"])
+    if groups.get("j"):
+        month_of_year, day = 1, int(groups["j"])
         if not 1 <= day <= 366:
             return None
     elif not month_of_year and not day and not year:
         year, month_of_year, day = 1970, 1, 1
     elif not (1 <= month_of_year <= 12 and 1 <= day <= 31):
         return None
-    hour, minute = int(g.get("H") or 0), int(g.get("M") or 0)
-    if g.get("I"):
-        hour = int(g["I"]) % 12 + (12 if (g.get("p") or "a")[0] in "pP" else 0)
-    elif (g.get("p") or "a")[0] in "pP" and hour < 12:
+    hour, minute = int(groups.get("H") or 0), int(groups.get("M") or 0)
+    if groups.get("I"):
+        hour = int(groups["I"]) % 12 + (12 if (groups.get("p") or "a")[0] in "pP" else 0)
+    elif (groups.get("p") or "a")[0] in "pP" and hour < 12:
         hour += 12
-    elif (g.get("p") or "p")[0] in "aA" and hour == 12:
+    elif (groups.get("p") or "p")[0] in "aA" and hour == 12:
         hour = 0
-    second = float((g.get("S") or "0").replace(",", ".")) + float((g.get("f") or ".0").replace(",", "."))
+    second = float((groups.get("S") or "0").replace(",", ".")) + float((groups.get("f") or ".0").replace(",", "."))
     if hour > 23 or minute > 59 or second >= 61:
         return None
     yearless = not year
@@ -253,7 +253,7 @@ def seconds(m: re.Match[str], now: float, month_first: bool = False) -> float | 
     t = calendar.timegm((year, month_of_year, day, hour, minute, 0)) + second
     if yearless and t > now + 86400:
         t = calendar.timegm((year - 1, month_of_year, day, hour, minute, 0)) + second
-    zone = g.get("z")
+    zone = groups.get("z")
     if zone and zone != "Z":
         offset_s = int(zone[1:3]) * 3600 + int(zone[-2:]) * 60
         t -= offset_s if zone[0] == "+" else -offset_s

@@ -252,7 +252,7 @@ class Strangers:
             if openssl in stranger.tls or len(stranger.tls) < NAMES:
                 stranger.tls[openssl] = stranger.tls.get(openssl, 0) + 1
         # Of several errors of one handshake the first that says more than that it failed.
-        telling = next((x for x in words if "handshake failure" not in x), words[0])
+        telling = next((said for said in words if "handshake failure" not in said), words[0])
         tls = troubles.of_tls(telling)
         if tls.side != "nobody":
             self._find(

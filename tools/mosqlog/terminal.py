@@ -500,8 +500,8 @@ def _client(analyser: Analyser, client: Client, console: Console) -> None:
     for sent, delays in sorted(client.delays.items()):
         console.print(
             Text(
-                f"PUBLISH to last ack, {'to' if sent else 'from'} the client: {delays.n:,} messages, mean "
-                f"{words.span(delays.total_s / delays.n)}, half within {words.span(delays.at_most_s(0.5))}, "
+                f"PUBLISH to last ack, {'to' if sent else 'from'} the client: {delays.count:,} messages, mean "
+                f"{words.span(delays.total_s / delays.count)}, half within {words.span(delays.at_most_s(0.5))}, "
                 f"95 % within {words.span(delays.at_most_s(0.95))}, worst {words.span(delays.worst_s)} "
                 f"('{words.shown(delays.worst_topic)}', {words.moment(delays.worst_t)})"
             )

@@ -35,7 +35,10 @@ def shown(text: str) -> str:
     if text.isprintable():
         return text
     raw = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" if ord(c) < 256 else f"\\u{ord(c):04x}" for c in raw)
+    return "".join(
+        char if char.isprintable() else f"\\x{ord(char):02x}" if ord(char) < 256 else f"\\u{ord(char):04x}"
+        for char in raw
+    )
 
 
 def named(subject: Subject) -> str:
@@ -68,36 +71,36 @@ def moment(t: float | None, day: bool = True) -> str:
     return text if t == int(t) else f"{text}.{min(round(t % 1 * 1000), 999):03d}"
 
 
-def span(s: float | None) -> str:
+def span(seconds: float | None) -> str:
     """Seconds as 1.2 ms, 45 s, 3 min 20 s, 5 h 12 min, 3 d 4 h."""
-    if s is None:
+    if seconds is None:
         return "?"
-    if s < 1:
-        return f"{s * 1000:.3g} ms" if s else "0 s"
-    if s < 100:
-        return f"{s:.3g} s"
-    minutes, hours, days = int(s // 60), int(s // 3600), int(s // 86400)
+    if seconds < 1:
+        return f"{seconds * 1000:.3g} ms" if seconds else "0 s"
+    if seconds < 100:
+        return f"{seconds:.3g} s"
+    minutes, hours, days = int(seconds // 60), int(seconds // 3600), int(seconds // 86400)
     if minutes < 60:
-        return f"{minutes} min {int(s % 60)} s"
+        return f"{minutes} min {int(seconds % 60)} s"
     if hours < 48:
         return f"{hours} h {minutes % 60} min"
     return f"{days} d {hours % 24} h"
 
 
-def size(b: float) -> str:
+def size(size_b: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
-        if b < 1000 or unit == "GB":
-            return f"{b:.3g} {unit}" if b < 1000 else f"{b:.0f} {unit}"
-        b /= 1000
+        if size_b < 1000 or unit == "GB":
+            return f"{size_b:.3g} {unit}" if size_b < 1000 else f"{size_b:.0f} {unit}"
+        size_b /= 1000
     return ""
 
 
 def rate(per_s: float | None) -> str:
     if per_s is None:
         return ""
-    for unit, s in (("s", 1), ("min", 60), ("h", 3600), ("day", 86400)):
-        if per_s * s >= 1 or unit == "day":
-            return f"{per_s * s:.3g} a {unit}"
+    for unit, unit_s in (("s", 1), ("min", 60), ("h", 3600), ("day", 86400)):
+        if per_s * unit_s >= 1 or unit == "day":
+            return f"{per_s * unit_s:.3g} a {unit}"
     return ""
 
 
@@ -137,19 +140,19 @@ def clock(account: Account) -> list[str]:
     return notes
 
 
-def storm(e: Mapping[str, object]) -> str:
+def storm(example: Mapping[str, object]) -> str:
     """An event that hit many at once: the example of a `many-at-once` finding."""
-    of = f" of {e['connected']}" if e.get("connected") is not None else ""
-    within = f" within {span(_number(e['within_s']))}" if e.get("within_s") else " in the same second"
-    hows = _hows_phrase(e)
-    return f"{e['clients']}{of} clients{within} ({hows}): {cause(e)}"
+    of = f" of {example['connected']}" if example.get("connected") is not None else ""
+    within = f" within {span(_number(example['within_s']))}" if example.get("within_s") else " in the same second"
+    hows = _hows_phrase(example)
+    return f"{example['clients']}{of} clients{within} ({hows}): {cause(example)}"
 
 
-def cause(e: Mapping[str, object]) -> str:
+def cause(facts: Mapping[str, object]) -> str:
     """What a storm was probably due to, with the facts that say so."""
     saved = (
-        f"{span(_number(e['saved_before_s']))} after the broker began to save its database"
-        if "saved_before_s" in e
+        f"{span(_number(facts['saved_before_s']))} after the broker began to save its database"
+        if "saved_before_s" in facts
         else ""
     )
     told = {
@@ -157,20 +160,21 @@ def cause(e: Mapping[str, object]) -> str:
         "stalled": "the broker or its host was stalled",
         "silence": "the broker heard nobody: the network before it was gone, or the broker or its host stood still",
         "takeover": "all came back while their old connections were still open: the network was interrupted",
-        "one-address": f"all from {shown(str(e.get('address')))}: that host, gateway or program, not single devices",
+        "one-address": f"all from {shown(str(facts.get('address')))}: that host, gateway or program, "
+        "not single devices",
         "network": "their connections were cut together: a switch, access point, proxy or the broker's network",
         "unknown": "something that they have in common",
-    }[str(e.get("cause", "unknown"))]
-    facts = []
-    if "early" in e:
-        facts.append(f'{e["early"]} keep-alives "missed" up to {span(_number(e["early_s"]))} before their time')
-    if "connect_waited_s" in e:
-        facts.append(f"CONNECTs had waited up to {span(_number(e['connect_waited_s']))}")
-    if "lull_s" in e and e.get("cause") != "saved":
-        facts.append(f"the log was silent for {span(_number(e['lull_s']))} before")
-    if saved and e.get("cause") != "saved":
-        facts.append(saved)
-    return told + (f" ({'; '.join(facts)})" if facts else "")
+    }[str(facts.get("cause", "unknown"))]
+    signs = []
+    if "early" in facts:
+        signs.append(f'{facts["early"]} keep-alives "missed" up to {span(_number(facts["early_s"]))} before their time')
+    if "connect_waited_s" in facts:
+        signs.append(f"CONNECTs had waited up to {span(_number(facts['connect_waited_s']))}")
+    if "lull_s" in facts and facts.get("cause") != "saved":
+        signs.append(f"the log was silent for {span(_number(facts['lull_s']))} before")
+    if saved and facts.get("cause") != "saved":
+        signs.append(saved)
+    return told + (f" ({'; '.join(signs)})" if signs else "")
 
 
 def _number(value: object) -> float:
@@ -179,122 +183,129 @@ def _number(value: object) -> float:
 
 def ends(client: Client) -> str:
     """How its sessions ended, the most frequent first: "3 keep-alive missed, 1 DISCONNECT"."""
-    counts = sorted(client.ends.items(), key=lambda x: (-x[1], x[0]))
-    return ", ".join(f"{n} {HOWS[how]}" for how, n in counts)
+    counts = sorted(client.ends.items(), key=lambda end: (-end[1], end[0]))
+    return ", ".join(f"{count} {HOWS[how]}" for how, count in counts)
 
 
-def example(e: Mapping[str, object]) -> str:
+def example(facts: Mapping[str, object]) -> str:
     """One example of a finding, without its time."""
-    if "cause" in e:
-        return storm(e)
-    parts = [part for name, part in ((name, phrase(e)) for name, phrase in _PHRASES.items() if name in e) if part]
+    if "cause" in facts:
+        return storm(facts)
+    parts = [
+        part for name, part in ((name, phrase(facts)) for name, phrase in _PHRASES.items() if name in facts) if part
+    ]
     return ", ".join(parts)
 
 
-def _packet_phrase(e: Mapping[str, object]) -> str:
-    qos = f" QoS {e['qos']}" if "qos" in e else ""
-    return f"{e.get('packet', 'PUBLISH')} {e['pid']}{qos}"
+def _packet_phrase(facts: Mapping[str, object]) -> str:
+    qos = f" QoS {facts['qos']}" if "qos" in facts else ""
+    return f"{facts.get('packet', 'PUBLISH')} {facts['pid']}{qos}"
 
 
-def _words_phrase(e: Mapping[str, object]) -> str:
-    times = f" ({e['times']} times)" if "times" in e else ""
-    said = f"code {e['connack']}: {shown(str(e['words']))}" if "connack" in e else f'"{shown(str(e["words"]))}"'
+def _words_phrase(facts: Mapping[str, object]) -> str:
+    times = f" ({facts['times']} times)" if "times" in facts else ""
+    said = (
+        f"code {facts['connack']}: {shown(str(facts['words']))}"
+        if "connack" in facts
+        else f'"{shown(str(facts["words"]))}"'
+    )
     return said + times
 
 
-def _silent_phrase(e: Mapping[str, object]) -> str:
-    keepalive = f" (keep-alive {e['keepalive_s']} s)" if e.get("keepalive_s") else ""
-    return f"last packet {span(_number(e['silent_s']))} before{keepalive}"
+def _silent_phrase(facts: Mapping[str, object]) -> str:
+    keepalive = f" (keep-alive {facts['keepalive_s']} s)" if facts.get("keepalive_s") else ""
+    return f"last packet {span(_number(facts['silent_s']))} before{keepalive}"
 
 
-def _early_phrase(e: Mapping[str, object]) -> str:
+def _early_phrase(facts: Mapping[str, object]) -> str:
     return (
-        f'{shown(str(e["client"]))} "missed" its keep-alive of {e["keepalive_s"]} s '
-        f"{span(_number(e['early_s']))} before it could have"
+        f'{shown(str(facts["client"]))} "missed" its keep-alive of {facts["keepalive_s"]} s '
+        f"{span(_number(facts['early_s']))} before it could have"
     )
 
 
-def _away_phrase(e: Mapping[str, object]) -> str:
-    after = "the broker's restart" if e["after"] == "restart" else "many had fallen out at once"
-    away_s, others_s = span(_number(e["away_s"])), span(_number(e["others_s"]))
+def _away_phrase(facts: Mapping[str, object]) -> str:
+    after = "the broker's restart" if facts["after"] == "restart" else "many had fallen out at once"
+    away_s, others_s = span(_number(facts["away_s"])), span(_number(facts["others_s"]))
+    back = "back" if facts["back"] else "not back"
+    return f"{back} {away_s} after {after}; half of {facts['others']} others within {others_s}"
+
+
+def _ends_phrase(facts: Mapping[str, object]) -> str:
+    if "within_s" not in facts:
+        return f"{facts['ends']} ends, one every {span(_number(facts['every_s']))}"
     return (
-        f"{'back' if e['back'] else 'not back'} {away_s} after {after}; half of {e['others']} others within {others_s}"
+        f"{facts['ends']} ends within {span(_number(facts['within_s']))}, one every {span(_number(facts['every_s']))}"
     )
 
 
-def _ends_phrase(e: Mapping[str, object]) -> str:
-    if "within_s" not in e:
-        return f"{e['ends']} ends, one every {span(_number(e['every_s']))}"
-    return f"{e['ends']} ends within {span(_number(e['within_s']))}, one every {span(_number(e['every_s']))}"
+def _hows_phrase(facts: Mapping[str, object]) -> str:
+    hows = facts["hows"]
+    return ", ".join(f"{count} {HOWS.get(how, how)}" for how, count in hows.items()) if isinstance(hows, dict) else ""
 
 
-def _hows_phrase(e: Mapping[str, object]) -> str:
-    hows = e["hows"]
-    return ", ".join(f"{n} {HOWS.get(how, how)}" for how, n in hows.items()) if isinstance(hows, dict) else ""
-
-
-def _every_phrase(e: Mapping[str, object]) -> str:
-    if isinstance(e.get("ends"), int) or e["every_s"] is None:
+def _every_phrase(facts: Mapping[str, object]) -> str:
+    if isinstance(facts.get("ends"), int) or facts["every_s"] is None:
         return ""
-    return f"every {span(_number(e['every_s']))}"
+    return f"every {span(_number(facts['every_s']))}"
 
 
-def _ports_phrase(e: Mapping[str, object]) -> str:
-    ports = e["ports"]
+def _ports_phrase(facts: Mapping[str, object]) -> str:
+    ports = facts["ports"]
     return f"port {', '.join(map(str, ports))}" if isinstance(ports, dict) and ports else ""
 
 
-def _family_phrase(e: Mapping[str, object]) -> str:
-    whose = f"user {shown(str(e['user']))}" if e.get("user") else f"{shown(str(e['address']))}"
-    return f"{e['ids']:,} ids like {shown(str(e['stem']))} of {whose}"
+def _family_phrase(facts: Mapping[str, object]) -> str:
+    whose = f"user {shown(str(facts['user']))}" if facts.get("user") else f"{shown(str(facts['address']))}"
+    return f"{facts['ids']:,} ids like {shown(str(facts['stem']))} of {whose}"
 
 
-def _everybody_phrase(e: Mapping[str, object]) -> str:
-    since = f" since the start of {e['version']}" if e.get("version") and e.get("since") is not None else ""
+def _everybody_phrase(facts: Mapping[str, object]) -> str:
+    since = f" since the start of {facts['version']}" if facts.get("version") and facts.get("since") is not None else ""
     return (
-        f"{e['refused']} logins of {e['clients']} clients, not one let in{since}: the broker's credentials, not "
-        f"the devices"
+        f"{facts['refused']} logins of {facts['clients']} clients, not one let in{since}: the broker's credentials, "
+        f"not the devices"
     )
 
 
-def _address_phrase(e: Mapping[str, object]) -> str:
-    return f"from {shown(str(e['address']))}" if e["address"] and "stem" not in e else ""
+def _address_phrase(facts: Mapping[str, object]) -> str:
+    return f"from {shown(str(facts['address']))}" if facts["address"] and "stem" not in facts else ""
 
 
 # The parts of a sentence by the fields of an example, in this order; the whole example is at hand for each.
 _PHRASES: dict[str, Callable[[Mapping[str, object]], str]] = {
     "pid": _packet_phrase,
-    "packet": lambda e: "" if "pid" in e else str(e["packet"]),
-    "topic": lambda e: f"'{shown(str(e['topic']))}'" if e["topic"] is not None else "",
-    "sent": lambda e: "to the client" if e["sent"] else "from the client",
-    "last": lambda e: f"last seen: {e['last']}",
-    "delay_s": lambda e: f"took {span(_number(e['delay_s']))}",
-    "gap_s": lambda e: f"silent for {span(_number(e['gap_s']))} with keep-alive {e['keepalive_s']} s",
-    "old": lambda e: f"{shown(str(e['old']))} put out by {shown(str(e['new']))}",
-    "a": lambda e: f"{shown(str(e['a']))} and {shown(str(e['b']))}",
+    "packet": lambda facts: "" if "pid" in facts else str(facts["packet"]),
+    "topic": lambda facts: f"'{shown(str(facts['topic']))}'" if facts["topic"] is not None else "",
+    "sent": lambda facts: "to the client" if facts["sent"] else "from the client",
+    "last": lambda facts: f"last seen: {facts['last']}",
+    "delay_s": lambda facts: f"took {span(_number(facts['delay_s']))}",
+    "gap_s": lambda facts: f"silent for {span(_number(facts['gap_s']))} with keep-alive {facts['keepalive_s']} s",
+    "old": lambda facts: f"{shown(str(facts['old']))} put out by {shown(str(facts['new']))}",
+    "a": lambda facts: f"{shown(str(facts['a']))} and {shown(str(facts['b']))}",
     "stem": _family_phrase,
     "refused": _everybody_phrase,
-    "connections": lambda e: f"{e['connections']} connections",
-    "sessions": lambda e: f"{e['sessions']} sessions of {span(_number(e['each_s']))} each",
-    "times": lambda e: "" if "words" in e else f"{e['times']} times",
-    "id": lambda e: f"as {shown(str(e['id']))}" if e["id"] else "",
+    "connections": lambda facts: f"{facts['connections']} connections",
+    "sessions": lambda facts: f"{facts['sessions']} sessions of {span(_number(facts['each_s']))} each",
+    "times": lambda facts: "" if "words" in facts else f"{facts['times']} times",
+    "id": lambda facts: f"as {shown(str(facts['id']))}" if facts["id"] else "",
     "address": _address_phrase,
     "ports": _ports_phrase,
-    "port": lambda e: f"port {e['port']}",
-    "after_s": lambda e: f"after {span(_number(e['after_s']))}",
+    "port": lambda facts: f"port {facts['port']}",
+    "after_s": lambda facts: f"after {span(_number(facts['after_s']))}",
     "silent_s": _silent_phrase,
     "early_s": _early_phrase,
     "away_s": _away_phrase,
-    "connect_waited_s": lambda e: f"the CONNECT of {shown(str(e['client']))} was answered "
-    f"{span(_number(e['connect_waited_s']))} after its connection",
+    "connect_waited_s": lambda facts: f"the CONNECT of {shown(str(facts['client']))} was answered "
+    f"{span(_number(facts['connect_waited_s']))} after its connection",
     "ends": _ends_phrase,
     "hows": _hows_phrase,
     "every_s": _every_phrase,
-    "plain": lambda e: shown(str(e["plain"])),
+    "plain": lambda facts: shown(str(facts["plain"])),
     "words": _words_phrase,
-    "will": lambda e: f"its will '{shown(str(e['will']))}' was sent" if e["will"] else "its will was sent",
-    "do": lambda e: shown(str(e["do"])),
-    "why": lambda e: str(e["why"]),
+    "will": lambda facts: f"its will '{shown(str(facts['will']))}' was sent" if facts["will"] else "its will was sent",
+    "do": lambda facts: shown(str(facts["do"])),
+    "why": lambda facts: str(facts["why"]),
 }
 
 
@@ -303,8 +314,8 @@ def packet(event: events.Event) -> str:
     if isinstance(event, events.Publish):
         flags = f"QoS {event.qos}" + (f", id {event.pid}" if event.qos else "")
         flags += (", DUP" if event.dup else "") + (", retain" if event.retain else "")
-        b = "cut" if event.size_b is None else f"{event.size_b} B"
-        return f"PUBLISH {shown(event.topic)} ({flags}, {b})"
+        size = "cut" if event.size_b is None else f"{event.size_b} B"
+        return f"PUBLISH {shown(event.topic)} ({flags}, {size})"
     if isinstance(event, events.Ack):
         code = f", code {event.code}" if event.code else ""
         return f"{event.name} {event.pid}{code}"
