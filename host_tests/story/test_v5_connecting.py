@@ -570,3 +570,28 @@ def test_authentication_without_data_to_begin_with_sends_nothing_at_all():
         broker.expect_end()  # a DISCONNECT before CONNECT is no packet that a broker may get
         equal(raises(ProtocolError, client.connect).args, (words,))
         broker.done()
+
+
+def test_a_topic_that_is_known_has_the_form_of_the_level_that_is_spoken_now():
+    world = world5()
+    broker = world.broker
+    client = client5(world, protocol="auto")
+    broker.codec = _Both()
+    broker.codec.codecs.insert(0, broker.codec.codecs[0])  # the first two connections are of level 5
+    topic = "t"
+    broker.expect(CONNECT, level=5)
+    broker.raw(b"\x20\x03\0\0\0")
+    broker.expect(PUBLISH, topic=topic, payload="x", props=[])
+    client.connect()
+    client.publish(topic, "x")
+    broker.cut()
+    raises(OSError, world.serve, client, 10)
+    broker.expect(CONNECT, level=5)
+    broker.raw(b"\x20\x02\0\1")  # a broker of 3.1.1 has its place now
+    broker.cut()
+    broker.expect(CONNECT, level=4)
+    broker.raw(b"\x20\x02\0\0")
+    client.connect()
+    broker.expect(PUBLISH, topic=topic, payload="x")
+    client.publish(topic, "x")
+    broker.done()

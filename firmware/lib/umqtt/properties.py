@@ -24,7 +24,6 @@ METHOD = const(21)
 AUTH_DATA = const(22)
 WILL_DELAY = const(24)
 SERVER_REFERENCE = const(28)
-REASON = const(31)
 RECEIVE_MAXIMUM = const(33)
 ALIAS_MAXIMUM = const(34)
 ALIAS = const(35)
@@ -39,8 +38,7 @@ _LAST = const(42)
 
 # What a property is.
 KIND = const(7)  # a mask
-_BYTE = const(1)
-_TWO_BYTES = const(2)
+_BYTE = const(1)  # 2: two bytes
 FOUR_BYTES = const(3)
 VARINT = const(4)
 TEXT = const(5)
