@@ -1,11 +1,11 @@
-"""A call of umqtt.v5 without properties is one of umqtt.client: what it raises, whom it tells, its defaults, and that it
-leaves nothing for the next one."""
+"""A call of umqtt.v5 without properties is one of umqtt.client: what it raises, whom it tells, its defaults, and that
+it leaves nothing for the next one."""
 
 import sys
 
 from fakes.bench5 import connected5, pair5
 from fakes.check import equal, raises, skip
-from fakes.packets import CONNACK, CONNECT, DISCONNECT, PUBACK, PUBLISH, SUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE
+from fakes.packets import CONNACK, CONNECT, DISCONNECT, PUBLISH, SUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE
 from umqtt.errors import MQTTException
 from umqtt.reconnect import Reconnect
 
