@@ -22,8 +22,7 @@ _MOST_B = const(2048)  # of the payloads that wait
 _MOST_WAITING_B = const(3072)  # of all that waits, the topics and the heap that a message takes beside its bytes, too
 _MESSAGE_B = const(64)
 
-_FILTER = const(0)  # of an ear, a list
-_QOS = const(1)
+_FILTER = const(0)  # of an ear, a list; 1 is its QoS, for subscribing.py
 _TAKE = const(2)
 _ASKED = const(3)  # False, the packet id while the broker has not answered, or True
 _KEPT_B = const(4)  # of a payload: the rest is not kept
@@ -87,7 +86,7 @@ class Listener:
                     self.most_b = ear[_KEPT_B]
                     break
         try:
-            if self.payload is not None and len(self.payload) < self.most_b:
+            if self.payload is not None and len(self.payload) <= self.most_b:
                 if self.most_b < _MOST_B:
                     end = min(end, start + self.most_b - len(self.payload))
                 piece = bytes(memoryview(buf)[start:end])
