@@ -7,6 +7,7 @@ from micropython import const
 
 _PAUSE_MS = const(20)  # between two samples, for a sensor that asks for no other
 _HEARTBEAT_S = const(3600)
+_NO_VALUE = const(-0x80000000)  # in `last`: far from any value
 
 
 class Treated:
@@ -83,7 +84,7 @@ class Treated:
                 samples.append(self.sample())
             except (OSError, ValueError) as e:
                 trouble = e
-        if trouble and len(samples) * 2 <= most:
+        if trouble and len(samples) * 2 < most:
             raise trouble
         values = []
         for column in zip(*samples):
@@ -110,7 +111,7 @@ class Treated:
         now_s = int(time())
         last = self.last
         if not last or len(last) != 1 + len(values):
-            last = [0] * (1 + len(values))
+            last = [_NO_VALUE] * (1 + len(values))
         if not self.last or not 0 <= now_s - last[0] < self.send_every_s:
             last[0] = now_s  # also when the clock was set meanwhile
         else:
@@ -121,8 +122,8 @@ class Treated:
                     if value == last[1 + i] or abs(value - last[1 + i]) < least:
                         values[i] = ...
         for i, value in enumerate(values):
-            if isinstance(value, int):
-                last[1 + i] = value
+            if value is not ...:
+                last[1 + i] = value if isinstance(value, int) else _NO_VALUE
         self.last = last
         if self.memory:
             self.memory.write(last)

@@ -121,10 +121,11 @@ class World:
         wire_up(self.net, self.clock)
         self.set_up_board({"wifi": {"lab": "12345678"}} if script is None else script)
         import ending
+        import listening
         import node
         import ram
 
-        node.gc = ram.gc = ending.gc = _Gc
+        node.gc = ram.gc = ending.gc = listening.gc = _Gc
         self.said = said()
         self.node = ram.RamNode(conf(**keys), radio())
 

@@ -81,21 +81,35 @@ def test_the_mean_is_of_the_samples_that_came():
     world = make_world([[20.0, 50.0], "crc", "crc", "crc", "crc"], mean=3)
     world.run(5000)
     equal(shown(world), [])
-    assert "sensor t: SHT4x at 0x44: the checksum of its answer is wrong" in world.said[0], "half of them are too few"
+    assert "sensor t: SHT4x at 0x44: the checksum of its answer is wrong" in world.said[0], "a third is too few"
+    for samples, came, is_shown in ((4, 2, True), (5, 2, False)):
+        world = make_world([[20.0, 50.0]] * came + ["crc"] * 99, mean=samples)
+        try:
+            got = world.node.sources[0].read()
+        except OSError:
+            got = None
+        equal(got, [2000, 5000] if is_shown else None, "up to half may fail")
 
 
 def test_a_sample_beyond_what_the_chip_can_measure_is_in_no_mean():
     world = make_world([[20.0, 50.0], [-44.0, 50.0], [20.0, 50.0]], mean=3)
     world.run(5000)
     equal(shown(world), [20.0])
+    world = make_world([[-40.0, 0.0], [125.0, 100.0]], mean=2)
+    world.run(5000)
+    equal((shown(world), shown(world, "humidity")), ([42.5], [50.0]), "it measures up to its limits")
+    world = make_world([[-44.0, 50.0]], mean=2)
+    world.run(5000)
+    equal(world.said[0], "sensor t: temperature cannot be; trying again")
 
 
 def test_beyond_min_and_max_is_a_trouble_and_no_reading():
     world = make_world(
-        [[20.0, 50.0], [70.0, 50.0], [-11.0, 50.0], [69.9, 50.0]], min={"temperature": -10}, max={"temperature": 70}
-    )
+        [[20.0, 50.0], [70.0, 50.0], [-11.0, 50.0], [-10.0, 50.0], [-9.9, 50.0]],
+        min={"temperature": -10}, max={"temperature": 70},
+    )  # fmt: skip
     world.run(400000)
-    equal(set(shown(world)), {20.0, 70.0, 69.9})
+    equal(set(shown(world)), {20.0, 70.0, -10.0, -9.9})
     assert "sensor t: temperature -11.0 °C is beyond min or max; trying again" in world.said, world.said
 
 
@@ -118,6 +132,24 @@ def test_changes_are_published_and_all_of_it_from_time_to_time():
     equal([reading["value"] for reading in got], [20.0] * 4)
     times = [reading["time"] for reading in got]
     equal([second - first for first, second in zip(times, times[1:])], [600] * 3)
+
+
+def test_a_value_that_was_not_known_for_a_while_is_published_though_it_is_the_same():
+    for values in ([None, 0, 0, None, 0, 0], [None, 41, 41, None, 41, 41]):
+        world = World({"wifi": {"lab": "12345678"}, "values": {"chip": [41] + values}},
+                      sensors=[{"type": "internal", "delta": {"temperature": 100}}])  # fmt: skip
+        world.run(55000)
+        got = [reading["value"] for reading in world.readings("internal/temperature")]
+        equal(got, [None, values[1], None, values[1]])
+
+
+def test_what_is_no_number_is_published_each_time_and_stops_no_change():
+    inside = {"type": "internal", "also": ["ip"], "send_every_s": 600, "delta": {"temperature": 5}}
+    world = World({"wifi": {"lab": "12345678"}, "values": {"chip": [41]}}, sensors=[inside])
+    world.run(45000)
+    equal([reading["value"] for reading in world.readings("internal/temperature")], [41.0])
+    equal([reading["value"] for reading in world.readings("internal/ip")][1:], ["127.0.0.1"] * 4)
+    equal([line for line in world.said if "trying again" in line], [])
 
 
 def test_send_every_s_alone_publishes_any_change():
@@ -160,6 +192,10 @@ def test_home_assistant_waits_as_long_as_the_heartbeat_takes():
     world = make_world([[20.0, 50.0]], {"ha_prefix": "homeassistant"}, send_every_s=600)
     payload = announcement(world.node.announcer, world.node.sources[0], 0)[1]
     equal(json.loads(payload)["exp_aft"], 30 + 60 + 600)
+    world = make_world([[20.0, 50.0]], {"ha_prefix": "homeassistant"}, offset={"temperature": 1})
+    payload = announcement(world.node.announcer, world.node.sources[0], 0)[1]
+    equal(json.loads(payload)["exp_aft"], 30 + 60, "without one each reading comes")
+    equal(make_world([[20.0, 50.0]], send_every_s=600).node.sources[0].sensor.memory, None, "it never sleeps")
 
 
 def test_a_sleeping_board_remembers_what_it_published_and_for_whom():
