@@ -238,4 +238,3 @@ def test_a_filter_covers_what_the_standard_says():
         ("+/+", "/", True), ("a/#", "a/b/c", True), ("a/#", "b/a", False), ("a/+/#", "a/b", True),
     ):  # fmt: skip
         equal(listening.matches(topic_filter.encode(), topic.encode()), covers, topic_filter + " " + topic)
-
