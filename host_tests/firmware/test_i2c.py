@@ -304,7 +304,7 @@ def test_an_ads1115_at_the_end_of_its_range_or_another_chip_is_no_reading():
     World()
     for volts, range_mv in (([4.2, 0, 0, 0], 4096), ([-0.6, 0, 0, 0], 512)):
         sensor = make_sensor("ads1115", {"ads1115 0x48": [volts]}, channel="0", range_mv=range_mv)
-        assert "more than it can measure" in str(raises(OSError, sensor.read))
+        assert str(raises(OSError, sensor.read)).startswith("ADS1115 at 0x48: more than it can measure")
     sensor = make_sensor("ads1115", {"ads1115 0x48": [[1, 1, 1, 1], "busy"]}, channel="0")
     sensor.probe()
     assert "does not end" in str(raises(OSError, sensor.read))

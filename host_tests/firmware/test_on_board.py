@@ -251,9 +251,10 @@ def test_a_battery_tells_volts_and_per_cent():
     world = battery([1850])
     world.run(5000)
     equal((of(world, "voltage"), of(world, "battery"), of(world, "low")), ([3.7], [50], [0]))
-    world = battery([2100])
-    world.run(5000)
-    equal((of(world, "battery"), of(world, "low")), ([100], [0]))
+    for mv, percent, low in ((2100, 100, 0), (1640, 0, 1)):  # over full_v, and under empty_v
+        world = battery([mv], sleep_s=0)
+        world.run(5000)
+        equal((of(world, "battery"), of(world, "low")), ([percent], [low]))
     for keys, part in (({"empty_v": 4.2, "full_v": 4.2}, "full_v"),):
         assert part in str(raises(ValueError, battery, [1800], **keys))
 

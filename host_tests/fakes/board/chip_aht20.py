@@ -27,7 +27,7 @@ class Chip(OnBus):
             elif self.shown:
                 t = round((self.shown[0] + 50) * (1 << 20) / 200)
                 rh = min(round(self.shown[1] * (1 << 20) / 100), (1 << 20) - 1)
-                six = bytes([0x18, rh >> 12, rh >> 4 & 255, (rh & 15) << 4 | t >> 16, t >> 8 & 255, t & 255])
+                six = bytes([0x1F, rh >> 12, rh >> 4 & 255, (rh & 15) << 4 | t >> 16, t >> 8 & 255, t & 255])
                 self.answer = six + bytes([crc8(six) ^ (self.fault == "crc")])
         elif not self.asks_status:
             return 0
