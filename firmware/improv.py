@@ -156,6 +156,8 @@ def _join(name: str, password: str) -> None:
         given = None
     if not isinstance(given, dict):
         given = {}  # there is none yet, or no whole one
+    if given.get("wifi_ssid") != name:
+        given.pop("wifi_address", None)  # one of the network before
     given["wifi_ssid"] = name
     given["wifi_password"] = password
     config_file.write(given)

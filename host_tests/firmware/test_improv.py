@@ -130,6 +130,24 @@ def test_a_config_json_that_is_no_object_is_replaced_by_what_works():
             os.chdir(home)
 
 
+def test_a_static_address_is_kept_for_its_own_network_and_not_for_another():
+    World({"wifi": {"lab": "12345678", "home": "abcdefgh"}})
+    given = {"wifi_ssid": "lab", "wifi_password": "old", "wifi_address": "10.0.0.9 255.0.0.0 10.0.0.1 10.0.0.1"}
+    home = os.getcwd()
+    with Folder() as folder:
+        os.chdir(folder)
+        try:
+            for name, password, wanted in (
+                ("lab", "12345678", dict(given, wifi_password="12345678")),
+                ("home", "abcdefgh", {"wifi_ssid": "home", "wifi_password": "abcdefgh"}),
+            ):
+                write("config.json", json.dumps(given).encode())
+                improv._join(name, password)
+                equal(json.loads(read("config.json")), wanted)
+        finally:
+            os.chdir(home)
+
+
 def test_what_is_damaged_unknown_or_cut_short_is_an_error_and_changes_nothing():
     line = Line()
     good = command(1, *texts("lab", "12345678"))
