@@ -16,7 +16,11 @@ import json, sys
 from umqtt.v5 import MQTTClient
 
 def tell(step):
-    print(json.dumps([step, sorted(name[6:] for name in sys.modules if name.startswith("umqtt."))]))
+    loaded = sorted(name[6:] for name in sys.modules if name.startswith("umqtt."))
+    package = sys.modules["umqtt"]
+    held = [name for name in dir(package) if type(getattr(package, name)) is type(sys) and name not in loaded]
+    assert not held, held  # the heap has them still
+    print(json.dumps([step, loaded]))
 
 c = MQTTClient("loaded", "127.0.0.1", %d)
 c.set_callback(lambda *message: None)

@@ -6,6 +6,8 @@ import sys
 from fakes.bench5 import connected5, pair5
 from fakes.check import equal, raises, skip
 from fakes.packets import CONNACK, CONNECT, DISCONNECT, PUBLISH, SUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE
+from fakes.packets5 import AUTH
+from umqtt import stream
 from umqtt.errors import MQTTException
 from umqtt.reconnect import Reconnect
 
@@ -150,3 +152,33 @@ def test_a_broker_without_identifiers_is_asked_for_none():
                 broker.reply(SUBACK, codes=(0,))
                 client.subscribe("a", **named)
         broker.done()
+
+
+def test_an_exchange_of_authentication_leaves_the_client_free():
+    broker, client = pair5(authentication=("M", lambda data: b"data"))
+    broker.expect(CONNECT)
+    broker.send(CONNACK, props=[(21, "M")])
+    client.connect()
+    clock = client.world.clock
+    began_ms = clock.now
+    for _ in range(2):
+        broker.expect(AUTH, reason=0x19)
+        client.authenticate_again()
+    broker.raw(b"\xf0\0")  # done, and nothing to be said to that
+    client.world.serve(client, 10)
+    equal((clock.now - began_ms, client.isconnected()), (10, True))
+    faults = []
+
+    class Reader:
+        is_under_way = False
+
+        def readinto(self, buf):
+            if self.is_under_way:
+                faults.append(raises(OSError, client.authenticate_again))
+            self.is_under_way = True
+            return len(buf)
+
+    broker.expect(PUBLISH, payload=bytes(1000))
+    stream.publish(client, "t", Reader(), 1000)
+    assert "another call" in str(faults[0]), faults
+    broker.done()

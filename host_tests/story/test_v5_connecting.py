@@ -595,3 +595,68 @@ def test_a_topic_that_is_known_has_the_form_of_the_level_that_is_spoken_now():
     broker.expect(PUBLISH, topic=topic, payload="x")
     client.publish(topic, "x")
     broker.done()
+
+
+def test_a_keepalive_is_a_number_of_16_bits():
+    for keepalive in (0, 255, 256, 600, 65535):
+        broker, client = pair5(keepalive=keepalive)
+        broker.expect(CONNECT, keepalive=keepalive)
+        broker.send(CONNACK)
+        client.connect()
+    broker, client = pair5(keepalive=65536)
+    assert "keepalive: 0 to 65535 needed" in str(raises(ValueError, client.connect))
+    equal(client.isconnected(), False)
+
+
+def test_who_only_publishes_asks_for_a_sign_of_life_within_the_brokers_keep_alive_and_where_there_is_none_for_none():
+    for keepalive in (20, 0):
+        broker, client = connected5(props=[(19, keepalive)], keepalive=600)
+        broker.data = lambda link, data: sent.append(data[0] >> 4)  # noqa: B023 - it answers nothing
+        clock = client.world.clock
+        sent = []
+        began_ms = clock.now
+        try:
+            while clock.now - began_ms < 40_000:
+                client.publish("t", "x")
+                clock.sleep_ms(500)
+                if PINGREQ not in sent:
+                    asked_ms = clock.now - began_ms
+            equal((keepalive, PINGREQ in sent), (0, False))
+        except OSError:
+            equal(keepalive, 20)
+            assert 10_000 <= asked_ms <= 20_000 and clock.now - began_ms <= 30_000, (asked_ms, clock.now - began_ms)
+
+
+def test_what_a_broker_says_in_a_connack_larger_than_the_buffer_counts():
+    for present, size_b in ((0, 300), (1, 300), (0, 50), (1, 50), (1, 51)):  # of 50: just the buffer
+        broker, client = pair5(rx_size=64)
+        broker.expect(CONNECT)
+        broker.send(CONNACK, sp=present, props=[(38, ("name", "v" * size_b)), (36, 1)])
+        equal(client.connect(), bool(present))
+        equal((client.connack[36], len(client.connack[38][0][1])), (1, size_b))
+        broker.expect(PUBLISH, qos=1, pid=1)
+        client.publish("t", "x", qos=2, wait=False)
+        broker.done()
+
+
+def test_an_expiry_counts_on_over_weeks_without_a_broker():
+    broker, client = pair5()
+    day_s = 86_400
+    client.publish("t", "x", qos=1, wait=False, expiry_s=20 * day_s)
+    client.world.net.plan.refuse = True
+    for _ in range(14):  # ticks wrap after twelve
+        client.world.clock.sleep_ms(day_s * 1000)
+        raises(OSError, client.connect)
+    client.world.net.plan.refuse = False
+    broker.expect(CONNECT)
+    broker.send(CONNACK)
+    broker.expect(PUBLISH, props=[(2, 6 * day_s)])
+    client.connect()
+    client.world.serve(client, 10)
+    broker.done()
+
+
+def test_who_was_given_no_authentication_cannot_begin_one():
+    broker, client = connected5()
+    raises(ValueError, client.authenticate_again)
+    equal(client.isconnected(), True)

@@ -52,6 +52,7 @@ def test_the_next_connection_goes_where_the_broker_points_when_it_may():
             ("other.test", "other.test", 1883),
             ("other.test:1999", "other.test", 1999),
             ("[::1]:5", "::1", 5),
+            ("other.test second.test:5", "other.test", 1883),
         ):
             broker, client = connected5(follow_reference=follows)
             broker.send(DISCONNECT, reason=0x9C, props=[(28, reference)])
@@ -78,3 +79,13 @@ def test_a_server_that_is_not_where_the_broker_points_is_left_for_the_one_before
         broker.accept()
         client.connect()
         equal(client._referred_by, ["broker.test", 1883, False])
+
+
+def test_a_reference_counts_with_the_reasons_that_name_another_server_alone():
+    from umqtt.errors import MQTTException
+
+    for reason, follows in ((0x9B, False), (0x9C, True), (0x9D, True), (0x9E, False)):
+        broker, client = connected5(follow_reference=True)
+        broker.send(DISCONNECT, reason=reason, props=[(28, "other.test:99")])
+        raises(MQTTException, client.world.serve, client, 10)
+        equal((client.server, client.server_reference), ("other.test" if follows else "broker.test", "other.test:99"))

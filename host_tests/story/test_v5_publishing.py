@@ -611,6 +611,18 @@ def test_topics_become_aliases_as_many_as_the_broker_takes():
     broker.done()
 
 
+def test_a_topic_that_is_no_longer_than_an_alias_and_a_client_that_only_takes_some_have_none():
+    broker, client = connected5(props=[(34, 9)], topic_aliases=True)
+    for topic, number in (("abc", 0), ("abcd", 1), ("abcde", 2)):
+        broker.expect(PUBLISH, topic=topic, props=[(35, number)] if number else [])
+        client.publish(topic, "x")
+    for props in ([], [(34, 9)]):
+        broker, client = connected5(props=props, properties={34: 5})
+        broker.expect(PUBLISH, topic="long/topic", props=[])
+        client.publish("long/topic", "x")
+        broker.done()
+
+
 def test_aliases_end_with_their_connection():
     broker, client = connected5(props=[(34, 2)], topic_aliases=True)
     broker.expect(PUBLISH, topic="long/topic", props=[(35, 1)], qos=1)

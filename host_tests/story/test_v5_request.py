@@ -81,3 +81,30 @@ def test_a_topic_that_answers_cannot_come_to_is_told_with_who_has_named_it():
         broker, client = connected5(props=[(26, information)], client_id=client_id)
         equal(str(raises(ValueError, request, client, "lamp/get", "?", 700, 1, response_topic)), words)
         broker.done()  # nothing was asked for
+
+
+def test_a_request_that_the_broker_refuses_is_told_so_at_once():
+    from umqtt.errors import MQTTException
+    from umqtt.request import request
+
+    broker, client = connected5(client_id=b"c1")
+    broker.expect(SUBSCRIBE, filters=[("answers/c1", 1)])
+    broker.reply(SUBACK, codes=(1,))
+    broker.expect(PUBLISH)
+    broker.reply(PUBACK, reason=0x87)
+    began_ms = client.world.clock.now
+    equal(raises(MQTTException, request, client, "lamp/get", "?").args[0], 0x87)
+    equal(client.world.clock.now, began_ms)
+    broker.done()
+
+
+def test_a_callback_cannot_wait_for_an_answer_and_hears_so():
+    from umqtt.request import request
+
+    broker, client = connected5()
+    faults = []
+    client.set_callback(lambda *message: faults.append(raises(OSError, request, client, "lamp/get", "?")))
+    broker.send(PUBLISH, topic="in", payload="x")
+    client.world.serve(client, 50)
+    assert "not inside a callback" in str(faults[0]), faults
+    broker.done()

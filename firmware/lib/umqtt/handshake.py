@@ -104,7 +104,7 @@ def _take_or_leave_reference(client):
     # an attempt begins: the first at the server that the broker has named, or the one after it
     if client._referred_by[_WAS_TRIED]:
         client.server, client.port, _ = client._referred_by
-        client._address = client._referred_by = None
+        client._referred_by = None
     else:
         client._referred_by[_WAS_TRIED] = True
 
@@ -179,7 +179,6 @@ def refused(client, code, about, found) -> MQTTException:
             client._referred_by = [client.server, client.port, False]
             client.server = host.strip("[]")
             client.port = int(port)
-            client._address = None
     from umqtt import refusals
 
     return refusals.fault(code, about, found)
