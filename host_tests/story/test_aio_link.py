@@ -273,3 +273,18 @@ def test_inside_on_ended_and_on_state_nothing_waits_and_nothing_is_lost():
     equal(sorted(topic for topic, _, _ in world.broker.accepted), ["ended", "state", "t"])
     equal(world.broker.kept("c1").subs, {"in": 1})
     equal(loop.Loop.unhandled, [])
+
+
+def test_a_tcp_connection_that_takes_its_time_is_gone_on_with_as_soon_as_it_is_up():
+    world = World(Model)
+    client = world.aio_client()
+    world.net.plan = Plan(connect_ms=300)
+
+    async def main():
+        for _ in range(2):
+            began_ms = world.clock.now
+            await client.connect()
+            equal(world.clock.now - began_ms, 300)
+            await client.publish("t", "x", qos=1)
+
+    world.run(main())

@@ -5,7 +5,7 @@ import sys
 from fakes.bench import HOST, pair
 from fakes.check import equal, raises, skip
 from fakes.folder import Folder
-from fakes.packets import CONNECT, DISCONNECT, PUBACK, PUBLISH, PUBREC
+from fakes.packets import CONNECT, DISCONNECT, PUBACK, PUBLISH, PUBREC, SUBACK, SUBSCRIBE
 from umqtt import stream
 from umqtt.client import MQTTClient
 from umqtt.errors import ProtocolError
@@ -115,6 +115,7 @@ def test_what_a_stream_reads_from_cannot_use_the_client_and_hears_so_at_once():
             if self.is_under_way:
                 began_ms = clock.now
                 faults.append(raises(OSError, client.publish, "other", "x"))
+                faults.append(raises(OSError, client.connect))
                 equal((client.poll(), clock.now), (0, began_ms))
             self.is_under_way = True
             buf[:] = b"y" * len(buf)
@@ -123,7 +124,7 @@ def test_what_a_stream_reads_from_cannot_use_the_client_and_hears_so_at_once():
     broker.expect(PUBLISH, topic="t", payload=b"y" * 1000)
     stream.publish(client, "t", Reader(), 1000)
     broker.done()
-    assert faults and "another call" in str(faults[0]), faults
+    assert faults and all("another call" in str(fault) for fault in faults), faults
 
 
 def test_the_engine_notes_a_message_that_came_while_a_stream_was_read_behind_that():
@@ -193,6 +194,45 @@ def test_disconnect_leaves_nothing_unsaid_to_the_broker_or_unwritten_in_the_stor
         again.poll(100)
         equal(client.world.inbox, [(b"in", b"y", False)])
         broker.done()
+
+
+def test_disconnect_writes_what_a_callback_wants_remembered_and_says_goodbye_where_it_can():
+    for is_up in (True, False):
+        with Folder() as folder:
+            broker, client = up(store=Store(FileJournal(folder + "/journal")))
+            client.set_callback(lambda topic, payload, retained: payload)
+            broker.send(PUBLISH, topic="in", payload="remember")
+            client.poll(100)
+            if is_up:
+                broker.expect(DISCONNECT)
+            else:
+                broker.cut("rst")
+                client.world.clock.run_due()
+            began_ms = client.world.clock.now
+            client.disconnect()
+            equal(client.world.clock.now - began_ms, 0)
+            broker.done()
+            equal(Store(FileJournal(folder + "/journal")).state, b"remember")
+
+
+def test_a_journal_of_another_client_id_has_its_subscriptions_made_though_the_broker_knows_this_one():
+    with Folder() as folder:
+        broker, client = up(store=Store(FileJournal(folder + "/journal")))
+        broker.expect(SUBSCRIBE)
+        broker.reply(SUBACK)
+        client.subscribe("a")
+        broker.expect(DISCONNECT)
+        client.disconnect()
+        for client_id, is_asked in (("c1", False), ("c2", True), ("c2", False)):
+            again = MQTTClient(client_id, HOST, store=Store(FileJournal(folder + "/journal")))
+            broker.accept(sp=1)
+            if is_asked:
+                broker.expect(SUBSCRIBE, filters=[("a", 0)])
+                broker.reply(SUBACK)
+            again.connect()
+            broker.expect(DISCONNECT)
+            again.disconnect()
+            broker.done()
 
 
 def test_an_older_micropython_is_refused_in_words():

@@ -143,3 +143,34 @@ def test_a_tls_link_is_resumed_like_any_other():
     world.serve(client, 50)
     broker.done()
     equal(len(world.net.open_sockets()), 1)
+
+
+def test_a_tls_that_raises_where_others_return_nothing_is_waited_for():
+    # an ESP32's raises EAGAIN and its kin, in the handshake as behind it
+    class Raising(Context):
+        def wrap_socket(self, *args, **named):
+            stream = Context.wrap_socket(self, *args, **named)
+            for name in ("readinto", "write"):
+                setattr(stream, name, self.raising(getattr(stream, name)))
+            return stream
+
+        def raising(self, plain):
+            def call(*args):
+                moved = plain(*args)
+                if moved is None:
+                    raise OSError(self.number)
+                return moved
+
+            return call
+
+    for number in (11, 114, 115, 119):
+        context = Raising()
+        context.number = number
+        world, broker, client = make_world(context)
+        world.net.plan = Plan(handshake_ms=300)
+        broker.accept()
+        client.connect()
+        broker.expect(PUBLISH)
+        broker.reply(PUBACK)
+        client.publish("t", "x", qos=1)
+        broker.done()
