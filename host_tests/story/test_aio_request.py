@@ -103,7 +103,7 @@ def test_a_callback_gets_all_messages_but_answers():
     taken = []
 
     def on_message(topic, payload, retained):
-        taken.append((topic, payload, client.received.content_type))
+        taken.append((topic, payload, retained, client.received.content_type))
 
     client.set_callback(on_message)
 
@@ -115,13 +115,13 @@ def test_a_callback_gets_all_messages_but_answers():
         answer(broker, asked, "?", "on")
         equal(await question, b"on")
         client.set_callback(on_message)
-        broker.send(PUBLISH, topic="news", payload="2")
+        broker.send(PUBLISH, topic="news", payload="2", retain=1)
         answer(broker, asked, "?", "twice")
         await loop.sleep_ms(10)
 
     world.run(main())
     broker.done()
-    equal(taken, [(b"news", b"1", "text"), (b"news", b"2", None)])
+    equal(taken, [(b"news", b"1", False, "text"), (b"news", b"2", True, None)])
     equal(loop.Loop.unhandled, [])
 
 

@@ -302,6 +302,32 @@ def test_wrong_arguments_are_a_value_error_and_nothing_has_changed():
 # The window
 
 
+def test_each_property_leaves_though_it_is_the_only_one():
+    world, broker, client = aio_pair5()
+    asked = (
+        ({"expiry_s": 9}, [(2, 9)]),
+        ({"content_type": "text"}, [(3, "text")]),
+        ({"response_topic": "to"}, [(8, "to")]),
+        ({"correlation": b"17"}, [(9, b"17")]),
+        ({"properties": {1: 1}}, [(1, 1)]),
+        ({}, []),
+    )
+    for _, props in asked:
+        broker.expect(PUBLISH, props=props, qos=0)
+        broker.expect(PUBLISH, props=props, qos=1)
+        broker.reply(PUBACK)
+
+    async def main():
+        equal((client.received.topic, client.received.get(3)), (b"", None))
+        await client.connect()
+        for named, _ in asked:
+            await client.publish("t", "x", **named)
+            await client.publish("t", "x", qos=1, **named)
+
+    world.run(main())
+    broker.done()
+
+
 def test_no_more_messages_of_many_tasks_than_the_receive_maximum_are_unacknowledged_and_no_task_starves():
     for window, inflight in ((1, 1), (1, 4), (3, 2), (2, 8)):
         load5()
@@ -400,6 +426,15 @@ def test_disconnect_says_what_is_asked_for_behind_what_waits():
         await client.disconnect(with_will=True, session_expiry_s=9)
 
     world.run(main())
+    broker.done()
+    world, broker, client = aio_pair5()
+    broker.expect(DISCONNECT, reason=0, props=[(17, 0)])
+
+    async def gives_the_session_up():
+        await client.connect()
+        await client.disconnect(session_expiry_s=0)
+
+    world.run(gives_the_session_up())
     broker.done()
     world, broker, client = aio_pair5()
     broker.expect(DISCONNECT, reason=0, props=[])  # nothing is asked for: the will is not published

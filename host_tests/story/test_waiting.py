@@ -7,6 +7,7 @@ from fakes.check import equal, raises, skip
 from fakes.model import Model
 from fakes.net import Plan
 from fakes.packets import PUBACK, PUBLISH, SUBACK, SUBSCRIBE, encode
+from umqtt import stream
 from umqtt.reconnect import Reconnect
 
 
@@ -120,21 +121,27 @@ def test_what_was_published_is_not_kept_alive():
         equal(sys.getrefcount(payload), counted, qos)
 
 
+class InTheScheduler:
+    """Within, `micropython.schedule` is that of one of its callbacks: what it is given does not run now."""
+
+    def __enter__(self):
+        self.turns = sys.modules["umqtt.turns"] if "umqtt.turns" in sys.modules else sys.modules["umqtt.client"]
+        if not hasattr(self.turns, "schedule"):
+            skip("shipped, the name is another")
+        self.plain, self.turns.schedule = self.turns.schedule, self.queue_is_full
+
+    def __exit__(self, *fault):
+        self.turns.schedule = self.plain
+
+    def queue_is_full(self, f, argument):
+        raise RuntimeError("schedule queue full")
+
+
 def test_in_a_callback_of_the_scheduler_no_call_waits():
-    class Full:
-        """`micropython.schedule` in a callback: what it is given does not run now."""
-
-        def __call__(self, f, argument):
-            raise RuntimeError("schedule queue full")
-
     broker, client = up(inflight=1)
     clock = client.world.clock
-    turns = sys.modules["umqtt.turns"] if "umqtt.turns" in sys.modules else sys.modules["umqtt.client"]
-    if not hasattr(turns, "schedule"):
-        skip("shipped, the name is another")
     broker.expect(PUBLISH, pid=1)
-    plain, turns.schedule = turns.schedule, Full()
-    try:
+    with InTheScheduler():
         began_ms = clock.now
         equal(client.publish("t", "1", qos=1), 1)
         for call in (
@@ -149,8 +156,36 @@ def test_in_a_callback_of_the_scheduler_no_call_waits():
         fault = raises(OSError, client.publish, "t", "4")
         assert "callback" in str(fault), fault
         equal((clock.now - began_ms, client.inflight, client.isconnected()), (0, 1, True))
-    finally:
-        turns.schedule = plain
+
+
+def test_a_call_that_comes_while_another_one_writes_is_refused_and_harms_nothing():
+    class Zeros:
+        def readinto(self, buf):
+            return len(buf)
+
+    broker, client = up()
+    link = client.world.link
+    faults = []
+    for other in (
+        lambda: client.publish("other", "x"),
+        lambda: client.publish("other", "x", qos=1),
+        lambda: stream.publish(client, "other", Zeros(), 20),
+        lambda: client.subscribe("other"),
+        client.disconnect,
+    ):
+
+        def take(data, other=other):
+            del link.take
+            with InTheScheduler():
+                faults.append(raises(OSError, other))
+            return link.take(data)
+
+        broker.expect(PUBLISH, topic="main", payload="x" * 50)
+        link.take = take
+        client.publish("main", "x" * 50)
+    assert len(faults) == 5 and all("another call" in str(fault) for fault in faults), faults
+    equal((client.inflight, client.isconnected()), (0, True))
+    broker.done()
 
 
 def test_what_a_callback_publishes_from_a_buffer_may_change_once_it_is_published():
