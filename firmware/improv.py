@@ -164,17 +164,20 @@ def _join(name: str, password: str) -> None:
 
 
 def _networks() -> list:
+    # each name once, the strongest first
     import network
 
     sta = network.WLAN(network.STA_IF)
     sta.active(True)
-    found = []
+    found = {}
     for row in sta.scan():
         try:
-            found.append((str(row[0], "utf-8"), row[3], row[4]))
+            name = str(row[0], "utf-8")
         except UnicodeError:
-            pass  # a neighbour's, whose name is no text: config.json could not hold it
-    return [row for row in found if row[0]]
+            continue  # a neighbour's, whose name is no text: config.json could not hold it
+        if name and (name not in found or found[name][1] < row[3]):
+            found[name] = name, row[3], row[4]
+    return sorted(found.values(), key=lambda row: -row[1])
 
 
 def serve(provisioned: bool = False, is_asked: bool = False) -> None:

@@ -107,6 +107,8 @@ def test_what_is_wrong_is_named_with_what_is_right(tmp_path):
         assert words in line, line
     assert said([{"type": "ads1115", "channel": 3, "address": 72, "range_mv": 256, "ratio": 2}], **I2C) == []
     assert "i2c is missing" in said([{"type": "sht4x"}])[0]
+    asleep = said([{"type": "pulse", "pin": 4}], deep_sleep=True, keep_in="rtc")
+    assert len(asleep) == 1 and asleep[0].endswith("deep_sleep is true; it counts nothing while the board sleeps")
     own = tmp_path / "mine.py"  # numbers of our own drivers are the board's check
     own.write_text(MINE)
     assert "level is 10; needed is a whole number from 0 to 9" in said([{"type": "mine", "level": 10}], own=own)[0]

@@ -109,7 +109,7 @@ def test_a_network_in_reach_that_has_no_name_or_one_that_is_no_text_hides_no_oth
     real = network.WLAN.scan
     network.WLAN.scan = lambda sta: [(name, b"\0" * 6, 1, -40, 3, True) for name in (b"\xff\xfe", b"")] + real(sta)
     try:
-        equal(improv._networks(), [("lab", -61, 3), ("other", -50, 3)])
+        equal(improv._networks(), [("other", -50, 3), ("lab", -61, 3)])
     finally:
         network.WLAN.scan = real
 
@@ -128,6 +128,17 @@ def test_a_config_json_that_is_no_object_is_replaced_by_what_works():
             os.remove("config.json")
         finally:
             os.chdir(home)
+
+
+def test_a_network_of_several_access_points_is_told_once_and_the_strongest_first():
+    World({"wifi": {"lab": "12345678"}})
+    real = network.WLAN.scan
+    rows = [("lab", -80, 3), ("far", -90, 0), ("lab", -55, 4), ("lab", -70, 3), ("near", -50, 3)]
+    network.WLAN.scan = lambda sta: [(name.encode(), b"", 1, dbm, locked, False) for name, dbm, locked in rows]
+    try:
+        equal(improv._networks(), [("near", -50, 3), ("lab", -55, 4), ("far", -90, 0)])
+    finally:
+        network.WLAN.scan = real
 
 
 def test_a_static_address_is_kept_for_its_own_network_and_not_for_another():

@@ -231,6 +231,8 @@ def test_the_sum_of_pulses_survives_a_reset_and_a_power_cut():
     world.clock.sleep_ms(3600000)
     bounce(world, 12, (0, 1), 20)
     equal(sensor.read(), [6])
+    bounce(world, 12, (0, 1), 20)
+    equal(sensor.read(), [7], "flash has it in an hour")
     fake_board.use({})  # RTC memory is empty after it
     Kept.taken_b = 0
     equal(make_sensor("pulse", pin=12, name="rain").read(), [6], "a power cut")
