@@ -121,7 +121,8 @@ def _kind(value):
 
 def _is_secret(key, value):
     # by its key, or an address into which a login may be written
-    return any(word in key for word in ("password", "secret", "_key")) or isinstance(value, str) and "@" in value
+    words = "pass", "secret", "key", "token"
+    return any(word in key.lower() for word in words) or isinstance(value, str) and "@" in value
 
 
 def without_secrets(x):

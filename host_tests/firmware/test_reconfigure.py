@@ -38,8 +38,16 @@ def test_no_answer_holds_a_secret():
         for secret in ("geheim", "12345678", "4711"):
             assert secret not in all_said, all_said
     web = {"type": "internal", "name": "web", "api_key": "geheim", "login": [{"password": "geheim", "name": "me"}]}
+    cloud = {
+        "type": "internal",
+        "name": "cloud",
+        "token": "geheim",
+        "apiKey": "geheim",
+        "wpa_pass": "geheim",
+        "Key": "geheim",
+    }
     for keys, hidden in (
-        ({"sensors": [web]}, ["password", "wifi_password"]),
+        ({"sensors": [web, cloud]}, ["password", "wifi_password"]),
         ({"user": "geheim", "password": ""}, ["password", "user", "wifi_password"]),  # a token
         ({"user": "geheim", "password": "geheim"}, ["password", "user", "wifi_password"]),
     ):
