@@ -195,6 +195,7 @@ class Typed:
 
     def __init__(self, waiting):
         self.waiting = waiting
+        self.waited_ms = 0
         self.stdin = self.buffer = self
         self.ended = False
 
@@ -207,6 +208,7 @@ class Typed:
 
     def late(self, ms):
         """In the place of sleep_ms: what has come after these ms."""
+        self.waited_ms += ms
         self.waiting += command(2)[8:] + b"\n"
 
     def read(self, size):
@@ -229,7 +231,7 @@ def test_a_ctrl_c_is_improvs_only_when_its_header_stands_before_it():
             improv.poll = lambda line=line: line
             improv.sleep_ms = line.late
             equal(improv.is_asked(), is_asked, waiting)
-            equal(line.waiting, left, waiting)
+            equal((line.waiting, line.waited_ms > 20), (left, is_asked), waiting)
     finally:
         improv.sys, improv.poll, improv.sleep_ms = real
 
