@@ -61,5 +61,8 @@ class Sensor:
                 celsius = None  # the rest is known all the same
             values.append(celsius if celsius is not None and -400 <= celsius <= 1250 else None)
         for _, read in self.also:
-            values.append(read())
+            try:
+                values.append(read())
+            except (OSError, ValueError, RuntimeError):  # of a radio that has just lost its network
+                values.append(None)
         return values

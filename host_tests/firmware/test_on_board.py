@@ -318,6 +318,26 @@ def test_internal_says_what_else_it_is_asked_for():
         network.WLAN.ifconfig = real
 
 
+def test_a_radio_that_does_not_say_how_strong_it_hears_hides_nothing_else_of_the_board():
+    world = World({"wifi": WIFI}, sensors=[{"type": "internal", "also": ["rssi", "awake"]}])
+    real = network.WLAN.status
+    for error in (OSError(-0x300F, "Wifi Not Connected"), RuntimeError("Wifi Unknown Error 0x300f"), ValueError()):
+
+        def status(sta, what=None):
+            if what == "rssi":
+                raise error  # noqa: B023 - the access point vanished a moment ago
+            return real(sta, what)
+
+        network.WLAN.status = status
+        try:
+            world.run(15000)
+        finally:
+            network.WLAN.status = real
+        last = {name: world.readings("internal/" + name)[-1]["value"] for name in ("uptime", "rssi", "awake")}
+        assert last["rssi"] is None and last["uptime"] > 0 and last["awake"] > 0, last
+    equal([line for line in world.said if line.startswith("sensor internal")], [])
+
+
 def test_an_esp8266_sleeps_by_its_alarm_and_for_70_minutes_at_most():
     import machine
     import machine_rtc
