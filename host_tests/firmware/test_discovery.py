@@ -111,6 +111,10 @@ def test_when_home_assistant_starts_it_is_told_again_and_given_the_values():
     world.broker.inject("homeassistant/status", b"offline")
     world.run(30000)
     equal(len(announced(world)), 4)
+    world.broker.stop()
+    world.broker.forget()
+    world.run(60000)
+    equal((len(announced(world)), len(world.readings("room/temperature"))), (6, 2), "a birth is answered once")
 
 
 def test_births_in_a_row_cost_one_measurement_and_no_reading():
@@ -151,6 +155,8 @@ def test_a_sensor_that_is_gone_is_cleared_and_nobody_elses():
     others = ("homeassistant/sensor/n2/cellar_temperature/config", "homeassistant/sensor/n1/notes")
     for topic in (gone, button) + others:
         world.broker.inject(topic, b'{"name":"' + b"x" * 500 + b'"}', retain=1)
+    pump = world.broker._pump
+    world.broker._pump = lambda kept: world.clock.at(3000, pump, kept)  # it takes its time over what is retained
     world.run(60000)
     assert gone not in world.broker.retained and button not in world.broker.retained
     for topic in others + (TEMPERATURE, HUMIDITY):
@@ -215,3 +221,90 @@ def test_a_quantity_of_the_board_itself_and_one_that_is_sent_on_change_say_so():
     equal(json.loads(payload)["exp_aft"], 3 * 60 + 60 + 600)
     kinds = {topic.split("/")[3].split("_")[0]: content.get("ent_cat") for topic, content in told.items()}
     equal(kinds, {"room": None, "chip": "diagnostic"})
+
+
+def swallowing(world, *topics):
+    """The broker does not acknowledge messages under these topics. Returns those that it has swallowed."""
+    incoming, swallowed = world.broker._incoming, []
+
+    def all_but_some(link, kept, packet):
+        if packet.topic in topics:
+            return swallowed.append(packet)
+        return incoming(link, kept, packet)
+
+    world.broker._incoming = all_but_some
+    return swallowed
+
+
+def test_an_announcement_that_the_broker_does_not_acknowledge_holds_up_nothing_and_comes_with_the_next_connection():
+    button = "homeassistant/button/n1/read/config"
+    world = World(SCRIPT, sensors=[ROOM], ha_prefix="homeassistant", commands=True)
+    incoming = world.broker._incoming
+    swallowed = swallowing(world, TEMPERATURE, button)
+    world.run(100000)
+    equal(sorted(packet.topic for packet in swallowed), [button, TEMPERATURE])
+    words = "Home Assistant: the broker does not acknowledge what announces "
+    equal([line for line in world.said if words in line], [words + "room", words + "commands"])
+    equal([line for line in world.said if "trying again" in line], [])
+    equal(topics(world), ["homeassistant/button/n1/restart/config"])
+    assert len(world.readings("room/temperature")) > 5, "readings go on"
+    equal(world.node.client.inflight, 0)
+    world.broker._incoming = incoming
+    world.broker.stop()
+    world.run(60000)
+    told = topics(world)[1:]
+    equal([told.count(topic) for topic in (TEMPERATURE, HUMIDITY, button)], [1, 1, 1])
+    world.broker.stop()
+    world.run(60000)
+    equal(topics(world)[1:], told, "a broker that has not forgotten is told nothing again")
+    equal(len([line for line in world.said if "trying again" in line]), 2, world.said)
+
+
+def test_a_broker_that_forgot_what_it_had_not_acknowledged_is_told_all_of_it():
+    world = World(SCRIPT, sensors=[ROOM], ha_prefix="homeassistant")
+    incoming = world.broker._incoming
+    swallowing(world, TEMPERATURE)
+    world.run(3000)
+    assert world.node.client.inflight and not topics(world)
+    world.broker._incoming = incoming
+    world.broker.stop()
+    world.broker.forget()
+    world.run(30000)
+    assert TEMPERATURE in world.broker.retained and HUMIDITY in world.broker.retained
+
+
+def test_a_board_that_starts_again_tells_all_to_a_broker_that_has_its_session():
+    from test_durable import Board
+
+    import durable
+
+    with Board(keep_in="flash", ha_prefix="homeassistant", commands=True) as board:
+        for _ in range(2):
+            board.boot(durable.DurableNode)
+            board.run(20000)
+        equal(len(topics(board)), 2 * 5)
+        equal([topics(board).count(topic) for topic in set(topics(board))], [2] * 5)
+        equal([line for line in board.said if "trying again" in line], [])
+
+
+def test_a_stop_before_there_is_a_broker_waits_for_no_announcement():
+    import ending
+
+    world = World(SCRIPT, sensors=[ROOM], ha_prefix="homeassistant")
+    world.net.plan = Plan(refuse=True)
+    world.run(5000)
+    equal(ending.busy(world.node), True, "readings wait")
+    world.node.queue.drop(world.node.waiting())
+    equal(ending.busy(world.node), True, "to be heard: a birth")
+    world.node.listener = None
+    equal(ending.busy(world.node), False)
+
+
+def test_readings_wait_no_longer_than_timeout_s_for_announcements_that_take_their_time():
+    rooms = [dict(ROOM, name="room %d" % i) for i in range(4)]
+    world = World(SCRIPT, sensors=rooms, ha_prefix="homeassistant", interval_s=60, timeout_s=10)
+    world.broker.ack_ms = 2000  # eight of them
+    while not world.readings():
+        world.node.turn()
+    waited_ms = world.clock.now - world.began - 6000  # CONNACK twice, and the message on its way
+    assert 9500 <= waited_ms <= 12500, waited_ms

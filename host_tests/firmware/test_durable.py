@@ -37,6 +37,7 @@ class Board(World):
         self.awake_ms = []
         self.told = ""  # all lines of waking
         self.start_ms = 0  # from waking to the program
+        self.load_ms = 0  # of it, from its first line to the node
 
     def __enter__(self):
         return self
@@ -60,6 +61,7 @@ class Board(World):
         durable.print = sleeper.print = node.print
         waking.print = self.tell
         began_ms = self.clock.ticks_ms()
+        self.clock.sleep_ms(self.load_ms)
         wifi = radio()
         if kind is sleeper.Sleeper:  # as app.make() does it
             known = remembered.Remembered()

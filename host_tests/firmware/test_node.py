@@ -10,6 +10,7 @@ from on_board import HOST, NOW_S, Gc, World
 import ending
 import fake_board
 import network
+import node
 import ntptime
 
 ROOM = {"type": "dht22", "name": "room", "pin": 4}
@@ -203,9 +204,34 @@ def test_a_driver_that_raises_anything_is_that_sensors_trouble():
     equal(len(told(world, "sensor room: TypeError")), 1)
 
 
-def test_a_crash_is_logged_and_the_program_goes_on():
-    import node
+def test_what_is_no_scaled_integer_or_cannot_be_is_that_sensors_trouble_and_no_reading():
+    world = World(SCRIPT, sensors=[ROOM])
+    sensor = world.node.sources[0].sensor
+    sensor.limits = -400, 800, 0, 1000
+    for values, words in (
+        ([215], "1 values for 2 fields"),
+        ([21.5, 402], "21.5 is no scaled integer"),
+        ([215, 1 << 31], "2147483648 is no scaled integer"),
+        ([-(1 << 31) - 1, 402], "-2147483649 is no scaled integer"),
+        ([2150, 402], "temperature 215.0 °C cannot be"),
+        ([215, -1], "humidity -0.1 % cannot be"),
+    ):
+        sensor.probe, sensor.read = int, lambda values=values: list(values)
+        assert words in str(raises(ValueError, world.node.sources[0].read)), words
+    for values in ([None, 402], [215, ...], [-400, 0], [800, 1000]):
+        sensor.read = lambda values=values: list(values)
+        equal(world.node.sources[0].read(), values)
 
+
+def test_a_scaled_integer_is_a_number_of_json_with_its_decimals():
+    for value, places, text in (
+        (0, 0, "0"), (0, 1, "0.0"), (7, 0, "7"), (-7, 0, "-7"), (215, 1, "21.5"), (-205, 1, "-20.5"), (5, 1, "0.5"),
+        (-5, 2, "-0.05"), (5, 3, "0.005"), (1000, 3, "1.000"), (-1, 1, "-0.1"), (None, 1, "null"), (4, str, "4"),
+    ):  # fmt: skip
+        equal(node.decimal(value, places), text)
+
+
+def test_a_crash_is_logged_and_the_program_goes_on():
     world = World(SCRIPT, sensors=[ROOM])
     logged = []
     real = node.crashed
@@ -230,8 +256,6 @@ def test_a_crash_is_logged_and_the_program_goes_on():
 
 
 def test_a_program_that_only_crashes_resets_the_board():
-    import node
-
     world = World(SCRIPT, sensors=[ROOM])
     real = node.crashed
     node.crashed = lambda error: None

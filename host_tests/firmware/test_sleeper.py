@@ -24,6 +24,8 @@ def test_each_wake_sends_its_readings_and_sleeps_the_rest_of_the_interval():
         equal(board.seqs(), up_to(10))
         equal([asked_for + slept_ms for asked_for, slept_ms in zip(board.awake_ms, board.slept_ms)], [60000] * 5)
         equal([reading["time"] for reading in board.readings("temperature")], [NOW_S + 60 * i for i in range(5)])
+        equal({qos for topic, _, qos in board.broker.accepted if "/room/" in topic}, {2})
+        assert board.said[-1].startswith("summary: taken=2 published=2 acknowledged=2 "), board.said
         equal(board.broker.violations, [])
         equal(board.broker.wills, [])
         equal(board.status()[-1], b"online")
@@ -128,6 +130,58 @@ def test_a_wake_without_wifi_asks_nobody_and_counts_as_one_that_failed():
             assert board.awake_ms[-1] <= 4600, board.awake_ms
 
 
+def test_the_watchdog_is_fed_in_each_second_of_a_wake_that_waits():
+    for script, silent in (({"join_ms": 99000}, False), ({"join_ms": 3000}, True), ({}, True)):
+        with Board(dict(SCRIPT, **script), awake_ms=20000, wifi_timeout_s=10, watchdog_s=120, commands=True) as board:
+            board.keys["deep_sleep"] = True
+            if silent:
+                board.broker._incoming = lambda link, kept, packet: None
+            node = board.boot()
+            fed = [board.clock.now]
+            node.feed = lambda: fed.append(board.clock.now)  # noqa: B023
+            raises(fake_board.Reset, node.run)
+            fed.append(board.clock.now)
+            pauses_ms = [fed[i + 1] - fed[i] for i in range(len(fed) - 1)]
+            assert max(pauses_ms) <= 1300 and len(fed) > 15, (script, max(pauses_ms), len(fed))
+
+
+def test_a_network_that_is_slow_to_join_has_the_time_that_it_took_before():
+    with Board(dict(SCRIPT, join_ms=3000), awake_ms=20000) as board:
+        board.sleep(2)
+        assert 3000 <= board.node.known.took_ms <= 3300, board.node.known.took_ms
+        equal((board.seqs(), [line for line in board.said if "clock" in line]), (up_to(4), []))
+        board.net.plan = Plan(refuse=True)
+        board.sleep(5)
+        equal(board.node.known.fails, 3)
+        board.net.plan = Plan(latency_ms=100)  # more than 4 s in all, less than twice what it took
+        board.sleep(2)
+        equal((board.node.known.fails, board.node.waiting()), (0, 0))
+
+
+def test_a_broker_that_refuses_costs_one_attempt_of_a_wake_and_none_of_its_time():
+    with Board(awake_ms=8000, broker=[HOST, "spare.test"]) as board:
+        board.net.plan = Plan(refuse=True)
+        board.sleep(2)
+        equal([place for place, _ in board.net.dialled], [HOST, "spare.test"] * 2)
+        assert max(board.awake_ms) < 1000, board.awake_ms
+
+
+def test_a_start_that_has_come_to_its_sleep_is_none_of_a_boot_loop():
+    import os
+
+    from fakes.folder import write
+
+    with Board() as board:
+        board.keys["deep_sleep"] = True
+        for start in (0, 2):  # slots.COUNTED
+            os.mkdir("ota") if not start else None
+            write("ota/starts", b'{"starts": 3}')
+            node = board.boot()
+            node.cfg["start"] = start
+            raises(fake_board.Reset, node.run)
+            equal(os.listdir("ota"), [] if start else ["starts"])
+
+
 def test_a_wake_ends_by_asking_whether_the_broker_lives_within_its_time():
     for keys in ({}, {"commands": True}):
         with Board(awake_ms=5000, qos=1, **keys) as board:
@@ -186,6 +240,10 @@ def test_the_interval_counts_from_wake_to_wake_whatever_the_board_needs_to_start
             board.epoch_s += seconds
             board.sleep(1)
             equal(board.awake_ms[-1] + board.slept_ms[-1], 57000)
+    with Board() as board:
+        board.start_ms, board.load_ms = 2000, 1000
+        board.sleep(4)
+        equal([reading["time"] - NOW_S for reading in board.readings("temperature")], [1, 63, 123, 183])
     with Board(interval_s=4) as board:
         board.start_ms = 3000
         board.sleep(2)
@@ -480,6 +538,10 @@ def test_the_time_server_is_asked_once_in_six_hours_of_sleep():
     with Board(interval_s=3600) as board:
         board.sleep(13)
         equal(len(ntptime.asked), 3)
+        asked = len(ntptime.asked)
+        board.epoch_s = -board.clock.now // 1000  # a reset that stopped the clock, and left what is remembered
+        board.sleep(1)
+        assert len(ntptime.asked) > asked
 
 
 def test_home_assistant_is_told_after_power_on_and_not_after_each_sleep():
