@@ -120,8 +120,8 @@ class Improv:
             try:
                 for name, rssi, locked in self.networks():
                     self.result(command, name, str(rssi), "YES" if locked else "NO")
-            except (OSError, RuntimeError):
-                pass  # a radio that cannot scan now: none is in the list
+            except (OSError, RuntimeError, MemoryError):
+                pass  # a radio that cannot scan now: no more are in the list
             self.result(command)
 
     def set_wifi(self, data: bytes) -> None:
@@ -132,7 +132,7 @@ class Improv:
         self.set_state(_PROVISIONING)
         try:
             self.join(str(data[1:name_end], "utf-8"), str(data[name_end + 1 :], "utf-8"))
-        except (OSError, RuntimeError, ValueError) as e:  # ValueError: no text
+        except (OSError, RuntimeError, MemoryError, ValueError) as e:  # ValueError: no text
             print("improv:", e)
             self.set_state(_READY)
             return self.send(_ERROR, bytes((_NOT_CONNECTED,)))

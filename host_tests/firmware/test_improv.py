@@ -86,6 +86,19 @@ def test_wifi_that_does_not_work_is_an_error_and_another_try_is_taken():
     equal(line.joined, [("lab", "12345678")])
 
 
+def test_a_board_whose_radio_or_memory_fails_says_so_and_listens_on():
+    for error in (OSError("Wifi Internal Error"), RuntimeError("Wifi Unknown Error 0x0101"), MemoryError()):
+        line = Line()
+
+        def fail(*_):
+            raise error  # noqa: B023
+
+        line.improv.join = line.improv.networks = fail
+        equal(line.feed(command(1, *texts("lab", "12345678"))), [NO_ERROR, packet(1, 3), packet(1, 2), packet(2, 3)])
+        equal(line.feed(command(4)), [NO_ERROR, packet(4, 4, 0)], "no network is in the list")
+        assert not line.improv.joined
+
+
 def test_the_board_says_what_it_is_and_which_networks_it_sees():
     from umqtt import __version__
 
