@@ -171,8 +171,8 @@ def broker(tmp_path):
     try:
         with Broker(tmp_path) as running:
             yield running
-    except BrokerError as e:
-        pytest.skip("no broker: %s; `make setup` gets Mosquitto" % e)
+    except BrokerError as error:
+        pytest.skip("no broker: %s; `make setup` gets Mosquitto" % error)
 
 
 def run(*command: str, timeout_s: float = PATIENCE_S, env=None) -> subprocess.CompletedProcess:

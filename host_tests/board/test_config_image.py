@@ -66,7 +66,7 @@ def test_a_file_for_images_is_readable_by_its_owner_alone(tmp_path):
     assert done.returncode == 0 and SECRET not in done.stdout
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     assert json.loads(out.read_text())["wifi_password"] == SECRET
-    assert [p.name for p in tmp_path.iterdir()] == ["config.json"]
+    assert [file.name for file in tmp_path.iterdir()] == ["config.json"]
 
 
 def test_a_key_for_updates_is_made_and_noted_for_its_owner_alone(tmp_path):

@@ -109,9 +109,9 @@ def test_every_kind_of_damage_to_an_image_is_seen(images, chip):
     good = images[chip].read_bytes()
     check_image(good, CHIPS[chip])
     assert image_chip(good) == chip
-    for n in (0, 100, len(good) // 2, len(good) - 1):
+    for length_b in (0, 100, len(good) // 2, len(good) - 1):
         with pytest.raises(ToolError):
-            check_image(good[:n], CHIPS[chip])
+            check_image(good[:length_b], CHIPS[chip])
     for at in (0x20, len(good) - 500, len(good) - 3):
         bad = bytearray(good)
         bad[at] ^= 1
@@ -333,7 +333,11 @@ def test_the_port_is_found_when_there_is_one_board(monkeypatch):
     from tools.device import serial_port
 
     def plugged(*rows):
-        monkeypatch.setattr(serial_port, "comports", lambda: [types.SimpleNamespace(device=d, vid=v) for d, v in rows])
+        monkeypatch.setattr(
+            serial_port,
+            "comports",
+            lambda: [types.SimpleNamespace(device=device, vid=vendor) for device, vendor in rows],
+        )
 
     plugged(("/dev/ttyUSB0", 0x10C4), ("/dev/ttyS0", None), ("/dev/ttyACM3", 0x1234))
     assert serial_port.choose("") == "/dev/ttyUSB0"

@@ -137,7 +137,7 @@ def shows_it_works(board, broker):
     paho = pytest.importorskip("paho.mqtt.client")
     got = []
     observer = paho.Client(paho.CallbackAPIVersion.VERSION2, "observer")
-    observer.on_message = lambda c, u, message: got.append((message.topic, message.payload, message.qos))
+    observer.on_message = lambda client, userdata, message: got.append((message.topic, message.payload, message.qos))
     observer.connect("127.0.0.1", broker.port)
     observer.subscribe("kitchen/temperature", 2)
     observer.loop_start()

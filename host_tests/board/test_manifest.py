@@ -53,8 +53,8 @@ def test_every_module_of_the_firmware_is_named_and_every_name_is_a_module(monkey
         build_library(SHIPPED)
         exec(MANIFEST.read_text(), {"package": package, "module": module})
         shipped = list((SHIPPED / "py").rglob("*.py"))
-    there = [p for p in FIRMWARE.rglob("*.py") if p.name not in (*SOURCE_ONLY, *NOT_FOR_THE_BOARD)]
-    ours = [p for p in there if LIBRARY not in p.parents]
+    there = [file for file in FIRMWARE.rglob("*.py") if file.name not in (*SOURCE_ONLY, *NOT_FOR_THE_BOARD)]
+    ours = [file for file in there if LIBRARY not in file.parents]
     assert sorted(named) == sorted([*ours, *shipped])
 
 
@@ -80,8 +80,8 @@ def frozen():
         if not source.exists():
             try:
                 debian.source("micropython", SUITE, source)
-            except (debian.NotAvailable, OSError, subprocess.SubprocessError) as e:
-                pytest.skip("no source of MicroPython: %s" % e)
+            except (debian.NotAvailable, OSError, subprocess.SubprocessError) as error:
+                pytest.skip("no source of MicroPython: %s" % error)
         # Debian's source is without micropython-lib; the firmware needs nothing of it
         (CACHE / "no-library").mkdir(exist_ok=True)
         (CACHE / "no-library" / "README.md").touch()

@@ -70,16 +70,16 @@ def test_files_go_there_and_back(flashed, chip, tmp_path):
     fs = LittleFS(block_size=4096, block_count=size_b // 4096, mount=False)
     fs.context.buffer = bytearray(board.flash.read_bytes()[offset : offset + size_b])
     fs.mount()
-    with fs.open("/fw/sub/blob", "rb") as f:
-        assert f.read() == blob
+    with fs.open("/fw/sub/blob", "rb") as file:
+        assert file.read() == blob
 
 
 def test_a_full_file_system_says_so(flashed):
     board = flashed("esp32")
     said = execute(board, "n=0\ntry:\n with open('big','wb') as f:\n  while True:\n   n += f.write(b'x'*4096)\n"
                           "except OSError as e:\n print(e.errno, n)")  # fmt: skip
-    errno, n = said.split()
-    assert errno == "28" and 1_900_000 < int(n) < 2_097_152
+    errno, number = said.split()
+    assert errno == "28" and 1_900_000 < int(number) < 2_097_152
 
 
 def test_the_heap_has_an_end(flashed):
@@ -169,7 +169,7 @@ def test_power_on_is_power_on_and_forgets_rtc_memory(flashed, boards):
 
 def test_two_boards_are_two(flashed):
     one, two = flashed("esp32", name="one"), flashed("esp8266", name="two")
-    ids = {execute(b, "import machine; print(machine.unique_id())") for b in (one, two)}
+    ids = {execute(board, "import machine; print(machine.unique_id())") for board in (one, two)}
     assert len(ids) == 2
     execute(one, "open('mine', 'w').close()")
     assert "mine" not in mpremote(two, "fs", "ls").stdout

@@ -86,4 +86,4 @@ def test_image_offsets_are_those_of_the_makers_table():
     offsets = {name: chip.image_offset for name, chip in CHIPS.items()}
     assert offsets["esp32"] == offsets["esp32s2"] == 0x1000
     assert offsets["esp32c5"] == offsets["esp32p4"] == 0x2000
-    assert {offsets[n] for n in ("esp8266", "esp32s3", "esp32c2", "esp32c3", "esp32c6", "esp32h2")} == {0}
+    assert {offsets[chip] for chip in ("esp8266", "esp32s3", "esp32c2", "esp32c3", "esp32c6", "esp32h2")} == {0}

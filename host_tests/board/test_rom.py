@@ -34,8 +34,8 @@ class Host:
         for part in parts:
             part = part.replace(b"\xdb\xdc", b"\xc0").replace(b"\xdb\xdd", b"\xdb")
             if part[:1] == b"\x01":
-                _, op, n, value = struct.unpack_from("<BBHI", part)
-                assert len(part) == 8 + n
+                _, op, length_b, value = struct.unpack_from("<BBHI", part)
+                assert len(part) == 8 + length_b
                 found.append((op, value, part[8:]))
             elif part:
                 found.append(part)

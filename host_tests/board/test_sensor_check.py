@@ -42,9 +42,13 @@ def test_the_board_has_the_limits_that_the_drivers_tell():
     """What make config reads of the drivers, the board has in its check: there `_KEYS` does not exist."""
     told = {}
     for kind, path in drivers.types().items():
-        keys = [s.value for s in ast.parse(path.read_text()).body if ast.unparse(s).startswith("_KEYS = ")]
+        keys = [
+            statement.value
+            for statement in ast.parse(path.read_text()).body
+            if ast.unparse(statement).startswith("_KEYS = ")
+        ]
         for key, allowed, *_ in ast.literal_eval(keys[0].args[0]) if keys else ():  # type: ignore
-            if isinstance(allowed, tuple) and [type(x) in (int, float) for x in allowed] == [True, True]:
+            if isinstance(allowed, tuple) and [type(limit) in (int, float) for limit in allowed] == [True, True]:
                 told[kind, key] = allowed
     sys.path.insert(0, str(ROOT / "firmware"))
     from config_check import _OF_DRIVERS
@@ -155,7 +159,7 @@ def test_a_chip_that_two_sensors_would_read_is_told():
     ds = {"type": "ds18b20", "pin": 5, "rom": "28ff010203040506"}
     assert both(ds, dict(ds, rom="28ff010203040507")) == []
     assert "rom 28FF010203040506 is that of sensors[0]" in both(ds, dict(ds, rom="28FF010203040506"))[0]
-    bus = [{"type": "ds18b20", "name": n, "pin": 4, "rom": "28ff01020304050" + n} for n in "12"]
+    bus = [{"type": "ds18b20", "name": digit, "pin": 4, "rom": "28ff01020304050" + digit} for digit in "12"]
     assert said(bus) == [], "a bus is for several"
     assert said([{"type": "adc", "name": "a", "pin": 34}, {"type": "adc", "name": "b", "pin": 34}]) == []
 

@@ -67,8 +67,8 @@ def test_a_firmware_in_rom_is_not_updated_and_says_so(deployed, broker, tmp_path
 
 
 def chosen_by(known, config=None, **options):
-    return [(b.name, b.key) for b in ota_tool.chosen(argparse.Namespace(**{"id": "", "topic": "", **options}),
-                                                     config or {}, known)]  # fmt: skip
+    asked = argparse.Namespace(**{"id": "", "topic": "", **options})
+    return [(board.name, board.key) for board in ota_tool.chosen(asked, config or {}, known)]
 
 
 def test_the_boards_that_are_meant_are_found_or_it_is_said_what_is_missing():

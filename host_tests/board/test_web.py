@@ -57,8 +57,8 @@ def page(images, tmp_path_factory):
             done = tool("web", "--firmware", firmware, "--output", str(out), env=env)
             assert done.returncode == 0, done.stdout
             yield out, broker
-    except BrokerError as e:
-        pytest.skip("no broker: %s; `make setup` gets Mosquitto" % e)
+    except BrokerError as error:
+        pytest.skip("no broker: %s; `make setup` gets Mosquitto" % error)
 
 
 def in_reach(tmp_path):

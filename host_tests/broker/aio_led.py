@@ -22,12 +22,12 @@ async def blink():
         late_ms = max(late_ms, time.ticks_diff(time.ticks_ms(), due))
 
 
-async def state(c, wanted):
+async def state(client, wanted):
     """Wait until the link is up or down, and say so with the lateness since the last time."""
     global late_ms
-    while c.isconnected() != wanted:
-        await c.on_state.wait()
-        c.on_state.clear()
+    while client.isconnected() != wanted:
+        await client.on_state.wait()
+        client.on_state.clear()
     print("up" if wanted else "down", late_ms)
     late_ms = 0
 
@@ -39,15 +39,17 @@ def view(buf, topic_end, start, end, flags):
 
 async def main():
     asyncio.create_task(blink())
-    c = MQTTClient("led", "127.0.0.1", int(sys.argv[1]), keepalive=2, timeout_ms=1000, reconnect=Reconnect(100, 500))
-    c.set_view(view)
-    async with c:
-        await state(c, True)
-        await c.subscribe("large", 1)
+    client = MQTTClient(
+        "led", "127.0.0.1", int(sys.argv[1]), keepalive=2, timeout_ms=1000, reconnect=Reconnect(100, 500)
+    )
+    client.set_view(view)
+    async with client:
+        await state(client, True)
+        await client.subscribe("large", 1)
         for _ in range(2):  # the broker is restarted; then it only falls silent
-            await state(c, False)
-            await state(c, True)
-        await c.publish("large", bytes(LARGE_B), qos=1, timeout_ms=10_000)
+            await state(client, False)
+            await state(client, True)
+        await client.publish("large", bytes(LARGE_B), qos=1, timeout_ms=10_000)
         while received_b < LARGE_B:
             await asyncio.sleep_ms(10)
         print("large", late_ms)

@@ -22,29 +22,32 @@ async def main():
     print("asyncio", asyncio.core.__file__.rsplit("/", 2)[0])
     late_ms = [0]
     asyncio.create_task(blink(late_ms))
-    async with MQTTClient("aio", "127.0.0.1", PORT) as c:
-        print("granted", await c.subscribe([("a/#", 2), ("b", 0)]))
+    async with MQTTClient("aio", "127.0.0.1", PORT) as client:
+        print("granted", await client.subscribe([("a/#", 2), ("b", 0)]))
 
         async def publish(qos):
             for i in range(3):
-                packet_id = await c.publish(b"a/%d" % qos, b"%d" % i, qos=qos)
+                packet_id = await client.publish(b"a/%d" % qos, b"%d" % i, qos=qos)
                 assert (packet_id > 0) == (qos > 0), packet_id
 
         tasks = [asyncio.create_task(publish(qos)) for qos in range(3)]
         taken = []
-        async for topic, payload, retained in c:
+        async for topic, payload, retained in client:
             taken.append((topic, payload, retained))
             if len(taken) == 9:
                 break
         for task in tasks:  # gather of MicroPython 1.22 takes none that is over
             await task
-        print("taken", [sorted(m for m in taken if m[0] == b"a/%d" % qos) == expected(qos) for qos in range(3)])
-        await c.publish("c", bytes(100_000), qos=1)
-        await c.publish("c", bytes(100_000))
-        print("large", c.inflight)
-        await c.unsubscribe(["a/#", "b"])
-        print("up", c.isconnected())
-    print("over", c.isconnected(), late_ms[0] <= 30)
+        print(
+            "taken",
+            [sorted(message for message in taken if message[0] == b"a/%d" % qos) == expected(qos) for qos in range(3)],
+        )
+        await client.publish("c", bytes(100_000), qos=1)
+        await client.publish("c", bytes(100_000))
+        print("large", client.inflight)
+        await client.unsubscribe(["a/#", "b"])
+        print("up", client.isconnected())
+    print("over", client.isconnected(), late_ms[0] <= 30)
 
 
 def expected(qos):

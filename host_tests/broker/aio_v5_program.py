@@ -17,41 +17,43 @@ async def outcome(awaited):
         return raised
 
 
-async def take(c, taken, count):
-    async for _, payload, _ in c:
-        received = c.received
-        await c.publish("out/taken", payload, qos=1, content_type=received.content_type)  # others take theirs meanwhile
+async def take(client, taken, count):
+    async for _, payload, _ in client:
+        received = client.received
+        await client.publish(
+            "out/taken", payload, qos=1, content_type=received.content_type
+        )  # others take theirs meanwhile
         taken.append((payload, received.content_type, received.correlation, received.get(38), received.get(11)))
         if len(taken) >= count:
             break
 
 
 async def main():
-    async with MQTTClient("aio5", "127.0.0.1", PORT, topic_aliases=True, properties={34: 5}, inflight=8) as c:
-        print("connack", c.connack.get(33))
-        print("granted", await c.subscribe([("in/#", 2)], identifier=7))
+    async with MQTTClient("aio5", "127.0.0.1", PORT, topic_aliases=True, properties={34: 5}, inflight=8) as client:
+        print("connack", client.connack.get(33))
+        print("granted", await client.subscribe([("in/#", 2)], identifier=7))
         taken = []
-        tasks = [asyncio.create_task(take(c, taken, 6)) for _ in range(2)]
-        await c.publish("out/ready", b"", qos=1)
-        answers = await asyncio.gather(*[c.request("lamp/get", b"%d" % i) for i in range(5)])
+        tasks = [asyncio.create_task(take(client, taken, 6)) for _ in range(2)]
+        await client.publish("out/ready", b"", qos=1)
+        answers = await asyncio.gather(*[client.request("lamp/get", b"%d" % i) for i in range(5)])
         print("answers", answers)
-        late = await outcome(c.request("lamp/slow", b"?", 300))
+        late = await outcome(client.request("lamp/slow", b"?", 300))
         print("late", "no answer in time" in str(late))
         while len(taken) < 6:
             await asyncio.sleep_ms(20)
         for task in tasks:
             task.cancel()
         print("taken", sorted(taken))
-        fault = await outcome(c.publish("closed/x", b"x", qos=2))
+        fault = await outcome(client.publish("closed/x", b"x", qos=2))
         print("closed", fault.args[0] if isinstance(fault, MQTTException) else fault)
 
         async def publish(number):
             for i in range(10):
-                await c.publish("out/many", b"%d %d" % (number, i), qos=1 + number % 2, expiry_s=60)
+                await client.publish("out/many", b"%d %d" % (number, i), qos=1 + number % 2, expiry_s=60)
 
         await asyncio.gather(*[publish(number) for number in range(5)])
-        print("inflight", c.inflight)
-        await c.disconnect(session_expiry_s=0)
+        print("inflight", client.inflight)
+        await client.disconnect(session_expiry_s=0)
 
 
 asyncio.run(main())

@@ -11,9 +11,9 @@ NO_MICROPYTHON = "no MicroPython: run `make setup`, or name one with MICROPYTHON
 def broker():
     if not real.mosquitto_path():
         pytest.skip(NO_BROKER)
-    b = real.Mosquitto()
-    yield b
-    b.close()
+    mosquitto = real.Mosquitto()
+    yield mosquitto
+    mosquitto.close()
 
 
 @pytest.fixture
@@ -27,8 +27,8 @@ def make_broker():
         return made[-1]
 
     yield make
-    for b in made:
-        b.close()
+    for broker in made:
+        broker.close()
 
 
 @pytest.fixture(params=real.INTERPRETERS)
@@ -44,8 +44,8 @@ def make_device(request):
         return made[-1]
 
     yield make
-    for d in made:
-        d.close()
+    for device in made:
+        device.close()
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def make_observer():
         return made[-1]
 
     yield make
-    for o in made:
-        o.close()
+    for observer in made:
+        observer.close()
 
 
 @pytest.fixture

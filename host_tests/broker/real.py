@@ -30,9 +30,9 @@ WAIT_S = 15
 
 def free_port() -> int:
     """A port that nobody listened on a moment ago."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
 
 
 def mosquitto_path() -> str:
@@ -133,9 +133,9 @@ class Mosquitto:
     def events(self, client=None):
         """Its log so far as typed events, of one client or of all."""
         parser = parse.Parser()
-        with open(self.log_path, "rb") as f:
-            found = [parser.parse(line) for line in f]
-        return [e for e in found if client is None or getattr(e, "client", None) == client]
+        with open(self.log_path, "rb") as file:
+            found = [parser.parse(line) for line in file]
+        return [event for event in found if client is None or getattr(event, "client", None) == client]
 
     def wait(self, want, client=None, what=""):
         """The events once `want(events)` is true. AssertionError with the log's end when it does not come true."""
@@ -201,9 +201,9 @@ class Device:
                 return ast.literal_eval(text[2:])
             except (ValueError, SyntaxError):
                 return text[2:]
-        m = re.match(r"! (\w+) (.*)", text)
-        if m:
-            raise DeviceError(m.group(1), ast.literal_eval(m.group(2)))
+        match = re.match(r"! (\w+) (.*)", text)
+        if match:
+            raise DeviceError(match.group(1), ast.literal_eval(match.group(2)))
         raise AssertionError("the device said: " + text)
 
     def kill(self):
@@ -233,31 +233,33 @@ class Observer:
         self.messages = queue.Queue()
         self.seen = []
         self.paho = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=client_id)
-        self.paho.on_message = lambda c, u, m: self.messages.put((m.topic, m.payload, m.qos, m.retain))
+        self.paho.on_message = lambda client, userdata, message: self.messages.put(
+            (message.topic, message.payload, message.qos, message.retain)
+        )
         ready = queue.Queue()
-        self.paho.on_subscribe = lambda *a: ready.put(1)
-        self.paho.on_connect = lambda c, *a: c.subscribe(topic, qos)
+        self.paho.on_subscribe = lambda *answer: ready.put(1)
+        self.paho.on_connect = lambda client, *answer: client.subscribe(topic, qos)
         self.paho.connect("127.0.0.1", port)
         self.paho.loop_start()
         ready.get(timeout=WAIT_S)
 
     def next(self, timeout_s=WAIT_S):
         try:
-            m = self.messages.get(timeout=timeout_s)
+            message = self.messages.get(timeout=timeout_s)
         except queue.Empty:
             raise AssertionError("no message; before it came %r" % self.seen[-3:])
-        self.seen.append(m)
-        return m
+        self.seen.append(message)
+        return message
 
     def rest(self, mark="\x01rest"):
         """Everything that came, up to a message of its own that is published now."""
         self.paho.publish("observer/mark", mark, 2)
         out = []
         while True:
-            m = self.next()
-            if m[0] == "observer/mark" and m[1] == mark.encode():
+            message = self.next()
+            if message[0] == "observer/mark" and message[1] == mark.encode():
                 return out
-            out.append(m)
+            out.append(message)
 
     def publish(self, topic, payload, qos=0, retain=False):
         self.paho.publish(topic, payload, qos, retain).wait_for_publish(WAIT_S)

@@ -30,24 +30,24 @@ count = 0
 stopping_ms = None
 
 
-async def publish(c):
+async def publish(client):
     global count
     while stopping_ms is None:
         await asyncio.sleep_ms(pause_ms)
-        before = c.pid
+        before = client.pid
         try:
-            waited = c.publish(topic, b"%d" % count, qos=1 + count % 2)
+            waited = client.publish(topic, b"%d" % count, qos=1 + count % 2)
             await asyncio.wait_for_ms(waited, random.choice((1, 5, 50, 2000)))
         except (OSError, asyncio.TimeoutError):
             pass
-        if c.pid != before:  # it had its slot: it arrives, whatever the call found
+        if client.pid != before:  # it had its slot: it arrives, whatever the call found
             print("A", count)
-            pending[c.pid] = count
+            pending[client.pid] = count
             count += 1
 
 
-async def take(c):
-    async for _, payload, _ in c:
+async def take(client):
+    async for _, payload, _ in client:
         print("R", str(payload, "utf-8"))
 
 
@@ -63,25 +63,25 @@ async def main():
     stdin = select.poll()
     stdin.register(sys.stdin, 1)
     reconnect = Reconnect(first_ms=50, cap_ms=400)
-    async with MQTTClient(name, "127.0.0.1", port, keepalive=3, timeout_ms=3000, reconnect=reconnect) as c:
-        taking = asyncio.create_task(take(c))
+    async with MQTTClient(name, "127.0.0.1", port, keepalive=3, timeout_ms=3000, reconnect=reconnect) as client:
+        taking = asyncio.create_task(take(client))
         asyncio.create_task(tell())
-        await c.subscribe("cmd/" + name, 2, timeout_ms=1 << 28)
+        await client.subscribe("cmd/" + name, 2, timeout_ms=1 << 28)
         print("S")
-        asyncio.create_task(publish(c))
+        asyncio.create_task(publish(client))
         connects = 0
         handed_over = set()
         while stopping_ms is None or pending or ticks_diff(ticks_ms(), stopping_ms) < LEAST_MS:
             await asyncio.sleep_ms(10)
-            if connects != c.diag()["connects"]:
-                connects = c.diag()["connects"]
+            if connects != client.diag()["connects"]:
+                connects = client.diag()["connects"]
                 print("C", connects)
-            for packet_id, topic_left, _ in unacknowledged(c):
+            for packet_id, topic_left, _ in unacknowledged(client):
                 if not topic_left and packet_id in pending and packet_id not in handed_over:
                     handed_over.add(packet_id)
                     print("H", pending[packet_id])
             for packet_id in list(pending):
-                if not c.pending(packet_id):
+                if not client.pending(packet_id):
                     handed_over.discard(packet_id)
                     print("D", pending.pop(packet_id))
             if stopping_ms is None and stdin.poll(0):

@@ -149,7 +149,7 @@ def test_readings_go_out_and_wait_while_the_broker_is_away(broker, make_observer
 
 def test_a_command_is_obeyed_answered_and_what_is_none_is_told(broker, seen, run):
     program = run("commands.py", at(broker.port))
-    broker.wait(lambda events: any("lamp/set" in str(e) for e in events), "lamp")
+    broker.wait(lambda events: any("lamp/set" in str(event) for event in events), "lamp")
     seen.publish("lamp/set", "on", qos=1)
     program.says("pin 5: 1")
     assert next_of(seen, "lamp/state")[1] == b"on"
@@ -170,7 +170,7 @@ def test_tasks_share_one_client_through_an_outage(broker, make_observer, run):
     quick = {"sleep(10)": "sleep_ms(100)", "Reconnect()": "Reconnect(100, 200), timeout_ms=1000"}
     program = run("tasks.py", {**at(broker.port), **quick})
     next_of(observer, "kitchen/temperature")
-    broker.wait(lambda events: any("kitchen/light/set" in str(e) for e in events), "kitchen")
+    broker.wait(lambda events: any("kitchen/light/set" in str(event) for event in events), "kitchen")
     observer.publish("kitchen/light/set", "on", qos=1)
     program.says("light: b'on'")
     observer.close()
@@ -188,7 +188,7 @@ def test_mqtt_ass_clean_goes_on_by_itself_after_the_broker_was_away(broker, make
     quick = {"sleep(5)": "sleep_ms(50)", "Reconnect(": "Reconnect(100, 200, "}
     program = run("from_mqtt_as_clean.py", {**at(broker.port), **quick})
     assert next_of(observer, "result") == ("result", b"0 0", 1, False)
-    broker.wait(lambda events: any("foo_topic" in str(e) for e in events), "board")
+    broker.wait(lambda events: any("foo_topic" in str(event) for event in events), "board")
     observer.publish("foo_topic", "hello", qos=1)
     program.says("foo_topic hello False")
     observer.close()
@@ -198,7 +198,7 @@ def test_mqtt_ass_clean_goes_on_by_itself_after_the_broker_was_away(broker, make
     broker.start()
     observer = make_observer(broker.port, client_id="again")
     next_of(observer, "result")
-    broker.wait(lambda events: sum("foo_topic" in str(e) for e in events) > 1, "board")
+    broker.wait(lambda events: sum("foo_topic" in str(event) for event in events) > 1, "board")
     observer.publish("foo_topic", "again", qos=1)
     program.says("foo_topic again False")
 
@@ -225,7 +225,7 @@ def test_mqtt_ass_range_tells_of_each_connection_and_leaves_a_will(broker, make_
 def test_mqtt_ass_async_message_finds_its_functions(broker, seen, run):
     program = run("from_mqtt_as_routes.py", {**at(broker.port), "sleep(5)": "sleep_ms(50)"})
     assert next_of(seen, "shed")[1] == b"Count = 0"
-    broker.wait(lambda events: any("led/#" in str(e) for e in events), "shed")
+    broker.wait(lambda events: any("led/#" in str(event) for event in events), "shed")
     seen.publish("led/blue", "on", qos=1)
     program.says("pin 5: 1")
     seen.publish("led/red", "on", qos=1)
@@ -241,7 +241,7 @@ def test_a_program_for_umqtt_simple_runs_as_it_is(broker, seen, run):
 
 def test_each_topic_finds_its_function(broker, seen, run):
     program = run("routing.py", at(broker.port))
-    broker.wait(lambda events: any("settings" in str(e) for e in events), "hall")
+    broker.wait(lambda events: any("settings" in str(event) for event in events), "hall")
     for topic, told in (
         ("house/attic/light", "light in attic: dim"),
         ("settings", "setting b'settings' b'dim'"),
@@ -307,7 +307,7 @@ def test_readings_expire_and_a_question_is_answered_with_mqtt_5(broker, run):
         reading = program.sends(got)
         assert (reading.payload, reading.properties.ContentType) == (b"21.5", "text/plain")
         assert 500 < reading.properties.MessageExpiryInterval <= 600
-        broker.wait(lambda events: any("kitchen/set" in str(e) for e in events), "kitchen")
+        broker.wait(lambda events: any("kitchen/set" in str(event) for event in events), "kitchen")
         asked = Properties(PacketTypes.PUBLISH)
         asked.ResponseTopic = "asker/answer"
         asked.CorrelationData = b"17"
@@ -336,7 +336,7 @@ def test_a_board_that_sleeps_sends_each_reading_once(make_broker, make_observer,
         told.append(run("sleep.py", {**at(broker.port), **KEPT[kept], '"21.5"': '"%d"' % life}).ends())
         if life == 0:
             assert next_of(observer, "shed/temperature")[1:3] == (b"0", 2)
-    assert [m[1] for m in observer.rest() if m[0] == "shed/temperature"] == [b"1", b"2", b"3"]
+    assert [message[1] for message in observer.rest() if message[0] == "shed/temperature"] == [b"1", b"2", b"3"]
     assert [lines[-1] for lines in told] == ["sleeps for 60000 ms"] * 4
     assert [len(lines) for lines in told] == [1, 2, 2, 1] and told[1][0].startswith("kept for the next wake: "), told
 
@@ -356,7 +356,7 @@ def test_a_file_larger_than_the_heap_goes_out_and_comes_in(broker, run, make_obs
     run("large_send.py", at(broker.port)).ends()
     assert observer.next()[:3] == ("camera/photo", photo, 1)
     program = run("large_receive.py", at(broker.port))
-    broker.wait(lambda events: any("shelf/update" in str(e) for e in events), "shelf")
+    broker.wait(lambda events: any("shelf/update" in str(event) for event in events), "shelf")
     observer.publish("shelf/update", photo, qos=1)
     program.says("update.part is whole")
     assert (tmp_path / "update.part").read_bytes() == photo
@@ -373,7 +373,7 @@ def test_tls_takes_the_right_broker_and_no_other(make_broker, authority, run, tm
     (tmp_path / "ca.der").write_bytes(authority.der())
     replaced = {**at(broker.port, "broker.example", "localhost"), "10_000": "50"}
     run("tls.py", replaced).says("connected")
-    broker.wait(lambda events: any("temperature" in str(e) for e in events), "kitchen")
+    broker.wait(lambda events: any("temperature" in str(event) for event in events), "kitchen")
     (tmp_path / "ca.der").write_bytes(Authority("another").der())
     run("tls.py", replaced).says("not correctly signed by the trusted CA")
 
@@ -391,7 +391,7 @@ def test_a_board_shows_its_certificate(make_broker, authority, run, tmp_path):
     commands = re.search(r"```\n(openssl ecparam.*?)```", (real.ROOT / "docs" / "tls.md").read_text(), re.S)[1]
     subprocess.run(["sh", "-e", "-c", commands], cwd=tmp_path, check=True, stderr=subprocess.DEVNULL)
     run("tls_certificate.py", at(broker.port, "broker.example", "localhost")).ends()
-    broker.wait(lambda events: any("temperature" in str(e) for e in events), "kitchen")
+    broker.wait(lambda events: any("temperature" in str(event) for event in events), "kitchen")
 
 
 def test_a_pre_shared_key_is_enough(make_broker, run):
@@ -401,4 +401,4 @@ def test_a_pre_shared_key_is_enough(make_broker, run):
     keys = "kitchen:a1b2c3d4e5f60718293a4b5c6d7e8f90\n"
     broker = make_broker("allow_anonymous true\npsk_hint h\npsk_file $DIR/keys\n", files={"keys": keys})
     run("tls_psk.py", at(broker.port, "broker.example")).ends()
-    broker.wait(lambda events: any("temperature" in str(e) for e in events), "kitchen")
+    broker.wait(lambda events: any("temperature" in str(event) for event in events), "kitchen")

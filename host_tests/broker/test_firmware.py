@@ -76,11 +76,11 @@ def stop(process):
 
 
 def readings(messages):
-    return [dict(json.loads(m[1]), topic=m[0]) for m in messages if m[0].count("/") == 3]
+    return [dict(json.loads(message[1]), topic=message[0]) for message in messages if message[0].count("/") == 3]
 
 
 def seqs(messages):
-    return [r["seq"] for r in readings(messages)]
+    return [reading["seq"] for reading in readings(messages)]
 
 
 def test_every_reading_arrives_once_and_the_stop_is_clean(board, make_broker, make_observer):
@@ -93,14 +93,17 @@ def test_every_reading_arrives_once_and_the_stop_is_clean(board, make_broker, ma
     observer.rest()
     assert said["taken"] == said["published"] == said["acknowledged"] and said["dropped"] == 0, said
     assert seqs(observer.seen) == list(range(1, said["published"] + 1))
-    assert {m[2] for m in observer.seen if "/room/" in m[0]} == {2}
-    assert ("umqtt/n1/status", b"offline") in [m[:2] for m in observer.seen]
+    assert {message[2] for message in observer.seen if "/room/" in message[0]} == {2}
+    assert ("umqtt/n1/status", b"offline") in [message[:2] for message in observer.seen]
     reading = readings(observer.seen)[0]
     assert reading["topic"] == "umqtt/n1/room/temperature" and (reading["value"], reading["unit"]) == (21.5, "°C")
     assert abs(reading["time"] - time.time()) < 60
-    connected = [e for e in broker.events("n1") if isinstance(e, Connected)]
-    assert [(e.clean, e.keepalive_s) for e in connected] == [(True, 60), (False, 60)]  # the first wipes an earlier life
-    assert [e for e in broker.events("n1") if isinstance(e, Will)]
+    connected = [event for event in broker.events("n1") if isinstance(event, Connected)]
+    assert [(event.clean, event.keepalive_s) for event in connected] == [
+        (True, 60),
+        (False, 60),
+    ]  # the first wipes an earlier life
+    assert [event for event in broker.events("n1") if isinstance(event, Will)]
 
 
 def test_a_broker_that_restarts_costs_no_reading(board, make_broker, make_observer):
@@ -132,7 +135,7 @@ def test_tls_checks_the_broker_against_the_ca_in_the_configuration(board, make_b
     node = board(broker.port, broker="localhost", tls=True, tls_ca="ca.der", files={"ca.der": authority.der()})
     if "-m" in node.args:
         pytest.skip("Debian's MicroPython has no TLS")
-    broker.wait(lambda events: [e for e in events if isinstance(e, Will)], "n1")
+    broker.wait(lambda events: [event for event in events if isinstance(event, Will)], "n1")
     assert stop(node)["acknowledged"]
     node = board(broker.port, broker="localhost", tls=True, tls_ca="ca.der", files={"ca.der": stranger.der()})
     end = time.monotonic() + real.WAIT_S
@@ -158,7 +161,7 @@ def test_wrong_credentials_are_said_once_without_them(board, make_broker):
         "allow_anonymous false\npassword_file $DIR/pw\n", files={"pw": real.password_line("me", "right")}
     )
     node = board(broker.port, user="me", password="wrong")
-    broker.wait(lambda events: any("Connack" in type(e).__name__ for e in events), what="a refusal")
+    broker.wait(lambda events: any("Connack" in type(event).__name__ for event in events), what="a refusal")
     stop(node)
     text = node.log.read_text()
     assert len([line for line in text.split("\n") if line.startswith("broker: ") and "password" in line]) == 1, text
@@ -170,7 +173,7 @@ def test_ctrl_c_gives_the_summary(board, make_broker):
     node = board(broker.port)
     if "-m" in node.args:
         pytest.skip("the unix port ends at once on SIGINT in a module that -m started; test_node.py has it")
-    broker.wait(lambda events: [e for e in events if isinstance(e, Will)], "n1")
+    broker.wait(lambda events: [event for event in events if isinstance(event, Will)], "n1")
     node.send_signal(signal.SIGINT)
     node.wait(real.WAIT_S)
     assert "summary: " in node.log.read_text()
@@ -241,4 +244,4 @@ def test_a_sleeping_board_sends_in_batches_and_a_kill_between_costs_nothing(boar
     got = seqs(observer.seen)
     assert got == list(range(1, len(got) + 1)), got
     assert len(got) >= 15, "3 readings for each wake, two wakes cut short"
-    assert {m[2] for m in observer.seen if "/room/" in m[0]} == {2}
+    assert {message[2] for message in observer.seen if "/room/" in message[0]} == {2}

@@ -52,8 +52,8 @@ def make_other():
         return made[-1]
 
     yield make
-    for o in made:
-        o.close()
+    for observer in made:
+        observer.close()
 
 
 def is_reading(message):
@@ -85,10 +85,12 @@ def test_readings_arrive_once_and_with_their_expiry(board, make_broker, make_obs
     assert seqs(observer.seen) == list(range(1, sums["published"] + 1))
     assert readings(observer.seen)[0]["value"] == 21.5
     other.next(lambda message: is_status(message) and message.payload == b"offline")
-    expiries = [getattr(m.properties, "MessageExpiryInterval", None) for m in other.seen if is_reading(m)]
-    assert expiries and all(500 < s <= 600 for s in expiries), expiries
-    found = [m for m in other.seen if m.topic.startswith("homeassistant/")]
-    assert found and not any(hasattr(m.properties, "MessageExpiryInterval") for m in found)
+    expiries = [
+        getattr(message.properties, "MessageExpiryInterval", None) for message in other.seen if is_reading(message)
+    ]
+    assert expiries and all(500 < expiry_s <= 600 for expiry_s in expiries), expiries
+    found = [message for message in other.seen if message.topic.startswith("homeassistant/")]
+    assert found and not any(hasattr(message.properties, "MessageExpiryInterval") for message in found)
     assert "as n1 (p5, " in broker.log_path.read_text()
 
 
@@ -107,7 +109,7 @@ def test_a_reset_is_no_alarm_and_a_board_that_stays_away_is_one(board, make_brok
     killed = time.monotonic()
     other.next(lambda message: is_status(message) and message.payload == b"offline")
     assert time.monotonic() - killed > 3
-    assert [m.payload for m in other.seen if is_status(m)] == [b"online", b"online", b"offline"]
+    assert [came.payload for came in other.seen if is_status(came)] == [b"online", b"online", b"offline"]
 
 
 def test_the_limits_of_a_broker_are_obeyed_and_told(board, make_broker, make_observer):  # noqa: F811

@@ -27,24 +27,24 @@ def connect(device, broker, name, **named):
 def packets(events):
     """The flow as the broker saw it: (name, sent by the broker, packet id)."""
     out = []
-    for e in events:
-        if isinstance(e, Publish):
-            out.append(("PUBLISH", e.sent, e.pid))
-        elif isinstance(e, Ack):
-            out.append((e.name, e.sent, e.pid))
+    for event in events:
+        if isinstance(event, Publish):
+            out.append(("PUBLISH", event.sent, event.pid))
+        elif isinstance(event, Ack):
+            out.append((event.name, event.sent, event.pid))
     return out
 
 
 def has_end(events):
-    return any(isinstance(e, Ended) for e in events)
+    return any(isinstance(event, Ended) for event in events)
 
 
 @protocols
 def test_connect_tells_the_broker_who_how_and_how_long(broker, device, name, protocol):
     connect(device, broker, name, protocol=protocol, keepalive=37, clean_session=True, user="ann")
-    [e] = [e for e in broker.events(name) if isinstance(e, Connected)]
-    assert (e.protocol, e.clean, e.keepalive_s, e.user) == (protocol, True, 37, "ann")
-    [ack] = [e for e in broker.events(name) if isinstance(e, Connack)]
+    [event] = [event for event in broker.events(name) if isinstance(event, Connected)]
+    assert (event.protocol, event.clean, event.keepalive_s, event.user) == (protocol, True, 37, "ann")
+    [ack] = [event for event in broker.events(name) if isinstance(event, Connack)]
     assert (ack.code, ack.session_present) == (0, False)
 
 
@@ -53,8 +53,8 @@ def test_disconnect_is_a_clean_end(broker, device, name, protocol):
     connect(device, broker, name, protocol=protocol)
     device.do("c.disconnect()")
     events = broker.wait(has_end, name, "the end")
-    assert ("DISCONNECT", False) in [(e.name, e.sent) for e in events if isinstance(e, Control)]
-    assert [e.how for e in events if isinstance(e, Ended)] == ["clean"]
+    assert ("DISCONNECT", False) in [(event.name, event.sent) for event in events if isinstance(event, Control)]
+    assert [event.how for event in events if isinstance(event, Ended)] == ["clean"]
 
 
 @protocols
@@ -73,8 +73,8 @@ def test_a_message_goes_out_once_with_the_flow_of_its_qos(broker, device, observ
         assert flow == [("PUBLISH", False, pid), ("PUBACK", True, pid)]
     else:
         assert flow == [("PUBLISH", False, pid), ("PUBREC", True, pid), ("PUBREL", False, pid), ("PUBCOMP", True, pid)]
-    [p] = [e for e in broker.events(name) if isinstance(e, Publish)]
-    assert (p.dup, p.qos, p.retain, p.size_b) == (False, qos, retain, len(payload.encode()))
+    [publish] = [event for event in broker.events(name) if isinstance(event, Publish)]
+    assert (publish.dup, publish.qos, publish.retain, publish.size_b) == (False, qos, retain, len(payload.encode()))
     if retain:
         observer.publish("out/%s/ü" % name, b"", retain=True)
 
@@ -109,16 +109,16 @@ def test_subscribe_and_unsubscribe(broker, device, observer, name, protocol):
     granted = device.do("c.subscribe([('a/%s/+', 0), ('b/%s/#', 1), ('c/%s', 2)])" % (name, name, name))
     assert granted == b"\0\1\2"
     events = broker.events()
-    assert [(e.filter, e.qos) for e in events if isinstance(e, Filter) and name in e.filter] == [
+    assert [(event.filter, event.qos) for event in events if isinstance(event, Filter) and name in event.filter] == [
         ("a/%s/+" % name, 0),
         ("b/%s/#" % name, 1),
         ("c/" + name, 2),
     ]
-    assert len([e for e in events if isinstance(e, Granted) and e.client == name]) == 3
+    assert len([event for event in events if isinstance(event, Granted) and event.client == name]) == 3
     device.do("c.unsubscribe(['a/%s/+', 'c/%s'])" % (name, name))
-    assert len([e for e in broker.events() if isinstance(e, Removed) and e.client == name]) == 2
-    for t in ("a/%s/x" % name, "c/" + name, "b/%s/x" % name):
-        observer.publish(t, t)
+    assert len([event for event in broker.events() if isinstance(event, Removed) and event.client == name]) == 2
+    for topic in ("a/%s/x" % name, "c/" + name, "b/%s/x" % name):
+        observer.publish(topic, topic)
     assert device.do("serve(c, 10000, lambda: inbox)")
     device.do("serve(c, 100)")
     assert device.do("[t for t, p, r in inbox]") == [b"b/%s/x" % name.encode()]
@@ -144,7 +144,7 @@ def test_the_will_comes_after_an_unclean_end_only(broker, make_device, observer,
         device.do("c = MQTTClient(%r, '127.0.0.1', %d, protocol=%d)" % (name, broker.port, protocol))
         device.do("c.set_last_will('will/%s', 'gone ü', False, %d)" % (name, qos))
         device.do("c.connect()")
-        [will] = [e for e in broker.events(name) if isinstance(e, Will)][-1:] or [None]
+        [will] = [event for event in broker.events(name) if isinstance(event, Will)][-1:] or [None]
         assert will is None or (will.qos, will.retain, will.size_b) == (qos, False, 7)
         if unclean:
             device.kill()
@@ -160,7 +160,11 @@ def test_heartbeat_inside_the_keep_alive(broker, device, name, protocol):
     connect(device, broker, name, protocol=protocol, keepalive=1)
     device.do("serve(c, 2500)")
     assert device.do("c.isconnected()")
-    pings = [e for e in broker.events(name) if isinstance(e, Control) and e.name == "PINGREQ" and not e.sent]
+    pings = [
+        event
+        for event in broker.events(name)
+        if isinstance(event, Control) and event.name == "PINGREQ" and not event.sent
+    ]
     assert 2 <= len(pings) <= 6, pings
     assert not has_end(broker.events(name))
 
@@ -170,7 +174,7 @@ def test_ids_wrap_at_the_broker(broker, device, observer, name):
     device.do("c.pid = 65533")
     assert device.do("[c.publish('w', str(i), qos=1) for i in range(4)]") == [65534, 65535, 1, 2]
     assert [p[1] for p in (observer.next() for _ in range(4))] == [b"0", b"1", b"2", b"3"]
-    got = [e.pid for e in broker.events(name) if isinstance(e, Publish)]
+    got = [event.pid for event in broker.events(name) if isinstance(event, Publish)]
     assert got == [65534, 65535, 1, 2]
 
 
@@ -187,7 +191,7 @@ def test_a_kept_session_is_resumed_and_what_waited_is_delivered(broker, make_dev
     assert device.do("serve(c, 10000, lambda: len(inbox) == 5)")
     device.do("serve(c, 200)")
     assert device.do("[p for t, p, r in inbox]") == [b"0", b"1", b"2", b"3", b"4"]
-    assert [e.session_present for e in broker.events(name) if isinstance(e, Connack)] == [False, True]
+    assert [event.session_present for event in broker.events(name) if isinstance(event, Connack)] == [False, True]
 
 
 def test_messages_in_flight_when_the_socket_dies_are_finished_once(broker, device, observer, name):
@@ -199,7 +203,9 @@ def test_messages_in_flight_when_the_socket_dies_are_finished_once(broker, devic
         device.do("serve(c, 1000)")
     assert device.do("c.connect()") is True
     assert device.do("serve(c, 10000, lambda: c.inflight == 0)")
-    assert [m[1] for m in observer.rest() if m[0] == "f/" + name] == [str(i).encode() for i in range(8)]
+    assert [message[1] for message in observer.rest() if message[0] == "f/" + name] == [
+        str(i).encode() for i in range(8)
+    ]
 
 
 def test_a_large_payload_goes_out_and_a_large_one_is_drained(broker, device, observer, name):
@@ -216,17 +222,17 @@ def test_a_large_payload_goes_out_and_a_large_one_is_drained(broker, device, obs
 
 
 def test_a_refused_login_says_so_in_words(make_broker, device, name):
-    b = make_broker(
+    broker = make_broker(
         "allow_anonymous false\npassword_file $DIR/passwords\n",
         files={"passwords": real_line("ann", "right")},
     )
-    connect(device, b, name, user="ann", password="right")
+    connect(device, broker, name, user="ann", password="right")
     device.do("c.disconnect()")
     for user, password in (("ann", "wrong"), ("bob", "right"), (None, None)):
-        with pytest.raises(Exception) as e:
-            connect(device, b, name, user=user, password=password)
-        assert e.value.kind == "MQTTException" and e.value.got[0] in (4, 5), e.value
-        assert "password" in str(e.value)
+        with pytest.raises(Exception) as caught:
+            connect(device, broker, name, user=user, password=password)
+        assert caught.value.kind == "MQTTException" and caught.value.got[0] in (4, 5), caught.value
+        assert "password" in str(caught.value)
 
 
 def real_line(user, password):
@@ -236,33 +242,33 @@ def real_line(user, password):
 
 
 def test_a_second_device_with_the_same_id_is_seen_as_an_end(broker, make_device, name):
-    a, b = make_device(), make_device()
-    connect(a, broker, name)
-    connect(b, broker, name)
-    with pytest.raises(Exception) as e:
-        a.do("serve(c, 5000)")
-    assert e.value.kind == "OSError", e.value
-    assert any(isinstance(e, Ended) and e.how == "takeover" for e in broker.events(name))
-    assert b.do("c.isconnected()")
+    first, second = make_device(), make_device()
+    connect(first, broker, name)
+    connect(second, broker, name)
+    with pytest.raises(Exception) as caught:
+        first.do("serve(c, 5000)")
+    assert caught.value.kind == "OSError", caught.value
+    assert any(isinstance(caught, Ended) and caught.how == "takeover" for caught in broker.events(name))
+    assert second.do("c.isconnected()")
 
 
 def test_an_idle_subscriber_notices_a_broker_restart_and_is_subscribed_again(make_broker, device, make_observer, name):
-    b = make_broker()
+    broker = make_broker()
     device.do(
         "c = MQTTClient(%r, '127.0.0.1', %d, keepalive=5, reconnect=Reconnect(first_ms=50, cap_ms=200))"
-        % (name, b.port)
+        % (name, broker.port)
     )
     device.do("c.set_callback(keep)")
     assert device.do("serve(c, 10000, c.isconnected)")
     device.do("c.subscribe('x/%s', 1)" % name)
-    b.stop()
+    broker.stop()
     device.do("serve(c, 300)")
     assert not device.do("c.isconnected()")
-    b.start()
+    broker.start()
     assert device.do("serve(c, 10000, c.isconnected)")
     device.do("serve(c, 100)")
-    o = make_observer(b.port)
-    o.publish("x/" + name, "again", 1)
+    observer = make_observer(broker.port)
+    observer.publish("x/" + name, "again", 1)
     assert device.do("serve(c, 10000, lambda: inbox)")
     assert device.do("inbox") == [(b"x/" + name.encode(), b"again", False)]
 
@@ -279,23 +285,25 @@ def test_a_subscriber_of_the_drop_in_keeps_up_with_a_fast_publisher(broker, devi
         device.do("s.wait_msg()")
     assert device.do("[int(p) for t, p in inbox]") == list(range(200))
     device.do("s.publish(b'back/%s', b'done', qos=2)" % name)
-    assert [m for m in observer.rest() if m[0] == "back/" + name] == [("back/" + name, b"done", 2, False)]
+    assert [message for message in observer.rest() if message[0] == "back/" + name] == [
+        ("back/" + name, b"done", 2, False)
+    ]
     device.do("s.disconnect()")
 
 
 def test_robust_goes_on_after_a_broker_restart(make_broker, device, make_observer, name):
-    b = make_broker()
-    device.do("r = Robust(%r, '127.0.0.1', %d)" % (name, b.port))
+    broker = make_broker()
+    device.do("r = Robust(%r, '127.0.0.1', %d)" % (name, broker.port))
     device.do("r.DELAY = 0.05")
     device.do("r.set_callback(keep)")
     device.do("r.connect(False)")
     device.do("r.subscribe(b'x/%s', 1)" % name)
-    b.stop()
-    b.start()
-    o = make_observer(b.port, topic="y/#")
+    broker.stop()
+    broker.start()
+    observer = make_observer(broker.port, topic="y/#")
     device.do("r.publish(b'y/%s', b'after', qos=2)" % name)
-    assert o.next()[:3] == ("y/" + name, b"after", 2)
-    o.publish("x/" + name, "again", 1)
+    assert observer.next()[:3] == ("y/" + name, b"after", 2)
+    observer.publish("x/" + name, "again", 1)
     end = time.monotonic() + 15
     while not device.do("inbox") and time.monotonic() < end:
         device.do("r.check_msg()")

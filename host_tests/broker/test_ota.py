@@ -118,7 +118,7 @@ class Host:
     def __init__(self, folder, port, update, *args, **config):
         path = folder / "board.json"
         path.write_text(json.dumps({"broker": "127.0.0.1", "port": port, **config}))
-        env = {k: v for k, v in os.environ.items() if not k.startswith("UMQTT_")}
+        env = {key: value for key, value in os.environ.items() if not key.startswith("UMQTT_")}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tools.device.ota", "--config", str(path), "--folder", str(update), *args],
             cwd=real.ROOT, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -156,7 +156,9 @@ def make_board(firmwares, tmp_path):
 
 
 def seqs(messages, client_id="n1"):
-    return [json.loads(m[1])["seq"] for m in messages if m[0].startswith("umqtt/%s/room/" % client_id)]
+    return [
+        json.loads(message[1])["seq"] for message in messages if message[0].startswith("umqtt/%s/room/" % client_id)
+    ]
 
 
 def test_a_node_is_updated_over_a_cut_and_an_end_of_the_host_and_goes_back_from_a_bad_update(
@@ -190,7 +192,7 @@ def test_a_node_is_updated_over_a_cut_and_an_end_of_the_host_and_goes_back_from_
     got = seqs(observer.seen)
     assert got == list(range(1, len(got) + 1)), got
     assert KEY not in board.said() and KEY not in broker.log_path.read_text(errors="replace")
-    assert not [m for m in observer.seen if KEY.encode() in m[1]]
+    assert not [message for message in observer.seen if KEY.encode() in message[1]]
 
 
 def test_all_boards_under_a_topic_are_updated_a_sleeper_too_and_lose_no_reading(

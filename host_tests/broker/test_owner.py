@@ -44,7 +44,9 @@ class Peer:
         self.came = []
         self.paho = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=user + "-peer")
         self.paho.username_pw_set(user, PASSWORDS[user])
-        self.paho.on_message = lambda c, u, m: self.came.append((m.topic, m.payload.decode(), m.retain))
+        self.paho.on_message = lambda client, userdata, message: self.came.append(
+            (message.topic, message.payload.decode(), message.retain)
+        )
         self.paho.connect("127.0.0.1", port)
         self.paho.loop_start()
 
@@ -132,7 +134,7 @@ def test_the_owner_commands_the_board_and_nobody_else_can(broker, board, peer):
         stranger = peer(user)
         for topic in ("umqtt/n1/cmd/restart", "umqtt/n1/cmd/interval", "umqtt/n2/../n1/cmd/restart"):
             stranger.publish(topic, "1")
-    assert [m for m in owner.came if m[0].startswith("umqtt/n1/cmd/")] == []
+    assert [message for message in owner.came if message[0].startswith("umqtt/n1/cmd/")] == []
     assert broker.log_path.read_text().count("Denied PUBLISH") == 5  # a reading of n2 under a strange name is its own
 
     assert cmd(board, broker, "read") == (0, "n1: 3 readings\n")
@@ -146,16 +148,20 @@ def test_the_owner_commands_the_board_and_nobody_else_can(broker, board, peer):
     status, said = cmd(board, broker, "config")
     shown = json.loads(said.partition(": ")[2])
     assert status == 0 and shown["interval_s"] == 45 and "password" not in shown
-    assert "geheim99" not in "".join(m[1] for m in owner.came)
+    assert "geheim99" not in "".join(message[1] for message in owner.came)
     assert cmd(board, broker, "read", "", "--id", "gone", "--wait", "0.5")[0] == 1
     # retained, in QoS 1: once, and refused at the next start
     owner.publish("umqtt/n1/cmd/restart", "1", 1, True)
     run(board, lambda: board.starts > 1 and is_up(board), "a restart")
-    answers = [m[1] for m in owner.came if m[0] == "umqtt/n1/ack/restart"]
-    run(board, lambda: len([m for m in owner.came if m[0] == "umqtt/n1/ack/restart"]) > 1, "the refusal")
-    answers = [json.loads(m[1])["ok"] for m in owner.came if m[0] == "umqtt/n1/ack/restart"]
+    answers = [message[1] for message in owner.came if message[0] == "umqtt/n1/ack/restart"]
+    run(
+        board,
+        lambda: len([message for message in owner.came if message[0] == "umqtt/n1/ack/restart"]) > 1,
+        "the refusal",
+    )
+    answers = [json.loads(message[1])["ok"] for message in owner.came if message[0] == "umqtt/n1/ack/restart"]
     assert answers == [True, False] and board.starts == 2
-    assert json.loads([m[1] for m in owner.came if m[0] == "umqtt/n1/diag"][-1])["interval_s"] == 45
+    assert json.loads([message[1] for message in owner.came if message[0] == "umqtt/n1/diag"][-1])["interval_s"] == 45
     figures(board)
 
 
@@ -166,7 +172,7 @@ def test_a_configuration_that_cannot_start_is_taken_back_and_said_so(broker, boa
     before = (board.root / "config.json").read_bytes()
     owner.publish("umqtt/n1/cmd/config", '{"client_id": "n1", "sensors": [{"type": "thermocouple"}]}')
     run(board, lambda: len(owner.came) == 2, "both answers", 90)
-    assert [json.loads(m[1])["ok"] for m in owner.came] == [True, False]
+    assert [json.loads(message[1])["ok"] for message in owner.came] == [True, False]
     assert "of type thermocouple" in owner.came[1][1] and "what was before is back" in owner.came[1][1]
     assert (board.root / "config.json").read_bytes() == before
     figures(board)

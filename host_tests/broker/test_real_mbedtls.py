@@ -145,58 +145,58 @@ def device(tmp_path):
 
 
 def test_messages_of_all_sizes_pass_when_ca_and_host_are_right(start, authority, device):  # noqa: F811
-    b, _ = start()
-    assert device(b.port, authority.der()) == "True 0"
+    broker, _ = start()
+    assert device(broker.port, authority.der()) == "True 0"
 
 
 def test_ssl_true_of_the_drop_in_shakes_hands_with_and_without_a_ca(start, authority, device):  # noqa: F811
-    b, _ = start()
-    assert device(b.port, program=DROPIN) == "[0, 20, 3000] None"
-    assert device(b.port, authority.der(), program=DROPIN) == "[0, 20, 3000] None"
-    assert "not correctly signed by the trusted CA" in device(b.port, Authority("another").der(), program=DROPIN)
+    broker, _ = start()
+    assert device(broker.port, program=DROPIN) == "[0, 20, 3000] None"
+    assert device(broker.port, authority.der(), program=DROPIN) == "[0, 20, 3000] None"
+    assert "not correctly signed by the trusted CA" in device(broker.port, Authority("another").der(), program=DROPIN)
 
 
 def test_a_client_on_asyncio_takes_what_waits_in_a_record(start, authority, device):  # noqa: F811
-    b, _ = start()
-    assert device(b.port, authority.der(), program=ASYNCIO) == "True 0 0 True"
-    assert "not correctly signed by the trusted CA" in device(b.port, Authority("another").der(), program=ASYNCIO)
+    broker, _ = start()
+    assert device(broker.port, authority.der(), program=ASYNCIO) == "True 0 0 True"
+    assert "not correctly signed by the trusted CA" in device(broker.port, Authority("another").der(), program=ASYNCIO)
 
 
 def test_what_is_wrong_with_a_certificate_is_said(start, authority, device):  # noqa: F811
-    b, _ = start()
-    assert "not correctly signed by the trusted CA" in device(b.port, Authority("another").der())
-    assert "CA" in device(b.port)
-    b, _ = start(host="other.example")
-    assert "another host name" in device(b.port, authority.der())
-    b, _ = start(begin=NOW - 3 * DAY, end=NOW - datetime.timedelta(hours=1))
-    assert "expired" in device(b.port, authority.der())
-    b, _ = start(begin=NOW + DAY, end=NOW + 2 * DAY)
-    assert "in the future: check its dates and the clock" in device(b.port, authority.der())
+    broker, _ = start()
+    assert "not correctly signed by the trusted CA" in device(broker.port, Authority("another").der())
+    assert "CA" in device(broker.port)
+    broker, _ = start(host="other.example")
+    assert "another host name" in device(broker.port, authority.der())
+    broker, _ = start(begin=NOW - 3 * DAY, end=NOW - datetime.timedelta(hours=1))
+    assert "expired" in device(broker.port, authority.der())
+    broker, _ = start(begin=NOW + DAY, end=NOW + 2 * DAY)
+    assert "in the future: check its dates and the clock" in device(broker.port, authority.der())
 
 
 def test_a_client_certificate_is_asked_for_and_taken(start, authority, device):  # noqa: F811
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
 
-    b, _ = start(config="require_certificate true\n")
-    assert "client certificate" in device(b.port, authority.der())
+    broker, _ = start(config="require_certificate true\n")
+    assert "client certificate" in device(broker.port, authority.der())
     cert, key = authority.issue("device")
     der = serialization.Encoding.DER
     key = serialization.load_pem_private_key(key, None).private_bytes(
         der, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )
     cert = x509.load_pem_x509_certificate(cert).public_bytes(der)
-    assert device(b.port, authority.der(), cert, key) == "True 0"
+    assert device(broker.port, authority.der(), cert, key) == "True 0"
 
 
 def test_a_ca_is_taken_as_people_have_it(start, authority, device):  # noqa: F811
-    b, _ = start()
+    broker, _ = start()
     pem, other = authority.pem(), Authority("another").pem()
     for ca in (
         authority.der(), pem, pem.replace(b"\n", b"\r\n"), b"Certificate:\n  Data:\n" + pem,
         b"\xef\xbb\xbf" + pem.rstrip(), other + pem, pem + other,
     ):  # fmt: skip
-        assert device(b.port, ca, program=FILES) == "taken", ca
+        assert device(broker.port, ca, program=FILES) == "taken", ca
     key = authority.issue("x")[1]
     for ca, words in (
         (other, "not correctly signed by the trusted CA"),
@@ -205,22 +205,22 @@ def test_a_ca_is_taken_as_people_have_it(start, authority, device):  # noqa: F81
         (pem[:200], "whose PEM is damaged"),
         (pem[:200] + b"\n-----END CERTIFICATE-----\n", "tls_ca is "),
     ):
-        assert words in device(b.port, ca, program=FILES), words
+        assert words in device(broker.port, ca, program=FILES), words
 
 
 def test_a_chain_without_its_middle_is_trusted_when_that_is_in_the_file_of_the_ca(authority, make_broker, device):  # noqa: F811
     middle = Authority("in between")
     middle.cert = authority._sign(middle.name, middle.key, NOW - DAY, NOW + DAY, ca=True)
     cert, key = middle.issue("localhost")
-    b = make_broker(CONFIG, files={"ca": authority.pem(), "cert": cert, "key": key})
-    assert "not correctly signed" in device(b.port, authority.pem(), program=FILES)
-    assert device(b.port, authority.pem() + middle.pem(), program=FILES) == "taken"
+    broker = make_broker(CONFIG, files={"ca": authority.pem(), "cert": cert, "key": key})
+    assert "not correctly signed" in device(broker.port, authority.pem(), program=FILES)
+    assert device(broker.port, authority.pem() + middle.pem(), program=FILES) == "taken"
 
 
 def test_a_key_is_found_among_what_else_its_file_holds(start, authority, device):  # noqa: F811
     from cryptography.hazmat.primitives import serialization
 
-    b, _ = start(config="require_certificate true\n")
+    broker, _ = start(config="require_certificate true\n")
     ca = authority.pem()
     cert, pkcs8 = authority.issue("device")
     key = serialization.load_pem_private_key(pkcs8, None)
@@ -231,10 +231,10 @@ def test_a_key_is_found_among_what_else_its_file_holds(start, authority, device)
     curve = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
     old = pem(serialization.PrivateFormat.TraditionalOpenSSL)
     for given in (pkcs8, old, curve + old, cert + pkcs8):
-        assert device(b.port, ca, cert, given, program=FILES) == "taken", given
-    assert device(b.port, ca, old + cert, old + cert, program=FILES) == "taken"
+        assert device(broker.port, ca, cert, given, program=FILES) == "taken", given
+    assert device(broker.port, ca, old + cert, old + cert, program=FILES) == "taken"
     locked = serialization.BestAvailableEncryption(b"secret")
     for form in (serialization.PrivateFormat.PKCS8, serialization.PrivateFormat.TraditionalOpenSSL):
-        said = device(b.port, ca, cert, pem(form, locked), program=FILES)
+        said = device(broker.port, ca, cert, pem(form, locked), program=FILES)
         assert "which is encrypted; needed is a key without" in said
-    assert "in which no PRIVATE KEY is" in device(b.port, ca, cert, cert, program=FILES)
+    assert "in which no PRIVATE KEY is" in device(broker.port, ca, cert, cert, program=FILES)

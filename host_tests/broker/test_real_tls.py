@@ -26,12 +26,12 @@ class Authority:
         self.cert = self._sign(self.name, self.key, NOW - DAY, NOW + 10 * DAY, ca=True)
 
     def _sign(self, subject, key, begin, end, ca=False, host=None):
-        b = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key.public_key())
-        b = b.serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(end)
-        b = b.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key.public_key())
+        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(end)
+        builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         if host:
-            b = b.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-        return b.sign(self.key, hashes.SHA256())
+            builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        return builder.sign(self.key, hashes.SHA256())
 
     def pem(self):
         return self.cert.public_bytes(serialization.Encoding.PEM)
@@ -48,13 +48,15 @@ class Authority:
         )
 
     def crl(self, *certs):
-        b = x509.CertificateRevocationListBuilder().issuer_name(self.name).last_update(NOW - DAY).next_update(NOW + DAY)
+        builder = (
+            x509.CertificateRevocationListBuilder().issuer_name(self.name).last_update(NOW - DAY).next_update(NOW + DAY)
+        )
         for pem in certs:
             serial = x509.load_pem_x509_certificate(pem).serial_number
-            b = b.add_revoked_certificate(
+            builder = builder.add_revoked_certificate(
                 x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW - DAY).build()
             )
-        return b.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 CONFIG = "allow_anonymous true\ncafile $DIR/ca\ncertfile $DIR/cert\nkeyfile $DIR/key\n"
@@ -76,14 +78,14 @@ def start(make_broker, authority):
     return go
 
 
-def client(port, *cas, crl=None, cert=None, tmp_path=None, verify=True):
+def tls_client(port, *cas, crl=None, cert=None, tmp_path=None, verify=True):
     """A native client with a CPython context."""
     real_socket.install()
     import time
 
     from umqtt.client import MQTTClient
 
-    for module in [m for name, m in sys.modules.items() if name.startswith("umqtt.")]:  # the real clock
+    for module in [loaded for name, loaded in sys.modules.items() if name.startswith("umqtt.")]:  # the real clock
         for name in ("ticks_ms", "ticks_diff", "ticks_add"):
             if hasattr(module, name):
                 setattr(module, name, getattr(time, name))
@@ -108,88 +110,88 @@ def _file(folder, name, data):
 
 
 def test_publish_and_receive_over_tls(start, authority):
-    b, _ = start()
-    c = client(b.port, authority.pem())
+    broker, _ = start()
+    client = tls_client(broker.port, authority.pem())
     inbox = []
-    c.set_callback(lambda t, p, r: inbox.append(p))
-    assert c.connect() is False
-    c.subscribe("tls/#", 2)
+    client.set_callback(lambda topic, payload, retained: inbox.append(payload))
+    assert client.connect() is False
+    client.subscribe("tls/#", 2)
     for i in range(20):
-        c.publish("tls/%d" % i, b"x" * i * 10, qos=i % 3, wait=i % 2 == 0)
+        client.publish("tls/%d" % i, b"x" * i * 10, qos=i % 3, wait=i % 2 == 0)
     while len(inbox) < 20:
-        assert c.poll(5000)
-    assert sorted(len(p) for p in inbox) == [i * 10 for i in range(20)]
-    c.disconnect()
+        assert client.poll(5000)
+    assert sorted(len(payload) for payload in inbox) == [i * 10 for i in range(20)]
+    client.disconnect()
 
 
 def test_a_large_payload_over_tls(start, authority, make_observer):
-    b, _ = start()
-    c = client(b.port, authority.pem())
-    c.connect()
-    c.publish("big", bytes(100_000), qos=2)
-    assert c.inflight == 0
-    c.disconnect()
+    broker, _ = start()
+    client = tls_client(broker.port, authority.pem())
+    client.connect()
+    client.publish("big", bytes(100_000), qos=2)
+    assert client.inflight == 0
+    client.disconnect()
 
 
 def test_a_wrong_host_name_is_refused_and_said(start, authority):
-    b, _ = start(host="other.example")
+    broker, _ = start(host="other.example")
     with pytest.raises(OSError, match="(?i)host"):
-        client(b.port, authority.pem()).connect()
+        tls_client(broker.port, authority.pem()).connect()
 
 
 def test_a_wrong_ca_is_refused_and_said(start):
-    b, _ = start()
+    broker, _ = start()
     with pytest.raises(OSError, match="(?i)issuer|signed|CA"):
-        client(b.port, Authority("another").pem()).connect()
+        tls_client(broker.port, Authority("another").pem()).connect()
 
 
 def test_an_expired_certificate_is_refused_and_said(start, authority):
-    b, _ = start(begin=NOW - 3 * DAY, end=NOW - 2 * DAY)
+    broker, _ = start(begin=NOW - 3 * DAY, end=NOW - 2 * DAY)
     with pytest.raises(OSError, match="expired"):
-        client(b.port, authority.pem()).connect()
+        tls_client(broker.port, authority.pem()).connect()
 
 
 def test_a_certificate_of_the_future_is_refused_and_said(start, authority):
-    b, _ = start(begin=NOW + DAY, end=NOW + 2 * DAY)
+    broker, _ = start(begin=NOW + DAY, end=NOW + 2 * DAY)
     with pytest.raises(OSError, match="not (yet valid|valid yet)"):
-        client(b.port, authority.pem()).connect()
+        tls_client(broker.port, authority.pem()).connect()
 
 
 def test_a_revoked_certificate_is_refused_and_said(start, authority, tmp_path):
-    b, cert = start()
+    broker, cert = start()
     with pytest.raises(OSError, match="revoked"):
-        client(b.port, authority.pem(), crl=authority.crl(cert), tmp_path=tmp_path).connect()
+        tls_client(broker.port, authority.pem(), crl=authority.crl(cert), tmp_path=tmp_path).connect()
 
 
 def test_a_client_certificate_is_asked_for_and_given(start, authority, tmp_path):
-    b, _ = start(config="require_certificate true\n")
+    broker, _ = start(config="require_certificate true\n")
     with pytest.raises(OSError):
-        client(b.port, authority.pem()).connect()
-    c = client(b.port, authority.pem(), cert=authority.issue("tls-dev"), tmp_path=tmp_path)
-    assert c.connect() is False
-    c.publish("t", "x", qos=1)
-    c.disconnect()
+        tls_client(broker.port, authority.pem()).connect()
+    client = tls_client(broker.port, authority.pem(), cert=authority.issue("tls-dev"), tmp_path=tmp_path)
+    assert client.connect() is False
+    client.publish("t", "x", qos=1)
+    client.disconnect()
 
 
 def test_without_verification_any_certificate_does(start):
-    b, _ = start(host="other.example")
-    c = client(b.port, verify=False)
-    assert c.connect() is False
-    c.disconnect()
+    broker, _ = start(host="other.example")
+    client = tls_client(broker.port, verify=False)
+    assert client.connect() is False
+    client.disconnect()
 
 
 def test_plain_tcp_on_a_tls_port_is_an_error_with_words(start):
-    b, _ = start()
-    c = client(b.port, verify=False)
-    c.ssl = None
-    with pytest.raises(OSError) as e:
-        c.connect()
-    assert e.value.args[0] != -1
+    broker, _ = start()
+    client = tls_client(broker.port, verify=False)
+    client.ssl = None
+    with pytest.raises(OSError) as caught:
+        client.connect()
+    assert caught.value.args[0] != -1
 
 
 def test_tls_on_a_plain_port_is_an_error_with_words(make_broker):
-    b = make_broker()
-    c = client(b.port, verify=False)
-    with pytest.raises(OSError) as e:
-        c.connect()
-    assert "TLS" in str(e.value) or "closed" in str(e.value), e.value
+    broker = make_broker()
+    client = tls_client(broker.port, verify=False)
+    with pytest.raises(OSError) as caught:
+        client.connect()
+    assert "TLS" in str(caught.value) or "closed" in str(caught.value), caught.value

@@ -37,7 +37,9 @@ class Other:
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
         if filters:
-            self.client.subscribe([(f, SubscribeOptions(2, retainAsPublished=True)) for f in filters])
+            self.client.subscribe(
+                [(topic_filter, SubscribeOptions(2, retainAsPublished=True)) for topic_filter in filters]
+            )
             granted.get(timeout=WAIT_S)
 
     def next(self):
@@ -63,8 +65,8 @@ def other(broker):
         return made[-1]
 
     yield make
-    for o in made:
-        o.close()
+    for observer in made:
+        observer.close()
 
 
 def connect(device, broker, name, **named):
@@ -88,11 +90,15 @@ def test_properties_reach_the_other_end_as_they_were_given(broker, device, other
             "content_type='text/plain', properties={38: [('a', 'b'), ('a', 'ü')], 1: 1})" % qos
         )
         message = there.next()
-        p = message.properties
+        properties = message.properties
         assert (message.topic, message.payload, message.qos) == ("out/x", b"21", qos)
-        assert 55 < p.MessageExpiryInterval <= 60
-        assert (p.ResponseTopic, p.CorrelationData, p.ContentType) == ("re/ply", b"\0\1", "text/plain")
-        assert (p.UserProperty, p.PayloadFormatIndicator) == ([("a", "b"), ("a", "ü")], 1)
+        assert 55 < properties.MessageExpiryInterval <= 60
+        assert (properties.ResponseTopic, properties.CorrelationData, properties.ContentType) == (
+            "re/ply",
+            b"\0\1",
+            "text/plain",
+        )
+        assert (properties.UserProperty, properties.PayloadFormatIndicator) == ([("a", "b"), ("a", "ü")], 1)
     device.do("c.publish('out/x', b'bare', qos=1)")
     assert there.next().properties.json() == {}
 
@@ -127,7 +133,7 @@ def test_aliases_in_both_directions_and_options_of_subscriptions(broker, device,
     for i in range(6):
         device.do("c.publish('long/topic/%d', b'%d', qos=%d)" % (i % 2, i, i % 3))
     got = [there.next() for _ in range(6)]  # one of QoS 2 may be overtaken
-    assert sorted([(m.topic, m.payload) for m in got], key=lambda row: row[1]) == [
+    assert sorted([(message.topic, message.payload) for message in got], key=lambda row: row[1]) == [
         ("long/topic/%d" % (i % 2), b"%d" % i) for i in range(6)
     ]
     for i in range(4):

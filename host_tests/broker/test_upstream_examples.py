@@ -125,7 +125,7 @@ def until(what, program: Program) -> None:
 
 
 @pytest.mark.parametrize("whose", ["ours", "theirs"])
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.path.split("/")[1])
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.path.split("/")[1])
 def test_an_example_prints_and_publishes_what_it_must(libraries, make_broker, tmp_path, example, whose):
     if not real.micropython_path():
         pytest.skip("no MicroPython")
@@ -146,7 +146,7 @@ def test_an_example_prints_and_publishes_what_it_must(libraries, make_broker, tm
         wanted = [row for row in example.published if row[1] != "Offline"]
 
         def has_come() -> bool:
-            seen.extend((m[0], m[1].decode()) for m in observer.rest())
+            seen.extend((message[0], message[1].decode()) for message in observer.rest())
             return all(row in seen for row in wanted)
 
         until(has_come, program)

@@ -42,18 +42,18 @@ c.connect()
 c.subscribe("to/" + name, 2)
 
 
-def call(f, *args, **named):
+def call(function, *args, **named):
     """Whether the call was not refused."""
     try:
-        return f(*args, **named) is not None
-    except OSError as e:
+        return function(*args, **named) is not None
+    except OSError as error:
         with lock:
-            words[str(e)] = words.get(str(e), 0) + 1
-            if len(e.args) < 2:
-                faults.append("no words: %r" % e)
-    except Exception as e:
-        sys.print_exception(e)
-        faults.append(repr(e))
+            words[str(error)] = words.get(str(error), 0) + 1
+            if len(error.args) < 2:
+                faults.append("no words: %r" % error)
+    except Exception as error:
+        sys.print_exception(error)
+        faults.append(repr(error))
     return False
 
 
@@ -77,10 +77,10 @@ def publishes(thread):
 
 
 def subscribes():
-    n = 0
+    made = 0
     while len(over) < 2 and not faults:
-        n += 1
-        call(c.subscribe, "more/%d" % (n % 5), 1)
+        made += 1
+        call(c.subscribe, "more/%d" % (made % 5), 1)
         time.sleep_ms(3)
     with lock:
         over.append(3)
@@ -91,14 +91,14 @@ def main():
     for thread in (1, 2):
         _thread.start_new_thread(publishes, (thread,))
     _thread.start_new_thread(subscribes, ())
-    n = 0
+    number = 0
     while len(over) < 3 or c.inflight:
         if faults or time.ticks_diff(end, time.ticks_ms()) < 0:
             faults.append("over: %r, in flight: %d" % (over, c.inflight))
             break
-        n += 1
-        if n % 50 == 0:
-            call(c.publish, "to/" + name, b"%d" % n, qos=n // 50 % 3)
+        number += 1
+        if number % 50 == 0:
+            call(c.publish, "to/" + name, b"%d" % number, qos=number // 50 % 3)
         call(c.poll, 5)
     if c.diag()["connects"] != 1:
         faults.append("connects: %r" % c.diag())

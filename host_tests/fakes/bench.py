@@ -76,9 +76,9 @@ class Awaited:
     def __setattr__(self, name, value):
         setattr(self.client, name, value)
 
-    def _blocking(self, f):
+    def _blocking(self, call_of_client):
         def call(*args, **named):
-            got = f(*args, **named)
+            got = call_of_client(*args, **named)
             if hasattr(got, "send") and loop.core.cur_task is not None:
                 got.close()
                 raise OSError(107, "inside a callback")
@@ -120,32 +120,32 @@ class World:
         from umqtt.client import MQTTClient
 
         if on_asyncio:
-            c = loop.import_aio().MQTTClient(client_id, server, **named)
-            c = Awaited(self, c, named.get("reconnect"))
+            client = loop.import_aio().MQTTClient(client_id, server, **named)
+            client = Awaited(self, client, named.get("reconnect"))
         else:
-            c = MQTTClient(client_id, server, **named)
-        c.pid = 0  # a kept session begins at a random id; the stories count from 1
+            client = MQTTClient(client_id, server, **named)
+        client.pid = 0  # a kept session begins at a random id; the stories count from 1
         self.inbox = []
-        c.set_callback(
+        client.set_callback(
             lambda topic, payload, retained: self.inbox.append((bytes(topic), bytes(payload), bool(retained)))
         )
-        return c
+        return client
 
     def aio_client(self, client_id="c1", server=HOST, **named):
         """A client of umqtt.aio; what it does runs in `run`."""
-        c = loop.import_aio().MQTTClient(client_id, server, **named)
-        c.pid = 0
-        return c
+        client = loop.import_aio().MQTTClient(client_id, server, **named)
+        client.pid = 0
+        return client
 
     def run(self, main, on_step=None):
         """Run the coroutine `main` on this world's loop; what it returns."""
         return loop.run(main, on_step)
 
-    def serve(self, c, ms):
+    def serve(self, client, ms):
         """c.poll() for ms of the virtual time."""
         end = self.clock.now + ms
         while self.clock.now < end:
-            c.poll(end - self.clock.now)
+            client.poll(end - self.clock.now)
 
     @property
     def link(self):
@@ -154,18 +154,18 @@ class World:
 
 def pair(**named):
     """A scripted broker and a native client of it."""
-    w = World()
-    c = w.client(**named)
-    c.world = w
-    return w.broker, c
+    world = World()
+    client = world.client(**named)
+    client.world = world
+    return world.broker, client
 
 
 def aio_pair(**named):
     """A world whose scripted broker has taken CONNECT, the broker, and a client of umqtt.aio that is yet to connect."""
-    w = World()
-    c = w.aio_client(**named)
-    w.broker.accept()
-    return w, w.broker, c
+    world = World()
+    client = world.aio_client(**named)
+    world.broker.accept()
+    return world, world.broker, client
 
 
 async def payloads(client, count):

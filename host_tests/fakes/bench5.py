@@ -39,27 +39,31 @@ def client5(world, client_id="c1", **named):
     import umqtt.v5
 
     if bench.on_asyncio:
-        c = Awaited(world, loop.import_aio("umqtt.aio_v5").MQTTClient(client_id, HOST, **named), named.get("reconnect"))
+        client = Awaited(
+            world, loop.import_aio("umqtt.aio_v5").MQTTClient(client_id, HOST, **named), named.get("reconnect")
+        )
     else:
-        c = umqtt.v5.MQTTClient(client_id, HOST, **named)
-    c.pid = 0
-    c.world = world
+        client = umqtt.v5.MQTTClient(client_id, HOST, **named)
+    client.pid = 0
+    client.world = world
     world.inbox = []
-    c.set_callback(lambda topic, payload, retained: world.inbox.append((bytes(topic), bytes(payload), bool(retained))))
-    return c
+    client.set_callback(
+        lambda topic, payload, retained: world.inbox.append((bytes(topic), bytes(payload), bool(retained)))
+    )
+    return client
 
 
 def aio_client5(world, client_id="c1", **named):
     """A client of umqtt.aio_v5 in this world; what it does runs in world.run."""
-    c = loop.import_aio("umqtt.aio_v5").MQTTClient(client_id, HOST, **named)
-    c.pid = 0
-    return c
+    client = loop.import_aio("umqtt.aio_v5").MQTTClient(client_id, HOST, **named)
+    client.pid = 0
+    return client
 
 
 def pair5(**named):
     """A scripted broker and a client of it, both of MQTT 5."""
-    w = world5()
-    return w.broker, client5(w, **named)
+    world = world5()
+    return world.broker, client5(world, **named)
 
 
 def connected5(props=(), sp=0, **named):

@@ -47,7 +47,7 @@ class Script:
 
     def expect_any(self, *packets):
         """The next packets are these (kind, fields), in any order."""
-        self._add(("any", [list(p) for p in packets], None))
+        self._add(("any", [list(packet) for packet in packets], None))
 
     def send(self, kind, pid=None, **fields):
         self._add(("send", self.codec.encode(kind, pid, **fields), None))
@@ -78,9 +78,9 @@ class Script:
         """The client closes the connection."""
         self._add(("end", None, None))
 
-    def call(self, f):
+    def call(self, function):
         """Something happens in the world, at this point."""
-        self._add(("call", f, None))
+        self._add(("call", function, None))
 
     def accept(self, sp=0, **fields):
         """CONNECT and its CONNACK."""
@@ -98,8 +98,8 @@ class Script:
             raise Unexpected("an unfinished packet came: %r" % self.reader.rest)
 
     def _words(self, step):
-        what, a, b = step
-        return "expect " + describe(a, b) if what == "expect" else "%s %r" % (what, a)
+        what, given, more = step
+        return "expect " + describe(given, more) if what == "expect" else "%s %r" % (what, given)
 
     def _add(self, step):
         self.steps.append(step)
@@ -107,26 +107,26 @@ class Script:
 
     def _go(self):
         while self.steps and not self._paused and not self.failure:
-            what, a, b = self.steps[0]
+            what, given, more = self.steps[0]
             if what in ("expect", "any", "end"):
                 return
             if what == "call":
                 self.steps.pop(0)
-                a()
+                given()
                 continue
             if self.link is None:
                 return  # nobody is there yet
             self.steps.pop(0)
             if what == "send":
-                self.link.push(a)
+                self.link.push(given)
             elif what == "reply":
-                self.link.push(self.codec.encode(a, self.got[-1].pid, **b))
+                self.link.push(self.codec.encode(given, self.got[-1].pid, **more))
             elif what == "wait":
                 self._paused = True
-                self.clock.at(a, self._resume)
+                self.clock.at(given, self._resume)
             elif what == "cut":
                 link, self.link = self.link, None
-                link.end(a)
+                link.end(given)
 
     def _resume(self):
         self._paused = False
@@ -150,44 +150,47 @@ class Script:
             return
         try:
             packets = self.reader.feed(data)
-        except Malformed as e:
-            self._fail("malformed packet: %s" % e)
-        for p in packets:
-            self._came(p)
+        except Malformed as error:
+            self._fail("malformed packet: %s" % error)
+        for packet in packets:
+            self._came(packet)
 
-    def _came(self, p):
-        self.got.append(p)
+    def _came(self, packet):
+        self.got.append(packet)
         self.times.append(self.clock.now)
         step = self.steps[0] if self.steps else ("nothing", None, None)
-        if self.auto_ping and p.kind == PINGREQ and not (step[0] == "expect" and step[1] == PINGREQ):
+        if self.auto_ping and packet.kind == PINGREQ and not (step[0] == "expect" and step[1] == PINGREQ):
             self.link.push(self.codec.encode(PINGRESP))
             return
         if step[0] == "any":
             for want in step[1]:
-                if not self._differs(p, want[0], want[1]):
+                if not self._differs(packet, want[0], want[1]):
                     step[1].remove(want)
                     break
             else:
-                self._fail("came   %r\n  expect one of %s" % (p, ", ".join(describe(k, f) for k, f in step[1])))
+                self._fail(
+                    "came   %r\n  expect one of %s"
+                    % (packet, ", ".join(describe(kind, fields) for kind, fields in step[1]))
+                )
             if not step[1]:
                 self.steps.pop(0)
             self._go()
             return
         if step[0] != "expect":
-            self._fail("came   %r\n  script %s" % (p, self._words(step)))
+            self._fail("came   %r\n  script %s" % (packet, self._words(step)))
         self.steps.pop(0)
-        bad = self._differs(p, step[1], step[2])
+        bad = self._differs(packet, step[1], step[2])
         if bad:
-            self._fail("came   %r\n  expect %s" % (p, describe(step[1], step[2])))
+            self._fail("came   %r\n  expect %s" % (packet, describe(step[1], step[2])))
         self._go()
 
-    def _differs(self, p, kind, fields):
-        if p.kind != kind:
+    def _differs(self, packet, kind, fields):
+        if packet.kind != kind:
             return NAMES[kind]
         for name in fields:
             want = fields[name]
             want = want.encode() if name == "payload" and isinstance(want, str) else want
-            if getattr(p, name) != want:
+            if getattr(packet, name) != want:
                 return name
         return None
 

@@ -8,13 +8,13 @@ def equal(got, want, note=""):
         raise AssertionError("%s\n  got  %r\n  want %r" % (note, got, want))
 
 
-def raises(kinds, f, *args, **named):
+def raises(kinds, function, *args, **named):
     """Call f and return the exception of `kinds` it raised; any other end is a failure."""
     try:
-        got = f(*args, **named)
-    except kinds as e:
-        return e
-    raise AssertionError("no %r: %r returned %r" % (kinds, f, got))
+        got = function(*args, **named)
+    except kinds as error:
+        return error
+    raise AssertionError("no %r: %r returned %r" % (kinds, function, got))
 
 
 class Skip(Exception):

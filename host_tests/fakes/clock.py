@@ -14,12 +14,12 @@ start_ms = EARLY_MS
 CLOCK_NAMES = ("Clock", "World", "Desk", "Commanded", "pair", "pair5", "connected5", "aio_pair", "aio_pair5")
 
 
-def ticks_add(t, delta):
-    return (t + delta) % PERIOD_MS
+def ticks_add(ticks, delta):
+    return (ticks + delta) % PERIOD_MS
 
 
-def ticks_diff(a, b):
-    return ((a - b + PERIOD_MS // 2) % PERIOD_MS) - PERIOD_MS // 2
+def ticks_diff(later, earlier):
+    return ((later - earlier + PERIOD_MS // 2) % PERIOD_MS) - PERIOD_MS // 2
 
 
 class Stuck(AssertionError):
@@ -38,18 +38,18 @@ class Clock:
     def ticks_ms(self):
         return self.now % PERIOD_MS
 
-    def at(self, delay_ms, f, *args):
-        t = self.now + delay_ms
-        i = len(self._due)
-        while i and self._due[i - 1][0] > t:
-            i -= 1
-        event = (t, f, args)
-        self._due.insert(i, event)
+    def at(self, delay_ms, function, *args):
+        due = self.now + delay_ms
+        place = len(self._due)
+        while place and self._due[place - 1][0] > due:
+            place -= 1
+        event = (due, function, args)
+        self._due.insert(place, event)
         return event
 
     def drop(self, event):
         """Take an event back; one that has happened already is no error."""
-        self._due = [e for e in self._due if e is not event]
+        self._due = [other for other in self._due if other is not event]
 
     def run_due(self):
         """What is due now happens. A test's peer may cause more; a peer that calls the client from here would be a
@@ -62,8 +62,8 @@ class Clock:
         self._running = True
         try:
             while self._due and self._due[0][0] <= self.now:
-                _, f, args = self._due.pop(0)
-                f(*args)
+                _, function, args = self._due.pop(0)
+                function(*args)
         finally:
             self._running = False
 
@@ -88,5 +88,5 @@ class Clock:
     def sleep_ms(self, ms):
         self.until(lambda: False, ms)
 
-    def sleep(self, s):
-        self.sleep_ms(int(s * 1000))
+    def sleep(self, seconds):
+        self.sleep_ms(int(seconds * 1000))

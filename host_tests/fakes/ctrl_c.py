@@ -7,7 +7,7 @@ import sys
 CLIENT = "client.py", "waiting.py", "polling.py", "connecting.py", "link.py", "turns.py"
 
 
-def interrupted(f, at, files, without=()):
+def interrupted(function, at, files, without=()):
     """f(), with Ctrl-C before line number `at` of those that it runs in these files, but for some functions. Returns
     whether it came."""
     left = [at]
@@ -28,7 +28,7 @@ def interrupted(f, at, files, without=()):
     gc.disable()
     sys.settrace(call)
     try:
-        f()
+        function()
     except KeyboardInterrupt:
         pass
     finally:

@@ -30,13 +30,13 @@ def keep(topic, payload, retained=None):
     inbox.append((bytes(topic), bytes(payload)) if retained is None else (bytes(topic), bytes(payload), bool(retained)))
 
 
-def serve(c, ms, until=None):
+def serve(client, ms, until=None):
     """c.poll() for ms of real time, or until `until()`. Returns whether until() came true."""
     end = time.ticks_add(time.ticks_ms(), ms)
     while time.ticks_diff(end, time.ticks_ms()) > 0:
         if until is not None and until():
             return True
-        c.poll(20)
+        client.poll(20)
     return until is not None and until()
 
 

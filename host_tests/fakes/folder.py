@@ -5,7 +5,7 @@ import os
 
 class Folder:
     def __enter__(self):
-        name = "".join("%02x" % b for b in os.urandom(6))
+        name = "".join("%02x" % byte for byte in os.urandom(6))
         self.path = (os.getenv("TMPDIR") or "/tmp") + "/umqtt-" + name
         os.mkdir(self.path)
         return self.path
@@ -23,10 +23,10 @@ class Folder:
 
 
 def read(path):
-    with open(path, "rb") as f:
-        return f.read()
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def write(path, data):
-    with open(path, "wb") as f:
-        f.write(data)
+    with open(path, "wb") as file:
+        file.write(data)

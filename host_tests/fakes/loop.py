@@ -18,8 +18,8 @@ _OVER = None  # the state of a task that has ended
 
 if sys.implementation.name == "micropython":
 
-    def coroutine(f):
-        return f
+    def coroutine(function):
+        return function
 
 else:
     from types import coroutine
@@ -46,10 +46,10 @@ class TaskQueue:
         task.data = None
         task.queue = self
         task.ph_key = core.ticks() if key is None else key
-        i = len(self.tasks)
-        while i and ticks_diff(self.tasks[i - 1].ph_key, task.ph_key) > 0:
-            i -= 1
-        self.tasks.insert(i, task)
+        place = len(self.tasks)
+        while place and ticks_diff(self.tasks[place - 1].ph_key, task.ph_key) > 0:
+            place -= 1
+        self.tasks.insert(place, task)
 
     def pop(self):
         task = self.tasks.pop(0)
@@ -59,7 +59,7 @@ class TaskQueue:
     def remove(self, task):
         if task.queue is not self:
             raise AssertionError("a task is taken out of a queue that it is not in")
-        self.tasks = [t for t in self.tasks if t is not task]
+        self.tasks = [other for other in self.tasks if other is not task]
         task.queue = None
 
 
@@ -114,15 +114,15 @@ class IOQueue:
         self.poller = poller
         self.map = {}
 
-    def _enqueue(self, stream, i):
+    def _enqueue(self, stream, side):
         row = self.map.get(id(stream))
         if row is None:
             row = self.map[id(stream)] = [None, None, stream]
-            self.poller.register(stream, POLLOUT if i else POLLIN)
+            self.poller.register(stream, POLLOUT if side else POLLIN)
         else:
-            assert row[i] is None
+            assert row[side] is None
             self.poller.modify(stream, POLLIN | POLLOUT)
-        row[i] = core.cur_task
+        row[side] = core.cur_task
         core.cur_task.data = self
         core.cur_task.queue = self
 
@@ -147,11 +147,11 @@ class IOQueue:
     def wait_io_event(self, ms):
         for stream, event in self.poller.poll(ms):
             row = self.map[id(stream)]
-            for i, others in ((0, ~POLLOUT), (1, ~POLLIN)):
-                if event & others and row[i] is not None:
-                    row[i].queue = None
-                    core._task_queue.push(row[i])
-                    row[i] = None
+            for side, others in ((0, ~POLLOUT), (1, ~POLLIN)):
+                if event & others and row[side] is not None:
+                    row[side].queue = None
+                    core._task_queue.push(row[side])
+                    row[side] = None
             if row[0] is None and row[1] is None:
                 self._drop(stream)
             else:
@@ -265,8 +265,8 @@ def sleep_ms(ms):
     yield
 
 
-def sleep(s):
-    return sleep_ms(s * 1000)
+def sleep(seconds):
+    return sleep_ms(seconds * 1000)
 
 
 class Event:
@@ -326,7 +326,7 @@ async def _told(waited, over, sleeping):
 
 
 async def gather(*waited):
-    tasks = [create_task(w) for w in waited]
+    tasks = [create_task(awaited) for awaited in waited]
     results = []
     for task in tasks:
         results.append(await task)

@@ -28,16 +28,16 @@ from fakes.packets import (
 
 def matches(flt, topic):
     """Whether a filter covers a topic [4.7]."""
-    f = flt.split("/")
-    t = topic.split("/")
-    if t[0].startswith("$") and f[0] in ("+", "#"):
+    levels = flt.split("/")
+    parts = topic.split("/")
+    if parts[0].startswith("$") and levels[0] in ("+", "#"):
         return False
-    for i in range(len(f)):
-        if f[i] == "#":
+    for i in range(len(levels)):
+        if levels[i] == "#":
             return True
-        if i >= len(t) or f[i] != "+" and f[i] != t[i]:
+        if i >= len(parts) or levels[i] != "+" and levels[i] != parts[i]:
             return False
-    return len(f) == len(t)
+    return len(levels) == len(parts)
 
 
 class Kept:
@@ -108,15 +108,15 @@ class Model:
     def data(self, link, data):
         try:
             came = self.readers[link.number].feed(data)
-        except Malformed as e:
-            self.violations.append("malformed: %s" % e)
+        except Malformed as error:
+            self.violations.append("malformed: %s" % error)
             self._drop(link)
             return
-        for p in came:
+        for packet in came:
             self.packets += 1
             if link.dead:
                 return
-            self._came(link, p)
+            self._came(link, packet)
 
     def ended(self, link):
         client_id = self.owner.get(link.number)
@@ -142,15 +142,15 @@ class Model:
         else:
             link.push(data)
 
-    def _came(self, link, p):
+    def _came(self, link, packet):
         if link.number in self.left:
-            self.violations.append("after DISCONNECT: %r" % p)
+            self.violations.append("after DISCONNECT: %r" % packet)
             return None
         if link.number not in self.owner:
-            if p.kind != CONNECT:
-                self.violations.append("before CONNECT: %r" % p)
+            if packet.kind != CONNECT:
+                self.violations.append("before CONNECT: %r" % packet)
                 return self._drop(link)
-            return self._connect(link, p)
+            return self._connect(link, packet)
         kept = self.sessions.get(self.owner[link.number])
         if kept is None or kept.link is not link:
             return None  # taken over, or forgotten
@@ -158,57 +158,57 @@ class Model:
         kept.last_ms = self.clock.now
         if kept.keepalive_ms and gap > kept.keepalive_ms:
             self.silence_ms = max(self.silence_ms, gap - kept.keepalive_ms)
-        k = p.kind
-        if k == PUBLISH:
-            self._incoming(link, kept, p)
-        elif k == PUBREL:
-            kept.held.pop(p.pid, None)
-            self._send(link, self.codec.encode(PUBCOMP, p.pid))
-        elif k in (PUBACK, PUBREC, PUBCOMP):
-            self._acked(link, kept, p)
-        elif k == SUBSCRIBE:
-            self._subscribe(link, kept, p)
-        elif k == UNSUBSCRIBE:
-            for f in p.filters:
-                kept.subs.pop(f, None)
-            self._send(link, self.codec.encode(UNSUBACK, p.pid))
-        elif k == PINGREQ:
+        kind = packet.kind
+        if kind == PUBLISH:
+            self._incoming(link, kept, packet)
+        elif kind == PUBREL:
+            kept.held.pop(packet.pid, None)
+            self._send(link, self.codec.encode(PUBCOMP, packet.pid))
+        elif kind in (PUBACK, PUBREC, PUBCOMP):
+            self._acked(link, kept, packet)
+        elif kind == SUBSCRIBE:
+            self._subscribe(link, kept, packet)
+        elif kind == UNSUBSCRIBE:
+            for asked in packet.filters:
+                kept.subs.pop(asked, None)
+            self._send(link, self.codec.encode(UNSUBACK, packet.pid))
+        elif kind == PINGREQ:
             self._send(link, self.codec.encode(PINGRESP))
-        elif k == DISCONNECT:
+        elif kind == DISCONNECT:
             self.left.append(link.number)
             kept.will = None
         else:
-            self.violations.append("unexpected: %r" % p)
+            self.violations.append("unexpected: %r" % packet)
             self._drop(link)
 
-    def _connect(self, link, p):
-        self.connects.append(p)
+    def _connect(self, link, packet):
+        self.connects.append(packet)
         if self.refuse_code:
             self._send(link, self.codec.encode(CONNACK, code=self.refuse_code))
             self.clock.at(self.ack_ms, self._drop, link)
             return
-        old = self.sessions.get(p.client_id)
+        old = self.sessions.get(packet.client_id)
         if old is not None and old.link is not None:
             taken = old.link
             self._ends(old, taken)
             taken.end("fin")
-            old = self.sessions.get(p.client_id)
-        if old is None or p.clean or old.clean:
+            old = self.sessions.get(packet.client_id)
+        if old is None or packet.clean or old.clean:
             kept = Kept()
             present = 0
         else:
             kept = old
             present = 1
-        self.sessions[p.client_id] = kept
-        self.owner[link.number] = p.client_id
+        self.sessions[packet.client_id] = kept
+        self.owner[link.number] = packet.client_id
         kept.link = link
-        kept.clean = bool(p.clean)
-        kept.will = p.will
-        kept.keepalive_ms = p.keepalive * 1000
+        kept.clean = bool(packet.clean)
+        kept.will = packet.will
+        kept.keepalive_ms = packet.keepalive * 1000
         kept.last_ms = self.clock.now
-        if p.keepalive:
+        if packet.keepalive:
             self._watch(kept, link)
-        self._send(link, self.codec.encode(CONNACK, sp=present if p.level > 3 else 0))
+        self._send(link, self.codec.encode(CONNACK, sp=present if packet.level > 3 else 0))
         for row in kept.out:
             if row[1] == PUBCOMP:
                 self._send(link, self.codec.encode(PUBREL, row[0]))
@@ -226,25 +226,25 @@ class Model:
         else:
             self.clock.at(left, self._watch, kept, link)
 
-    def _incoming(self, link, kept, p):
-        if p.qos == 2:
-            if p.pid in kept.held:
-                if kept.held[p.pid] != p.payload:
-                    self.violations.append("id %d is in use: %r" % (p.pid, p))
-                if not p.dup:
-                    self.violations.append("repeated without DUP: %r" % p)
+    def _incoming(self, link, kept, packet):
+        if packet.qos == 2:
+            if packet.pid in kept.held:
+                if kept.held[packet.pid] != packet.payload:
+                    self.violations.append("id %d is in use: %r" % (packet.pid, packet))
+                if not packet.dup:
+                    self.violations.append("repeated without DUP: %r" % packet)
             else:
-                kept.held[p.pid] = p.payload
-                self._accept(p)
-            self._send(link, self.codec.encode(PUBREC, p.pid))
+                kept.held[packet.pid] = packet.payload
+                self._accept(packet)
+            self._send(link, self.codec.encode(PUBREC, packet.pid))
         else:
-            self._accept(p)
-            if p.qos:
-                self._send(link, self.codec.encode(PUBACK, p.pid))
+            self._accept(packet)
+            if packet.qos:
+                self._send(link, self.codec.encode(PUBACK, packet.pid))
 
-    def _accept(self, p):
-        self.accepted.append((p.topic, bytes(p.payload), p.qos))
-        self._publish(p.topic, p.payload, p.qos, p.retain)
+    def _accept(self, packet):
+        self.accepted.append((packet.topic, bytes(packet.payload), packet.qos))
+        self._publish(packet.topic, packet.payload, packet.qos, packet.retain)
 
     def _publish(self, topic, payload, qos, retain):
         if retain:
@@ -253,9 +253,9 @@ class Model:
             else:
                 self.retained.pop(topic, None)
         for kept in list(self.sessions.values()):
-            q = max([q for f, q in kept.subs.items() if matches(f, topic)] or [-1])
-            if q >= 0 and (kept.link or qos and q):
-                kept.queue.append((topic, payload, min(q, qos), 0))
+            granted = max([granted for flt, granted in kept.subs.items() if matches(flt, topic)] or [-1])
+            if granted >= 0 and (kept.link or qos and granted):
+                kept.queue.append((topic, payload, min(granted, qos), 0))
                 self._pump(kept)
 
     def _pump(self, kept):
@@ -265,7 +265,7 @@ class Model:
             if qos:
                 while True:
                     kept.pid = kept.pid % 65535 + 1
-                    if all(kept.pid != r[0] for r in kept.out):
+                    if all(kept.pid != row[0] for row in kept.out):
                         break
                 row[0] = kept.pid
                 kept.out.append(row)
@@ -275,32 +275,32 @@ class Model:
         pid, _, topic, payload, qos, retain = row
         self._send(link, self.codec.encode(PUBLISH, pid, topic=topic, payload=payload, qos=qos, dup=dup, retain=retain))
 
-    def _acked(self, link, kept, p):
+    def _acked(self, link, kept, packet):
         row = None
-        for r in kept.out:
-            if r[0] == p.pid:
-                row = r
-        if p.kind == PUBREC:
+        for sent in kept.out:
+            if sent[0] == packet.pid:
+                row = sent
+        if packet.kind == PUBREC:
             if row is not None and row[1] in (PUBREC, PUBCOMP):
                 row[1] = PUBCOMP
             elif row is not None:
-                self.violations.append("wrong ack: %r" % p)
-            self._send(link, self.codec.encode(PUBREL, p.pid))
+                self.violations.append("wrong ack: %r" % packet)
+            self._send(link, self.codec.encode(PUBREL, packet.pid))
         elif row is None:
             pass  # an ack that came twice
-        elif row[1] != p.kind:
-            self.violations.append("wrong ack: %r, awaited %d" % (p, row[1]))
+        elif row[1] != packet.kind:
+            self.violations.append("wrong ack: %r, awaited %d" % (packet, row[1]))
         else:
             kept.out.remove(row)
             self._pump(kept)
 
-    def _subscribe(self, link, kept, p):
-        for f, q in p.filters:
-            kept.subs[f] = q
-        self._send(link, self.codec.encode(SUBACK, p.pid, codes=tuple(q for _, q in p.filters)))
-        for f, q in p.filters:
+    def _subscribe(self, link, kept, packet):
+        for flt, granted in packet.filters:
+            kept.subs[flt] = granted
+        self._send(link, self.codec.encode(SUBACK, packet.pid, codes=tuple(granted for _, granted in packet.filters)))
+        for flt, granted in packet.filters:
             for topic in sorted(self.retained):
-                if matches(f, topic):
+                if matches(flt, topic):
                     payload, qos = self.retained[topic]
-                    kept.queue.append((topic, payload, min(q, qos), 1))
+                    kept.queue.append((topic, payload, min(granted, qos), 1))
         self._pump(kept)

@@ -43,7 +43,7 @@ class Model5(Model):
         Model.__init__(self, clock, **named)
         self.takes = takes
         self.codec = _Codec([(RECEIVE_MAXIMUM, takes), (ALIAS_MAXIMUM, aliases)] + list(says))
-        self.refuses = lambda p: 0
+        self.refuses = lambda packet: 0
         self.published = []  # the PUBLISH packets that were taken
         self.open_ids = {}  # link number -> ids of the messages without PUBACK, or PUBREL
         self.expiry_s = {}  # link number -> of its session
@@ -51,25 +51,25 @@ class Model5(Model):
         self.given = {}  # link number -> {topic: alias}, ours
         self.most_given = {}  # link number -> how many the client takes
 
-    def _came(self, link, p):
-        if p.kind == CONNECT:
+    def _came(self, link, packet):
+        if packet.kind == CONNECT:
             self.open_ids[link.number] = []
             self.topics[link.number] = {}
             self.given[link.number] = {}
-            self.most_given[link.number] = dict(p.props).get(ALIAS_MAXIMUM, 0)
-            return self._begin(link, p)
-        elif p.kind == PUBLISH:
-            self._resolve(link, p)
+            self.most_given[link.number] = dict(packet.props).get(ALIAS_MAXIMUM, 0)
+            return self._begin(link, packet)
+        elif packet.kind == PUBLISH:
+            self._resolve(link, packet)
             open_ids = self.open_ids[link.number]
-            if p.qos and p.pid not in open_ids:
+            if packet.qos and packet.pid not in open_ids:
                 if len(open_ids) >= self.takes:
-                    self.violations.append("over the receive maximum: %r" % p)
-                open_ids.append(p.pid)
-        elif p.kind == PUBREL and p.pid in self.open_ids[link.number]:
-            self.open_ids[link.number].remove(p.pid)
-        elif p.kind == DISCONNECT and link.number in self.owner:
-            self.expiry_s[link.number] = dict(p.props).get(SESSION_EXPIRY, self.expiry_s[link.number])
-        return Model._came(self, link, p)
+                    self.violations.append("over the receive maximum: %r" % packet)
+                open_ids.append(packet.pid)
+        elif packet.kind == PUBREL and packet.pid in self.open_ids[link.number]:
+            self.open_ids[link.number].remove(packet.pid)
+        elif packet.kind == DISCONNECT and link.number in self.owner:
+            self.expiry_s[link.number] = dict(packet.props).get(SESSION_EXPIRY, self.expiry_s[link.number])
+        return Model._came(self, link, packet)
 
     def _send(self, link, data):
         Model._send(self, link, data)
@@ -80,18 +80,18 @@ class Model5(Model):
             else:
                 self.open_ids[link.number].remove(packet_id)
 
-    def _begin(self, link, p):
-        if not p.client_id:
-            p.fields["client_id"] = "auto-%d" % link.number
-            self.codec.assigned = [(ASSIGNED_ID, p.client_id)]
-        old = self.sessions.get(p.client_id)
+    def _begin(self, link, packet):
+        if not packet.client_id:
+            packet.fields["client_id"] = "auto-%d" % link.number
+            self.codec.assigned = [(ASSIGNED_ID, packet.client_id)]
+        old = self.sessions.get(packet.client_id)
         delayed = getattr(old, "delayed", None)
         if delayed:
             old.delayed = None
-            if p.clean:  # the session ends, and its will is not waited for any longer [3.1.3.2.2]
+            if packet.clean:  # the session ends, and its will is not waited for any longer [3.1.3.2.2]
                 self._publish_will(delayed)
-        self.expiry_s[link.number] = dict(p.props).get(SESSION_EXPIRY, 0)
-        Model._came(self, link, p)
+        self.expiry_s[link.number] = dict(packet.props).get(SESSION_EXPIRY, 0)
+        Model._came(self, link, packet)
 
     def _ends(self, kept, link):
         will = kept.will
@@ -131,32 +131,32 @@ class Model5(Model):
                 self._ends(kept, link)
                 link.end("fin")
 
-    def _incoming(self, link, kept, p):
-        reason = self.refuses(p)
-        if not reason or not p.qos:
-            return Model._incoming(self, link, kept, p)
-        if p.qos == 2:
-            self.open_ids[link.number].remove(p.pid)
-        self._send(link, packets5.encode(PUBACK if p.qos == 1 else PUBREC, p.pid, reason=reason))
+    def _incoming(self, link, kept, packet):
+        reason = self.refuses(packet)
+        if not reason or not packet.qos:
+            return Model._incoming(self, link, kept, packet)
+        if packet.qos == 2:
+            self.open_ids[link.number].remove(packet.pid)
+        self._send(link, packets5.encode(PUBACK if packet.qos == 1 else PUBREC, packet.pid, reason=reason))
 
-    def _accept(self, p):
-        self.published.append(p)
-        return Model._accept(self, p)
+    def _accept(self, packet):
+        self.published.append(packet)
+        return Model._accept(self, packet)
 
     def expiries(self, part=""):
         """[(topic, expiry)] of what was taken, None without one."""
-        return [(p.topic, dict(p.props).get(EXPIRY)) for p in self.published if part in p.topic]
+        return [(packet.topic, dict(packet.props).get(EXPIRY)) for packet in self.published if part in packet.topic]
 
-    def _resolve(self, link, p):
-        alias = dict(p.props).get(ALIAS)
+    def _resolve(self, link, packet):
+        alias = dict(packet.props).get(ALIAS)
         known = self.topics[link.number]
         if alias is None:
             return
         if alias > len(known) + 1 or alias > dict(self.codec.connack)[ALIAS_MAXIMUM]:
-            self.violations.append("alias %d: %r" % (alias, p))
-        if p.topic:
-            known[alias] = p.topic
-        p.fields["topic"] = known.get(alias, "unknown alias")
+            self.violations.append("alias %d: %r" % (alias, packet))
+        if packet.topic:
+            known[alias] = packet.topic
+        packet.fields["topic"] = known.get(alias, "unknown alias")
 
     def _send_row(self, link, row, dup):
         pid, _, topic, payload, qos, retain = row
@@ -176,12 +176,12 @@ class Model5(Model):
 class Answering(Model5):
     """With somebody behind it who answers each question with its payload and "!", twice."""
 
-    def _accept(self, p):
-        Model5._accept(self, p)
-        props = dict(p.props)
+    def _accept(self, packet):
+        Model5._accept(self, packet)
+        props = dict(packet.props)
         if RESPONSE_TOPIC in props:
             own = [(CORRELATION, props[CORRELATION])]
-            text = bytes(p.payload) + b"!"
+            text = bytes(packet.payload) + b"!"
             for _ in range(2):
                 self._send(
                     self.kept("c1").link, packets5.encode(PUBLISH, topic=props[RESPONSE_TOPIC], payload=text, props=own)

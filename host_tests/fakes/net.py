@@ -121,11 +121,11 @@ class Link:
         self.in_b += len(data)
         plan = self.plan
         step = 1 if plan.trickle_ms else len(data)
-        t = max(self.next_in, self.clock.now + plan.latency_ms)
+        due = max(self.next_in, self.clock.now + plan.latency_ms)
         for i in range(0, len(data), step or 1):
-            self.clock.at(t - self.clock.now, self._arrive, data[i : i + step])
-            t += plan.trickle_ms
-        self.next_in = t
+            self.clock.at(due - self.clock.now, self._arrive, data[i : i + step])
+            due += plan.trickle_ms
+        self.next_in = due
 
     def _arrive(self, data):
         if data:
@@ -172,32 +172,32 @@ class Link:
     def take(self, data):
         """Room for data: returns how many bytes the send buffer takes, and sends them on their way."""
         plan = self.plan
-        n = min(len(data), plan.buffer - self.unread)
+        size_b = min(len(data), plan.buffer - self.unread)
         if plan.write_max:
-            n = min(n, plan.write_max)
-        if n <= 0:
+            size_b = min(size_b, plan.write_max)
+        if size_b <= 0:
             return 0
-        data = data[:n]
-        self.writes.append(n)
+        data = data[:size_b]
+        self.writes.append(size_b)
         self.write_times.append(self.clock.now)
         at = self.out_b
-        self.out_b += n
-        self.unread += n
+        self.out_b += size_b
+        self.unread += size_b
         if self.dead:
             if not self.eof:
-                return n  # half-open: it fills the buffer and goes nowhere
-            self.unread -= n
-            return n
+                return size_b  # half-open: it fills the buffer and goes nowhere
+            self.unread -= size_b
+            return size_b
         if not plan.drained:
-            return n
+            return size_b
         cut = plan.cut_out
-        if cut is not None and at + n >= cut:
+        if cut is not None and at + size_b >= cut:
             if cut > at:
                 self.clock.at(plan.latency_ms, self._to_peer, data[: cut - at])
             self.clock.at(plan.latency_ms, self._cut)
-            return n
+            return size_b
         self.clock.at(plan.latency_ms, self._to_peer, data)
-        return n
+        return size_b
 
     def _cut(self):
         if not self.dead:
@@ -236,9 +236,9 @@ class Socket:
         self._open()
         self.timeout_ms = None if flag else 0
 
-    def settimeout(self, t):
+    def settimeout(self, seconds):
         self._open()
-        self.timeout_ms = None if t is None else int(t * 1000)
+        self.timeout_ms = None if seconds is None else int(seconds * 1000)
 
     def setsockopt(self, level, option, value):
         self._open()
@@ -306,20 +306,20 @@ class Socket:
             bits |= POLLERR | POLLHUP
         return bits
 
-    def _read_once(self, n):
+    def _read_once(self, size_b):
         """One recv: bytes, b"" at the end, None when it would block."""
         link = self._usable()
-        if n and link.plan.read_again and not self._again[0] and link.rx:
+        if size_b and link.plan.read_again and not self._again[0] and link.rx:
             self._again[0] = True
             return None
         self._again[0] = False
         if link.rx:
             seg = link.rx[0]
             if link.plan.read_max:
-                n = min(n, link.plan.read_max)
-            got = seg[:n]
-            if n < len(seg):
-                link.rx[0] = seg[n:]
+                size_b = min(size_b, link.plan.read_max)
+            got = seg[:size_b]
+            if size_b < len(seg):
+                link.rx[0] = seg[size_b:]
             else:
                 link.rx.pop(0)
             return got
@@ -339,15 +339,15 @@ class Socket:
     def _deadline(self):
         return None if self.timeout_ms is None else self.net.clock.now + self.timeout_ms
 
-    def _read(self, n, once=False):
+    def _read(self, size_b, once=False):
         out = b""
-        while len(out) < n:
+        while len(out) < size_b:
             deadline = self._deadline()
-            got = self._read_once(n - len(out))
+            got = self._read_once(size_b - len(out))
             while got is None and self.timeout_ms != 0:
                 if not self._wait(self._readable, deadline):
                     raise OSError(self.net.port.timeout)  # and what was read is lost, as on every port
-                got = self._read_once(n - len(out))
+                got = self._read_once(size_b - len(out))
             if got is None:
                 return out or None
             if not got:
@@ -357,21 +357,21 @@ class Socket:
                 break
         return out
 
-    def read(self, n=-1):
-        return self._read(1 << 20 if n < 0 else n)
+    def read(self, size_b=-1):
+        return self._read(1 << 20 if size_b < 0 else size_b)
 
-    def readinto(self, buf, n=None):
+    def readinto(self, buf, size_b=None):
         room = len(buf)
-        if n is not None:
-            room = min(room, n)
+        if size_b is not None:
+            room = min(room, size_b)
         got = self._read(room)
         if got is None:
             return None
         buf[: len(got)] = got
         return len(got)
 
-    def recv(self, n):
-        got = self._read(n, True)
+    def recv(self, size_b):
+        got = self._read(size_b, True)
         if got is None:
             raise OSError(EAGAIN)
         return got
@@ -379,10 +379,10 @@ class Socket:
     def readline(self):
         out = b""
         while out[-1:] != b"\n":
-            c = self._read(1)
-            if not c:
-                return out if c == b"" or out else None
-            out += c
+            byte = self._read(1)
+            if not byte:
+                return out if byte == b"" or out else None
+            out += byte
         return out
 
     def _write_once(self, data):
@@ -403,34 +403,34 @@ class Socket:
         self._again[1] = False
         return link.take(data) or None
 
-    def write(self, buf, off=None, n=None):
+    def write(self, buf, off=None, size_b=None):
         """write(buf), write(buf, n) or write(buf, off, n), as py/stream.c has it."""
         data = bytes(memoryview(buf)) if not isinstance(buf, str) else buf.encode()
-        if n is not None:
-            data = data[off : off + n]
+        if size_b is not None:
+            data = data[off : off + size_b]
         elif off is not None:
             data = data[:off]
         done = 0
         while done < len(data):
             deadline = self._deadline()
-            k = self._write_once(data[done:])
-            while k is None and self.timeout_ms != 0:
+            taken_b = self._write_once(data[done:])
+            while taken_b is None and self.timeout_ms != 0:
                 if not self._wait(self._writable, deadline):
                     raise OSError(self.net.port.timeout)
-                k = self._write_once(data[done:])
-            if k is None:
+                taken_b = self._write_once(data[done:])
+            if taken_b is None:
                 return done or None
-            done += k
+            done += taken_b
             if self.link.plan.write_max:
                 break  # a short write shows as one
         return done
 
     def send(self, data):
         self._usable()
-        k = self._write_once(bytes(data))
-        if k is None:
+        taken_b = self._write_once(bytes(data))
+        if taken_b is None:
             raise OSError(EAGAIN)
-        return k
+        return taken_b
 
     def sendall(self, data):
         if self.write(data) != len(data):
@@ -538,37 +538,37 @@ class Tls:
             bits &= ~(POLLIN | POLLOUT)
         return bits
 
-    def readinto(self, buf, n=None):
+    def readinto(self, buf, size_b=None):
         if not self._shaken() or not self._fill():
             return None
-        room = len(buf) if n is None else min(len(buf), n)
+        room = len(buf) if size_b is None else min(len(buf), size_b)
         got, self.buffered = self.buffered[:room], self.buffered[room:]
         buf[: len(got)] = got
         return len(got)
 
-    def read(self, n=-1):
+    def read(self, size_b=-1):
         if not self._shaken() or not self._fill():
             return None
-        n = len(self.buffered) if n < 0 else n
-        got, self.buffered = self.buffered[:n], self.buffered[n:]
+        size_b = len(self.buffered) if size_b < 0 else size_b
+        got, self.buffered = self.buffered[:size_b], self.buffered[size_b:]
         return got
 
-    def write(self, buf, off=None, n=None):
+    def write(self, buf, off=None, size_b=None):
         if not self._shaken():
             return None
         data = bytes(memoryview(buf))
-        data = data[off : off + n] if n is not None else data if off is None else data[:off]
+        data = data[off : off + size_b] if size_b is not None else data if off is None else data[:off]
         if self.pending is not None and self.pending != data:
             raise AssertionError("TLS: a blocked write of %r was repeated as %r" % (self.pending, data))
-        k = self.raw._write_once(data)
-        self.pending = data if k is None else None
-        return k
+        taken_b = self.raw._write_once(data)
+        self.pending = data if taken_b is None else None
+        return taken_b
 
     def setblocking(self, flag):
         self.raw.setblocking(flag)
 
-    def settimeout(self, t):
-        self.raw.settimeout(t)
+    def settimeout(self, seconds):
+        self.raw.settimeout(seconds)
 
     def close(self):
         self.closed = True
@@ -638,4 +638,4 @@ class Net:
 
     def open_sockets(self):
         """Sockets that nobody closed."""
-        return [s for s in self.sockets if not s.closed]
+        return [sock for sock in self.sockets if not sock.closed]

@@ -64,40 +64,40 @@ class Packet:
 
 def describe(kind, fields):
     """One line: PUBLISH(dup=0, payload=b'x', ...)."""
-    return "%s(%s)" % (NAMES[kind], ", ".join("%s=%r" % (k, fields[k]) for k in sorted(fields)))
+    return "%s(%s)" % (NAMES[kind], ", ".join("%s=%r" % (name, fields[name]) for name in sorted(fields)))
 
 
-def varint(n):
+def varint(number):
     """A remaining length [2.2.3], of as many bytes as it takes (five for a wrong one)."""
     out = bytearray()
     while True:
-        n, low = n >> 7, n & 127
-        out.append(low | (128 if n else 0))
-        if not n:
+        number, low = number >> 7, number & 127
+        out.append(low | (128 if number else 0))
+        if not number:
             return bytes(out)
 
 
-def u16(n):
-    return bytes([n >> 8 & 255, n & 255])
+def u16(number):
+    return bytes([number >> 8 & 255, number & 255])
 
 
-def utf8(s):
-    s = s.encode() if isinstance(s, str) else s
-    return u16(len(s)) + s
+def utf8(text):
+    text = text.encode() if isinstance(text, str) else text
+    return u16(len(text)) + text
 
 
 def frame(b0, body):
     return bytes([b0]) + varint(len(body)) + body
 
 
-def encode(kind, pid=None, **f):
+def encode(kind, pid=None, **fields):
     """The bytes of a packet. CONNACK: sp, code. PUBLISH: topic, payload, qos, dup, retain, pid. SUBACK: codes. Acks:
     pid.
 
     CONNECT: client_id, keepalive, clean, level, user, password, will (topic, payload, retain, qos).
     SUBSCRIBE: filters ((filter, qos), ...); UNSUBSCRIBE: filters (filter, ...).
     """
-    get = f.get
+    get = fields.get
     if kind == CONNACK:
         return frame(0x20, bytes([get("sp", 0), get("code", 0)]))
     if kind == PUBLISH:
@@ -115,9 +115,9 @@ def encode(kind, pid=None, **f):
     if kind in (PINGREQ, PINGRESP, DISCONNECT):
         return frame(kind << 4, b"")
     if kind == SUBSCRIBE:
-        return frame(0x82, u16(pid) + b"".join(utf8(t) + bytes([q]) for t, q in f["filters"]))
+        return frame(0x82, u16(pid) + b"".join(utf8(topic) + bytes([most]) for topic, most in fields["filters"]))
     if kind == UNSUBSCRIBE:
-        return frame(0xA2, u16(pid) + b"".join(utf8(t) for t in f["filters"]))
+        return frame(0xA2, u16(pid) + b"".join(utf8(topic) for topic in fields["filters"]))
     if kind == CONNECT:
         level = get("level", 4)
         will = get("will")
@@ -128,9 +128,9 @@ def encode(kind, pid=None, **f):
         if will:
             flags |= 4 | will[3] << 3 | (32 if will[2] else 0)
             body += utf8(will[0]) + utf8(will[1])
-        for s in (user, password):
-            if s is not None:
-                body += utf8(s)
+        for text in (user, password):
+            if text is not None:
+                body += utf8(text)
         name = utf8("MQIsdp" if level == 3 else "MQTT")
         return frame(0x10, name + bytes([level, flags]) + u16(get("keepalive", 60)) + body)
     raise ValueError(kind)
@@ -147,59 +147,59 @@ class Reader:
         rest = self.rest + bytes(data)
         out = []
         while True:
-            n = _frame_end(rest)
-            if not n:
+            end = _frame_end(rest)
+            if not end:
                 break
-            out.append(decode(rest[:n]))
-            rest = rest[n:]
+            out.append(decode(rest[:end]))
+            rest = rest[end:]
         self.rest = rest
         return out
 
 
-def _frame_end(b):
+def _frame_end(data):
     """Where the first packet of b ends, 0 when it is not complete."""
-    n = 0
+    length_b = 0
     for i in range(1, 5):
-        if len(b) <= i:
+        if len(data) <= i:
             return 0
-        n |= (b[i] & 127) << 7 * (i - 1)
-        if b[i] < 128:
-            if i > 1 and not b[i]:
-                raise Malformed("remaining length longer than needed: %r" % b[:6])
-            end = i + 1 + n
-            return end if len(b) >= end else 0
-    raise Malformed("remaining length over 4 bytes: %r" % b[:6])
+        length_b |= (data[i] & 127) << 7 * (i - 1)
+        if data[i] < 128:
+            if i > 1 and not data[i]:
+                raise Malformed("remaining length longer than needed: %r" % data[:6])
+            end = i + 1 + length_b
+            return end if len(data) >= end else 0
+    raise Malformed("remaining length over 4 bytes: %r" % data[:6])
 
 
 class _Body:
-    def __init__(self, b, raw):
-        self.b = b
+    def __init__(self, data, raw):
+        self.b = data
         self.raw = raw
 
-    def take(self, n):
-        if len(self.b) < n:
-            raise Malformed("%d bytes missing in %r" % (n - len(self.b), self.raw))
-        got, self.b = self.b[:n], self.b[n:]
+    def take(self, size_b):
+        if len(self.b) < size_b:
+            raise Malformed("%d bytes missing in %r" % (size_b - len(self.b), self.raw))
+        got, self.b = self.b[:size_b], self.b[size_b:]
         return got
 
     def u16(self):
-        b = self.take(2)
-        return b[0] << 8 | b[1]
+        pair = self.take(2)
+        return pair[0] << 8 | pair[1]
 
     def binary(self):
         return self.take(self.u16())
 
     def text(self):
-        s = str(self.binary(), "utf-8")
-        if "\0" in s:
-            raise Malformed("U+0000 in %r" % s)
-        return s
+        text = str(self.binary(), "utf-8")
+        if "\0" in text:
+            raise Malformed("U+0000 in %r" % text)
+        return text
 
     def pid(self):
-        n = self.u16()
-        if not n:
+        number = self.u16()
+        if not number:
             raise Malformed("packet id 0 in %r [2.3.1]" % self.raw)
-        return n
+        return number
 
 
 _FLAGS = {PUBREL: 2, SUBSCRIBE: 2, UNSUBSCRIBE: 2}
@@ -209,61 +209,61 @@ def decode(raw):
     """One whole packet as a Packet. Raises Malformed."""
     kind = raw[0] >> 4
     flags = raw[0] & 15
-    i = 1
-    while raw[i] & 128:
-        i += 1
-    body = _Body(raw[i + 1 :], raw)
-    f = {}
+    at = 1
+    while raw[at] & 128:
+        at += 1
+    body = _Body(raw[at + 1 :], raw)
+    fields = {}
     if kind == PUBLISH:
-        f["retain"] = flags & 1
-        f["qos"] = flags >> 1 & 3
-        f["dup"] = flags >> 3
-        if f["qos"] == 3 or not f["qos"] and f["dup"]:
+        fields["retain"] = flags & 1
+        fields["qos"] = flags >> 1 & 3
+        fields["dup"] = flags >> 3
+        if fields["qos"] == 3 or not fields["qos"] and fields["dup"]:
             raise Malformed("PUBLISH flags %x [3.3.1]" % flags)
-        f["topic"] = body.text()
-        if not f["topic"] or "+" in f["topic"] or "#" in f["topic"]:
-            raise Malformed("topic %r [3.3.2.1]" % f["topic"])
-        f["pid"] = body.pid() if f["qos"] else 0
-        f["payload"] = body.take(len(body.b))
+        fields["topic"] = body.text()
+        if not fields["topic"] or "+" in fields["topic"] or "#" in fields["topic"]:
+            raise Malformed("topic %r [3.3.2.1]" % fields["topic"])
+        fields["pid"] = body.pid() if fields["qos"] else 0
+        fields["payload"] = body.take(len(body.b))
     elif flags != _FLAGS.get(kind, 0):
         raise Malformed("flags %x of %s [2.2.2]" % (flags, NAMES[kind]))
     elif kind == CONNECT:
-        _connect(body, f)
+        _connect(body, fields)
     elif kind == CONNACK:
-        f["sp"], f["code"] = body.take(2)
+        fields["sp"], fields["code"] = body.take(2)
     elif kind in (SUBSCRIBE, UNSUBSCRIBE):
-        f["pid"] = body.pid()
+        fields["pid"] = body.pid()
         filters = []
         while body.b:
-            t = body.text()
-            filters.append((t, body.take(1)[0]) if kind == SUBSCRIBE else t)
+            topic = body.text()
+            filters.append((topic, body.take(1)[0]) if kind == SUBSCRIBE else topic)
         if not filters:
             raise Malformed("no filter [3.8.3]")
-        f["filters"] = filters
+        fields["filters"] = filters
     elif kind == SUBACK:
-        f["pid"] = body.pid()
-        f["codes"] = tuple(body.take(len(body.b)))
+        fields["pid"] = body.pid()
+        fields["codes"] = tuple(body.take(len(body.b)))
     elif PUBACK <= kind <= UNSUBACK:
-        f["pid"] = body.pid()
+        fields["pid"] = body.pid()
     elif not PINGREQ <= kind <= DISCONNECT:
         raise Malformed("packet type %d" % kind)
     if body.b:
         raise Malformed("%d bytes too many in %r" % (len(body.b), raw))
-    return Packet(kind, raw, **f)
+    return Packet(kind, raw, **fields)
 
 
-def _connect(body, f):
-    name, f["level"] = body.text(), body.take(1)[0]
-    if (name, f["level"]) not in (("MQTT", 4), ("MQIsdp", 3)):
-        raise Malformed("protocol %r level %d" % (name, f["level"]))
+def _connect(body, fields):
+    name, fields["level"] = body.text(), body.take(1)[0]
+    if (name, fields["level"]) not in (("MQTT", 4), ("MQIsdp", 3)):
+        raise Malformed("protocol %r level %d" % (name, fields["level"]))
     flags = body.take(1)[0]
     if flags & 1 or flags & 64 and not flags & 128 or not flags & 4 and flags & 0x38:
         raise Malformed("connect flags %02x [3.1.2.3]" % flags)
-    f["clean"] = flags >> 1 & 1
-    f["keepalive"] = body.u16()
-    f["client_id"] = body.text()
-    f["will"] = None
+    fields["clean"] = flags >> 1 & 1
+    fields["keepalive"] = body.u16()
+    fields["client_id"] = body.text()
+    fields["will"] = None
     if flags & 4:
-        f["will"] = (body.text(), body.binary(), flags >> 5 & 1, flags >> 3 & 3)
-    f["user"] = body.text() if flags & 128 else None
-    f["password"] = body.binary() if flags & 64 else None
+        fields["will"] = (body.text(), body.binary(), flags >> 5 & 1, flags >> 3 & 3)
+    fields["user"] = body.text() if flags & 128 else None
+    fields["password"] = body.binary() if flags & 64 else None

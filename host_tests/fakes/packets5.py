@@ -97,10 +97,10 @@ def properties(rows):
     return varint(len(body)) + body
 
 
-def encode(kind, pid=None, **f):
+def encode(kind, pid=None, **fields):
     """The bytes of a packet; fields as in `packets.encode`, and props, reason. An ack with reason 0 and no properties
     is short, as the standard allows; long=1: not so. CONNECT: will (topic, payload, retain, qos, props)."""
-    get = f.get
+    get = fields.get
     props = properties(get("props", ()))
     reason = get("reason", 0)
     if kind == CONNACK:
@@ -134,25 +134,25 @@ class Reader:
         rest = self.rest + bytes(data)
         out = []
         while True:
-            n = _frame_end(rest)
-            if not n:
+            end = _frame_end(rest)
+            if not end:
                 break
-            out.append(decode(rest[:n]))
-            rest = rest[n:]
+            out.append(decode(rest[:end]))
+            rest = rest[end:]
         self.rest = rest
         return out
 
 
 def _varint(body):
-    n = shift = 0
+    number = shift = 0
     while True:
-        b = body.take(1)[0]
-        n |= (b & 127) << shift
+        byte = body.take(1)[0]
+        number |= (byte & 127) << shift
         shift += 7
-        if b < 128:
-            if shift > 7 and not b:
+        if byte < 128:
+            if shift > 7 and not byte:
                 raise Malformed("variable byte integer longer than needed [1.5.5-1]")
-            return n
+            return number
         if shift > 21:
             raise Malformed("variable byte integer over 4 bytes [1.5.5]")
 
@@ -164,7 +164,7 @@ def _properties(body, packet):
         number = rest.take(1)[0]
         if number not in PROPERTIES or packet not in PROPERTIES[number][2]:
             raise Malformed("property %d in %s" % (number, NAMES[packet] if packet < WILL else "a will"))
-        if number != 38 and number in [n for n, _ in found]:
+        if number != 38 and number in [other for other, _ in found]:
             raise Malformed("property %d twice" % number)
         kind = PROPERTIES[number][1]
         if kind == PAIR:
@@ -177,8 +177,8 @@ def _properties(body, packet):
             value = _varint(rest)
         else:
             value = 0
-            for b in rest.take({BYTE: 1, U16: 2, U32: 4}[kind]):
-                value = value << 8 | b
+            for byte in rest.take({BYTE: 1, U16: 2, U32: 4}[kind]):
+                value = value << 8 | byte
         if kind == BYTE and value > 1 or number in (11, 33, 35, 39) and not value:
             raise Malformed("property %d: %r" % (number, value))
         found.append((number, value))
@@ -192,79 +192,79 @@ def decode(raw):
     """One whole packet of a client as a Packet. Raises Malformed."""
     kind = raw[0] >> 4
     flags = raw[0] & 15
-    i = 1
-    while raw[i] & 128:
-        i += 1
-    body = _Body(raw[i + 1 :], raw)
-    f = {}
+    at = 1
+    while raw[at] & 128:
+        at += 1
+    body = _Body(raw[at + 1 :], raw)
+    fields = {}
     if kind == PUBLISH:
-        f["retain"] = flags & 1
-        f["qos"] = flags >> 1 & 3
-        f["dup"] = flags >> 3
-        if f["qos"] == 3 or not f["qos"] and f["dup"]:
+        fields["retain"] = flags & 1
+        fields["qos"] = flags >> 1 & 3
+        fields["dup"] = flags >> 3
+        if fields["qos"] == 3 or not fields["qos"] and fields["dup"]:
             raise Malformed("PUBLISH flags %x [3.3.1]" % flags)
-        f["topic"] = body.text()
-        if "+" in f["topic"] or "#" in f["topic"]:
-            raise Malformed("topic %r [3.3.2-2]" % f["topic"])
-        f["pid"] = body.pid() if f["qos"] else 0
-        f["props"] = _properties(body, kind)
-        if 11 in [n for n, _ in f["props"]]:
+        fields["topic"] = body.text()
+        if "+" in fields["topic"] or "#" in fields["topic"]:
+            raise Malformed("topic %r [3.3.2-2]" % fields["topic"])
+        fields["pid"] = body.pid() if fields["qos"] else 0
+        fields["props"] = _properties(body, kind)
+        if 11 in [number for number, _ in fields["props"]]:
             raise Malformed("subscription identifier from a client [3.3.4-6]")
-        if not f["topic"] and 35 not in [n for n, _ in f["props"]]:
+        if not fields["topic"] and 35 not in [number for number, _ in fields["props"]]:
             raise Malformed("no topic and no alias [3.3.2.1]")
-        f["payload"] = body.take(len(body.b))
+        fields["payload"] = body.take(len(body.b))
     elif flags != _FLAGS.get(kind, 0):
         raise Malformed("flags %x of %s [2.1.3]" % (flags, NAMES[kind]))
     elif kind == CONNECT:
-        _connect(body, f)
+        _connect(body, fields)
     elif kind in (SUBSCRIBE, UNSUBSCRIBE):
-        f["pid"] = body.pid()
-        f["props"] = _properties(body, kind)
+        fields["pid"] = body.pid()
+        fields["props"] = _properties(body, kind)
         filters = []
         while body.b:
-            t = body.text()
+            topic = body.text()
             if kind == SUBSCRIBE:
                 options = body.take(1)[0]
                 if options & 3 == 3 or options & 0x30 == 0x30 or options & 0xC0:
                     raise Malformed("options %02x [3.8.3-5]" % options)
-                if options & 4 and t.startswith("$share/"):
+                if options & 4 and topic.startswith("$share/"):
                     raise Malformed("no local of a shared subscription [3.8.3-4]")
-                t = t, options
-            filters.append(t)
+                topic = topic, options
+            filters.append(topic)
         if not filters:
             raise Malformed("no filter [3.8.3-2]")
-        f["filters"] = filters
+        fields["filters"] = filters
     elif PUBACK <= kind <= PUBCOMP:
-        f["pid"] = body.pid()
-        f["reason"] = body.take(1)[0] if body.b else 0
-        f["props"] = _properties(body, kind) if body.b else []
+        fields["pid"] = body.pid()
+        fields["reason"] = body.take(1)[0] if body.b else 0
+        fields["props"] = _properties(body, kind) if body.b else []
     elif kind in (DISCONNECT, AUTH):
-        f["reason"] = body.take(1)[0] if body.b else 0
-        f["props"] = _properties(body, kind) if body.b else []
+        fields["reason"] = body.take(1)[0] if body.b else 0
+        fields["props"] = _properties(body, kind) if body.b else []
     elif kind != PINGREQ:
         raise Malformed("%s from a client" % NAMES[kind])
     if body.b:
         raise Malformed("%d bytes too many in %r" % (len(body.b), raw))
-    return Packet(kind, raw, **f)
+    return Packet(kind, raw, **fields)
 
 
-def _connect(body, f):
-    name, f["level"] = body.text(), body.take(1)[0]
-    if (name, f["level"]) != ("MQTT", 5):
-        raise Malformed("protocol %r level %d" % (name, f["level"]))
+def _connect(body, fields):
+    name, fields["level"] = body.text(), body.take(1)[0]
+    if (name, fields["level"]) != ("MQTT", 5):
+        raise Malformed("protocol %r level %d" % (name, fields["level"]))
     flags = body.take(1)[0]
     if flags & 1 or not flags & 4 and flags & 0x38 or flags & 0x18 == 0x18:
         raise Malformed("connect flags %02x [3.1.2.3]" % flags)
-    f["clean"] = flags >> 1 & 1
-    f["keepalive"] = body.u16()
-    f["props"] = _properties(body, CONNECT)
-    numbers = [n for n, _ in f["props"]]
+    fields["clean"] = flags >> 1 & 1
+    fields["keepalive"] = body.u16()
+    fields["props"] = _properties(body, CONNECT)
+    numbers = [number for number, _ in fields["props"]]
     if 22 in numbers and 21 not in numbers:
         raise Malformed("authentication data without a method [3.1.2.11.10]")
-    f["client_id"] = body.text()
-    f["will"] = None
+    fields["client_id"] = body.text()
+    fields["will"] = None
     if flags & 4:
         own = _properties(body, WILL)
-        f["will"] = (body.text(), body.binary(), flags >> 5 & 1, flags >> 3 & 3, own)
-    f["user"] = body.text() if flags & 128 else None
-    f["password"] = body.binary() if flags & 64 else None
+        fields["will"] = (body.text(), body.binary(), flags >> 5 & 1, flags >> 3 & 3, own)
+    fields["user"] = body.text() if flags & 128 else None
+    fields["password"] = body.binary() if flags & 64 else None

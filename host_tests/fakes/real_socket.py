@@ -32,46 +32,46 @@ if sys.implementation.name != "micropython":
             except _socket.timeout:
                 raise OSError(110, "timed out")
 
-        def readinto(self, buf, n=None):
-            view = memoryview(buf)[: len(buf) if n is None else n]
+        def readinto(self, buf, size_b=None):
+            view = memoryview(buf)[: len(buf) if size_b is None else size_b]
             done = 0
             while done < len(view):
                 try:
-                    k = self.raw.recv_into(view[done:])
+                    got_b = self.raw.recv_into(view[done:])
                 except BLOCKED:
                     return done or None
-                if not k:
+                if not got_b:
                     break
-                done += k
+                done += got_b
             return done
 
-        def read(self, n=-1):
-            if n < 0:
-                n = 65536
-            buf = bytearray(n)
-            k = self.readinto(buf, n)
-            return None if k is None else bytes(buf[:k])
+        def read(self, size_b=-1):
+            if size_b < 0:
+                size_b = 65536
+            buf = bytearray(size_b)
+            got_b = self.readinto(buf, size_b)
+            return None if got_b is None else bytes(buf[:got_b])
 
         def readline(self):
             out = b""
             while out[-1:] != b"\n":
-                c = self.read(1)
-                if not c:
-                    return out or c
-                out += c
+                byte = self.read(1)
+                if not byte:
+                    return out or byte
+                out += byte
             return out
 
-        def write(self, buf, off=None, n=None):
+        def write(self, buf, off=None, size_b=None):
             data = buf.encode() if isinstance(buf, str) else bytes(buf)
             # a copy: CPython keeps a view of the buffer in the traceback of an exception, and locks its size by that
-            view = memoryview(data if off is None else data[:off] if n is None else data[off : off + n])
+            view = memoryview(data if off is None else data[:off] if size_b is None else data[off : off + size_b])
             done = 0
             self.wants_read = False
             while done < len(view):
                 try:
                     done += self.raw.send(view[done:])
-                except BLOCKED as e:
-                    self.wants_read = isinstance(e, _ssl.SSLWantReadError)
+                except BLOCKED as error:
+                    self.wants_read = isinstance(error, _ssl.SSLWantReadError)
                     return done or None
             return done
 

@@ -25,12 +25,14 @@ def run(path, part, only):
     module = __import__(name[:-3])
     counts = [0, 0, 0]
     starts = [("", clock.EARLY_MS)]
-    if any(hasattr(module, n) for n in clock.CLOCK_NAMES):
+    if any(hasattr(module, name_of_clock) for name_of_clock in clock.CLOCK_NAMES):
         starts = [("[early]", clock.EARLY_MS), ("[wrap]", clock.LATE_MS)]
         starts = [start for start in starts if only in start[0]]
     if hasattr(module, "NOT_ON_ASYNCIO"):
         starts.append((ON_ASYNCIO, clock.EARLY_MS))
-    for test in sorted(n for n in dir(module) if n.startswith("test_") and part in n):
+    for test in sorted(
+        name_of_clock for name_of_clock in dir(module) if name_of_clock.startswith("test_") and part in name_of_clock
+    ):
         for word, start in starts:
             clock.start_ms = start
             bench.on_asyncio = word == ON_ASYNCIO
@@ -39,12 +41,12 @@ def run(path, part, only):
             try:
                 getattr(module, test)()
                 counts[0] += 1
-            except Skip as e:
-                print("SKIP %s %s%s: %s" % (path, test, word, e))
+            except Skip as error:
+                print("SKIP %s %s%s: %s" % (path, test, word, error))
                 counts[2] += 1
-            except Exception as e:
+            except Exception as error:
                 print("FAIL %s %s%s" % (path, test, word))
-                sys.print_exception(e)
+                sys.print_exception(error)
                 counts[1] += 1
     print("%d passed, %d failed, %d skipped" % tuple(counts))
     return counts[1]

@@ -74,8 +74,8 @@ class Config(Scene):
                 given = config_file.load()
             finally:
                 config_file.NAME = name
-        except (OSError, ValueError) as e:
-            self.faults.append("%s: %r" % (path, e))
+        except (OSError, ValueError) as error:
+            self.faults.append("%s: %r" % (path, error))
             return -1
         version = given.get("interval_s", -1)
         if given != configuration(version):

@@ -55,13 +55,13 @@ class Flash:
                 self.cells[at + i] = buf[i]
             return
         how = self.power.operation()
-        n = len(buf) if how < 2 else len(buf) // 2
+        written_b = len(buf) if how < 2 else len(buf) // 2
         self.programs += 1
-        self.programmed_b += n
-        for b in memoryview(self.cells)[at : at + n]:
-            if b != 0xFF:
+        self.programmed_b += written_b
+        for byte in memoryview(self.cells)[at : at + written_b]:
+            if byte != 0xFF:
                 raise AssertionError("programmed without an erase before: block %d" % block)
-        self.cells[at : at + n] = memoryview(buf)[:n]
+        self.cells[at : at + written_b] = memoryview(buf)[:written_b]
         if how:
             raise PowerCut()
 
@@ -77,9 +77,9 @@ class Flash:
             return BLOCK_B
         if op == 6:
             how = self.power.operation()
-            n = BLOCK_B if how < 2 else BLOCK_B // 2
+            erased_b = BLOCK_B if how < 2 else BLOCK_B // 2
             self.erases += 1
-            self.cells[arg * BLOCK_B : arg * BLOCK_B + n] = b"\xff" * n
+            self.cells[arg * BLOCK_B : arg * BLOCK_B + erased_b] = b"\xff" * erased_b
             if how:
                 raise PowerCut()
             return 0
@@ -108,6 +108,6 @@ class Rtc:
 
 def formatted(blocks=32):
     """The cells of a fresh file system."""
-    f = Flash(Power(), None, blocks)
-    vfs.VfsLfs2.mkfs(f)
-    return bytes(f.cells)
+    flash = Flash(Power(), None, blocks)
+    vfs.VfsLfs2.mkfs(flash)
+    return bytes(flash.cells)

@@ -96,16 +96,16 @@ class Scene:
         self.add(b"after")
 
     def deliver(self):
-        c = self.client
-        c.connect()
+        client = self.client
+        client.connect()
         for _ in range(2000):
-            self.outbox.drain(c)
-            c.poll(0)
+            self.outbox.drain(client)
+            client.poll(0)
             self.world.clock.sleep_ms(1)
-            if not self.outbox.waiting and not c.inflight:
-                c.disconnect()
-                return [p for _, p, _ in self.world.broker.accepted]
-        raise AssertionError("still waiting: %d, in flight %d" % (self.outbox.waiting, c.inflight))
+            if not self.outbox.waiting and not client.inflight:
+                client.disconnect()
+                return [payload for _, payload, _ in self.world.broker.accepted]
+        raise AssertionError("still waiting: %d, in flight %d" % (self.outbox.waiting, client.inflight))
 
     def verdict(self):
         got = self.deliver()
@@ -162,11 +162,11 @@ class AddLatest(Scene):
 
     def prepare(self):
         self.outbox.add(b"t", b"must", 2)
-        n = 0
+        number = 0
         while len(self.outbox._files) < 4 or self.outbox._tail_b < 220:
-            self.outbox.add(b"t", b"%d" % n, 2, keep=LATEST)
-            n += 1
-        self.taken = [b"must", b"%d" % (n - 1)]
+            self.outbox.add(b"t", b"%d" % number, 2, keep=LATEST)
+            number += 1
+        self.taken = [b"must", b"%d" % (number - 1)]
 
     def operate(self):
         self.outbox.add(b"t", b"starved" + b" " * 30, 2, keep=LATEST)
@@ -198,13 +198,13 @@ class Drain(Scene):
     """Messages are handed over; the link does nothing yet."""
 
     def operate(self):
-        c = self.client
-        c.isconnected = self.yes
+        client = self.client
+        client.isconnected = self.yes
         try:
-            self.outbox.drain(c)
+            self.outbox.drain(client)
             self.store.sync()
         finally:
-            del c.isconnected
+            del client.isconnected
 
     def yes(self):
         return True
@@ -297,12 +297,12 @@ def every_allocation(kind, step):
                 else:
                     successes = 0
                     errors += 1
-            except Exception as e:
+            except Exception as error:
                 faults += 1
                 successes = 0
                 if faults < 4:
                     print("  %s, a hole of %d B%s:" % (kind.__name__, hole_b, ", a new life" if new_life else ""))
-                    sys.print_exception(e)
+                    sys.print_exception(error)
             hole_b += BLOCK_B * (step if hole_b < FINE_B else 8 * step)
     print("%-12s %4d runs %4d MemoryErrors %3d faults" % (kind.__name__, runs, errors, faults))
     return runs, errors, faults

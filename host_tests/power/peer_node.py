@@ -25,8 +25,8 @@ def stopped():
 
 def taken():
     try:
-        with open(folder + "/taken") as f:
-            return int(f.read() or "0")
+        with open(folder + "/taken") as file:
+            return int(file.read() or "0")
     except OSError:
         return 0
 

@@ -103,9 +103,9 @@ def early_switch():
 def careless_config():
     # config.json is written over
     def write(path, pieces):
-        with open(path, "wb") as f:
+        with open(path, "wb") as file:
             for piece in pieces:
-                f.write(piece)
+                file.write(piece)
 
     config_file.probation.write = write
 
@@ -119,9 +119,9 @@ SABOTAGE = {f.__name__: f for f in CARELESS}
 def run(scene, cuts):
     """One history: a life for each (operation, torn) until one reaches its end, else one without a cut. Returns the
     number of lives that were cut."""
-    for n in range(len(cuts)):
-        if scene.life(*cuts[n])[1]:
-            return n
+    for i in range(len(cuts)):
+        if scene.life(*cuts[i])[1]:
+            return i
     if not scene.life()[1]:
         raise AssertionError("the last life did not end")
     return len(cuts)
@@ -137,7 +137,7 @@ class Count:
     stops_at_first = False
 
     def __init__(self):
-        self.n = [0, 0, 0, 0, 0]  # cut points, lost, repeated, out of order, other faults
+        self.sums = [0, 0, 0, 0, 0]  # cut points, lost, repeated, out of order, other faults
         self.bad = []
         self.twice = 0
 
@@ -147,15 +147,15 @@ class Count:
         try:
             points += run(scene, cuts)
             lost, repeated, order, faults = scene.verdict()
-        except Exception as e:
+        except Exception as error:
             lost = repeated = order = 0
-            faults = [repr(e)]
+            faults = [repr(error)]
             if not self.bad:
-                sys.print_exception(e)
+                sys.print_exception(error)
         self.twice += getattr(scene, "twice", 0)
         got = (points, lost, repeated, order, len(faults))
         for i in range(5):
-            self.n[i] += got[i]
+            self.sums[i] += got[i]
         if got[1:] != (0, 0, 0, 0):
             self.bad.append("  %s: %d lost, %d repeated, %d out of order %s" % (words, lost, repeated, order, faults))
             if self.stops_at_first:
@@ -164,7 +164,7 @@ class Count:
     def show(self, name, words):
         line = "%-9s %-16s %5d cut points %3d lost %3d repeated %3d out of order %3d other faults"
         twice = "  (%d came twice, as QoS 1 may)" % self.twice if self.twice else ""
-        print(line % ((name, words) + tuple(self.n)) + twice)
+        print(line % ((name, words) + tuple(self.sums)) + twice)
         for bad in self.bad[:SHOWN]:
             print(bad)
 
@@ -179,7 +179,7 @@ def every_operation(kind, step):
         for cuts in ([(k, False)], [(k, True)], [(k, True), (second, True)], [(k, False), (second, False)]):
             count.add(kind(), cuts, "power cut at %s" % cuts)
     count.show(kind.__name__, "%d operations" % ops)
-    return count.n
+    return count.sums
 
 
 def every_byte(kind, step):
@@ -188,8 +188,8 @@ def every_byte(kind, step):
     scene = kind()
     scene.life()
     link = scene.world.net.links[0]
-    plans = [{"cut_out": n} for n in range(1, link.out_b + 1, step)]
-    plans += [{"cut_in": n} for n in range(1, link.in_b + 1, step)]
+    plans = [{"cut_out": at} for at in range(1, link.out_b + 1, step)]
+    plans += [{"cut_in": at} for at in range(1, link.in_b + 1, step)]
     for plan in plans:
         scene = kind()
         scene.cut_link(**plan)
@@ -200,7 +200,7 @@ def every_byte(kind, step):
                 scene.cut_link(**plan)
                 count.add(scene, [(k, torn)] if k else [], "link %s, power cut at %d" % (plan, k), 0 if k else 1)
     count.show(kind.__name__, "%d + %d bytes" % (link.out_b, link.in_b))
-    return count.n
+    return count.sums
 
 
 def at_random(kind, histories):
@@ -212,7 +212,7 @@ def at_random(kind, histories):
         cuts = [(1 + scene.any(70), scene.any(2) == 1) for _ in range(scene.any(10) + 1)]
         count.add(scene, cuts, "history %d, power cut at %s" % (seed, cuts))
     count.show(kind.__name__, "%d histories" % histories)
-    return count.n
+    return count.sums
 
 
 def main(args):
@@ -220,30 +220,30 @@ def main(args):
     histories = 400
     names = []
     while args:
-        a = args.pop(0)
-        if a == "--every":
+        argument = args.pop(0)
+        if argument == "--every":
             step = int(args.pop(0))
-        elif a == "--histories":
+        elif argument == "--histories":
             histories = int(args.pop(0))
-        elif a == "--first":
+        elif argument == "--first":
             Count.stops_at_first = True
-        elif a == "--sabotage":
+        elif argument == "--sabotage":
             SABOTAGE[args.pop(0)]()
         else:
-            names.append(a)
+            names.append(argument)
     total = [0, 0, 0, 0, 0]
     for name in names or sorted(SCENES) + sorted(PRODUCT) + sorted(RANDOM):
         try:
             if name in RANDOM:
-                n = at_random(RANDOM[name], histories)
+                sums = at_random(RANDOM[name], histories)
             else:
-                n = every_byte(PRODUCT[name], step) if name in PRODUCT else every_operation(SCENES[name], step)
-        except FirstWrong as e:
-            count = e.args[0]
+                sums = every_byte(PRODUCT[name], step) if name in PRODUCT else every_operation(SCENES[name], step)
+        except FirstWrong as error:
+            count = error.args[0]
             count.show(name, "until the first")
-            n = count.n
+            sums = count.sums
         for i in range(5):
-            total[i] += n[i]
+            total[i] += sums[i]
     print("%d cut points, %d lost, %d repeated, %d out of order, %d other faults" % tuple(total))
     return 1 if sum(total[1:]) or not total[0] else 0
 

@@ -95,9 +95,9 @@ class Scene:
         return Outbox(ROOT + "/queue", store, None, self.limit_b, self.segment_b)
 
     def client(self, store):
-        c = MQTTClient("board", "broker.test", inflight=self.inflight, store=store)
-        c.set_callback(self.callback)
-        return c
+        client = MQTTClient("board", "broker.test", inflight=self.inflight, store=store)
+        client.set_callback(self.callback)
+        return client
 
     def callback(self, topic, payload, retained):
         self.effects.append(payload)
@@ -105,9 +105,9 @@ class Scene:
     def take(self, outbox, **policy):
         """Take one reading; what add() returned for is safe."""
         self.tried += 1
-        n = self.tried
-        outbox.add(TOPIC, b"%d" % n + self.padding, self.qos, **policy)
-        self.taken.append(n)
+        number = self.tried
+        outbox.add(TOPIC, b"%d" % number + self.padding, self.qos, **policy)
+        self.taken.append(number)
 
     def pump(self, client, outbox=None, until=lambda: True):
         for _ in range(TURNS):
@@ -123,19 +123,19 @@ class Scene:
         outbox = self.outbox(store)
         while len(self.taken) < self.readings:
             self.take(outbox)
-        c = self.client(store)
-        c.connect()
-        self.pump(c, outbox)
-        c.disconnect()
+        client = self.client(store)
+        client.connect()
+        self.pump(client, outbox)
+        client.disconnect()
         store.close()
 
     def arrived(self):
-        return [int(p) for t, p, q in self.broker.accepted if t == TOPIC.decode()]
+        return [int(payload) for topic, payload, qos in self.broker.accepted if topic == TOPIC.decode()]
 
     def verdict(self):
         """(lost, repeated, out of order, other faults in words)."""
         came = self.arrived()
-        lost = [n for n in self.taken if n not in came]
+        lost = [number for number in self.taken if number not in came]
         repeated = len(came) - len(set(came))
         order = 0
         for i in range(1, len(came)):
@@ -179,18 +179,18 @@ class Direct(Scene):
 
     def live(self):
         store = self.store()
-        c = self.client(store)
-        c.connect()
+        client = self.client(store)
+        client.connect()
         while len(self.taken) < self.readings:
-            if not c.free_slots():
-                self.pump(c)
+            if not client.free_slots():
+                self.pump(client)
                 continue
             self.tried += 1
-            n = self.tried
-            c.publish(TOPIC, b"%d" % n, qos=2, wait=False)
-            self.taken.append(n)
-        self.pump(c)
-        c.disconnect()
+            number = self.tried
+            client.publish(TOPIC, b"%d" % number, qos=2, wait=False)
+            self.taken.append(number)
+        self.pump(client)
+        client.disconnect()
         store.close()
 
 
@@ -222,15 +222,15 @@ class Receive(Scene):
 
     def live(self):
         self.st = store = self.store()
-        c = self.client(store)
-        c.connect()
-        if wire.text(IN) not in c._granted_qos:
-            c.subscribe(IN, 2)
+        client = self.client(store)
+        client.connect()
+        if wire.text(IN) not in client._granted_qos:
+            client.subscribe(IN, 2)
         while self.sent < self.messages:
             self.sent += 1
             self.broker.inject(IN.decode(), b"%d" % self.sent, 2)
-        self.pump(c, None, self.all_here)
-        c.disconnect()
+        self.pump(client, None, self.all_here)
+        client.disconnect()
         store.close()
 
     def all_here(self):
@@ -249,7 +249,7 @@ class Receive(Scene):
     def verdict(self):
         came = list(self.live_state())
         want = list(b"1234"[: self.messages])
-        lost = [n for n in want if n not in came]
+        lost = [number for number in want if number not in came]
         return len(lost), len(came) - len(set(came)), int(came != sorted(came)), self.broker.violations
 
 
@@ -288,16 +288,16 @@ class Latest(Scene):
                 self.tried += 1
                 outbox.add("node/latest", b"%d" % self.tried, 2, keep=LATEST)
                 self.taken.append(self.tried)
-        c = self.client(store)
-        c.connect()
-        self.pump(c, outbox)
-        c.disconnect()
+        client = self.client(store)
+        client.connect()
+        self.pump(client, outbox)
+        client.disconnect()
         store.close()
 
     def verdict(self):
-        came = [int(p) for t, p, q in self.broker.accepted]
-        must = [n for n in self.taken if n % 10 == 6] + self.taken[-1:]
-        lost = [n for n in must if n not in came]
+        came = [int(payload) for topic, payload, qos in self.broker.accepted]
+        must = [number for number in self.taken if number % 10 == 6] + self.taken[-1:]
+        lost = [number for number in must if number not in came]
         if max(came) < self.taken[-1]:
             lost.append(self.taken[-1])
         return len(lost), len(came) - len(set(came)), int(came != sorted(came)), self.broker.violations
@@ -316,14 +316,14 @@ class Full(Scene):
         while self.tried < self.readings:
             try:
                 self.take(outbox)
-            except OSError as e:
-                if e.errno != 28 or "outbox full" not in str(e):
+            except OSError as error:
+                if error.errno != 28 or "outbox full" not in str(error):
                     raise
                 self.refused = True
-        c = self.client(store)
-        c.connect()
-        self.pump(c, outbox)
-        c.disconnect()
+        client = self.client(store)
+        client.connect()
+        self.pump(client, outbox)
+        client.disconnect()
         store.close()
 
     def verdict(self):
@@ -344,8 +344,8 @@ class FlashFull(Full):
     def prepare(self):
         flash = Flash(Power(), self.cells)
         vfs.mount(vfs.VfsLfs2(flash), ROOT)
-        with open(ROOT + "/ballast", "wb") as f:
-            f.write(bytes(4 * 4096))
+        with open(ROOT + "/ballast", "wb") as file:
+            file.write(bytes(4 * 4096))
         vfs.umount(ROOT)
 
     def live(self):
@@ -356,22 +356,22 @@ class FlashFull(Full):
                 self.tried += 1
                 outbox.add(TOPIC, b"%d" % self.tried + b" " * 400, 2)
                 self.taken.append(self.tried)
-            except OSError as e:
-                if e.errno != 28:
+            except OSError as error:
+                if error.errno != 28:
                     raise
                 self.refused = True
-        c = self.client(store)
+        client = self.client(store)
         for _ in range(TURNS):
-            if not c.isconnected():
-                c.connect()
+            if not client.isconnected():
+                client.connect()
             try:
-                self.pump(c, outbox)
+                self.pump(client, outbox)
                 break
-            except OSError as e:  # the journal has no room: what waits in the outbox leaves when there is some
-                if e.errno != 28:
+            except OSError as error:  # the journal has no room: what waits in the outbox leaves when there is some
+                if error.errno != 28:
                     raise
                 os.remove(ROOT + "/ballast")
-        c.disconnect()
+        client.disconnect()
         store.close()
 
 
@@ -389,15 +389,15 @@ class DiskFull(Scene):
         try:
             while True:
                 self.take(outbox)
-        except OSError as e:
-            if e.errno != 28:
+        except OSError as error:
+            if error.errno != 28:
                 raise
-        for n in range(self.blocks):
+        for number in range(self.blocks):
             try:
-                with open(ROOT + "/ballast%d" % n, "wb") as f:
-                    f.write(bytes(4000))
-            except OSError as e:
-                if e.errno != 28:
+                with open(ROOT + "/ballast%d" % number, "wb") as file:
+                    file.write(bytes(4000))
+            except OSError as error:
+                if error.errno != 28:
                     raise
         self.filled = True
 
@@ -408,10 +408,10 @@ class DiskFull(Scene):
             self.fill(outbox)
             if os.statvfs(ROOT)[4] > 0:
                 raise AssertionError("%d blocks are free" % os.statvfs(ROOT)[4])
-        c = self.client(store)
-        c.connect()
-        self.pump(c, outbox)
-        c.disconnect()
+        client = self.client(store)
+        client.connect()
+        self.pump(client, outbox)
+        client.disconnect()
         store.close()
 
 
@@ -454,23 +454,23 @@ class RtcCut(RtcFull):
         outbox = self.outbox(store)
         while len(self.taken) < self.readings:
             self.take(outbox)
-        c = self.client(store)
-        c.connect()
-        while outbox.waiting or c.inflight:
-            if not c.inflight:
+        client = self.client(store)
+        client.connect()
+        while outbox.waiting or client.inflight:
+            if not client.inflight:
                 arrived = len(self.arrived())
-                outbox.drain(c)
+                outbox.drain(client)
                 self.ended = arrived
-            c.poll(0)
+            client.poll(0)
             self.world.clock.sleep_ms(1)
-        c.disconnect()
+        client.disconnect()
         store.close()
 
     def life(self, at=0, torn=False):
         ended = self.arrived()[: self.ended]
         came = len(self.arrived())
         got = Scene.life(self, at, torn)
-        self.again += len([n for n in self.arrived()[came:] if n in ended])
+        self.again += len([number for number in self.arrived()[came:] if number in ended])
         return got
 
     def verdict(self):
@@ -486,21 +486,21 @@ class LinkOut(Scene):
         self.world.net.plans = [Plan(**plan)]
 
     def online(self, store, outbox=None, until=lambda: True):
-        c = self.client(store)
+        client = self.client(store)
         for _ in range(4):
             try:
-                c.connect()
-                self.first(c)
-                self.pump(c, outbox, until)
-                c.disconnect()
+                client.connect()
+                self.first(client)
+                self.pump(client, outbox, until)
+                client.disconnect()
                 store.close()
                 return
-            except OSError as e:
-                if e.errno == 28:
+            except OSError as error:
+                if error.errno == 28:
                     raise
         raise AssertionError("no link")
 
-    def first(self, c):
+    def first(self, client):
         pass
 
     def live(self):
@@ -516,9 +516,9 @@ class LinkIn(Receive, LinkOut):
 
     messages = 1
 
-    def first(self, c):
-        if wire.text(IN) not in c._granted_qos:
-            c.subscribe(IN, 2)
+    def first(self, client):
+        if wire.text(IN) not in client._granted_qos:
+            client.subscribe(IN, 2)
         while self.sent < self.messages:
             self.sent += 1
             self.broker.inject(IN.decode(), b"%d" % self.sent, 2)
@@ -536,21 +536,21 @@ class Mixed(Receive):
     inflight = 3
     seed = 1
 
-    def any(self, n):
+    def any(self, above):
         """0 to n - 1."""
         self.seed = (self.seed * 1103515245 + 12345) & 0x3FFFFFFF
-        return (self.seed >> 8) % n
+        return (self.seed >> 8) % above
 
-    def ended(self, c, outbox):
+    def ended(self, client, outbox):
         if len(self.taken) < self.readings or self.sent < self.messages:
             return False
-        return not outbox.waiting and not c.inflight and self.all_here()
+        return not outbox.waiting and not client.inflight and self.all_here()
 
-    def turn(self, c, outbox):
-        if not c.isconnected():
-            c.connect()
-        if wire.text(IN) not in c._granted_qos:
-            c.subscribe(IN, 2)
+    def turn(self, client, outbox):
+        if not client.isconnected():
+            client.connect()
+        if wire.text(IN) not in client._granted_qos:
+            client.subscribe(IN, 2)
         what = self.any(10)
         if what < 3 and len(self.taken) < self.readings:
             self.padding = b" " * self.any(200)
@@ -560,25 +560,25 @@ class Mixed(Receive):
             self.broker.inject(IN.decode(), b"%d" % self.sent, 2)
         elif what == 5:
             self.world.link.end(("fin", "rst")[self.any(2)])
-        outbox.drain(c)
-        c.poll(self.any(3))
+        outbox.drain(client)
+        client.poll(self.any(3))
         self.world.clock.sleep_ms(1)
 
     def live(self):
         self.st = store = self.store()
         outbox = self.outbox(store)
-        c = self.client(store)
+        client = self.client(store)
         for _ in range(TURNS):
             try:
-                self.turn(c, outbox)
-            except OSError as e:
-                if e.errno == 28:
+                self.turn(client, outbox)
+            except OSError as error:
+                if error.errno == 28:
                     raise
-            if self.ended(c, outbox):
+            if self.ended(client, outbox):
                 break
         else:
-            raise AssertionError("no end: in flight %d" % c.inflight)
-        c.disconnect()
+            raise AssertionError("no end: in flight %d" % client.inflight)
+        client.disconnect()
         store.close()
 
     def verdict(self):
@@ -607,11 +607,11 @@ class _WithMqtt5:
         Scene.take(self, outbox, expire_s=86400, **policy)
 
     def client(self, store):
-        c = umqtt.v5.MQTTClient(
+        client = umqtt.v5.MQTTClient(
             self.client_id, "broker.test", inflight=self.inflight, store=store, session_expiry_s=86400
         )
-        c.set_callback(self.callback)
-        return c
+        client.set_callback(self.callback)
+        return client
 
 
 class Send5(_WithMqtt5, Send):
@@ -656,6 +656,6 @@ _ALL = (
     Send5,
     Assigned5,
 )
-SCENES = {s.__name__: s for s in _ALL}
+SCENES = {scene.__name__: scene for scene in _ALL}
 RANDOM = {"Mixed": Mixed, "RtcMixed": RtcMixed, "Mixed5": Mixed5}
-PRODUCT = {s.__name__: s for s in (LinkOut, LinkIn, LinkOut5)}
+PRODUCT = {scene.__name__: scene for scene in (LinkOut, LinkIn, LinkOut5)}

@@ -25,7 +25,7 @@ def kills(*args: str) -> "tuple[int, list[int], str]":
     if got.returncode == 2:
         pytest.skip(text)
     found = COUNTS.search(text)
-    return got.returncode, [int(n) for n in found.groups()] if found else [], text
+    return got.returncode, [int(number) for number in found.groups()] if found else [], text
 
 
 def test_each_reading_arrives_once_though_everything_is_killed() -> None:

@@ -31,7 +31,7 @@ def powercut(*args: str) -> "tuple[list[int], str]":
     text = got.stdout.decode(errors="replace")
     total = TOTAL.search(text)
     assert total, text
-    counts = [int(n) for n in total.groups()]
+    counts = [int(number) for number in total.groups()]
     assert got.returncode == (1 if sum(counts[1:]) else 0), text
     return counts, text
 

@@ -63,8 +63,8 @@ class Update(Scene):
                 os.mkdir(path[:at])
             except OSError:
                 pass
-        with open(path, "wb") as f:
-            f.write(data)
+        with open(path, "wb") as file:
+            file.write(data)
 
     def start(self):
         """From one reset to the next; whether there is nothing more to be done."""
@@ -104,8 +104,8 @@ class Update(Scene):
         found = []
         for name, _ in _FILES:
             try:
-                with open(home + "/" + name, "rb") as f:
-                    data = f.read()
+                with open(home + "/" + name, "rb") as file:
+                    data = file.read()
             except OSError:
                 self.faults.append("%s lacks %s" % (home, name))
                 return -1
@@ -159,4 +159,4 @@ class UpdateHangs(UpdateBad):
         pass
 
 
-UPDATES = {s.__name__: s for s in (Update, UpdateBad, UpdateHangs)}
+UPDATES = {scene.__name__: scene for scene in (Update, UpdateBad, UpdateHangs)}

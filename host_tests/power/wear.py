@@ -100,17 +100,17 @@ class Board:
         self.client.connect()
 
     def drain(self):
-        c = self.client
-        while self.outbox.waiting or c.inflight:
-            self.outbox.drain(c)
-            c.poll(1000)
+        client = self.client
+        while self.outbox.waiting or client.inflight:
+            self.outbox.drain(client)
+            client.poll(1000)
 
-    def reading(self, n):
+    def reading(self, number):
         """One minute's work. Returns the milliseconds it took."""
         start = self.world.clock.now
-        if not self.awake or n == 0:
+        if not self.awake or number == 0:
             self.boot()
-        if self.online and (n + 1) % self.every == 0 and not (self.awake and self.client):
+        if self.online and (number + 1) % self.every == 0 and not (self.awake and self.client):
             self.connect()
         try:
             self.outbox.add(TOPIC, READING, self.qos, keep=self.keep)
@@ -139,12 +139,12 @@ class Board:
             broker.owner.pop(i, None)
         self.tidied = max(self.tidied, last)
         if broker.left and broker.left[0] < last:
-            broker.left = [n for n in broker.left if n >= last]
+            broker.left = [number for number in broker.left if number >= last]
         del broker.accepted[:]
         del broker.connects[:]
         del net.looked_up[:]
         del net.dialled[:]
-        net.sockets = [s for s in net.sockets if not s.closed]
+        net.sockets = [sock for sock in net.sockets if not sock.closed]
 
     def run(self, readings):
         most_ms = total_ms = 0
@@ -155,8 +155,14 @@ class Board:
         if self.awake:
             self.store.close()
             vfs.umount(ROOT)
-        f = self.flash
-        return f.programmed_b / readings, f.erases / readings, max(f.block_erases), total_ms / readings, most_ms
+        flash = self.flash
+        return (
+            flash.programmed_b / readings,
+            flash.erases / readings,
+            max(flash.block_erases),
+            total_ms / readings,
+            most_ms,
+        )
 
 
 WAYS = (
@@ -176,13 +182,13 @@ WAYS = (
 
 def heap():
     """Bytes of heap that store, outbox and RTC parts take when they are made, and with four readings in flight."""
-    b = Board()
+    board = Board()
     gc.collect()
     before = gc.mem_alloc()
-    b.boot()
+    board.boot()
     gc.collect()
     made = gc.mem_alloc() - before
-    b.store.close()
+    board.store.close()
     vfs.umount(ROOT)
     return made
 

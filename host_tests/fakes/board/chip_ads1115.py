@@ -24,7 +24,7 @@ class Chip(OnBus):
                     self.counts = min(max(round(volts * 32768 / _FULL_V[self.config >> 9 & 7]), -32768), 32767)
         return len(data)
 
-    def read(self, n):
+    def read(self, size_b):
         if self.pointer == 1:
             got = self.config & 0x7FFF | (0 if self.busy() else 0x8000)
         else:

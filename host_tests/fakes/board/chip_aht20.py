@@ -25,15 +25,15 @@ class Chip(OnBus):
             if self.shown and len(self.shown) == 7:
                 self.answer = bytes(self.shown)
             elif self.shown:
-                t = round((self.shown[0] + 50) * (1 << 20) / 200)
+                raw = round((self.shown[0] + 50) * (1 << 20) / 200)
                 rh = min(round(self.shown[1] * (1 << 20) / 100), (1 << 20) - 1)
-                six = bytes([0x1F, rh >> 12, rh >> 4 & 255, (rh & 15) << 4 | t >> 16, t >> 8 & 255, t & 255])
+                six = bytes([0x1F, rh >> 12, rh >> 4 & 255, (rh & 15) << 4 | raw >> 16, raw >> 8 & 255, raw & 255])
                 self.answer = six + bytes([crc8(six) ^ (self.fault == "crc")])
         elif not self.asks_status:
             return 0
         return len(data)
 
-    def read(self, n):
+    def read(self, size_b):
         if self.fault == "away":
             raise Nak
         status = 0x80 if self.busy() else 0

@@ -26,7 +26,7 @@ class Chip(OnBus):
         if not self.busy():
             self.counts = self.after
 
-    def read(self, n):
+    def read(self, size_b):
         if self.fault == "away" or not fake_board.chips:
             raise Nak
         self.settle()

@@ -39,17 +39,17 @@ def percent_of(raw, fine):
     return h * (1 - H[0] * h / 524288)
 
 
-def raw_of(f, wanted, bits):
+def raw_of(reading_of, wanted, bits):
     """The raw value at which f comes nearest to `wanted`; f rises or falls."""
     low, high = 0, (1 << bits) - 1
-    rises = f(high) > f(low)
+    rises = reading_of(high) > reading_of(low)
     while high - low > 1:
         middle = (low + high) // 2
-        if (f(middle) < wanted) == rises:
+        if (reading_of(middle) < wanted) == rises:
             low = middle
         else:
             high = middle
-    return low if abs(f(low) - wanted) < abs(f(high) - wanted) else high
+    return low if abs(reading_of(low) - wanted) < abs(reading_of(high) - wanted) else high
 
 
 class Chip(OnBus):
@@ -58,14 +58,14 @@ class Chip(OnBus):
 
     def __init__(self, name):
         super().__init__(name)
-        r = self.registers = bytearray(256)
+        registers = self.registers = bytearray(256)
         values = fake_board.script["values"][name]
-        r[0xD0] = values[1] if values[0] == "id" else self.number
-        r[0xF7:0xFF] = b"\x80\0\0\x80\0\0\x80\0"
+        registers[0xD0] = values[1] if values[0] == "id" else self.number
+        registers[0xF7:0xFF] = b"\x80\0\0\x80\0\0\x80\0"
         if values != ["blank"]:
-            r[0x88:0xA0] = pack("<HhhHhhhhhhhh", *(T + P))
-            r[0xA1] = H[0]
-            r[0xE1:0xE8] = pack("<hBbBbb", H[1], H[2], H[3] >> 4, H[3] & 15 | (H[4] & 15) << 4, H[4] >> 4, H[5])
+            registers[0x88:0xA0] = pack("<HhhHhhhhhhhh", *(T + P))
+            registers[0xA1] = H[0]
+            registers[0xE1:0xE8] = pack("<hBbBbb", H[1], H[2], H[3] >> 4, H[3] & 15 | (H[4] & 15) << 4, H[4] >> 4, H[5])
 
     def write(self, data):
         self.pointer = data[0]
@@ -91,8 +91,8 @@ class Chip(OnBus):
             [p >> 12, p >> 4 & 255, p << 4 & 255, t >> 12, t >> 4 & 255, t << 4 & 255, h >> 8, h & 255]
         )
 
-    def read(self, n):
+    def read(self, size_b):
         if self.fault == "away":
             raise Nak
         self.registers[0xF3] = 8 if self.busy() else 0
-        return bytes(self.registers[self.pointer : self.pointer + n])
+        return bytes(self.registers[self.pointer : self.pointer + size_b])

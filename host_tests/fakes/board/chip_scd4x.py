@@ -56,5 +56,5 @@ class Chip(OnBus):
         """For 0.5 s after the order to stop."""
         return ticks_diff(fake_board.ticks_ms(), self.stopped_ms) < 500
 
-    def read(self, n):
+    def read(self, size_b):
         return self.answer

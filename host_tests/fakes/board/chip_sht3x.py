@@ -26,7 +26,7 @@ class Chip(OnBus):
             return 0
         return len(data)
 
-    def read(self, n):
+    def read(self, size_b):
         if self.busy() or self.fault == "away":
             raise Nak
         return self.answer

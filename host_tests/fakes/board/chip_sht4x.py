@@ -20,7 +20,7 @@ class Chip(machine_softi2c.Chip):
             return 0
         return len(data)
 
-    def read(self, n):
+    def read(self, size_b):
         if self.busy() or self.fault == "away":
             raise Nak
         return self.answer

@@ -64,9 +64,9 @@ def use(new):
     cause[0] = script.get("cause", 1)
     rtc[0] = b""
     try:
-        with open(script.get("state", ""), "rb") as f:
-            cause[0] = f.read(1)[0]
-            rtc[0] = f.read()
+        with open(script.get("state", ""), "rb") as file:
+            cause[0] = file.read(1)[0]
+            rtc[0] = file.read()
     except OSError:
         pass
 
@@ -76,9 +76,9 @@ def value(name):
     values = script.get("values", {}).get(name)
     if not values:
         return None
-    i = turn.get(name, 0)
-    turn[name] = i + 1
-    return values[i % len(values)]
+    at = turn.get(name, 0)
+    turn[name] = at + 1
+    return values[at % len(values)]
 
 
 def level(pin):
@@ -107,8 +107,8 @@ def reset(why, sleep_ms=0):
     """Start again: what survives is kept, then Reset is raised."""
     cause[0] = why
     if "state" in script:
-        with open(script["state"], "wb") as f:
-            f.write(bytes([why]) + rtc[0])
+        with open(script["state"], "wb") as file:
+            file.write(bytes([why]) + rtc[0])
     raise Reset(why, sleep_ms)
 
 

@@ -16,4 +16,4 @@ def run(root):
     real_socket.install()
     real_tls = tls_context.make
     tls_context.make = lambda *paths: real_socket.Context(real_tls(*paths))  # for MicroPython's sockets
-    gc.threshold = gc.mem_free = lambda *b: 1 << 20
+    gc.threshold = gc.mem_free = lambda *_: 1 << 20

@@ -18,13 +18,13 @@ def _watch():
     def tell_import(name, *how):
         if name in sys.modules:
             return plain(name, *how)
-        t = ticks_us()
+        began_us = ticks_us()
         depth[0] += 1
         try:
             return plain(name, *how)
         finally:
             depth[0] -= 1
-            say("import %s %d" % (name, 0 if depth[0] else ticks_diff(ticks_us(), t)))
+            say("import %s %d" % (name, 0 if depth[0] else ticks_diff(ticks_us(), began_us)))
 
     def tell_reading(name):
         say("reading %d" % ticks_diff(ticks_us(), begun))

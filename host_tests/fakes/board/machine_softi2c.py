@@ -90,12 +90,13 @@ class SoftI2C:
         except Nak:
             raise OSError(_NOBODY)
 
-    def readfrom(self, address, n, stop=True):
+    def readfrom(self, address, size_b, stop=True):
         try:
-            return (self.at(address).read(n) + b"\xff" * n)[:n]  # nobody pulls the line down behind its end
+            # nobody pulls the line down behind its end
+            return (self.at(address).read(size_b) + b"\xff" * size_b)[:size_b]
         except Nak:
             raise OSError(_NOBODY)
 
     def scan(self):
         values = fake_board.script.get("values", {})
-        return sorted([n for n, chip in fake_board.chips.items() if chip.fault != "away" and values.get(chip.name)])
+        return sorted([at for at, chip in fake_board.chips.items() if chip.fault != "away" and values.get(chip.name)])

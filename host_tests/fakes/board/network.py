@@ -79,7 +79,9 @@ class WLAN:
         if not self.on:
             raise OSError("STA must be active")
         networks = fake_board.script.get("wifi") or {self.asked[-1][0]: ""}
-        return [(n.encode(), BSSID, 6, -61, 3, False) for n in networks] + [(b"other", b"\0" * 6, 1, -50, 3, False)]
+        return [(name.encode(), BSSID, 6, -61, 3, False) for name in networks] + [
+            (b"other", b"\0" * 6, 1, -50, 3, False)
+        ]
 
     def ifconfig(self, new=None):
         if new == "dhcp":

@@ -10,8 +10,8 @@ def run():
 
     script = fake_board.script
     try:
-        with open("board.json") as f:
-            fake_board.use(json.load(f))
+        with open("board.json") as file:
+            fake_board.use(json.load(file))
     except OSError:
         pass  # any network, no sensors
     ballast = script.get("free_heap") and __import__("starved_board").fill()
@@ -21,17 +21,17 @@ def run():
     reset = None
     try:
         for name in ("boot.py", "main.py"):
-            with open(name) as f:
-                code = compile(f.read(), name, "exec")  # a board compiles it as it comes, and holds no text
+            with open(name) as file:
+                code = compile(file.read(), name, "exec")  # a board compiles it as it comes, and holds no text
             exec(code, {"__name__": "__main__"})
-    except fake_board.Reset as e:
-        reset = e
+    except fake_board.Reset as error:
+        reset = error
     if told:
         import micropython
 
         micropython.qstr_info(1)
     if reset:
-        with open("sleep_ms", "w") as f:
-            f.write(str(reset.args[1]))
+        with open("sleep_ms", "w") as file:
+            file.write(str(reset.args[1]))
         sys.exit(3)
     del ballast  # until now: what of the heap a board with free_heap has not

@@ -18,11 +18,11 @@ def make_room_for_names():
     """Names that the ROM has not go into pools of the heap, each twice as large as the one before. How much of a pool
     is free here is chance: begin a new one, which is free, so that a program's names cost nothing."""
     taken_b = gc.mem_alloc()
-    n = 0
+    made = 0
     while gc.mem_alloc() - taken_b < _POOL_B:
         taken_b = gc.mem_alloc()
-        hasattr(sys, "name of nothing %d" % n)
-        n += 1
+        hasattr(sys, "name of nothing %d" % made)
+        made += 1
 
 
 class ShortSleeps:
