@@ -1,6 +1,6 @@
 """Run the unit and story tests on a real MicroPython, one interpreter process for each file.
 
-    python3 host_tests/run_mpy.py [FILE_OR_FOLDER ...] [-k NAME_PART] [--shipped]
+    .venv/bin/python host_tests/run_mpy.py [FILE_OR_FOLDER ...] [-k NAME_PART] [--shipped]
 
 --shipped: on the library as a board loads it (host_tests/shipped.py), else on its source. What lives by the virtual
 clock starts early with the source, and shortly before the ticks wrap with the shipped form, as the source on CPython.
