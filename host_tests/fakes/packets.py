@@ -143,6 +143,9 @@ class Reader:
     def __init__(self):
         self.rest = b""
 
+    def decode(self, raw):
+        return decode(raw)
+
     def feed(self, data):
         rest = self.rest + bytes(data)
         out = []
@@ -150,7 +153,7 @@ class Reader:
             end = _frame_end(rest)
             if not end:
                 break
-            out.append(decode(rest[:end]))
+            out.append(self.decode(rest[:end]))
             rest = rest[end:]
         self.rest = rest
         return out
@@ -171,7 +174,9 @@ def _frame_end(data):
     raise Malformed("remaining length over 4 bytes: %r" % data[:6])
 
 
-class _Body:
+class Body:
+    """What of a packet is not read yet, `b`; `raw`, the whole, for the words on a fault."""
+
     def __init__(self, data, raw):
         self.b = data
         self.raw = raw
@@ -202,30 +207,39 @@ class _Body:
         return number
 
 
-_FLAGS = {PUBREL: 2, SUBSCRIBE: 2, UNSUBSCRIBE: 2}
+FLAGS = {PUBREL: 2, SUBSCRIBE: 2, UNSUBSCRIBE: 2}  # of the other packets 0 [2.2.2]
+
+
+def body_of(raw):
+    """What stands behind the remaining length of a whole packet."""
+    at = 1
+    while raw[at] & 128:
+        at += 1
+    return Body(raw[at + 1 :], raw)
+
+
+def publish_flags(flags):
+    """The fields in the first byte of a PUBLISH. Raises Malformed."""
+    fields = {"retain": flags & 1, "qos": flags >> 1 & 3, "dup": flags >> 3}
+    if fields["qos"] == 3 or not fields["qos"] and fields["dup"]:
+        raise Malformed("PUBLISH flags %x [3.3.1]" % flags)
+    return fields
 
 
 def decode(raw):
     """One whole packet as a Packet. Raises Malformed."""
     kind = raw[0] >> 4
     flags = raw[0] & 15
-    at = 1
-    while raw[at] & 128:
-        at += 1
-    body = _Body(raw[at + 1 :], raw)
+    body = body_of(raw)
     fields = {}
     if kind == PUBLISH:
-        fields["retain"] = flags & 1
-        fields["qos"] = flags >> 1 & 3
-        fields["dup"] = flags >> 3
-        if fields["qos"] == 3 or not fields["qos"] and fields["dup"]:
-            raise Malformed("PUBLISH flags %x [3.3.1]" % flags)
+        fields = publish_flags(flags)
         fields["topic"] = body.text()
         if not fields["topic"] or "+" in fields["topic"] or "#" in fields["topic"]:
             raise Malformed("topic %r [3.3.2.1]" % fields["topic"])
         fields["pid"] = body.pid() if fields["qos"] else 0
         fields["payload"] = body.take(len(body.b))
-    elif flags != _FLAGS.get(kind, 0):
+    elif flags != FLAGS.get(kind, 0):
         raise Malformed("flags %x of %s [2.2.2]" % (flags, NAMES[kind]))
     elif kind == CONNECT:
         _connect(body, fields)

@@ -5,10 +5,12 @@ Properties are lists of (number, value), in the order of the packet. `decode` ra
 `encode` builds anything, wrong packets too.
 """
 
+from fakes import packets
 from fakes.packets import (
     CONNACK,
     CONNECT,
     DISCONNECT,
+    FLAGS,
     PINGREQ,
     PINGRESP,
     PUBACK,
@@ -20,19 +22,19 @@ from fakes.packets import (
     SUBSCRIBE,
     UNSUBACK,
     UNSUBSCRIBE,
+    Body,
     Malformed,
     Packet,
-    _Body,
-    _frame_end,
+    body_of,
     frame,
+    publish_flags,
     u16,
     utf8,
     varint,
 )
-from fakes.packets import NAMES as NAMES_4
 
 AUTH = 15
-NAMES = NAMES_4[:15] + ["AUTH"]
+NAMES = packets.NAMES[:15] + ["AUTH"]
 WILL = 16  # no packet: the properties of a will
 
 BYTE = "byte"
@@ -124,23 +126,11 @@ def encode(kind, pid=None, **fields):
     raise ValueError(kind)
 
 
-class Reader:
+class Reader(packets.Reader):
     """As `packets.Reader`, for clients of MQTT 5."""
 
-    def __init__(self):
-        self.rest = b""
-
-    def feed(self, data):
-        rest = self.rest + bytes(data)
-        out = []
-        while True:
-            end = _frame_end(rest)
-            if not end:
-                break
-            out.append(decode(rest[:end]))
-            rest = rest[end:]
-        self.rest = rest
-        return out
+    def decode(self, raw):
+        return decode(raw)
 
 
 def _varint(body):
@@ -158,7 +148,7 @@ def _varint(body):
 
 
 def _properties(body, packet):
-    rest = _Body(body.take(_varint(body)), body.raw)
+    rest = Body(body.take(_varint(body)), body.raw)
     found = []
     while rest.b:
         number = rest.take(1)[0]
@@ -185,24 +175,14 @@ def _properties(body, packet):
     return found
 
 
-_FLAGS = {PUBREL: 2, SUBSCRIBE: 2, UNSUBSCRIBE: 2}
-
-
 def decode(raw):
     """One whole packet of a client as a Packet. Raises Malformed."""
     kind = raw[0] >> 4
     flags = raw[0] & 15
-    at = 1
-    while raw[at] & 128:
-        at += 1
-    body = _Body(raw[at + 1 :], raw)
+    body = body_of(raw)
     fields = {}
     if kind == PUBLISH:
-        fields["retain"] = flags & 1
-        fields["qos"] = flags >> 1 & 3
-        fields["dup"] = flags >> 3
-        if fields["qos"] == 3 or not fields["qos"] and fields["dup"]:
-            raise Malformed("PUBLISH flags %x [3.3.1]" % flags)
+        fields = publish_flags(flags)
         fields["topic"] = body.text()
         if "+" in fields["topic"] or "#" in fields["topic"]:
             raise Malformed("topic %r [3.3.2-2]" % fields["topic"])
@@ -213,7 +193,7 @@ def decode(raw):
         if not fields["topic"] and 35 not in [number for number, _ in fields["props"]]:
             raise Malformed("no topic and no alias [3.3.2.1]")
         fields["payload"] = body.take(len(body.b))
-    elif flags != _FLAGS.get(kind, 0):
+    elif flags != FLAGS.get(kind, 0):
         raise Malformed("flags %x of %s [2.1.3]" % (flags, NAMES[kind]))
     elif kind == CONNECT:
         _connect(body, fields)

@@ -264,10 +264,10 @@ EXCHANGES = (
 )
 
 
-def run(exchange, plans=(), forget=False, **named):
+def run(exchange, plans=(), forget=False, kind=Run, **named):
     """One run of an exchange; `plans` for its first links. forget: the broker loses its sessions when the first link
-    ends."""
-    run = Run(plans, **named)
+    ends; kind: the class of the run."""
+    run = kind(plans, **named)
     if forget:
         run.forgets = True
         ended = run.world.broker.ended

@@ -7,27 +7,8 @@ from fakes.bench import World  # noqa: F401 - twice: early, and across the tick 
 from fakes.check import skip
 from fakes.ctrl_c import CLIENT, interrupted
 from fakes.net import ESP32, ESP8266, UNIX, Plan
+from faults.cuts import ctrl_c_in_a_publish, ctrl_c_in_everything, cuts, survive
 from faults.exchanges import EXCHANGES, TALLY, Run, both_ways, lengths, publish_2, receive_2, run, several_in_flight
-
-HOWS = ("fin", "rst", "silence")
-
-
-def cuts(exchange, step=1):
-    """(words, Plan) for a cut at every byte, in each direction, of each kind."""
-    out, into = lengths(exchange)
-    for how in HOWS:
-        for k in range(0, out + 1, step):
-            yield "%s: out cut at %d of %d by %s" % (exchange.__name__, k, out, how), Plan(cut_out=k, how=how)
-        for k in range(0, into + 1, step):
-            yield "%s: in cut at %d of %d by %s" % (exchange.__name__, k, into, how), Plan(cut_in=k, how=how)
-
-
-def survive(exchange, note, plans, **named):
-    TALLY["cut points"] += 1
-    try:
-        run(exchange, plans, **named).verdict(note)
-    except Exception as error:
-        raise AssertionError("%s: %s: %r" % (note, error.__class__.__name__, error))
 
 
 def test_a_cut_at_every_byte_loses_and_repeats_nothing():
@@ -101,54 +82,13 @@ def test_small_send_buffers_and_windows():
 
 
 def test_ctrl_c_at_any_line_of_a_publish_leaves_no_slot_that_can_never_be_sent():
-    if not hasattr(sys, "settrace") or sys.implementation.name != "cpython":
-        skip("needs CPython's settrace")
-    at = came = 1
-    while came:
-        run = Run(())
-        run.up()
-        came = interrupted(lambda: run.publish(2, False), at, CLIENT + ("session.py",))
-        run.client.connect()
-        run.publish(1)
-        run.settle()
-        run.verdict("Ctrl-C at line %d" % at)
-        at += 1
-    assert at > 20, at
+    ctrl_c_in_a_publish(CLIENT + ("session.py",))
 
 
 def test_ctrl_c_at_any_line_leaves_a_session_that_the_next_connection_finishes():
     # _on_ack notes what came without a jump, where a board looks for Ctrl-C
-    if sys.implementation.name != "cpython":
-        skip("needs CPython's settrace")
-    files = CLIENT + ("session.py", "engine.py")
     for plan in ({}, {"write_again": True}, {"write_max": 3, "read_max": 2}):
-        at = came = 1
-        while came:
-            run = Run([Plan(**plan)])
-            run.up()
-            run.subscribe()
-
-            def exchange():
-                run.publish(2, False)
-                run.publish(1, False)
-                run.give(1)
-                run.publish(0)
-                run.unsubscribe()
-
-            came = interrupted(exchange, at, files, ("_adopt", "_on_ack"))
-            # Beside the callback it is as if that had raised: the message comes again on the next connection.
-            if (
-                not run.client.isconnected()
-                or at % 2
-                or isinstance(getattr(run.client, "_fault", None), KeyboardInterrupt)
-            ):
-                run.client.connect()
-            run.publish(1)
-            for slot in run.client._packet_slots[run.client.inflight :]:
-                slot[2] = slot[3] = b""  # of a slot that was not taken after all
-            run.settle()
-            run.verdict("%r, Ctrl-C at line %d" % (plan, at))
-            at += 7
+        ctrl_c_in_everything(CLIENT + ("session.py", "engine.py"), ("_adopt", "_on_ack"), plan, 7)
 
 
 def test_ctrl_c_at_any_line_of_a_stream_gives_its_slot_back():

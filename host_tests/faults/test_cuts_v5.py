@@ -1,33 +1,14 @@
 """The cuts of test_cuts with MQTT 5: a window of one message, topic aliases both ways, properties on each message that
 comes in."""
 
-import sys
-
 from fakes.bench import World  # noqa: F401 - twice: early, and across the tick wrap
-from fakes.check import skip
-from fakes.ctrl_c import CLIENT, interrupted
+from fakes.ctrl_c import CLIENT
 from fakes.net import ESP32, ESP8266, Plan
-from faults.exchanges import EXCHANGES, TALLY, Run, both_ways, lengths, publish_2, receive_2, run, several_in_flight
+from faults.cuts import ctrl_c_in_a_publish, ctrl_c_in_everything, cuts, survive
+from faults.exchanges import EXCHANGES, TALLY, both_ways, lengths, publish_2, receive_2, run, several_in_flight
 
 FILES = CLIENT + ("session.py", "v5.py", "outgoing.py", "aliases.py", "incoming.py")
 V5 = {"level": 5, "topic_aliases": True, "properties": {34: 2}}
-
-
-def survive(exchange, note, plans, **named):
-    TALLY["cut points"] += 1
-    try:
-        run(exchange, plans, **named).verdict(note)
-    except Exception as error:
-        raise AssertionError("%s: %s: %r" % (note, error.__class__.__name__, error))
-
-
-def cuts(exchange, step, **named):
-    out, into = lengths(exchange, **named)
-    for how in ("fin", "rst", "silence"):
-        for k in range(0, out + 1, step):
-            yield "%s: out cut at %d of %d by %s" % (exchange.__name__, k, out, how), Plan(cut_out=k, how=how)
-        for k in range(0, into + 1, step):
-            yield "%s: in cut at %d of %d by %s" % (exchange.__name__, k, into, how), Plan(cut_in=k, how=how)
 
 
 def test_a_cut_at_every_byte_with_aliases_and_a_window_of_one_loses_and_repeats_nothing():
@@ -87,51 +68,11 @@ def test_cuts_as_the_boards_see_them_lose_and_repeat_nothing():
 
 
 def test_ctrl_c_at_any_line_of_a_publish_leaves_no_slot_that_can_never_be_sent():
-    if sys.implementation.name != "cpython":
-        skip("needs CPython's settrace")
     for named in ({"level": 5}, V5):
-        at = came = 1
-        while came:
-            run = Run((), **named)
-            run.up()
-            came = interrupted(lambda run=run: run.publish(2, False), at, FILES)
-            run.client.connect()
-            run.publish(1)
-            run.settle()
-            run.verdict("Ctrl-C at line %d" % at)
-            at += 1
-        assert at > 20, at
+        ctrl_c_in_a_publish(FILES, **named)
 
 
 def test_ctrl_c_at_any_line_leaves_a_session_that_the_next_connection_finishes():
-    if sys.implementation.name != "cpython":
-        skip("needs CPython's settrace")
+    # _on_ack and the slot that it gives back: as in test_cuts
     for named, plan in (({"level": 5}, {}), (V5, {}), (V5, {"write_max": 3, "read_max": 2})):
-        at = came = 1
-        while came:
-            run = Run([Plan(**plan)], **named)
-            run.up()
-            run.subscribe()
-
-            def exchange(run=run):
-                run.publish(2, False)
-                run.publish(1, False)
-                run.give(1)
-                run.publish(0)
-                run.unsubscribe()
-
-            # _on_ack and the slot that it gives back: as in test_cuts
-            came = interrupted(exchange, at, (*FILES, "engine.py"), ("_adopt", "_on_ack", "_free_slot"))
-            # Beside the callback it is as if that had raised: the message comes again on the next connection.
-            if (
-                not run.client.isconnected()
-                or at % 2
-                or isinstance(getattr(run.client, "_fault", None), KeyboardInterrupt)
-            ):
-                run.client.connect()
-            run.publish(1)
-            for slot in run.client._packet_slots[run.client.inflight :]:
-                slot[2] = slot[3] = b""  # of a slot that was not taken after all
-            run.settle()
-            run.verdict("%r, %r, Ctrl-C at line %d" % (named, plan, at))
-            at += 13
+        ctrl_c_in_everything(FILES + ("engine.py",), ("_adopt", "_on_ack", "_free_slot"), plan, 13, **named)
