@@ -173,6 +173,20 @@ def test_lives_that_hear_no_acknowledgement_repeat_and_count_each_reading_once()
         equal(board.broker.violations, [])
 
 
+def test_messages_in_flight_are_acknowledged_too_when_the_configuration_wants_qos_0_meanwhile():
+    with Board(keep_in="flash", diag=False) as board:
+        board.boot(durable.DurableNode)
+        take, board.broker._incoming = board.broker._incoming, lambda link, kept, packet: None
+        board.run(5000)
+        equal(board.node.client.inflight, 3)
+        board.broker._incoming = take
+        board.keys["qos"] = 0
+        board.boot(durable.DurableNode)
+        board.run(5000)
+        got = [(topic.rpartition("/")[2], qos) for topic, _, qos in board.broker.accepted if "/room/" in topic]
+        equal(got[:4], [("temperature", 1), ("humidity", 1), ("temperature", 0), ("humidity", 0)])
+
+
 def test_lives_without_an_acknowledgement_do_not_fill_the_slots_with_their_statuses():
     with Board({"wifi": {"lab": "12345678"}}, keep_in="flash", diag=False) as board:  # no sensor answers
         board.boot(durable.DurableNode)

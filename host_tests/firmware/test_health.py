@@ -273,6 +273,8 @@ def test_what_the_time_server_does_not_do_is_told_with_the_key():
     for error, words in (
         (OSError(110), "t does not answer (110): check ntp_host"),
         (OSError(-2), "t is no name that can be looked up (-2): check ntp_host"),
+        (OSError(-3), "t is no name that can be looked up (-3): check ntp_host"),
+        (OSError(-202), "t is no name that can be looked up (-202): check ntp_host"),
         (IndexError("list index out of range"), "t does not answer (list index out of range): check ntp_host"),
     ):
 
