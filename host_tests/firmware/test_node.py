@@ -150,6 +150,23 @@ def test_a_publish_that_fails_is_told_and_its_reading_is_sent_once():
     equal(told(world, "queue: "), [])
 
 
+def test_a_client_that_cannot_be_made_is_told_once_and_tried_again_while_readings_are_taken():
+    world = World(SCRIPT, sensors=[ROOM])
+    opened, tries = world.node.open, []
+
+    def without_its_file():
+        tries.append(world.clock.now)
+        raise ValueError("config.json: tls_ca is ca.der, and there is no such file")
+
+    world.node.open = without_its_file
+    world.run(200000)
+    equal(len(told(world, "no such file; trying again")), 1)
+    assert 4 <= len(tries) <= 60 and world.node.taken == 40, (len(tries), world.node.taken)
+    world.node.open = opened
+    world.run(200000)
+    equal([reading["seq"] for reading in world.readings()], list(range(world.node.dropped + 1, world.node.taken + 1)))
+
+
 def test_a_full_queue_gives_up_the_oldest_and_counts_it():
     world = World(SCRIPT, sensors=[ROOM], queue=6)
     world.net.plan = Plan(refuse=True)

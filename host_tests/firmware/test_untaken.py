@@ -272,6 +272,18 @@ def test_a_link_that_died_is_begun_again_twice_the_timeout_after_what_was_sent_l
         )
 
 
+def test_a_link_that_dies_after_it_was_seen_to_live_is_begun_again_as_soon():
+    world = World(SCRIPT, sensors=[ROOM], keepalive_s=3600, interval_s=900, timeout_s=10)
+    untaken(world, lambda packet: packet.qos == 2, "swallows")
+    world.run(25000)  # asked once, and answered
+    connects = len(world.broker.connects)
+    world.net.links[-1].end("silence")
+    died = world.clock.now
+    while len(world.broker.connects) == connects and world.clock.now - died < 100000:
+        world.node.turn()
+    assert world.clock.now - died < 26000, world.clock.now - died
+
+
 def test_a_broker_that_is_slow_for_ever_keeps_its_connection():
     world = World(SCRIPT, sensors=[ROOM], interval_s=30, qos=1)
     world.run(5000)
