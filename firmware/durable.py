@@ -75,7 +75,7 @@ class DurableNode(Node):
             self.lower(self.qos)  # flash may hold what was taken with another qos in config.json
 
     def waiting(self) -> int:
-        return self.outbox.waiting
+        return self.outbox.waiting + len(self.aside)
 
     def keep(self, number: int, field: int, value) -> None:
         if self.json_messages:
@@ -94,8 +94,8 @@ class DurableNode(Node):
         self.outbox.add(topic, payload, cfg["qos"], False, LATEST if cfg["only_latest"] else MUST, cfg["expire_s"])
         self.storing.ended()
 
-    def hand_over(self) -> None:
-        self.published += self.outbox.drain(self.client)  # pyright: ignore[reportArgumentType] - it is there by now
+    def hand_over(self, most: int) -> None:
+        self.published += self.outbox.drain(self.client, most)  # pyright: ignore[reportArgumentType] - it is there now
 
     def lower(self, qos: int) -> None:
         super().lower(qos)

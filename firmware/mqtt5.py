@@ -23,6 +23,8 @@ _WILL_QOS = const(1)
 _LEVEL_REFUSED_BY_4 = const(1)  # a return code of MQTT 3.1.1
 _LEVEL_REFUSED = const(0x84)
 _TOO_LARGE = const(0x95)
+_RATE = const(0x96)
+_QUOTA = const(0x97)
 _NO_RETAIN = const(0x9A)
 _NO_QOS = const(0x9B)
 _SESSION_EXPIRY = const(17)
@@ -111,11 +113,14 @@ class Terms:
         node = self.node
         name = str(topic, "utf-8")
         code, words = fault.args
+        reading = is_reading(node, topic)
+        if reading and code == _QUOTA:
+            return node.doubt().over_quota(node, topic, fault.payload)
         words = "%s: %s" % (name, words)
         is_new = self.refusals.get(name) != code
         if len(self.refusals) < _MOST_TOLD:
             self.refusals[name] = code
-        if is_reading(node, topic):
+        if reading:
             node.refused += 1
             words += ": given up, %d so far" % node.refused
         elif name == node.topic + "status":
@@ -134,6 +139,8 @@ class Terms:
             if level == _LEVEL_5 and isinstance(fault, MQTTException) and fault.args[0] == _LEVEL_REFUSED_BY_4:
                 node.reconnect.fault = MQTTException(_LEVEL_REFUSED, "the broker does not speak MQTT 5")
         node.link_changed(up, words)
+        if not up and fault.args[0] in (_RATE, _QUOTA) and isinstance(fault, MQTTException) and node.fell:
+            node.doubt().slower(node)
         if up:
             self.tell_level(level)
             if node.cfg["deep_sleep"]:

@@ -32,6 +32,7 @@ _CALM_S = const(600)  # without a crash: what crashed is well again
 _MOST_CRASHES = const(8)
 _REJOIN = const(5)  # so many attempts in a row without an answer of the broker, and WiFi is joined anew
 _PACKETS = const(16)  # taken in one turn at most
+_ALL = const(65535)  # that wait
 _LEVEL_4 = const(4)
 _OF_ITSELF = const(1)  # a connection has ended while WiFi stood
 _WITH_WIFI = const(2)
@@ -100,9 +101,10 @@ class Node:
     """The program. cfg: what config.take() gives; wifi: a Wifi, its attempt perhaps under way. Raises ValueError.
 
     A subclass (RamNode, DurableNode) says where readings wait: make_queue() makes that; keep(number, field, value) lets
-    a reading of sensor `number` wait; waiting() tells how many were not yet handed to the client; hand_over() publishes
-    them as far as the client has slots, and raises OSError when the link is down; opened() is called once the client
-    was made; journal is its Store, or None, slots how many messages it may have in flight.
+    a reading of sensor `number` wait; waiting() tells how many were not yet handed to the client; hand_over(most)
+    publishes so many of them at most, as far as the client has slots, and raises OSError when the link is down;
+    opened() is called once the client was made; journal is its Store, or None, slots how many messages it may have in
+    flight.
     """
 
     def __init__(self, cfg: dict, wifi):
@@ -152,6 +154,7 @@ class Node:
         self.waited_for = 0  # messages in flight when the wait for an acknowledgement began
         self.t_wait = 0
         self.heard = False
+        self.aside = ()  # readings that wait behind others: (topic, payload)
         self.doubts = None  # an Untaken, once an acknowledgement was late
         self.listener = None
         if cfg["commands"] or cfg["ha_prefix"] and not cfg["deep_sleep"]:
@@ -480,9 +483,15 @@ class Node:
             print("broker: took the first readings, %d ms after the start" % ticks_diff(ticks_ms(), self.t_began))
 
     def work(self, c):
-        """Hand over what is to be told, while the link is up. Returns whether readings wait for Home Assistant."""
+        """Hand over what is to be told, while the link is up. Returns whether readings are held back."""
         if self.listener:
             self.listener.work(c)
+        if self.doubts:
+            return self.doubts.send(self)
+        return self.send(c, _ALL)
+
+    def send(self, c, most: int):
+        """Hand over what is to be told, `most` readings of it. Returns whether readings wait for Home Assistant."""
         if self.greet:
             pid = self.status_pid  # one of this life that is in flight says "online" already
             if not c.pending(pid):
@@ -490,9 +499,10 @@ class Node:
             if pid:
                 self.status_pid = pid
                 self.greet = False
+                most -= 1
         holding = self.announcer and self.announcer.step(c)
-        if not holding:
-            self.hand_over()
+        if not holding and most:
+            self.hand_over(most)
             if self.full.count and not self.waiting():
                 print("queue: %d readings were dropped since the start" % self.dropped)
                 self.full.count = 0

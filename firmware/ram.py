@@ -82,7 +82,7 @@ class RamNode(Node):
             print("queue: memory for %d of %d readings" % (queue.most, self.cfg["queue"]))
 
     def waiting(self) -> int:
-        return self.queue.count
+        return self.queue.count + len(self.aside)
 
     def keep(self, number: int, field: int, value) -> None:
         queue = self.queue
@@ -99,14 +99,15 @@ class RamNode(Node):
         if is_full:  # told last: that may need memory, and this one must not be missing between its neighbours
             self.lost("%d readings wait: the oldest is dropped" % queue.most)
 
-    def hand_over(self) -> None:
+    def hand_over(self, most: int) -> None:
         c = self.client
         queue = self.queue
         expire_s = self.cfg["expire_s"]
         t = ticks_ms()
-        while queue.count and ticks_diff(ticks_ms(), t) < _HAND_OVER_MS:
+        while queue.count and most and ticks_diff(ticks_ms(), t) < _HAND_OVER_MS:
             if self.qos and not c.free_slots():
                 return
+            most -= 1
             n = 1
             if self.json_messages:
                 topic, payload, n = self.json_messages.oldest(queue)

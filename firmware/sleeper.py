@@ -23,6 +23,9 @@ _PAUSE_MS = const(1000)  # between two attempts
 _OF_ITSELF = const(1)  # in `fell`: node's
 _TOLD = const(255)  # in `announced`: discovery's
 _MOST_START_MS = const(20000)
+_CALM = const(64)  # wakes
+_STRIKES = const(31)  # in a byte with the pause between two messages
+_MOST_PACE = const(224)
 _ASK_MS = const(1000)  # for the answer to a PINGREQ at the end of a wake
 
 
@@ -39,7 +42,7 @@ class Sleeper(DurableNode):
         if known.late_pid or known.strikes:
             from untaken import Untaken
 
-            self.doubts = Untaken(known.late_pid, known.strikes)
+            self.doubts = Untaken(known.late_pid, known.strikes & _STRIKES, (1 << (known.strikes >> 5) >> 1) * 1000)
         self.budget_ms = self.budget()
         if power.cause() != power.WOKE:
             known.told = 0  # another configuration, perhaps
@@ -55,7 +58,7 @@ class Sleeper(DurableNode):
 
     def opened(self) -> None:
         super().opened()
-        if self.doubts and self.doubts.strikes:
+        if self.doubts:
             self.doubts.separate(self.client)
 
     def budget(self) -> int:
@@ -107,7 +110,14 @@ class Sleeper(DurableNode):
         known = self.known
         known.synced_s = clock.unix_s(self.synced_s) or 0
         doubts = self.doubts  # only once there was one: it takes 900 B
-        known.late_pid, known.strikes = (doubts.pid, doubts.strikes) if doubts else (0, 0)
+        known.late_pid = known.strikes = 0
+        if doubts:
+            known.late_pid = doubts.pid
+            known.strikes = min(doubts.strikes, _STRIKES)
+            if not (known.strikes or known.wakes % _CALM):
+                doubts.pace_ms //= 2  # it may take more by now
+            while doubts.pace_ms >= 1000 << (known.strikes >> 5) and known.strikes < _MOST_PACE:
+                known.strikes += _STRIKES + 1
         known.qos_1 = self.qos < self.cfg["qos"]
         known.told = 0
         for i, thing in enumerate(self.announcer.things if self.announcer else ()):

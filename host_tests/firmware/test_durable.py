@@ -375,7 +375,7 @@ def test_a_flash_that_is_full_when_readings_are_handed_over_is_told_as_storage_a
         board.run(1000)
         real = node.outbox.drain
 
-        def full(client):
+        def full(client, most):
             raise OSError(28)
 
         node.outbox.drain = full

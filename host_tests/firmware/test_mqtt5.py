@@ -260,9 +260,10 @@ def test_a_subscription_that_is_refused_is_told():
 def test_what_the_broker_refuses_is_given_up_at_once_and_told_once():
     for qos in (1, 2):
         world = World5(qos=qos)
-        world.broker.refuses = lambda packet: 0x97 if "humidity" in packet.topic else 0
+        world.broker.refuses = lambda packet: 0x83 if "humidity" in packet.topic else 0
         world.run(35000)
-        equal(len(told(world, "it refuses umqtt/n1/room/humidity: quota exceeded: given up, 1 so far")), 1, world.said)
+        words = "it refuses umqtt/n1/room/humidity: refused by the broker's own rules: given up, 1 so far"
+        equal(len(told(world, words)), 1, world.said)
         equal(len(told(world, "it refuses")), 1, world.said)
         equal((seqs(world), world.node.refused, world.node.client.inflight), ([1, 3, 5, 7], 4, 0))
         ending.sum_up(world.node)
@@ -703,3 +704,38 @@ def test_a_change_of_form_that_the_broker_ends_the_connection_at_is_made_on_the_
             equal(world.node.refused, 0)
         finally:
             os.chdir(home)
+
+
+def quota(world, most, in_ms, ends):
+    """The broker takes `most` messages in in_ms; what comes over it is refused, or ends the connection. Returns the
+    times of those."""
+    taken, over = [], []
+    incoming = world.broker._incoming
+
+    def is_over(packet):
+        taken[:] = [ms for ms in taken if ms > world.clock.now - in_ms]
+        is_too_much = len(taken) >= most
+        (over if is_too_much else taken).append(world.clock.now)
+        return is_too_much
+
+    def ending_at(link, kept, packet):
+        return world.broker.end(0x96) if is_over(packet) else incoming(link, kept, packet)
+
+    if ends:
+        world.broker._incoming = ending_at
+    else:
+        world.broker.refuses = lambda packet: 0x97 if is_over(packet) else 0
+    return over
+
+
+def test_a_reading_over_a_quota_waits_and_is_sent_slower():
+    for ends in (False, True):
+        for qos in (1, 2):
+            world = World5(qos=qos)
+            over = quota(world, 1, 1000, ends)
+            world.run(600000)
+            node = world.node
+            equal(sorted(seqs(world)), list(range(1, node.taken - node.waiting() - node.client.inflight + 1)))
+            equal((node.refused, node.dropped), (0, 0))
+            assert node.waiting() < 3 and len(told(world, "one in 1000 ms from now on")) == 1, world.said
+            assert len(over) < 12, over

@@ -423,7 +423,7 @@ def test_what_breaks_on_a_connection_that_stays_up_does_not_spin():
     world = World(SCRIPT, sensors=[ROOM])
     world.run(2000)
 
-    def broken():
+    def broken(most):
         raise KeyError("bug")
 
     world.node.hand_over = broken

@@ -753,3 +753,31 @@ def test_a_chip_that_wakes_by_its_timer_alone_says_so():
             equal(len(board.readings("door")), 2)
     finally:
         esp32_waking.wake_on_ext0, esp32_waking.wake_on_ext1 = real
+
+
+def test_a_board_that_sleeps_sends_slower_what_a_broker_with_a_quota_does_not_take_at_once():
+    for how in ("swallows", "closes"):
+        with Board(qos=1, keep_in="flash") as board:
+            over, taken = [], [0]
+            incoming = board.broker._incoming
+
+            def one_a_second(link, kept, packet):
+                if board.clock.now - taken[0] < 1000:  # noqa: B023
+                    over.append(board.node.known.wakes)  # noqa: B023
+                    if how == "closes":  # noqa: B023
+                        board.broker._drop(link)  # noqa: B023
+                    return None
+                taken[0] = board.clock.now  # noqa: B023
+                return incoming(link, kept, packet)  # noqa: B023
+
+            board.broker._incoming = one_a_second
+            board.sleep(40)
+            equal(sorted(set(board.seqs())), up_to(80 - board.node.waiting() - board.node.client.inflight))
+            assert board.node.waiting() + board.node.client.inflight < 3
+            assert len(over) < 6 and over[-1] < 12, over
+            assert max(board.awake_ms[-20:]) < 3000, board.awake_ms
+            equal(board.status()[-1], b"online")
+            board.broker._incoming = incoming
+            while board.node.known.wakes <= 128:
+                board.sleep(1)
+            assert max(board.awake_ms[-2:]) < 1000, "it is asked again whether it takes more"

@@ -12,6 +12,7 @@ from umqtt.publisher import Publisher
 
 NOT_ON_ASYNCIO = (  # it awaits
     "test_who_sends_a_packet_of_its_own_waits_for_those_in_flight",
+    "test_paced_ones_leave_when_they_are_let_and_a_new_message_does_not_overtake_them",  # nobody polls there
     "test_who_sends_a_packet_of_its_own_has_one_deadline_and_takes_a_slot_inside_a_callback",
 )
 
@@ -178,4 +179,64 @@ def test_who_sends_a_packet_of_its_own_has_one_deadline_and_takes_a_slot_inside_
     client.connect()
     client.world.serve(client, 300)
     equal(took_ms, [0])
+    broker.done()
+
+
+def test_paced_ones_leave_when_they_are_let_and_a_new_message_does_not_overtake_them():
+    broker, client = pair()
+    broker.accept()
+    client.connect()
+    one_by_one = OneByOne(client)
+    for pid in (1, 2):
+        broker.expect(PUBLISH, pid=pid, qos=1)
+        client.publish("t", b"%d" % pid, qos=1, wait=False)
+    broker.cut()
+    raises(OSError, client.poll, 100)
+    one_by_one.separate(True)
+    broker.accept(sp=1)
+    broker.expect(PUBLISH, pid=1, dup=1)
+    equal(one_by_one.waits(), False)
+    client.connect()
+    client.world.serve(client, 300)
+    broker.done()
+    equal(one_by_one.waits(), False)
+    broker.send(PUBACK, 1)
+    client.world.serve(client, 500)
+    equal((one_by_one.waits(), client.inflight), (True, 1))
+    broker.expect(PUBLISH, pid=2, dup=1)
+    one_by_one.go_on()
+    client.world.serve(client, 100)
+    broker.done()
+    broker.send(PUBACK, 2)
+    client.world.serve(client, 100)
+    equal((one_by_one.waits(), client.inflight), (False, 0))
+    broker.expect(PUBLISH, pid=3)
+    client.publish("t", "as ever", qos=1, wait=False)
+    broker.done()
+
+
+def test_a_message_that_is_published_while_one_waits_to_be_let_goes_behind_it():
+    broker, client = pair()
+    broker.accept()
+    client.connect()
+    one_by_one = OneByOne(client)
+    for pid in (1, 2):
+        broker.expect(PUBLISH, pid=pid, qos=1)
+        client.publish("t", b"%d" % pid, qos=1, wait=False)
+    broker.cut()
+    raises(OSError, client.poll, 100)
+    one_by_one.separate(True)
+    broker.accept(sp=1)
+    broker.expect(PUBLISH, pid=1, dup=1)
+    broker.send(PUBACK, 1)
+    client.connect()
+    client.world.serve(client, 300)
+    equal(one_by_one.waits(), True)
+    broker.expect(PUBLISH, pid=2, dup=1)
+    client.publish("t", "3", qos=1, wait=False)
+    client.world.serve(client, 100)
+    broker.done()
+    broker.send(PUBACK, 2)
+    broker.expect(PUBLISH, pid=3, dup=0)
+    client.world.serve(client, 100)
     broker.done()

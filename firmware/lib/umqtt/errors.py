@@ -5,7 +5,9 @@ import errno
 
 class MQTTException(Exception):
     """The broker said no: args are (code, reason in words). CONNACK codes 1 to 5 [3.2.2.3], 0x80 from a SUBACK
-    [3.9.3]."""
+    [3.9.3]. `payload`: of a message that `on_refused` is told of as over a quota (0x97)."""
+
+    payload: "bytes | bytearray | memoryview | str"
 
 
 class ProtocolError(MQTTException):

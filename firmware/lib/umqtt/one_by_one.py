@@ -17,6 +17,7 @@ class OneByOne:
     def __init__(self, client: "MQTTClient") -> None:
         self.client = client
         self._left = 0  # so many exchanges leave one by one still
+        self._is_paced = False
         self._plain_exchange = client._exchange
         self._plain_free_slot = client._free_slot
         self._plain_send_slots = client._send_slots
@@ -24,10 +25,20 @@ class OneByOne:
         client._free_slot = self._free_in_turn
         client._send_slots = self._send_in_turn
 
-    def separate(self) -> None:
+    def separate(self, is_paced: bool = False) -> None:
         """A connection has ended: on the next one as many exchanges as are in flight now leave each once the one before
-        it has ended, then all as ever. Does not block."""
+        it has ended, then all as ever. is_paced: and not before `go_on`. Does not block."""
         self._left = self.client.inflight
+        self._is_paced = is_paced
+
+    def waits(self) -> bool:
+        """Whether an exchange is to leave, and `go_on` would let it."""
+        client = self.client
+        return self._left > 0 and client.inflight > 0 and not client._slots_sent and not client._send_blocked
+
+    def go_on(self) -> None:
+        """Let the next exchange leave, with the next poll."""
+        self.client._send_blocked = True
 
     def _exchange_in_turn(self, wait, timeout_ms, sender=None):
         client = self.client
@@ -43,7 +54,7 @@ class OneByOne:
     def send(self, slot):
         # for the client: the writer's event; None: `_send_in_turn` sends it when its turn has come
         client = self.client
-        if self._left and client._slots_sent:
+        if self._left and (client._slots_sent or slot is not client._packet_slots[0]):
             return None
         send = client._send_packet
         return send(slot) if send else LOST
@@ -52,7 +63,8 @@ class OneByOne:
         self._plain_free_slot(index)
         if self._left:
             self._left -= 1
-            self.client._send_blocked = True  # the next one may leave
+            if not (self._is_paced and self._left):
+                self.client._send_blocked = True  # the next one may leave
 
     def _send_in_turn(self):
         client = self.client

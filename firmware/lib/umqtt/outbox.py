@@ -253,8 +253,9 @@ class Outbox:
             except MemoryError:
                 pass  # the numbers in it tell that they are on flash
 
-    def drain(self, client: "MQTTClient") -> int:
-        """Hand what waits to `client`, if it is connected and as far as it has free slots. Returns how many messages.
+    def drain(self, client: "MQTTClient", most: int = 65535) -> int:
+        """Hand what waits to `client`, if it is connected and as far as it has free slots, `most` messages at most.
+        Returns how many.
 
         They are staged, and leave with the client's next poll(), after one write to flash for all of them. Blocks for
         flash. Raises OSError; a message whose number the store's place has passed is the client's. A message that the
@@ -271,7 +272,7 @@ class Outbox:
         store.cork = True
         try:
             for body in waiting:
-                if not client.free_slots():
+                if not client.free_slots() or handed_over >= most:
                     break
                 number, _, expire_s, first_byte, keep, topic_b = unpack_from(_FORMAT, body)
                 if not (keep or expire_s) or self._choose().is_wanted(self, body):

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 _TOO_LARGE = const(0x95)
+_QUOTA = const(0x97)
 _NO_RETAIN = const(0x9A)
 _NO_QOS = const(0x9B)
 _STAMP = const(4)  # of a slot: the ticks from which on the seconds of its expiry count
@@ -318,6 +319,8 @@ class Outgoing:
         """The broker does not take the message of this slot: it is not repeated, and its call raises `refusal`."""
         client = self.client
         if client.on_refused is not None:
+            if refusal.args[0] == _QUOTA:
+                refusal.payload = slot[PAYLOAD]  # a program may want to send it later
             self._tell(client.on_refused, slot[TOPIC][2:], refusal)
         self._end_exchange(slot[PACKET_ID], _bytes((refusal.args[0],)), refusal)
 

@@ -36,15 +36,17 @@ def take_back(client: "MQTTClient", packet_id: int) -> "tuple[bytes, bytes, bool
     return None
 
 
-def send_again(client: "MQTTClient", packet_id: int, qos: int) -> None:
-    """Give up a message that the broker does not have, and publish it as a new one in this QoS, with its properties.
+def send_again(client: "MQTTClient", packet_id: int, qos: int) -> "int | None":
+    """Give up a message that the broker does not have, and publish it as a new one in this QoS, with its properties,
+    behind the others in flight. Returns its new packet id; None when it is no message, or the broker has it already.
     Raises what publish does."""
     # umqtt.v5's, which a board without MQTT 5 has not even the names of
     named = client._properties_of(packet_id) if client.protocol == LEVEL_5 else {}  # pyright: ignore
     message = take_back(client, packet_id)
     if message:
         topic, payload, retain, _ = message
-        client.publish(topic, payload, retain, qos, False, **named)
+        return client.publish(topic, payload, retain, qos, False, **named)
+    return None
 
 
 def connect_again(client: "MQTTClient", words: str) -> None:
