@@ -34,4 +34,6 @@ def interrupted(function, at, files, without=()):
     finally:
         sys.settrace(was)
         gc.enable()
-    return left[0] <= 0
+        came = left[0] <= 0
+        left[0] = 0  # a generator that lives on keeps its trace function, and where somebody traces this is called
+    return came

@@ -269,7 +269,7 @@ def test_a_timer_that_finds_the_link_dead_or_ends_it_leaves_a_client_that_goes_o
         skip("schedule of CPython's stand-in runs at once")
 
     for other in (finds_it_dead, disconnect):
-        for call in (publish_0, publish_1, take_messages, take_acks, subscribe):
+        for call in (publish_0, publish_1, publish_stream, take_messages, take_acks, subscribe):
             at = 1
             while True:
                 note = "%s, %s at %d" % (call.__name__, other.__name__, at)
@@ -279,7 +279,7 @@ def test_a_timer_that_finds_the_link_dead_or_ends_it_leaves_a_client_that_goes_o
                     raise AssertionError("%s: %r" % (note, error))
                 if not met:
                     break
-                at += 1 if call is take_messages else 5
+                at += 1 if call in (publish_stream, take_messages) else 5
 
 
 def no_route(*args):

@@ -161,7 +161,9 @@ def called_by_tests() -> list[dict]:
                 [sys.executable, "-m", "tools.prove.noticed", "calls", str(path)], cwd=ROOT, env=environment(),
                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
             )  # fmt: skip
-            kept.write_text(done.stdout.strip() or "[]")  # one that wants pytest is no help here
+            if done.returncode:
+                continue  # it wants pytest, which is no help here; or it was in the making, and is asked again
+            kept.write_text(done.stdout)
         for test in json.loads(kept.read_text()):
             found.append({**test, "path": str(path)})
     return found
@@ -238,7 +240,7 @@ def lines_run(child: Child, name: str, source: str, tests: list[dict]) -> list[l
         known = json.loads(kept.read_text()) if kept.exists() else {}
         missing = [t for t in tests if t["path"] == path and "%s %s" % (t["test"], t["start"]) not in known]
         answer = child.ask(name, missing, lines=True) if missing else []
-        for test, lines in zip(missing, [[]] * len(missing) if answer == NO_END else answer):
+        for test, lines in zip(missing, [None] * len(missing) if answer == NO_END else answer):
             known["%s %s" % (test["test"], test["start"])] = lines
         if missing:
             kept.parent.mkdir(parents=True, exist_ok=True)

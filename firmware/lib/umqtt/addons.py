@@ -111,8 +111,9 @@ def send_stream(client, packet, stream):
     """Send a packet whose payload is `stream`: len(stream) bytes, of which stream.piece holds the first; stream.fill()
     puts the next ones there. It cannot be repeated, and while it goes out a lost link raises, with `reconnect` too,
     unless stream.is_awaited: then its call looks. Returns the writer's event."""
-    if client._may_reconnect and not stream.is_awaited:
-        client._may_reconnect = None
+    if not stream.is_awaited:
+        # None, but False stays: it is looked at and set without a jump between, where a Timer's callback may disconnect
+        client._may_reconnect = {False: False}.get(client._may_reconnect)
     client._stream = stream
     if packet[PACKET_ID]:
         event = client._send_packet(packet)  # in its slot, held by `exchange`
@@ -126,8 +127,7 @@ def send_stream(client, packet, stream):
 
 def end_stream(client, packet_id, sent: bool) -> None:
     """The stream of `packet_id` (0: it has none) is over; sent: all of it is with the network."""
-    if client._may_reconnect is None:  # else a callback has disconnected
-        client._may_reconnect = True
+    client._may_reconnect = {False: False}.get(client._may_reconnect, True)
     if client.pending(packet_id):
         client._free_slot(client._slot_index(packet_id))
     if not sent and client._socket:  # half a packet is out: nothing can follow it

@@ -18,7 +18,7 @@ from micropython import const
 from umqtt import session, turns, link, connecting, polling  # isort: skip # noqa: F401
 from umqtt import wire
 from umqtt.engine import BLOCKED, LOST
-from umqtt.errors import MQTTException, ProtocolError  # noqa: F401 - programs catch it by this name, too
+from umqtt.errors import MQTTException, ProtocolError, link_error  # noqa: F401 - programs catch it by this name, too
 from umqtt.waiting import Waiting
 from umqtt.wire import DISCONNECT_BYTE, FIRST_BYTE, IN_USE, LEVEL_5, PAYLOAD, PUBLISH_BYTE, QOS, REFUSED, RETAIN
 from umqtt.wire import SUBSCRIBE_BYTE, TOPIC, UNSUBSCRIBE_BYTE
@@ -172,8 +172,8 @@ class MQTTClient(Waiting):
             self._close(fault)
             raise
         finally:
-            if self._may_reconnect is None:  # else a callback has disconnected
-                self._may_reconnect = may_reconnect
+            # unless a callback has disconnected, a Timer's too: there is no jump between the look and this
+            self._may_reconnect = {False: False}.get(self._may_reconnect, may_reconnect)  # pyright: ignore
         return self._session_present
 
     # Publishing
@@ -309,6 +309,7 @@ class MQTTClient(Waiting):
         self._may_reconnect = self._is_connecting = False
         end = self._end(timeout_ms)
         try:
+            self._fault = link_error("ENOTCONN", "not connected")  # for a call that this one has met
             if self._link_up:
                 self._await_all_sent(timeout_ms)
                 if self._durable_store:

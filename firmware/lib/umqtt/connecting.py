@@ -151,7 +151,7 @@ class Connecting(Link):
                 self._hold(SUBSCRIBE_BYTE, b"", payload)
                 self._filters_left.pop(0)
                 is_wanted = topic_filter in self._granted_qos  # else a callback has unsubscribed meanwhile
-                for slot in self._packet_slots[: self.inflight]:
+                for slot in self._packet_slots:  # of a free one the payload is b""
                     if slot[FIRST_BYTE] >= SUBSCRIBE_BYTE and topic_filter in slot[PAYLOAD]:
                         is_wanted = False  # what is in flight says what the program wants now
                 if is_wanted:
