@@ -1,8 +1,10 @@
 """pytest: the paths, MicroPython's names on CPython, and every test that lives by the virtual clock across the wrap of
 the ticks, where more goes wrong: MicroPython runs the same source from early on (run_mpy.py)."""
 
+import gc
 import signal
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -15,6 +17,28 @@ for folder in (ROOT, ROOT / "firmware" / "lib", HERE):
 import fakes.shim  # noqa: E402, F401
 import pytest  # noqa: E402
 from fakes import bench, clock  # noqa: E402
+
+compiled = {}  # path: (source, code)
+
+
+def compile_once(self, data, path, **options):
+    """A board forgets modules and loads them again, in some stories a thousand times: CPython need not compile each
+    time."""
+    source, code = compiled.get(path, (None, None))
+    if source != data:
+        code = real_compile(self, data, path, **options)
+        compiled[path] = data, code
+    return code
+
+
+real_compile = SourceFileLoader.source_to_code
+SourceFileLoader.source_to_code = compile_once
+
+
+def pytest_collection_finish():
+    """The collections that the product asks for pass over what was there before: pytest and all tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_generate_tests(metafunc):
