@@ -178,15 +178,6 @@ def test_a_function_that_moves_brings_what_it_imports(tmp_path):
     assert run(texts, "import app\nout.append(app.run())")[0] > 1
 
 
-def test_a_driver_of_a_user_s_own_finds_what_the_firmware_has_for_drivers(tmp_path):
-    driver = tmp_path / "mine.py"
-    driver.write_text("from i2c import OnI2C\n\nclass Sensor(OnI2C):\n    chip = 'MINE'\n    address = 1\n")
-    ship_firmware(tmp_path / "out", FIRMWARE, [driver])
-    text = (tmp_path / "out" / "sensors" / "mine.py").read_text()
-    name = text.split("from i2c import ")[1].split()[0]
-    assert "class %s:" % name in (tmp_path / "out" / "i2c.py").read_text()
-
-
 def test_merging_into_a_circle_is_refused(tmp_path):
     with pytest.raises(ShipError, match="circle"):
         made(

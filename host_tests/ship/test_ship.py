@@ -50,47 +50,40 @@ print(json.dumps(face))
 PUBLIC = ("client", "outbox", "publisher", "reconnect", "robust", "routes", "rtc", "simple", "store", "stream")
 
 
-@pytest.fixture(scope="module")
-def shipped(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ship")
-    ship(folder)
-    return folder
-
-
 def face(folder: Path) -> dict:
     script = FACE.format(host_tests=str(ROOT / "host_tests"))
     done = subprocess.run([sys.executable, "-c", script, str(folder), *PUBLIC], stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout)
 
 
-def test_public_names_and_signatures_are_those_of_the_source(shipped):
+def test_public_names_and_signatures_are_those_of_the_source(shipped_library):
     source = face(LIBRARY.parent)
-    there = face(shipped)
+    there = face(shipped_library)
     assert len(source) > 60
     for name, value in source.items():
         if name.split(".")[-1] not in FRIENDS:
             assert there.get(name) == value, name
 
 
-def test_the_same_source_ships_as_the_same_bytes(shipped, tmp_path):
+def test_the_same_source_ships_as_the_same_bytes(shipped_library, tmp_path):
     ship(tmp_path)
     again = {p.relative_to(tmp_path): p.read_bytes() for p in tmp_path.rglob("*.*")}
-    assert again == {p.relative_to(shipped): p.read_bytes() for p in shipped.rglob("*.*")}
+    assert again == {p.relative_to(shipped_library): p.read_bytes() for p in shipped_library.rglob("*.*")}
 
 
-def test_no_private_name_of_the_source_is_left_but_those_that_programs_know(shipped):
-    names = read_map(shipped)["attributes"]
+def test_no_private_name_of_the_source_is_left_but_those_that_programs_know(shipped_library):
+    names = read_map(shipped_library)["attributes"]
     assert len(names) > 40
     assert all(new.startswith("_") for new in names.values()), "a subclass is free with all other names"
     for module in ("client", "simple"):
-        tree = ast.parse((shipped / "umqtt" / (module + ".py")).read_text())
+        tree = ast.parse((shipped_library / "umqtt" / (module + ".py")).read_text())
         used = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
         assert not used & names.keys(), "a private name of the source is left"
     assert not set(KEPT) & names.keys()
 
 
-def test_what_only_internal_modules_have_is_as_private_as_they_are(shipped):
-    names = read_map(shipped)["attributes"]
+def test_what_only_internal_modules_have_is_as_private_as_they_are(shipped_library):
+    names = read_map(shipped_library)["attributes"]
     assert {"squeeze", "is_wanted", "take_slot", "generation"} <= set(names)
     assert not {"report", "pid", "waiting", "state", "append", "close"} & set(names), "of what programs have, too"
 

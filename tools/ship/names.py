@@ -35,12 +35,14 @@ def rename(library: Library) -> Dict[str, str]:
     for unit in library.units.values():
         _Attributes(attributes).visit(unit.tree)
     tables = {name: _Table(unit) for name, unit in library.units.items()}
+    symbols = {name: _symbols(unit.tree) for name, unit in library.units.items()}
+    units_with = Counter(symbol for used in symbols.values() for symbol in used)
     finals: Dict[str, str] = {}  # global -> its name in its unit
     for name, unit in library.units.items():
-        finals.update(_own_globals(library, unit, tables[name]))
+        finals.update(_own_globals(library, unit, tables[name], symbols[name], units_with))
     keywords = _keywords(library, finals)
     for name, unit in library.units.items():
-        there = _imported(library, unit, tables[name], finals)
+        there = _imported(library, unit, tables[name], finals, symbols[name])
         mine = {symbol: finals[symbol] for symbol in finals if library.home(symbol.split(".")[0]) == name}
         local = {**mine, **there}
         _Globals(local, finals).visit(unit.tree)
@@ -218,20 +220,23 @@ class _Table:
         return source_name
 
 
-def _own_globals(library: Library, unit: Unit, table: _Table) -> Dict[str, str]:
+def _own_globals(
+    library: Library, unit: Unit, table: _Table, symbols: List[str], units_with: Dict[str, int]
+) -> Dict[str, str]:
+    """symbols: of this unit; units_with: how many units use each."""
     finals = {symbol: name for name, symbol in unit.exports.items() if library.home(symbol.split(".")[0]) == unit.name}
-    others = [other for other in library.units.values() if other is not unit]
-    seen = {symbol for other in others for symbol in _symbols(other.tree)}
-    for symbol in _symbols(unit.tree):
+    for symbol in symbols:
         if symbol not in finals and library.home(symbol.split(".")[0]) == unit.name:
-            finals[symbol] = table.take(symbol.split(".")[1], symbol in seen)
+            finals[symbol] = table.take(symbol.split(".")[1], units_with[symbol] > 1)
     return finals
 
 
-def _imported(library: Library, unit: Unit, table: _Table, finals: Dict[str, str]) -> Dict[str, str]:
-    """Global of another unit -> its name here."""
+def _imported(
+    library: Library, unit: Unit, table: _Table, finals: Dict[str, str], symbols: List[str]
+) -> Dict[str, str]:
+    """Global of another unit -> its name here; symbols: those of this unit."""
     names = {s: name for name, s in unit.exports.items() if library.home(s.split(".")[0]) != unit.name}
-    for symbol in _symbols(unit.tree):
+    for symbol in symbols:
         if symbol in names or library.home(symbol.split(".")[0]) == unit.name:
             continue
         if symbol not in finals:
