@@ -247,7 +247,7 @@ def test_a_command_is_forgotten_once_it_was_carried_out():
 def test_the_words_on_unknown_commands_name_all_there_are():
     from commands.unknown import COMMANDS
 
-    files = [name[:-3] for name in os.listdir(ROOT + "/firmware/commands") if name.endswith(".py")]
+    files = [name.split(".")[0] for name in os.listdir(ROOT + "/firmware/commands") if name.endswith("py")]
     equal(sorted(files), sorted(list(COMMANDS) + ["inbox", "unknown"]))
 
 

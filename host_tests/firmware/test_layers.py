@@ -7,6 +7,7 @@ import re
 import on_board
 from fakes.check import equal
 
+SOURCE_FORM_ONLY = "it reads the source"
 FIRMWARE = on_board.ROOT + "/firmware"
 MAY = {
     "app": [
