@@ -83,6 +83,7 @@ pictures: $(READY)  ## the pictures of make run in README, made anew from real r
 
 .PHONY: test
 test: $(READY)  ## all tests, JOBS=3 layers at a time; the last line is the total
+	@$(PY) -m compileall -q tools  # what tests start a thousand times; nothing else writes bytecode here
 	@$(PY) -m tools.build  # once, before many tests want them at the same time
 	@$(PY) -m tools.ship
 	@$(PY) -m tools.total --jobs $(or $(JOBS),3) $(TEST_LAYERS:%=test-%)
