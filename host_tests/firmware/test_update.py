@@ -1,6 +1,7 @@
 """An update over the air, taken from a host piece by piece: who may send one, what is asked for, what is refused."""
 
 import os
+import sys
 from binascii import hexlify
 
 import fakes.clock
@@ -57,6 +58,7 @@ def test_hmac_is_rfc_4231s():
             b"Test Using Larger Than Block-Size Key - Hash Key First",
             b"60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
         ),
+        (b"k" * 64, b"a key of one block", b"87d4475d303a1ffef49cdd952afe3446f8725596e02389e6edaa379cca48c52b"),  # the longest ota_key; by CPython's hmac
     ):
         equal(hexlify(update.hmac(key, message)), mac)
 
@@ -526,7 +528,9 @@ def test_an_update_that_is_whole_waits_until_what_is_in_ram_has_gone_out():
             if not starts_at_once:
                 waits[0] = 0
                 node.inflight = 1
+                node.awake_s = 0
                 assert turn(node) and not node.then, "nor while a message is in flight"
+                equal(node.awake_s, 10, "nor does a sleeper sleep before that")
                 node.inflight = 0
                 assert not turn(node) and node.then
 
@@ -571,6 +575,24 @@ def test_an_update_that_is_given_up_hears_no_more_and_one_that_fails_is_answered
         name, ok, words = node.answered
         assert (name, ok) == ("ota", False) and "SHA-256" in words, node.answered
         equal(node.take_chunk, None)
+        assert "update" not in sys.modules, "the heap has it back"
+        sys.modules["update"], sys.modules["slots"] = update, slots
+
+
+def test_a_manifest_that_was_obeyed_before_is_answered_with_what_has_become_of_it():
+    with Flash():
+        host = Host(FILES, 7)
+        node = Hearing(())
+        take(host, update.Update(node, host.manifest()), node)
+        os.rename(slots.at("boot.new"), slots.at("boot.try"))
+        equal(update.begin(node, host.manifest()), None, "on trial: the answer comes at its end")
+        slots.go_back("it is bad")
+        equal(str(raises(ValueError, update.begin, node, host.manifest())), "it is bad")
+        slots.write("boot", {"run": "1", "digest": digest(host.listed)})
+        equal(update.begin(node, host.manifest()), "this firmware runs")
+        equal((node.turns, node.take()), ({}, []))
+        assert "update" not in sys.modules, "the heap has it back"
+        sys.modules["update"], sys.modules["slots"] = update, slots
 
 
 def test_before_the_restart_into_an_update_the_broker_has_all_that_was_read():
