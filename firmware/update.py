@@ -310,7 +310,6 @@ class Update:
                 self.next_file()
                 return
         elif self.had_b == self.size_b and self.filling:
-            self.close()
             self.check()
             return
         if self.file is None:
@@ -336,7 +335,6 @@ class Update:
             if self.tries >= _TRIES:
                 self.end("%s came with other bytes than its SHA-256 says, %d times" % (self.path, _TRIES))
             self.filling = False
-            self.had_b = self.until_b = 0
             return
         self.tries = 0
         os.rename(self.part, self.path)
@@ -368,7 +366,6 @@ class Update:
         self.sha = sha
         self.size_b = size_b
         self.folders()
-        self.had_b = self.until_b = 0
         for home in (slots.at(self.boot["run"] + "/"), slots.ROOT):
             if size_of(home + name) == self.size_b and digest_of(home + name) == self.sha:
                 self.copy(home + name)
@@ -415,8 +412,6 @@ class Update:
                 if not n:
                     break
                 part.write(memoryview(piece)[:n])
-        self.had_b = self.until_b = self.size_b
-        self.filling = True
 
     def whole(self) -> None:
         # all files are there, each checked as flash has it: the next start tries them

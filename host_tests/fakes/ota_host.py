@@ -59,9 +59,10 @@ class Asking:
         self.client = self
         self.asked = []
         self.no_slot = False
+        self.fed = 0
 
     def feed(self):
-        pass
+        self.fed += 1
 
     def free_slots(self):
         return 0 if self.no_slot else 1

@@ -58,7 +58,8 @@ def test_hmac_is_rfc_4231s():
             b"Test Using Larger Than Block-Size Key - Hash Key First",
             b"60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
         ),
-        (b"k" * 64, b"a key of one block", b"87d4475d303a1ffef49cdd952afe3446f8725596e02389e6edaa379cca48c52b"),  # the longest ota_key; by CPython's hmac
+        # the longest ota_key; by CPython's hmac
+        (b"k" * 64, b"a key of one block", b"87d4475d303a1ffef49cdd952afe3446f8725596e02389e6edaa379cca48c52b"),
     ):
         equal(hexlify(update.hmac(key, message)), mac)
 
@@ -71,6 +72,8 @@ def test_what_differs_is_asked_for_and_the_whole_is_offered():
         requests = take(host, coming, node)
         equal(coming.over, update.WHOLE)
         assert host.names.index("same.mpy") not in [asked["file"] for asked in requests], requests
+        equal({asked["update"] for asked in requests}, {digest(host.listed)[:8]})
+        assert node.fed > len(FILES), "the watchdog sees each step"
         for name in FILES:
             equal(read(slots.at("1/" + name)), FILES[name], name)
         offered = slots.read("boot.new")
@@ -111,11 +114,11 @@ def test_a_list_that_no_update_has_ends_it_in_words_and_nothing_outside_of_its_f
             assert not slots.is_there(slots.ROOT + "boot.py") and not slots.is_there(slots.at("boot.new"))
 
 
-def test_a_list_of_a_size_that_no_list_has_is_refused():
+def test_a_list_of_a_size_that_no_list_has_and_a_serial_that_is_no_number_are_refused():
     with Flash():
-        for size in ("-1", "0", "70000", str(2**31), "x", "1e3", ""):
+        for size in ("7 -1", "7 0", "7 70000", "7 %d" % 2**31, "7 x", "7 1e3", "7 ", "x 700", "-7 700", "7.5 700"):
             host = Host(FILES, 7)
-            text = "umqtt-ota1 7 %s %s" % (size, digest(host.listed))
+            text = "umqtt-ota1 %s %s" % (size, digest(host.listed))
             mac = hexlify(update.hmac(KEY.encode(), ("%s %s" % (TOPIC, text)).encode())).decode()
             words = str(raises(ValueError, update.Update, Asking(), ("%s %s" % (text, mac)).encode()))
             assert "no manifest" in words, (size, words)
@@ -130,6 +133,16 @@ def test_an_older_manifest_is_refused_in_words():
         older = Host({"app.mpy": b"a hole that was mended"}, 6)
         words = str(raises(ValueError, update.Update, Asking(), older.manifest()))
         assert "older" in words and words.endswith("newest: 7"), words
+        for serial, writes in ((8, 1), (8, 0), (10, 1)):  # the one with 7 is sent anew; the board starts again
+            real, written = slots.write, []
+            slots.write = lambda name, values: written.append(name) or real(name, values)  # noqa: B023
+            try:
+                update.Update(Asking(), Host(dict(FILES, more=b"more"), serial).manifest())
+            finally:
+                slots.write = real
+            equal(written, ["taken"] * writes, serial)
+        between = Host(dict(FILES, more=b"more"), 9).manifest()
+        assert "newest: 10" in str(raises(ValueError, update.Update, Asking(), between))
 
 
 def test_an_update_goes_on_where_it_was_in_a_life_before():
@@ -255,8 +268,18 @@ def test_silence_is_asked_into_again_and_less_and_less_often():
             if node.take():
                 times.append(flash.clock.now)
             flash.clock.sleep_ms(300)
-        pauses = [later - earlier for earlier, later in zip(times, times[1:])]
-        assert pauses[0] < 5700 < 2 * pauses[0] and pauses[-1] > 55000, pauses
+        pauses = [(later - earlier) // 1000 for earlier, later in zip(times, times[1:])]
+        equal(pauses, ([5, 10, 20, 40] + [60] * 9)[: len(pauses)])
+        assert len(pauses) > 5, pauses
+        began = flash.clock.now
+        coming.chunk(b"", host.chunk(0, 0, host.listed[:50]), 2)  # the host is back, and goes again
+        asked_ms = []
+        while len(asked_ms) < 2:
+            flash.clock.sleep_ms(100)
+            coming.work()
+            if node.take():
+                asked_ms.append(flash.clock.now - began)
+        assert 5000 < asked_ms[0] <= 5200 and 15000 < asked_ms[1] <= 15500, asked_ms
 
 
 def test_without_a_free_slot_of_the_client_it_is_asked_in_the_next_turn():
@@ -532,6 +555,9 @@ def test_an_update_that_is_whole_waits_until_what_is_in_ram_has_gone_out():
                 assert turn(node) and not node.then, "nor while a message is in flight"
                 equal(node.awake_s, 10, "nor does a sleeper sleep before that")
                 node.inflight = 0
+                node.no_slot = True
+                assert turn(node) and not node.then, "nor before the host can be told"
+                node.no_slot = False
                 assert not turn(node) and node.then
 
 
