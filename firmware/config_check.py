@@ -197,7 +197,7 @@ def _broker(value, least, most):
     for entry in entries:
         if not isinstance(entry, str) or not least <= _is_whole(entry) <= most:
             return "a text of %d to %d bytes, or a list of them" % (least, most)
-        if "://" in entry or "/" in entry:
+        if "/" in entry:
             return "a name or an address alone, like 192.168.1.10 or 192.168.1.10:1883, without mqtt:// and /"
         host, _, port = entry.partition(":")
         if ":" in port:
@@ -568,17 +568,14 @@ def given_in(path: str) -> dict:
 
 def read(path: str = FILE, safe: bool = False):
     """check() of the file. safe: keys that this firmware does not know, of an update that was gone back from, are left
-    out, and so are the sensors. Raises ValueError."""
+    out, and so are the sensors, for the usual one. Raises ValueError."""
     given = given_in(path)
     if safe:
         given = {key: given[key] for key in given if "\n%s|" % key in _KEYS and key != "sensors"}
-    got = check(given)
-    if safe:
-        got["sensors"] = ()
-    return got
+    return check(given)
 
 
-def taken(path: str = FILE, safe: bool = False, came_back: bool = False) -> list:
+def taken(path: str, safe: bool, came_back: bool = False) -> list:
     """[the configuration of a start, remarks() about it] from read(path, safe), as a board has it. Beside the keys it
     has `trials` and `came_back`: the name of the file, when one is on trial now, or was and failed (probation)."""
     got = read(path, safe)

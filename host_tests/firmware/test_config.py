@@ -102,6 +102,17 @@ def test_a_broker_password_needs_a_user():
     equal(lines(password="secret"), ["config.json: password is given but user is not; needed are both, or neither"])
 
 
+def test_a_key_that_does_nothing_without_another_is_refused():
+    for key, value, without in (
+        ("ota_key", "k" * 32, "commands is false"),
+        ("ha_device", True, "ha_prefix is not"),
+        ("wifi_password_2", "12345678", "wifi_ssid_2 is not"),
+        ("tls_insecure", True, "tls is false"),
+    ):
+        (said,) = lines(**{key: value})
+        assert said.startswith("config.json: %s is given but %s; needed" % (key, without)), said
+
+
 def test_sensors_have_types_and_names_of_their_own():
     equal(lines(sensors=[{"pin": 4}])[0], "config.json: sensors[0].type is missing; needed is a text without + # /")
     assert "sensors[1].name" in lines(sensors=[{"type": "dht22"}, {"type": "dht22"}])[0]
@@ -213,6 +224,10 @@ def test_what_a_broker_closes_the_connection_for_is_refused_with_the_reason():
             assert len(said) == 1 and part in said[0], (key, bad, said)
         said = lines(sensors=[{"type": "internal", "name": bad}])
         assert len(said) == 1 and "sensors[0].name" in said[0] and part in said[0], (bad, said)
+    for first, last in ((0, 31), (0x7F, 0x9F), (0xD800, 0xDFFF), (0xFDD0, 0xFDEF), (0xFFFE, 0xFFFF)):
+        for n, is_taken in ((first - 1, True), (first, False), (last, False), (last + 1, True)):
+            said = config_check._problem("client_id", "a" + chr(n), "", 0, 9) if n >= 0 else ""
+            equal(not said, is_taken, n)
     assert "does not begin with $" in lines(topic="$SYS")[0]
     assert "without + # /" in lines(sensors=[{"type": "internal", "name": "a/b"}])[0]
     assert "1 to 255 bytes" in lines(sensors=[{"type": "internal", "name": "x" * 256}])[0]
@@ -246,6 +261,7 @@ def test_a_broker_is_a_name_or_an_address_with_a_port_at_most():
     for bad, part in (
         ("mqtt://10.0.0.1", "without mqtt://"),
         ("http://h/", "without mqtt://"),
+        ("10.0.0.1/mqtt", "without mqtt:// and /"),
         ("10.0.0.1:x", "a port from 1 to 65535"),
         ("10.0.0.1:0", "a port"),
         ("10.0.0.1:65536", "a port"),
@@ -470,6 +486,7 @@ def test_the_closest_key_is_the_one_of_the_fewest_edits():
         ("a", "ab", "xyz"),
         ("abc", "ab", "xyc"),
         ("abc", "c", "xyz"),
+        ("xxxxab", "xxab", "ab"),
     ):
         equal(config_check.closest(word, (far, near)), near, word)
 

@@ -6,7 +6,7 @@ import os
 import sys
 
 import on_board  # noqa: F401 - the paths
-from fakes.check import equal
+from fakes.check import equal, raises
 from fakes.folder import Folder, read, write
 
 import config
@@ -172,6 +172,7 @@ def test_in_safe_mode_a_configuration_of_a_newer_firmware_is_read_without_its_se
     newer = dict(GOOD, colour="red", ota_key="k" * 32, commands=True, sensors=[{"type": "internal", "mean": "x"}] * 17)
     with Board(newer) as board:
         equal(board.start()[0], None)
+        assert "colour is not a key" in str(raises(ValueError, config_check.read))
         os.mkdir("ota")
         slots.write("starts", {"starts": slots.MOST_STARTS + 1})
         for _ in range(2):
