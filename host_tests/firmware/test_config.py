@@ -312,6 +312,8 @@ def test_a_queue_that_a_dead_link_fills_is_remarked_and_not_refused():
     said = config_check.remarks(got)
     assert len(said) == 1 and said[0].startswith("note: queue is 24: ") and "82 readings" in said[0], said
     equal(config_check.remarks(taken(interval_s=1, queue=24, keep_in="flash")), [])
+    for queue, told in ((5, 0), (4, 1)):  # 5 readings are taken in 40 s
+        equal(len(config_check.remarks(taken(interval_s=10, queue=queue))), told)
     equal(config_check.remarks(taken()), [])
     assert "keepalive_s is 10" in config_check.remarks(taken(keepalive_s=10))[0]
     equal(config_check.remarks(taken(keepalive_s=20)), [])
@@ -487,6 +489,7 @@ def test_the_closest_key_is_the_one_of_the_fewest_edits():
         ("abc", "ab", "xyc"),
         ("abc", "c", "xyz"),
         ("xxxxab", "xxab", "ab"),
+        ("aa", "ab", "bab"),
     ):
         equal(config_check.closest(word, (far, near)), near, word)
 
@@ -517,11 +520,18 @@ def test_a_key_of_updates_is_long_or_none_and_a_password_is_what_wpa_takes():
             equal(len(taken(**dict(more, **{key: "k" * length}))[key]), length)
 
 
+def test_a_sensor_that_sleeps_knows_for_how_many_whole_seconds():
+    for deep_sleep, asleep_s in ((True, 90), (False, None)):
+        got = taken(deep_sleep=deep_sleep, keep_in="rtc", interval_s=90.5)
+        equal(got["sensors"][0].get("asleep_s"), asleep_s)
+
+
 def test_characters_of_every_length_are_taken_and_pairs_of_every_kind_become_one():
     for code in (0x20, 0x7E, 0xA0, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFFFD, 0x10000, 0x1FFFD, 0x10FFFD):
         equal(taken(client_id="n" + chr(code))["client_id"], "n" + chr(code))
     for high, low, one in ((0xD800, 0xDC00, 0x10000), (0xDBFF, 0xDFFD, 0x10FFFD), (0xD800, 0xDFFF, 0x103FF)):
         equal(config_check.paired(chr(high) + chr(low)), chr(one))
+    equal(config_check.paired(chr(0xD83D) + chr(0xDE00) + chr(0xDE00)), chr(0x1F600) + chr(0xDE00), "one half is left")
     for no_pair in ((0xD7FF, 0xDC00), (0xDC00, 0xDC00), (0xD800, 0xE000), (0xD800, 0xDBFF)):
         text = "".join([chr(code) for code in no_pair])
         equal(config_check.paired(text), text)
