@@ -152,6 +152,19 @@ def test_what_is_on_trial_or_has_failed_is_always_checked():
         equal(board.start()[1], False)
 
 
+def test_one_on_trial_that_this_firmware_refuses_is_given_up_in_the_same_start():
+    with Board(GOOD) as board:
+        write("config.json.new", json.dumps(dict(GOOD, qos=7)).encode())
+        config_check.print = lambda *words: board.said.append(str(words[0]))
+        try:
+            cfg, _ = board.start()
+        finally:
+            del config_check.print
+        assert len(board.said) == 1 and board.said[0].startswith("config.json: qos is 7"), board.said
+        equal((cfg["qos"], cfg["trials"], cfg["came_back"]), (2, (), ("config.json",)))
+        equal(sorted(name for name in os.listdir(".") if "json" in name), ["config.json", "config.json.bad"])
+
+
 def test_without_room_on_flash_each_start_checks_it():
     with Board(GOOD) as board:
         os.mkdir("config.checked")  # cannot be opened as a file
