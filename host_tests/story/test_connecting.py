@@ -1,10 +1,12 @@
 """Connecting is steps of poll: none waits, each is followed by the next, and one deadline covers them all."""
 
-from fakes.bench import World
+from fakes.bench import World, pair
 from fakes.check import equal, raises, skip
 from fakes.model import Model
 from fakes.net import ESP32, ESP8266, UNIX, Context, Plan
-from fakes.packets import CONNACK, PUBLISH, SUBACK, SUBSCRIBE, encode
+from fakes.packets import CONNACK, CONNECT, PUBACK, PUBLISH, SUBACK, SUBSCRIBE, encode
+from umqtt import stream
+from umqtt.errors import ProtocolError
 from umqtt.reconnect import Reconnect
 
 
@@ -491,3 +493,111 @@ def test_what_is_in_flight_says_how_a_filter_is_subscribed_and_not_what_was_gran
         equal(sorted(topic for topic, _, _ in world.inbox), [b"a"] * bool(again) + [b"b", b"c"])
         for topic_filter, qos in again + [("b", 0), ("c", 0)]:
             equal(client._granted_qos[b"\0\1" + topic_filter.encode()], qos, topic_filter)
+
+
+def test_a_subscription_that_is_made_again_waits_for_a_slot():
+    broker, client = pair(inflight=1)
+    broker.accept()
+    client.connect()
+    broker.expect(SUBSCRIBE)
+    broker.reply(SUBACK)
+    client.subscribe("a")
+    broker.expect(PUBLISH, pid=2)
+    client.publish("t", "x", qos=1, wait=False)
+    broker.cut()
+    raises(OSError, client.world.serve, client, 10)
+    broker.accept()
+    broker.expect(PUBLISH, payload="x")
+    broker.wait(200)
+    broker.reply(PUBACK)
+    broker.expect(SUBSCRIBE)
+    broker.reply(SUBACK)
+    client.connect()
+    equal(client.inflight, 0)
+    broker.done()
+
+
+def test_a_subscription_that_a_callback_gives_up_while_it_is_made_again_leaves_the_client_free():
+    world = World(Model)
+    client = world.client(reconnect=Reconnect(10, 10))
+    world.serve(client, 10)
+    for topic_filter in "ab":
+        client.subscribe(topic_filter)
+
+    def gives_up(topic, payload, retained):
+        client.unsubscribe("b", wait=False)
+
+    client.set_callback(gives_up)
+    world.broker.forget()
+    answer = world.broker.data
+
+    def data(link, sent):
+        if sent[0] >> 4 == SUBSCRIBE:  # that of "a"
+            world.broker.data = answer
+            link.push(encode(PUBLISH, topic="a", payload="m"))
+        answer(link, sent)
+
+    world.broker.data = data
+    world.net.plan = Plan(latency_ms=20)
+    world.link.end("rst")
+    client.poll(10)
+    while client._is_connecting or not client.isconnected():
+        client.poll(100)
+    began_ms = world.clock.now
+    client.publish("t", "x", wait=False)
+    equal(world.clock.now - began_ms, 0)
+    world.serve(client, 100)
+    equal((list(client._granted_qos), client.inflight), ([b"\0\1a"], 0))
+
+
+def test_connecting_with_mqtt_31_has_no_flags_in_a_connack_and_those_of_311_are_looked_at():
+    for protocol in (3, 4):
+        broker, client = pair(protocol=protocol)
+        broker.expect(CONNECT)
+        broker.raw(b"\x20\2\2\0")
+        if protocol == 3:
+            client.connect()
+        else:
+            raises(ProtocolError, client.connect)
+        equal(client.isconnected(), protocol == 3)
+
+
+def test_connecting_beneath_a_stream_is_refused_and_leaves_it_its_connection():
+    broker, client = pair(tx_size=64)
+    broker.accept()
+    client.connect()
+    faults = []
+
+    class Reader:
+        is_under_way = False
+
+        def readinto(self, buf):
+            if self.is_under_way:
+                faults.append(raises(OSError, client.connect))
+            self.is_under_way = True
+            return len(buf)
+
+    broker.expect(PUBLISH, payload=bytes(1000))
+    stream.publish(client, "t", Reader(), 1000)
+    broker.done()
+    assert faults and all("another call" in str(fault) for fault in faults), faults
+
+
+def test_connecting_again_after_half_a_stream_leaves_nothing_of_it():
+    class Zeros:
+        def readinto(self, buf):
+            return len(buf)
+
+    broker, client = pair(tx_size=64)
+    broker.accept()
+    client.connect()
+    client.world.net.plan = Plan()  # of the next connection
+    client.world.link.plan.drained = False
+    client.world.link.plan.buffer = 100
+    raises(OSError, stream.publish, client, "t", Zeros(), 1000, timeout_ms=100)
+    broker.link = broker.reader = None
+    broker.accept()
+    broker.expect(PUBLISH, payload="x" * 500)
+    client.connect()
+    client.publish("t", "x" * 500)
+    broker.done()

@@ -5,13 +5,14 @@ Where a socket is read, another thread runs; where `poll` waits for the network,
 
 import sys
 
-from fakes.bench import World, pair
+from fakes.bench import InTheScheduler, World, pair
 from fakes.check import equal, raises, skip
 from fakes.ctrl_c import interrupted
 from fakes.model import Model
 from fakes.net import Plan
 from fakes.packets import PUBACK, PUBLISH, encode
 from umqtt.reconnect import Reconnect
+from umqtt.wire import IN_USE
 
 
 def up(**named):
@@ -47,6 +48,45 @@ def test_a_poll_that_comes_while_another_one_reads_takes_nothing_and_does_not_wa
     while_read(client.world, lambda: told.append(client.poll(0)))
     equal((client.poll(0), told, client.world.clock.now - began_ms), (1, [0], 0))
     equal(client.world.inbox, [(b"t", b"x", False)])
+
+
+def test_a_poll_that_comes_while_what_waits_is_sent_reads_nothing():
+    broker, client = up()
+    link = client.world.link
+    buffer_b, link.plan.buffer = link.plan.buffer, 0
+    client.publish("t", "x", wait=False)
+    link.plan.buffer = buffer_b
+    link.push(encode(PUBLISH, topic="in", payload="y"))
+    client.world.clock.run_due()
+    told = []
+
+    def take(data):
+        del link.take
+        with InTheScheduler():
+            told.append((client.poll(0), client.world.inbox[:]))
+        return link.take(data)
+
+    link.take = take
+    broker.expect(PUBLISH, payload="x")
+    equal((client.poll(0), told, len(client.world.inbox)), (1, [(0, [])], 1))
+    broker.done()
+
+
+def test_a_poll_that_finds_another_call_at_work_behind_its_wait_reads_nothing():
+    broker, client = up()
+    link = client.world.link
+    link.plan.buffer = 0
+    client.publish("t", "x", wait=False)
+
+    def comes_to_work():
+        client._draft[IN_USE] = 1
+
+    client.world.clock.at(10, comes_to_work)
+    client.world.clock.at(10, link.push, encode(PUBLISH, topic="in", payload="y"))
+    with InTheScheduler():
+        equal((client.poll(100), client.world.inbox), (0, []))
+    client._draft[IN_USE] = 0
+    equal((client.poll(100), len(client.world.inbox)), (1, 1))
 
 
 def test_a_poll_whose_connection_is_ended_while_it_waits_says_so():
@@ -136,6 +176,7 @@ def test_a_ctrl_c_at_any_line_of_the_reader_leaves_a_client_that_goes_on():
         world.serve(client, 2500)  # it may find the client held, by a call that is no more
         note = (at, told)
         equal((client.isconnected(), len(world.net.open_sockets())), (True, 1), note)
+        assert not [words for _, words in told if "no answer" in words], note
         client.publish("t", "x", qos=1)
         equal(world.broker.violations, [], note)
         if not came:

@@ -2,11 +2,10 @@
 
 import sys
 
-from fakes.bench import World, pair
+from fakes.bench import InTheScheduler, World, pair
 from fakes.check import equal, raises, skip
 from fakes.model import Model
-from fakes.net import Plan
-from fakes.packets import PUBACK, PUBLISH, SUBACK, SUBSCRIBE, encode
+from fakes.packets import PUBLISH
 from umqtt import stream
 from umqtt.reconnect import Reconnect
 
@@ -121,22 +120,6 @@ def test_what_was_published_is_not_kept_alive():
         equal(sys.getrefcount(payload), counted, qos)
 
 
-class InTheScheduler:
-    """Within, `micropython.schedule` is that of one of its callbacks: what it is given does not run now."""
-
-    def __enter__(self):
-        self.turns = sys.modules["umqtt.turns"] if "umqtt.turns" in sys.modules else sys.modules["umqtt.client"]
-        if not hasattr(self.turns, "schedule"):
-            skip("shipped, the name is another")
-        self.plain, self.turns.schedule = self.turns.schedule, self.queue_is_full
-
-    def __exit__(self, *fault):
-        self.turns.schedule = self.plain
-
-    def queue_is_full(self, f, argument):
-        raise RuntimeError("schedule queue full")
-
-
 def test_in_a_callback_of_the_scheduler_no_call_waits():
     broker, client = up(inflight=1)
     clock = client.world.clock
@@ -205,56 +188,3 @@ def test_what_a_callback_publishes_from_a_buffer_may_change_once_it_is_published
     world.broker.inject("in", b"m")
     world.serve(client, 100)
     equal([message for topic, message, _ in world.broker.accepted if topic == "t"], [b"x" * 500])
-
-
-def test_a_subscription_that_is_made_again_waits_for_a_slot():
-    broker, client = up(inflight=1)
-    broker.expect(SUBSCRIBE)
-    broker.reply(SUBACK)
-    client.subscribe("a")
-    broker.expect(PUBLISH, pid=2)
-    client.publish("t", "x", qos=1, wait=False)
-    broker.cut()
-    raises(OSError, client.world.serve, client, 10)
-    broker.accept()
-    broker.expect(PUBLISH, payload="x")
-    broker.wait(200)
-    broker.reply(PUBACK)
-    broker.expect(SUBSCRIBE)
-    broker.reply(SUBACK)
-    client.connect()
-    equal(client.inflight, 0)
-    broker.done()
-
-
-def test_a_subscription_that_a_callback_gives_up_while_it_is_made_again_leaves_the_client_free():
-    world = World(Model)
-    client = world.client(reconnect=Reconnect(10, 10))
-    world.serve(client, 10)
-    for topic_filter in "ab":
-        client.subscribe(topic_filter)
-
-    def gives_up(topic, payload, retained):
-        client.unsubscribe("b", wait=False)
-
-    client.set_callback(gives_up)
-    world.broker.forget()
-    answer = world.broker.data
-
-    def data(link, sent):
-        if sent[0] >> 4 == SUBSCRIBE:  # that of "a"
-            world.broker.data = answer
-            link.push(encode(PUBLISH, topic="a", payload="m"))
-        answer(link, sent)
-
-    world.broker.data = data
-    world.net.plan = Plan(latency_ms=20)
-    world.link.end("rst")
-    client.poll(10)
-    while client._is_connecting or not client.isconnected():
-        client.poll(100)
-    began_ms = world.clock.now
-    client.publish("t", "x", wait=False)
-    equal(world.clock.now - began_ms, 0)
-    world.serve(client, 100)
-    equal((list(client._granted_qos), client.inflight), ([b"\0\1a"], 0))
