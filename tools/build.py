@@ -48,9 +48,9 @@ def compile_all(into: Path, shipped: Path, firmware: Path, optimize: int, driver
     """Fill `into`; shipped: an empty folder for the sources as they ship. Raises BuildError."""
     try:
         ship_board(shipped, firmware, drivers)
-    except ShipError as e:
-        raise BuildError(str(e)) from None
-    sources = {p.relative_to(shipped): p for p in shipped.rglob("*.py")}
+    except ShipError as error:
+        raise BuildError(str(error)) from None
+    sources = {path.relative_to(shipped): path for path in shipped.rglob("*.py")}
     sources.update({Path(name): firmware / name for name in SOURCE_ONLY})
     for name, source in sorted(sources.items()):
         target = into / (name if str(name) in SOURCE_ONLY else name.with_suffix(".mpy"))
@@ -69,8 +69,8 @@ def build_library(into: Path, source: Path = LIBRARY, optimize: int = 3) -> list
     if not built_before.copied(key, into):
         try:
             modules = ship(into / "py", source)
-        except ShipError as e:
-            raise BuildError(str(e)) from None
+        except ShipError as error:
+            raise BuildError(str(error)) from None
         (into / "py" / "names.json").rename(into / "names.json")
         (into / "mpy" / PACKAGE).mkdir(parents=True)
         for name in modules:

@@ -71,7 +71,7 @@ class HostBoard:
         (root / "config.json").write_text(json.dumps(config))
         # those of sensors that are not there would take some of the board's heap
         kinds = {"chip", *(sensor["type"] for sensor in config.get("sensors", ()))}
-        values = {name: v for name, v in VALUES.items() if name.split()[0] in kinds}
+        values = {name: value for name, value in VALUES.items() if name.split()[0] in kinds}
         board = {"buttons": {str(self.STOP_PIN): "stop"}, "values": values, "state": "rtc.bin", "clock": False}
         (root / "board.json").write_text(json.dumps(board))
         program = micropython()
@@ -130,8 +130,8 @@ class HostBoard:
         ask = "import sys; print(*sys.implementation[1][:3], sys.maxsize > 2**31)"
         try:
             got = subprocess.run([program, "-c", ask], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20)
-        except (OSError, subprocess.TimeoutExpired) as e:
-            raise BoardError("%s cannot be run: %s" % (program, e)) from None
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise BoardError("%s cannot be run: %s" % (program, error)) from None
         words = got.stdout.decode(errors="replace").split()
         if got.returncode or len(words) != 4:
             raise BoardError("%s is no MicroPython that runs here: %s" % (program, " ".join(words)))
@@ -139,10 +139,11 @@ class HostBoard:
         return "MicroPython %s.%s.%s, %d bit" % (*words[:3], 64 if self.is_64_bit else 32)
 
     def __enter__(self) -> "HostBoard":
-        self._start()
+        self.start()
         return self
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Power on."""
         with open(self.log, "ab") as log:
             self.running = children.start(self.command, stdout=log, stderr=log, env=self.env, cwd=self.folder)
 
@@ -156,7 +157,7 @@ class HostBoard:
                 self.starts += 1
             if time.monotonic() >= self.wakes_at_s:
                 self.wakes_at_s = 0.0
-                self._start()
+                self.start()
             return True
         return self.running.poll() is None
 

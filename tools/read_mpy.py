@@ -43,17 +43,17 @@ class Mpy:
         self._code(None)
 
     def _uint(self) -> int:
-        n = 0
+        number = 0
         while True:
-            b = self.data[self.at]
+            byte = self.data[self.at]
             self.at += 1
-            n = n << 7 | b & 127
-            if b < 128:
-                return n
+            number = number << 7 | byte & 127
+            if byte < 128:
+                return number
 
-    def _bytes(self, n: int) -> bytes:
-        self.at += n
-        return self.data[self.at - n : self.at]
+    def _bytes(self, size_b: int) -> bytes:
+        self.at += size_b
+        return self.data[self.at - size_b : self.at]
 
     def _name(self) -> Tuple[str, bool]:
         n = self._uint()

@@ -210,7 +210,7 @@ def test_a_ca_is_taken_as_people_have_it(start, authority, device):  # noqa: F81
 
 def test_a_chain_without_its_middle_is_trusted_when_that_is_in_the_file_of_the_ca(authority, make_broker, device):  # noqa: F811
     middle = Authority("in between")
-    middle.cert = authority._sign(middle.name, middle.key, NOW - DAY, NOW + DAY, ca=True)
+    middle.cert = authority.sign(middle.name, middle.key, NOW - DAY, NOW + DAY, ca=True)
     cert, key = middle.issue("localhost")
     broker = make_broker(CONFIG, files={"ca": authority.pem(), "cert": cert, "key": key})
     assert "not correctly signed" in device(broker.port, authority.pem(), program=FILES)

@@ -23,9 +23,9 @@ class Authority:
     def __init__(self, name):
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.cert = self._sign(self.name, self.key, NOW - DAY, NOW + 10 * DAY, ca=True)
+        self.cert = self.sign(self.name, self.key, NOW - DAY, NOW + 10 * DAY, ca=True)
 
-    def _sign(self, subject, key, begin, end, ca=False, host=None):
+    def sign(self, subject, key, begin, end, ca=False, host=None):
         builder = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).public_key(key.public_key())
         builder = builder.serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(end)
         builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
@@ -42,7 +42,7 @@ class Authority:
     def issue(self, host, begin=NOW - DAY, end=NOW + DAY):
         """(certificate, key) in PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
-        cert = self._sign(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)]), key, begin, end, host=host)
+        cert = self.sign(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)]), key, begin, end, host=host)
         return cert.public_bytes(serialization.Encoding.PEM), key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )

@@ -75,14 +75,14 @@ class Run:
         self.number += 1
         self.sent.append((payload, 0))  # at most once
         self.up()
-        self._tried(lambda: stream.publish(self.client, TOPIC_OUT, BytesIO(payload), len(payload), qos=qos, piece_b=32))
+        self.tried(lambda: stream.publish(self.client, TOPIC_OUT, BytesIO(payload), len(payload), qos=qos, piece_b=32))
 
     def subscribe(self, qos=2):
-        self._tried(lambda: self.client.subscribe(TOPIC_IN, qos))
+        self.tried(lambda: self.client.subscribe(TOPIC_IN, qos))
         self.subscribed = True
 
     def unsubscribe(self):
-        self._tried(lambda: self.client.unsubscribe("something/else"))
+        self.tried(lambda: self.client.unsubscribe("something/else"))
 
     def give(self, qos):
         """The world publishes to the client, once the broker knows of its subscription."""
@@ -91,7 +91,7 @@ class Run:
             kept = self.world.broker.sessions.get("c1")
             if kept is not None and TOPIC_IN in kept.subs:
                 break
-            self._tried(lambda: self.client.subscribe(TOPIC_IN, 2))
+            self.tried(lambda: self.client.subscribe(TOPIC_IN, 2))
             self.up()
         payload = b"%d" % self.number
         self.number += 1
@@ -100,9 +100,9 @@ class Run:
         self.poll(50)
 
     def poll(self, ms):
-        self._tried(lambda: self.world.serve(self.client, ms))
+        self.tried(lambda: self.world.serve(self.client, ms))
 
-    def _tried(self, call):
+    def tried(self, call):
         try:
             call()
         except OSError as error:

@@ -146,7 +146,7 @@ def act(run, step, angry, echo):
     elif kind == "leave":
         echo.append(lambda: run.client.disconnect())
     elif kind == "ping":
-        run._tried(run.client.ping)
+        run.tried(run.client.ping)
     elif kind == "stream":
         run.stream(step[1], step[2])
     elif kind == "large":
@@ -155,7 +155,7 @@ def act(run, step, angry, echo):
     elif kind == "disconnect":
         run.client.disconnect()
     elif kind == "connect":
-        run._tried(run.client.connect)
+        run.tried(run.client.connect)
 
 
 @so_many(150)

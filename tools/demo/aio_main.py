@@ -58,7 +58,7 @@ def chip():
         yield None
 
 
-async def measure(c, readings):
+async def measure(client, readings):
     """Publish what the generator `readings` yields, and pause at each None."""
     global seq, heap_low_b
     for reading in readings:
@@ -69,7 +69,7 @@ async def measure(c, readings):
         seq += 1
         # Its unit is no ASCII, which MicroPython's json would write as it is, too.
         payload = '{"value":%s,"unit":"%s","time":%d,"seq":%d}' % (value, unit, time(), seq)
-        await c.publish(topic + name, payload, qos=cfg["qos"], timeout_ms=60_000)
+        await client.publish(topic + name, payload, qos=cfg["qos"], timeout_ms=60_000)
         gc.collect()
         heap_low_b = min(heap_low_b, gc.mem_free())
 
@@ -84,25 +84,28 @@ async def blink(led):
         late_ms = max(late_ms, ticks_diff(ticks_ms(), began_ms) - BLINK_MS)
 
 
-async def obey(c):
-    await c.subscribe(topic + "say", 1, timeout_ms=60_000)
-    async for _, payload, _ in c:
+async def obey(client):
+    await client.subscribe(topic + "say", 1, timeout_ms=60_000)
+    async for _, payload, _ in client:
         print("told: %s" % payload.decode())
 
 
 async def main():
     stop = Pin(cfg["stop_pin"], Pin.IN, Pin.PULL_UP)
     reconnect = Reconnect(500, 5000, on_state=on_state)
-    c = MQTTClient(cfg["client_id"], cfg["broker"], cfg["port"], keepalive=5, timeout_ms=2000, reconnect=reconnect)
-    c.set_last_will(topic + "status", "offline", True, 1)
-    async with c:
-        tasks = [asyncio.create_task(f) for f in (measure(c, room()), measure(c, water()), measure(c, chip()))]
-        tasks += [asyncio.create_task(f) for f in (blink(Pin(2, Pin.OUT)), obey(c))]
+    client = MQTTClient(cfg["client_id"], cfg["broker"], cfg["port"], keepalive=5, timeout_ms=2000, reconnect=reconnect)
+    client.set_last_will(topic + "status", "offline", True, 1)
+    async with client:
+        tasks = [
+            asyncio.create_task(coroutine)
+            for coroutine in (measure(client, room()), measure(client, water()), measure(client, chip()))
+        ]
+        tasks += [asyncio.create_task(coroutine) for coroutine in (blink(Pin(2, Pin.OUT)), obey(client))]
         while stop.value():
             await asyncio.sleep_ms(50)
         for task in tasks:
             task.cancel()
-        while c.inflight:  # what a task had begun is the broker's before this ends
+        while client.inflight:  # what a task had begun is the broker's before this ends
             await asyncio.sleep_ms(20)
     print("the blinking was late by %d ms at most" % late_ms)
     print("summary: published=%d heap_low_b=%d" % (seq, heap_low_b))

@@ -28,8 +28,8 @@ class Link:
         """Reset what is open, and refuse what comes, until mend()."""
         with self._lock:
             self.is_cut = True
-            for s in self._open:
-                _reset(s)
+            for sock in self._open:
+                _reset(sock)
 
     def mend(self) -> None:
         self.is_cut = False
@@ -50,8 +50,8 @@ class Link:
             _reset(board)
             board.close()
             return
-        for s in (board, broker):
-            s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for sock in (board, broker):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
             self._open |= {board, broker}
             if self.is_cut:
@@ -80,12 +80,12 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
             target.sendall(data)
     except OSError:
         pass
-    for s in (source, target):
+    for sock in (source, target):
         with contextlib.suppress(OSError):
-            s.shutdown(socket.SHUT_RDWR)
+            sock.shutdown(socket.SHUT_RDWR)
 
 
-def _reset(s: socket.socket) -> None:
+def _reset(sock: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-        s.shutdown(socket.SHUT_RDWR)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        sock.shutdown(socket.SHUT_RDWR)

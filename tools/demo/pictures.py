@@ -36,8 +36,8 @@ class Kept:
         self.screen = Screen(Console(width=WIDTH, height=ROWS + 6, file=io.StringIO()), None)  # type: ignore[arg-type]
         self.tally = Tally()
 
-    def reading(self, r: Reading, tally: Tally) -> None:
-        self.screen.rows.append(r)
+    def reading(self, reading: Reading, tally: Tally) -> None:
+        self.screen.rows.append(reading)
         self.tally = tally
 
     def line(self, text: str) -> None:

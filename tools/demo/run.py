@@ -92,9 +92,9 @@ class Several:
     def __init__(self, displays: List[Any]):
         self.displays = displays
 
-    def reading(self, r: Reading, tally: Tally) -> None:
+    def reading(self, reading: Reading, tally: Tally) -> None:
         for display in self.displays:
-            display.reading(r, tally)
+            display.reading(reading, tally)
 
     def line(self, text: str) -> None:
         for display in self.displays:
@@ -126,9 +126,9 @@ class Trouble:
     def _do(self, name: str) -> None:
         try:
             self.does[name]()
-        except BrokerError as e:
+        except BrokerError as error:
             if self.page:
-                self.page.line("run: %s" % e)
+                self.page.line("run: %s" % error)
         self.tell()
 
     def tell(self) -> None:
@@ -257,8 +257,8 @@ def page_of(trouble: Optional[Trouble], tcp_port: int) -> Iterator[List[Page]]:
         return
     try:
         page = Page(sorted(trouble.does), trouble.pressed.put, tcp_port)
-    except OSError as e:
-        raise BoardError("no page on port %d: %s" % (tcp_port, e.strerror)) from None
+    except OSError as error:
+        raise BoardError("no page on port %d: %s" % (tcp_port, error.strerror)) from None
     with page:
         trouble.page = page
         print("The page is %s (Ctrl-C ends it)" % page.url, flush=True)
@@ -293,8 +293,8 @@ def run(opts: argparse.Namespace, folder: Path, show_on: Any = None, say: Callab
             show = Several([show_on or display, *pages])
             try:
                 watch(watcher, board, tally, show, opts, trouble, home)
-            except (BoardError, HomeAssistantError) as e:
-                why = str(e)
+            except (BoardError, HomeAssistantError) as error:
+                why = str(error)
             if trouble:
                 trouble.end()
                 catch_up(watcher, board, tally, show, opts.interval)
@@ -357,8 +357,8 @@ def main() -> int:
             if opts.aio:
                 shutil.copyfile(AIO_PROGRAM, folder / "board" / "main.py")
             return run(opts, folder)
-    except (BrokerError, BoardError, BuildError, HomeAssistantError) as e:
-        print("run: %s" % e, file=sys.stderr)
+    except (BrokerError, BoardError, BuildError, HomeAssistantError) as error:
+        print("run: %s" % error, file=sys.stderr)
         return 1
     except BrokenPipeError:  # `make run | head`: nobody reads any more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -106,7 +106,7 @@ class Watcher:
         else:
             self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, "watcher", protocol=paho.MQTTv5)
         self.client.reconnect_delay_set(1, 1)
-        self.client.on_connect = lambda c, *_: c.subscribe("#", 2)
+        self.client.on_connect = lambda client, *_: client.subscribe("#", 2)
         self.client.on_subscribe = lambda *_: self.subscribed.set()
         self.client.on_message = self._received
 
@@ -137,8 +137,12 @@ class Watcher:
 class Plain:
     """A line for each reading, for pipes and files."""
 
-    def reading(self, r: Reading, _tally: Tally) -> None:
-        print(COLUMNS % (r.clock(), r.sensor, r.shown(), r.shown_unit(), r.qos, r.delay()), flush=True)
+    def reading(self, reading: Reading, _tally: Tally) -> None:
+        print(
+            COLUMNS
+            % (reading.clock(), reading.sensor, reading.shown(), reading.shown_unit(), reading.qos, reading.delay()),
+            flush=True,
+        )
 
     def line(self, text: str) -> None:
         print(printable(text), flush=True)
@@ -156,8 +160,8 @@ class Screen:
         self.console, self.live = console, live
         self.rows: deque[Reading] = deque(maxlen=200)
 
-    def reading(self, r: Reading, tally: Tally) -> None:
-        self.rows.append(r)
+    def reading(self, reading: Reading, tally: Tally) -> None:
+        self.rows.append(reading)
         self.live.update(self.table(tally), refresh=True)
 
     def table(self, tally: Tally) -> Table:
@@ -165,8 +169,15 @@ class Screen:
         for name, side in (("time", "left"), ("sensor", "left"), ("value", "right"), ("unit", "left"),
                            ("QoS", "right"), ("delay", "right")):  # fmt: skip
             table.add_column(name, justify=side)  # type: ignore[arg-type]
-        for r in list(self.rows)[-max(5, self.console.height - 6) :]:
-            table.add_row(r.clock(), r.sensor, r.shown(), r.shown_unit(), str(r.qos), r.delay())
+        for reading in list(self.rows)[-max(5, self.console.height - 6) :]:
+            table.add_row(
+                reading.clock(),
+                reading.sensor,
+                reading.shown(),
+                reading.shown_unit(),
+                str(reading.qos),
+                reading.delay(),
+            )
         return table
 
     def line(self, text: str) -> None:

@@ -54,9 +54,16 @@ class Page:
             for reader in self.readers:
                 reader.put(event)
 
-    def reading(self, r: Reading, tally: Tally) -> None:
-        taken_s = r.received_s if r.taken_s is None else r.taken_s
-        self.send("reading", sensor=r.sensor, value=r.value, unit=r.unit, taken_s=taken_s, received_s=r.received_s)
+    def reading(self, reading: Reading, tally: Tally) -> None:
+        taken_s = reading.received_s if reading.taken_s is None else reading.taken_s
+        self.send(
+            "reading",
+            sensor=reading.sensor,
+            value=reading.value,
+            unit=reading.unit,
+            taken_s=taken_s,
+            received_s=reading.received_s,
+        )
         self.counts(tally)
 
     def counts(self, tally: Tally) -> None:

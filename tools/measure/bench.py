@@ -134,36 +134,44 @@ def profile(client: Client, operation: str, rounds: int) -> tuple:
 
 
 def measure(client: Client, operation: str, with_valgrind: bool) -> Cost:
-    heap = [ops([size.micropython(32), "-X", "heapsize=4m"], client, operation, n)[1] for n in (FEW, MANY)]
+    heap = [ops([size.micropython(32), "-X", "heapsize=4m"], client, operation, rounds)[1] for rounds in (FEW, MANY)]
     per = MANY - FEW
     instructions = writes = segments = None
     if with_valgrind:
         few, many = profile(client, operation, FEW), profile(client, operation, MANY)
-        instructions, writes, segments = (None if b is None else (b - a) / per for a, b in zip(few, many))
+        instructions, writes, segments = (
+            None if many_of_it is None else (many_of_it - few_of_it) / per for few_of_it, many_of_it in zip(few, many)
+        )
     return Cost(instructions, writes, max(0, heap[1] - heap[0]) / per, 0, segments)
 
 
 def passed_over(budgets: list, client: str, operation: str, cost: Cost) -> list:
     """A line for each budget of the operation that its cost exceeds; what was not measured exceeds nothing."""
     failed = []
-    for b in budgets:
-        got = getattr(cost, b["figure"])
+    for budget in budgets:
+        got = getattr(cost, budget["figure"])
         # rounded: one read in hundreds may be cut in two by TCP, which takes 48 B for a view of the rest
-        if (b["client"], b["operation"]) == (client, operation) and got is not None and round(got) > b["checked"]:
-            failed.append("%s %s %s: %d, the budget is %d" % (client, operation, b["figure"], got, b["checked"]))
+        if (
+            (budget["client"], budget["operation"]) == (client, operation)
+            and got is not None
+            and round(got) > budget["checked"]
+        ):
+            failed.append(
+                "%s %s %s: %d, the budget is %d" % (client, operation, budget["figure"], got, budget["checked"])
+            )
     return failed
 
 
 def timed(clients: list, operation: str) -> dict:
     """Microseconds per operation, the clients in turn, the median of REPEATS rounds."""
-    us: dict = {c.name: [] for c in clients}
+    us: dict = {client.name: [] for client in clients}
     for _ in range(REPEATS):
-        for c in clients:
+        for client in clients:
             command = [size.micropython(32), "-X", "heapsize=4m"]
-            n = FEW  # a peer that waits for delayed ACKs takes 44 ms for one
-            if ops(command, c, operation, n)[0] < 4 * n:
-                n = TIMED[operation]
-            us[c.name].append(ops(command, c, operation, n)[0] * 1000 / n)
+            rounds = FEW  # a peer that waits for delayed ACKs takes 44 ms for one
+            if ops(command, client, operation, rounds)[0] < 4 * rounds:
+                rounds = TIMED[operation]
+            us[client.name].append(ops(command, client, operation, rounds)[0] * 1000 / rounds)
     return {name: statistics.median(got) for name, got in us.items()}
 
 
@@ -185,13 +193,17 @@ def board(port: str, host: str) -> None:
             found = re.search(r"^measured (-?\d+) (-?\d+)", text, re.M)
             if not found:
                 raise RuntimeError("%s, %s on %s:\n%s" % (kind, operation, port, text[-2000:]))
-            ms, heap_b = (int(n) / BOARD_ROUNDS for n in found.groups())
+            ms, heap_b = (int(number) / BOARD_ROUNDS for number in found.groups())
             print("%-8s %-9s %8.2f ms %6.0f B" % (kind, operation, ms, heap_b), flush=True)
 
 
 def peers(also: str) -> list:
     """The clients of others that are there: those of .cache/peers, and those of the folder `also`."""
-    found = [Client(n, k, str(PEERS / n), False) for n, k in PEER_KINDS.items() if (PEERS / n / "pins").exists()]
+    found = [
+        Client(name, kind, str(PEERS / name), False)
+        for name, kind in PEER_KINDS.items()
+        if (PEERS / name / "pins").exists()
+    ]
     for inside in ("", "micropython/umqtt.simple"):
         if also and Path(also, inside, "umqtt", "simple.py").exists():
             found.append(Client("umqtt.simple of PEERS", "simple", str(Path(also, inside)), False))
@@ -203,12 +215,14 @@ def peers(also: str) -> list:
 def budget_table(budgets: list, measured: dict) -> list:
     """Each budget and what was reached. measured: {(client, operation): Cost}."""
     out = ["| | figure | reached | checked | budget | aim |", "|---|---|--:|--:|--:|--:|"]
-    for b in budgets:
-        got = measured.get((b["client"], b["operation"]))
-        reached = getattr(got, b["figure"]) if got else None
-        words = "%s, %s" % (b["client"], b["operation"])
-        cells = [words, b["figure"], "-" if reached is None else "%d" % round(reached)]
-        out.append("| %s |" % " | ".join(cells + [str(b.get(column, "")) for column in ("checked", "budget", "aim")]))
+    for budget in budgets:
+        got = measured.get((budget["client"], budget["operation"]))
+        reached = getattr(got, budget["figure"]) if got else None
+        words = "%s, %s" % (budget["client"], budget["operation"])
+        cells = [words, budget["figure"], "-" if reached is None else "%d" % round(reached)]
+        out.append(
+            "| %s |" % " | ".join(cells + [str(budget.get(column, "")) for column in ("checked", "budget", "aim")])
+        )
     return out
 
 
@@ -221,14 +235,14 @@ def table(operation: str, costs: dict) -> list:
         "| | instructions | x floor | writes | segments | heap B | us | x floor |",
         "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for name, c in costs.items():
-        ratio = "%.1f" % (c.instructions / floor.instructions) if floor and c.instructions else "-"
-        slower = "%.1f" % (c.us / floor.us) if floor and floor.us else "-"
+    for name, cost in costs.items():
+        ratio = "%.1f" % (cost.instructions / floor.instructions) if floor and cost.instructions else "-"
+        slower = "%.1f" % (cost.us / floor.us) if floor and floor.us else "-"
         out.append(
             "| %s | %s | %s | %s | %s | %.0f | %.1f | %s |"
-            % (name, "%.0f" % c.instructions if c.instructions else "-", ratio,
-               "-" if c.writes is None else "%.1f" % c.writes,
-               "-" if c.segments is None else "%.1f" % c.segments, c.heap_b, c.us, slower)
+            % (name, "%.0f" % cost.instructions if cost.instructions else "-", ratio,
+               "-" if cost.writes is None else "%.1f" % cost.writes,
+               "-" if cost.segments is None else "%.1f" % cost.segments, cost.heap_b, cost.us, slower)
         )  # fmt: skip
     return out
 
@@ -244,13 +258,13 @@ def main() -> int:
     if opts.port and not opts.host:
         args.error("--port needs --host, the address of this machine that the board can reach")
     others = peers(opts.peers)
-    if opts.peers and not any(c.path.startswith(opts.peers) for c in others):
+    if opts.peers and not any(client.path.startswith(opts.peers) for client in others):
         args.error("no umqtt/simple.py, micropython/umqtt.simple or mqtt_as/__init__.py in %s" % opts.peers)
     if opts.port:
         try:
             board(opts.port, opts.host)
-        except RuntimeError as e:
-            print(e, file=sys.stderr)
+        except RuntimeError as error:
+            print(error, file=sys.stderr)
             return 1
         return 0
     with_valgrind = bool(shutil.which("valgrind"))
@@ -270,17 +284,20 @@ def main() -> int:
             budgets = json.loads(size.BUDGETS.read_text())["operations"]
             measured: dict = {}
             for operation in OPERATIONS:
-                able = [c for c in clients if c.able(operation)]
+                able = [client for client in clients if client.able(operation)]
                 us = timed(able, operation)
-                costs = {c.name: measure(c, operation, with_valgrind)._replace(us=us[c.name]) for c in able}
+                costs = {
+                    client.name: measure(client, operation, with_valgrind)._replace(us=us[client.name])
+                    for client in able
+                }
                 measured.update({(name, operation): cost for name, cost in costs.items()})
                 lines += table(operation, costs)
                 print("\n".join(table(operation, costs)), flush=True)
                 for name in costs:
                     failed += passed_over(budgets, name, operation, costs[name])
             lines[:0] = ["", *budget_table(budgets, measured)]
-    except FileNotFoundError as e:
-        print(e, file=sys.stderr)
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
         return 2
     if opts.docs:
         page = DOCS.read_text()
@@ -292,7 +309,7 @@ def main() -> int:
             + page.split("<!-- /bench -->")[1]
         )
     if opts.check and failed:
-        print("\n".join("A budget is passed: " + f for f in failed), file=sys.stderr)
+        print("\n".join("A budget is passed: " + words for words in failed), file=sys.stderr)
         return 1
     return 0
 

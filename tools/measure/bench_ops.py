@@ -36,25 +36,25 @@ def v5(host, port):
     return _blocking(MQTTClient("bench", host, port))
 
 
-def _blocking(c):
-    c.set_callback(message)
+def _blocking(client):
+    client.set_callback(message)
     if sys.argv[2] == "receive_view":
-        c.set_view(view)
-    c.connect()
+        client.set_view(view)
+    client.connect()
 
     def ping():
-        c.ping()
-        while not c.poll(1000):
+        client.ping()
+        while not client.poll(1000):
             pass
 
-    return c.publish, {
-        "publish0": lambda: c.publish(TOPIC, PAYLOAD),
-        "publish1": lambda: c.publish(TOPIC, PAYLOAD, False, 1),
-        "publish2": lambda: c.publish(TOPIC, PAYLOAD, False, 2),
-        "receive_view": lambda: c.poll(1000),
-        "receive_callback": lambda: c.poll(1000),
+    return client.publish, {
+        "publish0": lambda: client.publish(TOPIC, PAYLOAD),
+        "publish1": lambda: client.publish(TOPIC, PAYLOAD, False, 1),
+        "publish2": lambda: client.publish(TOPIC, PAYLOAD, False, 2),
+        "receive_view": lambda: client.poll(1000),
+        "receive_callback": lambda: client.poll(1000),
         "ping": ping,
-        "idle": lambda: c.poll(0),
+        "idle": lambda: client.poll(0),
     }
 
 
@@ -62,11 +62,11 @@ def prepared(host, port):
     from umqtt.client import MQTTClient
     from umqtt.publisher import Publisher
 
-    c = MQTTClient("bench", host, port)
-    c.connect()
-    publish = Publisher(c, TOPIC).publish
-    publish1 = Publisher(c, TOPIC, qos=1).publish
-    return c.publish, {"publish0": lambda: publish(PAYLOAD), "publish1": lambda: publish1(PAYLOAD)}
+    client = MQTTClient("bench", host, port)
+    client.connect()
+    publish = Publisher(client, TOPIC).publish
+    publish1 = Publisher(client, TOPIC, qos=1).publish
+    return client.publish, {"publish0": lambda: publish(PAYLOAD), "publish1": lambda: publish1(PAYLOAD)}
 
 
 def routes(host, port):
@@ -83,21 +83,21 @@ def routes(host, port):
 def simple(host, port):
     from umqtt.simple import MQTTClient
 
-    c = MQTTClient("bench", host, port)
-    c.set_callback(message)
-    c.connect()
+    client = MQTTClient("bench", host, port)
+    client.set_callback(message)
+    client.connect()
 
     def ping():
-        c.ping()
-        c.wait_msg()
+        client.ping()
+        client.wait_msg()
 
-    return c.publish, {
-        "publish0": lambda: c.publish(TOPIC, PAYLOAD),
-        "publish1": lambda: c.publish(TOPIC, PAYLOAD, False, 1),
-        "publish2": lambda: c.publish(TOPIC, PAYLOAD, False, 2),
-        "receive_callback": lambda: c.wait_msg(),
+    return client.publish, {
+        "publish0": lambda: client.publish(TOPIC, PAYLOAD),
+        "publish1": lambda: client.publish(TOPIC, PAYLOAD, False, 1),
+        "publish2": lambda: client.publish(TOPIC, PAYLOAD, False, 2),
+        "receive_callback": lambda: client.wait_msg(),
         "ping": ping,
-        "idle": lambda: c.check_msg(),
+        "idle": lambda: client.check_msg(),
     }
 
 
@@ -105,12 +105,12 @@ async def aio(module, host, port, operation, rounds):
     import asyncio
 
     MQTTClient = __import__("umqtt." + module, None, None, ["MQTTClient"]).MQTTClient
-    c = MQTTClient("bench", host, port)
-    await c.connect()
+    client = MQTTClient("bench", host, port)
+    await client.connect()
     qos = {"publish0": 0, "publish1": 1, "publish2": 2}.get(operation)
     if operation == "receive_callback":
-        await c.publish(b"peer/send", b"0 %d 50" % rounds)
-        c.set_callback(message)
+        await client.publish(b"peer/send", b"0 %d 50" % rounds)
+        client.set_callback(message)
         sleep_ms(300)  # all is in the socket
     gc.collect()
     heap = gc.mem_alloc()
@@ -121,7 +121,7 @@ async def aio(module, host, port, operation, rounds):
     for _ in range(rounds if operation == "idle" else 0):
         await asyncio.sleep_ms(0)
     for _ in range(rounds if qos is not None else 0):
-        await c.publish(TOPIC, PAYLOAD, False, qos)
+        await client.publish(TOPIC, PAYLOAD, False, qos)
     print("measured", ticks_diff(ticks_ms(), start), gc.mem_alloc() - heap)
 
 
@@ -176,10 +176,10 @@ def main(client, operation, rounds, host, port):
 
         return asyncio.run(aio(client, host, port, operation, rounds))
     publish, operations = globals()[client](host, port)
-    f = operations[operation]
+    function = operations[operation]
     receives = operation.startswith("receive")
     for _ in range(0 if receives else 3):  # what a first call creates is not counted
-        f()
+        function()
     if receives:
         publish(b"peer/send", b"0 %d 50" % rounds)
         sleep_ms(300)  # all is in the socket: no waiting is counted
@@ -187,7 +187,7 @@ def main(client, operation, rounds, host, port):
     heap = gc.mem_alloc()
     start = ticks_ms()
     for _ in range(rounds):
-        f()
+        function()
     ms = ticks_diff(ticks_ms(), start)
     heap = gc.mem_alloc() - heap
     if receives and taken != rounds:

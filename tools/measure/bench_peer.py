@@ -30,11 +30,11 @@ _CONNECT, _PUBLISH, _PUBACK, _PUBREC, _PUBREL, _SUBSCRIBE, _UNSUBSCRIBE, _PINGRE
 
 def frame(b0: int, body: bytes) -> bytes:
     """A packet with its remaining length [2.2.3]."""
-    n, length = len(body), bytearray()
+    rest_b, length = len(body), bytearray()
     while True:
-        length.append(n & 127 | (128 if n > 127 else 0))
-        n >>= 7
-        if not n:
+        length.append(rest_b & 127 | (128 if rest_b > 127 else 0))
+        rest_b >>= 7
+        if not rest_b:
             return bytes([b0]) + bytes(length) + body
 
 
@@ -67,12 +67,12 @@ class Peer:
         for thread in self._serving:  # what a client that has ended had sent is taken and counted
             thread.join(2)
         # shutdown wakes a thread that waits in accept or recv, close alone does not
-        for s in [self._listener, *self._links]:
+        for sock in [self._listener, *self._links]:
             try:
-                s.shutdown(socket.SHUT_RDWR)
+                sock.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-            s.close()
+            sock.close()
         self._thread.join(5)
 
     def _accept(self) -> None:
@@ -113,21 +113,21 @@ class Peer:
     def _take(self, link: socket.socket, data: bytes) -> bytes:
         at = 0
         while len(data) - at >= 2:
-            n = shift = 0
+            length_b = shift = 0
             body = at + 1
             while True:
                 if body >= len(data):
                     return data[at:]
-                b = data[body]
+                byte = data[body]
                 body += 1
-                n |= (b & 127) << shift
+                length_b |= (byte & 127) << shift
                 shift += 7
-                if b < 128:
+                if byte < 128:
                     break
-            if len(data) < body + n:
+            if len(data) < body + length_b:
                 return data[at:]
-            self._packet(link, data[at], data[body : body + n])
-            at = body + n
+            self._packet(link, data[at], data[body : body + length_b])
+            at = body + length_b
         return data[at:]
 
     def _packet(self, link: socket.socket, b0: int, body: bytes) -> None:

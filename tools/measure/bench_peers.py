@@ -23,28 +23,28 @@ def simple2(host, port):
     from umqtt.simple2 import MQTTClient
 
     ended = []
-    c = MQTTClient("bench", host, port, keepalive=60)
-    c.set_callback(message)
-    c.set_callback_status(lambda pid, status: ended.append(pid))
-    c.connect()
+    client = MQTTClient("bench", host, port, keepalive=60)
+    client.set_callback(message)
+    client.set_callback_status(lambda pid, status: ended.append(pid))
+    client.connect()
     topic = TOPIC.encode()
 
     def publish1():
-        c.publish(topic, PAYLOAD, qos=1)
+        client.publish(topic, PAYLOAD, qos=1)
         while not ended:
-            c.wait_msg()
+            client.wait_msg()
         ended.pop()
 
     def ping():
-        c.ping()
-        c.wait_msg()
+        client.ping()
+        client.wait_msg()
 
-    return c.publish, {
-        "publish0": lambda: c.publish(topic, PAYLOAD),
+    return client.publish, {
+        "publish0": lambda: client.publish(topic, PAYLOAD),
         "publish1": publish1,
-        "receive_callback": c.wait_msg,
+        "receive_callback": client.wait_msg,
         "ping": ping,
-        "idle": c.check_msg,
+        "idle": client.check_msg,
     }
 
 
@@ -52,24 +52,24 @@ def chumicro(host, port):
     from chumicro_mqtt import MQTTClient
     from chumicro_sockets.sockets_factory import fixed_connector_factory
 
-    c = MQTTClient(transport_factory=fixed_connector_factory(host, port), client_id="bench")
-    c.on_message = message
-    c.connect()
+    client = MQTTClient(transport_factory=fixed_connector_factory(host, port), client_id="bench")
+    client.on_message = message
+    client.connect()
     acked = []
 
     def turn():
-        c.handle(ticks_ms())
+        client.handle(ticks_ms())
 
     end = ticks_ms() + 5000
-    while c.state != "connected" and ticks_diff(end, ticks_ms()) > 0:
+    while client.state != "connected" and ticks_diff(end, ticks_ms()) > 0:
         turn()
 
     def publish(topic, payload):
-        c.publish(topic if isinstance(topic, str) else topic.decode(), payload)
+        client.publish(topic if isinstance(topic, str) else topic.decode(), payload)
         turn()
 
     def publish1():
-        c.publish(TOPIC, PAYLOAD, qos=1, on_publish=lambda *args: acked.append(1))
+        client.publish(TOPIC, PAYLOAD, qos=1, on_publish=lambda *args: acked.append(1))
         while not acked:
             turn()
         acked.pop()
@@ -115,14 +115,14 @@ async def mqtt_async(host, port):
     module.config.server = host
     module.config.port = port
     module.config.subs_cb = message
-    c = module.MQTTClient(module.config)
-    c._addr = (host, port)  # a board's getaddrinfo gives this, a PC's MicroPython bytes
-    c._dns_lookup = lambda: None
-    await c.connect()
+    client = module.MQTTClient(module.config)
+    client._addr = (host, port)  # a board's getaddrinfo gives this, a PC's MicroPython bytes
+    client._dns_lookup = lambda: None
+    await client.connect()
     topic = TOPIC.encode()
-    return c.publish, {
-        "publish0": lambda: c.publish(topic, PAYLOAD, qos=0),
-        "publish1": lambda: c.publish(topic, PAYLOAD, qos=1),
+    return client.publish, {
+        "publish0": lambda: client.publish(topic, PAYLOAD, qos=0),
+        "publish1": lambda: client.publish(topic, PAYLOAD, qos=1),
     }
 
 
@@ -131,13 +131,13 @@ async def mqtt_as(host, port):
     import mqtt_as as module
 
     module.config.update(client_id=b"bench", server=host, port=port, subs_cb=message)
-    c = module.MQTTClient(module.config)
-    c.wifi_connect = _nothing
-    await c.connect(quick=True)
+    client = module.MQTTClient(module.config)
+    client.wifi_connect = _nothing
+    await client.connect(quick=True)
     topic = TOPIC.encode()
-    return c.publish, {
-        "publish0": lambda: c.publish(topic, PAYLOAD, qos=0),
-        "publish1": lambda: c.publish(topic, PAYLOAD, qos=1),
+    return client.publish, {
+        "publish0": lambda: client.publish(topic, PAYLOAD, qos=0),
+        "publish1": lambda: client.publish(topic, PAYLOAD, qos=1),
     }
 
 
@@ -149,29 +149,29 @@ async def aiomqttc(host, port):
     import aiomqttc as module
 
     module.log = lambda *args, **named: None
-    c = module.MQTTClient("bench", host, port)
+    client = module.MQTTClient("bench", host, port)
 
     async def on_message(*args):
         message()
 
-    c.on_message = on_message
-    assert await c.connect()
-    return c.publish, {
-        "publish0": lambda: c.publish(TOPIC, PAYLOAD, qos=0),
-        "publish1": lambda: c.publish(TOPIC, PAYLOAD, qos=1),
+    client.on_message = on_message
+    assert await client.connect()
+    return client.publish, {
+        "publish0": lambda: client.publish(TOPIC, PAYLOAD, qos=0),
+        "publish1": lambda: client.publish(TOPIC, PAYLOAD, qos=1),
     }
 
 
-def measure(operation, f, rounds):
+def measure(operation, function, rounds):
     gc.collect()
     heap = gc.mem_alloc()
     start = ticks_ms()
     if operation == "receive_callback":
         while taken < rounds:
-            f()
+            function()
     else:
         for _ in range(rounds):
-            f()
+            function()
     ms = ticks_diff(ticks_ms(), start)
     print("measured", ms, gc.mem_alloc() - heap)
 
@@ -183,9 +183,9 @@ async def measure_async(begin, operation, rounds, host, port):
     if operation == "receive_callback":
         await publish("peer/send" if begin is aiomqttc else b"peer/send", b"0 %d 50" % rounds, qos=0)
     else:
-        f = operations[operation]
+        function = operations[operation]
         for _ in range(3):
-            await f()
+            await function()
     gc.collect()
     heap = gc.mem_alloc()
     start = ticks_ms()
@@ -194,7 +194,7 @@ async def measure_async(begin, operation, rounds, host, port):
             await asyncio.sleep(0)
     else:
         for _ in range(rounds):
-            await f()
+            await function()
     ms = ticks_diff(ticks_ms(), start)
     print("measured", ms, gc.mem_alloc() - heap)
 
@@ -207,14 +207,14 @@ def main(client, operation, rounds, host, port):
         asyncio.run(measure_async(begin, operation, rounds, host, port))
         return
     publish, operations = begin(host, port)
-    f = operations[operation]
+    function = operations[operation]
     if operation == "receive_callback":
         publish(b"peer/send", b"0 %d 50" % rounds)
         sleep_ms(300)  # all is in the socket: no waiting is counted
     else:
         for _ in range(3):  # what a first call creates is not counted
-            f()
-    measure(operation, f, rounds)
+            function()
+    measure(operation, function, rounds)
 
 
 main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5]))

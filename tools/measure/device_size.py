@@ -29,8 +29,8 @@ def measure(port: str) -> Tuple[int, List[Tuple[str, int]]]:
         free_b = Found(transport).free_b
         try:
             rows = [(name, int(transport.exec(_MEASURE % name))) for name in MODULES]
-        except TransportExecError as e:
-            raise ToolError(in_words(port, e) + ". Is the firmware there (`make deploy`)?") from None
+        except TransportExecError as error:
+            raise ToolError(in_words(port, error) + ". Is the firmware there (`make deploy`)?") from None
         transport.exit_raw_repl()
         transport.serial.write(b"\x04")
     return free_b, rows
@@ -43,8 +43,8 @@ def main(argv: Optional[List[str]] = None) -> int:
         " for that, and started again.",
         "PORT",
     )
-    a = p.parse_args(argv)
-    free_b, rows = measure(choose(a.port))
+    args = p.parse_args(argv)
+    free_b, rows = measure(choose(args.port))
     print("%-18s %7d B" % ("free at the start", free_b))
     for name, taken_b in rows:
         print("%-18s %7d B" % (name, taken_b))

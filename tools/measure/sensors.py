@@ -100,7 +100,7 @@ def _run(scratch: Path, image: str, kind: str, conf: dict, values: dict) -> int:
         text = text.replace(name, json.dumps(value) if isinstance(value, str) else repr(value))
     command = [micropython(), "-X", "heapsize=400k", "-c", text]
     done = subprocess.run(command, cwd=scratch, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    names = [int(n) for n in re.findall(r"n_qstr=(\d+)", done.stdout)]
+    names = [int(number) for number in re.findall(r"n_qstr=(\d+)", done.stdout)]
     heap_b = re.findall(r"^(\d+)$", done.stdout, re.M)
     if len(names) != 2 or len(heap_b) != 1:
         raise RuntimeError("%s: %s" % (kind, done.stdout))

@@ -144,7 +144,7 @@ class Form(NamedTuple):
     inlined: Dict[str, str]
 
     def functions(self) -> Dict[str, Function]:
-        return {f.name: f for functions in self.modules.values() for f in functions}
+        return {function.name: function for functions in self.modules.values() for function in functions}
 
 
 def micropython(bits: int = 32) -> str:
@@ -170,7 +170,10 @@ def compile_library(into: Path, form: str = "shipped") -> Form:
         name = source.stem
         compile_one(source, into / PACKAGE / (name + ".mpy"), module(Path(PACKAGE, source.name)))
         written = scopes(ast.parse(source.read_text()), name + ".")
-        modules[name] = [_function(n, code, k) for (n, k), code in zip(written, read_mpy(into, name).codes[1:])]
+        modules[name] = [
+            _function(written_name, code, kind)
+            for (written_name, kind), code in zip(written, read_mpy(into, name).codes[1:])
+        ]
     return Form(form, into, modules, {})
 
 
@@ -246,8 +249,8 @@ def loaded(form: Form, module: str) -> List[str]:
     return [name.split(".")[1] for name in ast.literal_eval(got.stdout.decode()) if name.startswith(PACKAGE + ".")]
 
 
-def blocks(n: int) -> int:
-    return (n + BLOCK_B - 1) // BLOCK_B * BLOCK_B
+def blocks(size_b: int) -> int:
+    return (size_b + BLOCK_B - 1) // BLOCK_B * BLOCK_B
 
 
 def account(form: Form, module: str) -> Dict[str, Tuple[int, int]]:
@@ -343,11 +346,13 @@ class Row(NamedTuple):
 def measure(source: Form, shipped: Form) -> Tuple[List[Row], Dict[str, Dict[str, int]]]:
     """Rows of the module table; {form: {figure of the budgets: measured}}."""
     rows = []
-    order = [n for n in CORE if n in source.modules] + sorted(n for n in source.modules if n not in CORE)
+    order = [module for module in CORE if module in source.modules] + sorted(
+        module for module in source.modules if module not in CORE
+    )
     functions = shipped.functions()
     for name in order:
-        of_module = [f for f in functions.values() if f.name.startswith(name + ".")]
-        widest = max(of_module, key=lambda f: f.words, default=None)
+        of_module = [function for function in functions.values() if function.name.startswith(name + ".")]
+        widest = max(of_module, key=lambda function: function.words, default=None)
         shipped_file = shipped.folder / PACKAGE / (name + ".mpy")
         rows.append(
             Row(
@@ -390,16 +395,16 @@ def tables(rows: List[Row], checks: List[tuple], accounts: List[Dict], wide: Lis
         "| module | lines | .mpy as source, B | shipped, B | functions shipped | widest frame shipped, words |",
         "|---|--:|--:|--:|--:|---|",
     ]
-    out += ["| `%s` | %d | %d | %d | %d | `%s` |" % r for r in rows]
+    out += ["| `%s` | %d | %d | %d | %d | `%s` |" % row for row in rows]
     out += ["", "| figure | as source | shipped | checked | budget | aim | |", "|---|--:|--:|--:|--:|--:|---|"]
-    out += ["| %s | %d | %d | %s | %s | %s | %s |" % c for c in checks]
+    out += ["| %s | %d | %d | %s | %s | %s | %s |" % check for check in checks]
     out += ["", "Where the core's heap is:", "", "| part | as source, n | bytes | shipped, n | bytes |"]
     out += ["|---|--:|--:|--:|--:|"]
     for part in accounts[0]:
         (n, size_b), (shipped_n, shipped_b) = (a.get(part, (0, 0)) for a in accounts)
         out.append("| %s | %s | %d | %s | %d |" % (part, n or "", size_b, shipped_n or "", shipped_b))
     out += ["", "Frames over %d words, taken from the heap at each call:" % STACK_WORDS, ""]
-    out += ["- `%s` %d" % (f.name, f.words) for f in wide] or ["- none"]
+    out += ["- `%s` %d" % (frame.name, frame.words) for frame in wide] or ["- none"]
     return "\n".join(out)
 
 
@@ -433,24 +438,40 @@ def main() -> int:
             source, shipped = forms
             rows, figures = measure(source, shipped)
             accounts = [account(form, "client") for form in forms]
-    except FileNotFoundError as e:
-        print(e, file=sys.stderr)
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
         return 2
     frames = shipped.functions()
     if opts.frames:
-        for f in frames.values():
-            mark = "  over %d" % STACK_WORDS if f.words > STACK_WORDS else "  generator" if not f.words else ""
-            print("%-40s %4d words %5d B%s" % (f.name, f.words, f.bytecode_b, mark))
-    wide = [f for f in frames.values() if f.words > STACK_WORDS]
+        for frame in frames.values():
+            mark = "  over %d" % STACK_WORDS if frame.words > STACK_WORDS else "  generator" if not frame.words else ""
+            print("%-40s %4d words %5d B%s" % (frame.name, frame.words, frame.bytecode_b, mark))
+    wide = [frame for frame in frames.values() if frame.words > STACK_WORDS]
     failed = []
     checks = []
-    for b in budgets["size"]:
-        got = figures["shipped"][b["figure"]]
-        over = got > b["checked"]
-        failed += ["%s: %d, the budget is %d" % (b["words"], got, b["checked"])] if over else []
-        word = "PASSED OVER" if over else "met" if got <= b["aim"] else "%d over the budget" % (got - b["budget"])
-        word = "within the budget" if not over and b["aim"] < got <= b["budget"] else word
-        checks.append((b["words"], figures["source"][b["figure"]], got, b["checked"], b["budget"], b["aim"], word))
+    for budget in budgets["size"]:
+        got = figures["shipped"][budget["figure"]]
+        over = got > budget["checked"]
+        failed += ["%s: %d, the budget is %d" % (budget["words"], got, budget["checked"])] if over else []
+        word = (
+            "PASSED OVER"
+            if over
+            else "met"
+            if got <= budget["aim"]
+            else "%d over the budget" % (got - budget["budget"])
+        )
+        word = "within the budget" if not over and budget["aim"] < got <= budget["budget"] else word
+        checks.append(
+            (
+                budget["words"],
+                figures["source"][budget["figure"]],
+                got,
+                budget["checked"],
+                budget["budget"],
+                budget["aim"],
+                word,
+            )
+        )
     for name in budgets["hot_frames"]:
         failed += hot_frame(shipped, name)
     text = tables(rows, checks, accounts, wide)
@@ -460,7 +481,7 @@ def main() -> int:
         head, tail = page.split("<!-- size -->")[0], page.split("<!-- /size -->")[1]
         DOCS.write_text(head + "<!-- size -->\n" + text + "\n<!-- /size -->" + tail)
     if opts.check and failed:
-        print("\n".join("\nA budget is passed. " + f for f in failed), file=sys.stderr)
+        print("\n".join("\nA budget is passed. " + frame for frame in failed), file=sys.stderr)
         return 1
     return 0
 

@@ -34,7 +34,7 @@ def main() -> int:
     table = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.decode()
     print(table, end="")
     if opts.docs:
-        PAGE.write_text(BETWEEN.sub(lambda m: m.group(1) + table + m.group(2), PAGE.read_text()))
+        PAGE.write_text(BETWEEN.sub(lambda match: match.group(1) + table + match.group(2), PAGE.read_text()))
     return 0
 
 

@@ -219,8 +219,8 @@ class Server:
 
 def password_line(user: str, password: str) -> str:
     """A line of a Mosquitto password file: PBKDF2 with SHA-512."""
-    h = hashed(password)
-    return "%s:$7$%d$%s$%s\n" % (user, h["iterations"], h["salt"], h["password"])
+    digest = hashed(password)
+    return "%s:$7$%d$%s$%s\n" % (user, digest["iterations"], digest["salt"], digest["password"])
 
 
 def hashed(password: str) -> Dict:

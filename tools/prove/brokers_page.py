@@ -34,37 +34,47 @@ def write(results: List[Result]) -> None:
 
 def page_lines(results: List[Result]) -> List[str]:
     """The Markdown of the made part."""
-    ran = [r for r in results if not r.skipped]
-    skipped = [r for r in results if r.skipped]
+    ran = [result for result in results if not result.skipped]
+    skipped = [result for result in results if result.skipped]
     lines = ["| | broker | from | pass | the broker's fault | not offered | refuses with |",
              "|--|---|---|--:|--:|--:|---|"]  # fmt: skip
-    for number, r in enumerate(ran, 1):
-        codes = [m.split()[-1] for v in r.verdicts for m in v.remarks if m.startswith("refuses with code")]
+    for number, result in enumerate(ran, 1):
+        codes = [
+            remark.split()[-1]
+            for verdict in result.verdicts
+            for remark in verdict.remarks
+            if remark.startswith("refuses with code")
+        ]
         lines.append("| %d | %s | %s | %d | %d | %d | %s |" % (
-            number, r.title, r.origin, r.count("pass"), r.count("broker"), r.count("not offered"),
+            number, result.title, result.origin, result.count("pass"), result.count("broker"),
+            result.count("not offered"),
             "code " + codes[0] if codes else "–"))  # fmt: skip
-    lines += ["", "Not run: " + "; ".join("%s (%s)" % (r.title, r.skipped) for r in skipped) + "."] if skipped else []
+    lines += (
+        ["", "Not run: " + "; ".join("%s (%s)" % (result.title, result.skipped) for result in skipped) + "."]
+        if skipped
+        else []
+    )
     lines += ["", "✓ passes; **b** the broker does not do it (below); – the broker has no such thing, or not as it is"
               " configured here.", ""]  # fmt: skip
     lines += ["| check | " + " | ".join(str(i + 1) for i in range(len(ran))) + " |", "|---|" + ":-:|" * len(ran)]
     for name, (words, _) in CHECKS.items():
-        row = [SIGNS[v.kind] if v else " " for v in (_verdict(r, name) for r in ran)]
+        row = [SIGNS[verdict.kind] if verdict else " " for verdict in (_verdict(result, name) for result in ran)]
         lines.append("| %s | %s |" % (words, " | ".join(row)))
     return [*lines, *_deviations(ran), *_remarks(ran)]
 
 
 def _verdict(result: Result, name: str) -> Verdict | None:
-    return next((v for v in result.verdicts if v.check == name), None)
+    return next((verdict for verdict in result.verdicts if verdict.check == name), None)
 
 
 def _deviations(ran: List[Result]) -> List[str]:
     told: Dict[Tuple[str, str], Tuple[Dict[str, None], Dict[int, None]]] = {}
-    for number, r in enumerate(ran, 1):
-        for v in r.verdicts:
-            known = deviation(r.broker, v.check)
-            if v.kind == "broker" and known:
+    for number, result in enumerate(ran, 1):
+        for verdict in result.verdicts:
+            known = deviation(result.broker, verdict.check)
+            if verdict.kind == "broker" and known:
                 checks, brokers = told.setdefault((known.broker_does, known.client_does), ({}, {}))
-                checks[CHECKS[v.check][0]] = None
+                checks[CHECKS[verdict.check][0]] = None
                 brokers[number] = None
     lines = ["", "### What a broker does not do, and what the client does about it", ""]
     lines += ["| brokers | checks | the broker | the client |", "|---|---|---|---|"]
@@ -76,13 +86,22 @@ def _deviations(ran: List[Result]) -> List[str]:
 
 def _remarks(ran: List[Result]) -> List[str]:
     lines = [""]
-    for r in ran:
-        told = sorted({m for v in r.verdicts for m in v.remarks if not m.startswith(("refuses", "failed at first"))})
-        wire = sorted({re.sub(r" \d+ times$", "", b) for v in r.verdicts for b in v.broker_breaches})
+    for result in ran:
+        told = sorted(
+            {
+                remark
+                for verdict in result.verdicts
+                for remark in verdict.remarks
+                if not remark.startswith(("refuses", "failed at first"))
+            }
+        )
+        wire = sorted(
+            {re.sub(r" \d+ times$", "", breach) for verdict in result.verdicts for breach in verdict.broker_breaches}
+        )
         if wire:
             told.append("in the bytes " + ", ".join(wire))
         if told:
-            lines += textwrap.wrap("- %s: %s." % (r.title, "; ".join(told)), 140, subsequent_indent="  ")
+            lines += textwrap.wrap("- %s: %s." % (result.title, "; ".join(told)), 140, subsequent_indent="  ")
     return [*lines, ""]
 
 

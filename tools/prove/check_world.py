@@ -77,9 +77,9 @@ class Board:
                 return ast.literal_eval(text[2:])
             except (ValueError, SyntaxError):
                 return text[2:]
-        m = re.match(r"! (\w+) (.*)", text)
-        if m:
-            raise DeviceError(m.group(1), ast.literal_eval(m.group(2)))
+        match = re.match(r"! (\w+) (.*)", text)
+        if match:
+            raise DeviceError(match.group(1), ast.literal_eval(match.group(2)))
         raise Failed("the board said: " + text)
 
     def serve(self, ms: int, until: str = "", client: str = "c") -> bool:
@@ -120,15 +120,17 @@ class Observer:
         self.messages: queue.Queue[Tuple] = queue.Queue()
         self.seen: List[Tuple] = []
         ready = threading.Event()
-        c = self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id, clean_session=True)
+        self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id, clean_session=True)
         if server.login:
-            c.username_pw_set(*server.login)
-        c.max_queued_messages_set(0)
-        c.on_message = lambda _c, _u, m: self.messages.put((m.topic, m.payload, m.qos, bool(m.retain)))
-        c.on_subscribe = lambda *_: ready.set()
-        c.on_connect = lambda client, *_: client.subscribe(filters, qos) if filters else ready.set()
-        c.connect("127.0.0.1", self.link.port)
-        c.loop_start()
+            self.client.username_pw_set(*server.login)
+        self.client.max_queued_messages_set(0)
+        self.client.on_message = lambda _c, _u, message: self.messages.put(
+            (message.topic, message.payload, message.qos, bool(message.retain))
+        )
+        self.client.on_subscribe = lambda *_: ready.set()
+        self.client.on_connect = lambda client, *_: client.subscribe(filters, qos) if filters else ready.set()
+        self.client.connect("127.0.0.1", self.link.port)
+        self.client.loop_start()
         if not ready.wait(ANSWER_S):
             self.close()
             raise Failed("the independent client is not let in or not subscribed")
@@ -198,15 +200,15 @@ class World:
 
     def observed(self) -> List[Connection]:
         """What passed between the broker and the independent clients."""
-        return [c for made in self._made if isinstance(made, Observer) for c in made.link.connections]
+        return [connection for made in self._made if isinstance(made, Observer) for connection in made.link.connections]
 
     def packets(self, connection: Optional[Connection] = None) -> List[Packet]:
         """What passed the link, in one connection or in all."""
         which = [connection] if connection else list(self.link.connections)
-        return [p for c in which for p in packets(c)]
+        return [packet for connection in which for packet in packets(connection)]
 
     def sent(self, name: str, by: str) -> List[Packet]:
-        return [p for p in self.packets() if p.name == name and p.by == by]
+        return [packet for packet in self.packets() if packet.name == name and packet.by == by]
 
     def close(self) -> None:
         for made in self._made:

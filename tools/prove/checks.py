@@ -42,8 +42,8 @@ def check(words: str) -> Callable[[Check], Check]:
     return note
 
 
-def _board(w: World, **arguments: object) -> Board:
-    board = w.board(**arguments)  # type: ignore[arg-type]
+def _board(world: World, **arguments: object) -> Board:
+    board = world.board(**arguments)  # type: ignore[arg-type]
     board.do("c.connect()")
     return board
 
@@ -53,8 +53,8 @@ def _payloads(board: Board) -> List[bytes]:
 
 
 @check("connect, MQTT 3.1.1")
-def connect_311(w: World) -> None:
-    board, observer = w.board(), w.observer("t/311")
+def connect_311(world: World) -> None:
+    board, observer = world.board(), world.observer("t/311")
     must(board.do("c.connect()") is False, "session present at the first connection")
     board.do("c.publish('t/311', 'x')")
     must(observer.take()[:2] == ("t/311", b"x"), "another message came")
@@ -62,12 +62,12 @@ def connect_311(w: World) -> None:
 
 
 @check("connect, MQTT 3.1")
-def connect_31(w: World) -> None:
-    board, observer = w.board(protocol=3), w.observer("t/31")
+def connect_31(world: World) -> None:
+    board, observer = world.board(protocol=3), world.observer("t/31")
     try:
         board.do("c.connect()")
-    except DeviceError as e:
-        if e.kind == "MQTTException" and e.given[0] == 1:
+    except DeviceError as error:
+        if error.kind == "MQTTException" and error.given[0] == 1:
             raise NotOffered("it refuses MQTT 3.1 with code 1") from None
         raise
     board.do("c.publish('t/31', 'x', qos=1)")
@@ -76,33 +76,33 @@ def connect_31(w: World) -> None:
 
 
 @check("empty client id")
-def empty_id(w: World) -> None:
-    board = w.board(make=False)
-    w.client(board, "", clean_session=True)
+def empty_id(world: World) -> None:
+    board = world.board(make=False)
+    world.client(board, "", clean_session=True)
     board.do("c.connect()")
     board.do("c.publish('t/empty', 'x', qos=1)")
 
 
 @check("refused credentials")
-def refused(w: World) -> None:
-    if not w.server.refuses_login:
+def refused(world: World) -> None:
+    if not world.server.refuses_login:
         raise NotOffered("it asks for no password here")
-    board = w.board(user="ann", password="wrong")
+    board = world.board(user="ann", password="wrong")
     try:
         board.do("c.connect()")
-    except DeviceError as e:
-        must(e.kind == "MQTTException", "a wrong password gives %s, no CONNACK with a code" % e)
-        must(e.given[0] in (4, 5), "a wrong password is refused with code %r" % e.given[0])
-        w.remarks.append("refuses with code %d" % e.given[0])
+    except DeviceError as error:
+        must(error.kind == "MQTTException", "a wrong password gives %s, no CONNACK with a code" % error)
+        must(error.given[0] in (4, 5), "a wrong password is refused with code %r" % error.given[0])
+        world.remarks.append("refuses with code %d" % error.given[0])
     else:
         raise Failed("a wrong password is let in")
-    w.client(board, w.name + "-again")
+    world.client(board, world.name + "-again")
     board.do("c.connect()")
 
 
 @check("will when the board dies")
-def will_kill(w: World) -> None:
-    observer, board = w.observer("will/kill"), w.board()
+def will_kill(world: World) -> None:
+    observer, board = world.observer("will/kill"), world.board()
     board.do("c.set_last_will('will/kill', 'gone', False, 1)")
     board.do("c.connect()")
     board.kill()
@@ -111,8 +111,8 @@ def will_kill(w: World) -> None:
 
 
 @check("no will after DISCONNECT")
-def will_disconnect(w: World) -> None:
-    observer, board = w.observer("will/clean"), w.board()
+def will_disconnect(world: World) -> None:
+    observer, board = world.observer("will/clean"), world.board()
     board.do("c.set_last_will('will/clean', 'gone', False, 1)")
     board.do("c.connect()")
     board.do("c.disconnect()")
@@ -120,28 +120,28 @@ def will_disconnect(w: World) -> None:
 
 
 @check("retained will")
-def will_retained(w: World) -> None:
-    watching, board = w.observer("will/kept"), w.board()
+def will_retained(world: World) -> None:
+    watching, board = world.observer("will/kept"), world.board()
     board.do("c.set_last_will('will/kept', 'gone', True, 1)")
     board.do("c.connect()")
     board.kill()
     watching.take()
     try:
-        later = w.observer("will/kept")
+        later = world.observer("will/kept")
         must(later.take()[1] == b"gone", "another message came")
         must(later.seen[-1][3], "it does not come with the retain flag")
     finally:
-        w.observer().publish("will/kept", b"", 1, retain=True)
+        world.observer().publish("will/kept", b"", 1, retain=True)
 
 
 @check("retain, and clear")
-def retain(w: World) -> None:
+def retain(world: World) -> None:
     wrong = []
-    live, board = w.observer("t/kept"), _board(w)
+    live, board = world.observer("t/kept"), _board(world)
     board.do("c.publish('t/kept', 'old', True, 1)")
     if live.take()[3]:
         wrong.append("a live message comes with the retain flag")
-    reader = _board(w)
+    reader = _board(world)
     reader.do("c.subscribe('t/other', 1)")
     if reader.serve(500, "inbox"):
         wrong.append("a filter that does not match brings a retained message")
@@ -151,79 +151,86 @@ def retain(w: World) -> None:
     if not reader.inbox()[0][2]:
         wrong.append("the retained message comes without its flag")
     board.do("c.publish('t/kept', '', True, 1)")
-    if [m for m in w.observer("t/kept").quiet(1) if m[1]]:
+    if [message for message in world.observer("t/kept").quiet(1) if message[1]]:
         wrong.append("a cleared message is still there")
     must(not wrong, "; ".join(wrong))
 
 
-def _both_ways(w: World, qos: int) -> None:
+def _both_ways(world: World, qos: int) -> None:
     topic = "t/qos%d" % qos
-    observer, board = w.observer(topic + "/out"), _board(w)
+    observer, board = world.observer(topic + "/out"), _board(world)
     pid = board.do("c.publish('%s/out', 'x', qos=%d)" % (topic, qos))
     must((pid == 0) == (qos == 0), "publish returned %r" % pid)
     got = observer.take()
     must(not observer.quiet(), "it came twice")
     granted = board.do("c.subscribe('%s/in', %d)" % (topic, qos))
-    w.observer().publish(topic + "/in", "y", qos)
+    world.observer().publish(topic + "/in", "y", qos)
     must(board.serve(8000, "inbox"), "nothing came in")
     board.serve(300)
     must(_payloads(board) == [b"y"], "%r came in" % _payloads(board))
     must(got[2] == qos, "it came in QoS %d" % got[2])
     must(granted == bytes([qos]), "QoS %d was granted" % granted[0])
-    out = [(p.name, p.by) for p in w.packets() if p.pid == pid and p.name[:3] == "PUB"] if qos else []
+    out = (
+        [(packet.name, packet.by) for packet in world.packets() if packet.pid == pid and packet.name[:3] == "PUB"]
+        if qos
+        else []
+    )
     wanted = [[], [("PUBLISH", CLIENT), ("PUBACK", BROKER)],
               [("PUBLISH", CLIENT), ("PUBREC", BROKER), ("PUBREL", CLIENT), ("PUBCOMP", BROKER)]][qos]  # fmt: skip
     must(out[: len(wanted)] == wanted, "the flow was %r" % (out,))
 
 
 @check("QoS 0, both ways")
-def qos0(w: World) -> None:
-    _both_ways(w, 0)
+def qos0(world: World) -> None:
+    _both_ways(world, 0)
 
 
 @check("QoS 1, both ways")
-def qos1(w: World) -> None:
-    _both_ways(w, 1)
+def qos1(world: World) -> None:
+    _both_ways(world, 1)
 
 
 @check("QoS 2, both ways")
-def qos2(w: World) -> None:
-    _both_ways(w, 2)
+def qos2(world: World) -> None:
+    _both_ways(world, 2)
 
 
 @check("delivery in the granted QoS")
-def downgrade(w: World) -> None:
-    board, observer = _board(w), w.observer()
+def downgrade(world: World) -> None:
+    board, observer = _board(world), world.observer()
     for granted in (0, 1):
         topic = "t/down%d" % granted
         must(board.do("c.subscribe('%s', %d)" % (topic, granted)) == bytes([granted]), "another QoS was granted")
         observer.publish(topic, "x", 1 + granted)
         must(board.serve(8000, "inbox"), "nothing came")
-        came = [p.qos for p in w.sent("PUBLISH", BROKER) if p.topic == topic.encode()]
+        came = [packet.qos for packet in world.sent("PUBLISH", BROKER) if packet.topic == topic.encode()]
         must(came == [granted], "granted %d, it came in QoS %r" % (granted, came))
         board.do("inbox.clear()")
 
 
 @check("refused filter (0x80)")
-def refused_filter(w: World) -> None:
-    if not w.server.refuses_filter:
+def refused_filter(world: World) -> None:
+    if not world.server.refuses_filter:
         raise NotOffered("it refuses no filter as it is configured here")
-    board = _board(w)
+    board = _board(world)
     try:
         board.do("c.subscribe('forbidden', 1)")
-    except DeviceError as e:
-        must(e.kind == "MQTTException" and e.given[0] == 0x80, "a refused filter gives %s, no SUBACK with 0x80" % e)
+    except DeviceError as error:
+        must(
+            error.kind == "MQTTException" and error.given[0] == 0x80,
+            "a refused filter gives %s, no SUBACK with 0x80" % error,
+        )
     else:
         raise Failed("the filter is granted")
     try:
         must(board.do("c.subscribe('t/allowed', 1)") == b"\x01", "what is allowed is not granted after it")
-    except DeviceError as e:
-        raise Failed("after the SUBACK with 0x80: %s" % e) from None
+    except DeviceError as error:
+        raise Failed("after the SUBACK with 0x80: %s" % error) from None
 
 
 @check("several filters in one SUBSCRIBE")
-def filters(w: World) -> None:
-    board, observer = _board(w), w.observer()
+def filters(world: World) -> None:
+    board, observer = _board(world), world.observer()
     granted = board.do("c.subscribe([('f/a', 0), ('f/b', 1), ('f/c/+', 1)])")
     must(granted == b"\x00\x01\x01", "granted %r" % granted)
     for topic in ("f/a", "f/b", "f/c/d", "f/none"):
@@ -233,8 +240,8 @@ def filters(w: World) -> None:
 
 
 @check("wildcards")
-def wildcards(w: World) -> None:
-    board, observer = _board(w), w.observer()
+def wildcards(world: World) -> None:
+    board, observer = _board(world), world.observer()
     pairs = (
         ("w1/+/c", "w1/b/c", True), ("w1/+/c", "w1/b/d/c", False), ("w2/#", "w2", True), ("w2/#", "w2/a/b", True),
         ("w2/#", "w22/a", False), ("+/w3", "/w3", True), ("/+", "/w4", True), ("w5/+", "w5/", True),
@@ -247,8 +254,8 @@ def wildcards(w: World) -> None:
             board.do("c.subscribe(%r, 1)" % wanted)
             observer.publish(topic, "x", 1)
             came = board.serve(600 if matches else 300, "inbox")
-        except DeviceError as e:
-            wrong.append("%s and a message to %s: %s" % (wanted, topic, e))
+        except DeviceError as error:
+            wrong.append("%s and a message to %s: %s" % (wanted, topic, error))
             continue
         if came != matches:
             wrong.append("%s %s %s%s" % (wanted, "does not match" if matches else "matches", topic,
@@ -260,19 +267,19 @@ def wildcards(w: World) -> None:
 
 
 @check("`#` without `$SYS`")
-def hash_sys(w: World) -> None:
-    board, observer = _board(w), w.observer()
+def hash_sys(world: World) -> None:
+    board, observer = _board(world), world.observer()
     board.do("c.subscribe('#', 0)")
     board.serve(2500)
     observer.publish("t/hash", "x", 1)
     must(board.serve(8000, "inbox and inbox[-1][0] == b't/hash'"), "`#` does not match t/hash")
-    system = [m[0] for m in board.inbox() if m[0].startswith(b"$")]
+    system = [message[0] for message in board.inbox() if message[0].startswith(b"$")]
     must(not system, "`#` matches %s" % (system[0].decode() if system else ""))
 
 
 @check("UNSUBSCRIBE")
-def unsubscribe(w: World) -> None:
-    board, observer = _board(w), w.observer()
+def unsubscribe(world: World) -> None:
+    board, observer = _board(world), world.observer()
     board.do("c.subscribe([('u/a', 1), ('u/b', 1)])")
     board.do("c.unsubscribe('u/a')")
     observer.publish("u/a", "a", 1)
@@ -282,29 +289,29 @@ def unsubscribe(w: World) -> None:
     must(_payloads(board) == [b"b"], "%r came" % _payloads(board))
 
 
-def _leave(w: World, board: Board) -> None:
+def _leave(world: World, board: Board) -> None:
     """Disconnect, and wait until the broker has taken note: what comes before may still go to the old connection."""
     board.do("c.disconnect()")
-    wait_for(lambda: w.link.connections[-1].ended_s, 5, "the connection stays open after DISCONNECT")
+    wait_for(lambda: world.link.connections[-1].ended_s, 5, "the connection stays open after DISCONNECT")
     time.sleep(SETTLE_S)
 
 
 @check("kept session")
-def session(w: World) -> None:
-    board, observer = _board(w), w.observer()
+def session(world: World) -> None:
+    board, observer = _board(world), world.observer()
     board.do("c.subscribe('s/kept', 1)")
-    _leave(w, board)
+    _leave(world, board)
     for i in range(5):
         observer.publish("s/kept", "%d" % i, 1)
     present = board.do("c.connect()")
     arrived = board.serve(8000, "len(inbox) >= 5")
     must(present is True, "session present 0 although the session was kept" if arrived else "the session was not kept")
     must(_payloads(board) == [b"0", b"1", b"2", b"3", b"4"], "%r came" % _payloads(board))
-    _leave(w, board)
-    w.client(board, w.name + "-1", clean_session=True)
+    _leave(world, board)
+    world.client(board, world.name + "-1", clean_session=True)
     board.do("c.connect()")
-    _leave(w, board)
-    w.client(board, w.name + "-1")
+    _leave(world, board)
+    world.client(board, world.name + "-1")
     must(board.do("c.connect()") is False, "a clean session did not end the kept one")
 
 
@@ -317,7 +324,9 @@ def _cuts(seed: int) -> Callable[[], Cut]:
 
 def _times(numbers: List[int], count: int) -> Tuple[List[int], List[int]]:
     """What is missing, and what came more than once."""
-    return [n for n in range(count) if n not in numbers], sorted({n for n in numbers if numbers.count(n) > 1})
+    return [number for number in range(count) if number not in numbers], sorted(
+        {number for number in numbers if numbers.count(number) > 1}
+    )
 
 
 def _judge_resume(numbers: Dict[int, List[int]], way: str) -> None:
@@ -334,7 +343,7 @@ def _all_numbers(observer: Observer) -> List[Tuple]:
     """What comes, until all is there and a second more, or nothing has come for LATE_S."""
     got: List[Tuple] = []
     end_s = time.monotonic() + LATE_S
-    while len({m[:2] for m in got}) < 2 * RESUMED and time.monotonic() < end_s:
+    while len({message[:2] for message in got}) < 2 * RESUMED and time.monotonic() < end_s:
         more = observer.quiet(0.2)
         if more:
             end_s = time.monotonic() + LATE_S
@@ -343,11 +352,11 @@ def _all_numbers(observer: Observer) -> List[Tuple]:
 
 
 @check("resume: out, links cut at random")
-def resume_out(w: World) -> None:
-    observer = w.observer("r/out/#")
+def resume_out(world: World) -> None:
+    observer = world.observer("r/out/#")
     # an ack that never comes is told after 6 timeout_ms, within the time of this check
-    board = w.board(reconnect=FAST_RECONNECT, timeout_ms=2000, inflight=4)
-    w.link.plan = _cuts(1)
+    board = world.board(reconnect=FAST_RECONNECT, timeout_ms=2000, inflight=4)
+    world.link.plan = _cuts(1)
     for qos in (1, 2):
         taken, left = board.do("send_all(c, b'r/out/%d', 0, %d, %d, %d)" % (qos, RESUMED, qos, RESUME_S * 1000),
                                RESUME_S + 20)  # fmt: skip
@@ -355,120 +364,120 @@ def resume_out(w: World) -> None:
             said = board.do("[str(e) for e in states[-2:]]")
             raise Failed("QoS %d stands still: %d of %d taken, %d never acknowledged (%s)" % (
                 qos, taken, RESUMED, left, "; ".join(said) or "no error is told"))  # fmt: skip
-    w.link.plan = None
+    world.link.plan = None
     got = _all_numbers(observer)
-    _judge_resume({q: [int(m[1]) for m in got if m[0] == "r/out/%d" % q] for q in (1, 2)}, "out")
-    must(len(w.link.connections) > 2, "no link was cut")
+    _judge_resume({q: [int(message[1]) for message in got if message[0] == "r/out/%d" % q] for q in (1, 2)}, "out")
+    must(len(world.link.connections) > 2, "no link was cut")
 
 
 @check("resume: in, links cut at random")
-def resume_in(w: World) -> None:
-    board = w.board(reconnect=FAST_RECONNECT, timeout_ms=3000)
+def resume_in(world: World) -> None:
+    board = world.board(reconnect=FAST_RECONNECT, timeout_ms=3000)
     must(board.serve(8000, "c.isconnected()"), "it does not connect")
     board.do("c.subscribe('r/in/#', 2)")
-    observer = w.observer()
-    w.link.plan = _cuts(2)
-    w.link.cut_all()
+    observer = world.observer()
+    world.link.plan = _cuts(2)
+    world.link.cut_all()
     for i in range(RESUMED):
         for qos in (1, 2):
             observer.client.publish("r/in/%d" % qos, "%d" % i, qos)
     board.serve(RESUME_S * 1000, "len(set(inbox)) >= %d" % (2 * RESUMED))
-    w.link.plan = None
+    world.link.plan = None
     board.serve(1500)
     got = board.inbox()
-    must(len(w.link.connections) > 3 or len(got) < 2 * RESUMED, "no link was cut")
-    _judge_resume({q: [int(p) for t, p, _ in got if t == b"r/in/%d" % q] for q in (1, 2)}, "in")
+    must(len(world.link.connections) > 3 or len(got) < 2 * RESUMED, "no link was cut")
+    _judge_resume({q: [int(payload) for topic, payload, _ in got if topic == b"r/in/%d" % q] for q in (1, 2)}, "in")
 
 
 @check("keep-alive ends a dead client, with its will")
-def keepalive_expiry(w: World) -> None:
-    observer, board = w.observer("k/will"), w.board(keepalive=2)
+def keepalive_expiry(world: World) -> None:
+    observer, board = world.observer("k/will"), world.board(keepalive=2)
     board.do("c.set_last_will('k/will', 'dead', False, 1)")
     board.do("c.connect()")
-    w.was_frozen = True
+    world.was_frozen = True
     began_s = time.monotonic()
     board.freeze()
-    connection = w.link.connections[-1]
+    connection = world.link.connections[-1]
     try:
         wait_for(lambda: connection.ended_by == BROKER, 14, "a silent client with keep-alive 2 is not ended in 14 s")
         silence_s = time.monotonic() - began_s
         must(observer.take(5)[1] == b"dead", "another message came")
         if silence_s > 4.5:
-            w.remarks.append("keep-alive 2 ends after %.1f s instead of 3 [MQTT-3.1.2-24]" % silence_s)
+            world.remarks.append("keep-alive 2 ends after %.1f s instead of 3 [MQTT-3.1.2-24]" % silence_s)
     finally:
         board.thaw()
     try:
         board.serve(3000)
         raise Failed("the board does not notice that its link was closed")
-    except DeviceError as e:
-        must(e.kind == "OSError", "the closed link is told as %s" % e)
+    except DeviceError as error:
+        must(error.kind == "OSError", "the closed link is told as %s" % error)
 
 
 @check("idle with keep-alive 2")
-def keepalive_2(w: World) -> None:
-    board = w.board(keepalive=2)
+def keepalive_2(world: World) -> None:
+    board = world.board(keepalive=2)
     board.do("c.connect()")
     board.serve(5000)
     must(board.do("c.isconnected()"), "an idle client with keep-alive 2 is thrown out")
-    must(2 <= len(w.sent("PINGRESP", BROKER)) <= 6, "%d PINGRESP in 5 s" % len(w.sent("PINGRESP", BROKER)))
+    must(2 <= len(world.sent("PINGRESP", BROKER)) <= 6, "%d PINGRESP in 5 s" % len(world.sent("PINGRESP", BROKER)))
 
 
 @check("keep-alive 0")
-def keepalive_0(w: World) -> None:
-    board = w.board(keepalive=0)
+def keepalive_0(world: World) -> None:
+    board = world.board(keepalive=0)
     board.do("c.connect()")
     board.serve(4000)
     must(board.do("c.isconnected()"), "a client with keep-alive 0 is thrown out")
-    must(not w.sent("PINGREQ", CLIENT), "a client without a keep-alive pings")
+    must(not world.sent("PINGREQ", CLIENT), "a client without a keep-alive pings")
     board.do("c.publish('t/ka0', 'x', qos=1)")
 
 
 @check("takeover of a client id")
-def takeover(w: World) -> None:
-    first = _board(w, client_id=w.name)
+def takeover(world: World) -> None:
+    first = _board(world, client_id=world.name)
     first.do("c.subscribe('t/twin', 1)")
-    second = w.board(client_id=w.name)
+    second = world.board(client_id=world.name)
     second.do("c.connect()")
     second.do("c.subscribe('t/twin', 1)")
     try:
         first.serve(6000)
-    except DeviceError as e:
-        must(e.kind == "OSError", "the first is told %s" % e)
+    except DeviceError as error:
+        must(error.kind == "OSError", "the first is told %s" % error)
     else:
         raise Failed("the first of two clients with one id is not ended")
-    w.observer().publish("t/twin", "x", 1)
+    world.observer().publish("t/twin", "x", 1)
     must(second.serve(6000, "inbox"), "the second of two clients with one id gets nothing")
 
 
 @check("100 KB, both ways")
-def large(w: World) -> None:
-    size_b = min(LARGE_B, w.server.most_payload_b)
+def large(world: World) -> None:
+    size_b = min(LARGE_B, world.server.most_payload_b)
     if size_b < LARGE_B:
-        w.remarks.append("takes payloads of %d B by default, so %d B were sent" % (size_b, size_b))
-    observer, board = w.observer("t/large"), _board(w)
+        world.remarks.append("takes payloads of %d B by default, so %d B were sent" % (size_b, size_b))
+    observer, board = world.observer("t/large"), _board(world)
     board.do("stream.publish(c, 't/large', Xs(%d), %d, qos=1)" % (size_b, size_b))
     must(observer.take()[1] == b"x" * size_b, "another payload came out")
     board.do("c.set_view(count)")
     board.do("c.subscribe('t/large/in', 1)")
-    w.observer().publish("t/large/in", b"y" * size_b, 1)
+    world.observer().publish("t/large/in", b"y" * size_b, 1)
     must(board.serve(10000, "counted[1]"), "it did not come in")
     must(board.do("counted") == [size_b, 1], "%r came in" % board.do("counted"))
 
 
 @check("empty payload")
-def empty(w: World) -> None:
-    observer, board = w.observer("t/empty/#"), _board(w)
+def empty(world: World) -> None:
+    observer, board = world.observer("t/empty/#"), _board(world)
     board.do("c.subscribe('t/empty/in', 1)")
     for qos in (0, 1, 2):
         board.do("c.publish('t/empty/%d', '', qos=%d)" % (qos, qos))
         must(observer.take()[:2] == ("t/empty/%d" % qos, b""), "another message came")
-    w.observer().publish("t/empty/in", "", 1)
+    world.observer().publish("t/empty/in", "", 1)
     must(board.serve(8000, "inbox") and _payloads(board) == [b""], "%r came in" % _payloads(board))
 
 
 @check("UTF-8 and spaces in topics")
-def utf8(w: World) -> None:
-    observer, board = w.observer("words/#", 1), _board(w)
+def utf8(world: World) -> None:
+    observer, board = world.observer("words/#", 1), _board(world)
     wrong = []
     for topic in ("words/ü/室温", "words/a b", "words/end "):
         try:
@@ -480,54 +489,54 @@ def utf8(w: World) -> None:
                 wrong.append("%r arrives as %r" % (topic, got[0]))
             elif not board.serve(4000, "inbox"):
                 wrong.append("%r does not come back" % topic)
-        except DeviceError as e:
-            wrong.append("%r gives %s" % (topic, e))
-        except Failed as e:
-            wrong.append("%r: %s" % (topic, e))
+        except DeviceError as error:
+            wrong.append("%r gives %s" % (topic, error))
+        except Failed as error:
+            wrong.append("%r: %s" % (topic, error))
         board.do("inbox.clear()")
         observer.quiet(0.2)
     must(not wrong, "; ".join(wrong))
 
 
 @check("100 of QoS 2 out, one after another")
-def row_out(w: World) -> None:
-    observer, board = w.observer("t/row"), _board(w)
+def row_out(world: World) -> None:
+    observer, board = world.observer("t/row"), _board(world)
     took_ms = board.do("time.ticks_ms()")
     board.do("[c.publish('t/row', '%%d' %% i, qos=2) for i in range(%d)] and None" % ROW, 60)
     took_ms = board.do("time.ticks_ms()") - took_ms
     got = [int(observer.take()[1]) for _ in range(ROW)]
     must(got == list(range(ROW)), "they came out of order")
     must(not observer.quiet(), "some came twice")
-    w.remarks.append("100 of QoS 2 out take %d ms" % took_ms)
-    names = {p.name for p in w.packets() if p.by == BROKER}
+    world.remarks.append("100 of QoS 2 out take %d ms" % took_ms)
+    names = {packet.name for packet in world.packets() if packet.by == BROKER}
     must("PUBREC" in names and "PUBACK" not in names, "QoS 2 is acknowledged as QoS 1")
 
 
 @check("100 of QoS 2 in")
-def row_in(w: World) -> None:
-    board, observer = _board(w), w.observer()
+def row_in(world: World) -> None:
+    board, observer = _board(world), world.observer()
     granted = board.do("c.subscribe('t/row/in', 2)")
     for i in range(ROW):
         observer.client.publish("t/row/in", "%d" % i, 2)
     board.serve(15000, "len(inbox) >= %d" % ROW)
     board.serve(300)
-    got = [int(p) for p in _payloads(board)]
+    got = [int(payload) for payload in _payloads(board)]
     must(sorted(set(got)) == list(range(ROW)), "%d of %d came" % (len(set(got)), ROW))
     must(got == list(range(ROW)), "they came twice or out of order")
     must(granted == b"\x02", "QoS %d was granted" % granted[0])
 
 
 @check("umqtt.simple")
-def simple(w: World) -> None:
-    observer, board = w.observer("t/simple/out"), w.board(make=False)
-    login = ", user=%r, password=%r" % w.server.login if w.server.login else ""
-    board.do("s = Simple('%s', '127.0.0.1', %d%s, keepalive=30)" % (w.name, w.link.port, login))
+def simple(world: World) -> None:
+    observer, board = world.observer("t/simple/out"), world.board(make=False)
+    login = ", user=%r, password=%r" % world.server.login if world.server.login else ""
+    board.do("s = Simple('%s', '127.0.0.1', %d%s, keepalive=30)" % (world.name, world.link.port, login))
     board.do("s.set_callback(keep)")
     must(board.do("s.connect()") == 0, "session present after a clean session")
     board.do("s.subscribe(b't/simple/in', 1)")
     board.do("s.publish(b't/simple/out', b'x', False, 1)")
     must(observer.take()[:2] == ("t/simple/out", b"x"), "another message came")
-    w.observer().publish("t/simple/in", "y", 1)
+    world.observer().publish("t/simple/in", "y", 1)
     board.do("s.wait_msg()")
     board.do("s.check_msg()")
     must(board.do("inbox") == [(b"t/simple/in", b"y")], "%r came in" % board.do("inbox"))
@@ -535,52 +544,55 @@ def simple(w: World) -> None:
     board.do("s.disconnect()")
 
 
-def _restart(w: World, forget: bool) -> Board:
-    board = w.board(reconnect="Reconnect(20, 200, on_state=told)", timeout_ms=3000)
+def _restart(world: World, forget: bool) -> Board:
+    board = world.board(reconnect="Reconnect(20, 200, on_state=told)", timeout_ms=3000)
     must(board.serve(8000, "c.isconnected()"), "it does not connect")
     board.do("c.subscribe('b/again', 1)")
-    w.observer().publish("b/kept", "old", 1, retain=True)
-    w.server.stop()
+    world.observer().publish("b/kept", "old", 1, retain=True)
+    world.server.stop()
     if forget:
-        w.server.forget()
+        world.server.forget()
     board.serve(300)
     must(not board.do("c.isconnected()"), "the board does not notice that the broker is gone")
-    w.server.start()
+    world.server.start()
     for _ in range(10):
         must(board.serve(20000, "c.isconnected()"), "the board is not back 20 s after the broker")
         board.serve(700)
         if board.do("c.isconnected()"):  # one that starts may throw out whom it let in too early
             break
-    w.observer().publish("b/again", "x", 1)
+    world.observer().publish("b/again", "x", 1)
     must(board.serve(8000, "inbox"), "the subscription is gone after the restart")
     return board
 
 
 @check("broker restarts and remembers")
-def restart_kept(w: World) -> None:
-    if not w.server.keeps_sessions:
+def restart_kept(world: World) -> None:
+    if not world.server.keeps_sessions:
         raise NotOffered("it keeps no sessions over a restart here")
-    _restart(w, forget=False)
-    last = w.packets(w.link.connections[-1])
-    present = [p.body[0] & 1 for p in last if p.name == "CONNACK"]
+    _restart(world, forget=False)
+    last = world.packets(world.link.connections[-1])
+    present = [packet.body[0] & 1 for packet in last if packet.name == "CONNACK"]
     must(present == [1], "session present %r after the restart" % present)
     # An attempt that was not answered may have made the session that the next one finds: the board cannot know.
-    heard = [{p.name for p in w.packets(c)} for c in w.link.connections[:-1]]
+    heard = [{packet.name for packet in world.packets(connection)} for connection in world.link.connections[:-1]]
     unanswered = [names for names in heard if "CONNACK" not in names]
-    subscribed = [p for p in last if p.name == "SUBSCRIBE"]
+    subscribed = [packet for packet in last if packet.name == "SUBSCRIBE"]
     must(unanswered or not subscribed, "the board subscribed again although it need not")
     try:
-        must(w.observer("b/kept").take()[1] == b"old", "the retained message is gone after the restart")
+        must(world.observer("b/kept").take()[1] == b"old", "the retained message is gone after the restart")
     finally:
-        w.observer().publish("b/kept", b"", 1, retain=True)
+        world.observer().publish("b/kept", b"", 1, retain=True)
 
 
 @check("broker restarts and has forgotten")
-def restart_forgot(w: World) -> None:
-    _restart(w, forget=True)
-    last = w.packets(w.link.connections[-1])
-    must([p.body[0] & 1 for p in last if p.name == "CONNACK"] == [0], "session present after it forgot all")
-    must([p for p in last if p.name == "SUBSCRIBE"], "the board did not subscribe again")
+def restart_forgot(world: World) -> None:
+    _restart(world, forget=True)
+    last = world.packets(world.link.connections[-1])
+    must(
+        [packet.body[0] & 1 for packet in last if packet.name == "CONNACK"] == [0],
+        "session present after it forgot all",
+    )
+    must([packet for packet in last if packet.name == "SUBSCRIBE"], "the board did not subscribe again")
 
 
 assert len(CHECKS) == 32 and ANSWER_S

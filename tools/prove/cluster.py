@@ -131,7 +131,7 @@ class RabbitCluster:
         listed = "\n".join("cluster_formation.classic_config.nodes.%d = %s@localhost" % (i + 1, label)
                            for i, label in enumerate(labels))  # fmt: skip
         for i, label in enumerate(labels):
-            self.names[i].others = [n for n in self.names if n is not self.names[i]]
+            self.names[i].others = [other for other in self.names if other is not self.names[i]]
             node = broker_makes.RabbitMQ(name, folder / label, label, self.names[i])
             node.ticktime_s = TICK_S
             node.extra = (
@@ -267,7 +267,7 @@ class Story:
 
     def fault(self, kind: str, at: int, lasts_s: float) -> None:
         """One fault at a node, until both clients go on and it lasted."""
-        hit = [c.role for c in (self.publisher, self.subscriber) if self.node(c) == at]
+        hit = [client.role for client in (self.publisher, self.subscriber) if self.node(client) == at]
         began_s = time.monotonic()
         if kind in self.place.excuses:
             self.excused.append((began_s - 3, began_s + 3))
@@ -275,9 +275,9 @@ class Story:
         end_s = began_s + RECOVER_S
         waits: Dict[str, Optional[float]] = {"pub": None, "sub": None}
         while time.monotonic() < end_s and (None in waits.values() or time.monotonic() < began_s + lasts_s):
-            for c in (self.publisher, self.subscriber):
-                if waits[c.role] is None:
-                    waits[c.role] = self.recovered(c, began_s, kind, c.role in hit)
+            for client in (self.publisher, self.subscriber):
+                if waits[client.role] is None:
+                    waits[client.role] = self.recovered(client, began_s, kind, client.role in hit)
             time.sleep(0.02)
         for role, wait in waits.items():
             if wait is None:
@@ -296,12 +296,12 @@ class Story:
     @staticmethod
     def recovered(client: Client, since_s: float, kind: str, was_hit: bool) -> Optional[float]:
         """Seconds from the fault to the first progress after it, of a client that was on the node on its new link."""
-        ups = [t for t in client.ups if t > since_s]
+        ups = [up_s for up_s in client.ups if up_s > since_s]
         if not ups and (was_hit and kind != "cut off"):
             return None
         # of one that was cut off with its node, an answer that was under way is no progress
         from_s = ups[0] if ups else since_s + (CUT_OFF_S if was_hit else 0.05)
-        after = [t for t in client.progress[-200:] if t > from_s]
+        after = [came_s for came_s in client.progress[-200:] if came_s > from_s]
         return after[0] - since_s if after else None
 
     def node(self, client: Client) -> int:
@@ -316,10 +316,10 @@ class Story:
         """All is well: wait until each client is at the first node of its list."""
         began_s = time.monotonic()
         clients = [self.publisher, self.subscriber]
-        while not all(c.is_at_its_first() for c in clients):
+        while not all(client.is_at_its_first() for client in clients):
             if time.monotonic() - began_s > BACK_S:
-                self.wrong += ["the %s is not back at the first node of its list after %d s" % (c.role, BACK_S)
-                               for c in clients if not c.is_at_its_first()]  # fmt: skip
+                self.wrong += ["the %s is not back at the first node of its list after %d s" % (client.role, BACK_S)
+                               for client in clients if not client.is_at_its_first()]  # fmt: skip
                 break
             time.sleep(0.1)
         self.back_s = time.monotonic() - began_s
@@ -340,13 +340,22 @@ class Story:
         if total is None or self.publisher.acknowledged < total:
             self.wrong.append("the publisher ended with %s of %s acknowledged (%s)" % (
                 self.publisher.acknowledged, total, "; ".join(self.publisher.words[-3:])))  # fmt: skip
-        lost = [n for n in range(self.publisher.acknowledged) if n not in set(got)]
-        excused = [n for n in lost if any(a < self.publisher.accepted[n] < b for a, b in self.excused)]
-        lost = [n for n in lost if n not in excused]
+        lost = [number for number in range(self.publisher.acknowledged) if number not in set(got)]
+        excused = [
+            number
+            for number in lost
+            if any(earlier_s < self.publisher.accepted[number] < later_s for earlier_s, later_s in self.excused)
+        ]
+        lost = [number for number in lost if number not in excused]
         if lost:
             self.wrong.append("%d acknowledged messages did not arrive: %s" % (len(lost), lost[:20]))
-        waits = {r: [row[r] for row in self.rows if row[r] is not None and r in row["hit"]] for r in ("pub", "sub")}
-        gaps = [b - a for a, b in zip(self.subscriber.progress, self.subscriber.progress[1:])]
+        waits = {
+            role: [row[role] for row in self.rows if row[role] is not None and role in row["hit"]]
+            for role in ("pub", "sub")
+        }
+        gaps = [
+            later_s - earlier_s for earlier_s, later_s in zip(self.subscriber.progress, self.subscriber.progress[1:])
+        ]
         return [
             "%d published and acknowledged, %d lost%s, %d repeated, %d faults" % (
                 self.publisher.acknowledged, len(lost),
@@ -398,8 +407,8 @@ def tell(make: Callable, opts: argparse.Namespace, interpreter: str, lib: Path) 
             print("  WRONG: " + line)
         return story
     finally:
-        for c in clients:
-            c.close()
+        for client in clients:
+            client.close()
         place.close()
 
 
@@ -428,15 +437,15 @@ def main() -> int:
         for kind, make in made.items():
             if opts.kind in (kind, "both"):
                 stories.append(tell(make, opts, interpreter, lib))
-    except BrokerError as e:
-        print("cluster: %s" % e, file=sys.stderr)
+    except BrokerError as error:
+        print("cluster: %s" % error, file=sys.stderr)
         return 2
     finally:
         if not opts.keep:
             shutil.rmtree(folder, ignore_errors=True)
     if opts.docs:
         brokers_page.write_cluster(stories)
-    return 1 if any(s.wrong for s in stories) else 0
+    return 1 if any(story.wrong for story in stories) else 0
 
 
 if __name__ == "__main__":

@@ -189,7 +189,7 @@ DEVIATIONS: List[Deviation] = [
 
 def deviation(broker: str, check: str) -> Optional[Deviation]:
     """The entry for a broker and a check; None when it should pass."""
-    for d in DEVIATIONS:
-        if fnmatch.fnmatch(broker, d.brokers) and check in d.checks.split():
-            return d
+    for known in DEVIATIONS:
+        if fnmatch.fnmatch(broker, known.brokers) and check in known.checks.split():
+            return known
     return None

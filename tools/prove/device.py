@@ -39,12 +39,12 @@ class Xs:
     def __init__(self, size):
         self.left = size
 
-    def readinto(self, buf, n=None):
-        n = min(len(buf) if n is None else n, self.left)
-        for i in range(n):
+    def readinto(self, buf, size_b=None):
+        size_b = min(len(buf) if size_b is None else size_b, self.left)
+        for i in range(size_b):
             buf[i] = 120
-        self.left -= n
-        return n
+        self.left -= size_b
+        return size_b
 
 
 def told(connected, error):
@@ -53,36 +53,36 @@ def told(connected, error):
         states.append(error)
 
 
-def serve(c, ms, until=None):
+def serve(client, ms, until=None):
     """c.poll() for ms, or until `until()`. Returns whether until() came true."""
     end = time.ticks_add(time.ticks_ms(), ms)
     while time.ticks_diff(end, time.ticks_ms()) > 0:
         if until is not None and until():
             return True
-        c.poll(20)
+        client.poll(20)
     return until is not None and until()
 
 
-def send_all(c, topic, first, last, qos, ms):
+def send_all(client, topic, first, last, qos, ms):
     """Publish the numbers first..last-1 as fast as the slots allow, and wait for their acks.
 
     Returns (numbers taken, still unacknowledged): c is a client with Reconnect, whose links may fail meanwhile.
     """
-    n = first
+    number = first
     end = time.ticks_add(time.ticks_ms(), ms)
     while time.ticks_diff(end, time.ticks_ms()) > 0:
-        if n == last and not c.inflight:
+        if number == last and not client.inflight:
             break
-        before = c.inflight
+        before = client.inflight
         try:
-            if n < last and c.free_slots():
-                c.publish(topic, b"%d" % n, False, qos, False)
-                n += 1
+            if number < last and client.free_slots():
+                client.publish(topic, b"%d" % number, False, qos, False)
+                number += 1
                 continue
         except OSError:
-            n += c.inflight > before  # it has its slot, and goes out on the next link
-        c.poll(20)
-    return n - first, c.inflight
+            number += client.inflight > before  # it has its slot, and goes out on the next link
+        client.poll(20)
+    return number - first, client.inflight
 
 
 env = {

@@ -80,29 +80,29 @@ class Counter:
         self.updates: Dict[str, List[Tuple[float, str]]] = {}  # when an update ended on a board, and its words
         self.lock = threading.Lock()
         ready = threading.Event()
-        c = self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, COUNTER, clean_session=False)
-        c.username_pw_set(COUNTER, broker_makes.PASSWORD)
-        c.reconnect_delay_set(1, 1)
-        c.max_queued_messages_set(0)
-        c.on_connect = lambda client, *_: client.subscribe("fleet/#", 2)
-        c.on_subscribe = lambda *_: ready.set()
-        c.on_message = self._message
-        c.connect("127.0.0.1", port)
-        c.loop_start()
+        self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, COUNTER, clean_session=False)
+        self.client.username_pw_set(COUNTER, broker_makes.PASSWORD)
+        self.client.reconnect_delay_set(1, 1)
+        self.client.max_queued_messages_set(0)
+        self.client.on_connect = lambda client, *_: client.subscribe("fleet/#", 2)
+        self.client.on_subscribe = lambda *_: ready.set()
+        self.client.on_message = self._message
+        self.client.connect("127.0.0.1", port)
+        self.client.loop_start()
         if not ready.wait(20):
             raise BrokerError("the counting client is not let in")
 
-    def _message(self, _client: object, _data: object, m: paho.MQTTMessage) -> None:
-        _, name, *rest = m.topic.split("/")
+    def _message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
+        _, name, *rest = message.topic.split("/")
         with self.lock:
-            if rest == ["status"] and m.payload == b"online" and not m.retain:
+            if rest == ["status"] and message.payload == b"online" and not message.retain:
                 self.online.setdefault(name, []).append(time.monotonic())
-            elif rest == ["ack", COMMAND] and json.loads(m.payload)["ok"]:
+            elif rest == ["ack", COMMAND] and json.loads(message.payload)["ok"]:
                 self.answers.setdefault(name, []).append(time.monotonic())
             elif rest == ["ack", "ota"]:
-                self.updates.setdefault(name, []).append((time.monotonic(), json.loads(m.payload)["words"]))
+                self.updates.setdefault(name, []).append((time.monotonic(), json.loads(message.payload)["words"]))
             elif len(rest) == 2 and rest[0] not in ("ack", "cmd", "ota"):
-                self.seqs.setdefault(name, []).append(json.loads(m.payload)["seq"])
+                self.seqs.setdefault(name, []).append(json.loads(message.payload)["seq"])
 
     def command(self, names: List[str], payload: str) -> None:
         """Send COMMAND to all of them, in QoS 2."""
@@ -123,7 +123,7 @@ class Counter:
 
     def count(self) -> int:
         with self.lock:
-            return sum(len(s) for s in self.seqs.values())
+            return sum(len(numbers) for numbers in self.seqs.values())
 
     def close(self) -> None:
         self.client.disconnect()
@@ -166,8 +166,8 @@ class Boards:
         for name in self.names:
             shutil.copytree(self.template.root, folder / name)
             (folder / name / "config.json").write_text(json.dumps(config(name)))
-        self.commands = {n: [str(folder / n) if part == own else part for part in self.template.command]
-                         for n in self.names}  # fmt: skip
+        self.commands = {name: [str(folder / name) if part == own else part for part in self.template.command]
+                         for name in self.names}  # fmt: skip
 
     def start(self) -> None:
         for name in self.names:
@@ -190,26 +190,26 @@ class Boards:
                     self._start(name)
 
     def running(self) -> int:
-        return sum(p.poll() is None for p in self.processes.values())
+        return sum(process.poll() is None for process in self.processes.values())
 
     def memory_b(self) -> Tuple[float, float]:
         """Means of a process: its own dirty pages, and its share of all."""
         own, share = [], []
-        for p in self.processes.values():
+        for process in self.processes.values():
             try:
-                text = Path("/proc/%d/smaps_rollup" % p.pid).read_text()
+                text = Path("/proc/%d/smaps_rollup" % process.pid).read_text()
             except OSError:
                 continue
-            own.append(1024 * sum(int(n) for n in re.findall(r"Private_Dirty: *(\d+)", text)))
-            share.append(1024 * sum(int(n) for n in re.findall(r"^Pss: *(\d+)", text, re.M)))
+            own.append(1024 * sum(int(number) for number in re.findall(r"Private_Dirty: *(\d+)", text)))
+            share.append(1024 * sum(int(number) for number in re.findall(r"^Pss: *(\d+)", text, re.M)))
         return (statistics.mean(own), statistics.mean(share)) if own else (0, 0)
 
     def cpu_s(self) -> float:
         """Of all together since their start."""
         ticks = 0
-        for p in self.processes.values():
+        for process in self.processes.values():
             try:
-                parts = Path("/proc/%d/stat" % p.pid).read_text().rpartition(")")[2].split()
+                parts = Path("/proc/%d/stat" % process.pid).read_text().rpartition(")")[2].split()
             except OSError:
                 continue
             ticks += int(parts[11]) + int(parts[12])
@@ -240,7 +240,7 @@ class Boards:
         """The lines that the boards printed, without numbers, and how many boards printed each."""
         lines: Dict[str, int] = {}
         for name in self.names:
-            for line in {re.sub(r"\d+", "N", x.replace(name, "NAME")) for x in self.said(name).splitlines()}:
+            for line in {re.sub(r"\d+", "N", text.replace(name, "NAME")) for text in self.said(name).splitlines()}:
                 lines[line] = lines.get(line, 0) + 1
         return lines
 
@@ -248,10 +248,10 @@ class Boards:
         self.over.set()
         if self.starter.is_alive():
             self.starter.join()
-        for p in self.processes.values():
-            if p.poll() is None:
-                p.kill()
-            p.wait()
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.kill()
+            process.wait()
 
 
 @dataclass
@@ -281,9 +281,9 @@ def acknowledged_before_kills(log: str) -> Dict[str, int]:
     recent: List[Tuple[int, str]] = []
     counts: Dict[str, int] = {}
     for line in log.splitlines():
-        m = re.match(r"(\d+): Sending PUBREC to (\S+) ", line)
-        if m:
-            recent.append((int(m[1]), m[2]))
+        match = re.match(r"(\d+): Sending PUBREC to (\S+) ", line)
+        if match:
+            recent.append((int(match[1]), match[2]))
         elif line.endswith(" terminating"):
             recent = []  # it saves what it has
         elif line.endswith(" starting"):
@@ -397,7 +397,7 @@ class Run:
                 break
             time.sleep(0.1)
         back = self.counter.back_since(ended_s)
-        event.back_s = sorted(t - ended_s for t in back.values())
+        event.back_s = sorted(back_again_s - ended_s for back_again_s in back.values())
         event.last = max(back, key=lambda name: back[name], default="")
         event.untouched = self.opts.n - len(back)
         event.connects = len(self.link.connections) - before
@@ -413,7 +413,7 @@ class Run:
 
     def _never_away(self, before: int) -> int:
         """Boards whose connection from before the event is still open."""
-        return sum(1 for c in self.link.connections[:before] if not c.ended_s)
+        return sum(1 for connection in self.link.connections[:before] if not connection.ended_s)
 
     def _restart(self, away_s: float) -> None:
         self.broker.stop()
@@ -444,7 +444,7 @@ class Run:
 
     def go(self) -> Account:
         """Run it. Raises BrokerError, BoardError."""
-        a = self.account
+        account = self.account
         self.boards.start()
         end_s = time.monotonic() + ALL_BACK_S
         while len(self.counter.back_since(0)) < self.opts.n:
@@ -454,8 +454,8 @@ class Run:
         print("  %d boards are connected" % self.opts.n, flush=True)
         cpu_s, from_s = self.boards.cpu_s(), time.monotonic()
         time.sleep(2 * STEADY_S)
-        a.cpu_percent = 100 * (self.boards.cpu_s() - cpu_s) / (time.monotonic() - from_s) / self.opts.n
-        a.own_b, a.share_b = self.boards.memory_b()
+        account.cpu_percent = 100 * (self.boards.cpu_s() - cpu_s) / (time.monotonic() - from_s) / self.opts.n
+        account.own_b, account.share_b = self.boards.memory_b()
         for kind in self.opts.events:
             if kind in ANSWERED:
                 {"command": self.command, "update": self.update}[kind]()
@@ -466,7 +466,7 @@ class Run:
         self._settle()
         self._count()
         self._read_log()
-        return a
+        return account
 
     def _settle(self) -> None:
         count, quiet_s = -1, 0.0
@@ -476,42 +476,46 @@ class Run:
             count = self.counter.count()
 
     def _count(self) -> None:
-        a = self.account
+        account = self.account
         figures = self.boards.figures()
         forgotten = acknowledged_before_kills(self.broker.log.read_text(errors="replace"))
-        a.silent = sorted(set(self.boards.names) - set(figures))
+        account.silent = sorted(set(self.boards.names) - set(figures))
         for name, lives in figures.items():
             came = by_life(self.counter.seqs.get(name, []))
             received = sum(len(set(seqs)) for seqs in came)
             taken, dropped = (sum(life[key] for life in lives) for key in ("taken", "dropped"))
             missing = taken - received
-            a.taken += taken
-            a.received += received
-            a.repeated += sum(len(seqs) - len(set(seqs)) for seqs in came)
-            a.dropped += dropped
+            account.taken += taken
+            account.received += received
+            account.repeated += sum(len(seqs) - len(set(seqs)) for seqs in came)
+            account.dropped += dropped
             unsaved = min(max(0, missing - dropped), forgotten.get(name, 0))
-            a.unsaved += unsaved
-            a.lost += missing - dropped - unsaved
+            account.unsaved += unsaved
+            account.lost += missing - dropped - unsaved
             if dropped:
-                a.dropped_by[name] = dropped
+                account.dropped_by[name] = dropped
             if missing < dropped:
-                a.wrong.append("%s says that it dropped %d, and only %d are missing" % (name, dropped, missing))
+                account.wrong.append("%s says that it dropped %d, and only %d are missing" % (name, dropped, missing))
             if len(came) != len(lives):
-                a.wrong.append("%s has counted its readings from 1 in %d lives, of %d" % (name, len(came), len(lives)))
-        a.heap_low_b = min((life["heap_low_b"] for lives in figures.values() for life in lives), default=0)
-        if a.silent:
-            a.wrong.append("%d boards did not end by their button: %s" % (len(a.silent), a.silent[:5]))
-        if a.lost:
-            a.wrong.append("%d readings were neither received nor counted as dropped" % a.lost)
-        if a.repeated:
-            a.wrong.append("%d readings came twice" % a.repeated)
-        if a.dropped:
-            a.wrong.append("%d readings were dropped by %d boards whose queue was full" % (
-                a.dropped, len(a.dropped_by)))  # fmt: skip
+                account.wrong.append(
+                    "%s has counted its readings from 1 in %d lives, of %d" % (name, len(came), len(lives))
+                )
+        account.heap_low_b = min((life["heap_low_b"] for lives in figures.values() for life in lives), default=0)
+        if account.silent:
+            account.wrong.append(
+                "%d boards did not end by their button: %s" % (len(account.silent), account.silent[:5])
+            )
+        if account.lost:
+            account.wrong.append("%d readings were neither received nor counted as dropped" % account.lost)
+        if account.repeated:
+            account.wrong.append("%d readings came twice" % account.repeated)
+        if account.dropped:
+            account.wrong.append("%d readings were dropped by %d boards whose queue was full" % (
+                account.dropped, len(account.dropped_by)))  # fmt: skip
 
     def _read_log(self) -> None:
         """mosqlog's story of the broker's log, held against what was done."""
-        a = self.account
+        account = self.account
         done = subprocess.run(
             [sys.executable, "-m", "tools.mosqlog", "--json", "--top", "100000", str(self.broker.log)],
             cwd=broker_makes.ROOT, stdout=subprocess.PIPE, text=True,
@@ -520,33 +524,38 @@ class Run:
         head = next(o for o in told if o["type"] == "log")
         restarts = [o["announced"] for o in told if o["type"] == "restart"]
         clients = {o["client"]: o for o in told if o["type"] == "client"}
-        wanted = [e.kind == "restart" for e in a.events if e.kind in ("restart", "kill")]
+        wanted = [event.kind == "restart" for event in account.events if event.kind in ("restart", "kill")]
         seen = len(set(self.boards.names) & set(clients))
         order = [name for name in clients if name in self.boards.names]
         said = {name: len(times) for name, times in self.counter.online.items()}
-        fewer = [n for n in self.boards.names if clients.get(n, {"connects": 0})["connects"] < said.get(n, 0)]
-        a.log_says = [
+        fewer = [
+            name for name in self.boards.names if clients.get(name, {"connects": 0})["connects"] < said.get(name, 0)
+        ]
+        account.log_says = [
             "%d of %d boards, %d restarts (%s), %d lines, %d of them not understood" % (
-                seen, self.opts.n, len(restarts), ", ".join("stopped" if r else "killed" for r in restarts) or "-",
+                seen, self.opts.n, len(restarts),
+                ", ".join("stopped" if announced else "killed" for announced in restarts) or "-",
                 head["lines"], head["unknown"]),
             "%d connects of boards, %d times a board said that it is back" % (
-                sum(clients[n]["connects"] for n in order), sum(said.values())),
+                sum(clients[name]["connects"] for name in order), sum(said.values())),
         ]  # fmt: skip
         slowest = max(
-            (e for e in a.events if e.back_s and e.away_s), key=lambda e: e.away_s + e.back_s[-1], default=None
+            (event for event in account.events if event.back_s and event.away_s),
+            key=lambda event: event.away_s + event.back_s[-1],
+            default=None,
         )
         if slowest:
-            a.log_says.append("the board that was away longest, %s (%.0f s), is number %d of %d in its list" % (
+            account.log_says.append("the board that was away longest, %s (%.0f s), is number %d of %d in its list" % (
                 slowest.last, slowest.away_s + slowest.back_s[-1], order.index(slowest.last) + 1, len(order),
             ))  # fmt: skip
         if restarts != wanted:
-            a.wrong.append("mosqlog tells restarts %r, they were %r" % (restarts, wanted))
+            account.wrong.append("mosqlog tells restarts %r, they were %r" % (restarts, wanted))
         if seen != self.opts.n:
-            a.wrong.append("mosqlog tells of %d boards" % seen)
+            account.wrong.append("mosqlog tells of %d boards" % seen)
         if fewer:
-            a.wrong.append("mosqlog tells of fewer connects than %d boards had: %s" % (len(fewer), fewer[:5]))
+            account.wrong.append("mosqlog tells of fewer connects than %d boards had: %s" % (len(fewer), fewer[:5]))
         if head["unknown"]:
-            a.wrong.append("mosqlog does not understand %d lines" % head["unknown"])
+            account.wrong.append("mosqlog does not understand %d lines" % head["unknown"])
 
     def close(self) -> None:
         self.boards.close()
@@ -555,23 +564,25 @@ class Run:
         self.broker.stop()
 
 
-def report(a: Account) -> List[str]:
+def report(account: Account) -> List[str]:
     """The account in lines."""
     return [
         "%d readings taken, %d received, %d dropped by full queues, %d lost, %d repeated%s" % (
-            a.taken, a.received, a.dropped, a.lost, a.repeated,
-            "; %d that the killed broker had acknowledged and not saved" % a.unsaved if a.unsaved else ""),
+            account.taken, account.received, account.dropped, account.lost, account.repeated,
+            "; %d that the killed broker had acknowledged and not saved" % account.unsaved if account.unsaved else ""),
         "a board takes %.0f kB of memory of its own and %.2f %% of a core; lowest free heap %d B of %d KiB" % (
-            a.own_b / 1000, a.cpu_percent, a.heap_low_b, HEAP_KB),
-        *["mosqlog: " + line for line in a.log_says],
-        *["WRONG: " + line for line in a.wrong],
+            account.own_b / 1000, account.cpu_percent, account.heap_low_b, HEAP_KB),
+        *["mosqlog: " + line for line in account.log_says],
+        *["WRONG: " + line for line in account.wrong],
     ]  # fmt: skip
 
 
 def main() -> int:
     args = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     args.add_argument("n", nargs="?", type=int, default=200, help="boards")
-    args.add_argument("--events", default=",".join(EVENTS), type=lambda text: [e for e in text.split(",") if e])
+    args.add_argument(
+        "--events", default=",".join(EVENTS), type=lambda text: [kind for kind in text.split(",") if kind]
+    )
     args.add_argument("--interval", type=float, default=10, help="seconds between two measurements of a board")
     args.add_argument("--away", type=float, default=8, help="seconds that the broker is away")
     args.add_argument("--docs", action="store_true", help="write docs/fleet.svg and the figures of docs/operators.md")
@@ -595,8 +606,8 @@ def main() -> int:
             print("  %4d boards said: %s" % (boards, line))
         if opts.docs:
             operators_page.write_fleet(account)
-    except (BrokerError, BoardError) as e:
-        print("fleet: %s" % e, file=sys.stderr)
+    except (BrokerError, BoardError) as error:
+        print("fleet: %s" % error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -44,9 +44,9 @@ class VirtualTime:
         self.random = random.Random(seed)
 
     def __enter__(self) -> VirtualTime:
-        self.before = {n: getattr(client_policy, n) for n in ("ticks_ms", "ticks_diff", "getrandbits")}
+        self.before = {name: getattr(client_policy, name) for name in ("ticks_ms", "ticks_diff", "getrandbits")}
         client_policy.ticks_ms = lambda: self.now_ms
-        client_policy.ticks_diff = lambda a, b: a - b
+        client_policy.ticks_diff = lambda later, earlier: later - earlier
         client_policy.getrandbits = self.random.getrandbits
         return self
 
@@ -234,7 +234,7 @@ def discovery_load(boards: int) -> Dict[str, float]:
         id = Node.client_id
         cfg = {"ha_prefix": "homeassistant", "interval_s": 60, "deep_sleep": False, "will": True, "ha_url": ""}
 
-    told = [announcement.announcement(Announcer, Source, i) for i in (0, 1)]
+    told = [announcement.announcement(Announcer, Source, number) for number in (0, 1)]
     sizes = [len(topic.encode()) + len(payload.encode()) + PUBLISH_HEAD_B for topic, payload in told]
     size_b = statistics.mean(sizes)
     return {"messages": boards * READINGS, "bytes_each": size_b, "megabytes": boards * READINGS * size_b / 1e6}
@@ -259,11 +259,11 @@ def lines(boards: int, seed: int) -> List[str]:
     for words, outage in SCENES:
         outage.boards = boards
         for name, policy in POLICIES.items():
-            h = after_an_outage(outage, policy, seed)
-            gone = " (%d never)" % (boards - len(h.back_s)) if len(h.back_s) < boards else ""
+            herd = after_an_outage(outage, policy, seed)
+            gone = " (%d never)" % (boards - len(herd.back_s)) if len(herd.back_s) < boards else ""
             out.append("| %s | %s | %d / %d | %.1f, %.1f, %.1f%s | %d | %.1f |" % (
-                words, name, h.most_in_100_ms, h.most_in_1_s, h.at(0.5), h.at(0.9), h.at(1), gone, h.failed_after,
-                h.attempts / boards))  # fmt: skip
+                words, name, herd.most_in_100_ms, herd.most_in_1_s, herd.at(0.5), herd.at(0.9), herd.at(1), gone,
+                herd.failed_after, herd.attempts / boards))  # fmt: skip
     out += ["", "| `keepalive_s` | `interval_s` | QoS | readings, packets/s | pings, packets/s | a board sees a dead"
             " link after | the will comes after |", "|--:|--:|--:|--:|--:|--:|--:|"]  # fmt: skip
     for keepalive_s, interval_s, qos in LOADS:

@@ -71,10 +71,10 @@ class Result:
     verdicts: List[Verdict] = field(default_factory=list)
 
     def count(self, kind: str) -> int:
-        return sum(v.kind == kind for v in self.verdicts)
+        return sum(verdict.kind == kind for verdict in self.verdicts)
 
     def red(self) -> List[Verdict]:
-        return [v for v in self.verdicts if v.kind == RED]
+        return [verdict for verdict in self.verdicts if verdict.kind == RED]
 
 
 def library(folder: Path) -> Path:
@@ -90,20 +90,20 @@ def run_check(server: broker_makes.Server, interpreter: str, lib: Path, name: st
     world = World(server, interpreter, lib, "%s-%d" % (name.replace("_", "-"), next(_numbers)))
     try:
         CHECKS[name][1](world)
-    except NotOffered as e:
-        verdict.kind, verdict.words = NOT_OFFERED, str(e)
-    except (Failed, DeviceError) as e:
-        verdict.kind, verdict.words = RED, str(e)
-    except Exception as e:  # of the check itself, or of paho: told, and the other checks go on
+    except NotOffered as error:
+        verdict.kind, verdict.words = NOT_OFFERED, str(error)
+    except (Failed, DeviceError) as error:
+        verdict.kind, verdict.words = RED, str(error)
+    except Exception as error:  # of the check itself, or of paho: told, and the other checks go on
         verdict.kind = RED
-        verdict.words = "%s: %s" % (type(e).__name__, traceback.format_exc().strip().splitlines()[-2:])
+        verdict.words = "%s: %s" % (type(error).__name__, traceback.format_exc().strip().splitlines()[-2:])
     finally:
         world.close()
     verdict.remarks = world.remarks
     verdict.connections = len(world.link.connections)
     seen = judge(world.link.connections, world.was_frozen)
     # of what passed to the independent client only the broker's side is judged
-    seen += Counter({b: n for b, n in judge(world.observed()).items() if b.by == BROKER})
+    seen += Counter({told: count for told, count in judge(world.observed()).items() if told.by == BROKER})
     for breach, times in sorted(seen.items(), key=str):
         line = "%s [%s]%s" % (breach.words, breach.clause, " %d times" % times if times > 1 else "")
         (verdict.client_breaches if breach.by == CLIENT else verdict.broker_breaches).append(line)
@@ -141,30 +141,31 @@ def run_broker(name: str, checks: List[str], interpreter: str, lib: Path, folder
                     % (name, check, verdict.kind, verdict.took_s, verdict.words or "; ".join(verdict.remarks)),
                     flush=True,
                 )
-    except BrokerError as e:
+    except BrokerError as error:
         if result.verdicts:
             raise
-        result.skipped = str(e)
-        print("%-18s skipped: %s" % (name, e), flush=True)
+        result.skipped = str(error)
+        print("%-18s skipped: %s" % (name, error), flush=True)
     return result
 
 
 def summary(results: List[Result]) -> List[str]:
     """A line for each broker, and what was seen on the wire."""
     lines = []
-    for r in results:
-        if r.skipped:
-            lines.append("%-24s skipped: %s" % (r.title, r.skipped))
+    for result in results:
+        if result.skipped:
+            lines.append("%-24s skipped: %s" % (result.title, result.skipped))
             continue
         lines.append("%-24s %d pass, %d the broker's, %d not offered, %d FAILED" % (
-            r.title, r.count(PASS), r.count(BROKER_FAILS), r.count(NOT_OFFERED), r.count(RED)))  # fmt: skip
-        wire = Counter(b for v in r.verdicts for b in v.broker_breaches)
+            result.title, result.count(PASS), result.count(BROKER_FAILS), result.count(NOT_OFFERED),
+            result.count(RED)))  # fmt: skip
+        wire = Counter(breach for verdict in result.verdicts for breach in verdict.broker_breaches)
         lines += ["    on the wire: %s (%d checks)" % item for item in wire.most_common(6)]
-        for v in r.verdicts:
-            known = deviation(r.broker, v.check)
-            if v.kind == PASS and known and known.always:
-                lines.append("    %s passes, though it is listed as the broker's fault" % v.check)
-        lines += ["    FAILED %s: %s" % (v.check, v.words) for v in r.red()]
+        for verdict in result.verdicts:
+            known = deviation(result.broker, verdict.check)
+            if verdict.kind == PASS and known and known.always:
+                lines.append("    %s passes, though it is listed as the broker's fault" % verdict.check)
+        lines += ["    FAILED %s: %s" % (verdict.check, verdict.words) for verdict in result.red()]
     return lines
 
 
@@ -183,8 +184,8 @@ def main() -> int:
         args.error("not known: %s" % ", ".join(unknown))
     try:
         interpreter: Optional[str] = micropython()
-    except BoardError as e:
-        interpreter, reason = None, str(e)
+    except BoardError as error:
+        interpreter, reason = None, str(error)
     else:
         reason = "there is no MicroPython: `make setup` tries to get one"
     if not interpreter:
@@ -194,22 +195,22 @@ def main() -> int:
     try:
         lib = library(folder)
         with concurrent.futures.ThreadPoolExecutor(opts.jobs) as pool:
-            made = [pool.submit(run_broker, n, checks, interpreter, lib, folder / n) for n in names]
-            results = [m.result() for m in made]
+            made = [pool.submit(run_broker, name, checks, interpreter, lib, folder / name) for name in names]
+            results = [made_one.result() for made_one in made]
     finally:
         if not opts.keep:
             shutil.rmtree(folder, ignore_errors=True)
     print("\n".join(summary(results)))
     (ROOT / "build").mkdir(exist_ok=True)
-    details: List[Dict] = [asdict(r) for r in results]
+    details: List[Dict] = [asdict(result) for result in results]
     (ROOT / "build" / "interop.json").write_text(json.dumps(details, indent=1, ensure_ascii=False))
     if opts.docs:
         brokers_page.write(results)
-    ran = [r for r in results if not r.skipped]
+    ran = [result for result in results if not result.skipped]
     if not ran:
         print("interop: no broker could be run", file=sys.stderr)
         return 2
-    return 1 if any(r.red() for r in ran) else 0
+    return 1 if any(result.red() for result in ran) else 0
 
 
 if __name__ == "__main__":

@@ -151,13 +151,13 @@ class Proxy(threading.Thread):
                     break
         except OSError:
             pass
-        for w in both:
-            w.close()
+        for each in both:
+            each.close()
 
     def end(self) -> None:
         async def leave() -> None:
-            for w in self.writers:
-                w.transport.abort()
+            for writer in self.writers:
+                writer.transport.abort()
             self.loop.stop()
 
         asyncio.run_coroutine_threadsafe(leave(), self.loop)
@@ -171,23 +171,23 @@ class Counter:
         self.came: list[int] = []
         self.last_s = time.monotonic()
         self.subscribed = threading.Event()
-        c = self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, "counter", clean_session=False)
-        c.reconnect_delay_set(1, 1)
-        c.on_message = self._message
-        c.on_connect = lambda *_: c.subscribe("kills/#", 2)
-        c.on_subscribe = lambda *_: self.subscribed.set()
-        c.connect_async("127.0.0.1", port)
-        c.loop_start()
+        client = self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, "counter", clean_session=False)
+        client.reconnect_delay_set(1, 1)
+        client.on_message = self._message
+        client.on_connect = lambda *_: client.subscribe("kills/#", 2)
+        client.on_subscribe = lambda *_: self.subscribed.set()
+        client.connect_async("127.0.0.1", port)
+        client.loop_start()
         if not self.subscribed.wait(START_TIMEOUT_S):
             raise brokers.BrokerError("the counting client is not let in")
 
-    def _message(self, client: object, userdata: object, m: paho.MQTTMessage) -> None:
-        if m.topic.endswith("/diag"):  # how the board is
+    def _message(self, client: object, userdata: object, message: paho.MQTTMessage) -> None:
+        if message.topic.endswith("/diag"):  # how the board is
             return
-        if m.payload.startswith(b"{"):  # the whole firmware's: it counts from 1
-            self.came.append(json.loads(m.payload)["seq"] - 1)
-        elif not m.topic.endswith("/status"):
-            self.came.append(int(m.topic.split("/")[1]))
+        if message.payload.startswith(b"{"):  # the whole firmware's: it counts from 1
+            self.came.append(json.loads(message.payload)["seq"] - 1)
+        elif not message.topic.endswith("/status"):
+            self.came.append(int(message.topic.split("/")[1]))
         self.last_s = time.monotonic()
 
     def end(self) -> None:
@@ -241,7 +241,7 @@ class App:
         self.log = self.board.log
 
     def start(self) -> None:
-        self.board._start()
+        self.board.start()
 
     def kill(self) -> bool:
         """Returns whether it was alive."""
@@ -262,7 +262,7 @@ class App:
             time.sleep(2)
             self.board.stop()
             got = subprocess.run([run_mpy.interpreter(), "-c", ask], cwd=self.board.root, stdout=subprocess.PIPE)
-            taken, waiting, in_flight = (int(n) for n in got.stdout.split())
+            taken, waiting, in_flight = (int(number) for number in got.stdout.split())
             if not waiting and not in_flight:
                 return taken
             (self.board.root / "stop").unlink()
@@ -275,13 +275,15 @@ def acknowledged(log: Path) -> set[int]:
     topics: dict[int, str] = {}
     acked = set()
     for line in log.read_bytes().splitlines():
-        e = parse.parse(line)
-        if getattr(e, "client", None) != "node":
+        event = parse.parse(line)
+        if getattr(event, "client", None) != "node":
             continue
-        if isinstance(e, events.Publish) and not e.sent and e.topic.startswith("kills/"):
-            topics[e.pid] = e.topic
-        elif isinstance(e, events.Ack) and e.sent and e.name in ("PUBACK", "PUBREC") and e.pid in topics:
-            acked.add(int(topics[e.pid].split("/")[1]))
+        if isinstance(event, events.Publish) and not event.sent and event.topic.startswith("kills/"):
+            topics[event.pid] = event.topic
+        elif (
+            isinstance(event, events.Ack) and event.sent and event.name in ("PUBACK", "PUBREC") and event.pid in topics
+        ):
+            acked.add(int(topics[event.pid].split("/")[1]))
     return acked
 
 
@@ -313,15 +315,15 @@ def report(args: argparse.Namespace, did: dict[str, int], taken: int, counter: C
     came = counter.came
     lost = sorted(set(range(taken)) - set(came))
     repeated = len(came) - len(set(came))
-    disordered = sum(b < a for a, b in zip(came, came[1:]))
-    print(", ".join("%s %d" % (k, v) for k, v in did.items()))
+    disordered = sum(later < earlier for earlier, later in zip(came, came[1:]))
+    print(", ".join("%s %d" % (key, value) for key, value in did.items()))
     print("readings taken %d, arrived %d, lost %d, repeated %d, out of order %d"
           % (taken, len(set(came)), len(lost), repeated, disordered))  # fmt: skip
     if lost:
         print("lost: " + " ".join(map(str, lost[:40])))
     if args.broker_kill:
         acked = acknowledged(broker.log)
-        blamed = [n for n in lost if n not in acked]
+        blamed = [number for number in lost if number not in acked]
         print("acknowledged in the broker's log %d, missing and not among them %d" % (len(acked), len(blamed)))
         return 1 if blamed else 0
     if args.qos == 1:
@@ -389,8 +391,8 @@ def main() -> int:
         return run(args, folder)
     except KeyboardInterrupt:
         return 130
-    except brokers.BrokerError as e:
-        print(e, file=sys.stderr)
+    except brokers.BrokerError as error:
+        print(error, file=sys.stderr)
         return 2
     finally:
         if os.environ.get("KEEP"):

@@ -105,15 +105,15 @@ class Link:
                 task.cancel()
             await asyncio.gather(first, second, return_exceptions=True)
             if connection.ended_by == "link" and budget[1]:
-                for w in writers:
-                    _reset(w)
+                for each in writers:
+                    _reset(each)
         finally:
             connection.ended_s = time.monotonic()
             connection.ended_by = connection.ended_by or "link"
             self._open.pop(connection.number, None)
-            for w in writers:
+            for each in writers:
                 with contextlib.suppress(OSError, RuntimeError):
-                    w.close()
+                    each.close()
 
     async def _hold(self, reader: asyncio.StreamReader) -> Tuple[bytes, bool]:
         """Wait until the silence is over: what the client has sent, and whether it is still there."""
@@ -122,8 +122,8 @@ class Link:
             await asyncio.sleep(POLL_S)
         try:
             more = await asyncio.wait_for(reader.read(READ_B), POLL_S)
-        except (asyncio.TimeoutError, ConnectionError) as e:
-            return early, isinstance(e, asyncio.TimeoutError)
+        except (asyncio.TimeoutError, ConnectionError) as error:
+            return early, isinstance(error, asyncio.TimeoutError)
         return early + more, bool(more)
 
     async def _copy(self, connection, by, reader, writer, budget) -> None:
@@ -160,8 +160,8 @@ class Link:
         async def cut() -> None:
             for connection, writers in list(self._open.values()):
                 connection.ended_by = "link"
-                for w in writers:
-                    _reset(w) if by_reset else w.close()
+                for writer in writers:
+                    _reset(writer) if by_reset else writer.close()
 
         self._call(cut())
         return count
@@ -199,8 +199,8 @@ class Link:
             self._server.close()
             self._silent = False
             for _, writers in list(self._open.values()):
-                for w in writers:
-                    _reset(w)
+                for writer in writers:
+                    _reset(writer)
             for _ in range(int(CALL_TIMEOUT_S / POLL_S)):
                 if not self._open:
                     break

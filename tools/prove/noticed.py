@@ -66,12 +66,12 @@ def tests_of(path: str) -> Iterator[tuple[str, str, Callable[[], None]]]:
     sys.path.insert(0, folder)
     module = importlib.import_module(name[:-3])
     starts = [EARLY]
-    if any(hasattr(module, n) for n in CLOCK_NAMES):
+    if any(hasattr(module, name_of_clock) for name_of_clock in CLOCK_NAMES):
         starts.append(WRAP)
     if hasattr(module, "NOT_ON_ASYNCIO"):
         starts.append(ASYNCIO)
     for start in starts:
-        for test in sorted(n for n in dir(module) if n.startswith("test_")):
+        for test in sorted(name_of_clock for name_of_clock in dir(module) if name_of_clock.startswith("test_")):
             if start != ASYNCIO or test not in module.NOT_ON_ASYNCIO:
                 yield test, start, getattr(module, test)
 
@@ -123,10 +123,10 @@ def ready(wanted: list) -> Iterator[tuple[float, str, Callable[[], None]]]:
     """(seconds, start, function) of each of these [file, test, start, seconds], its file imported when its turn has
     come."""
     files: dict[str, dict] = {}
-    for path, name, start, s in wanted:
+    for path, name, start, cpu_s in wanted:
         if path not in files:
             files[path] = {(test, when): function for test, when, function in tests_of(path)}
-        yield s, start, files[path][name, start]
+        yield cpu_s, start, files[path][name, start]
 
 
 def first_red(wanted: list) -> int | None:
@@ -135,8 +135,8 @@ def first_red(wanted: list) -> int | None:
     done = 0
     signal.setitimer(signal.ITIMER_PROF, TIMES_SLOWER * LEAST_CPU_S)
     try:
-        for s, start, test in ready(wanted):
-            signal.setitimer(signal.ITIMER_PROF, max(LEAST_CPU_S, TIMES_SLOWER * s))
+        for cpu_s, start, test in ready(wanted):
+            signal.setitimer(signal.ITIMER_PROF, max(LEAST_CPU_S, TIMES_SLOWER * cpu_s))
             if not run_one(start, test):
                 return done
             done += 1

@@ -101,10 +101,12 @@ def packets(connection: Connection) -> List[Packet]:
 
 def client_id(connection: Connection) -> str:
     """Of the CONNECT, "" where none came."""
-    for p in packets(connection):
-        if p.name == "CONNECT":
-            at = 2 + int.from_bytes(p.body[:2], "big") + 4
-            return p.body[at + 2 : at + 2 + int.from_bytes(p.body[at : at + 2], "big")].decode("utf-8", "replace")
+    for packet in packets(connection):
+        if packet.name == "CONNECT":
+            at = 2 + int.from_bytes(packet.body[:2], "big") + 4
+            return packet.body[at + 2 : at + 2 + int.from_bytes(packet.body[at : at + 2], "big")].decode(
+                "utf-8", "replace"
+            )
     return ""
 
 
@@ -140,19 +142,19 @@ class Witness:
         self._begin(all_packets)
         wanted: Dict[str, List[Tuple[Packet, Tuple[str, ...]]]] = {CLIENT: [], BROKER: []}
         disconnected = False
-        for p in all_packets:
-            other = BROKER if p.by == CLIENT else CLIENT
-            if p.by == CLIENT and disconnected:
-                self.note(CLIENT, "MQTT-3.14.4-2", "%s after DISCONNECT" % p.name)
-            if p.name != "PUBLISH" and p.flags != FLAGS_OF.get(p.name, 0):
-                self.note(p.by, "MQTT-2.2.2-2", "%s with flags %d" % (p.name, p.flags))
-            if p.name == "DISCONNECT":
+        for packet in all_packets:
+            other = BROKER if packet.by == CLIENT else CLIENT
+            if packet.by == CLIENT and disconnected:
+                self.note(CLIENT, "MQTT-3.14.4-2", "%s after DISCONNECT" % packet.name)
+            if packet.name != "PUBLISH" and packet.flags != FLAGS_OF.get(packet.name, 0):
+                self.note(packet.by, "MQTT-2.2.2-2", "%s with flags %d" % (packet.name, packet.flags))
+            if packet.name == "DISCONNECT":
                 disconnected = True
-            elif p.name == "PUBLISH":
-                self._publish(p)
-            if p.pid and p.name in ("PUBACK", "PUBREC", "PUBCOMP", "PUBREL"):
-                self._answer(p)
-            self._expect(p, wanted, other)
+            elif packet.name == "PUBLISH":
+                self._publish(packet)
+            if packet.pid and packet.name in ("PUBACK", "PUBREC", "PUBCOMP", "PUBREL"):
+                self._answer(packet)
+            self._expect(packet, wanted, other)
         self._unanswered(connection, wanted, all_packets, disconnected)
         if not self.stopped:
             self._keep_alive(all_packets)
@@ -161,92 +163,92 @@ class Witness:
     def _begin(self, all_packets: List[Packet]) -> None:
         for by in (CLIENT, BROKER):
             self.sides[by].sent_here = set()
-            own = [p for p in all_packets if p.by == by]
+            own = [packet for packet in all_packets if packet.by == by]
             first = "CONNECT" if by == CLIENT else "CONNACK"
             if own and own[0].name != first:
                 self.note(by, "MQTT-3.1.0-1" if by == CLIENT else "MQTT-3.2.0-1", "%s comes first" % own[0].name)
-            if sum(p.name == first for p in own) > 1:
+            if sum(packet.name == first for packet in own) > 1:
                 self.note(by, "MQTT-3.1.0-2", "a second %s" % first)
         self.is_resumed = False
         self.is_old = False
-        for p in all_packets:
-            if p.name == "CONNECT":
-                name_b = int.from_bytes(p.body[:2], "big")
-                self.is_old = p.body[2 + name_b] == 3
-                self.keep_alive_s = int.from_bytes(p.body[4 + name_b : 6 + name_b], "big")
-                is_clean = bool(p.body[3 + name_b] & 2)
-            elif p.name == "CONNACK":
-                self.is_resumed = not is_clean and (bool(p.body[0] & 1) or self.is_old)
-                if is_clean and p.body[0] & 1:
+        for packet in all_packets:
+            if packet.name == "CONNECT":
+                name_b = int.from_bytes(packet.body[:2], "big")
+                self.is_old = packet.body[2 + name_b] == 3
+                self.keep_alive_s = int.from_bytes(packet.body[4 + name_b : 6 + name_b], "big")
+                is_clean = bool(packet.body[3 + name_b] & 2)
+            elif packet.name == "CONNACK":
+                self.is_resumed = not is_clean and (bool(packet.body[0] & 1) or self.is_old)
+                if is_clean and packet.body[0] & 1:
                     self.note(BROKER, "MQTT-3.2.2-1", "session present after a clean session")
-                if not self.is_resumed and not p.body[1]:
+                if not self.is_resumed and not packet.body[1]:
                     self.sides = {CLIENT: _Side(), BROKER: _Side()}
 
-    def _publish(self, p: Packet) -> None:
-        side = self.sides[p.by]
-        if not p.topic or b"+" in p.topic or b"#" in p.topic:
-            self.note(p.by, "MQTT-3.3.2-2", "PUBLISH with topic %r" % p.topic)
-        if not p.qos:
-            if p.dup:
-                self.note(p.by, "MQTT-3.3.1-2", "DUP in QoS 0")
+    def _publish(self, packet: Packet) -> None:
+        side = self.sides[packet.by]
+        if not packet.topic or b"+" in packet.topic or b"#" in packet.topic:
+            self.note(packet.by, "MQTT-3.3.2-2", "PUBLISH with topic %r" % packet.topic)
+        if not packet.qos:
+            if packet.dup:
+                self.note(packet.by, "MQTT-3.3.1-2", "DUP in QoS 0")
             return
-        if p.qos == 3:
-            self.note(p.by, "MQTT-3.3.1-4", "QoS 3")
-        if not p.pid:
-            self.note(p.by, "MQTT-2.3.1-1", "packet id 0")
-        before = side.in_flight.get(p.pid)
+        if packet.qos == 3:
+            self.note(packet.by, "MQTT-3.3.1-4", "QoS 3")
+        if not packet.pid:
+            self.note(packet.by, "MQTT-2.3.1-1", "packet id 0")
+        before = side.in_flight.get(packet.pid)
         if before:
-            same = (before.topic, before.payload, before.qos) == (p.topic, p.payload, p.qos)
-            if self.was_cut and p.pid not in side.sent_here and p.dup and same:
+            same = (before.topic, before.payload, before.qos) == (packet.topic, packet.payload, packet.qos)
+            if self.was_cut and packet.pid not in side.sent_here and packet.dup and same:
                 pass  # its acknowledgement may have been lost in the cut
-            elif p.pid in side.released and p.qos == 2:
-                self.note(p.by, "MQTT-4.3.3-1", "PUBLISH again after its PUBREC")
-            elif p.pid in side.sent_here:
-                self.note(p.by, "MQTT-2.3.1-2" if not same else "MQTT-4.4.0-1",
+            elif packet.pid in side.released and packet.qos == 2:
+                self.note(packet.by, "MQTT-4.3.3-1", "PUBLISH again after its PUBREC")
+            elif packet.pid in side.sent_here:
+                self.note(packet.by, "MQTT-2.3.1-2" if not same else "MQTT-4.4.0-1",
                           "id in use again" if not same else "PUBLISH again on one connection")  # fmt: skip
-            elif not p.dup and same:
-                self.note(p.by, "MQTT-3.3.1-1", "PUBLISH again without DUP")
+            elif not packet.dup and same:
+                self.note(packet.by, "MQTT-3.3.1-1", "PUBLISH again without DUP")
             elif not same:
-                self.note(p.by, "MQTT-2.3.1-2", "id of a message in flight for another")
-        elif p.dup and p.by == CLIENT and not self.is_old and not self.was_cut:
-            self.note(p.by, "MQTT-3.3.1-1", "DUP at the first sending")
-        side.released.discard(p.pid)
-        side.in_flight[p.pid] = p
-        side.sent_here.add(p.pid)
+                self.note(packet.by, "MQTT-2.3.1-2", "id of a message in flight for another")
+        elif packet.dup and packet.by == CLIENT and not self.is_old and not self.was_cut:
+            self.note(packet.by, "MQTT-3.3.1-1", "DUP at the first sending")
+        side.released.discard(packet.pid)
+        side.in_flight[packet.pid] = packet
+        side.sent_here.add(packet.pid)
 
-    def _answer(self, p: Packet) -> None:
-        sender = self.sides[p.by if p.name == "PUBREL" else (BROKER if p.by == CLIENT else CLIENT)]
-        message = sender.in_flight.get(p.pid)
-        if p.name == "PUBREL":
-            if message and p.pid not in sender.released:
-                self.note(p.by, "MQTT-4.3.3-1", "PUBREL before the PUBREC")
+    def _answer(self, packet: Packet) -> None:
+        sender = self.sides[packet.by if packet.name == "PUBREL" else (BROKER if packet.by == CLIENT else CLIENT)]
+        message = sender.in_flight.get(packet.pid)
+        if packet.name == "PUBREL":
+            if message and packet.pid not in sender.released:
+                self.note(packet.by, "MQTT-4.3.3-1", "PUBREL before the PUBREC")
             return
         if message is None:
             # a repetition of what the other has done with; the client may only answer what it was sent
             return
-        if p.name == "PUBACK" and message.qos == 2:
-            self.note(p.by, "MQTT-4.3.3-2", "PUBACK to a PUBLISH of QoS 2")
-        if p.name == "PUBREC" and message.qos == 1:
-            self.note(p.by, "MQTT-4.3.2-2", "PUBREC to a PUBLISH of QoS 1")
-        if p.name == "PUBREC":
-            sender.released.add(p.pid)
+        if packet.name == "PUBACK" and message.qos == 2:
+            self.note(packet.by, "MQTT-4.3.3-2", "PUBACK to a PUBLISH of QoS 2")
+        if packet.name == "PUBREC" and message.qos == 1:
+            self.note(packet.by, "MQTT-4.3.2-2", "PUBREC to a PUBLISH of QoS 1")
+        if packet.name == "PUBREC":
+            sender.released.add(packet.pid)
         else:
-            del sender.in_flight[p.pid]
-            sender.released.discard(p.pid)
+            del sender.in_flight[packet.pid]
+            sender.released.discard(packet.pid)
 
-    def _expect(self, p: Packet, wanted: dict, other: str) -> None:
+    def _expect(self, packet: Packet, wanted: dict, other: str) -> None:
         answers: Tuple[str, ...] = ()
-        if p.name == "PUBLISH" and p.qos:
+        if packet.name == "PUBLISH" and packet.qos:
             answers = ("PUBACK", "PUBREC")
-        elif p.name in ("PUBREL", "SUBSCRIBE", "UNSUBSCRIBE", "PINGREQ"):
+        elif packet.name in ("PUBREL", "SUBSCRIBE", "UNSUBSCRIBE", "PINGREQ"):
             answers = ({"PUBREL": "PUBCOMP", "SUBSCRIBE": "SUBACK", "UNSUBSCRIBE": "UNSUBACK",
-                        "PINGREQ": "PINGRESP"}[p.name],)  # fmt: skip
-        for i, (asked, names) in enumerate(wanted[p.by]):
-            if p.name in names and asked.pid == p.pid:
-                del wanted[p.by][i]
+                        "PINGREQ": "PINGRESP"}[packet.name],)  # fmt: skip
+        for i, (asked, names) in enumerate(wanted[packet.by]):
+            if packet.name in names and asked.pid == packet.pid:
+                del wanted[packet.by][i]
                 break
         if answers:
-            wanted[other].append((p, answers))
+            wanted[other].append((packet, answers))
 
     def _unanswered(self, connection: Connection, wanted: dict, all_packets: List[Packet], disconnected: bool) -> None:
         clauses = {"PUBLISH": "MQTT-4.3.3-2", "PUBREL": "MQTT-4.3.3-2", "SUBSCRIBE": "MQTT-3.8.4-1",
@@ -261,13 +263,13 @@ class Witness:
 
     def _keep_alive(self, all_packets: List[Packet]) -> None:
         last_s: Optional[float] = None
-        for p in all_packets:
-            if p.by == CLIENT:
+        for packet in all_packets:
+            if packet.by == CLIENT:
                 if last_s is not None and self.keep_alive_s:
-                    silence_s = p.time_s - last_s
+                    silence_s = packet.time_s - last_s
                     if silence_s > self.keep_alive_s + KEEP_ALIVE_SLACK_S:
                         self.note(CLIENT, "MQTT-3.1.2-23", "silent for %.1f s of %d" % (silence_s, self.keep_alive_s))
-                last_s = p.time_s
+                last_s = packet.time_s
 
 
 def judge(connections: Iterable[Connection], stopped: bool = False) -> Counter:
@@ -277,4 +279,4 @@ def judge(connections: Iterable[Connection], stopped: bool = False) -> Counter:
         name = client_id(connection)
         if name or connection.chunks:
             by_client.setdefault(name, Witness(stopped)).read(connection)
-    return Counter(b for w in by_client.values() for b in w.breaches)
+    return Counter(breach for witness in by_client.values() for breach in witness.breaches)

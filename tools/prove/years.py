@@ -55,7 +55,9 @@ def main() -> int:
         for kind, running in lives:
             verdict = running.result()
             bad += sum(verdict[name] for name in MUST_BE_0)
-            print("%-11s %s" % (kind, ", ".join("%s %d" % (name, n) for name, n in verdict.items())), flush=True)
+            print(
+                "%-11s %s" % (kind, ", ".join("%s %d" % (name, count) for name, count in verdict.items())), flush=True
+            )
     print("%g days, seed %d, %d s: %s" % (
         wanted.days, wanted.seed, time.monotonic() - began_s, "0 lost, 0 repeated, 0 stuck" if not bad else "FAILED",
     ))  # fmt: skip

@@ -89,10 +89,12 @@ def check(root: Path) -> List[str]:
     if package["version"] != version():
         return ["package.json is of %s, the library of %s: `make package`" % (package["version"], version())]
     files = library()
-    old = [t for t, data in sorted(files.items()) if not _is_file(root / place(t), data)]
-    there = {p.relative_to(root).as_posix() for p in (root / FOLDER).rglob("*") if p.is_file()}
+    old = [path for path, data in sorted(files.items()) if not _is_file(root / place(path), data)]
+    there = {path.relative_to(root).as_posix() for path in (root / FOLDER).rglob("*") if path.is_file()}
     extra = sorted(there - {place(target) for target in files})
-    wrong = ["%s is not what the library's source makes: `make package`, or a new __version__" % place(t) for t in old]
+    wrong = [
+        "%s is not what the library's source makes: `make package`, or a new __version__" % place(path) for path in old
+    ]
     wrong += ["%s is of no module: `make package`" % name for name in extra]
     if not wrong and [target for target, _ in package["urls"]] != list(files):
         wrong.append("package.json does not name the files of mip/: `make package`")
@@ -104,22 +106,24 @@ def _is_file(path: Path, data: bytes) -> bool:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    p = argparse.ArgumentParser(prog="make package", description="Build what `mip install` takes from the repository.")
-    p.add_argument("--repo", default="", metavar="OWNER/NAME", help="write whole addresses, which boards before"
+    parser = argparse.ArgumentParser(
+        prog="make package", description="Build what `mip install` takes from the repository."
+    )
+    parser.add_argument("--repo", default="", metavar="OWNER/NAME", help="write whole addresses, which boards before"
                    " MicroPython 1.25 need")  # fmt: skip
-    p.add_argument("--check", action="store_true", help="only tell whether it is that of this source")
-    a = p.parse_args(argv)
-    if a.repo and not re.fullmatch(r"[\w.-]+/[\w.-]+", a.repo):
-        p.error("--repo: OWNER/NAME, as in github.com/OWNER/NAME")
+    parser.add_argument("--check", action="store_true", help="only tell whether it is that of this source")
+    args = parser.parse_args(argv)
+    if args.repo and not re.fullmatch(r"[\w.-]+/[\w.-]+", args.repo):
+        parser.error("--repo: OWNER/NAME, as in github.com/OWNER/NAME")
     try:
-        if a.check:
+        if args.check:
             wrong = check(ROOT)
             for words in wrong:
                 print("package: " + words, file=sys.stderr)
             return 1 if wrong else 0
-        names = write(ROOT, a.repo)
-    except BuildError as e:
-        print("package: %s" % e, file=sys.stderr)
+        names = write(ROOT, args.repo)
+    except BuildError as error:
+        print("package: %s" % error, file=sys.stderr)
         return 1
     print("package.json: %s, %d files in %s" % (version(), len(names), FOLDER.as_posix()))
     return 0

@@ -45,12 +45,12 @@ LIB = "lib/"  # on the board
 def archive(files: Dict[str, bytes]) -> bytes:
     """A .zip with these files. Nothing is compressed: what does that differs from computer to computer."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as z:
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archived:
         for name, data in sorted(files.items()):
             entry = zipfile.ZipInfo(name, ZIP_TIME)
             entry.create_system = 3  # Unix, wherever it is made
             entry.external_attr = 0o644 << 16
-            z.writestr(entry, data)
+            archived.writestr(entry, data)
     return out.getvalue()
 
 
@@ -74,8 +74,8 @@ def image(micropython: bytes) -> bytes:
     for size_mib in FLASH_MIB:
         try:
             return merge(micropython, size_mib * MIB, {})
-        except ToolError as e:
-            if "larger flash" not in str(e) or size_mib == FLASH_MIB[-1]:
+        except ToolError as error:
+            if "larger flash" not in str(error) or size_mib == FLASH_MIB[-1]:
                 raise
     raise AssertionError("FLASH_MIB is empty")
 
@@ -96,8 +96,8 @@ def read_given(paths: List[str]) -> Dict[str, Tuple[str, bytes]]:
     for path in paths:
         try:
             data = Path(path).read_bytes()
-        except OSError as e:
-            raise ToolError("cannot read %s: %s" % (path, e.strerror), 2) from None
+        except OSError as error:
+            raise ToolError("cannot read %s: %s" % (path, error.strerror), 2) from None
         number = re.search(r"v?(\d+\.\d+\.\d+)", Path(path).name)
         given[image_chip(data)] = (number.group(1) if number else "given", data)
     return given
@@ -126,9 +126,9 @@ def build(out: Path, given: Dict[str, Tuple[str, bytes]], only: List[str], site:
         try:
             its_version, micropython = micropython_of(chip, given, site)
             files["umqtt-node-%s-%s-micropython-%s.bin" % (number, chip.name, its_version)] = image(micropython)
-        except ToolError as e:
-            missing.append("%s: %s" % (chip.name, e))
-            if "urlopen error" in str(e):  # the site, not its file: the others need not be tried
+        except ToolError as error:
+            missing.append("%s: %s" % (chip.name, error))
+            if "urlopen error" in str(error):  # the site, not its file: the others need not be tried
                 site = ""
     shutil.rmtree(out, ignore_errors=True)
     wheel = stubs.build(out)
@@ -141,24 +141,24 @@ def build(out: Path, given: Dict[str, Tuple[str, bytes]], only: List[str], site:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    p = argparse.ArgumentParser(prog="make release", description="Build the files of a release's page.")
-    p.add_argument("--micropython", action="append", default=[], metavar="FILE",
+    parser = argparse.ArgumentParser(prog="make release", description="Build the files of a release's page.")
+    parser.add_argument("--micropython", action="append", default=[], metavar="FILE",
                    help="MicroPython's .bin for a chip; default: %s of its download site" % NEWEST)  # fmt: skip
-    p.add_argument(
+    parser.add_argument(
         "--only", action="append", default=[], choices=list(CHIPS), metavar="CHIP", help="one of %s" % ", ".join(CHIPS)
     )
-    p.add_argument("--output", type=Path, metavar="FOLDER", help="default: build/release/VERSION")
-    p.add_argument("--site", default=os.environ.get("MICROPYTHON_SITE", SITE), help=argparse.SUPPRESS)
-    a = p.parse_args(argv)
-    out = a.output or ROOT / "build" / "release" / version()
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="default: build/release/VERSION")
+    parser.add_argument("--site", default=os.environ.get("MICROPYTHON_SITE", SITE), help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    out = args.output or ROOT / "build" / "release" / version()
     try:
         wrong = package.check(ROOT) if is_release(version()) else []
         if wrong:
             raise ToolError("\n".join(wrong))
-        missing = build(out, read_given(a.micropython), a.only, a.site)
-    except (ToolError, BuildError, stubs.StubsError) as e:
-        print("release: %s" % e, file=sys.stderr)
-        return getattr(e, "status", 1)
+        missing = build(out, read_given(args.micropython), args.only, args.site)
+    except (ToolError, BuildError, stubs.StubsError) as error:
+        print("release: %s" % error, file=sys.stderr)
+        return getattr(error, "status", 1)
     for words in missing:
         print("no image for %s" % words)
     for path in sorted(out.iterdir()):

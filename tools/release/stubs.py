@@ -103,7 +103,7 @@ def with_arguments(stub: str, *handed_to: str) -> str:
     the clients of `handed_to` written out. Raises StubsError."""
     by_place: Dict[str, str] = {}
     by_name: Dict[str, str] = {}
-    client = next(n for n in ast.parse(stub).body if isinstance(n, ast.ClassDef) and n.name == "MQTTClient")
+    client = next(node for node in ast.parse(stub).body if isinstance(node, ast.ClassDef) and node.name == "MQTTClient")
     own = constructor(stub) if "*args" in stub else None  # else it has that of its bases
     for text in (*handed_to, *([stub] if own else ())):
         of = constructor(text).args
@@ -153,12 +153,12 @@ def build(into: Path) -> Path:
 
 
 def main() -> int:
-    p = argparse.ArgumentParser(prog="make stubs", description="The library's types as a package for pip.")
-    p.add_argument("into", nargs="?", type=Path, default=ROOT / "build" / "stubs", help="default: build/stubs")
+    parser = argparse.ArgumentParser(prog="make stubs", description="The library's types as a package for pip.")
+    parser.add_argument("into", nargs="?", type=Path, default=ROOT / "build" / "stubs", help="default: build/stubs")
     try:
-        wheel = build(p.parse_args().into)
-    except StubsError as e:
-        print("stubs: %s" % e, file=sys.stderr)
+        wheel = build(parser.parse_args().into)
+    except StubsError as error:
+        print("stubs: %s" % error, file=sys.stderr)
         return 1
     print("pip install %s" % wheel)
     return 0

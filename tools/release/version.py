@@ -73,8 +73,8 @@ def main(arguments: List[str]) -> int:
             return 0
         (number,) = arguments
         texts = change(SOURCE.read_text(), CHANGELOG.read_text(), number, datetime.date.today().isoformat())
-    except ValueError as e:
-        print("version: %s" % e, file=sys.stderr)
+    except ValueError as error:
+        print("version: %s" % error, file=sys.stderr)
         return 2
     for path, text in zip((SOURCE, CHANGELOG), texts):
         path.write_text(text)

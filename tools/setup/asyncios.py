@@ -66,8 +66,8 @@ def fetch(version: str, name: str, folder: Path, sha256: str) -> str:
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT_S) as got:
             data = got.read()
-    except (OSError, ValueError) as e:
-        return "%s: %s" % (url, e)
+    except (OSError, ValueError) as error:
+        return "%s: %s" % (url, error)
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         return "%s has SHA-256 %s, not the pinned one" % (url, found)

@@ -71,16 +71,16 @@ def _run(*command: str, cwd: Path | None = None) -> None:
     try:
         done = subprocess.run(command, env=env, cwd=cwd, timeout=GET_TIMEOUT_S, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as e:
-        raise NotAvailable("%s: %s" % (command[0], e)) from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NotAvailable("%s: %s" % (command[0], error)) from None
     if done.returncode:
         said = [line for line in done.stdout.splitlines() if "rror" in line] or done.stdout.splitlines()
         raise NotAvailable("%s: %s" % (Path(command[0]).name, " / ".join(said[-2:])))
 
 
 def _is_program(path: Path) -> bool:
-    with open(path, "rb") as f:
-        return f.read(4) == ELF
+    with open(path, "rb") as file:
+        return file.read(4) == ELF
 
 
 def _wrap(root: Path, path: Path) -> None:
@@ -131,8 +131,8 @@ def _debian(source: Source, here: Path) -> None:
         for program in ("usr/sbin/mosquitto", "usr/sbin/nats-server", "usr/bin/nats-server"):
             if (root / program).exists():
                 debian.wrapper(here / Path(program).name, root, program)
-    except debian.NotAvailable as e:
-        raise NotAvailable(str(e)) from None
+    except debian.NotAvailable as error:
+        raise NotAvailable(str(error)) from None
 
 
 def _pypi(source: Source, here: Path) -> None:
@@ -171,10 +171,10 @@ def get(names: List[str], say: Callable[[str], None]) -> List[str]:
         say(".cache/brokers/%s: getting %s" % (name, text))
         try:
             KINDS[source.kind](source, here)
-        except NotAvailable as e:
-            (here / "missing").write_text(str(e))
-            missing.append("%s: %s" % (name, e))
-            say("%s cannot be had: %s" % (name, e))
+        except NotAvailable as error:
+            (here / "missing").write_text(str(error))
+            missing.append("%s: %s" % (name, error))
+            say("%s cannot be had: %s" % (name, error))
         else:
             stamp.write_text(text)
     return missing

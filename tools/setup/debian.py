@@ -133,8 +133,8 @@ def _keyring(tmp: Path) -> str:
         apt.run("update")
     try:
         apt.run("download", KEYRING_PACKAGE)
-    except NotAvailable as e:
-        raise NotAvailable("no Debian keys, get them with `apt install %s` (%s)" % (KEYRING_PACKAGE, e)) from None
+    except NotAvailable as error:
+        raise NotAvailable("no Debian keys, get them with `apt install %s` (%s)" % (KEYRING_PACKAGE, error)) from None
     for deb in apt.tmp.glob("*.deb"):
         subprocess.run(["dpkg-deb", "-x", str(deb), str(apt.tmp / "root")], check=True)
     return str(apt.tmp / "root") + KEYRING
@@ -153,7 +153,7 @@ def unpack(packages: Sequence[str], suites: Sequence[str], arch: str, dest: Path
     with tempfile.TemporaryDirectory(prefix=".new-", dir=str(dest.parent)) as made:
         tmp = Path(made).resolve()
         keyring = _keyring(tmp)
-        for suite in [s for s in suites for _ in range(TRIES_PER_SUITE)]:
+        for suite in [one for one in suites for _ in range(TRIES_PER_SUITE)]:
             here = tmp / suite
             shutil.rmtree(here, ignore_errors=True)
             here.mkdir()
@@ -165,8 +165,8 @@ def unpack(packages: Sequence[str], suites: Sequence[str], arch: str, dest: Path
                 apt.run("-y", "--download-only", "--no-remove", "install", *packages)
             except NoMirror:
                 raise
-            except NotAvailable as e:
-                refusals.append("%s %s: %s" % (suite, arch, e))
+            except NotAvailable as error:
+                refusals.append("%s %s: %s" % (suite, arch, error))
                 continue
             root = here / "root"
             for deb in sorted(apt.debs.glob("*.deb")):

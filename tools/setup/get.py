@@ -124,8 +124,8 @@ def bare_venv() -> None:
     try:
         debian.unpack(["python3-pip-whl"], ("bookworm", "trixie"), debian.machine_arch(), root)
         wheel = next(root.glob("usr/share/python-wheels/pip-*.whl"))
-    except (debian.NotAvailable, StopIteration) as e:
-        raise SystemExit("setup: no pip (%s). Get it with `apt install python3-venv`." % e) from None
+    except (debian.NotAvailable, StopIteration) as error:
+        raise SystemExit("setup: no pip (%s). Get it with `apt install python3-venv`." % error) from None
     must_run("install pip", str(PYTHON), str(wheel / "pip"), "install", "-q", "pip")
     shutil.rmtree(root)
 
@@ -179,8 +179,8 @@ def get_micropython(stamp: Path) -> str:
         builds = [("32", "i386"), ("64", "amd64")] if machine == "amd64" else [("64", machine)]
         if machine in ("i386", "armhf", "armel"):
             builds = [("32", machine)]
-    except debian.NotAvailable as e:
-        builds, reasons = [], [str(e)]
+    except debian.NotAvailable as error:
+        builds, reasons = [], [str(error)]
     got: list[str] = []
     for bits, arch in builds:
         program, root = here / ("micropython" + bits), here / ("root-" + arch)
@@ -191,8 +191,8 @@ def get_micropython(stamp: Path) -> str:
                 slim(root)
                 debian.wrapper(program, root, "usr/bin/micropython")
                 say("MicroPython for %s comes from %s" % (arch, suite))
-            except debian.NotAvailable as e:
-                reasons.append(str(e))
+            except debian.NotAvailable as error:
+                reasons.append(str(error))
                 continue
             if not micropython_works(str(program)):
                 reasons.append("this kernel does not run %s programs" % arch)
@@ -205,7 +205,7 @@ def get_micropython(stamp: Path) -> str:
     if got:
         best.unlink() if best.exists() or best.is_symlink() else None
         best.symlink_to(Path(got[0]).name)
-        return "micropython %s %s" % (STAMP_VERSION, " ".join(Path(p).name for p in got))
+        return "micropython %s %s" % (STAMP_VERSION, " ".join(Path(path).name for path in got))
     on_path = shutil.which("micropython")
     if on_path and micropython_works(on_path):
         say("using the MicroPython on PATH, %s" % on_path)
@@ -239,8 +239,8 @@ def get_mosquitto(stamp: Path) -> str:
         debian.wrapper(passwd, root, "usr/bin/mosquitto_passwd")
         say("Mosquitto comes from %s" % suite)
         return "mosquitto %s" % STAMP_VERSION
-    except debian.NotAvailable as e:
-        reason = str(e)
+    except debian.NotAvailable as error:
+        reason = str(error)
     say("Mosquitto: " + reason)
     say("no Mosquitto can be had here: `make run` uses amqtt, which is not the reference broker. Get Mosquitto with"
         " `apt install mosquitto` or `brew install mosquitto`, or name it: make run MOSQUITTO=/path/to/it")  # fmt: skip
@@ -268,8 +268,8 @@ def get_chromium(stamp: Path) -> str:
                     found.unlink()
             program.write_text(CHROMIUM % suite)
             program.chmod(0o755)
-        except debian.NotAvailable as e:
-            return missing("Chromium", str(e))
+        except debian.NotAvailable as error:
+            return missing("Chromium", str(error))
         if not browser_works(program):
             program.unlink()
             return missing("Chromium", "the one of Debian's %s does not run here" % suite)

@@ -32,8 +32,8 @@ def why_not(url: str, timeout_s: float = TIMEOUT_S) -> str:
         try:
             socket.create_connection(where, timeout=timeout_s).close()
             answers.append("")
-        except OSError as e:
-            answers.append(e.strerror or str(e))
+        except OSError as error:
+            answers.append(error.strerror or str(error))
 
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()

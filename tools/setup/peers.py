@@ -102,9 +102,9 @@ def get(say) -> List[str]:  # type: ignore[no-untyped-def]
             for file in files:
                 unpack(file, folder)
             (folder / "pins").write_text(pins)  # last
-        except NotAvailable as e:
+        except NotAvailable as error:
             shutil.rmtree(folder, ignore_errors=True)
-            lacking.append("%s: %s" % (name, e))
+            lacking.append("%s: %s" % (name, error))
     return lacking
 
 
@@ -121,9 +121,9 @@ def unpack(file: File, folder: Path) -> None:
     else:
         with tarfile.open(fileobj=io.BytesIO(data)) as sdist:
             members = {
-                m.name.split("/", 1)[1]: sdist.extractfile(m).read()  # type: ignore[union-attr]
-                for m in sdist.getmembers()
-                if m.isfile() and "/" in m.name
+                member.name.split("/", 1)[1]: sdist.extractfile(member).read()  # type: ignore[union-attr]
+                for member in sdist.getmembers()
+                if member.isfile() and "/" in member.name
             }
     for name, text in members.items():
         place = (folder / name).resolve()
@@ -150,6 +150,6 @@ def fetch(file: File) -> bytes:
             if urllib.parse.urlsplit(url).path.endswith("/" + file.name):
                 with urllib.request.urlopen(url, timeout=TIMEOUT_S) as got:
                     return got.read()
-    except (OSError, ValueError) as e:
-        raise NotAvailable("%s: %s" % (file.name, e)) from None
+    except (OSError, ValueError) as error:
+        raise NotAvailable("%s: %s" % (file.name, error)) from None
     raise NotAvailable("the index has no %s" % file.name)

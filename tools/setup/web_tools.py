@@ -47,9 +47,9 @@ def get(say) -> List[str]:  # type: ignore[no-untyped-def]
         shutil.rmtree(folder, ignore_errors=True)
         try:
             unpack(package, sha256, folder)
-        except NotAvailable as e:
+        except NotAvailable as error:
             shutil.rmtree(folder, ignore_errors=True)
-            lacking.append("%s: %s" % (package, e))
+            lacking.append("%s: %s" % (package, error))
         else:
             pin.write_text(sha256)  # last
     return lacking
@@ -66,8 +66,8 @@ def unpack(package: str, sha256: str, folder: Path) -> None:
         try:
             done = subprocess.run(command, env=env, cwd=scratch, timeout=GET_TIMEOUT_S, text=True,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
-        except (OSError, subprocess.TimeoutExpired) as e:
-            raise NotAvailable("npm: %s" % e) from None
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise NotAvailable("npm: %s" % error) from None
         archive = next(Path(scratch).glob("*.tgz"), None)
         if done.returncode or not archive:
             said = [line for line in done.stdout.splitlines() if "reason:" in line] or done.stdout.splitlines()

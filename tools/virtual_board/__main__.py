@@ -39,99 +39,101 @@ OF_MAKE_RUN = ("start", "run_firmware", "starved_board", "fakes_on_cpython", "fl
 
 def main() -> int:
     """Exit status 0 after Ctrl-C, SIGTERM or --unplug-after; 2 for wrong arguments."""
-    p = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="make board",
         usage='make board [CHIP=esp8266] [ARGS="options"]',
         description="A virtual ESP32 or ESP8266 on a serial port: stock esptool flashes it, stock mpremote talks"
         " to the MicroPython on it. Its flash is a file and outlives it. Several can run at once.",
     )
-    p.add_argument("--chip", default="esp32", choices=sorted(SILICON), help="default: esp32")
-    p.add_argument("--flash", metavar="FILE",
+    parser.add_argument("--chip", default="esp32", choices=sorted(SILICON), help="default: esp32")
+    parser.add_argument("--flash", metavar="FILE",
                    help="file that holds the flash; default: build/board/CHIP.flash, or CHIP-2.flash and so on for"
                    " further boards at the same time")  # fmt: skip
-    p.add_argument("--flash-size", type=int, default=4, choices=(1, 2, 4, 8, 16), metavar="MIB",
+    parser.add_argument("--flash-size", type=int, default=4, choices=(1, 2, 4, 8, 16), metavar="MIB",
                    help="size of the flash: 1, 2, 4, 8 or 16 MiB; default 4")  # fmt: skip
-    p.add_argument("--link", metavar="FILE",
+    parser.add_argument("--link", metavar="FILE",
                    help="make this symbolic link to the port; default: build/board/CHIP")  # fmt: skip
-    p.add_argument("--rfc2217", type=int, metavar="TCP_PORT", nargs="?", const=0,
+    parser.add_argument("--rfc2217", type=int, metavar="TCP_PORT", nargs="?", const=0,
                    help="be an RFC 2217 server on loopback instead of a pty: carries DTR and RTS, so that"
                    " esptool resets the board by itself, but is slow")  # fmt: skip
-    p.add_argument("--micropython", default=os.environ.get("MICROPYTHON"),
+    parser.add_argument("--micropython", default=os.environ.get("MICROPYTHON"),
                    help="the MicroPython to run; default: $MICROPYTHON, .cache/micropython")  # fmt: skip
-    p.add_argument("--free-heap", type=int, default=0, metavar="B",
+    parser.add_argument("--free-heap", type=int, default=0, metavar="B",
                    help="free heap after the start; default: what such a board has")  # fmt: skip
-    p.add_argument("--modules", default=str(FAKES), metavar="DIR",
+    parser.add_argument("--modules", default=str(FAKES), metavar="DIR",
                    help="the board's own modules (machine, network, ...)")  # fmt: skip
-    p.add_argument("--script", metavar="FILE",
+    parser.add_argument("--script", metavar="FILE",
                    help="JSON: what the sensors show; see host_tests/fakes/board/fake_board.py")  # fmt: skip
-    p.add_argument("--unplug-after", type=int, default=0, metavar="B",
+    parser.add_argument("--unplug-after", type=int, default=0, metavar="B",
                    help="pull the cable and the power after B bytes from the host")  # fmt: skip
-    p.add_argument("--stall", type=int, nargs=2, default=(0, 0), metavar=("B", "S"),
+    parser.add_argument("--stall", type=int, nargs=2, default=(0, 0), metavar=("B", "S"),
                    help="once, after B bytes from the host, be busy and silent for S seconds")  # fmt: skip
-    p.add_argument("--boot-ms", type=int, default=0, metavar="MS",
+    parser.add_argument("--boot-ms", type=int, default=0, metavar="MS",
                    help="how long the chip boots, deaf, before MicroPython runs; default 0")  # fmt: skip
-    p.add_argument("--says-version", type=version, default=(), metavar="1.20.0",
+    parser.add_argument("--says-version", type=version, default=(), metavar="1.20.0",
                    help="the version that MicroPython says it has; default: its own")  # fmt: skip
-    p.add_argument("--raw-output", action="store_true",
+    parser.add_argument("--raw-output", action="store_true",
                    help="do not turn \\n into \\r\\n; `mpremote mount` needs that")  # fmt: skip
-    p.add_argument("-v", "--verbose", action="store_true", help="tell of resets on stderr")
-    a = p.parse_args()
+    parser.add_argument("-v", "--verbose", action="store_true", help="tell of resets on stderr")
+    args = parser.parse_args()
 
     folder = ROOT / "build" / "board"
-    micropython = a.micropython or str(ROOT / ".cache/micropython/micropython")
+    micropython = args.micropython or str(ROOT / ".cache/micropython/micropython")
     if not shutil.which(micropython):
         print("board: no MicroPython at %s; run `make setup`" % micropython, file=sys.stderr)
         return 2
     script = {}
-    if a.script:
+    if args.script:
         try:
-            script = json.loads(Path(a.script).read_text())
-        except (OSError, ValueError) as e:
-            print("board: --script %s: %s" % (a.script, e), file=sys.stderr)
+            script = json.loads(Path(args.script).read_text())
+        except (OSError, ValueError) as error:
+            print("board: --script %s: %s" % (args.script, error), file=sys.stderr)
             return 2
     try:
-        flash, name = take_flash(a.flash, folder, a.chip, a.flash_size << 20)
-        link = Path(a.link) if a.link else folder / name
+        flash, name = take_flash(args.flash, folder, args.chip, args.flash_size << 20)
+        link = Path(args.link) if args.link else folder / name
         link.parent.mkdir(parents=True, exist_ok=True)
     except BlockingIOError:
-        print("board: %s is the flash of a board that runs; name another one: --flash FILE" % a.flash, file=sys.stderr)
+        print(
+            "board: %s is the flash of a board that runs; name another one: --flash FILE" % args.flash, file=sys.stderr
+        )
         return 2
-    except OSError as e:
-        print("board: no flash: %s" % e, file=sys.stderr)
+    except OSError as error:
+        print("board: no flash: %s" % error, file=sys.stderr)
         return 2
     ends = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ends.append(True))
 
     def log(text):
-        if a.verbose:
+        if args.verbose:
             print("board: " + text, file=sys.stderr, flush=True)
 
     with tempfile.TemporaryDirectory(prefix="board-") as scratch:
-        frozen, modules = lay_out(Path(scratch), a.chip, a.flash_size, Path(a.modules))
+        frozen, modules = lay_out(Path(scratch), args.chip, args.flash_size, Path(args.modules))
         fit = Fit(
-            chip=a.chip,
-            mac=mac_of(a.chip, flash.path),
+            chip=args.chip,
+            mac=mac_of(args.chip, flash.path),
             micropython=micropython,
             frozen=str(frozen),
             modules=modules,
             script={"values": VALUES, **script},
-            free_heap_b=a.free_heap,
-            cook=not a.raw_output,
-            version=a.says_version,
-            boot_ms=a.boot_ms,
+            free_heap_b=args.free_heap,
+            cook=not args.raw_output,
+            version=args.says_version,
+            boot_ms=args.boot_ms,
         )
         board = Board(fit, flash, lambda data: port.write(data), log)
         try:
-            if a.rfc2217 is None:
+            if args.rfc2217 is None:
                 port = PtyPort(str(link))
             else:
-                port = Rfc2217Port(a.rfc2217, board.reset)
-        except OSError as e:
-            print("board: no port: %s" % e, file=sys.stderr)
+                port = Rfc2217Port(args.rfc2217, board.reset)
+        except OSError as error:
+            print("board: no port: %s" % error, file=sys.stderr)
             return 2
-        left = a.unplug_after  # bytes
-        stall_b, stall_s = a.stall
+        left = args.unplug_after  # bytes
+        stall_b, stall_s = args.stall
 
         def feed(data):
             nonlocal left, stall_b
@@ -140,7 +142,7 @@ def main() -> int:
                 if not stall_b:
                     log("busy")
                     time.sleep(stall_s)
-            if a.unplug_after:
+            if args.unplug_after:
                 left -= len(data)
                 if left <= 0:
                     log("unplugged")
@@ -148,9 +150,9 @@ def main() -> int:
                     return
             board.feed(data)
 
-        print("%s on %s" % (a.chip, port.name), flush=True)
-        if not a.flash:
-            print(next_steps(a.chip, port.name, flash), flush=True)
+        print("%s on %s" % (args.chip, port.name), flush=True)
+        if not args.flash:
+            print(next_steps(args.chip, port.name, flash), flush=True)
         try:
             board.power_on()
             serve(board, port, lambda: ends, feed)

@@ -47,13 +47,13 @@ class Nor:
         else:
             at += off
         page = self.page
-        n = len(buf)
+        size_b = len(buf)
         self.f.seek(at)
-        self.f.readinto(page, n)
-        for i in range(n):
+        self.f.readinto(page, size_b)
+        for i in range(size_b):
             page[i] &= buf[i]
         self.f.seek(at)
-        self.f.write(page, 0, n)
+        self.f.write(page, 0, size_b)
 
     def ioctl(self, op, arg):
         if op == 4:
@@ -139,7 +139,7 @@ def disguise(board, rom):
     real_sys, real_os = sys, os
     machine = board["machine"]
     numbers = tuple(board["version"]) or sys.implementation[1]
-    version = ".".join(str(n) for n in numbers[:3])
+    version = ".".join(str(number) for number in numbers[:3])
     uname = (chip, chip, version + ".0", "v%s on 2025-01-01" % version, machine)
 
     def ilistdir(path=""):
@@ -178,8 +178,8 @@ def boot(board):
     except OSError:
         vfs.VfsLfs2.mkfs(nor)  # as the firmware does on its first start
         vfs.mount(vfs.VfsLfs2(nor), "/")
-        with open("/boot.py", "w") as f:
-            f.write("# This file is executed on every boot (including wake-boot from deepsleep)\n")
+        with open("/boot.py", "w") as file:
+            file.write("# This file is executed on every boot (including wake-boot from deepsleep)\n")
     vfs.mount(frozen, "/.frozen")
     os.chdir("/")
     sys.path[:] = ["", ".frozen", "/.frozen"]
@@ -234,11 +234,11 @@ class Ballast:
         boards = None  # noqa: F841 - this is the board's
         gc.collect()
 
-    def lend(self, n):
+    def lend(self, size_b):
         """Room for a source of n bytes."""
-        if n <= self.SMALL_B:
+        if size_b <= self.SMALL_B:
             return
-        del self.pages[: n // self.PAGE_B + 1]
+        del self.pages[: size_b // self.PAGE_B + 1]
         gc.collect()
 
     def take_back(self):
@@ -252,10 +252,10 @@ class Ballast:
             pass
 
 
-def text_of(e):
+def text_of(error):
     """The traceback, without the frames of this file."""
     out = io.StringIO()
-    sys.print_exception(e, out)
+    sys.print_exception(error, out)
     lines = [line for line in out.getvalue().split("\n") if 'agent.py"' not in line]
     return "\r\n".join(lines).encode()
 
@@ -278,8 +278,8 @@ class Job:
             if self.kind == "F":
                 name = self.source.decode()
                 try:
-                    with open(name) as f:
-                        self.source = f.read()
+                    with open(name) as file:
+                        self.source = file.read()
                 except OSError:
                     self.source = ""
             else:
@@ -288,8 +288,8 @@ class Job:
             self.source = None
             compiled()
             exec(code, names)
-        except BaseException as e:
-            self.error = e
+        except BaseException as error:
+            self.error = error
         self.ended = True
 
 
@@ -309,10 +309,10 @@ class Agent:
         head = self.control.read(9)
         if len(head) < 9:
             sys.exit()
-        kind, number, n = struct.unpack(_HEAD, head)
-        if n and self.ballast:
-            self.ballast.lend(n)
-        return Job(chr(kind), number, self.control.read(n) if n else b"")
+        kind, number, size_b = struct.unpack(_HEAD, head)
+        if size_b and self.ballast:
+            self.ballast.lend(size_b)
+        return Job(chr(kind), number, self.control.read(size_b) if size_b else b"")
 
     def reply(self, kind, number, data=b""):
         self.control.write(struct.pack(_HEAD, ord(kind), number, len(data)) + data)
@@ -333,16 +333,16 @@ class Agent:
         if self.fake and self.fake.rtc[0] != self.rtc:
             self.rtc = bytes(self.fake.rtc[0])
             self.reply("M", job.number, self.rtc)
-        e = job.error
-        if e is None:
+        error = job.error
+        if error is None:
             self.reply("D", job.number)
-        elif isinstance(e, SystemExit):
+        elif isinstance(error, SystemExit):
             self.reply("X", job.number)
-        elif self.fake and isinstance(e, self.fake.Reset):
-            self.reply("R", job.number, struct.pack("<II", *e.args))
+        elif self.fake and isinstance(error, self.fake.Reset):
+            self.reply("R", job.number, struct.pack("<II", *error.args))
         else:
-            self.reply("E", job.number, text_of(e))
-        self.job = job = e = None
+            self.reply("E", job.number, text_of(error))
+        self.job = job = error = None
         try:
             self.reserve = bytearray(8192)
         except MemoryError:

@@ -142,8 +142,8 @@ class Board:
                 "free_heap": self._fit.free_heap_b or FREE_HEAP_B[chip],
             }
             self._interpreter = Interpreter(self._fit.micropython, description, self)
-        except (Died, ValueError, OSError) as e:
-            self._log("MicroPython does not start: %s" % e)
+        except (Died, ValueError, OSError) as error:
+            self._log("MicroPython does not start: %s" % error)
             self._repl = None
             return
         banner = b'MicroPython on a virtual board; %s\r\nType "help()" for more information.\r\n'
@@ -242,11 +242,11 @@ class Board:
         if self._repl:
             try:
                 self._repl.feed(data)
-            except Died as e:
-                self._died(e)
+            except Died as error:
+                self._died(error)
 
-    def _died(self, e: Died) -> None:
-        self._log(str(e))
+    def _died(self, died: Died) -> None:
+        self._log(str(died))
         self._send(b"\r\nrst:0xc (SW_CPU_RESET),boot:0x13 (SPI_FAST_FLASH_BOOT)\r\n")
         self._off()
         self._deaths += 1
@@ -260,8 +260,8 @@ class Board:
         if self._interpreter:
             try:
                 self._interpreter.ready(readable)
-            except Died as e:
-                self._died(e)
+            except Died as error:
+                self._died(error)
         if self._starts and time.monotonic() >= self._starts:
             self._restart()
 

@@ -166,16 +166,16 @@ class RomLoader:
             return
         if len(packet) < 8 or packet[0] != 0:
             return
-        _, op, n, checksum = struct.unpack_from("<BBHI", packet)
-        body = packet[8 : 8 + n]
+        _, op, size_b, checksum = struct.unpack_from("<BBHI", packet)
+        body = packet[8 : 8 + size_b]
         words = struct.unpack_from("<%dI" % (len(body) // 4), body)
         known = op in self._commands and (self.stub or op in self._silicon.rom_commands)
         try:
             if not known:
                 raise Refused(_BAD_COMMAND)
             self._commands[op](op, words, body, checksum)
-        except Refused as e:
-            self._answer(op, error=e.code)
+        except Refused as error:
+            self._answer(op, error=error.code)
         except (ValueError, IndexError, zlib.error):
             self._answer(op, error=_FAILED)
 
@@ -282,9 +282,9 @@ class RomLoader:
         self._answer(op)
 
     def _read_flash(self, op, words, body, checksum):
-        at, n, block_b = words[:3]
+        at, size_b, block_b = words[:3]
         self._answer(op)
-        self._reading = _Reading(self._flash.read(at, n), block_b)
+        self._reading = _Reading(self._flash.read(at, size_b), block_b)
         self._read_on(0)
 
     def _read_on(self, received: int) -> None:

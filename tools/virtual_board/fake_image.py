@@ -22,8 +22,8 @@ def partition_table(flash_b: int) -> bytes:
     """The stock partition table of MicroPython for an ESP32 with that much flash."""
     vfs, size = filesystem("esp32", flash_b)
     rows = b"".join(
-        struct.pack("<HBBII16sI", 0x50AA, kind, subkind, at, n, label, 0)
-        for kind, subkind, at, n, label in (
+        struct.pack("<HBBII16sI", 0x50AA, kind, subkind, at, size_b, label, 0)
+        for kind, subkind, at, size_b, label in (
             (1, 0x02, 0x9000, 0x6000, b"nvs"),
             (1, 0x01, 0xF000, 0x1000, b"phy_init"),
             (0, 0x00, 0x10000, vfs - 0x10000, b"factory"),

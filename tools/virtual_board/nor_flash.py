@@ -25,9 +25,9 @@ class NorFlash:
             os.ftruncate(self._file.fileno(), size_b)
             os.pwrite(self._file.fileno(), b"\xff" * size_b, 0)
 
-    def read(self, offset: int, n: int) -> bytes:
+    def read(self, offset: int, size_b: int) -> bytes:
         """n bytes from offset; fewer at the chip's end."""
-        return os.pread(self._file.fileno(), n, offset)
+        return os.pread(self._file.fileno(), size_b, offset)
 
     def program(self, offset: int, data: bytes) -> None:
         """Clear the bits that are 0 in data, as the chip does. Raises ValueError past the chip's end."""
@@ -36,17 +36,17 @@ class NorFlash:
         new = old & int.from_bytes(data, "little")
         os.pwrite(self._file.fileno(), new.to_bytes(len(data), "little"), offset)
 
-    def erase(self, offset: int, n: int) -> None:
+    def erase(self, offset: int, size_b: int) -> None:
         """Set all bits of every sector that offset .. offset + n touches. Raises ValueError past the chip's end."""
-        self._inside(offset, n)
+        self._inside(offset, size_b)
         first = offset // SECTOR_B
-        last = (offset + n + SECTOR_B - 1) // SECTOR_B
+        last = (offset + size_b + SECTOR_B - 1) // SECTOR_B
         for sector in range(first, last):
             os.pwrite(self._file.fileno(), b"\xff" * SECTOR_B, sector * SECTOR_B)
 
-    def _inside(self, offset: int, n: int) -> None:
-        if offset < 0 or offset + n > self.size_b:
-            raise ValueError("0x%x..0x%x lies past the end of the flash, 0x%x" % (offset, offset + n, self.size_b))
+    def _inside(self, offset: int, size_b: int) -> None:
+        if offset < 0 or offset + size_b > self.size_b:
+            raise ValueError("0x%x..0x%x lies past the end of the flash, 0x%x" % (offset, offset + size_b, self.size_b))
 
     def close(self) -> None:
         self._file.close()

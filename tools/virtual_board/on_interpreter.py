@@ -124,11 +124,11 @@ class Interpreter:
             raise Died(self._process.wait())
         self._inbox += data
         while len(self._inbox) >= _HEAD.size:
-            kind, number, n = _HEAD.unpack_from(self._inbox)
-            if len(self._inbox) < _HEAD.size + n:
+            kind, number, size_b = _HEAD.unpack_from(self._inbox)
+            if len(self._inbox) < _HEAD.size + size_b:
                 return
-            data = self._inbox[_HEAD.size : _HEAD.size + n]
-            self._inbox = self._inbox[_HEAD.size + n :]
+            data = self._inbox[_HEAD.size : _HEAD.size + size_b]
+            self._inbox = self._inbox[_HEAD.size + size_b :]
             if number == self._number:  # else said twice, for a Ctrl-C fell into the saying
                 self._heard(chr(kind), data)
 
@@ -184,8 +184,8 @@ class Interpreter:
         end = time.monotonic() + BUSY_S
         while time.monotonic() < end:
             try:
-                with open("/proc/%d/stat" % self._process.pid) as f:
-                    if f.read().rpartition(") ")[2][:1] != "R":
+                with open("/proc/%d/stat" % self._process.pid) as file:
+                    if file.read().rpartition(") ")[2][:1] != "R":
                         return
             except OSError:
                 return
@@ -193,8 +193,8 @@ class Interpreter:
 
     def _catches_sigint(self) -> bool:
         try:
-            with open("/proc/%d/status" % self._process.pid) as f:
-                caught = next(line.split()[1] for line in f if line.startswith("SigCgt:"))
+            with open("/proc/%d/status" % self._process.pid) as file:
+                caught = next(line.split()[1] for line in file if line.startswith("SigCgt:"))
         except (OSError, StopIteration):
             return False
         return bool(int(caught, 16) >> (signal.SIGINT - 1) & 1)

@@ -24,29 +24,29 @@ class Engine(Protocol):
 def wants_more(source: str) -> bool:
     """Whether the friendly REPL waits for another line after `source`."""
     lines = source.split("\n")
-    quote, depth, i = "", 0, 0
-    while i < len(source):
-        rest = source[i:]
+    quote, depth, at = "", 0, 0
+    while at < len(source):
+        rest = source[at:]
         if quote:
             if rest[0] == "\\":
-                i += 1
+                at += 1
             elif rest.startswith(quote):
-                i += len(quote) - 1
+                at += len(quote) - 1
                 quote = ""
             elif rest[0] == "\n" and len(quote) == 1:
                 quote = ""  # an unfinished string is the compiler's to refuse
         elif rest[0] == "#":
-            i = source.find("\n", i)
-            if i < 0:
+            at = source.find("\n", at)
+            if at < 0:
                 break
         elif rest[0] in "'\"":
             quote = rest[0] * 3 if rest.startswith(rest[0] * 3) else rest[0]
-            i += len(quote) - 1
+            at += len(quote) - 1
         elif rest[0] in "([{":
             depth += 1
         elif rest[0] in ")]}":
             depth -= 1
-        i += 1
+        at += 1
     if len(quote) == 3 or depth > 0 or source.endswith("\\"):
         return True
     first = lines[0].split(" ")[0].split(":")[0]

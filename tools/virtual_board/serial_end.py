@@ -62,8 +62,8 @@ class PtyPort:
             return b""
         try:
             return os.read(self._master, 4096)
-        except OSError as e:
-            if e.errno not in (errno.EIO, errno.EAGAIN):
+        except OSError as error:
+            if error.errno not in (errno.EIO, errno.EAGAIN):
                 raise
             return b""
 
@@ -77,8 +77,8 @@ class PtyPort:
         while self._out and self._open:
             try:
                 del self._out[: os.write(self._master, self._out[:4096])]
-            except OSError as e:
-                if e.errno not in (errno.EIO, errno.EAGAIN):
+            except OSError as error:
+                if error.errno not in (errno.EIO, errno.EAGAIN):
                     raise
                 return
 

@@ -21,8 +21,8 @@ class SSLContext:
 
     def load_verify_locations(self, cafile=None, cadata=None):
         if cafile:
-            with open(cafile, "rb") as f:
-                cadata = f.read()
+            with open(cafile, "rb") as file:
+                cadata = file.read()
         self._context.load_verify_locations(cadata)
 
     def wrap_socket(self, sock, server_side=False, do_handshake_on_connect=True, server_hostname=None):
