@@ -2,6 +2,7 @@
 in flight."""
 
 import random
+import sys
 
 from dropin.peers import stages
 from fakes.bench import HOST, World  # noqa: F401 - twice: early, and across the tick wrap
@@ -428,3 +429,53 @@ def test_each_message_is_published_once_whatever_the_link_does():
             equal(len(world.broker.ids[payload]), 1, (seed, payload, qos))
         equal(world.broker.violations, [], seed)
         equal(client.inflight, 0, seed)
+
+
+def test_a_timers_callback_publishes_over_as_many_connections_as_it_takes():
+    # before, connect was refused there, and the callback tried for ever
+    if sys.implementation.name != "micropython":
+        skip("schedule of CPython's stand-in runs at once")
+    from micropython import schedule
+
+    for qos in (0, 1, 2):
+        world = World(Model)
+        client = robust.MQTTClient("c1", HOST)
+        client.DELAY = 0
+        client.connect(False)
+        world.link.end("fin")
+        returned = []
+        publish = lambda i: returned.append(client.publish(b"t", b"%d" % i, qos=qos))  # noqa: E731
+        for i in range(6):
+            schedule(publish, i)
+            for _ in range(3):
+                pass
+        equal(returned, [None] * 6)
+        while client.inflight:
+            client.wait_msg()
+        world.clock.sleep(1)
+        # of QoS 0 the first went out onto a link that had ended already
+        equal([payload for _, payload, _ in world.broker.accepted], [b"%d" % i for i in range(0 if qos else 1, 6)], qos)
+
+
+def test_a_client_without_an_id_reconnects_and_finishes_what_was_in_flight():
+    # before, the second connection was a ValueError: without an id there is no session to keep
+    from umqtt.robust import MQTTClient
+
+    world = World()
+    world.broker.accept(clean=1)
+    client = MQTTClient("", HOST)
+    client.DELAY = 0
+    client.set_callback(lambda topic, msg: None)
+    client.connect()
+    world.broker.expect(SUBSCRIBE, filters=[("a", 1)])
+    world.broker.reply(SUBACK, codes=(1,))
+    client.subscribe(b"a", 1)
+    world.broker.expect(PUBLISH, qos=1, pid=2)
+    world.broker.cut()
+    world.broker.accept(clean=1)
+    world.broker.expect(PUBLISH, qos=1, dup=0, pid=2)
+    world.broker.reply(PUBACK)
+    world.broker.expect(SUBSCRIBE, filters=[("a", 1)])
+    world.broker.reply(SUBACK, codes=(1,))
+    client.publish(b"t", b"x", qos=1)
+    world.broker.done()

@@ -3,9 +3,13 @@
 `PEERS=/path/to/micropython-lib` runs each against upstream too, so that the facts here cannot drift.
 """
 
+import sys
+
 from dropin.peers import stages
 from fakes.bench import HOST, World  # noqa: F401 - twice: early, and across the tick wrap
 from fakes.check import equal, raises, skip
+from fakes.model import Model
+from fakes.net import Plan
 from fakes.packets import (
     CONNACK,
     CONNECT,
@@ -21,6 +25,7 @@ from fakes.packets import (
     UNSUBACK,
     UNSUBSCRIBE,
 )
+from umqtt import simple
 
 # name: (arguments, their defaults), of micropython-lib's current version
 SIGNATURES = {
@@ -740,3 +745,101 @@ def test_a_sock_that_was_replaced_while_connected_is_what_wait_msg_reads():
         client.sock = stub = Stub(encode(PINGRESP))
         client.ping()
         equal((client.wait_msg(), stub.written), (None, b"\xc0\0"))
+
+
+def in_a_timer(call):
+    """What call() returns where a Timer's callback would call it, as a list of one."""
+    from micropython import schedule
+
+    returned = []
+    schedule(lambda _: returned.append(call()), 0)
+    for _ in range(3):  # scheduled callbacks run at jumps
+        pass
+    return returned
+
+
+def test_a_timers_callback_connects_publishes_and_disconnects():
+    if sys.implementation.name != "micropython":
+        skip("schedule of CPython's stand-in runs at once")
+    for stage in stages():
+        client = stage.Client("cid", HOST)
+        stage.broker.accept()
+        for i in range(6):
+            stage.broker.expect(PUBLISH, qos=1, pid=i + 1, payload="%d" % i)
+            stage.broker.send(PUBACK, i + 1)
+        stage.broker.expect(PUBLISH, qos=0, payload="x" * 3000)
+        stage.broker.expect(DISCONNECT)
+
+        def life(client=client):
+            client.connect()
+            for i in range(6):
+                client.publish(b"t", b"%d" % i, qos=1)
+            client.publish(b"t", b"x" * 3000)
+            client.disconnect()
+
+        equal(in_a_timer(life), [None], stage.name)
+        stage.broker.done()
+
+
+def test_a_timers_callback_publishes_behind_what_the_network_has_not_taken():
+    if sys.implementation.name != "micropython":
+        skip("schedule of CPython's stand-in runs at once")
+    world = World(Model)
+    world.net.plans = [Plan(buffer=40, latency_ms=5)]
+    client = simple.MQTTClient("c1", HOST)
+    client.connect()
+
+    def all_of_it():
+        for i in range(5):
+            client.publish(b"t", b"%d" % i * 500)
+
+    equal(in_a_timer(all_of_it), [None])
+    world.clock.sleep(1)
+    equal([payload for _, payload, _ in world.broker.accepted], [b"%d" % i * 500 for i in range(5)])
+
+
+def test_what_a_timers_callback_publishes_in_qos_1_is_acknowledged_later_in_any_number():
+    if sys.implementation.name != "micropython":
+        skip("schedule of CPython's stand-in runs at once")
+    world = World(Model, ack_ms=300)
+    client = simple.MQTTClient("c1", HOST)
+    client.connect()
+    began_ms = world.clock.now
+    equal(in_a_timer(lambda: [client.publish(b"t", b"%d" % i, qos=1) for i in range(20)]), [[None] * 20])
+    equal(world.clock.now, began_ms)
+    while client.inflight:
+        client.wait_msg()
+    equal([payload for _, payload, _ in world.broker.accepted], [b"%d" % i for i in range(20)])
+    client.check_msg()
+    equal(client.free_slots(), 4)
+
+
+def test_a_client_without_an_id_has_no_session_that_connect_could_keep():
+    # the broker would refuse it [3.1.3-8]
+    stage = ours()
+    client = stage.Client("", HOST)
+    stage.broker.accept(clean=1)
+    equal(client.connect(clean_session=False), 0)
+    stage.broker.done()
+
+
+def test_what_upstream_ignores_is_ignored():
+    for stage in stages():
+        client = stage.Client("cid", HOST, user="", password="token", keepalive=None)
+        stage.broker.expect(CONNECT, keepalive=0, user=None, password=None)
+        stage.broker.send(CONNACK)
+        client.connect()
+        stage.broker.done()
+
+
+def test_true_is_a_qos():
+    for stage in stages():
+        client = stage.Client("cid", HOST)
+        client.set_callback(lambda topic, msg: None)
+        client.set_last_will(b"w", b"gone", 1, True)
+        stage.broker.accept(will=("w", b"gone", 1, 1))
+        client.connect()
+        stage.broker.expect(SUBSCRIBE)
+        stage.broker.reply(SUBACK, codes=(1,))
+        client.subscribe(b"a", True)
+        stage.broker.done()

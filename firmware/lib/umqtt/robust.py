@@ -9,7 +9,7 @@ refused login raises MQTTException.
 from random import getrandbits
 from time import sleep_ms
 
-from umqtt import client, simple
+from umqtt import client, simple, turns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class MQTTClient(simple.MQTTClient):
                         packet_id = client.MQTTClient.publish(self, topic, msg, retain, qos, False)
                     else:
                         self._wait(end)
-                while self.pending(packet_id):
+                while self.pending(packet_id) and not turns.is_scheduled():
                     self._wait(end)
                 return None
             except OSError as e:
@@ -71,7 +71,7 @@ class MQTTClient(simple.MQTTClient):
                     raise
                 self.log(False, e)
             self.reconnect()
-            if self.clean_session:
+            if self.clean_session and self.client_id:
                 packet_id = None  # a subclass's: that connection has begun with nothing in flight
 
     def subscribe(self, topic: "str | bytes", qos: int = 0) -> None:

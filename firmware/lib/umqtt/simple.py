@@ -11,7 +11,7 @@ from time import ticks_diff, ticks_ms
 
 from micropython import const
 
-from umqtt import client, wire
+from umqtt import client, turns, wire
 from umqtt.errors import MQTTException, ProtocolError  # noqa: F401 - names of this module too
 
 TYPE_CHECKING = False
@@ -54,7 +54,7 @@ class MQTTClient(client.MQTTClient):
     sock = lw_topic = lw_msg = None
     lw_qos = 0
     lw_retain = False
-    _any_size = True
+    _any_size = _waits_anywhere = True
     _asked_for_ping = _more_slots = False
     _wait_ms = _FOR_EVER  # the mode that the program gave `sock`
     _unread_ack = None  # the packet that `wait_msg` has returned: its ack can be read from `sock`
@@ -74,7 +74,9 @@ class MQTTClient(client.MQTTClient):
             from umqtt import tls
 
             ssl = tls.OldStyle(ssl_params or {})
-        super().__init__(client_id, server, port, user, password, keepalive, ssl, timeout_ms=_TIMEOUT_MS)
+        super().__init__(
+            client_id, server, port, user, user and password, keepalive or 0, ssl, timeout_ms=_TIMEOUT_MS
+        )
         self.pid = 0
         self._watched_s = keepalive or _SILENT_S
         self._sock_face = Sock()
@@ -92,7 +94,7 @@ class MQTTClient(client.MQTTClient):
         Returns 1 when the broker kept the session, else 0. Blocks. Raises ValueError, OSError,
         MQTTException(code, reason) when refused, ProtocolError.
         """
-        self.clean_session = clean_session
+        self.clean_session = clean_session or not self.client_id  # which no broker could keep a session for
         self._last_will = (self.lw_topic, self.lw_msg, self.lw_retain, self.lw_qos) if self.lw_topic else None
         self.timeout_ms = _TIMEOUT_MS
         self._wait_ms = _FOR_EVER
@@ -119,8 +121,8 @@ class MQTTClient(client.MQTTClient):
                 upstream.adopt(self)
         if not self._link_up:
             self._without_link(0)
-        if self._next_packet is None and self.inflight == len(self._packet_slots):
-            # inside a callback, where nothing waits: it may publish as much as it likes
+        if not self.free_slots() and (self._next_packet is None or turns.is_scheduled()):
+            # inside a callback, where nothing waits for an ack: it may publish as much as it likes
             self._packet_slots.append([0, 0, b"", b""])
             self._more_slots = True
 
@@ -128,6 +130,8 @@ class MQTTClient(client.MQTTClient):
         """Publish [3.3]; with QoS 1 and 2 returns when acknowledged (inside a callback: at once). Blocks. Raises
         ValueError, OSError, ProtocolError."""
         if self._next_packet is None or self.sock is not self._sock_face:
+            self._use_link()
+        elif qos and not self.free_slots():
             self._use_link()
         _publish(self, topic, msg, retain, qos)
 

@@ -120,7 +120,8 @@ def check_topic(topic: bytes) -> None:
 
 def number(value, most: int, name: str) -> int:
     """`value` when it is an int or bool in 0..most; name: the argument that it was. Raises ValueError."""
-    if not isinstance(value, int) or not 0 <= value <= most:
+    # a bool is no int on MicroPython, and a tuple of both would take heap
+    if not (isinstance(value, int) or isinstance(value, bool)) or not 0 <= value <= most:
         raise ValueError("%s: 0 to %d needed" % (name, most))
     return value
 
