@@ -18,7 +18,7 @@ NEVER_MS = 1 << 28
 class End:
     """One end of a connection, as the generators need it: `data` is to be read, `out` was written."""
 
-    _any_size = False
+    _is_drop_in = False
     _link_up = True
     _send_blocked = False
     _pinged_ms = None
@@ -178,7 +178,7 @@ def test_topics_that_come_in_turn_are_told_apart():
 def test_a_message_of_any_size_is_delivered_whole_where_the_client_wants_it():
     for qos in (0, 1, 2):
         end = End(rx=32)
-        end._any_size = True
+        end._is_drop_in = True
         big = bytes(range(256)) * 20
         end.feed(message(big, qos) + message(b"small", qos, 10) + message(topic="t" * 100))
         equal([payload for _, payload in end.taken], [big, b"small", b"x"])

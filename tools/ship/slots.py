@@ -183,12 +183,19 @@ class _Renamed(ast.NodeTransformer):
 
 
 class _WithoutMoves(ast.NodeTransformer):
-    """Takes away `x = x`, which two names of one slot leave."""
+    """Takes away `x = x` and `x = x = y`, which two names of one slot leave."""
 
     def visit_Assign(self, node: ast.Assign) -> Optional[ast.AST]:
-        target = node.targets[0]
-        is_move = isinstance(target, ast.Name) and isinstance(node.value, ast.Name) and target.id == node.value.id
-        return None if is_move and len(node.targets) == 1 else node
+        has_it = {node.value.id} if isinstance(node.value, ast.Name) else set()
+        targets = []
+        for target in node.targets:
+            if isinstance(target, ast.Name):
+                if target.id in has_it:
+                    continue
+                has_it.add(target.id)
+            targets.append(target)
+        node.targets = targets
+        return node if targets else None
 
     def visit_If(self, node: ast.If) -> ast.AST:
         self.generic_visit(node)

@@ -66,7 +66,6 @@ class MQTTClient(Waiting):
     pid: int
     cb: "Callback | None"
     cb = _view = _taken = _message = None
-    _any_size = False
     _oversize_count = 0
 
     def __init__(

@@ -48,7 +48,7 @@ class Connecting(Link):
         """Close what is up and begin a connection: `poll` makes it, a step at a time. Raises ValueError (nothing has
         changed); OSError inside a callback."""
         self._connect_head()
-        if self._in_callback() and self._send_packet or not self._waits_anywhere and is_scheduled():
+        if self._in_callback() and self._send_packet or not self._is_drop_in and is_scheduled():
             raise link_error("ENOTCONN", "connect inside a callback")
         self._hold()  # no call of another thread goes on with the old connection
         self._close()

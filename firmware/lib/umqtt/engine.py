@@ -8,7 +8,7 @@ copied and a short read leaves the stream in step.
 `client` is the session that they serve (umqtt.client). They use of it: `_draft`, `_take_turn`, `_on_ack`,
 `_suback_codes`, `_held_packet_ids`, `_error_words`, `_link_up`, `_send_blocked`, `_wrote_ms`, `_heard_ms`,
 `_pinged_ms`, `_ping_after_ms`, `_send_ping`; `_on_connack`, `_on_fault`, `_fault`, `_stream`; and, for a message,
-`_next_packet`, `_send_packet`, `_view`, `cb`, `_message`, `_taken`, `_any_size`, `_oversize_count`, `_news`. With
+`_next_packet`, `_send_packet`, `_view`, `cb`, `_message`, `_taken`, `_is_drop_in`, `_oversize_count`, `_news`. With
 `protocol` 5 `_translate` makes of each packet one of MQTT 3.1.1, and judges it, before the reader acts on it
 (umqtt.v5).
 """
@@ -169,7 +169,7 @@ def reader(client, rx, read, send):
     NOTHING_YET, HALF_A_PACKET, RAISED, LOST, MET.
 
     rx: a bytearray, the place for one packet. A message larger than it goes to a view in parts; else it has a buffer of
-    its own where client._any_size says so, or is drained and acknowledged, and left in client._news.
+    its own where client._is_drop_in says so, or is drained and acknowledged, and left in client._news.
     """
     draft = client._draft
     held = False  # the client, by this
@@ -236,7 +236,7 @@ def reader(client, rx, read, send):
                 # The body comes in parts of at most the buffer's size: only a PUBLISH has more than one. Of MQTT 5 any
                 # packet can be larger, and all but a PUBLISH are needed as a whole.
                 part_b = size_b
-                if length > size_b and (client._any_size or is_judged):
+                if length > size_b and (client._is_drop_in or is_judged):
                     try:
                         buf = bytearray(length)
                         view = memoryview(buf)

@@ -73,11 +73,11 @@ class Polling(Connecting):
         """`poll` calls this when a message of size_b bytes was larger than rx_size, there is no view, and it has been
         acknowledged. topic: bytes, b"" when not even the topic fitted. For a program to override: by default raises
         MQTTException, but with `reconnect` tells its on_state."""
-        self._error_words = "message of %d B dropped, over rx_size: %s" % (size_b, str(topic, "utf-8"))
+        self._error_words = words = "message of %d B dropped, over rx_size: %s" % (size_b, str(topic, "utf-8"))
         if not self._auto_reconnect:
-            raise MQTTException(size_b, self._error_words)
+            raise MQTTException(size_b, words)
         if self._auto_reconnect.on_state:
-            self._auto_reconnect.on_state(True, self._error_words)
+            self._auto_reconnect.on_state(True, words)
 
     def _without_link(self, ms):
         if self._in_callback():

@@ -54,7 +54,7 @@ class MQTTClient(client.MQTTClient):
     sock = lw_topic = lw_msg = None
     lw_qos = 0
     lw_retain = False
-    _any_size = _waits_anywhere = True
+    _is_drop_in = True
     _asked_for_ping = _more_slots = False
     _wait_ms = _FOR_EVER  # the mode that the program gave `sock`
     _unread_ack = None  # the packet that `wait_msg` has returned: its ack can be read from `sock`

@@ -59,7 +59,7 @@ class Turns(KeepAlive):
     _send_packet: "Callable | None"  # or _ENDED (link)
     _send_packet = None
     _stream = None  # the payload that goes out in pieces (addons)
-    _waits_anywhere = False  # in a callback of the scheduler, too, as programs for umqtt.simple expect
+    _is_drop_in = False  # for micropython-lib's: takes messages of any size, and waits in the scheduler's callbacks too
 
     def _in_callback(self):
         """Whether a callback of this client runs: no call may wait."""

@@ -24,7 +24,7 @@ class Waiting(Polling):
             if self._link_up and self._send_blocked and not self._is_connecting:
                 self._on_fault(fault)  # half a packet is out, or nothing leaves: that is a dead link
             raise fault
-        if not self._waits_anywhere and is_scheduled():
+        if not self._is_drop_in and is_scheduled():
             raise link_error("EALREADY", "nothing waits in a scheduled callback")
         try:
             self._step(left_ms)
