@@ -114,15 +114,15 @@ class Link(Turns):
 
     def _on_fault(self, fault):
         """A generator's: the connection ends with this exception."""
-        self._fault = fault
         try:
             if not self._socket and not self._is_connecting:
-                self._fault = link_error("ENOTCONN", "not connected")  # ended beneath the generator, which went astray
+                fault = link_error("ENOTCONN", "not connected")  # ended beneath the generator, which went astray
             elif self._send_packet:
-                self._fault = transport.in_words(fault, self.ssl, self._link_up)
+                fault = transport.in_words(fault, self.ssl, self._link_up)
         except MemoryError:
             pass  # then not in words
-        self._close(self._fault)
+        self._fault = fault
+        self._close(fault)
 
     def _link_lost(self):
         # what it means for the call that finds it so
