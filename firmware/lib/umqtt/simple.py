@@ -74,9 +74,7 @@ class MQTTClient(client.MQTTClient):
             from umqtt import tls
 
             ssl = tls.OldStyle(ssl_params or {})
-        super().__init__(
-            client_id, server, port, user, user and password, keepalive or 0, ssl, timeout_ms=_TIMEOUT_MS
-        )
+        super().__init__(client_id, server, port, user, user and password, keepalive or 0, ssl, timeout_ms=_TIMEOUT_MS)
         self.pid = 0
         self._watched_s = keepalive or _SILENT_S
         self._sock_face = Sock()
