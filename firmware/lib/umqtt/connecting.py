@@ -144,29 +144,28 @@ class Connecting(Link):
     def _go_on_connecting(self, ms):
         # nothing of it waits for the network: send the next filter, one at a time, for so any number fits slots and
         # buffers; then wait for the answer. Returns whether to read
-        if self._link_up and not self.pending(self._subscribe_id):
-            while self._filters_left and self.inflight < _len(self._packet_slots):
-                topic_filter = self._filters_left[0]
-                payload = topic_filter + _bytes((self._granted_qos.get(topic_filter, 0),))
-                self._hold(SUBSCRIBE_BYTE, b"", payload)
-                self._filters_left.pop(0)
-                is_wanted = topic_filter in self._granted_qos  # else a callback has unsubscribed meanwhile
-                for slot in self._packet_slots:  # of a free one the payload is b""
-                    if slot[FIRST_BYTE] >= SUBSCRIBE_BYTE and topic_filter in slot[PAYLOAD]:
-                        is_wanted = False  # what is in flight says what the program wants now
-                if is_wanted:
-                    self._subscribe_id = self._take_slot()[PACKET_ID]
-                    if self._send_slots() == LOST:
-                        return self._link_lost()
-                    break
-                self._draft[IN_USE] = 0
-            else:
-                if not self._filters_left:
-                    self._is_connecting = False
-                    self._send_blocked = self._durable_store is not None  # which has to note what was granted
-                    if self._auto_reconnect:
-                        self._auto_reconnect.up(self)
-                    return False
+        while self._link_up and not self.pending(self._subscribe_id):
+            if not self._filters_left:
+                self._is_connecting = False
+                self._send_blocked = self._durable_store is not None  # which has to note what was granted
+                if self._auto_reconnect:
+                    self._auto_reconnect.up(self)
+                return False
+            if self.inflight == _len(self._packet_slots):
+                break
+            topic_filter = self._filters_left[0]
+            payload = topic_filter + _bytes((self._granted_qos.get(topic_filter, 0),))
+            self._hold(SUBSCRIBE_BYTE, b"", payload)
+            is_wanted = topic_filter in self._granted_qos  # else a callback has unsubscribed meanwhile
+            for slot in self._packet_slots:  # of a free one the payload is b""; a slice would take memory
+                if slot[FIRST_BYTE] >= SUBSCRIBE_BYTE and topic_filter in slot[PAYLOAD]:
+                    is_wanted = False  # what is in flight says what the program wants now
+            if is_wanted:
+                self._subscribe_id = self._take_slot()[PACKET_ID]
+            event = self._send_slots()
+            self._filters_left.pop(0)  # now that nothing is held: without memory it raises
+            if event == LOST:
+                return self._link_lost()
         self._wait_readable(min(ms, max(self._watch(), 1)))
         return True
 
