@@ -426,7 +426,7 @@ def test_limits_that_no_reading_can_be_within_are_refused():
         said = lines(sensors=[{"type": "internal", "min": low, "max": high}])
         assert "sensors[0].min is over max" in said[0], said
     warm = {"temperature": 1}
-    for low, high in ((10, 50), (warm, {"humidity": 0}), (warm, 0), (warm, 5), (1, {"temperature": 0})):
+    for low, high in ((10, 50), (10, 10), (warm, {"humidity": 0}), (warm, 0), (warm, 5), (1, {"temperature": 0})):
         config_check.check(dict(GOOD, sensors=[{"type": "internal", "min": low, "max": high}]))
     assert "sensors[0].min is" in lines(sensors=[{"type": "internal", "min": "1", "max": 0}])[0]
 
@@ -531,7 +531,7 @@ def test_characters_of_every_length_are_taken_and_pairs_of_every_kind_become_one
         equal(taken(client_id="n" + chr(code))["client_id"], "n" + chr(code))
     for high, low, one in ((0xD800, 0xDC00, 0x10000), (0xDBFF, 0xDFFD, 0x10FFFD), (0xD800, 0xDFFF, 0x103FF)):
         equal(config_check.paired(chr(high) + chr(low)), chr(one))
-    for more in (chr(0xDE00), "a" + chr(0xDE00)):  # one half is left
+    for more in (chr(0xDE00), "a" + chr(0xDE00), chr(0xDC00) + chr(0xDC00)):  # halves that are left
         equal(config_check.paired(chr(0xD83D) + chr(0xDE00) + more), chr(0x1F600) + more)
     for no_pair in ((0xD7FF, 0xDC00), (0xDC00, 0xDC00), (0xD800, 0xE000), (0xD800, 0xDBFF)):
         text = "".join([chr(code) for code in no_pair])
