@@ -179,10 +179,11 @@ def test_a_restart_whose_acknowledgement_was_lost_is_not_obeyed_again():
 
 def test_a_retained_command_is_refused_in_words_where_it_would_come_at_each_start():
     with Commanded() as world:
-        world.broker.inject("umqtt/n1/cmd/restart", "1", 1, 1)
+        world.broker.inject("umqtt/n1/cmd/restart", "1", 2, 1)
         world.broker.inject("umqtt/n1/cmd/interval", "5", 1, 1)
+        world.broker.inject("umqtt/n1/cmd/read", "1", 0, 1)
         world.run(30000)
-        for name in ("restart", "interval"):
+        for name in ("restart", "interval", "read"):
             equal(len(world.answers(name)), 1)
             ok, words = world.answers(name)[0]
             assert not ok and "retained" in words
@@ -190,6 +191,9 @@ def test_a_retained_command_is_refused_in_words_where_it_would_come_at_each_star
         world.broker.inject("umqtt/n1/cmd/restart", "", 1, 1)  # clearing it restarts nothing
         world.run(30000)
         assert "an empty message" in world.answers("restart")[-1][1]
+        for qos in (0, 1, 2):
+            world.send("read", qos=qos)
+            equal(world.answers("read")[-1], (True, "2 readings"), qos)
 
 
 def test_a_command_that_was_taken_before_a_power_cut_is_carried_out_after_it():
