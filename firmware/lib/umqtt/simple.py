@@ -204,10 +204,10 @@ class MQTTClient(client.MQTTClient):
         self.sock.write(wire.text(s, wire.ANY_BYTES))
 
     def _recv_len(self):
-        length = more = 128
-        shift = 0
+        length = shift = 0
+        more = 128
         while more & 128:
             more = self.sock.read(1)[0]
             length += (more & 127) << shift
             shift += 7
-        return length - 128
+        return length
