@@ -155,6 +155,8 @@ def of_quantity(announcer, source, quantity: str, unit: str, places):
     # three readings that did not come: what is shown would be old
     expire_s = int(3 * cfg["interval_s"] * (cfg["connect_every"] if cfg["deep_sleep"] else 1)) + 60
     expire_s += getattr(source.sensor, "send_every_s", 0)
+    if cfg["deep_sleep"]:  # it rests while its battery is low, and is not gone
+        expire_s += max([getattr(each.sensor, "sleep_s", 0) for each in announcer.node.sources])
     own = '"stat_t":%s,"val_tpl":"{{value_json.value}}","exp_aft":%d,' % (
         dumps(announcer.node.topic + source.name + "/" + quantity), expire_s
     )  # fmt: skip

@@ -80,8 +80,13 @@ class DurableNode(Node):
     def keep(self, number: int, field: int, value) -> None:
         if self.json_messages:
             self.json_messages.add(number, field, value)
-        elif self.storing.attempt(self.put, number, field, value) is None:
-            self.lost("%s; the newest reading is refused" % (self.storing.words or "it does not answer"))
+        else:
+            # each is tried: room may have been made since the last one
+            try:
+                self.put(number, field, value)
+            except Exception as e:  # of the ports each raises its own
+                self.storing.failed(e)
+                self.lost("%s; the newest reading is refused" % self.storing.words)
 
     def put(self, number: int, field: int, value) -> None:
         """A reading into the outbox. Raises what that does."""

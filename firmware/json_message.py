@@ -66,5 +66,8 @@ class JsonMessages:
             parts = self.parts
             self.parts = []
             node = self.node
-            if node.storing.attempt(node.store, *self.message(parts, clock.uptime_s(), node.outbox.next + 1)) is None:
-                node.lost("%s; the newest readings are refused" % (node.storing.words or "it does not answer"))
+            try:
+                node.store(*self.message(parts, clock.uptime_s(), node.outbox.next + 1))
+            except Exception as e:
+                node.storing.failed(e)
+                node.lost("%s; the newest readings are refused" % node.storing.words)

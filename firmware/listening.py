@@ -15,7 +15,7 @@ from time import ticks_diff, ticks_ms
 from micropython import const
 
 import clock
-from flags import EARLIER, LATER, MORE, OF_THE_PACKET
+from flags import EARLIER, LATER, MORE, OF_THE_PACKET, RETAINED
 from subscribing import TRIES
 
 _MOST_B = const(2048)  # of the payloads that wait
@@ -219,6 +219,9 @@ class Listener:
                 if matches(ear[_FILTER], topic):
                     ear[_TAKE](topic, payload, flags)
                     break
+            else:
+                if not topic and not flags & RETAINED:  # it did not fit the buffer
+                    self.answer("unknown", False, "a topic that is too long for any command: nothing was done")
             store = self.node.journal
             if store and topic.startswith(self.own):
                 store.seen(0, self.kept())  # written with the answer

@@ -230,6 +230,7 @@ class Node:
                 # a file that config.json names, as the CA's, is missing or wrong: no reset mends that
                 if not self.linking.count:
                     self.linking = Trouble("broker", _FIRST_OPEN_MS, _LONGEST_OPEN_MS)
+                    self.wait_long()
                 self.linking.failed(e)
         if self.led:
             self.led.look(self)
@@ -275,6 +276,9 @@ class Node:
                 power.restart()
         gc.collect()
         sleep_ms(running.pause_ms)
+
+    def wait_long(self) -> None:
+        """The client cannot be made: readings wait without one, for long perhaps."""
 
     def lost(self, words: str) -> None:
         """A reading was given up: it is counted, and told once for a time."""
@@ -503,7 +507,7 @@ class Node:
         holding = self.announcer and self.announcer.step(c)
         if not holding and most:
             self.hand_over(most)
-            if self.full.count and not self.waiting():
+            if self.full.count and self.full.due() and not self.waiting():
                 print("queue: %d readings were dropped since the start" % self.dropped)
                 self.full.count = 0
                 self.full.words = ""

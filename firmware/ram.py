@@ -12,6 +12,7 @@ from node import Node
 _HAND_OVER_MS = const(1000)  # no new message in this turn after that: QoS 0 on a slow link takes long
 _FEW = const(16)  # readings that may wait before the client has its memory
 _RESERVE_B = const(6144)  # of the heap, which waiting readings leave free
+_CLIENT_B = const(20000)  # that the library takes, and TLS
 _READING = const(">BBiI")  # sensor, field (and 128: no value), value, uptime in seconds
 _NO_VALUE = const(128)
 _LEVEL_4 = const(4)
@@ -27,12 +28,12 @@ class Waiting:
         self.most = most
         self.first = self.count = self.last = 0
 
-    def grow(self, most: int) -> None:
-        """Room for `most`, or for as many as leave the reserve of the heap free."""
+    def grow(self, most: int, reserve_b: int = _RESERVE_B) -> None:
+        """Room for `most`, or for as many as leave reserve_b of the heap free."""
         while most > self.most:
             gc.collect()
             try:
-                if gc.mem_free() - most * _READING_B >= _RESERVE_B:
+                if gc.mem_free() - most * _READING_B >= reserve_b:
                     new = Waiting(most)
                     while self.count:
                         new.put(*self.at(0))
@@ -80,6 +81,9 @@ class RamNode(Node):
         queue.grow(self.cfg["queue"])
         if queue.most < self.cfg["queue"]:
             print("queue: memory for %d of %d readings" % (queue.most, self.cfg["queue"]))
+
+    def wait_long(self) -> None:
+        self.queue.grow(self.cfg["queue"], _RESERVE_B + _CLIENT_B)
 
     def waiting(self) -> int:
         return self.queue.count + len(self.aside)

@@ -53,7 +53,8 @@ def words(e, whose: str = "") -> str:
         ((12,), "no memory for it (%d): fewer connections, a shorter queue"),
         ((23, 24), "no socket is free (%d): too many connections are open; a reset frees them"),
         ((28,), "the flash is full (%d): delete files, or lower queue_kb"),
-        ((5, 19), "the flash cannot be read or written (%d)"),
+        ((5, 19, 84), "the flash cannot be read or written (%d)"),
+        ((30,), "the flash can only be read (%d): mounted so, or locked"),
         ((2,), "no such file (%d)"),
         ((128, 107), "not connected (%d)"),
     ):

@@ -222,7 +222,7 @@ class Sleeper(DurableNode):
         from trial import passed
 
         send(self, self.left_ms() - _ASK_MS)
-        if self.client.isconnected() and not self.waiting():
+        if self.client.isconnected() and not (self.waiting() or self.client.inflight):
             passed(self)
 
     def unfinished(self) -> None:

@@ -25,7 +25,8 @@ def judge(node) -> None:
     if not on_trial and not node.cfg["came_back"]:
         count(node, now_s)
         return
-    lasted = now_s - node.up_s > _LASTED_S and not node.running.count
+    # a link that stands, and a broker that takes what it is sent
+    lasted = now_s - node.up_s > _LASTED_S and not (node.running.count or node.client and node.client.inflight)
     if node.client and node.client.isconnected() and (lasted or not on_trial):
         passed(node)
     elif on_trial and now_s > LIMIT_S:

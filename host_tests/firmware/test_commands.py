@@ -124,6 +124,18 @@ def test_what_is_malformed_is_answered_in_words_and_changes_nothing():
         equal(world.broker.violations, [])
 
 
+def test_a_command_whose_name_does_not_fit_the_buffer_is_answered_too():
+    with Commanded() as world:
+        world.run(5000)
+        for length in (60, 120, 300):
+            before = len(world.answers("unknown"))
+            world.send("x" * length, "1")
+            got = world.answers("unknown")[before:] + world.answers("x" * length)
+            assert len(got) == 1 and not got[0][0] and "too long" in got[0][1] or "there is no command" in got[0][1], (
+                got
+            )
+
+
 def test_a_restart_sends_what_waits_and_happens_once_however_it_was_sent():
     for keep_in in ("ram", "rtc", "flash"):
         for qos in (0, 1, 2):

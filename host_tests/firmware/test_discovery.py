@@ -311,3 +311,12 @@ def test_readings_wait_no_longer_than_timeout_s_for_announcements_that_take_thei
     waited_ms = world.clock.now - began - 6000  # CONNACK twice, and the message on its way
     assert 9500 <= waited_ms <= 12500, waited_ms
     equal([line for line in world.said if "does not acknowledge" in line], [], "each has timeout_s")
+
+
+def test_a_board_that_rests_with_a_low_battery_is_not_gone():
+    cell = {"type": "battery", "name": "cell", "pin": 34, "sleep_s": 7200}
+    world = World(SCRIPT, sensors=[ROOM, cell], ha_prefix="homeassistant", interval_s=60)
+    for deep_sleep, rest_s in ((False, 0), (True, 7200)):
+        world.node.cfg["deep_sleep"] = deep_sleep  # an awake one says "offline" before it rests
+        payload = announcement(world.node.announcer, world.node.sources[0], 0)[1]
+        equal(json.loads(payload)["exp_aft"], 3 * 60 + 60 + rest_s)

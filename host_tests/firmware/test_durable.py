@@ -1,5 +1,6 @@
 """Readings that survive a reset or a power cut, awake or over sleeps."""
 
+import builtins
 import os
 
 from fakes.check import equal, raises
@@ -398,3 +399,50 @@ def test_a_file_or_folder_that_has_the_name_of_ours_is_set_aside_and_told():
             assert name + ".mine" in os.listdir(".")
             board.boot(durable.DurableNode)
             equal([line for line in board.said if "not ours" in line], [])
+
+
+class Flashless:
+    """Within it nothing can be written: the flash raises OSError(number)."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __enter__(self):
+        self.real = open
+        builtins.open = self.open
+
+    def __exit__(self, *_):
+        builtins.open = self.real
+
+    def open(self, name, mode="r", *more):
+        if mode in ("r", "rb"):
+            return self.real(name, mode, *more)
+        raise OSError(self.number)
+
+
+def test_a_flash_that_is_read_only_or_broken_is_told_as_that_and_not_as_full():
+    for number, words in ((30, "can only be read (30)"), (5, "cannot be read or written (5)"), (84, "(84)")):
+        with Board(keep_in="flash", interval_s=5) as board:
+            board.boot(durable.DurableNode)
+            board.run(8000)
+            with Flashless(number):
+                board.run(30000)
+            told = [line for line in board.said if "storage: " in line]
+            equal(len(told), 1, board.said)
+            assert words in told[0] and "full" not in told[0], told
+            refused = [line for line in board.said if line.startswith("queue: ")]
+            assert len(refused) == 1 and words in refused[0], refused
+
+
+def test_a_reading_is_tried_as_soon_as_flash_can_be_written_to_again():
+    for keys in ({}, {"payload": "json"}):
+        with Board(keep_in="flash", interval_s=5, **keys) as board:
+            board.boot(durable.DurableNode)
+            board.run(8000)
+            with Flashless(28):
+                board.run(60000)
+            dropped = board.node.dropped
+            assert dropped > 10, dropped
+            board.run(20000)
+            equal(board.node.dropped, dropped)
+            assert [line for line in board.said if line.startswith("storage: well again")], board.said

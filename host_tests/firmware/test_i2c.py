@@ -408,16 +408,30 @@ def test_a_bme280_that_measured_one_quantity_alone_is_asked_again_and_is_no_read
     World()
     good = {"raw": [519888, 415148, 30000]}
     for raw in ([0x80000, 415148, 30000], [519888, 0x80000, 30000], [519888, 415148, 0x8000]):
-        sensor = make_sensor("bme280", {"bme280 0x76": [good, {"raw": raw}, good, {"raw": raw}]})
+        broken = {"raw": raw, "broke_down": True}
+        sensor = make_sensor("bme280", {"bme280 0x76": [good, broken, good, broken]})
         sensor.probe()
         once = sensor.read()
         equal(sensor.read(), once, "the second answer is the right one")
         script = fake_board.script["values"]
-        script["bme280 0x76"] = [{"raw": raw}]
+        script["bme280 0x76"] = [broken]
         assert "BME280 at 0x76: it has measured nothing" in str(raises(OSError, sensor.read)), raw
     sensor = make_sensor("bmp280", {"bmp280 0x76": [{"raw": [519888, 415148, 0x8000]}]})
     sensor.probe()
     equal(sensor.read(), [2508, 100653], "a BMP280 has no humidity to measure")
+
+
+def test_a_humidity_that_is_measured_as_half_of_the_range_is_a_reading():
+    # in still air of 63 % it is so several times in a row
+    World()
+    for raw in ([519888, 415148, 0x8000], [0x80000, 415148, 30000]):
+        readings = []
+        for more in (0, 1):
+            sensor = make_sensor("bme280", {"bme280 0x76": [{"raw": [raw[0] + more, raw[1], raw[2] + more]}]})
+            sensor.probe()
+            readings.append(sensor.read())
+        for value, other in zip(*readings):
+            assert abs(value - other) < 5, readings
 
 
 def test_a_calibration_that_came_garbled_is_not_believed():

@@ -157,3 +157,14 @@ def test_a_wake_that_comes_to_its_sleep_is_none_of_a_boot_loop_but_in_safe_mode(
 
             trial.slept(world.node)
             equal(slots.is_there(slots.at("starts")), is_counted)
+
+
+def test_a_broker_that_acknowledges_nothing_is_none_that_an_update_has_reached():
+    with Flash():
+        slots.write("boot.try", {"run": "1", "digest": "d1", "old": {}})
+        world = make_world(None, slots.TRIAL)
+        world.broker._incoming = lambda link, kept, packet: None
+        world.run(LIMIT_MS - 5000)
+        assert slots.is_there(slots.at("boot.try"))
+        raises(fake_board.Reset, world.run, 20000)
+        assert slots.is_there(slots.at("boot.bad"))

@@ -254,7 +254,8 @@ def room_b(path):
 
 
 def reserve(path, size_b):
-    """Return whether file `path`.reserve has size_b bytes; make it when there is room."""
+    """Return whether file `path`.reserve has size_b bytes; make it when there is room. Raises OSError when the flash
+    cannot be written to, whatever room it has."""
     name = path + ".reserve"
     try:
         if os.stat(name)[6] >= size_b:
@@ -269,7 +270,9 @@ def reserve(path, size_b):
             for _ in range(0, size_b, _PIECE_B):
                 file.write(piece)
         return True
-    except OSError:
+    except OSError as e:
+        if e.errno != _ENOSPC:
+            raise
         return False
 
 

@@ -205,10 +205,14 @@ class FileJournal:
             recall.make_room(self.path)
         self._left = left
         self._full_b = min(self.limit_b, self.compact_b if data_b < self.compact_b else 2 * data_b)
-        self.reserve()
+        try:
+            self.reserve()
+        except OSError:
+            pass  # the next write tells
 
     def reserve(self) -> bool:
-        """Return whether the reserve is there; make it (again) when there is room. Blocks for flash then."""
+        """Return whether the reserve is there; make it (again) when there is room. Blocks for flash then. Raises
+        OSError when that cannot be written to."""
         if not self._reserved:
             from umqtt import recall
 

@@ -81,6 +81,8 @@ class Chip(OnBus):
         """The data registers, of what is shown."""
         if isinstance(self.shown, dict):
             t, p, h = self.shown["raw"]
+            if self.shown.get("broke_down"):  # its supply: it has forgotten what it was told
+                self.registers[0xF2] = self.registers[0xF4] = 0
         else:
             celsius, hectopascal, percent = (list(self.shown) + [50])[:3]
             t = raw_of(lambda raw: fine_of(raw) / 5120, celsius, 20)
