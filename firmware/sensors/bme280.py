@@ -55,8 +55,8 @@ class Sensor(OnI2C):
         return values
 
     def _measured(self, again=False):
-        # raw temperature, pressure, humidity; None when not all were measured: its supply broke down. A real humidity of
-        # 63 % has the same number: `again` it is believed of a chip that knows what it was told
+        # raw temperature, pressure, humidity; None when not all were measured: its supply broke down. A real humidity
+        # of 63 % has the same number: `again` it is believed of a chip that knows what it was told
         self.ask(b"\xf2\x01\xf4\x25", 0, _MEASURE_MS)  # each quantity once, then sleep
         if self.ask(b"\xf3", 1)[0] & _MEASURING and self.ask(b"\xf3", 1, _MEASURE_MS)[0] & _MEASURING:
             raise self.wrong("its measurement does not end")
