@@ -33,7 +33,7 @@ def interpreter() -> str:
 
 def run_file_py(path: Path) -> Path:
     """The program that runs a test file: that of the same checkout, for it takes the library of that."""
-    folder = next(p for p in path.parents if p.name == HERE.name)
+    folder = next(parent for parent in path.parents if parent.name == HERE.name)
     return folder / "fakes" / "run_file.py"
 
 
@@ -43,8 +43,8 @@ def run_file(micropython: str, path: Path, part: str, start: str) -> tuple:
     cmd = [micropython, "-X", "heapsize=16m", str(run_file_py(path)), str(path), part, start]
     try:
         got = subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=FILE_TIMEOUT_S)
-    except subprocess.TimeoutExpired as e:
-        print("FAIL %s: no end after %d s\n%s" % (path, FILE_TIMEOUT_S, (e.stdout or b"").decode(errors="replace")))
+    except subprocess.TimeoutExpired as error:
+        print("FAIL %s: no end after %d s\n%s" % (path, FILE_TIMEOUT_S, (error.stdout or b"").decode(errors="replace")))
         return 0, 1, 0
     text = got.stdout.decode(errors="replace")
     total = TOTAL.search(text)
@@ -54,7 +54,7 @@ def run_file(micropython: str, path: Path, part: str, start: str) -> tuple:
     if not total:
         print("FAIL %s: the interpreter ended with %d before the total" % (path, got.returncode))
         return 0, 1, 0
-    return tuple(int(n) for n in total.groups())
+    return tuple(int(number) for number in total.groups())
 
 
 def as_shipped(files: list) -> list:

@@ -94,19 +94,19 @@ class Proxy:
                 if fault == "stall":
                     gate.set()
                     await asyncio.wait(pumps, timeout=20, return_when=asyncio.FIRST_COMPLETED)
-        for p in pumps:
-            p.cancel()
+        for pump in pumps:
+            pump.cancel()
         life.cancel()
-        for w in (writer, up_writer):
-            sock = w.transport.get_extra_info("socket")
+        for each in (writer, up_writer):
+            sock = each.transport.get_extra_info("socket")
             if sock is not None and (fault == "rst" or fault == "cut" and self.rng.random() < 0.5):
                 try:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 except OSError:
                     pass  # that side is closed already
-                w.transport.abort()
+                each.transport.abort()
             else:
-                w.close()
+                each.close()
 
     async def _pump(self, reader, writer, gate, budget):
         try:
@@ -217,16 +217,16 @@ class Listener:
         self.paho = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=client_id, clean_session=False)
         self.paho.reconnect_delay_set(1, 1)
         self.paho.max_queued_messages_set(0)
-        self.paho.on_connect = lambda c, *a: c.subscribe("soak/#", 2)
-        self.paho.on_subscribe = lambda *a: subscribed.set()
+        self.paho.on_connect = lambda client, *rest: client.subscribe("soak/#", 2)
+        self.paho.on_subscribe = lambda *rest: subscribed.set()
         self.paho.on_message = self._message
         self.paho.connect("127.0.0.1", port)
         self.paho.loop_start()
         if not subscribed.wait(real.WAIT_S):
             raise AssertionError("the listener is not subscribed")
 
-    def _message(self, client, userdata, m):
-        self.got.append((m.topic.split("/")[1], int(m.payload), m.qos))
+    def _message(self, client, userdata, message):
+        self.got.append((message.topic.split("/")[1], int(message.payload), message.qos))
 
     def command(self, name, number):
         self.paho.publish("cmd/" + name, "%d" % number, 2)
@@ -264,51 +264,53 @@ class Count:
 
 def account(count, device, got, kills):
     """Compare what a device sent with what the listener got."""
-    numbers = [n for name, n, _ in got if name == device.name]
+    numbers = [number for name, number, _ in got if name == device.name]
     times = {}
-    for n in numbers:
-        times[n] = times.get(n, 0) + 1
-    for n in range(device.total or 0):
-        accepted = device.accepted.get(n, 0)
-        done = device.acknowledged.get(n, 1e18)
-        taken = min(done, device.handed_over.get(n, done))
+    for number in numbers:
+        times[number] = times.get(number, 0) + 1
+    for number in range(device.total or 0):
+        accepted = device.accepted.get(number, 0)
+        done = device.acknowledged.get(number, 1e18)
+        taken = min(done, device.handed_over.get(number, done))
         killed = [kill.at_s for kill in kills]
-        near = [k for k in killed if accepted < k + 1 and k - KILL_SHADOW_S < min(done, k + KILL_SHADOW_S)]
-        if not times.get(n):
+        near = [
+            at_s for at_s in killed if accepted < at_s + 1 and at_s - KILL_SHADOW_S < min(done, at_s + KILL_SHADOW_S)
+        ]
+        if not times.get(number):
             if any(kill.has_touched(device, taken) for kill in kills):
                 count.excused += 1  # the broker had it, and it died with the broker
             else:
-                count.lost.append("%s: %d was lost" % (device.name, n))
-        elif times[n] > 1 and n % 2:  # QoS 2
+                count.lost.append("%s: %d was lost" % (device.name, number))
+        elif times[number] > 1 and number % 2:  # QoS 2
             if near:
                 count.excused += 1
             else:
-                count.repeated.append("%s: %d (QoS 2) came %d times" % (device.name, n, times[n]))
+                count.repeated.append("%s: %d (QoS 2) came %d times" % (device.name, number, times[number]))
     for odd in (0, 1):  # the broker hands on each QoS in its own order
         first = []
-        for n in numbers:
-            if n % 2 == odd and n not in first[-400:]:
-                first.append(n)
-        for a, b in zip(first, first[1:]):
-            if b < a:
-                if any(abs(device.accepted.get(b, 0) - kill.at_s) < KILL_SHADOW_S for kill in kills):
+        for number in numbers:
+            if number % 2 == odd and number not in first[-400:]:
+                first.append(number)
+        for earlier, later in zip(first, first[1:]):
+            if later < earlier:
+                if any(abs(device.accepted.get(later, 0) - kill.at_s) < KILL_SHADOW_S for kill in kills):
                     count.excused += 1
                 else:
-                    count.disordered.append("%s: %d came after %d" % (device.name, b, a))
+                    count.disordered.append("%s: %d came after %d" % (device.name, later, earlier))
 
 
 def account_commands(count, device, sent, kills):
     """Compare what was sent to a device with what it got; `sent`: number -> time."""
-    for n in sent:
-        times = device.received.count(n)
+    for number in sent:
+        times = device.received.count(number)
         if times == 1:
             continue
-        if any(abs(sent[n] - kill.at_s) < KILL_SHADOW_S for kill in kills):
+        if any(abs(sent[number] - kill.at_s) < KILL_SHADOW_S for kill in kills):
             count.excused += 1
         elif times:
-            count.repeated.append("%s: command %d (QoS 2) came %d times" % (device.name, n, times))
+            count.repeated.append("%s: command %d (QoS 2) came %d times" % (device.name, number, times))
         else:
-            count.lost.append("%s: command %d was lost" % (device.name, n))
+            count.lost.append("%s: command %d was lost" % (device.name, number))
 
 
 def soak(seconds, seed, devices=3, kill=True, say=print):
@@ -342,12 +344,12 @@ def soak(seconds, seed, devices=3, kill=True, say=print):
         number = 0
         while time.monotonic() < end:
             time.sleep(0.1)
-            for d in fleet:
-                if d.process.poll() is not None:
-                    raise AssertionError("%s ended: %s" % (d.name, "\n".join(d.words[-20:])))
-                if d.subscribed:
-                    listener.command(d.name, number)
-                    sent.setdefault(d.name, {})[number] = time.monotonic()
+            for device in fleet:
+                if device.process.poll() is not None:
+                    raise AssertionError("%s ended: %s" % (device.name, "\n".join(device.words[-20:])))
+                if device.subscribed:
+                    listener.command(device.name, number)
+                    sent.setdefault(device.name, {})[number] = time.monotonic()
             number += 1
             if time.monotonic() > next_stop and end - time.monotonic() > 5:
                 hard = kill and rng.random() < 0.4
@@ -366,39 +368,39 @@ def soak(seconds, seed, devices=3, kill=True, say=print):
                     proxy.open = True
                 next_stop = time.monotonic() + rng.uniform(8, 20)
         proxy.calm = True
-        for d in fleet:
-            d.stop()
-        for d in fleet:
-            d.join(60)
+        for device in fleet:
+            device.stop()
+        for device in fleet:
+            device.join(60)
         heard = -1
         while heard != len(got):  # the listener may lag
             heard = len(got)
             time.sleep(QUIET_S)
         count = Count()
-        for d in fleet:
-            if d.total is None:
-                raise AssertionError("%s did not end: %s" % (d.name, "\n".join(d.words[-20:])))
-            account(count, d, got, kills)
-            account_commands(count, d, sent.get(d.name, {}), kills)
-            if d.heap and max(d.heap[-3:]) > max(d.heap[:5]) + 2048:
-                count.lost.append("%s: the heap grew from %r to %r" % (d.name, d.heap[:5], d.heap[-3:]))
+        for device in fleet:
+            if device.total is None:
+                raise AssertionError("%s did not end: %s" % (device.name, "\n".join(device.words[-20:])))
+            account(count, device, got, kills)
+            account_commands(count, device, sent.get(device.name, {}), kills)
+            if device.heap and max(device.heap[-3:]) > max(device.heap[:5]) + 2048:
+                count.lost.append("%s: the heap grew from %r to %r" % (device.name, device.heap[:5], device.heap[-3:]))
         totals = {
             "devices": devices,
-            "sent": sum(d.total for d in fleet),
-            "commands": sum(len(s) for s in sent.values()),
-            "connections": sum(d.connects for d in fleet),
+            "sent": sum(device.total for device in fleet),
+            "commands": sum(len(numbers) for numbers in sent.values()),
+            "connections": sum(device.connects for device in fleet),
             "faults": dict(proxy.counts),
             "stops": stops - len(kills),
             "kills": len(kills),
         }
         return count, totals
     finally:
-        for d in locals().get("fleet", []):
-            if d.process.poll() is None:
-                d.process.kill()
-                d.process.wait()
-        for m in reversed(made):
-            m.close()
+        for device in locals().get("fleet", []):
+            if device.process.poll() is None:
+                device.process.kill()
+                device.process.wait()
+        for each in reversed(made):
+            each.close()
 
 
 def main() -> int:
@@ -411,7 +413,7 @@ def main() -> int:
     if not real.mosquitto_path():
         print("No Mosquitto: run `make setup`, or name one with MOSQUITTO=/path/to/mosquitto.", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, lambda *a: sys.exit(1))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     seed = opts.seed if opts.seed is not None else int.from_bytes(os.urandom(4), "big")
     print("soak: seed %d, %g minutes, %d devices" % (seed, opts.minutes, opts.devices), flush=True)
     try:

@@ -35,10 +35,10 @@ def cost(command: list[str]) -> tuple[float, float, int]:
 
 
 def main() -> int:
-    p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument("--size", type=int, default=100_000_000, help="bytes of the log (100 MB)")
-    p.add_argument("--check", action="store_true", help="end with 1 when a limit does not hold")
-    args = p.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=100_000_000, help="bytes of the log (100 MB)")
+    parser.add_argument("--check", action="store_true", help="end with 1 when a limit does not hold")
+    args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mosqlog-bench-") as folder:
         log, few = Path(folder) / "big.log", Path(folder) / "few.log"
         with log.open("w") as file:

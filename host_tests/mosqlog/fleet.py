@@ -32,27 +32,27 @@ def sensor(broker: Broker, name: str, seed: int, end: float, qos: int) -> None:
     dice, pid = random.Random(seed), 0
     while time.monotonic() < end:
         try:
-            w = Wire(broker)
-            w.connect(name, clean=False, keepalive_s=10, user="u", password="p", will=f"t/{name}/gone")
+            wire = Wire(broker)
+            wire.connect(name, clean=False, keepalive_s=10, user="u", password="p", will=f"t/{name}/gone")
             while time.monotonic() < end:
                 pid = pid % 65535 + 1
-                w.publish(f"t/{name}/temperature", b"%.2f" % dice.gauss(21, 1), qos=qos, pid=pid)
+                wire.publish(f"t/{name}/temperature", b"%.2f" % dice.gauss(21, 1), qos=qos, pid=pid)
                 if qos == 1:
-                    w.expect(PUBACK)
+                    wire.expect(PUBACK)
                 elif qos == 2:
-                    w.expect(PUBREC)
-                    w.ack(PUBREL, pid)
-                    w.expect(PUBCOMP)
+                    wire.expect(PUBREC)
+                    wire.ack(PUBREL, pid)
+                    wire.expect(PUBCOMP)
                 pause(end, dice.uniform(1, 4))
-                w.send(PINGREQ)
-                w.expect(scenes.PINGRESP)
-            w.leave()
+                wire.send(PINGREQ)
+                wire.expect(scenes.PINGRESP)
+            wire.leave()
         except BROKEN:
             pause(end, dice.uniform(1, 3))
 
 
-def pause(end: float, s: float) -> None:
-    time.sleep(max(0, min(s, end - time.monotonic())))
+def pause(end: float, seconds: float) -> None:
+    time.sleep(max(0, min(seconds, end - time.monotonic())))
 
 
 def battery(broker: Broker, end: float) -> None:
@@ -60,12 +60,12 @@ def battery(broker: Broker, end: float) -> None:
     pid = 0
     while time.monotonic() < end:
         try:
-            w = Wire(broker)
-            w.connect("battery-6", clean=False, keepalive_s=10)
+            wire = Wire(broker)
+            wire.connect("battery-6", clean=False, keepalive_s=10)
             pid += 1
-            w.publish("t/battery-6/level", b"3.7", qos=1, pid=pid)
-            w.expect(PUBACK)
-            w.leave()
+            wire.publish("t/battery-6/level", b"3.7", qos=1, pid=pid)
+            wire.expect(PUBACK)
+            wire.leave()
         except BROKEN:
             pass
         pause(end, 12)
@@ -76,24 +76,24 @@ def dashboard(broker: Broker, end: float) -> None:
     lazy = True
     while time.monotonic() < end:
         try:
-            w = Wire(broker)
-            w.connect("dashboard", clean=False, keepalive_s=30)
-            w.send(scenes.SUBSCRIBE, b"\0\1" + scenes.text("t/#") + b"\1")
-            w.socket.settimeout(1)
+            wire = Wire(broker)
+            wire.connect("dashboard", clean=False, keepalive_s=30)
+            wire.send(scenes.SUBSCRIBE, b"\0\1" + scenes.text("t/#") + b"\1")
+            wire.socket.settimeout(1)
             since = time.monotonic()
             while time.monotonic() < end:
                 try:
-                    body = w.expect(PUBLISH)
+                    body = wire.expect(PUBLISH)
                 except socket.timeout:
-                    w.send(PINGREQ)
+                    wire.send(PINGREQ)
                     continue
-                if w.head & 6:
+                if wire.head & 6:
                     if lazy and time.monotonic() - since > 40:
                         lazy = False
-                        w.leave()
+                        wire.leave()
                         raise EOFError
                     size = body[0] << 8 | body[1]
-                    w.ack(PUBACK, body[2 + size] << 8 | body[3 + size])
+                    wire.ack(PUBACK, body[2 + size] << 8 | body[3 + size])
         except BROKEN:
             pause(end, 2)
 
@@ -102,11 +102,11 @@ def crashing(broker: Broker, end: float) -> None:
     """Connects, publishes once and is gone, without a goodbye."""
     while time.monotonic() < end:
         try:
-            w = Wire(broker)
-            w.connect("esp-flaky", keepalive_s=15, will="t/esp-flaky/gone")
-            w.publish("t/esp-flaky/boot", b"1")
+            wire = Wire(broker)
+            wire.connect("esp-flaky", keepalive_s=15, will="t/esp-flaky/gone")
+            wire.publish("t/esp-flaky/boot", b"1")
             pause(end, 6)
-            w.drop()
+            wire.drop()
         except BROKEN:
             pass
         pause(end, 5)
@@ -116,13 +116,13 @@ def silent(broker: Broker, end: float) -> None:
     """Hangs: the connection stays open and nothing comes."""
     while time.monotonic() < end:
         try:
-            w = Wire(broker)
-            w.connect("esp-hangs", keepalive_s=8, will="t/esp-hangs/gone")
+            wire = Wire(broker)
+            wire.connect("esp-hangs", keepalive_s=8, will="t/esp-hangs/gone")
             for _ in range(4):
-                w.publish("t/esp-hangs/humidity", b"55")
+                wire.publish("t/esp-hangs/humidity", b"55")
                 pause(end, 3)
-            w.socket.settimeout(max(1, end - time.monotonic()))
-            w.gone()
+            wire.socket.settimeout(max(1, end - time.monotonic()))
+            wire.gone()
         except BROKEN:
             pass
         pause(end, 4)
@@ -132,11 +132,11 @@ def twin(broker: Broker, source: str, end: float) -> None:
     """One of two devices with the same id; comes back when it is thrown out."""
     while time.monotonic() < end:
         try:
-            w = Wire(broker, source)
-            w.connect("device-17", keepalive_s=30)
-            w.publish("t/device-17/hello", source.encode())
-            w.socket.settimeout(max(1, end - time.monotonic()))
-            w.gone()
+            wire = Wire(broker, source)
+            wire.connect("device-17", keepalive_s=30)
+            wire.publish("t/device-17/hello", source.encode())
+            wire.socket.settimeout(max(1, end - time.monotonic()))
+            wire.gone()
         except BROKEN:
             pass
         pause(end, 7 if source == "127.0.0.1" else 9)
@@ -168,7 +168,7 @@ def run(folder: Path) -> Path:
         (twin, "127.0.0.2", end),
         (odd, end),
     ]
-    threads = [threading.Thread(target=f, args=(broker, *rest), daemon=True) for f, *rest in jobs]
+    threads = [threading.Thread(target=device, args=(broker, *rest), daemon=True) for device, *rest in jobs]
     for thread in threads:
         thread.start()
         time.sleep(0.3)

@@ -18,27 +18,27 @@ def lines(size_b: int, clients: int = 500, seed: int = 1) -> Iterator[str]:
     dice, t, given = random.Random(seed), 1795000000, 0
     pids, up = [0] * clients, [False] * clients
 
-    def connect(i: int) -> str:
-        address = f"10.0.{i // 250}.{i % 250}:{dice.randint(32768, 60999)}"
-        up[i] = True
+    def connect(number: int) -> str:
+        address = f"10.0.{number // 250}.{number % 250}:{dice.randint(32768, 60999)}"
+        up[number] = True
         return (
             f"{t}: New connection from {address} on port 1883.\n"
-            f"{t}: New client connected from {address} as sensor-{i:05d} (p2, c0, k60, "
+            f"{t}: New client connected from {address} as sensor-{number:05d} (p2, c0, k60, "
             f"u'fleet').\n{t}: No will message specified.\n"
-            f"{t}: Sending CONNACK to sensor-{i:05d} (1, 0)\n"
+            f"{t}: Sending CONNACK to sensor-{number:05d} (1, 0)\n"
         )
 
     yield f"{t}: mosquitto version 2.0.18 starting\n{t}: mosquitto version 2.0.18 running\n"
     while given < size_b:
         t += dice.random() < 0.02
-        i = dice.randrange(clients)
-        name = f"sensor-{i:05d}"
-        if not up[i]:
-            block = connect(i)
+        number = dice.randrange(clients)
+        name = f"sensor-{number:05d}"
+        if not up[number]:
+            block = connect(number)
         else:
-            pids[i] = pid = pids[i] % 65535 + 1
+            pids[number] = pid = pids[number] % 65535 + 1
             qos = dice.choice((0, 1, 1, 2))
-            topic = f"house/{i % 40}/room/{i}/{dice.choice(('temperature', 'humidity', 'co2'))}"
+            topic = f"house/{number % 40}/room/{number}/{dice.choice(('temperature', 'humidity', 'co2'))}"
             head = f"(d0, q{qos}, r0, m{pid if qos else 0}, '{topic}', ... (54 bytes))"
             block = f"{t}: Received PUBLISH from {name} {head}\n"
             if qos == 1:
@@ -49,16 +49,16 @@ def lines(size_b: int, clients: int = 500, seed: int = 1) -> Iterator[str]:
                     f"{t}: Received PUBREL from {name} (Mid: {pid})\n"
                     f"{t}: Sending PUBCOMP to {name} (m{pid})\n"
                 )
-            j = i // 10 * 10
-            if up[j] and j != i:
-                block += f"{t}: Sending PUBLISH to sensor-{j:05d} {head.replace('q2', 'q1')}\n"
+            group = number // 10 * 10
+            if up[group] and group != number:
+                block += f"{t}: Sending PUBLISH to sensor-{group:05d} {head.replace('q2', 'q1')}\n"
                 if qos:
-                    block += f"{t}: Received PUBACK from sensor-{j:05d} (Mid: {pid}, RC:0)\n"
+                    block += f"{t}: Received PUBACK from sensor-{group:05d} (Mid: {pid}, RC:0)\n"
             if dice.random() < 0.1:
                 block += f"{t}: Received PINGREQ from {name}\n{t}: Sending PINGRESP to {name}\n"
             if dice.random() < 0.001:
                 block += f"{t}: Client {name} closed its connection.\n"
-                up[i] = False
+                up[number] = False
         given += len(block)
         yield block
 

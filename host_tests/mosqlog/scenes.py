@@ -45,9 +45,9 @@ class Broker:
     def start(self) -> None:
         """Ready when it returns. Raises RuntimeError with the log when the broker does not come up."""
         for _ in range(5):  # the port may be taken between our asking and its listening
-            with socket.socket() as s:
-                s.bind(("127.0.0.1", 0))
-                self.port = s.getsockname()[1]
+            with socket.socket() as sock:
+                sock.bind(("127.0.0.1", 0))
+                self.port = sock.getsockname()[1]
             (self.folder / "mosquitto.conf").write_text(
                 "\n".join(
                     [
@@ -131,10 +131,10 @@ class Wire:
                 self.head = head
                 return body
 
-    def _exactly(self, n: int) -> bytes:
+    def _exactly(self, size_b: int) -> bytes:
         out = b""
-        while len(out) < n:
-            part = self.socket.recv(n - len(out))
+        while len(out) < size_b:
+            part = self.socket.recv(size_b - len(out))
             if not part:
                 raise EOFError("the broker closed the connection")
             out += part
@@ -201,33 +201,33 @@ class Wire:
 
 def steady(broker: Broker, client: str = "steady") -> None:
     """Everything a well-behaved client does, all of it finished."""
-    w = Wire(broker)
-    w.connect(client, user="u", password="p", will="will/" + client)
-    w.subscribe("t/" + client + "/#", 2)
-    w.publish(f"t/{client}/0")
-    w.expect(PUBLISH)
-    w.publish(f"t/{client}/1", qos=1, pid=11)
-    body = w.expect(PUBLISH)
-    w.ack(PUBACK, body[-7] << 8 | body[-6])
-    w.publish(f"t/{client}/2", qos=2, pid=12, retain=True)
-    w.expect(PUBREC)
-    w.ack(PUBREL, 12)
-    body = w.expect(PUBLISH)
+    wire = Wire(broker)
+    wire.connect(client, user="u", password="p", will="will/" + client)
+    wire.subscribe("t/" + client + "/#", 2)
+    wire.publish(f"t/{client}/0")
+    wire.expect(PUBLISH)
+    wire.publish(f"t/{client}/1", qos=1, pid=11)
+    body = wire.expect(PUBLISH)
+    wire.ack(PUBACK, body[-7] << 8 | body[-6])
+    wire.publish(f"t/{client}/2", qos=2, pid=12, retain=True)
+    wire.expect(PUBREC)
+    wire.ack(PUBREL, 12)
+    body = wire.expect(PUBLISH)
     pid = body[-7] << 8 | body[-6]
-    w.ack(PUBREC, pid)
-    w.expect(PUBREL)
-    w.ack(PUBCOMP, pid)
-    w.send(PINGREQ)
-    w.expect(PINGRESP)
-    w.send(UNSUBSCRIBE, b"\0\2" + text(f"t/{client}/#"))
-    w.expect(UNSUBACK)
-    w.leave()
+    wire.ack(PUBREC, pid)
+    wire.expect(PUBREL)
+    wire.ack(PUBCOMP, pid)
+    wire.send(PINGREQ)
+    wire.expect(PINGRESP)
+    wire.send(UNSUBSCRIBE, b"\0\2" + text(f"t/{client}/#"))
+    wire.expect(UNSUBACK)
+    wire.leave()
 
 
 def killed(broker: Broker) -> None:
-    w = Wire(broker)
-    w.connect("killed", will="will/killed")
-    w.drop()
+    wire = Wire(broker)
+    wire.connect("killed", will="will/killed")
+    wire.drop()
     broker.wait_for("Client killed ")
 
 
@@ -240,89 +240,89 @@ def taken(broker: Broker) -> None:
 
 
 def twins(broker: Broker) -> None:
-    a = Wire(broker, "127.0.0.1")
-    a.connect("twin")
+    first = Wire(broker, "127.0.0.1")
+    first.connect("twin")
     for source in ("127.0.0.2", "127.0.0.1", "127.0.0.2"):
-        b = Wire(broker, source)
-        b.connect("twin")
-        a.gone()
-        a = b
-    a.leave()
+        second = Wire(broker, source)
+        second.connect("twin")
+        first.gone()
+        first = second
+    first.leave()
 
 
 def silent(broker: Broker) -> None:
     """Takes until the broker sweeps: to 7.5 s with 2.0."""
-    w = Wire(broker)
-    w.connect("silent", keepalive_s=1)
-    w.gone()
+    wire = Wire(broker)
+    wire.connect("silent", keepalive_s=1)
+    wire.gone()
 
 
 def stranger(broker: Broker) -> None:
-    w = Wire(broker)
-    w.connect("stranger", user="u", password="wrong")
-    w.gone()
+    wire = Wire(broker)
+    wire.connect("stranger", user="u", password="wrong")
+    wire.gone()
 
 
 def twice(broker: Broker) -> None:
-    w = Wire(broker)
-    w.connect("twice")
-    w.publish("t/twice", qos=1, pid=5)
-    w.expect(PUBACK)
-    w.publish("t/twice", qos=1, pid=5, dup=True)
-    w.expect(PUBACK)
-    w.leave()
+    wire = Wire(broker)
+    wire.connect("twice")
+    wire.publish("t/twice", qos=1, pid=5)
+    wire.expect(PUBACK)
+    wire.publish("t/twice", qos=1, pid=5, dup=True)
+    wire.expect(PUBACK)
+    wire.leave()
 
 
 def half(broker: Broker) -> None:
-    w = Wire(broker)
-    w.connect("half")
-    w.publish("t/half", qos=2, pid=7)
-    w.expect(PUBREC)
-    w.leave()
+    wire = Wire(broker)
+    wire.connect("half")
+    wire.publish("t/half", qos=2, pid=7)
+    wire.expect(PUBREC)
+    wire.leave()
 
 
 def deaf(broker: Broker) -> None:
     """A subscriber that leaves without acknowledging, and is sent the message again."""
-    w = Wire(broker)
-    w.connect("deaf", clean=False)
-    w.subscribe("t/deaf", 1)
+    wire = Wire(broker)
+    wire.connect("deaf", clean=False)
+    wire.subscribe("t/deaf", 1)
     steady_publisher = Wire(broker)
     steady_publisher.connect("talker")
     steady_publisher.publish("t/deaf", qos=1, pid=1)
     steady_publisher.expect(PUBACK)
     steady_publisher.leave()
-    w.expect(PUBLISH)
-    w.leave()
-    w = Wire(broker)
-    w.connect("deaf", clean=False)
-    body = w.expect(PUBLISH)
-    w.ack(PUBACK, body[-7] << 8 | body[-6])
-    w.leave()
+    wire.expect(PUBLISH)
+    wire.leave()
+    wire = Wire(broker)
+    wire.connect("deaf", clean=False)
+    body = wire.expect(PUBLISH)
+    wire.ack(PUBACK, body[-7] << 8 | body[-6])
+    wire.leave()
 
 
 def forbidden(broker: Broker) -> None:
-    w = Wire(broker)
-    w.connect("forbidden")
-    w.publish("secret/x", qos=1, pid=3)
-    w.expect(PUBACK)
-    w.leave()
+    wire = Wire(broker)
+    wire.connect("forbidden")
+    wire.publish("secret/x", qos=1, pid=3)
+    wire.expect(PUBACK)
+    wire.leave()
 
 
 def broken(broker: Broker) -> None:
-    w = Wire(broker)
-    w.connect("broken")
-    w.send(PUBLISH | 3 << 1, text("t/x") + b"\0\1")
-    w.gone()
+    wire = Wire(broker)
+    wire.connect("broken")
+    wire.send(PUBLISH | 3 << 1, text("t/x") + b"\0\1")
+    wire.gone()
 
 
 def again(broker: Broker) -> None:
-    w = Wire(broker)
-    w.connect("again")
+    wire = Wire(broker)
+    wire.connect("again")
     try:
-        w.connect("again")
+        wire.connect("again")
     except (EOFError, ConnectionResetError):
         pass
-    w.socket.close()
+    wire.socket.close()
 
 
 ALL = (steady, killed, taken, twins, stranger, twice, half, deaf, forbidden, broken, again, silent)

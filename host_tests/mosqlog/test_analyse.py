@@ -26,7 +26,7 @@ def read(*lines, **options):
 
 
 def found(analyser, client="dev"):
-    return {code: f.count for code, f in analyser.clients[client].findings.items()}
+    return {code: finding.count for code, finding in analyser.clients[client].findings.items()}
 
 
 def published(sent=False, dup=0, qos=1, pid=5, topic="t/x"):
@@ -35,26 +35,26 @@ def published(sent=False, dup=0, qos=1, pid=5, topic="t/x"):
 
 
 def test_a_clean_session_has_a_length_and_no_finding():
-    a = read(UP, OK, 30, "Received DISCONNECT from dev", "Client dev disconnected.")
-    (session,) = a.clients["dev"].sessions
+    analyser = read(UP, OK, 30, "Received DISCONNECT from dev", "Client dev disconnected.")
+    (session,) = analyser.clients["dev"].sessions
     assert (session.start, session.end, session.how) == (1000000000, 1000000030, "clean")
-    assert a.clients["dev"].ends == {"clean": 1} and found(a) == {}
+    assert analyser.clients["dev"].ends == {"clean": 1} and found(analyser) == {}
 
 
 def test_the_disconnect_of_1_3_is_an_end_by_itself():
-    a = read(UP, 5, "Received DISCONNECT from dev", 5, "Socket error on client dev, disconnecting.")
-    assert a.clients["dev"].ends == {"clean": 1} and found(a) == {}
+    analyser = read(UP, 5, "Received DISCONNECT from dev", 5, "Socket error on client dev, disconnecting.")
+    assert analyser.clients["dev"].ends == {"clean": 1} and found(analyser) == {}
 
 
 def test_a_disconnect_that_the_broker_takes_offence_at_is_no_clean_end():
-    a = read(
+    analyser = read(
         UP,
         "Received DISCONNECT from dev",
         "Protocol error from dev: DISCONNECT packet with incorrect flags E1.",
         "Client dev [10.0.0.7:50000] disconnected: protocol error.",
     )
-    assert a.clients["dev"].ends == {"protocol-error": 1} and found(a) == {"protocol-error": 1}
-    assert a.clients["dev"].sessions[0].how == "protocol-error"
+    assert analyser.clients["dev"].ends == {"protocol-error": 1} and found(analyser) == {"protocol-error": 1}
+    assert analyser.clients["dev"].sessions[0].how == "protocol-error"
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_a_disconnect_that_the_broker_takes_offence_at_is_no_clean_end():
     ],
 )
 def test_one_keep_alive_miss_is_one_end_in_every_version(lines):
-    a = read(UP, 90, *lines)
-    assert a.clients["dev"].ends == {"timeout": 1} and found(a) == {"keepalive-missed": 1}
-    (example,) = a.clients["dev"].findings["keepalive-missed"].examples
+    analyser = read(UP, 90, *lines)
+    assert analyser.clients["dev"].ends == {"timeout": 1} and found(analyser) == {"keepalive-missed": 1}
+    (example,) = analyser.clients["dev"].findings["keepalive-missed"].examples
     assert (example["after_s"], example["keepalive_s"]) == (90, 60)
 
 
@@ -83,9 +83,9 @@ def test_one_keep_alive_miss_is_one_end_in_every_version(lines):
     ],
 )
 def test_a_takeover_is_one_takeover_in_every_version(lines):
-    a = read(UP, 20, *lines, "New client connected from 10.0.0.9:40000 as dev (p2, c1, k60).")
-    assert a.clients["dev"].ends == {"takeover": 1} and found(a) == {"taken-over": 1}
-    (example,) = a.clients["dev"].findings["taken-over"].examples
+    analyser = read(UP, 20, *lines, "New client connected from 10.0.0.9:40000 as dev (p2, c1, k60).")
+    assert analyser.clients["dev"].ends == {"takeover": 1} and found(analyser) == {"taken-over": 1}
+    (example,) = analyser.clients["dev"].findings["taken-over"].examples
     assert (example["old"], example["new"]) == ("10.0.0.7:50000", "10.0.0.9:40000")
 
 
@@ -97,7 +97,7 @@ def test_a_takeover_is_one_takeover_in_every_version(lines):
     ],
 )  # 2.1
 def test_the_end_line_of_a_session_that_had_ended_ends_nothing(echo):
-    a = read(
+    analyser = read(
         KEPT,
         "Received DISCONNECT from dev",
         20,
@@ -105,29 +105,29 @@ def test_the_end_line_of_a_session_that_had_ended_ends_nothing(echo):
         "New client connected from 10.0.0.7:50001 as dev (p2, c0, k60).",
         RESUMED,
     )
-    assert a.clients["dev"].ends == {"clean": 1} and found(a) == {}
-    assert a.clients["dev"].session.start == 1000000020
+    assert analyser.clients["dev"].ends == {"clean": 1} and found(analyser) == {}
+    assert analyser.clients["dev"].session.start == 1000000020
 
 
 def test_an_end_that_names_an_older_connection_does_not_end_the_new_one():
-    a = read(
+    analyser = read(
         UP,
         "New client connected from 10.0.0.7:50001 as dev (p4, c1, k60).",
         "Client dev [10.0.0.7:50000] disconnected: connection closed by client.",
     )
-    assert a.clients["dev"].session is not None
+    assert analyser.clients["dev"].session is not None
 
 
 def test_a_log_that_begins_in_the_middle_invents_no_takeover():
-    a = read("Client dev [10.0.0.7:50000] disconnected: session taken over.", UP)
-    assert found(a) == {} and a.clients["dev"].ends == {}
+    analyser = read("Client dev [10.0.0.7:50000] disconnected: session taken over.", UP)
+    assert found(analyser) == {} and analyser.clients["dev"].ends == {}
 
 
 def test_a_client_from_before_the_log_is_known_by_its_packets():
-    a = read("Received PINGREQ from dev", 30, "Client dev closed its connection.")
-    (session,) = a.clients["dev"].sessions
+    analyser = read("Received PINGREQ from dev", 30, "Client dev closed its connection.")
+    (session,) = analyser.clients["dev"].sessions
     assert session.start is None and session.how == "closed"
-    assert a.clients["dev"].connected_s == 30
+    assert analyser.clients["dev"].connected_s == 30
 
 
 def two(address_a, address_b, times, pause_s):
@@ -142,9 +142,9 @@ def two(address_a, address_b, times, pause_s):
 
 
 def test_two_devices_with_one_id_are_told_by_their_addresses():
-    a = read(*two("10.0.0.7", "10.0.0.9", 3, 20))
-    assert found(a) == {"taken-over": 3, "two-devices": 2}
-    example = a.clients["dev"].findings["two-devices"].examples[0]
+    analyser = read(*two("10.0.0.7", "10.0.0.9", 3, 20))
+    assert found(analyser) == {"taken-over": 3, "two-devices": 2}
+    example = analyser.clients["dev"].findings["two-devices"].examples[0]
     assert {example["a"].split(":")[0], example["b"].split(":")[0]} == {"10.0.0.7", "10.0.0.9"}
 
 
@@ -159,8 +159,8 @@ def test_a_device_that_moves_once_is_not_two():
 
 
 def test_ipv6_addresses_are_told_apart_without_their_ports():
-    a = read(*two("2001:db8::7", "2001:db8::9", 2, 20))
-    assert "two-devices" in found(a)
+    analyser = read(*two("2001:db8::7", "2001:db8::9", 2, 20))
+    assert "two-devices" in found(analyser)
     assert host("2001:db8::7:50812") == "2001:db8::7" and host("::1") == "::1"
     assert (
         host("fd00:5e:2100::1:1883") == "fd00:5e:2100::1"
@@ -174,9 +174,9 @@ def test_five_broken_sessions_in_ten_minutes_are_flapping_and_four_are_not():
     for length_s in (60, 23, 41, 9, 80):
         lines += [UP, length_s, "Client dev closed its connection.", 120 - length_s]
     assert found(read(*lines[:-4])) == {"closed-without-disconnect": 4}
-    a = read(*lines)
-    assert found(a) == {"closed-without-disconnect": 5, "flapping": 1}
-    (example,) = a.clients["dev"].findings["flapping"].examples
+    analyser = read(*lines)
+    assert found(analyser) == {"closed-without-disconnect": 5, "flapping": 1}
+    (example,) = analyser.clients["dev"].findings["flapping"].examples
     assert (example["ends"], example["within_s"]) == (5, 500)
 
 
@@ -186,8 +186,8 @@ def test_a_battery_device_that_says_goodbye_does_not_flap():
 
 def test_a_heartbeat_is_late_only_beyond_the_keep_alive():
     assert found(read(UP, 61, "Received PINGREQ from dev")) == {}
-    a = read(UP, 62, "Received PINGREQ from dev", 60, published(qos=0, pid=0))
-    assert found(a) == {"late-heartbeat": 1} and a.clients["dev"].longest_silence_s == 62
+    analyser = read(UP, 62, "Received PINGREQ from dev", 60, published(qos=0, pid=0))
+    assert found(analyser) == {"late-heartbeat": 1} and analyser.clients["dev"].longest_silence_s == 62
 
 
 def test_what_the_broker_sends_is_no_heartbeat():
@@ -197,7 +197,7 @@ def test_what_the_broker_sends_is_no_heartbeat():
 
 
 def test_both_directions_of_one_packet_id_are_two_flows():
-    a = read(
+    analyser = read(
         UP,
         published(pid=1),
         published(sent=True, pid=1),
@@ -207,8 +207,8 @@ def test_both_directions_of_one_packet_id_are_two_flows():
         "Received PUBACK from dev (Mid: 1, RC:0)",
         "Received DISCONNECT from dev",
     )
-    dev = a.clients["dev"]
-    assert found(a) == {} and dev.flows == {}
+    dev = analyser.clients["dev"]
+    assert found(analyser) == {} and dev.flows == {}
     assert (dev.delays[False].worst_s, dev.delays[True].worst_s) == (2, 5)
 
 
@@ -229,12 +229,12 @@ QOS_2_OUT = [
 @pytest.mark.parametrize("flow", [QOS_2_IN, QOS_2_OUT], ids=["from the client", "to the client"])
 @pytest.mark.parametrize("steps", [1, 2, 3, 4])
 def test_a_qos_2_flow_is_followed_step_by_step(flow, steps):
-    a = read(UP, *flow[:steps], "Received DISCONNECT from dev")
+    analyser = read(UP, *flow[:steps], "Received DISCONNECT from dev")
     if steps == 4:
-        assert found(a) == {}
+        assert found(analyser) == {}
         return
-    assert found(a) == {"unfinished-flow": 1}
-    (example,) = a.clients["dev"].findings["unfinished-flow"].examples
+    assert found(analyser) == {"unfinished-flow": 1}
+    (example,) = analyser.clients["dev"].findings["unfinished-flow"].examples
     assert example["last"] == ("PUBLISH", "PUBREC", "PUBREL")[steps - 1]
     assert (example["pid"], example["topic"], example["sent"]) == (5, "t/x", flow is QOS_2_OUT)
 
@@ -242,8 +242,8 @@ def test_a_qos_2_flow_is_followed_step_by_step(flow, steps):
 @pytest.mark.parametrize("flow", [QOS_2_IN, QOS_2_OUT], ids=["from the client", "to the client"])
 @pytest.mark.parametrize("cut", [1, 2, 3])
 def test_a_kept_session_goes_on_with_its_flow(flow, cut):
-    a = read(KEPT, OK, *flow[:cut], "Received DISCONNECT from dev", 5, KEPT, RESUMED, *flow[cut:])
-    assert found(a) == {} and a.clients["dev"].flows == {}
+    analyser = read(KEPT, OK, *flow[:cut], "Received DISCONNECT from dev", 5, KEPT, RESUMED, *flow[cut:])
+    assert found(analyser) == {} and analyser.clients["dev"].flows == {}
 
 
 def test_a_session_that_the_broker_forgot_leaves_its_flows_unfinished():
@@ -267,14 +267,16 @@ def test_a_mqtt_5_session_is_not_given_up_at_its_end():
 
 
 def test_a_mqtt_5_refusal_ends_the_flow():
-    a = read(UP, published(qos=2), "Sending PUBREC to dev (m5, rc135)")
-    assert a.clients["dev"].flows == {}
+    analyser = read(UP, published(qos=2), "Sending PUBREC to dev (m5, rc135)")
+    assert analyser.clients["dev"].flows == {}
 
 
 def test_a_repeated_publish_is_named_with_its_topic():
-    a = read(UP, published(), "Sending PUBACK to dev (m5, rc0)", 5, published(dup=1), "Sending PUBACK to dev (m5, rc0)")
-    assert found(a) == {"sent-twice": 1}
-    (example,) = a.clients["dev"].findings["sent-twice"].examples
+    analyser = read(
+        UP, published(), "Sending PUBACK to dev (m5, rc0)", 5, published(dup=1), "Sending PUBACK to dev (m5, rc0)"
+    )
+    assert found(analyser) == {"sent-twice": 1}
+    (example,) = analyser.clients["dev"].findings["sent-twice"].examples
     assert (example["pid"], example["topic"]) == (5, "t/x")
 
 
@@ -295,11 +297,11 @@ def test_a_packet_id_used_while_in_flight_is_found():
 
 
 def test_ten_seconds_to_the_last_ack_are_slow():
-    a = read(
+    analyser = read(
         UP, published(), 9, "Sending PUBACK to dev (m5, rc0)", published(pid=6), 10, "Sending PUBACK to dev (m6, rc0)"
     )
-    assert found(a) == {"slow-ack": 1}
-    assert a.clients["dev"].delays[False].at_most_s(1) == 10
+    assert found(analyser) == {"slow-ack": 1}
+    assert analyser.clients["dev"].delays[False].at_most_s(1) == 10
 
 
 def test_a_denied_publish_that_is_acknowledged_opens_no_flow():
@@ -337,40 +339,42 @@ def test_subscriptions_are_those_in_force():
 
 
 def test_refused_credentials_stand_under_the_address_before_2_1():
-    a = read(
+    analyser = read(
         "New connection from 10.0.0.9:40000 on port 1883.",
         "Sending CONNACK to 10.0.0.9 (0, 5)",
         "Client <unknown> disconnected, not authorised.",
     )
-    assert a.clients == {}
-    assert a.strangers["10.0.0.9"].findings["refused-login"].examples[0]["words"] == "not authorised"
+    assert analyser.clients == {}
+    assert analyser.strangers["10.0.0.9"].findings["refused-login"].examples[0]["words"] == "not authorised"
 
 
 def test_refused_credentials_of_2_1_do_not_end_the_session_of_the_same_id():
-    a = read(UP, "Sending CONNACK to dev (0, 5)", "Client dev [10.0.0.9:40000] disconnected: not authorised.")
-    assert a.clients["dev"].session is not None and found(a) == {"refused-login": 1}
+    analyser = read(UP, "Sending CONNACK to dev (0, 5)", "Client dev [10.0.0.9:40000] disconnected: not authorised.")
+    assert analyser.clients["dev"].session is not None and found(analyser) == {"refused-login": 1}
 
 
 def test_a_complaint_and_the_end_after_it_are_one_finding():
-    a = read(UP, "Bad client dev sending multiple CONNECT messages.", "Client dev disconnected due to protocol error.")
-    assert found(a) == {"protocol-error": 1}
-    assert "multiple CONNECT" in a.clients["dev"].findings["protocol-error"].examples[0]["words"]
+    analyser = read(
+        UP, "Bad client dev sending multiple CONNECT messages.", "Client dev disconnected due to protocol error."
+    )
+    assert found(analyser) == {"protocol-error": 1}
+    assert "multiple CONNECT" in analyser.clients["dev"].findings["protocol-error"].examples[0]["words"]
 
 
 def test_a_complaint_about_an_address_finds_its_client():
-    a = read(
+    analyser = read(
         UP,
         "Bad client 10.0.0.7:50000 sending multiple CONNECT messages.",
         "Client dev [10.0.0.7:50000] disconnected: protocol error.",
     )
-    assert found(a) == {"protocol-error": 1} and a.strangers == {}
+    assert found(analyser) == {"protocol-error": 1} and analyser.strangers == {}
 
 
 def test_a_complaint_about_an_ip_without_a_port_blames_no_client_behind_it():
-    a = read(
+    analyser = read(
         "New client connected from 10.0.0.7 as dev (c1, k60).", "Invalid protocol version 7 in CONNECT from 10.0.0.7."
     )
-    assert found(a) == {} and set(a.strangers["10.0.0.7"].findings) == {"misbehaved"}
+    assert found(analyser) == {} and set(analyser.strangers["10.0.0.7"].findings) == {"misbehaved"}
 
 
 def test_a_broker_that_was_killed_is_told_from_one_that_was_stopped():
@@ -391,7 +395,7 @@ def test_a_flow_survives_the_broker_when_the_session_does():
 
 def test_who_was_connected_at_a_moment():
     t = 1000000000
-    a = read(
+    analyser = read(
         UP,
         10,
         "New client connected from 10.0.0.8:50000 as two (p2, c1, k60).",
@@ -401,7 +405,7 @@ def test_who_was_connected_at_a_moment():
         "Received PINGREQ from two",
         at=[t - 5, t, t + 10, t + 19, t + 25, t + 99],
     )
-    assert a.connected_at == {
+    assert analyser.connected_at == {
         t - 5: [],
         t: ["dev"],
         t + 10: ["dev", "two"],
@@ -412,15 +416,15 @@ def test_who_was_connected_at_a_moment():
 
 
 def test_topics_are_counted_with_their_rate():
-    a = read(UP, *[published(qos=0, pid=0), 10] * 7, published(sent=True, qos=0, pid=0))
-    topic = a.topics["t/x"]
+    analyser = read(UP, *[published(qos=0, pid=0), 10] * 7, published(sent=True, qos=0, pid=0))
+    topic = analyser.topics["t/x"]
     assert (topic.received, topic.received_b, topic.sent, topic.sent_b) == (7, 63, 1, 9)
     assert topic.rate() == 0.1
 
 
 def test_the_will_belongs_to_its_session():
-    a = read(UP, "Will message specified (4 bytes) (r1, q1).", "\twill/dev", OK)
-    assert a.clients["dev"].session.will == "will/dev"
+    analyser = read(UP, "Will message specified (4 bytes) (r1, q1).", "\twill/dev", OK)
+    assert analyser.clients["dev"].session.will == "will/dev"
 
 
 def test_without_times_everything_but_durations_works():
@@ -436,31 +440,31 @@ def test_keep_alive_zero_is_told():
 
 
 def test_the_worst_client_comes_first():
-    a = read(
+    analyser = read(
         UP,
         "Received DISCONNECT from dev",
         "New client connected from 10.0.0.8:50000 as zz (p2, c1, k60).",
         90,
         "Client zz has exceeded timeout, disconnecting.",
     )
-    assert [c.id for c in a.worst_first()] == ["zz", "dev"]
+    assert [client.id for client in analyser.worst_first()] == ["zz", "dev"]
 
 
 def test_many_sessions_are_merged_and_still_counted():
-    n = SESSIONS * 5
-    a = read(*[UP, 700, "Client dev closed its connection.", 700] * n)
-    dev = a.clients["dev"]
+    count = SESSIONS * 5
+    analyser = read(*[UP, 700, "Client dev closed its connection.", 700] * count)
+    dev = analyser.clients["dev"]
     assert len(dev.sessions) <= SESSIONS
-    assert sum(s.merged for s in dev.sessions) == n == dev.ends["closed"]
+    assert sum(session.merged for session in dev.sessions) == count == dev.ends["closed"]
     assert dev.sessions[0].start == 1000000000
-    assert all(x.end <= y.start for x, y in zip(dev.sessions, dev.sessions[1:]))
+    assert all(earlier.end <= later.start for earlier, later in zip(dev.sessions, dev.sessions[1:]))
 
 
 def test_many_topics_are_gathered(monkeypatch):
     monkeypatch.setattr(topics, "TOPICS", 10)
-    a = read(UP, *[published(qos=0, pid=0, topic=f"t/{i}") for i in range(100)])
-    assert len(a.topics) <= 11
-    assert sum(topic.received for topic in a.topics.values()) == 100
+    analyser = read(UP, *[published(qos=0, pid=0, topic=f"t/{i}") for i in range(100)])
+    assert len(analyser.topics) <= 11
+    assert sum(topic.received for topic in analyser.topics.values()) == 100
 
 
 def test_visitors_that_left_cleanly_are_forgotten_when_there_are_too_many(monkeypatch):
@@ -491,10 +495,10 @@ def test_a_second_disconnect_ends_nothing():
 
 
 def test_subscriptions_of_a_clean_session_end_with_it():
-    a = read(UP, OK, "Received SUBSCRIBE from dev", "\ta (QoS 1)", "dev 1 a", "Received DISCONNECT from dev")
-    assert a.clients["dev"].subscriptions == {}
+    analyser = read(UP, OK, "Received SUBSCRIBE from dev", "\ta (QoS 1)", "dev 1 a", "Received DISCONNECT from dev")
+    assert analyser.clients["dev"].subscriptions == {}
 
 
 def test_lines_a_little_out_of_order_do_not_move_the_end_of_the_log():
-    a = read(UP, 10, "Received PINGREQ from dev", -5, "Received PINGREQ from dev")
-    assert (a.account.first, a.account.last) == (1000000000, 1000000010)
+    analyser = read(UP, 10, "Received PINGREQ from dev", -5, "Received PINGREQ from dev")
+    assert (analyser.account.first, analyser.account.last) == (1000000000, 1000000010)

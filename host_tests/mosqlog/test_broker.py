@@ -30,17 +30,17 @@ def folder():
 @contextlib.contextmanager
 def broker(folder, *options):
     """A running broker; afterwards it is stopped and its log whole."""
-    b = scenes.Broker(folder, *options)
-    b.start()
+    mosquitto = scenes.Broker(folder, *options)
+    mosquitto.start()
     try:
-        yield b
+        yield mosquitto
     finally:
-        b.stop()
+        mosquitto.stop()
 
 
-def analysed(b):
+def analysed(mosquitto):
     analyser, parser, unknown = Analyser(), Parser(), []
-    for line in b.log.open("rb"):
+    for line in mosquitto.log.open("rb"):
         event = parser.parse(line)
         analyser.feed(event)
         if isinstance(event, Unknown):
@@ -53,9 +53,9 @@ def analysed(b):
 def findings(analyser):
     """Whose and which; that the tests themselves look whether the port is open is no trouble."""
     return {
-        s.id: set(s.findings)
-        for s in [*analyser.worst_first(), *analyser.worst_strangers()]
-        if set(s.findings) - {"no-connect", "port-check"}
+        subject.id: set(subject.findings)
+        for subject in [*analyser.worst_first(), *analyser.worst_strangers()]
+        if set(subject.findings) - {"no-connect", "port-check"}
     }
 
 
@@ -65,12 +65,12 @@ def findings(analyser):
     ids=["epoch", "iso", "no times"],
 )
 def test_every_injected_fault_is_found_and_nothing_else(folder, options):
-    with broker(folder, *options) as b:
+    with broker(folder, *options) as mosquitto:
         for scene in scenes.ALL:
             if scene is not scenes.silent or not options:
-                scene(b)
-    a = analysed(b)
-    got = findings(a)
+                scene(mosquitto)
+    analyser = analysed(mosquitto)
+    got = findings(analyser)
     # Before 2.1 a refused CONNECT is told by address, later by id.
     assert (got.pop("127.0.0.1", None) or got.pop("stranger")) == {"refused-login"}
     wanted = {
@@ -87,57 +87,57 @@ def test_every_injected_fault_is_found_and_nothing_else(folder, options):
     if not options:
         wanted["silent"] = {"keepalive-missed"}
     assert got == wanted
-    steady = a.clients["steady"]
+    steady = analyser.clients["steady"]
     assert (steady.received, steady.sent, steady.pings, steady.ends) == (3, 3, 1, {"clean": 1})
-    assert {d: delays.count for d, delays in steady.delays.items()} == (
+    assert {sent: delays.count for sent, delays in steady.delays.items()} == (
         {False: 2, True: 2} if options[:1] != ("log_timestamp false",) else {}
     )
-    assert a.clients["deaf"].sessions[1].present is True
-    assert a.clients["killed"].sessions[0].will == "will/killed"
-    assert a.broker.restarts == []
+    assert analyser.clients["deaf"].sessions[1].present is True
+    assert analyser.clients["killed"].sessions[0].will == "will/killed"
+    assert analyser.broker.restarts == []
 
 
 def test_ids_and_topics_that_hold_anything_come_back_whole(folder):
     names = ["a b, c", "x (p2, c1, k60)", "y disconnected.", "z as w", "é (d0", "'q'", "]: disconnected [", "t: u"]
-    with broker(folder) as b:
+    with broker(folder) as mosquitto:
         for name in names:
-            w = scenes.Wire(b)
-            w.connect(name)
-            w.subscribe(f"t/{name}/+", 1)
-            w.publish(f"t/{name}", qos=1, pid=9)
-            w.expect(scenes.PUBACK)
-            w.leave()
-    a = analysed(b)
-    assert set(a.clients) == set(names)
-    assert findings(a) == {}
+            wire = scenes.Wire(mosquitto)
+            wire.connect(name)
+            wire.subscribe(f"t/{name}/+", 1)
+            wire.publish(f"t/{name}", qos=1, pid=9)
+            wire.expect(scenes.PUBACK)
+            wire.leave()
+    analyser = analysed(mosquitto)
+    assert set(analyser.clients) == set(names)
+    assert findings(analyser) == {}
     for name in names:
-        assert a.clients[name].ends == {"clean": 1}
-        assert a.clients[name].subscriptions == {} and a.clients[name].delays[False].count == 1
-    assert set(a.topics) == {f"t/{name}" for name in names}
+        assert analyser.clients[name].ends == {"clean": 1}
+        assert analyser.clients[name].subscriptions == {} and analyser.clients[name].delays[False].count == 1
+    assert set(analyser.topics) == {f"t/{name}" for name in names}
 
 
 def test_a_broker_that_was_killed_and_one_that_was_stopped_are_told_apart(folder):
-    with broker(folder) as b:
-        w = scenes.Wire(b)
-        w.connect("there")
-        b.wait_for("Sending CONNACK to there")
-        b.kill()
-        w.socket.close()
-        b.start()
-        b.stop()
-        b.start()
-    a = analysed(b)
-    assert [restart.announced for restart in a.broker.restarts] == [False, True]
-    assert a.clients["there"].ends == {"broker-stopped": 1}
-    assert findings(a) == {}
+    with broker(folder) as mosquitto:
+        wire = scenes.Wire(mosquitto)
+        wire.connect("there")
+        mosquitto.wait_for("Sending CONNACK to there")
+        mosquitto.kill()
+        wire.socket.close()
+        mosquitto.start()
+        mosquitto.stop()
+        mosquitto.start()
+    analyser = analysed(mosquitto)
+    assert [restart.announced for restart in analyser.broker.restarts] == [False, True]
+    assert analyser.clients["there"].ends == {"broker-stopped": 1}
+    assert findings(analyser) == {}
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_a_log_is_followed_while_the_broker_writes_it(folder, end):
-    with broker(folder) as b:
-        program = following(b.log)
+    with broker(folder) as mosquitto:
+        program = following(mosquitto.log)
         try:
-            scenes.killed(b)
+            scenes.killed(mosquitto)
             lines = []
             for line in program.stdout:
                 lines.append(line)
@@ -154,20 +154,22 @@ def test_a_log_is_followed_while_the_broker_writes_it(folder, end):
 
 
 def test_a_trouble_is_published_to_a_topic_of_the_broker_that_is_watched(folder):
-    with broker(folder) as b:
+    with broker(folder) as mosquitto:
         heard, payloads = threading.Event(), []
         listener = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="listener")
         listener.username_pw_set("u", "p")
         listener.on_connect = lambda client, *_: client.subscribe("t/alarm", 1)
         listener.on_subscribe = lambda *_: heard.set()
         listener.on_message = lambda client, userdata, message: (payloads.append(message.payload), heard.set())
-        listener.connect("127.0.0.1", b.port)
+        listener.connect("127.0.0.1", mosquitto.port)
         listener.loop_start()
         assert heard.wait(120)
         heard.clear()
-        program = following("--publish", f"mqtt://u@127.0.0.1:{b.port}/t/alarm", b.log, env={"MOSQLOG_PASSWORD": "p"})
+        program = following(
+            "--publish", f"mqtt://u@127.0.0.1:{mosquitto.port}/t/alarm", mosquitto.log, env={"MOSQLOG_PASSWORD": "p"}
+        )
         try:
-            scenes.killed(b)
+            scenes.killed(mosquitto)
             assert heard.wait(120)
             program.send_signal(signal.SIGTERM)
             _, errors = program.communicate(timeout=120)

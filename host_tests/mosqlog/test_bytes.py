@@ -130,12 +130,14 @@ def test_lines_in_any_order_never_upset_the_analyser(lines):
         analyser.feed(parser.parse(line))
     analyser.finish()
     for client in analyser.worst_first():
-        assert sum(client.ends.values()) + (client.session is not None) == sum(s.merged for s in client.sessions)
+        assert sum(client.ends.values()) + (client.session is not None) == sum(
+            session.merged for session in client.sessions
+        )
         assert client.connected_s >= 0
         for finding in client.findings.values():
             assert finding.count > 0
-            for e in finding.examples:
-                words.example(e)
+            for facts in finding.examples:
+                words.example(facts)
 
 
 @settings(max_examples=200, deadline=None)
@@ -171,7 +173,7 @@ def test_an_ack_of_any_client_is_read_back(client, pid, name, sent, form):
 
 @settings(max_examples=200, deadline=None)
 @given(
-    client=anything.filter(lambda x: " [" not in x),
+    client=anything.filter(lambda text: " [" not in text),
     how=st.sampled_from(
         [
             (" closed its connection.", "closed", None),
@@ -192,7 +194,7 @@ def test_an_end_of_any_client_is_read_back(client, how):
 @settings(max_examples=200, deadline=None)
 @given(
     client=anything,
-    user=st.one_of(st.none(), anything.filter(lambda x: "(" not in x)),
+    user=st.one_of(st.none(), anything.filter(lambda text: "(" not in text)),
     clean=st.booleans(),
     keepalive_s=pids,
 )

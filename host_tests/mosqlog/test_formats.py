@@ -64,7 +64,7 @@ def test_the_families_cover_1_3_to_2_1_and_every_event():
 @pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
 def test_every_line_of_a_real_log_is_understood(path):
     parser = Parser()
-    unknown = [e for e in map(parser.parse, path.open("rb")) if isinstance(e, Unknown)]
+    unknown = [event for event in map(parser.parse, path.open("rb")) if isinstance(event, Unknown)]
     assert unknown == []
 
 
@@ -80,7 +80,7 @@ def test_the_2014_log_without_its_tabs_is_read():
         Filter(1403334375, "zhoujing", "jiji/chat/9", 2, False),
         Granted(1403334375, "zhoujing", "jiji/chat/9", 2),
     ]
-    assert [e.how for e in found if isinstance(e, Ended)] == ["takeover", "timeout", "closed", "closed"]
+    assert [event.how for event in found if isinstance(event, Ended)] == ["takeover", "timeout", "closed", "closed"]
 
 
 @pytest.mark.parametrize(
@@ -93,17 +93,17 @@ def test_the_2014_log_without_its_tabs_is_read():
     ],
 )
 def test_a_real_log_begins_and_ends_with_its_broker(name, version):
-    brokers = [e for e in events(name) if isinstance(e, Broker)]
-    assert [e.state for e in brokers] == ["starting", "running", "terminating"]
-    assert {e.version for e in brokers} == {version}
+    brokers = [event for event in events(name) if isinstance(event, Broker)]
+    assert [event.state for event in brokers] == ["starting", "running", "terminating"]
+    assert {event.version for event in brokers} == {version}
 
 
 def test_both_time_formats_of_one_scenario_give_the_same_events():
     def timeless(name):
         return [
-            re.sub(r"(?:\d+\.\d+\.\d+\.\d+:)?\d{5}", "N", repr(e._replace(t=None)))
-            for e in events(name)
-            if isinstance(e, (Publish, Ack, Control, Connack))
+            re.sub(r"(?:\d+\.\d+\.\d+\.\d+:)?\d{5}", "N", repr(event._replace(t=None)))
+            for event in events(name)
+            if isinstance(event, (Publish, Ack, Control, Connack))
         ]
 
     plain, iso = timeless("mosquitto-2.0.11.log"), timeless("mosquitto-2.0.11-isotime.log")

@@ -19,7 +19,7 @@ from .program import LOG, run
 
 WITH_BROWSER = pytest.mark.skipif(not chromium(), reason="no Chromium to look at the report with: make extras")
 FIELD = Path(__file__).parent / "field"
-T = 1795348560
+START = 1795348560
 
 
 def analysed(lines, name=None, files=("mosquitto.log",)):
@@ -44,7 +44,7 @@ def fleet(clients):
     """A day of a fleet: a tenth of it falls out again and again, the others now and then."""
     story = []
     for i in range(clients):
-        name, t = f"sensor-{i * 7919 % 1000003:08d}-in-building-{i % 40}", T + i % 600
+        name, t = f"sensor-{i * 7919 % 1000003:08d}-in-building-{i % 40}", START + i % 600
         for j in range(60 if i % 10 == 0 else 3):
             story.append(
                 (
@@ -119,19 +119,19 @@ def test_only_the_reports_own_script_and_style_may_run(tmp_path):
 
 EVIL = '</script><script>window.owned = 1</script>"\'><img src=x onerror="window.owned = 2">'
 EVIL_STORY = [
-    f"{T}: mosquitto version 2.0.{EVIL} starting",
-    f"{T}: New connection from {EVIL} on port 1883.",
-    f"{T + 2}: New client connected from 10.0.0.7:5 as {EVIL} (p2, c1, k60, u'{EVIL}').",
-    f"{T + 2}: Will message specified (4 bytes) (r0, q1).",
-    f"{T + 2}: \t{EVIL}",
-    f"{T + 2}: Received SUBSCRIBE from {EVIL}",
-    f"{T + 2}: \t{EVIL} (QoS 1)",
-    f"{T + 2}: {EVIL} 1 {EVIL}",
-    f"{T + 3}: Received PUBLISH from {EVIL} (d1, q1, r0, m1, '{EVIL}', ... (5 bytes))",
-    f"{T + 3}: Denied PUBLISH from {EVIL} (d0, q0, r0, m0, '{EVIL}', ... (5 bytes))",
-    f"{T + 4}: Client {EVIL} disconnected: {EVIL}.",
-    f"{T + 4}: Protocol error from {EVIL}: {EVIL}",
-    f"{T + 5}: Client {EVIL}x disconnected, not authorised.",
+    f"{START}: mosquitto version 2.0.{EVIL} starting",
+    f"{START}: New connection from {EVIL} on port 1883.",
+    f"{START + 2}: New client connected from 10.0.0.7:5 as {EVIL} (p2, c1, k60, u'{EVIL}').",
+    f"{START + 2}: Will message specified (4 bytes) (r0, q1).",
+    f"{START + 2}: \t{EVIL}",
+    f"{START + 2}: Received SUBSCRIBE from {EVIL}",
+    f"{START + 2}: \t{EVIL} (QoS 1)",
+    f"{START + 2}: {EVIL} 1 {EVIL}",
+    f"{START + 3}: Received PUBLISH from {EVIL} (d1, q1, r0, m1, '{EVIL}', ... (5 bytes))",
+    f"{START + 3}: Denied PUBLISH from {EVIL} (d0, q0, r0, m0, '{EVIL}', ... (5 bytes))",
+    f"{START + 4}: Client {EVIL} disconnected: {EVIL}.",
+    f"{START + 4}: Protocol error from {EVIL}: {EVIL}",
+    f"{START + 5}: Client {EVIL}x disconnected, not authorised.",
 ]
 
 
@@ -155,13 +155,13 @@ def test_a_log_without_times_or_clients_has_a_report_too(tmp_path):
 
 def test_a_long_id_is_cut_and_the_whole_is_in_its_title(tmp_path):
     name = "n" * 200
-    seen = parsed(report(tmp_path, analysed([f"{T}: Received PINGREQ from {name}"])))
+    seen = parsed(report(tmp_path, analysed([f"{START}: Received PINGREQ from {name}"])))
     assert name not in seen.text
     assert any(attributes.get("title") == name for _, attributes in seen.seen)
 
 
 def test_figures_that_are_not_in_the_log_are_not_in_the_totals(tmp_path):
-    page = report(tmp_path, analysed([f"{T}: New client connected from 1.1.1.1 as a (c1, k60)."]))
+    page = report(tmp_path, analysed([f"{START}: New client connected from 1.1.1.1 as a (c1, k60)."]))
     assert "messages in" not in page and "0 in, 0 out" not in page
     page = real(tmp_path)
     assert "messages in" in page and "2 in, 0 out" in page
@@ -187,8 +187,8 @@ def test_an_event_that_hit_many_is_in_the_time_line_and_in_words(tmp_path):
 
 
 def test_several_brokers_are_in_one_report_and_told_apart(tmp_path):
-    north = analysed([f"{T}: Received PINGREQ from lamp"], "north", ["n.log"])
-    south = analysed([f"{T}: Received PINGREQ from lamp"], "south", ["s.log"])
+    north = analysed([f"{START}: Received PINGREQ from lamp"], "north", ["n.log"])
+    south = analysed([f"{START}: Received PINGREQ from lamp"], "south", ["s.log"])
     text = parsed(report(tmp_path, north, south)).text
     assert "north: lamp" in text and "south: lamp" in text and "n.log" in text
     assert "With more than one broker" in text and "lamp10north, south" in text
@@ -260,7 +260,7 @@ def test_a_session_whose_begin_is_not_known_begins_at_the_earliest_where_the_las
     ],
 )
 def test_the_axis_has_round_times(length_s, labels):
-    assert [label for _, label in strips.ticks(strips.Span(T, T + length_s))] == labels
+    assert [label for _, label in strips.ticks(strips.Span(START, START + length_s))] == labels
 
 
 def test_every_way_to_end_has_a_rank_and_a_colour_of_its_own():

@@ -94,7 +94,7 @@ def test_a_log_cut_into_rotated_files_gives_the_same(folder):
     (folder / "m.log.2.gz").write_bytes(gzip.compress(b"".join(lines[:60])))
     (folder / "m.log.1").write_bytes(b"".join(lines[60:120]))
     (folder / "m.log").write_bytes(b"".join(lines[120:]))
-    paths = [str(folder / n) for n in ("m.log", "m.log.1", "m.log.2.gz")]
+    paths = [str(folder / name) for name in ("m.log", "m.log.1", "m.log.2.gz")]
     assert objects(*paths)[1:] == objects(LOG)[1:]
 
 
@@ -195,7 +195,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(folder):
     assert report.read_text() == "old"
     assert run("--html", str(report), LOG)[0] == 0
     assert report.read_text().startswith("<!doctype html>")
-    assert sorted(p.name for p in folder.iterdir()) == ["report.html"]
+    assert sorted(path.name for path in folder.iterdir()) == ["report.html"]
 
 
 def test_the_example_of_the_manual_runs(folder, monkeypatch, capsys):

@@ -16,20 +16,20 @@ from tools.mosqlog.parse import parse
 
 from .program import LOG, ROOT, following, objects, run
 
-T = 1795348560
+START = 1795348560
 STORY = [
-    f"{T}: New connection from 10.0.0.7:50001 on port 1883.",
-    f"{T}: New client connected from 10.0.0.7:50001 as lamp (p2, c1, k60, u'home').",
-    f"{T}: Will message specified (4 bytes) (r0, q1).",
-    f"{T}: \twill/lamp",
-    f"{T}: Sending CONNACK to lamp (0, 0)",
-    f"{T + 1}: Received PUBLISH from lamp (d0, q0, r0, m0, 'home/lamp', ... (100 bytes))",
-    f"{T + 11}: Received PUBLISH from lamp (d0, q0, r0, m0, 'home/lamp', ... (100 bytes))",
-    f"{T + 12}: Received PUBLISH from lamp (d0, q0, r0, m0, 'home/power', ... (5 bytes))",
-    f"{T + 20}: New client connected from 10.0.1.8:50002 as meter (p2, c1, k30).",
-    f"{T + 21}: Received PUBLISH from meter (d0, q0, r0, m0, 'home/meter', ... (7 bytes))",
-    f"{T + 30}: Client lamp closed its connection.",
-    f"{T + 4000}: Received PINGREQ from meter",
+    f"{START}: New connection from 10.0.0.7:50001 on port 1883.",
+    f"{START}: New client connected from 10.0.0.7:50001 as lamp (p2, c1, k60, u'home').",
+    f"{START}: Will message specified (4 bytes) (r0, q1).",
+    f"{START}: \twill/lamp",
+    f"{START}: Sending CONNACK to lamp (0, 0)",
+    f"{START + 1}: Received PUBLISH from lamp (d0, q0, r0, m0, 'home/lamp', ... (100 bytes))",
+    f"{START + 11}: Received PUBLISH from lamp (d0, q0, r0, m0, 'home/lamp', ... (100 bytes))",
+    f"{START + 12}: Received PUBLISH from lamp (d0, q0, r0, m0, 'home/power', ... (5 bytes))",
+    f"{START + 20}: New client connected from 10.0.1.8:50002 as meter (p2, c1, k30).",
+    f"{START + 21}: Received PUBLISH from meter (d0, q0, r0, m0, 'home/meter', ... (7 bytes))",
+    f"{START + 30}: Client lamp closed its connection.",
+    f"{START + 4000}: Received PINGREQ from meter",
 ]
 
 
@@ -121,8 +121,8 @@ def test_lines_of_a_network_are_those_of_its_clients_while_they_are_connected_fr
 
 
 def test_lines_of_several_brokers_are_one_story_in_the_order_of_time(tmp_path):
-    (tmp_path / "a").write_text(f"{T}: Received PINGREQ from x\n{T + 9}: Received PINGREQ from x\n")
-    (tmp_path / "b").write_text(f"{T + 3}: Received PINGREQ from y\n")
+    (tmp_path / "a").write_text(f"{START}: Received PINGREQ from x\n{START + 9}: Received PINGREQ from x\n")
+    (tmp_path / "b").write_text(f"{START + 3}: Received PINGREQ from y\n")
     _, out, _ = run("--lines", f"north={tmp_path / 'a'}", f"south={tmp_path / 'b'}")
     assert [line.split()[0] for line in out.splitlines()] == ["north", "south", "north"]
 
@@ -130,10 +130,10 @@ def test_lines_of_several_brokers_are_one_story_in_the_order_of_time(tmp_path):
 @pytest.mark.parametrize(
     "arguments, first, last, count",
     [
-        (["--since", str(T + 20)], T + 20, T + 4000, 4),
-        (["--until", str(T + 12)], T, T + 12, 8),
-        (["--since", "2026-11-22T11:56:11", "--until", "2026-11-22T11:56:12"], T + 11, T + 12, 2),
-        (["--since", "1h"], T + 4000, T + 4000, 1),
+        (["--since", str(START + 20)], START + 20, START + 4000, 4),
+        (["--until", str(START + 12)], START, START + 12, 8),
+        (["--since", "2026-11-22T11:56:11", "--until", "2026-11-22T11:56:12"], START + 11, START + 12, 2),
+        (["--since", "1h"], START + 4000, START + 4000, 1),
     ],
 )
 def test_only_what_was_logged_in_the_time_asked_for_is_counted(log, arguments, first, last, count):
@@ -214,9 +214,9 @@ def test_who_publishes_what_is_told_with_its_rate(log):
 def test_who_only_listens_does_not_talk_and_who_is_silent_is_not_gone(tmp_path):
     log = tmp_path / "log"
     log.write_text(
-        f"{T}: New client connected from 10.0.0.7:1 as listener (p2, c1, k0).\n"
-        f"{T + 1}: Sending PUBLISH to listener (d0, q0, r0, m0, 't', ... (5 bytes))\n"
-        f"{T + 9000}: Received PUBLISH from other (d0, q0, r0, m0, 't', ... (5 bytes))\n"
+        f"{START}: New client connected from 10.0.0.7:1 as listener (p2, c1, k0).\n"
+        f"{START + 1}: Sending PUBLISH to listener (d0, q0, r0, m0, 't', ... (5 bytes))\n"
+        f"{START + 9000}: Received PUBLISH from other (d0, q0, r0, m0, 't', ... (5 bytes))\n"
     )
     found = objects("--talkers", "--gone", "1h", "--connected", log)
     assert [(each["type"], each["client"]) for each in found if each["type"] in ("talker", "gone", "connected")] == [
@@ -266,14 +266,14 @@ def test_whoever_came_from_an_address_is_shown(log):
 
 def two_logs(tmp_path):
     (tmp_path / "north").write_text(
-        f"{T}: New client connected from 10.0.0.7:1 as lamp (p2, c1, k60).\n"
-        f"{T + 90}: Client lamp has exceeded timeout, disconnecting.\n"
-        f"{T + 200}: New client connected from 10.0.0.7:3 as lamp (p2, c1, k60).\n"
-        f"{T + 300}: Received PINGREQ from only-north\n"
+        f"{START}: New client connected from 10.0.0.7:1 as lamp (p2, c1, k60).\n"
+        f"{START + 90}: Client lamp has exceeded timeout, disconnecting.\n"
+        f"{START + 200}: New client connected from 10.0.0.7:3 as lamp (p2, c1, k60).\n"
+        f"{START + 300}: Received PINGREQ from only-north\n"
     )
     (tmp_path / "south").write_text(
-        f"{T + 50}: New client connected from 10.0.0.7:2 as lamp (p2, c1, k60).\n"
-        f"{T + 150}: Received DISCONNECT from lamp\n{T + 150}: Client lamp disconnected.\n"
+        f"{START + 50}: New client connected from 10.0.0.7:2 as lamp (p2, c1, k60).\n"
+        f"{START + 150}: Received DISCONNECT from lamp\n{START + 150}: Client lamp disconnected.\n"
     )
     return f"north={tmp_path / 'north'}", f"south={tmp_path / 'south'}"
 
@@ -282,8 +282,8 @@ def test_the_way_of_a_client_over_several_brokers_is_told(tmp_path):
     logs = two_logs(tmp_path)
     moves = [each for each in objects(*logs) if each["type"] == "move"]
     assert [(each["client"], each["t"], each["left"], each["to"], each["overlap_s"]) for each in moves] == [
-        ("lamp", T + 50, "north", "south", 40),
-        ("lamp", T + 200, "south", "north", -50),
+        ("lamp", START + 50, "north", "south", 40),
+        ("lamp", START + 200, "south", "north", -50),
     ]
     out = run("--client", "lamp", *logs)[1]
     assert "2026-11-22 11:56:50 came to south while north still believed in it, for 40 s" in out
@@ -305,18 +305,18 @@ def test_a_session_that_outlasts_another_is_what_the_next_can_overlap():
 def test_a_bridge_between_two_brokers_is_told_as_both_see_it(tmp_path):
     (tmp_path / "north").write_text(
         "".join(
-            f"{T + i * 60}: Connecting bridge (step 1) yard (south.example.org:1883)\n"
-            f"{T + i * 60 + 1}: Connecting bridge (step 2) yard (south.example.org:1883)\n"
+            f"{START + i * 60}: Connecting bridge (step 1) yard (south.example.org:1883)\n"
+            f"{START + i * 60 + 1}: Connecting bridge (step 2) yard (south.example.org:1883)\n"
             for i in range(3)
         )
     )
     (tmp_path / "south").write_text(
         "".join(
-            f"{T + i * 60 + 1}: New bridge connected from 10.0.0.1:500{i} as north.yard (p2, c0, k60).\n"
-            f"{T + i * 60 + 9}: Client north.yard closed its connection.\n"
+            f"{START + i * 60 + 1}: New bridge connected from 10.0.0.1:500{i} as north.yard (p2, c0, k60).\n"
+            f"{START + i * 60 + 9}: Client north.yard closed its connection.\n"
             for i in range(3)
         )
-        + f"{T}: New client connected from 10.0.0.1:1 as lamp.yard (p2, c0, k60).\n"
+        + f"{START}: New client connected from 10.0.0.1:1 as lamp.yard (p2, c0, k60).\n"
     )
     logs = f"north={tmp_path / 'north'}", f"south={tmp_path / 'south'}"
     (link,) = (each for each in objects(*logs) if each["type"] == "link")
@@ -364,7 +364,7 @@ def test_the_exit_status_says_whether_a_kind_of_trouble_was_found(kinds, status)
 
 
 def test_any_trouble_is_none_in_a_log_without(tmp_path):
-    (tmp_path / "log").write_text(f"{T}: Received PINGREQ from a\n")
+    (tmp_path / "log").write_text(f"{START}: Received PINGREQ from a\n")
     assert run("--fail-on", "any", tmp_path / "log")[0] == 0
     assert run("--fail-on", "any", tmp_path / "none")[0] == 2
 
@@ -373,16 +373,16 @@ def test_a_command_runs_once_for_each_new_trouble_and_an_id_is_no_part_of_it(tmp
     log, told = tmp_path / "log", tmp_path / "told"
     evil = f"$(touch {tmp_path / 'owned'})`id`;'"
     log.write_text(
-        f"{T}: New client connected from 10.0.0.7:1 as old (p2, c1, k60).\n"
-        f"{T + 90}: Client old has exceeded timeout, disconnecting.\n"
+        f"{START}: New client connected from 10.0.0.7:1 as old (p2, c1, k60).\n"
+        f"{START + 90}: Client old has exceeded timeout, disconnecting.\n"
     )
     program = following("--exec", f'printf "%s|%s\\n" "$MOSQLOG_CODE" "$MOSQLOG_CLIENT" >> {told}; cat >> {told}', log)
     try:
         with log.open("a") as file:
             for i in range(3):
                 file.write(
-                    f"{T + 100 + i}: New client connected from 10.0.0.8:{i + 1} as {evil} (p2, c1, k60).\n"
-                    f"{T + 100 + i}: Client {evil} has exceeded timeout, disconnecting.\n"
+                    f"{START + 100 + i}: New client connected from 10.0.0.8:{i + 1} as {evil} (p2, c1, k60).\n"
+                    f"{START + 100 + i}: Client {evil} has exceeded timeout, disconnecting.\n"
                 )
         for line in program.stdout:
             if "touch" in line and "keep-alive missed" in line:
@@ -405,7 +405,7 @@ def test_a_command_that_takes_its_time_is_waited_for_at_the_end(tmp_path):
     program = following("--exec", f"sleep 2; echo done > {told}", log)
     try:
         with log.open("a") as file:
-            file.write(f"{T}: New client connected from 10.0.0.8:1 as a (p2, c1, k0).\n")
+            file.write(f"{START}: New client connected from 10.0.0.8:1 as a (p2, c1, k0).\n")
         told_until(program, "keep-alive 0")
         ended(program)
     finally:
@@ -420,7 +420,7 @@ def test_a_command_that_fails_is_told_and_the_log_read_on(tmp_path):
     program = following("--exec", "exit 3", log)
     try:
         with log.open("a") as file:
-            file.write(f"{T}: New client connected from 10.0.0.8:1 as a (p2, c1, k0).\n")
+            file.write(f"{START}: New client connected from 10.0.0.8:1 as a (p2, c1, k0).\n")
         assert "ended with status 3" in program.stderr.readline()
         program.send_signal(signal.SIGTERM)
         out, _ = program.communicate(timeout=120)
@@ -476,15 +476,15 @@ def missed(client, t, address="10.0.0.7"):
 
 def test_a_trouble_is_told_once_and_again_when_it_comes_back_after_an_hour(tmp_path):
     log = tmp_path / "log"
-    log.write_text(missed("lamp", T))
+    log.write_text(missed("lamp", START))
     program = following(log)
     try:
         with log.open("a") as file:
             file.write(
-                missed("lamp", T + 600)
-                + missed("lamp", T + 1200)
-                + missed("lamp", T + 9000)
-                + missed("last", T + 12000)
+                missed("lamp", START + 600)
+                + missed("lamp", START + 1200)
+                + missed("lamp", START + 9000)
+                + missed("last", START + 12000)
             )
         out = told_until(program, "last: fell silent")
         rest = ended(program)
@@ -502,12 +502,12 @@ def test_a_refused_login_is_told_once_though_client_and_address_have_it(tmp_path
     program = following(log)
     try:
         with log.open("a") as file:
-            for t in (T, T + 300):
+            for t in (START, START + 300):
                 file.write(
                     f"{t}: New connection from 10.0.0.9:5 on port 1883.\n"
                     f"{t}: Client lamp disconnected, not authorised.\n"
                 )
-            file.write(missed("last", T + 900))
+            file.write(missed("last", START + 900))
         out = told_until(program, "last: fell silent")
         ended(program)
     finally:
@@ -520,7 +520,7 @@ def test_a_client_whose_id_is_an_address_is_not_that_address():
     told = []
     heard = live.Live(told.append, lambda change: None)
     heard.caught_up(None, [])
-    for subject, t in ((Client("10.0.0.9"), T), (Stranger("10.0.0.9"), T + 1), (Client("10.0.0.9"), T + 2)):
+    for subject, t in ((Client("10.0.0.9"), START), (Stranger("10.0.0.9"), START + 1), (Client("10.0.0.9"), START + 2)):
         heard.teller(None)("finding", subject, {"code": "misbehaved", "t": t, "words": "x"})
     assert [type(alarm.subject) for alarm in told] == [Client, Stranger]
 
@@ -531,10 +531,10 @@ def test_several_logs_are_followed_at_once_also_one_that_is_not_there_yet(tmp_pa
     program = following(f"north={north}", f"south={south}")
     try:
         assert any("waiting for it" in complaint for complaint in [*program.complaints, program.stderr.readline()])
-        south.write_text(missed("lamp", T))
+        south.write_text(missed("lamp", START))
         assert "south: 2026-11-22 11:57:30 lamp: fell silent" in told_until(program, "fell silent")
         with north.open("a") as file:
-            file.write(missed("meter", T))
+            file.write(missed("meter", START))
         assert "north: 2026-11-22 11:57:30 meter: fell silent" in told_until(program, "fell silent")
         program.stderr.readline()  # "following" of the second
         assert "south" in ended(program)
@@ -549,7 +549,7 @@ def test_only_those_asked_for_are_told_of_while_following(tmp_path):
     program = following(log, "--address", "10.0.9.0/24", "--client", "named")
     try:
         with log.open("a") as file:
-            file.write(missed("lamp", T) + missed("named", T + 500) + missed("there", T + 1000, "10.0.9.7"))
+            file.write(missed("lamp", START) + missed("named", START + 500) + missed("there", START + 1000, "10.0.9.7"))
         out = told_until(program, "there: fell silent")
         ended(program)
     finally:
@@ -568,10 +568,10 @@ def test_a_pipe_is_followed_and_all_of_it_is_news(tmp_path):
         stderr=subprocess.PIPE,
     )
     try:
-        program.stdin.write(missed("lamp", T))
+        program.stdin.write(missed("lamp", START))
         program.stdin.flush()
         assert "lamp: connected, from 10.0.0.7:5" in told_until(program, "lamp: fell silent")
-        program.stdin.write(missed("meter", T + 500))
+        program.stdin.write(missed("meter", START + 500))
         program.stdin.flush()
         told_until(program, "meter: fell silent")
         program.send_signal(signal.SIGTERM)
@@ -584,7 +584,7 @@ def test_a_pipe_is_followed_and_all_of_it_is_news(tmp_path):
 
 def test_the_log_itself_is_followed_in_local_time(tmp_path):
     log = tmp_path / "log"
-    log.write_text(f"{T}: Received PINGREQ from old\n")
+    log.write_text(f"{START}: Received PINGREQ from old\n")
     arguments = ["--follow", "--lines", "--client", "new", str(log)]
     program = subprocess.Popen(
         [sys.executable, "-m", "tools.mosqlog", *arguments],
@@ -596,7 +596,7 @@ def test_the_log_itself_is_followed_in_local_time(tmp_path):
     )
     try:
         with log.open("a") as file:
-            file.write(f"{T + 1}: Received PINGREQ from new\n")
+            file.write(f"{START + 1}: Received PINGREQ from new\n")
         assert program.stdout.readline() == "2026-11-22 11:56:01+0000: Received PINGREQ from new\n"
         ended(program)
     finally:

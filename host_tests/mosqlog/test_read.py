@@ -44,8 +44,8 @@ def test_lines_across_chunks_stay_whole(folder, monkeypatch):
     wanted = [f"line {i} é" for i in range(100)]
     (folder / "log").write_text("\n".join(wanted) + "\n")
     assert lines(folder / "log") == wanted
-    with gzip.open(folder / "log.gz", "wt") as f:
-        f.write("\n".join(wanted) + "\n")
+    with gzip.open(folder / "log.gz", "wt") as file:
+        file.write("\n".join(wanted) + "\n")
     assert lines(folder / "log.gz") == wanted
 
 
@@ -78,7 +78,7 @@ def test_a_damaged_gzip_file_gives_what_is_before_the_damage(folder):
     (folder / "log.gz").write_bytes(b"".join([gzip.compress(b"good\n"), whole]))
     warnings = []
     assert lines(folder / "log.gz", warnings)[0] == "good"
-    assert any("damaged" in w for w in warnings)
+    assert any("damaged" in warning for warning in warnings)
 
 
 @pytest.mark.parametrize("magic, name", [(b"\xfd7zXZ\0", "xz"), (b"BZh9", "bzip2"), (b"\x28\xb5\x2f\xfd", "zstd")])
@@ -108,14 +108,14 @@ def test_rotated_files_come_in_the_order_of_their_times(folder):
         data = b"cut in half\n%d: mosquitto version 2.0.11 starting\n" % (1795348560 + t)
         (folder / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
     paths = [str(folder / n) for n in ("m.log", "m.log.1", "m.log.10.gz", "m.log.2.gz")]
-    assert [Path(p).name for p in read.in_order(paths)] == ["m.log.10.gz", "m.log.2.gz", "m.log.1", "m.log"]
+    assert [Path(path).name for path in read.in_order(paths)] == ["m.log.10.gz", "m.log.2.gz", "m.log.1", "m.log"]
 
 
 def test_rotated_files_without_times_come_in_the_order_of_their_numbers(folder):
     for name in ("m.log", "m.log.1", "m.log.10", "m.log.2"):
         (folder / name).write_text("Received PINGREQ from a\n")
     paths = [str(folder / n) for n in ("m.log", "m.log.1", "m.log.10", "m.log.2")]
-    assert [Path(p).name for p in read.in_order(paths)] == ["m.log.10", "m.log.2", "m.log.1", "m.log"]
+    assert [Path(path).name for path in read.in_order(paths)] == ["m.log.10", "m.log.2", "m.log.1", "m.log"]
 
 
 def test_a_hole_of_nuls_after_a_truncation_is_skipped():

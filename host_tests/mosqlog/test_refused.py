@@ -49,19 +49,19 @@ def who(analyser):
     ],
 )
 def test_one_refused_login_is_one_in_every_versions_words(lines, client, address):
-    a = read(*lines, 600)
-    assert [(each.client, each.address) for each in a.refusals] == [(client, address)]
-    assert a.refused == 1 and sum(c.refused for c in a.clients.values()) == (client is not None)
-    assert not any(c.sessions or c.ends for c in a.clients.values())
+    analyser = read(*lines, 600)
+    assert [(each.client, each.address) for each in analyser.refusals] == [(client, address)]
+    assert analyser.refused == 1 and sum(c.refused for c in analyser.clients.values()) == (client is not None)
+    assert not any(c.sessions or c.ends for c in analyser.clients.values())
     if address:
-        stranger = a.strangers["10.0.0.9"]
+        stranger = analyser.strangers["10.0.0.9"]
         assert (stranger.refused, stranger.connections) == (1, 1)
         assert stranger.findings["refused-login"].count == 1
 
 
 @pytest.mark.parametrize("client", ["deadbeef", "12345", "10.0.0.77", "fe80", "abc::1"])
 def test_an_id_that_looks_like_an_address_is_an_id(client):
-    a = read(
+    analyser = read(
         CAME,
         f"Client {client} disconnected, not authorised.",
         5,
@@ -69,34 +69,34 @@ def test_an_id_that_looks_like_an_address_is_an_id(client):
         30,
         f"Client {client} closed its connection.",
     )
-    assert who(a) == [(client, "10.0.0.9:40001", "not authorised")]
-    assert a.clients[client].ends == {"closed": 1} and a.clients[client].connects == 1
+    assert who(analyser) == [(client, "10.0.0.9:40001", "not authorised")]
+    assert analyser.clients[client].ends == {"closed": 1} and analyser.clients[client].connects == 1
 
 
 def test_the_refusal_of_another_with_the_same_id_ends_no_session():
-    a = read(
+    analyser = read(
         "New client connected from 10.0.0.7:50000 as dev (p2, c1, k60).",
         600,
         CAME,
         "Client dev disconnected, not authorised.",
         30,
     )
-    assert a.clients["dev"].session is not None and found(a) == {"refused-login": 1}
+    assert analyser.clients["dev"].session is not None and found(analyser) == {"refused-login": 1}
 
 
 def test_who_is_put_out_later_was_not_refused():
-    a = read(
+    analyser = read(
         "New client connected from 10.0.0.7:50000 as dev (p2, c1, k60).",
         600,
         "Client dev disconnected, not authorised.",
         30,
     )
-    assert a.refused == 0 and found(a) == {"not-authorised": 1}
+    assert analyser.refused == 0 and found(analyser) == {"not-authorised": 1}
 
 
 def test_of_two_at_the_door_the_one_that_goes_in_was_not_refused():
     other = "New connection from 10.0.0.8:50001 on port 1883."
-    a = read(
+    analyser = read(
         CAME,
         other,
         "Client <unknown> disconnected, not authorised.",
@@ -104,14 +104,14 @@ def test_of_two_at_the_door_the_one_that_goes_in_was_not_refused():
         "New client connected from 10.0.0.8:50001 as good (p2, c1, k60).",
         60,
     )
-    assert who(a) == [(None, "10.0.0.9:40001", "not authorised")] and "10.0.0.8" not in a.strangers
+    assert who(analyser) == [(None, "10.0.0.9:40001", "not authorised")] and "10.0.0.8" not in analyser.strangers
 
 
 def test_an_address_that_is_not_certain_is_not_named():
-    a = read(
+    analyser = read(
         CAME, "New connection from 10.0.0.8:50001 on port 1883.", "Client <unknown> disconnected, not authorised.", 60
     )
-    assert who(a) == [(None, None, "not authorised")]
+    assert who(analyser) == [(None, None, "not authorised")]
 
 
 def test_an_id_cannot_have_another_address_banned(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .make_log import lines
 
-T = 1700000000
+START = 1700000000
 ROOT = Path(__file__).resolve().parents[2]
 _MEASURE = """
 import resource, runpy, sys, time
@@ -38,14 +38,14 @@ def test_many_ids_of_one_forgetful_device_take_the_memory_of_a_few():
     with tempfile.TemporaryDirectory(prefix="mosqlog-") as folder:
         path = Path(folder) / "ids.log"
         for count in (10_000, 60_000):
-            with path.open("w") as f:
+            with path.open("w") as file:
                 for i in range(count):
                     address = f"10.0.{dice.randrange(4)}.7:{30000 + i % 30000}"
                     name = f"mqttjs_{dice.getrandbits(32):08x}"
-                    f.write(
-                        f"{T + i}: New connection from {address} on port 1883.\n"
-                        f"{T + i}: New client connected from {address} as {name} (p2, c1, k60, u'node').\n"
-                        f"{T + i}: Client {name} closed its connection.\n"
+                    file.write(
+                        f"{START + i}: New connection from {address} on port 1883.\n"
+                        f"{START + i}: New client connected from {address} as {name} (p2, c1, k60, u'node').\n"
+                        f"{START + i}: Client {name} closed its connection.\n"
                     )
             peaks_kb.append(measured(path)[0])
     assert peaks_kb[1] - peaks_kb[0] < 6_000, peaks_kb
@@ -55,8 +55,8 @@ def test_memory_does_not_grow_with_the_lines_and_the_pace_is_kept():
     with tempfile.TemporaryDirectory(prefix="mosqlog-") as folder:
         small, large = Path(folder) / "small.log", Path(folder) / "large.log"
         for path, size_b in ((small, 4_000_000), (large, 24_000_000)):
-            with path.open("w") as f:
-                f.writelines(lines(size_b, clients=200))
+            with path.open("w") as file:
+                file.writelines(lines(size_b, clients=200))
         small_kb, _ = measured(small)
         large_kb, large_s = measured(large)
     assert large_kb - small_kb < 4_000, (small_kb, large_kb)

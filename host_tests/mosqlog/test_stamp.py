@@ -8,8 +8,8 @@ from tools.mosqlog.events import Control, Unknown
 from tools.mosqlog.parse import Parser, parse
 from tools.mosqlog.stamp import compiled
 
-T = 1795348562  # 2026-11-22 11:56:02 UTC
-NOW = T + 3600
+START = 1795348562  # 2026-11-22 11:56:02 UTC
+NOW = START + 3600
 PING = "Received PINGREQ from a"
 
 
@@ -49,7 +49,7 @@ PING = "Received PINGREQ from a"
     ],
 )
 def test_every_prefix_gives_the_second_and_the_message(prefix):
-    assert Parser(now=NOW).parse(prefix + PING) == Control(T, False, "PINGREQ", "a")
+    assert Parser(now=NOW).parse(prefix + PING) == Control(START, False, "PINGREQ", "a")
 
 
 def test_no_prefix_gives_no_time():
@@ -58,12 +58,12 @@ def test_no_prefix_gives_no_time():
 
 def test_the_finer_time_of_a_header_is_kept():
     line = "2026-11-22T11:56:02.250000000Z 1795348562: " + PING
-    assert parse(line).t == T + 0.25
+    assert parse(line).t == START + 0.25
 
 
 def test_a_header_far_from_the_brokers_own_time_does_not_win():
     line = "2026-11-22T11:58:02.250000000Z 1795348562: " + PING
-    assert parse(line).t == T
+    assert parse(line).t == START
 
 
 def test_hours_only_go_on_after_midnight():
