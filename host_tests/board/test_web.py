@@ -15,6 +15,9 @@ from host_tests.mosqlog.browser import Browser, chromium
 from tools.broker import Broker, BrokerError
 from tools.demo.watch import Watcher
 from tools.device.chips import MIB
+from tools.device.config import shown
+from tools.device.serial_port import ToolError
+from tools.device.web import for_many
 from tools.virtual_board.nor_flash import NorFlash
 
 HERE = Path(__file__).resolve().parent
@@ -99,6 +102,17 @@ def test_what_is_of_one_board_or_secret_is_refused_and_the_old_folder_stays(imag
     done = tool(*arguments, "--with-secrets", env=login)
     assert done.returncode == 0 and "old" not in (tmp_path / "out" / "index.html").read_text(), done.stdout
     assert SECRET.encode() in (tmp_path / "out" / "esp32.bin").read_bytes()
+
+
+def test_what_a_driver_of_ones_own_calls_a_token_or_a_key_is_for_no_page_and_no_terminal():
+    sensors = [{"type": "internal"}, {"type": "mine", "token": SECRET, "login": {"apiKey": SECRET}}]
+    config = {"broker": "b", "sensors": sensors}
+    with pytest.raises(ToolError) as refused:
+        for_many(config, False)
+    assert str(refused.value).startswith("sensors[1]: whoever can load the page can read it")
+    assert for_many(config, True)["sensors"] == sensors
+    lines = shown(config)
+    assert SECRET not in "".join(lines) and '"type": "mine"' in "".join(lines), lines
 
 
 @needs_node

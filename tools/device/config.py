@@ -78,6 +78,11 @@ def keys() -> Dict[str, Any]:
     return {row[0]: row[1] for row in _firmware_config().rows()}
 
 
+def without_secrets(value: Any) -> Any:
+    """A value of config.json without what is secret by its name, as the firmware shows it."""
+    return _firmware_config().without_secrets(value)
+
+
 def sensors(text: str) -> List[dict]:
     """Sensors from a JSON list or from words like dht22:room:4. Raises ToolError."""
     if text.lstrip().startswith("["):
@@ -474,7 +479,7 @@ def shown(config: Dict[str, Any]) -> List[str]:
     for key, value in config.items():
         if key in SECRETS:
             value = "(%d characters)" % len(value) if value else "(none)"
-        lines.append("  %-14s %s" % (key, as_words(value) if key == "sensors" else value))
+        lines.append("  %-14s %s" % (key, as_words(without_secrets(value)) if key == "sensors" else value))
     return lines
 
 

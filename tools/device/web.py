@@ -15,7 +15,7 @@ from string import Template
 from typing import Any, Dict, List, Optional
 
 from tools.device.chips import CHIPS, MIB
-from tools.device.config import SECRETS, check, given
+from tools.device.config import SECRETS, check, given, without_secrets
 from tools.device.flash import image_chip
 from tools.device.image import as_json, merge, read_micropython, with_ca
 from tools.device.serial_port import ToolError, parser, run_tool
@@ -39,6 +39,7 @@ def for_many(config: Dict[str, Any], with_secrets: bool) -> Dict[str, Any]:
     if own:
         raise ToolError("%s: of one board, and every board of this page would have it. Leave it out" % ", ".join(own))
     secrets = [key for key in SECRETS if left.get(key)]
+    secrets += ["sensors[%d]" % i for i, entry in enumerate(left.get("sensors", ())) if without_secrets(entry) != entry]
     if secrets and not with_secrets:
         raise ToolError("%s: whoever can load the page can read it. Leave it out, or keep the page to yourself and say"
                         ' ARGS="--with-secrets"' % ", ".join(secrets))  # fmt: skip
