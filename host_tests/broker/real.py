@@ -1,14 +1,12 @@
 """A real Mosquitto on a free loopback port, a device program under a real interpreter, and an independent observer
 (paho-mqtt)."""
 
-import ast
 import base64
 import functools
 import hashlib
 import os
 import queue
 import re
-import select
 import shutil
 import socket
 import subprocess
@@ -18,7 +16,10 @@ import time
 from pathlib import Path
 
 import shipped
+from run_mpy import interpreter as micropython_path
 
+from tools import broker as brokers
+from tools.driven import Driven
 from tools.mosqlog import parse
 from tools.ship import read_map
 
@@ -37,21 +38,10 @@ def free_port() -> int:
 
 def mosquitto_path() -> str:
     """$MOSQUITTO, the one that `make setup` got, or the one on PATH; "" when there is none."""
-    chosen = os.environ.get("MOSQUITTO")
-    if chosen:
-        return shutil.which(chosen) or ""
-    cached = ROOT / ".cache" / "mosquitto" / "mosquitto"
-    sbin = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    return str(cached) if cached.exists() else shutil.which("mosquitto", path=sbin) or ""
-
-
-def micropython_path() -> str:
-    """$MICROPYTHON, the 32-bit one that `make setup` got, or the one on PATH; "" when there is none."""
-    chosen = os.environ.get("MICROPYTHON")
-    if chosen:
-        return shutil.which(chosen) or ""
-    cached = ROOT / ".cache" / "micropython" / "micropython32"
-    return str(cached) if cached.exists() else shutil.which("micropython") or ""
+    try:
+        return brokers.mosquitto() or ""
+    except brokers.BrokerError:
+        return ""
 
 
 def password_line(user: str, password: str) -> str:
@@ -150,15 +140,6 @@ class Mosquitto:
             time.sleep(0.02)
 
 
-class DeviceError(Exception):
-    """What the device's code raised: `kind` is the class's name, `args` the exception's."""
-
-    def __init__(self, kind, args):
-        super().__init__("%s%r" % (kind, args))
-        self.kind = kind
-        self.got = args
-
-
 @functools.cache
 def shipped_checkout():
     """A checkout whose library is the shipped form, as a board has it. Each worker has one of its own: a program loads
@@ -166,7 +147,7 @@ def shipped_checkout():
     return shipped.make(shipped.SHIPPED.with_name("shipped-" + os.environ.get("PYTEST_XDIST_WORKER", "broker")))
 
 
-class Device:
+class Device(Driven):
     """device.py under an interpreter: CPython runs the library's source, MicroPython the shipped form."""
 
     def __init__(self, command):
@@ -176,35 +157,14 @@ class Device:
             folder = shipped_checkout()
             self.names = read_map(folder)["attributes"]
             program = folder / DEVICE.relative_to(HOST_TESTS.parent)
-        self.process = subprocess.Popen(
-            command + [str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        super().__init__(
+            subprocess.Popen(command + [str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         )
-        self.buffer = b""
 
     def do(self, code, timeout_s=30):
-        """Run one line; returns its value. Raises DeviceError."""
-        written = re.sub(r"(?<=\.)_\w+", lambda name: self.names.get(name[0], name[0]), code)
-        self.process.stdin.write(written.encode() + b"\n")
-        end = time.monotonic() + timeout_s
-        while b"\n" not in self.buffer:
-            left = end - time.monotonic()
-            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
-                raise AssertionError("no answer to %s in %d s" % (code, timeout_s))
-            got = os.read(self.process.stdout.fileno(), 65536)
-            if not got:
-                raise AssertionError("the device ended at: " + code)
-            self.buffer += got
-        line, self.buffer = self.buffer.split(b"\n", 1)
-        text = line.decode()
-        if text.startswith("= "):
-            try:
-                return ast.literal_eval(text[2:])
-            except (ValueError, SyntaxError):
-                return text[2:]
-        match = re.match(r"! (\w+) (.*)", text)
-        if match:
-            raise DeviceError(match.group(1), ast.literal_eval(match.group(2)))
-        raise AssertionError("the device said: " + text)
+        """Run one line, which may name what is private to the library as its source does; returns its value. Raises
+        DeviceError."""
+        return super().do(re.sub(r"(?<=\.)_\w+", lambda name: self.names.get(name[0], name[0]), code), timeout_s)
 
     def kill(self):
         """Power cut."""

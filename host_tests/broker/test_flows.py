@@ -231,7 +231,7 @@ def test_a_refused_login_says_so_in_words(make_broker, device, name):
     for user, password in (("ann", "wrong"), ("bob", "right"), (None, None)):
         with pytest.raises(Exception) as caught:
             connect(device, broker, name, user=user, password=password)
-        assert caught.value.kind == "MQTTException" and caught.value.got[0] in (4, 5), caught.value
+        assert caught.value.kind == "MQTTException" and caught.value.given[0] in (4, 5), caught.value
         assert "password" in str(caught.value)
 
 

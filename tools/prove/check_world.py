@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
-import os
 import queue
-import re
-import select
 import signal
 import subprocess
 import threading
@@ -17,6 +13,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import paho.mqtt.client as paho
 
+from tools.driven import Driven, NoAnswer
 from tools.prove.broker_makes import Server
 from tools.prove.link import Connection, Link
 from tools.prove.witness import Packet, packets
@@ -35,52 +32,22 @@ class NotOffered(Exception):
     """The broker has no such thing, or not as it is configured here."""
 
 
-class DeviceError(Exception):
-    """What the code on the board raised: `kind` is the class's name, `given` the exception's args."""
-
-    def __init__(self, kind: str, given: Tuple) -> None:
-        super().__init__("%s%r" % (kind, given))
-        self.kind = kind
-        self.given = given
-
-
-class Board:
+class Board(Driven):
     """device.py under MicroPython."""
 
     def __init__(self, interpreter: str, library: Path) -> None:
-        self.process = subprocess.Popen(
+        process = subprocess.Popen(
             [interpreter, "-X", "heapsize=%dk" % HEAP_KB, str(DEVICE), str(library)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0,
         )  # fmt: skip
-        self.buffer = b""
+        super().__init__(process)
 
     def do(self, code: str, timeout_s: float = 40) -> Any:
         """Run a line of Python on the board; its value. Raises DeviceError, and Failed when nothing comes back."""
-        assert self.process.stdin and self.process.stdout
         try:
-            self.process.stdin.write(code.encode() + b"\n")
-        except OSError:
-            raise Failed("the board has ended before: " + code) from None
-        end_s = time.monotonic() + timeout_s
-        while b"\n" not in self.buffer:
-            left_s = end_s - time.monotonic()
-            if left_s <= 0 or not select.select([self.process.stdout], [], [], left_s)[0]:
-                raise Failed("no end of %s after %d s" % (code, timeout_s))
-            got = os.read(self.process.stdout.fileno(), 65536)
-            if not got:
-                raise Failed("the board ended at: " + code)
-            self.buffer += got
-        line, _, self.buffer = self.buffer.partition(b"\n")
-        text = line.decode()
-        if text.startswith("= "):
-            try:
-                return ast.literal_eval(text[2:])
-            except (ValueError, SyntaxError):
-                return text[2:]
-        match = re.match(r"! (\w+) (.*)", text)
-        if match:
-            raise DeviceError(match.group(1), ast.literal_eval(match.group(2)))
-        raise Failed("the board said: " + text)
+            return super().do(code, timeout_s)
+        except NoAnswer as error:
+            raise Failed("the board: %s" % error) from None
 
     def serve(self, ms: int, until: str = "", client: str = "c") -> bool:
         """Let its client work for ms, or until an expression is true."""

@@ -10,11 +10,11 @@ import random
 import time
 from typing import Callable, Dict, List, Tuple
 
+from tools.driven import DeviceError
 from tools.prove.check_world import (
     ANSWER_S,
     SETTLE_S,
     Board,
-    DeviceError,
     Failed,
     NotOffered,
     Observer,

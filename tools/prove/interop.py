@@ -32,9 +32,10 @@ import brokers as sources  # noqa: E402
 
 from tools.broker import BrokerError  # noqa: E402
 from tools.build import build  # noqa: E402
+from tools.driven import DeviceError  # noqa: E402
 from tools.firmware_process import BoardError, micropython  # noqa: E402
 from tools.prove import broker_makes, brokers_page  # noqa: E402
-from tools.prove.check_world import DeviceError, Failed, NotOffered, World  # noqa: E402
+from tools.prove.check_world import Failed, NotOffered, World  # noqa: E402
 from tools.prove.checks import CHECKS  # noqa: E402
 from tools.prove.deviations import deviation  # noqa: E402
 from tools.prove.link import BROKER, CLIENT  # noqa: E402
