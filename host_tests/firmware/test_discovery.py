@@ -197,6 +197,13 @@ def test_readings_wait_until_home_assistant_has_subscribed_though_the_link_fell_
     told_ms = [ms for ms, topic in taken if topic == HUMIDITY][-1]
     first_ms = [ms for ms, topic in taken if "/room/" in topic][0]
     assert 1500 <= first_ms - told_ms <= 2600, first_ms - told_ms
+    world.broker.ack_ms = 1000
+    del taken[:]
+    world.broker.inject("homeassistant/status", "online", 0)
+    world.run(10000)
+    told_ms = [ms for ms, topic in taken if topic == HUMIDITY][-1]
+    first_ms = [ms for ms, topic in taken if "/room/" in topic and ms > told_ms][0]
+    assert 2500 <= first_ms - told_ms <= 4600, "its acknowledgement says that it is told: %d" % (first_ms - told_ms)
 
 
 def test_leftovers_are_no_trouble_while_all_slots_are_taken():

@@ -233,8 +233,10 @@ def test_what_is_no_scaled_integer_or_cannot_be_is_that_sensors_trouble_and_no_r
         ([2150, 402], "temperature 215.0 °C cannot be"),
         ([215, -1], "humidity -0.1 % cannot be"),
     ):
-        sensor.probe, sensor.read = int, lambda values=values: list(values)
+        probes = []
+        sensor.probe, sensor.read = lambda: probes.append(1), lambda values=values: list(values)  # noqa: B023
         assert words in str(raises(ValueError, world.node.sources[0].read)), words
+        equal(len(probes), 1, "it is looked for at the start, and after each trouble")
     for values in ([None, 402], [215, ...], [-400, 0], [800, 1000]):
         sensor.read = lambda values=values: list(values)
         equal(world.node.sources[0].read(), values)
@@ -471,3 +473,46 @@ def test_diagnostics_are_null_where_a_port_tells_nothing_and_the_heap_is_that_af
         diagnosis.tell(world.node)
         world.run(1000)
         equal("umqtt/n1/diag" in world.broker.retained, is_retained)
+
+
+def test_attempts_that_something_closes_before_the_broker_answers_blame_no_message():
+    class Closing:
+        def opened(self, link):
+            link.end("fin")
+
+        data = ended = lambda self, link, data=b"": None
+
+    world = World(SCRIPT, sensors=[ROOM], interval_s=60)
+    world.run(5000)
+    take, world.broker._incoming = world.broker._incoming, lambda link, kept, packet: None
+    world.run(60000)
+    assert world.node.client.inflight
+    world.net.serve(HOST, 1883, Closing())  # a proxy whose broker is away
+    world.broker.stop()
+    world.run(600000)
+    world.broker._incoming = take
+    world.net.serve(HOST, 1883, world.broker)
+    world.run(120000)
+    equal([reading["seq"] for reading in world.readings()], list(range(1, world.node.taken + 1)))
+    equal(world.node.refused, 0)
+    equal({qos for topic, _, qos in world.broker.accepted if "/room/" in topic}, {2})
+    equal(told(world, "QoS 1 from now on"), [])
+
+
+def test_a_broker_that_acknowledges_one_message_at_a_time_is_not_doubted_over_all_of_them():
+    rooms = [dict(ROOM, name="room %d" % i) for i in range(2)]
+    world = World(SCRIPT, sensors=rooms, qos=1, interval_s=3600, diag=False)
+    world.run(5000)
+    send, acks = world.broker._send, []
+
+    def slowly(link, data):
+        if data[0] >> 4 != 4:  # PUBACK
+            return send(link, data)
+        acks.append(data)
+        world.clock.at(25000 * len(acks), link.push, data)
+
+    world.broker._send = slowly
+    connects = len(world.broker.connects)
+    world.node.measure_in(0)
+    world.run(110000)
+    equal((len(acks), world.node.client.inflight, len(world.broker.connects)), (4, 0, connects), world.said)

@@ -26,6 +26,7 @@ def test_each_wake_sends_its_readings_and_sleeps_the_rest_of_the_interval():
         equal([reading["time"] for reading in board.readings("temperature")], [NOW_S + 60 * i for i in range(5)])
         equal({qos for topic, _, qos in board.broker.accepted if "/room/" in topic}, {2})
         assert board.said[-1].startswith("summary: taken=2 published=2 acknowledged=2 "), board.said
+        equal(board.node.doubts, None)
         equal(board.broker.violations, [])
         equal(board.broker.wills, [])
         equal(board.status()[-1], b"online")
@@ -497,6 +498,18 @@ def test_an_address_that_is_of_no_use_any_more_is_asked_for_anew():
                 network.WLAN.ifconfig = plain
 
 
+def test_an_address_is_remembered_though_the_broker_is_away_but_asked_for_when_there_is_time():
+    with Board(awake_ms=8000) as board:
+        board.net.plan = Plan(refuse=True)
+        with_dhcp = []
+        for _ in range(44):
+            before = board.node.known.fails if board.awake_ms else 0
+            board.sleep(1)
+            if board.node.known.fails > before:  # not one of those that skip
+                with_dhcp.append(not hasattr(network.WLAN(network.STA_IF), "address"))
+        equal([i for i, asked in enumerate(with_dhcp) if asked], [0, 1, 10, 20])
+
+
 def test_dhcp_is_asked_again_after_fifty_uses():
     with Board() as board:
         with_dhcp = []
@@ -572,15 +585,18 @@ def test_the_clock_is_set_before_the_first_reading():
 def test_a_sensor_that_breaks_the_wake_still_sleeps():
     with Board() as board:
         board.keys["deep_sleep"] = True
-        node = board.boot()
-        sleeper.crashed = board.said.append
 
         def broken():
             raise IndexError("bug")
 
-        node.measure = broken
-        got = raises(fake_board.Reset, node.run)
-        equal(got.args[1] > 50000, True)
+        for place in ("measure", "remember"):
+            node = board.boot()
+            crashes = []
+            sleeper.crashed = crashes.append
+            setattr(node, place, broken)
+            got = raises(fake_board.Reset, node.run)
+            equal(got.args[1] > 50000, True)
+            equal([crash.__class__.__name__ for crash in crashes], ["IndexError"])
 
 
 def test_the_stop_button_keeps_a_sleeping_board_awake():
