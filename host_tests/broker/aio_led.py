@@ -40,7 +40,7 @@ def view(buf, topic_end, start, end, flags):
 async def main():
     asyncio.create_task(blink())
     client = MQTTClient(
-        "led", "127.0.0.1", int(sys.argv[1]), keepalive=2, timeout_ms=1000, reconnect=Reconnect(100, 500)
+        "led", "127.0.0.1", int(sys.argv[1]), keepalive=6, timeout_ms=5000, reconnect=Reconnect(100, 500)
     )
     client.set_view(view)
     async with client:
@@ -49,7 +49,7 @@ async def main():
         for _ in range(2):  # the broker is restarted; then it only falls silent
             await state(client, False)
             await state(client, True)
-        await client.publish("large", bytes(LARGE_B), qos=1, timeout_ms=10_000)
+        await client.publish("large", bytes(LARGE_B), qos=1, timeout_ms=60_000)
         while received_b < LARGE_B:
             await asyncio.sleep_ms(10)
         print("large", late_ms)

@@ -47,7 +47,8 @@ async def main():
         print("large", client.inflight)
         await client.unsubscribe(["a/#", "b"])
         print("up", client.isconnected())
-    print("over", client.isconnected(), late_ms[0] <= 30)
+    print("over", client.isconnected())
+    print("late", late_ms[0])
 
 
 def expected(qos):

@@ -26,7 +26,7 @@ from tools.ship import read_map
 HOST_TESTS = Path(__file__).resolve().parent.parent
 ROOT = HOST_TESTS.parent
 DEVICE = HOST_TESTS / "fakes" / "device.py"
-WAIT_S = 15
+WAIT_S = 120  # only what hangs takes so long: nothing here depends on how fast this or another process is
 
 
 def free_port() -> int:
@@ -161,7 +161,7 @@ class Device(Driven):
             subprocess.Popen(command + [str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
         )
 
-    def do(self, code, timeout_s=30):
+    def do(self, code, timeout_s=WAIT_S):
         """Run one line, which may name what is private to the library as its source does; returns its value. Raises
         DeviceError."""
         return super().do(re.sub(r"(?<=\.)_\w+", lambda name: self.names.get(name[0], name[0]), code), timeout_s)
@@ -182,6 +182,14 @@ class Device(Driven):
         self.process.stdout.close()
         if not self.process.stdin.closed:
             self.process.stdin.close()
+
+
+def served_until(device, is_true):
+    """Let client `c` of the device work until `is_true()`."""
+    end = time.monotonic() + WAIT_S
+    while not is_true():
+        assert time.monotonic() < end, "in vain for %d s" % WAIT_S
+        device.do("serve(c, 20)")
 
 
 class Observer:

@@ -15,7 +15,7 @@ poller = select.poll()
 poller.register(c.sock, select.POLLIN)
 print("silent", poller.poll(50))
 c.publish(b"t", b"one")
-ready = poller.poll(5000)
+ready = poller.poll(60000)
 print("ready", ready[0][0] is c.sock, ready[0][1] & select.POLLIN)
 c.wait_msg()
 print("taken", got, poller.poll(50))
@@ -27,7 +27,8 @@ start = time.ticks_ms()
 try:
     c.wait_msg()
 except OSError as e:
-    print("timeout", e.args[0] == 110, 150 < time.ticks_diff(time.ticks_ms(), start) < 2000)
+    print("timeout", e.args[0] == 110, time.ticks_diff(time.ticks_ms(), start) > 150)
+c.sock.settimeout(60)
 
 c.sock.write(b"\x82\x06\0\x63\0\1u\1")
 while c.wait_msg() != 0x90:

@@ -4,6 +4,7 @@ import itertools
 import time
 
 import pytest
+from broker.real import served_until
 
 from tools.mosqlog.events import Ack, Connack, Connected, Control, Ended, Filter, Granted, Publish, Removed, Will
 
@@ -85,11 +86,11 @@ def test_a_message_comes_in_once_with_the_flow_of_its_qos(broker, device, observ
     connect(device, broker, name, protocol=protocol)
     assert device.do("c.subscribe('in/%s', %d)" % (name, qos)) == bytes([qos])
     observer.publish("in/" + name, "室温 21", qos)
-    assert device.do("serve(c, 10000, lambda: inbox)")
-    device.do("serve(c, 100)")
-    assert device.do("inbox") == [(b"in/" + name.encode(), "室温 21".encode(), False)]
+    assert device.do("serve(c, 60000, lambda: inbox)")
     wanted = {0: 1, 1: 2, 2: 4}[qos]
-    flow = packets(broker.wait(lambda es: len(packets(es)) >= wanted, name, "the acks"))
+    served_until(device, lambda: len(packets(broker.events(name))) >= wanted)
+    assert device.do("inbox") == [(b"in/" + name.encode(), "室温 21".encode(), False)]
+    flow = packets(broker.events(name))
     pid = flow[0][2]
     assert (
         flow == [("PUBLISH", True, pid), ("PUBACK", False, pid)][: qos + 1]
@@ -119,7 +120,7 @@ def test_subscribe_and_unsubscribe(broker, device, observer, name, protocol):
     assert len([event for event in broker.events() if isinstance(event, Removed) and event.client == name]) == 2
     for topic in ("a/%s/x" % name, "c/" + name, "b/%s/x" % name):
         observer.publish(topic, topic)
-    assert device.do("serve(c, 10000, lambda: inbox)")
+    assert device.do("serve(c, 60000, lambda: inbox)")
     device.do("serve(c, 100)")
     assert device.do("[t for t, p, r in inbox]") == [b"b/%s/x" % name.encode()]
 
@@ -129,9 +130,9 @@ def test_a_retained_message_is_received_with_its_flag(broker, device, observer, 
     observer.publish("kept/" + name, "old", 1, retain=True)
     connect(device, broker, name, protocol=protocol)
     device.do("c.subscribe('kept/%s', 1)" % name)
-    device.do("serve(c, 10000, lambda: inbox)")
+    device.do("serve(c, 60000, lambda: inbox)")
     observer.publish("kept/" + name, "new", 1)
-    device.do("serve(c, 10000, lambda: len(inbox) > 1)")
+    device.do("serve(c, 60000, lambda: len(inbox) > 1)")
     assert device.do("[(p, r) for t, p, r in inbox]") == [(b"old", True), (b"new", False)]
     observer.publish("kept/" + name, "", 1, retain=True)
 
@@ -155,17 +156,17 @@ def test_the_will_comes_after_an_unclean_end_only(broker, make_device, observer,
         assert observer.rest() == []
 
 
-@protocols
-def test_heartbeat_inside_the_keep_alive(broker, device, name, protocol):
-    connect(device, broker, name, protocol=protocol, keepalive=1)
-    device.do("serve(c, 2500)")
+def test_heartbeat_inside_the_keep_alive(broker, device, name):
+    # the broker would end it after 7.5 s; a ping is due after 3.75 s, and may come 3 s late
+    connect(device, broker, name, keepalive=5)
+    device.do("serve(c, 8500)")
     assert device.do("c.isconnected()")
     pings = [
         event
         for event in broker.events(name)
         if isinstance(event, Control) and event.name == "PINGREQ" and not event.sent
     ]
-    assert 2 <= len(pings) <= 6, pings
+    assert 1 <= len(pings) <= 6, pings
     assert not has_end(broker.events(name))
 
 
@@ -188,7 +189,7 @@ def test_a_kept_session_is_resumed_and_what_waited_is_delivered(broker, make_dev
         observer.publish("k/" + name, str(i), 2)
     device = make_device()
     assert connect(device, broker, name) is True
-    assert device.do("serve(c, 10000, lambda: len(inbox) == 5)")
+    assert device.do("serve(c, 60000, lambda: len(inbox) == 5)")
     device.do("serve(c, 200)")
     assert device.do("[p for t, p, r in inbox]") == [b"0", b"1", b"2", b"3", b"4"]
     assert [event.session_present for event in broker.events(name) if isinstance(event, Connack)] == [False, True]
@@ -202,7 +203,7 @@ def test_messages_in_flight_when_the_socket_dies_are_finished_once(broker, devic
     with pytest.raises(Exception, match="OSError|ENOTCONN|9"):
         device.do("serve(c, 1000)")
     assert device.do("c.connect()") is True
-    assert device.do("serve(c, 10000, lambda: c.inflight == 0)")
+    assert device.do("serve(c, 60000, lambda: c.inflight == 0)")
     assert [message[1] for message in observer.rest() if message[0] == "f/" + name] == [
         str(i).encode() for i in range(8)
     ]
@@ -216,7 +217,7 @@ def test_a_large_payload_goes_out_and_a_large_one_is_drained(broker, device, obs
     device.do("setattr(c, 'on_oversize', lambda topic, size_b: None)")
     observer.publish("in/" + name, "y" * 50000, 2)
     observer.publish("in/" + name, "small", 2)
-    assert device.do("serve(c, 10000, lambda: inbox)")
+    assert device.do("serve(c, 60000, lambda: inbox)")
     assert device.do("[p for t, p, r in inbox]") == [b"small"]
     assert device.do("c.diag()['oversize']") == 1
 
@@ -246,7 +247,7 @@ def test_a_second_device_with_the_same_id_is_seen_as_an_end(broker, make_device,
     connect(first, broker, name)
     connect(second, broker, name)
     with pytest.raises(Exception) as caught:
-        first.do("serve(c, 5000)")
+        first.do("serve(c, 60000)")
     assert caught.value.kind == "OSError", caught.value
     assert any(isinstance(caught, Ended) and caught.how == "takeover" for caught in broker.events(name))
     assert second.do("c.isconnected()")
@@ -259,17 +260,15 @@ def test_an_idle_subscriber_notices_a_broker_restart_and_is_subscribed_again(mak
         % (name, broker.port)
     )
     device.do("c.set_callback(keep)")
-    assert device.do("serve(c, 10000, c.isconnected)")
+    assert device.do("serve(c, 60000, c.isconnected)")
     device.do("c.subscribe('x/%s', 1)" % name)
     broker.stop()
-    device.do("serve(c, 300)")
-    assert not device.do("c.isconnected()")
+    assert device.do("serve(c, 60000, lambda: not c.isconnected())")
     broker.start()
-    assert device.do("serve(c, 10000, c.isconnected)")
-    device.do("serve(c, 100)")
+    served_until(device, lambda: sum(isinstance(event, Granted) for event in broker.events(name)) > 1)
     observer = make_observer(broker.port)
     observer.publish("x/" + name, "again", 1)
-    assert device.do("serve(c, 10000, lambda: inbox)")
+    assert device.do("serve(c, 60000, lambda: inbox)")
     assert device.do("inbox") == [(b"x/" + name.encode(), b"again", False)]
 
 

@@ -100,7 +100,7 @@ def tls_client(port, *cas, crl=None, cert=None, tmp_path=None, verify=True):
         context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     if cert:
         context.load_cert_chain(_file(tmp_path, "cert", cert[0]), _file(tmp_path, "key", cert[1]))
-    return MQTTClient("tls-dev", "localhost", port, ssl=real_socket.Context(context), timeout_ms=5000)
+    return MQTTClient("tls-dev", "localhost", port, ssl=real_socket.Context(context), timeout_ms=60000)
 
 
 def _file(folder, name, data):
@@ -119,7 +119,7 @@ def test_publish_and_receive_over_tls(start, authority):
     for i in range(20):
         client.publish("tls/%d" % i, b"x" * i * 10, qos=i % 3, wait=i % 2 == 0)
     while len(inbox) < 20:
-        assert client.poll(5000)
+        assert client.poll(60000)
     assert sorted(len(payload) for payload in inbox) == [i * 10 for i in range(20)]
     client.disconnect()
 

@@ -38,6 +38,6 @@ def test_a_program_polls_reads_writes_and_closes_it(broker, tmp_path, form):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
+        timeout=real.WAIT_S,
     )
     assert got.stdout == WANTED

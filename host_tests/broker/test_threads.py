@@ -27,7 +27,7 @@ def command(interpreter):
 def test_calls_of_several_threads_work_or_raise_in_words(broker, make_observer, interpreter, rounds):
     program = [*command(interpreter), str(PROGRAM), str(broker.port), "threads", str(rounds)]
     observer = make_observer(broker.port)
-    got = subprocess.run(program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=90)
+    got = subprocess.run(program, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=2 * real.WAIT_S)
     assert "\nend %d " % (2 * rounds) in got.stdout, got.stdout[-3000:]
     assert "fault" not in got.stdout, got.stdout[-3000:]
     arrived = {(topic, payload) for topic, payload, _, _ in observer.rest()}

@@ -18,7 +18,7 @@ from broker import real
 from tools.build import build_library
 
 PEERS = os.environ.get("PEERS", "")
-WAIT_S = 30
+WAIT_S = 120
 BOARD = Path(__file__).parent / "as_on_a_board"
 
 

@@ -23,7 +23,7 @@ import _thread
 from umqtt.client import MQTTClient
 from umqtt.publisher import Publisher
 
-LONGEST_S = 40
+LONGEST_S = 200
 
 if hasattr(sys, "setswitchinterval"):
     sys.setswitchinterval(1e-6)

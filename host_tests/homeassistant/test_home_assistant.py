@@ -3,7 +3,6 @@ host_tests/firmware/test_discovery.py."""
 
 import json
 import threading
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -93,14 +92,20 @@ def retained(broker):
     """Topics of discovery messages that the broker keeps, in alphabetical order."""
     topics = []
     client = Client(CallbackAPIVersion.VERSION2)
-    client.on_message = lambda _c, _d, m: topics.append(m.topic)
-    subscribed = threading.Event()
-    client.on_subscribe = lambda *_: subscribed.set()
+    all_came = threading.Event()
+
+    def on_message(_client, _data, message):
+        if message.topic == "mark":  # which comes behind them
+            all_came.set()
+        else:
+            topics.append(message.topic)
+
+    client.on_message = on_message
+    client.on_subscribe = lambda *_: client.publish("mark", "", 1)
     client.connect("127.0.0.1", broker.port)
-    client.subscribe("homeassistant/+/n1/#", 1)
+    client.subscribe([("homeassistant/+/n1/#", 1), ("mark", 1)])
     client.loop_start()
-    assert subscribed.wait(20)
-    time.sleep(0.3)
+    assert all_came.wait(120)
     client.disconnect()
     client.loop_stop()
     return sorted(topics)

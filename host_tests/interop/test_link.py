@@ -53,7 +53,7 @@ def link(echo):
 
 
 def dial(link):
-    return socket.create_connection(("127.0.0.1", link.port), timeout=5)
+    return socket.create_connection(("127.0.0.1", link.port), timeout=60)
 
 
 def test_it_carries_bytes_both_ways_and_keeps_them(link):
@@ -103,7 +103,7 @@ def test_in_silence_nothing_arrives_and_who_has_given_up_was_never_there(link, e
             with pytest.raises(socket.timeout):
                 waiting.recv(3)
             link.accept()
-            waiting.settimeout(5)
+            waiting.settimeout(60)
             assert waiting.recv(3) == b"new"
         assert s.recv(4) == b"late"
     assert b"ghost" not in echo.heard

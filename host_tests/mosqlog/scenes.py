@@ -80,13 +80,13 @@ class Broker:
 
     def stop(self) -> None:
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(120)
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(20)
+        self.process.wait(120)
 
-    def wait_for(self, text: str, timeout_s: float = 30) -> None:
+    def wait_for(self, text: str, timeout_s: float = 120) -> None:
         """Until the log has `text`. Raises TimeoutError."""
         end = time.monotonic() + timeout_s
         while text.encode() not in self.log.read_bytes():

@@ -37,7 +37,7 @@ def page():
 def ask(page, method, path, host=None, token=None):
     """(status, headers, body)."""
     port = page.server.server_port
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     headers = {"Host": host or "127.0.0.1:%d" % port, **({"X-Token": token} if token else {})}
     connection.request(method, path, headers=headers)
     answer = connection.getresponse()

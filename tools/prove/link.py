@@ -14,7 +14,7 @@ from typing import Callable, List, Optional, Tuple
 CLIENT = "C"
 BROKER = "B"
 READ_B = 65536
-CALL_TIMEOUT_S = 10
+CALL_TIMEOUT_S = 60
 POLL_S = 0.02
 
 
