@@ -157,9 +157,9 @@ def test_the_will_comes_after_an_unclean_end_only(broker, make_device, observer,
 
 
 def test_heartbeat_inside_the_keep_alive(broker, device, name):
-    # the broker would end it after 7.5 s; a ping is due after 3.75 s, and may come 3 s late
-    connect(device, broker, name, keepalive=5)
-    device.do("serve(c, 8500)")
+    # the broker would end it after 10.5 s; a ping is due after 5.3 s, and it or its answer may come 3 s late
+    connect(device, broker, name, keepalive=7)
+    device.do("serve(c, 11000)")
     assert device.do("c.isconnected()")
     pings = [
         event
