@@ -10,7 +10,7 @@ export PYTEST_DEBUG_TEMPROOT := $(CURDIR)/.cache
 
 # Each layer of tests is a target test-LAYER whose last line says `N passed, N failed, N skipped` (pytest's does).
 # `make test` runs JOBS of them at a time, the long ones first, and adds them up.
-TEST_LAYERS := board mosqlog unit broker shipped power mpy release homeassistant run faults budget interop
+TEST_LAYERS := board broker shipped mpy unit power mosqlog budget homeassistant release run interop faults
 
 GET := $(PYTHON3) tools/setup/get.py
 GET_FROM := tools/setup/get.py tools/setup/debian.py tools/setup/network.py
