@@ -22,6 +22,8 @@ _BUTTON_MS = const(250)  # the longest wait: so soon the stop button is seen
 _TURN_MS = const(5000)  # the longest wait without a button
 _STEP_MS = const(100)  # while WiFi is being joined
 _RESYNC_S = const(21600)
+_SOONEST_S = const(600)  # of a clock that goes wrong
+_OFF_S = const(5)
 _LASTED_S = const(10)  # a connection that stood so long was one
 _FIRST_PAUSE_MS = const(1000)
 _LONGEST_PAUSE_MS = const(60000)
@@ -142,6 +144,7 @@ class Node:
         self.was_up = False
         self.fell = 0  # how a connection has ended, while nobody has asked why
         self.synced_s = -_RESYNC_S
+        self.resync_s = _RESYNC_S
         self.heard_s = self.up_s = self.crashed_s = clock.uptime_s()
         self.taken = self.published = self.dropped = self.refused = 0
         self.before = 0  # readings of an earlier life that were in flight at the start
@@ -435,10 +438,17 @@ class Node:
     def set_clock(self) -> None:
         """Ask the time server, when that is due; readings do without it."""
         host = self.cfg["ntp_host"]
-        due = clock.uptime_s() - self.synced_s >= _RESYNC_S
-        if due and host and self.timing.attempt(clock.sync, host):
+        up_s = clock.uptime_s()
+        before_s = clock.unix_s(up_s)
+        if host and up_s - self.synced_s >= self.resync_s and self.timing.attempt(clock.sync, host):
             self.timing.ended()
             self.synced_s = clock.uptime_s()
+            if before_s is not None:  # it was set, and has gone on: by how much too fast or too slow?
+                off_s = abs(clock.unix_s(up_s) - before_s)  # pyright: ignore[reportOptionalOperand]
+                if off_s > _OFF_S:
+                    self.resync_s = max(_SOONEST_S, self.resync_s * _OFF_S // off_s)
+                elif off_s <= 1:
+                    self.resync_s = min(_RESYNC_S, 2 * self.resync_s)
 
     # being connected
 

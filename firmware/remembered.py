@@ -17,7 +17,7 @@ class Remembered:
     hidden (a scan does not show the network), bssid and address (which shorten joining), told (a bit for each thing
     that Home Assistant knows: 16 sensors and the commands), took_ms (what reaching the broker took), start_ms (from
     waking to the program), late_pid and strikes (a message that the broker does not take), qos_1 (it does not take
-    QoS 2), level_4 (nor MQTT 5), due_ms (when the board was to wake, by its clock).
+    QoS 2), level_4 (nor MQTT 5), drifts (the clock goes wrong), due_ms (when the board was to wake, by its clock).
     """
 
     def __init__(self):
@@ -39,6 +39,7 @@ class Remembered:
         self.hidden = flags & 1
         self.qos_1 = flags & 2
         self.level_4 = flags & 4
+        self.drifts = flags & 16
         self.told |= (flags & 8) << 13
 
     def save(self) -> None:
@@ -47,7 +48,7 @@ class Remembered:
             _FORMAT, max(0, self.synced_s), self.wakes & 0xFFFF, min(self.fails, 255), min(self.skip, 0xFFFF),
             min(self.uses, 255),
             (1 if self.hidden else 0) | (2 if self.qos_1 else 0) | (4 if self.level_4 else 0)
-            | self.told >> 13 & 8, self.bssid, self.address,
+            | self.told >> 13 & 8 | (16 if self.drifts else 0), self.bssid, self.address,
             self.told & 0xFFFF, min(self.took_ms, 0xFFFF), min(self.start_ms, 0xFFFF), self.late_pid,
             min(self.strikes, 255), self.due_ms,
         ))  # fmt: skip

@@ -24,6 +24,7 @@ _OF_ITSELF = const(1)  # in `fell`: node's
 _TOLD = const(255)  # in `announced`: discovery's
 _MOST_START_MS = const(20000)
 _CALM = const(64)  # wakes
+_DRIFTS_S = const(1200)  # between two looks of one whose clock goes wrong while it sleeps
 _STRIKES = const(31)  # in a byte with the pause between two messages
 _MOST_PACE = const(224)
 _ASK_MS = const(1000)  # for the answer to a PINGREQ at the end of a wake
@@ -52,6 +53,8 @@ class Sleeper(DurableNode):
         now = clock.unix_s(clock.uptime_s())
         if now and known.synced_s:
             self.synced_s = known.synced_s - now
+        if known.drifts:
+            self.resync_s = _DRIFTS_S
         late_ms = clock.now_ms() - known.due_ms - ticks_diff(ticks_ms(), self.t_began)
         if 0 <= late_ms <= _MOST_START_MS:  # else the clock was set meanwhile, or the board was reset
             known.start_ms = late_ms
@@ -109,6 +112,7 @@ class Sleeper(DurableNode):
         """What the next wake is to know."""
         known = self.known
         known.synced_s = clock.unix_s(self.synced_s) or 0
+        known.drifts = self.resync_s <= _DRIFTS_S
         doubts = self.doubts  # only once there was one: it takes 900 B
         known.late_pid = known.strikes = 0
         if doubts:

@@ -113,7 +113,8 @@ class Untaken:
             return
         now_s = clock.uptime_s()
         reading = is_reading(node, topic)
-        topic = str(topic, "utf-8") or "a message that it has"
+        is_taken = not topic  # its PUBREC came
+        topic = str(topic, "utf-8")
         if pid != self.pid:
             if self.was_late and now_s - self.since_s < _SOON_S:
                 self.slower(node)
@@ -122,6 +123,15 @@ class Untaken:
             self.strikes = 0
             self.since_s = now_s
         self.strikes += 1
+        if is_taken:
+            if self.strikes >= _STRIKES:
+                self.pid = self.strikes = 0
+                print("broker: it takes messages in QoS 2 and never completes that: QoS 1 from now on (set qos to 1)")
+                for pid, name, _ in unacknowledged(c):
+                    if not name:
+                        take_back(c, pid)
+                node.lower(1)
+            return
         known = topic in self.given_up and not self.pace_ms
         if qos > 1:
             if self.strikes >= _STRIKES:

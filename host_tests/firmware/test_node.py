@@ -7,6 +7,7 @@ from fakes.check import equal, raises
 from fakes.net import Plan
 from on_board import HOST, NOW_S, Gc, World
 
+import clock
 import ending
 import fake_board
 import network
@@ -516,3 +517,29 @@ def test_a_broker_that_acknowledges_one_message_at_a_time_is_not_doubted_over_al
     world.node.measure_in(0)
     world.run(110000)
     equal((len(acks), world.node.client.inflight, len(world.broker.connects)), (4, 0, connects), world.said)
+
+
+def test_a_clock_that_goes_wrong_is_set_as_often_as_it_needs():
+    # that of an ESP8266 is off by seconds a minute
+    for per_mille, least, most, off_s in ((0, 4, 6, 0), (20, 30, 150, 30), (-50, 60, 170, 60)):
+        world = World(SCRIPT, sensors=[ROOM], interval_s=300)
+        was_set = [world.clock.now, 0]
+
+        def settime():
+            ntptime.asked.append(1)
+            was_set[:] = world.clock.now, (world.clock.now - world.began) / 1000  # noqa: B023
+
+        def drifting():
+            ms, true_s = was_set  # noqa: B023
+            return world.epoch_s + true_s + (world.clock.now - ms) * (1000 + per_mille) / 1e6  # noqa: B023
+
+        real = ntptime.settime
+        clock.time, ntptime.settime = drifting, settime
+        try:
+            world.run(24 * 3600000)
+        finally:
+            ntptime.settime = real
+        assert least <= len(ntptime.asked) <= most, (per_mille, len(ntptime.asked))
+        taken = [reading["time"] - world.epoch_s for reading in world.readings("temperature")][-120:]
+        wrong = [abs(s - 300 * (168 + i)) for i, s in enumerate(taken)]
+        assert max(wrong) <= off_s + 2, (per_mille, max(wrong))

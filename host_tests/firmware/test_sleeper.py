@@ -6,6 +6,7 @@ from fakes.packets import PINGREQ
 from on_board import HOST, NOW_S
 from test_durable import ROOM, SCRIPT, Board, up_to, without_qos_2
 
+import clock
 import durable
 import esp32_waking
 import fake_board
@@ -555,6 +556,38 @@ def test_the_time_server_is_asked_once_in_six_hours_of_sleep():
         board.epoch_s = -board.clock.now // 1000  # a reset that stopped the clock, and left what is remembered
         board.sleep(1)
         assert len(ntptime.asked) > asked
+
+
+def test_a_clock_that_goes_wrong_in_sleep_is_set_at_more_wakes_until_it_goes_right():
+    with Board(interval_s=900) as board:
+        was_set = [board.clock.now, 0]
+        per_mille = [30]
+
+        def settime():
+            ntptime.asked.append(1)
+            was_set[:] = board.clock.now, (board.clock.now - board.began) / 1000
+
+        def drifting():
+            ms, true_s = was_set
+            return board.epoch_s + true_s + (board.clock.now - ms) * (1000 + per_mille[0]) / 1e6
+
+        real, ntptime.settime = ntptime.settime, settime
+        try:
+            board.sleep(1)
+            clock.time = drifting
+            board.sleep(100)
+            asked = len(ntptime.asked)
+            assert 30 < asked < 60, asked
+            wrong = [
+                abs(r["time"] - board.epoch_s - 900 * (51 + i))
+                for i, r in enumerate(board.readings("room/temperature")[51:])
+            ]
+            assert max(wrong) < 120, wrong
+            per_mille[0] = 0
+            board.sleep(50)
+            assert len(ntptime.asked) <= asked + 6, len(ntptime.asked) - asked
+        finally:
+            ntptime.settime = real
 
 
 def test_home_assistant_is_told_after_power_on_and_not_after_each_sleep():

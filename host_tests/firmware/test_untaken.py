@@ -3,7 +3,7 @@ by the rules of docs/firmware.md, counted."""
 
 from fakes.check import equal
 from fakes.net import Plan
-from fakes.packets import PINGREQ, PUBLISH
+from fakes.packets import PINGREQ, PUBLISH, PUBREL
 from on_board import HOST, World
 
 import network
@@ -526,3 +526,13 @@ def test_a_status_that_was_not_taken_is_tried_again_each_hour():
     world.broker._incoming = real
     world.run(3600000)
     equal(world.status(), [b"online"])
+
+
+def test_a_broker_that_never_completes_qos_2_has_the_message_and_gets_qos_1():
+    world = World(SCRIPT, sensors=[ROOM], interval_s=60)
+    came = world.broker._came
+    world.broker._came = lambda link, packet: None if packet.kind == PUBREL else came(link, packet)
+    world.run(1800000)
+    equal(len(told(world, "never completes that: QoS 1 from now on")), 1, world.said)
+    every_reading_is_there(world)
+    equal({qos for _, _, qos in world.broker.accepted[-10:]}, {1})

@@ -183,7 +183,7 @@ class FileJournal:
 
     def rewrite(self, data: "bytes | bytearray") -> None:
         """Replace everything by `data` at once: a power cut leaves the old or the new. Raises OSError; then the old
-        stays."""
+        stays, or the new without its reserve."""
         self.check()
         data_b = _len(data)
         if data_b > self.limit_b:
@@ -205,10 +205,7 @@ class FileJournal:
             recall.make_room(self.path)
         self._left = left
         self._full_b = min(self.limit_b, self.compact_b if data_b < self.compact_b else 2 * data_b)
-        try:
-            self.reserve()
-        except OSError:
-            pass  # the next write tells
+        self.reserve()
 
     def reserve(self) -> bool:
         """Return whether the reserve is there; make it (again) when there is room. Blocks for flash then. Raises
