@@ -120,11 +120,13 @@ def writer(client, tx, write):
             heard = ALL_SENT
             if packet is not None:
                 wire.encode_head(append, extend, packet, is_level_5)
-                if large is None and _len(tx) + _len(packet[PAYLOAD]) > size_b:
-                    large = packet[PAYLOAD] if client._stream is None else client._stream.piece
+                payload = packet[PAYLOAD]
+                if large is None and _len(tx) + _len(payload) > size_b:
+                    large = payload if client._stream is None else client._stream.piece
                     large_at = _len(tx)
                 else:
-                    extend(packet[PAYLOAD])  # in no variable, which would keep it alive until the next packet
+                    extend(payload)
+                payload = None  # not to be kept alive until the next packet
             while True:
                 if offset == end:  # a run has left: find the next
                     if run is tx:
