@@ -50,6 +50,15 @@ def test_a_poll_that_comes_while_another_one_reads_takes_nothing_and_does_not_wa
     equal(client.world.inbox, [(b"t", b"x", False)])
 
 
+def test_half_a_packet_is_none():
+    _, client = up()
+    packet = encode(PUBLISH, topic="t", payload="x")
+    for i in range(len(packet)):
+        client.world.link.push(packet[i : i + 1])
+        client.world.clock.run_due()
+        equal(client.poll(0), int(i == len(packet) - 1), i)
+
+
 def test_a_poll_that_comes_while_what_waits_is_sent_reads_nothing():
     broker, client = up()
     link = client.world.link

@@ -124,9 +124,9 @@ def writer(client, tx, write):
                 if large is None and _len(tx) + _len(payload) > size_b:
                     large = payload if client._stream is None else client._stream.piece
                     large_at = _len(tx)
+                    payload = None  # not to be kept alive until the next packet
                 else:
                     extend(payload)
-                payload = None  # not to be kept alive until the next packet
             while True:
                 if offset == end:  # a run has left: find the next
                     if run is tx:
