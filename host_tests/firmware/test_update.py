@@ -597,6 +597,7 @@ def test_an_update_that_is_given_up_hears_no_more_and_one_that_fails_is_answered
         update._take(b"", host.chunk(1, 0, b"late"), 2)
         equal(update.begin(node, b""), None, "there is none")
         update.begin(node, host.manifest())
+        sys.modules["update"], sys.modules["slots"] = update, slots
         served(host, node, spoiling(host, (1,), 99))
         name, ok, words = node.answered
         assert (name, ok) == ("ota", False) and "SHA-256" in words, node.answered
