@@ -15,6 +15,7 @@ import slots
 
 FILES = {"app.mpy": b"new app" * 100, "lib/umqtt/client.mpy": b"new client" * 300, "same.mpy": b"the same" * 50}
 WITH_EMPTY = dict(FILES, **{"a/__init__.py": b"", "lib/__init__.py": b"", "z.py": b""})
+OF_ONE_SIZE = {"a.mpy": b"a" * 700, "b.mpy": b"b" * 700, "same.mpy": FILES["same.mpy"], "t.mpy": b"t" * 400}
 
 
 class Flash(Folder):
@@ -637,15 +638,16 @@ def test_before_the_restart_into_an_update_the_broker_has_all_that_was_read():
     assert world.said[-1].startswith("summary: "), world.said
 
 
-def test_files_without_a_byte_are_files_of_an_update():
-    with Flash():
-        host = Host(WITH_EMPTY, 7)
-        node = Asking()
-        coming = update.Update(node, host.manifest())
-        take(host, coming, node)
-        equal(coming.over, update.WHOLE)
-        for name in WITH_EMPTY:
-            equal(read(slots.at("1/" + name)), WITH_EMPTY[name], name)
+def test_files_without_a_byte_and_files_of_one_size_are_files_of_an_update():
+    for files in (WITH_EMPTY, OF_ONE_SIZE):
+        with Flash():
+            host = Host(files, 7)
+            node = Asking()
+            coming = update.Update(node, host.manifest())
+            take(host, coming, node)
+            equal(coming.over, update.WHOLE)
+            for name in files:
+                equal(read(slots.at("1/" + name)), files[name], name)
 
 
 def test_what_has_come_of_a_file_already_needs_no_room_again():
