@@ -226,3 +226,37 @@ def test_logs_say_which_lines_are_not_ours(flashed, tmp_path):
     with_main(board, both, tmp_path)
     said = logs_until(board, "\nwifi: joined lab\n", "\n[chip] wifi:NAN WiFi stop\n")
     assert said.count("are the chip's own system's (ESP-IDF), not the firmware's") == 1, said
+
+
+NOISE = "import os, sys, time\nwhile True:\n    sys.stdout.buffer.write(%s)\n    time.sleep_ms(5)\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import machine, time\nprint('boom')\ntime.sleep_ms(50)\nmachine.reset()\n",
+        NOISE % "os.urandom(200)",
+        "import machine, time\nprint('awake')\ntime.sleep_ms(2000)\nmachine.deepsleep(2000)\n",
+    ],
+    ids=["crash loop", "noise", "awake for two seconds"],
+)
+def test_a_board_is_caught_in_a_crash_loop_in_noise_and_in_a_short_wake(flashed, tmp_path, text):
+    board = flashed("esp32")
+    with_main(board, text, tmp_path)
+    for _ in range(3):
+        with repl(board.port) as transport:
+            assert transport.eval("6*7") == 42
+
+
+def test_logs_show_what_never_ends_its_line_and_say_that_it_is_no_text(capsys):
+    lines = logs.Lines()
+    noise = bytes(range(11, 256)) * 4
+    for _ in range(20):
+        lines.feed(noise.replace(b"\n", b""))
+    shown, told = capsys.readouterr()
+    assert len(shown) > 10_000 and len(lines.text) <= logs.LONGEST
+    assert told.count("what comes is no text") == 1 and "115200" in told, told
+    lines = logs.Lines()
+    for _ in range(200):
+        lines.feed("wifi: \x1b[32mGrüße aus der Küche\x1b[0m, 21.5 °C, 温度はかるく\n".encode())
+    assert "no text" not in capsys.readouterr().err

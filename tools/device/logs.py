@@ -30,12 +30,18 @@ from tools.ship import ShipError
 from tools.ship.translate import Translator, is_told
 
 QUIET_S = 5.0  # after so long it is said what may be wrong
+LONGEST = 1000  # a line longer than that is shown as far as it is: it may be none, and never end
 IDLE_S = 0.3  # a line that has not ended by then is shown as far as it is: a prompt
 # ESP-IDF's log, with its level or (from its WiFi library) without, and what the ROM says of a start. The firmware has
 # a space after its colons.
 _CHIP = re.compile(
     r"(\\x1b\[[\d;]*m)?([EWIDV] \(\d+\) |wifi:\S|phy_init:|ets [A-Z]|rst:0x|configsip:|clk_drv:|mode:|load:0x|entry 0x"
     r"|ho \d|invalid header)"
+)
+_NO_TEXT = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f\ufffd]")
+NOISE_WORDS = (
+    "what comes is no text: a program that sends bytes, another baud rate than 115200, a bad cable, or a supply that"
+    " breaks down. RESET shows whether the start is readable"
 )
 CHIP_WORDS = "lines marked [chip] are the chip's own system's (ESP-IDF), not the firmware's"
 
@@ -54,12 +60,22 @@ class Lines:
         self.text = ""
         self.begun = False  # a part of the line is on the terminal
         self.told = False
+        self.strange = self.heard = 0  # signs of late: those of no text, all
+        self.told_noise = False
 
     def feed(self, data: bytes) -> None:
         """Show the lines that are whole."""
-        *lines, self.text = (self.text + self.decoder.decode(data)).replace("\r\n", "\n").split("\n")
+        came = self.decoder.decode(data)
+        *lines, self.text = (self.text + came).replace("\r\n", "\n").split("\n")
         for line in lines:
             self._show(line.rstrip("\r"), "\n")
+        if len(self.text) > LONGEST:
+            self.idle()
+        self.strange = self.strange * 7 // 8 + len(_NO_TEXT.findall(came))
+        self.heard = self.heard * 7 // 8 + len(came)
+        if self.heard > LONGEST and self.strange * 4 > self.heard and not self.told_noise:
+            self.told_noise = True
+            note(NOISE_WORDS)
 
     def idle(self) -> None:
         """Show a line that has not ended."""
