@@ -152,7 +152,7 @@ def test_a_call_that_comes_while_another_one_writes_is_refused_and_harms_nothing
     for other in (
         lambda: client.publish("other", "x"),
         lambda: client.publish("other", "x", qos=1),
-        lambda: stream.publish(client, "other", Zeros(), 20),
+        lambda: stream.publish(client, "other", Zeros(), 1000),
         lambda: client.subscribe("other"),
         client.disconnect,
     ):

@@ -10,9 +10,12 @@ from micropython import const
 
 from umqtt.engine import ALL_SENT, LOST, UNHEARD
 from umqtt.errors import link_error
-from umqtt.wire import FIRST_BYTE, LEVEL_5, PACKET_ID, PAYLOAD, QOS, TOPIC
+from umqtt.wire import FIRST_BYTE, IN_USE, LEVEL_5, PACKET_ID, PAYLOAD, QOS, TOPIC
 
 _NO_EVENT = const(0)  # of a poll
+# For a client's _may_reconnect: after a `disconnect` it stays False. It is looked at and set without a jump between,
+# for there a Timer's callback may disconnect.
+_ENDED = {False: False}
 
 # Connecting
 
@@ -110,24 +113,29 @@ def await_all_sent(client, timeout_ms) -> int:
 def send_stream(client, packet, stream):
     """Send a packet whose payload is `stream`: len(stream) bytes, of which stream.piece holds the first; stream.fill()
     puts the next ones there. It cannot be repeated, and while it goes out a lost link raises, with `reconnect` too,
-    unless stream.is_awaited: then its call looks. Returns the writer's event."""
-    if not stream.is_awaited:
-        # None, but False stays: it is looked at and set without a jump between, where a Timer's callback may disconnect
-        client._may_reconnect = {False: False}.get(client._may_reconnect)
-    client._stream = stream
-    if packet[PACKET_ID]:
-        event = client._send_packet(packet)  # in its slot, held by `exchange`
-    else:
+    unless stream.is_awaited: then its call looks. Sets stream.packet_id. Returns the writer's event. Raises OSError:
+    this call has met another, and nothing has begun."""
+    packet_id = packet[PACKET_ID]
+    if not packet_id:
         if client.protocol == LEVEL_5:
             packet[TOPIC] += b"\0"  # no properties
-        event = client._send_loose(*packet[1:])
+        client._hold(packet[FIRST_BYTE], packet[TOPIC], stream)  # one with an id has its slot, and `exchange` holds it
+        packet = client._draft
+    stream.packet_id = packet_id  # it has begun
+    if not stream.is_awaited:
+        client._may_reconnect = _ENDED.get(client._may_reconnect)
+    client._stream = stream
+    send = client._send_packet
+    event = send(packet) if send else LOST
     packet[PAYLOAD] = None
+    if not packet_id:
+        packet[IN_USE] = 0
     return event
 
 
 def end_stream(client, packet_id, sent: bool) -> None:
     """The stream of `packet_id` (0: it has none) is over; sent: all of it is with the network."""
-    client._may_reconnect = {False: False}.get(client._may_reconnect, True)
+    client._may_reconnect = _ENDED.get(client._may_reconnect, True)
     if client.pending(packet_id):
         client._free_slot(client._slot_index(packet_id))
     if not sent and client._socket:  # half a packet is out: nothing can follow it

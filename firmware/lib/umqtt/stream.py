@@ -58,7 +58,8 @@ class _Stream:
 
     def send(self, slot):
         """For the client: send the packet of `slot`, whose payload this is. Returns the writer's event."""
-        self.packet_id = slot[wire.PACKET_ID]
+        if slot[wire.PACKET_ID]:  # else it begins with a turn of its own
+            self.packet_id = slot[wire.PACKET_ID]
         return addons.send_stream(self.client, slot, self)
 
 
