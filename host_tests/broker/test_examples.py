@@ -37,11 +37,12 @@ class Program:
         for old, new in replaced.items():
             assert old in text, (name, old)
             text = text.replace(old, new)
-        paths = "import sys\nsys.path[:0] = [%r, %r, %r]\n" % (str(lib), str(STANDINS), str(EXAMPLES))
-        path = folder / name
-        path.write_text(paths + text)
+        for link, there in (("lib", lib), ("standins", STANDINS), ("examples", EXAMPLES)):
+            if not (folder / link).exists():  # MicroPython keeps the path of a module: as short as a board's
+                (folder / link).symlink_to(there)
+        (folder / name).write_text("import sys\nsys.path[:0] = ['lib', 'standins', 'examples']\n" + text)
         self.process = subprocess.Popen(
-            [real.micropython_path(), "-X", "heapsize=%d" % heap_b, str(path)],
+            [real.micropython_path(), "-X", "heapsize=%d" % heap_b, name],
             cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         self.lines = queue.Queue()
