@@ -140,7 +140,7 @@ class Terms:
                 node.reconnect.fault = MQTTException(_LEVEL_REFUSED, "the broker does not speak MQTT 5")
         node.link_changed(up, words)
         if not up and fault.args[0] in (_RATE, _QUOTA) and isinstance(fault, MQTTException) and node.fell:
-            node.doubt().slower(node)
+            node.doubt().slower(node, True)
         if up:
             self.tell_level(level)
             if node.cfg["deep_sleep"]:

@@ -31,6 +31,8 @@ class Untaken:
         self.pace_ms = pace_ms
         self.t_slower = ticks_ms()  # the pause became longer
         self.t_pace = ticks_add(self.t_slower, -pace_ms)  # the last message left
+        self.in_vain = 0  # strikes though the pause cannot be longer
+        self.hasty_until_s = 0  # the uptime before which there is none
         self.asked_for = 0  # the wait in which the link was asked whether it lives
         self.t_asked = 0
         self.asked = False
@@ -64,7 +66,8 @@ class Untaken:
             self.quiet_s += ticks_diff(now, node.t_wait) // 1000
             node.t_wait = self.asked_for = now
             self.asked = False
-            if self.quiet_s > max(_UNTAKEN_S, 3 * node.cfg["timeout_s"]):
+            # a broker that is known to lose some is asked again sooner: nothing else leaves meanwhile
+            if self.quiet_s > (node.cfg["timeout_s"] if self.pace_ms else max(_UNTAKEN_S, 3 * node.cfg["timeout_s"])):
                 self.quiet_s = 0
                 self.separate(c)
                 # the next connection repeats it: there is no other way to ask again
@@ -193,25 +196,36 @@ class Untaken:
     def over_quota(self, node, topic: bytes, payload) -> None:
         """A broker of MQTT 5 has said so of a reading."""
         self.put_behind(node, topic, payload)
-        self.slower(node)
+        self.slower(node, True)
 
-    def slower(self, node) -> None:
+    def slower(self, node, it_says_so: bool = False) -> None:
         """The broker takes so many messages in a time: they leave one at a time, with a pause that doubles. It is no
-        longer than readings need to come, which a queue could not hold for ever."""
+        longer than readings need to come, which a queue could not hold for ever; where the longest does not help, the
+        messages or their acknowledgements are lost for another reason, and more in flight get more through."""
         cfg = node.cfg
         many = 1 if node.json_messages else sum([len(source.sensor.fields) for source in node.sources])
-        most_ms = int(cfg["interval_s"] * 750) // max(many, 1)
+        most_ms = int(cfg["interval_s"] * 900) // max(many, 1)
         if cfg["deep_sleep"]:
             most_ms = cfg["awake_ms"] * 3 // 4
         now = ticks_ms()
+        now_s = clock.uptime_s()
         pace_ms = 2 * self.pace_ms or _FIRST_PACE_MS
         # several that were in flight are one trouble
-        if pace_ms <= most_ms and not (self.pace_ms and 0 <= ticks_diff(now, self.t_slower) < self.pace_ms):
+        if self.pace_ms and 0 <= ticks_diff(now, self.t_slower) < self.pace_ms or now_s < self.hasty_until_s:
+            return
+        self.t_slower = now
+        self.since_s = now_s
+        if pace_ms <= most_ms:
             self.pace_ms = pace_ms
-            self.t_slower = now
-            self.since_s = clock.uptime_s()
+            self.in_vain = 0
             print("broker: it takes so many messages in a time, it seems: one in %d ms from now on, the others wait"
                   " (a longer interval_s, or payload json, spares some)" % pace_ms)  # fmt: skip
+        elif not it_says_so:
+            self.in_vain += 1
+            if self.in_vain >= _STRIKES:
+                self.in_vain = self.pace_ms = 0
+                self.hasty_until_s = now_s + _CALM_S
+                print("broker: it takes no more of them so: as fast as before, for an hour")
 
     def send(self, node):
         """As node's own, one message at a time, each pace_ms after the one before it has ended. Returns whether
@@ -242,6 +256,8 @@ class Untaken:
             if node.cfg["deep_sleep"] and node.waiting() and not node.aside:
                 node.hand_over(1)  # the broker had its status at another wake
                 return True
+        elif self.one_by_one and self.one_by_one.waits():
+            self.one_by_one.go_on()  # a pause is over for good
         if node.aside and c.free_slots() and (not self.suspect or self.takes_others):
             topic, payload = node.aside[0]
             c.publish(topic, payload, False, node.qos, False)

@@ -536,3 +536,20 @@ def test_a_broker_that_never_completes_qos_2_has_the_message_and_gets_qos_1():
     equal(len(told(world, "never completes that: QoS 1 from now on")), 1, world.said)
     every_reading_is_there(world)
     equal({qos for _, _, qos in world.broker.accepted[-10:]}, {1})
+
+
+def test_acknowledgements_that_get_lost_are_no_quota_and_what_does_not_help_ends():
+    for qos in (1, 2):
+        world = World(SCRIPT, sensors=[ROOM], qos=qos, interval_s=30)
+        send, sent = world.broker._send, [0]
+
+        def lossy(link, data):
+            sent[0] += data[0] >> 4 in (4, 5, 7)  # noqa: B023
+            if data[0] >> 4 in (4, 5, 7) and sent[0] % 5 == 0:  # noqa: B023
+                return None
+            return send(link, data)  # noqa: B023
+
+        world.broker._send = lossy
+        world.run(7200000)
+        every_reading_is_there(world, True)
+        assert 1 <= len(told(world, "as fast as before, for an hour")) <= 2, world.said
