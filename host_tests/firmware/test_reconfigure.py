@@ -179,6 +179,21 @@ def test_under_a_name_that_was_given_up_nothing_stays_with_the_broker():
             equal(world.broker.violations, [])
 
 
+def test_a_board_with_a_journal_hears_nothing_more_under_a_name_that_was_given_up():
+    for change, subs in (
+        ({"ha_prefix": "ha"}, ["ha/status", "umqtt/n1/cmd/+"]),
+        ({"ha_prefix": None}, ["umqtt/n1/cmd/+"]),
+        ({"topic": "haus"}, ["haus/n1/cmd/+", "homeassistant/status"]),
+        ({"qos": 1}, ["homeassistant/status", "umqtt/n1/cmd/+"]),
+    ):
+        with Commanded(keep_in="flash", ha_prefix="homeassistant") as world:
+            world.run(15000)
+            world.broker.inject("umqtt/n1/cmd/config", json.dumps(change), 2)
+            world.reset()
+            world.run(40000)
+            equal(sorted(world.broker.kept("n1").subs), subs)
+
+
 def test_a_name_that_was_given_up_is_no_trouble_while_all_slots_are_taken():
     import moved
 
