@@ -157,7 +157,10 @@ def test_a_sensor_that_is_gone_is_cleared_and_nobody_elses():
         world.broker.inject(topic, b'{"name":"' + b"x" * 500 + b'"}', retain=1)
     pump = world.broker._pump
     world.broker._pump = lambda kept: world.clock.at(3000, pump, kept)  # it takes its time over what is retained
+    subscribe, asked = world.broker._subscribe, []
+    world.broker._subscribe = lambda *packet: asked.append(packet) or subscribe(*packet)
     world.run(60000)
+    equal(len(asked), 2, "once for births, once for what is left")
     assert gone not in world.broker.retained and button not in world.broker.retained
     for topic in others + (TEMPERATURE, HUMIDITY):
         assert topic in world.broker.retained, topic
