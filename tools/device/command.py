@@ -40,7 +40,7 @@ class Owner:
         answer: queue.Queue[Any] = queue.Queue()
         self.client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv311)
         self.client.on_connect = lambda _c, _d, _f, reason, _p: answer.put(reason)
-        self.client.on_message = lambda _c, _d, m: self.messages.put((m.topic, m.payload))
+        self.client.on_message = lambda _c, _d, message: self.messages.put((message.topic, message.payload))
         self.client.on_subscribe = lambda _c, _d, _id, codes, _p: self.subscribed.put(codes)
         if config["user"]:
             self.client.username_pw_set(config["user"], config["password"])
@@ -53,8 +53,8 @@ class Owner:
         self.client.connect_timeout = CONNECT_S
         try:
             self.client.connect(host, port, 30)
-        except OSError as e:
-            why = why_no_tls(e, self.where) if config["tls"] and isinstance(e, ssl.SSLError) else str(e)
+        except OSError as error:
+            why = why_no_tls(error, self.where) if config["tls"] and isinstance(error, ssl.SSLError) else str(error)
             raise ToolError("no connection to the broker at %s: %s" % (self.where, why)) from None
         self.client.loop_start()
         try:
@@ -105,8 +105,10 @@ def context(config: Dict[str, Any]) -> ssl.SSLContext:
         elif config["tls_insecure"]:
             made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
         return made
-    except (OSError, ValueError) as e:
-        raise ToolError("tls_ca %s: %s. UMQTT_TLS_CA names the file on this computer" % (config["tls_ca"], e)) from None
+    except (OSError, ValueError) as error:
+        raise ToolError(
+            "tls_ca %s: %s. UMQTT_TLS_CA names the file on this computer" % (config["tls_ca"], error)
+        ) from None
 
 
 @contextlib.contextmanager
@@ -149,17 +151,17 @@ def show(board: str, ok: bool, words: str) -> None:
         print("%s: %s%s" % (printable(board), "" if ok else "not done: ", printable(line)), flush=True)
 
 
-def send(client: Owner, topic: str, boards: List[str], name: str, say: str, a: argparse.Namespace) -> int:
+def send(client: Owner, topic: str, boards: List[str], name: str, say: str, args: argparse.Namespace) -> int:
     """Send it to each board, show what they answer; the exit status."""
     for board in boards:
         client.subscribe("%s/%s/ack/%s" % (topic, board, name))
         if name == "log":
             client.subscribe("%s/%s/log" % (topic, board))
     for board in boards:
-        client.publish("%s/%s/cmd/%s" % (topic, board, name), say, a.retain or name in RETAINED)
+        client.publish("%s/%s/cmd/%s" % (topic, board, name), say, args.retain or name in RETAINED)
     waiting = set(boards)
     failed = False
-    end = time.monotonic() + a.wait
+    end = time.monotonic() + args.wait
     while waiting:
         message = client.next(end)
         if message is None:
@@ -177,7 +179,7 @@ def send(client: Owner, topic: str, boards: List[str], name: str, say: str, a: a
     for board in sorted(waiting):
         print(
             "%s: no answer in %d s. Asleep, off, or commands is false in its config.json? A board that sleeps"
-            " takes it at its next wake" % (printable(board), a.wait), file=sys.stderr,
+            " takes it at its next wake" % (printable(board), args.wait), file=sys.stderr,
         )  # fmt: skip
     if name == "log" and say.startswith("on") and not waiting and not failed:
         show_log(client, topic)
@@ -194,32 +196,38 @@ def show_log(client: Owner, topic: str) -> None:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    p = parser("cmd", "Send a command to a board over MQTT, or to all under a topic, and show the answers.",
+    options = parser("cmd", "Send a command to a board over MQTT, or to all under a topic, and show the answers.",
                "NAME", "SAY", "ID", "CONFIG")  # fmt: skip
-    p.add_argument("--name", default=os.environ.get("NAME", ""), help="the command: read, interval, log ...")
-    p.add_argument("--say", default=os.environ.get("SAY", ""), help="its payload")
-    p.add_argument(
+    options.add_argument("--name", default=os.environ.get("NAME", ""), help="the command: read, interval, log ...")
+    options.add_argument("--say", default=os.environ.get("SAY", ""), help="its payload")
+    options.add_argument(
         "--id", default=os.environ.get("ID", ""), help="client ids, with commas; default: all that have a status"
     )
-    p.add_argument("--config", default=os.environ.get("CONFIG", ""), metavar="FILE",
+    options.add_argument("--config", default=os.environ.get("CONFIG", ""), metavar="FILE",
                    help="config.json with broker, user, topic; default: CONFIG, and UMQTT_...")  # fmt: skip
-    p.add_argument(
+    options.add_argument(
         "--retain", action="store_true", help="the broker keeps it for a board that sleeps (stay_awake always)"
     )
-    p.add_argument("--wait", type=seconds, default=ANSWER_S, metavar="S", help="for the answers; default: %(default)d")
-    p.add_argument("--find", type=seconds, default=FIND_S, metavar="S", help="for the boards; default: %(default)d")
-    a = p.parse_args(argv)
-    if not a.name or any(c in a.name for c in "/+#"):
+    options.add_argument(
+        "--wait", type=seconds, default=ANSWER_S, metavar="S", help="for the answers; default: %(default)d"
+    )
+    options.add_argument(
+        "--find", type=seconds, default=FIND_S, metavar="S", help="for the boards; default: %(default)d"
+    )
+    args = options.parse_args(argv)
+    if not args.name or any(char in args.name for char in "/+#"):
         raise ToolError("which command? make cmd NAME=read (docs/firmware.md lists them)", 2)
-    config = {**keys(), **given(a.config, dict(os.environ))}
+    config = {**keys(), **given(args.config, dict(os.environ))}
     if not config["broker"]:
         raise ToolError("which broker? CONFIG=config.json, or UMQTT_BROKER=192.168.1.10", 2)
     with own_foreground(), owner(config) as client:
-        boards = [word for word in a.id.split(",") if word] or found(client, config["topic"], a.find)
+        boards = [word for word in args.id.split(",") if word] or found(client, config["topic"], args.find)
         if not boards:
             raise ToolError("no board is online under %s/ at the broker: is `topic` the boards'?" % config["topic"])
         # restart wants a word: an empty message is the end of a retained one
-        return send(client, config["topic"], boards, a.name, a.say or ("1" if a.name == "restart" else ""), a)
+        return send(
+            client, config["topic"], boards, args.name, args.say or ("1" if args.name == "restart" else ""), args
+        )
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ class Found:
 
 def check_version(found: Found) -> None:
     """Whether the board's MicroPython loads what we compile. Raises ToolError."""
-    words = ".".join(str(n) for n in found.version)
+    words = ".".join(str(number) for number in found.version)
     ours = mpy_version()
     if tuple(found.version[:2]) < OLDEST:
         raise ToolError(
@@ -186,8 +186,8 @@ def build_firmware(in_rom: bool) -> Firmware:
         check_contract(drivers)
         try:
             names = build(folder, drivers=drivers)
-        except BuildError as e:
-            raise ToolError(str(e)) from None
+        except BuildError as error:
+            raise ToolError(str(error)) from None
         files = {"/" + name: (folder / name).read_bytes() for name in names}
         modules = [path for path in files if path.endswith(".mpy")]
         if not in_rom:
@@ -243,10 +243,11 @@ def plan(firmware: Firmware, found: Found, ours: List[str]) -> Tuple[List[str], 
             remove.append(path)
     remove.sort(key=lambda p: not p.startswith(OTA_BOOT))  # first of all: nothing starts an update that is half gone
     left = (set(found.files) - set(remove)) | set(wanted)
-    packages += {f for f in found.folders if f.startswith("/ota/")}
+    packages += {folder for folder in found.folders if folder.startswith("/ota/")}
     packages += {path.rpartition("/")[0] for path in firmware.modules if path.count("/") > 1}
-    hollow = sorted(found.folders & set(packages), key=lambda f: (-f.count("/"), f))  # the inner ones first
-    hollow = [f for f in hollow if not any(p.startswith(f + "/") for p in left)]
+    # the inner ones first
+    hollow = sorted(found.folders & set(packages), key=lambda folder: (-folder.count("/"), folder))
+    hollow = [folder for folder in hollow if not any(path.startswith(folder + "/") for path in left)]
     # main.py last: a board that is unplugged half way does not start half a program
     write.sort(key=lambda p: (p in ("/main.py", "/boot.py"), p))
     return write, remove, hollow
@@ -278,7 +279,7 @@ def read_manifest(transport: SerialTransport, found: Found) -> List[str]:
     if MANIFEST not in found.files:
         return []
     try:
-        return [str(p) for p in json.loads(transport.fs_readfile(MANIFEST))]
+        return [str(path) for path in json.loads(transport.fs_readfile(MANIFEST))]
     except ValueError:
         return []
 
@@ -377,8 +378,8 @@ def prove_imports(transport: SerialTransport, firmware: Firmware, found: Found, 
     first = umqtt.rpartition("/")[0]
     try:
         lines = transport.exec(_PROVE).decode().splitlines()
-    except TransportExecError as e:
-        text = e.error_output.strip().splitlines()
+    except TransportExecError as error:
+        text = error.error_output.strip().splitlines()
         last = text[-1] if text else "nothing"
         if "MemoryError" in last:
             raise ToolError(
@@ -442,7 +443,9 @@ def look(transport: Transport, choice: str) -> Tuple[Firmware, bool]:
     In that case main.py is gone afterwards: a board that is unplugged meanwhile does not start half a program.
     """
     found = Found(transport)
-    print("%s, MicroPython %s" % (printable(found.machine), ".".join(str(n) for n in found.version)), flush=True)
+    print(
+        "%s, MicroPython %s" % (printable(found.machine), ".".join(str(number) for number in found.version)), flush=True
+    )
     check_version(found)
     firmware = build_firmware(wants_rom(found, choice))
     if len(firmware.image) > found.rom_b:
@@ -481,8 +484,8 @@ def copy_and_prove(
     found.list_files(transport, firmware.files)
     try:
         written, removed = copy(transport, found, firmware, progress)
-    except OSError as e:
-        raise ToolError(in_words(port, e)) from None
+    except OSError as error:
+        raise ToolError(in_words(port, error)) from None
     print("%d files written, %d removed, %d unchanged" % (written, removed, len(firmware.files) - written), flush=True)
     transport.enter(True, SILENCE_S)  # so that boot.py is the new one
     if floor_b is None:
@@ -499,18 +502,18 @@ def copy_and_prove(
     print("the first readings reached the broker")
 
 
-def progress(i: int, n: int, path: str, done: int, total: int) -> None:
+def progress(number: int, count: int, path: str, done: int, total: int) -> None:
     """One line for each file; a bar at a terminal."""
     if sys.stdout.isatty():
-        print("\r[%2d/%d] %3d %% %-40s" % (i + 1, n, 100 * done // max(total, 1), path), end="")
+        print("\r[%2d/%d] %3d %% %-40s" % (number + 1, count, 100 * done // max(total, 1), path), end="")
         if done >= total:
             print()
     elif done >= total:
-        print("[%d/%d] %s" % (i + 1, n, path), flush=True)
+        print("[%d/%d] %s" % (number + 1, count, path), flush=True)
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    p = parser(
+    options = parser(
         "deploy",
         "Compile the firmware, copy what changed to the board, and prove there that the right umqtt is"
         " imported, that enough heap is left, and that the first readings reach the broker. config.json and what"
@@ -519,20 +522,20 @@ def main(argv: Optional[List[str]] = None) -> int:
         "ROMFS",
         "SENSORS",
     )
-    p.add_argument("--romfs", metavar="0|1", default=os.environ.get("ROMFS", ""),
+    options.add_argument("--romfs", metavar="0|1", default=os.environ.get("ROMFS", ""),
                    help="1: into the board's ROM partition, executed from flash; 0: as files; default: ROMFS, or 1"
                    " where the board has such a partition")  # fmt: skip
-    add_wait(p)
-    p.add_argument("--first-readings", type=seconds, default=60, metavar="S",
+    add_wait(options)
+    options.add_argument("--first-readings", type=seconds, default=60, metavar="S",
                    help="how long they may take until the broker has them; default 60")  # fmt: skip
-    p.add_argument("--floor", type=int, metavar="B", help="heap that must be left; default: by chip")
-    a = p.parse_args(argv)
-    if a.romfs not in ("", "0", "1"):
-        raise ToolError("ROMFS is 0 or 1, not %s" % a.romfs, 2)
+    options.add_argument("--floor", type=int, metavar="B", help="heap that must be left; default: by chip")
+    args = options.parse_args(argv)
+    if args.romfs not in ("", "0", "1"):
+        raise ToolError("ROMFS is 0 or 1, not %s" % args.romfs, 2)
     try:
-        deploy(choose(a.port, a.wait), a.romfs, a.floor, a.wait, a.first_readings)
-    except LOST as e:
-        raise ToolError(in_words(a.port, e)) from None
+        deploy(choose(args.port, args.wait), args.romfs, args.floor, args.wait, args.first_readings)
+    except LOST as error:
+        raise ToolError(in_words(args.port, error)) from None
     return 0
 
 

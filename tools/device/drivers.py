@@ -16,7 +16,7 @@ def added(text: str) -> List[Path]:
     found: List[Path] = []
     for word in text.split() if not os.path.exists(text) else [text]:
         path = Path(word).expanduser().resolve()
-        files = sorted(p for p in path.glob("*.py") if p.name[0] not in "_.") if path.is_dir() else [path]
+        files = sorted(one for one in path.glob("*.py") if one.name[0] not in "_.") if path.is_dir() else [path]
         if not files or not path.exists() or path.is_file() and path.suffix != ".py":
             raise ToolError("SENSORS: %s is no driver: needed is a file NAME.py, or a folder with some" % word, 2)
         found += files

@@ -102,10 +102,10 @@ def identify(tool: Esptool) -> Tuple[Chip, int]:
     size = re.search(r"Detected flash size: (\d+)(MB|KB)", said)
     for label in labels:
         # the longest label first: "ESP32-S3" also begins with "ESP32"
-        for chip in sorted(CHIPS.values(), key=lambda c: -len(c.label)):
+        for chip in sorted(CHIPS.values(), key=lambda one: -len(one.label)):
             if label.startswith(chip.label):
-                n = int(size.group(1)) << (20 if size.group(2) == "MB" else 10) if size else 0
-                return chip, n
+                size_b = int(size.group(1)) << (20 if size.group(2) == "MB" else 10) if size else 0
+                return chip, size_b
     raise ToolError("esptool did not say which chip this is:\n" + said)
 
 
@@ -134,8 +134,11 @@ def check_image(data: bytes, chip: Chip) -> None:
         )
     if chip.name == "esp8266":
         # MicroPython's own trailer; the first four bytes may be changed by flash tools
-        n = struct.unpack_from("<I", data.ljust(_ESP8266_BOOT_B, b"\0"), _ESP8266_BOOT_B - 4)[0]
-        if not _ESP8266_BOOT_B <= n <= len(data) - 16 or hashlib.md5(data[4:n]).digest() != data[n : n + 16]:
+        length_b = struct.unpack_from("<I", data.ljust(_ESP8266_BOOT_B, b"\0"), _ESP8266_BOOT_B - 4)[0]
+        if (
+            not _ESP8266_BOOT_B <= length_b <= len(data) - 16
+            or hashlib.md5(data[4:length_b]).digest() != data[length_b : length_b + 16]
+        ):
             raise ToolError("the image is not whole or not intact: %d bytes, its MD5 is wrong" % len(data))
         return
     check_program(data, "the bootloader", chip)
@@ -155,12 +158,12 @@ def check_program(data: bytes, what: str, chip: Chip) -> None:
     for _ in range(data[1]):
         if len(data) < at + 8:
             raise broken
-        n = struct.unpack_from("<I", data, at + 4)[0]
-        if len(data) < at + 8 + n:
+        length_b = struct.unpack_from("<I", data, at + 4)[0]
+        if len(data) < at + 8 + length_b:
             raise broken
-        for byte in data[at + 8 : at + 8 + n]:
+        for byte in data[at + 8 : at + 8 + length_b]:
             check ^= byte
-        at += 8 + n
+        at += 8 + length_b
     at = (at // 16 + 1) * 16  # the checksum is the last byte of a block of 16
     if len(data) < at or data[at - 1] != check:
         raise broken
@@ -192,9 +195,9 @@ def fetch(chip: Chip, version: str, flash_b: int, site: str, sha256: str, cache:
         try:
             with web(url, bool(wanted)) as answer:
                 data = read_with_progress(answer)
-        except (urllib.error.URLError, OSError, ValueError) as e:
+        except (urllib.error.URLError, OSError, ValueError) as error:
             raise ToolError(
-                "cannot fetch %s: %s. Without a network name a file: FIRMWARE=%s" % (url, e, name)
+                "cannot fetch %s: %s. Without a network name a file: FIRMWARE=%s" % (url, error, name)
             ) from None
         check_digest(name, data, wanted)
         check_image(data, chip)  # a page of the site in its place is not kept
@@ -205,9 +208,9 @@ def fetch(chip: Chip, version: str, flash_b: int, site: str, sha256: str, cache:
     try:
         check_digest(name, data, wanted)
         check_image(data, chip)
-    except ToolError as e:
+    except ToolError as error:
         path.unlink()
-        raise ToolError("%s; removed it from %s" % (e, cache)) from None
+        raise ToolError("%s; removed it from %s" % (error, cache)) from None
     if wanted:
         print("%s, SHA-256 %s as it must be" % (name, wanted))
     else:
@@ -273,7 +276,7 @@ def flash(tool: Esptool, chip: Chip, image: Path, offset: int, erase: bool) -> N
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    p = parser(
+    options = parser(
         "flash",
         "Put MicroPython onto an ESP32 or ESP8266: erase, write, verify. Everything on the board is"
         " erased, its files too, unless --keep-files is given.",
@@ -281,37 +284,37 @@ def main(argv: Optional[List[str]] = None) -> int:
         "FIRMWARE",
         "BOARD",
     )
-    p.add_argument("--firmware", default=os.environ.get("FIRMWARE", ""),
+    options.add_argument("--firmware", default=os.environ.get("FIRMWARE", ""),
                    help="a .bin file or a release to fetch (%s); default: FIRMWARE, or %s"
                    % (", ".join(RELEASES), NEWEST))  # fmt: skip
-    p.add_argument("--sha256", default=os.environ.get("FIRMWARE_SHA256", ""),
+    options.add_argument("--sha256", default=os.environ.get("FIRMWARE_SHA256", ""),
                    help="what the image's SHA-256 must be; default: FIRMWARE_SHA256")  # fmt: skip
-    p.add_argument("--board", default=os.environ.get("BOARD", ""),
+    options.add_argument("--board", default=os.environ.get("BOARD", ""),
                    help="the chip you expect (%s): another one is refused; default: BOARD"
                    % ", ".join(CHIPS))  # fmt: skip
-    p.add_argument("--keep-files", action="store_true", help="do not erase the board's file system")
-    p.add_argument("--baud", type=int, default=460800, help="speed while flashing; default 460800")
-    p.add_argument("--site", default=os.environ.get("MICROPYTHON_SITE", SITE), help=argparse.SUPPRESS)
-    p.add_argument("--python", default=sys.executable, help=argparse.SUPPRESS)
-    a = p.parse_args(argv)
+    options.add_argument("--keep-files", action="store_true", help="do not erase the board's file system")
+    options.add_argument("--baud", type=int, default=460800, help="speed while flashing; default 460800")
+    options.add_argument("--site", default=os.environ.get("MICROPYTHON_SITE", SITE), help=argparse.SUPPRESS)
+    options.add_argument("--python", default=sys.executable, help=argparse.SUPPRESS)
+    args = options.parse_args(argv)
 
-    if a.board and a.board not in CHIPS:
+    if args.board and args.board not in CHIPS:
         raise ToolError("BOARD is one of %s" % ", ".join(CHIPS), 2)
-    is_file = "/" in a.firmware or a.firmware.endswith(".bin") or Path(a.firmware).is_file()
-    if is_file and not Path(a.firmware).is_file():
-        raise ToolError("there is no file %s" % a.firmware, 2)
-    tool = Esptool(choose(a.port), a.baud, a.python)
+    is_file = "/" in args.firmware or args.firmware.endswith(".bin") or Path(args.firmware).is_file()
+    if is_file and not Path(args.firmware).is_file():
+        raise ToolError("there is no file %s" % args.firmware, 2)
+    tool = Esptool(choose(args.port), args.baud, args.python)
     chip, flash_b = identify(tool)
     print("%s with %d MiB of flash at %s" % (chip.label, flash_b >> 20, tool.port), flush=True)
-    if a.board and a.board != chip.name:
-        raise ToolError("BOARD=%s, but the chip at %s is %s" % (a.board, tool.port, chip.name))
+    if args.board and args.board != chip.name:
+        raise ToolError("BOARD=%s, but the chip at %s is %s" % (args.board, tool.port, chip.name))
     if is_file:
-        image = Path(a.firmware)
+        image = Path(args.firmware)
     else:
-        version = (a.firmware or NEWEST).lstrip("v")
-        image = fetch(chip, version, flash_b, a.site, a.sha256, ROOT / ".cache" / "firmware")
+        version = (args.firmware or NEWEST).lstrip("v")
+        image = fetch(chip, version, flash_b, args.site, args.sha256, ROOT / ".cache" / "firmware")
     data = image.read_bytes()
-    if a.sha256 and hashlib.sha256(data).hexdigest() != a.sha256.lower():
+    if args.sha256 and hashlib.sha256(data).hexdigest() != args.sha256.lower():
         raise ToolError("%s has another SHA-256 than FIRMWARE_SHA256" % image)
     offset = chip.image_offset
     if data[:1] == b"\xff" and offset:  # merged from address 0 on (`make image`)
@@ -323,7 +326,7 @@ def main(argv: Optional[List[str]] = None) -> int:
         raise ToolError("the image is larger than the board's flash")
     with tempfile.TemporaryDirectory() as scratch:  # what was checked is what is written
         copy = Path(shutil.copy(image, scratch))
-        flash(tool, chip, copy, offset, not a.keep_files)
+        flash(tool, chip, copy, offset, not args.keep_files)
     if chip.name == "esp8266" and not rom(chip.name, data)[1]:
         print("note: this MicroPython has no ROM partition, and an ESP8266 has too little heap for the firmware without"
               " one. It takes 2 MiB of flash and %s-%s" % (chip.board, ROM_VARIANT))  # fmt: skip

@@ -38,10 +38,10 @@ def filesystem_image(files: Dict[str, bytes], size_b: int) -> bytes:
             folder = path.rpartition("/")[0]
             if folder:
                 fs.makedirs(folder, exist_ok=True)
-            with fs.open(path, "wb") as f:
-                f.write(data)
-    except (LittleFSError, OSError) as e:
-        raise ToolError("the files do not fit into %d KiB: %s" % (size_b >> 10, e)) from None
+            with fs.open(path, "wb") as file:
+                file.write(data)
+    except (LittleFSError, OSError) as error:
+        raise ToolError("the files do not fit into %d KiB: %s" % (size_b >> 10, error)) from None
     if size_b // SECTOR_B - fs.used_block_count < SPARE_BLOCKS:
         raise ToolError("the files leave less than %d KiB of the file system" % (SPARE_BLOCKS * 4))
     return bytes(fs.context.buffer)
@@ -59,8 +59,8 @@ def merge(micropython: bytes, flash_b: int, config: Dict[str, bytes]) -> bytes:
                         " partition: take %s-%s" % (chip.board, ROM_VARIANT))  # fmt: skip
     try:
         offset, size_b = filesystem(chip.name, flash_b, table)
-    except ValueError as e:
-        raise ToolError(str(e)) from None
+    except ValueError as error:
+        raise ToolError(str(error)) from None
     if offset + size_b > flash_b:
         raise ToolError("this MicroPython is for a larger flash than %d MiB" % (flash_b // MIB))
     firmware = build_firmware(in_rom=rom_b > 0)
@@ -82,37 +82,37 @@ def merge(micropython: bytes, flash_b: int, config: Dict[str, bytes]) -> bytes:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    p = parser(
+    options = parser(
         "image",
         "One file with MicroPython, the firmware and the configuration, for a production line. It holds"
         " the passwords: it is written with mode 600.",
         "FIRMWARE",
         "CONFIG",
     )
-    p.add_argument("--firmware", default=os.environ.get("FIRMWARE", ""), metavar="FILE",
+    options.add_argument("--firmware", default=os.environ.get("FIRMWARE", ""), metavar="FILE",
                    help="MicroPython's .bin for the chip; default: FIRMWARE")  # fmt: skip
-    p.add_argument("--config", default=os.environ.get("CONFIG", ""), metavar="FILE",
+    options.add_argument("--config", default=os.environ.get("CONFIG", ""), metavar="FILE",
                    help="config.json; default: CONFIG; environment variables (UMQTT_...) count too, see"
                    " make config ARGS=--help")  # fmt: skip
-    p.add_argument("--ca", default="", help="certificate of the CA that signed the broker's (PEM or DER)")
-    p.add_argument("--flash-size", type=int, default=4, metavar="MIB", help="of the boards; default 4")
-    p.add_argument("--output", default="", metavar="FILE", help="default: build/image/CHIP.bin")
-    a = p.parse_args(argv)
-    if not a.firmware:
+    options.add_argument("--ca", default="", help="certificate of the CA that signed the broker's (PEM or DER)")
+    options.add_argument("--flash-size", type=int, default=4, metavar="MIB", help="of the boards; default 4")
+    options.add_argument("--output", default="", metavar="FILE", help="default: build/image/CHIP.bin")
+    args = options.parse_args(argv)
+    if not args.firmware:
         raise ToolError("name MicroPython's image for the chip: FIRMWARE=ESP32_GENERIC-....bin", 2)
-    micropython = read_micropython(a.firmware)
+    micropython = read_micropython(args.firmware)
     chip = CHIPS[image_chip(micropython)]
-    config = given(a.config, dict(os.environ))
-    extra = with_ca(config, a.config, a.ca)
+    config = given(args.config, dict(os.environ))
+    extra = with_ca(config, args.config, args.ca)
     check(config, chip.name)
     extra["/config.json"] = as_json(config)
-    whole = merge(micropython, a.flash_size * MIB, extra)
-    out = Path(a.output) if a.output else ROOT / "build" / "image" / (chip.name + ".bin")
+    whole = merge(micropython, args.flash_size * MIB, extra)
+    out = Path(args.output) if args.output else ROOT / "build" / "image" / (chip.name + ".bin")
     out.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.chmod(out, 0o600)
-    with os.fdopen(fd, "wb") as f:
-        f.write(whole)
+    with os.fdopen(fd, "wb") as file:
+        file.write(whole)
     print("%s: %d KiB, SHA-256 %s" % (out, len(whole) >> 10, hashlib.sha256(whole).hexdigest()))
     print("esptool --chip %s --port PORT write-flash --erase-all 0x0 %s" % (chip.name, quoted(out)))
     return 0
@@ -122,8 +122,8 @@ def read_micropython(path: str) -> bytes:
     """MicroPython's .bin for a chip. Raises ToolError."""
     try:
         return Path(path).read_bytes()
-    except OSError as e:
-        raise ToolError("cannot read %s: %s" % (path, e.strerror), 2) from None
+    except OSError as error:
+        raise ToolError("cannot read %s: %s" % (path, error.strerror), 2) from None
 
 
 def with_ca(config: Dict[str, Any], config_path: str, ca_path: str) -> Dict[str, bytes]:

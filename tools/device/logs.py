@@ -105,8 +105,8 @@ def opened(port: str):
         device = serial.serial_for_url(port, baudrate=115200, timeout=0.1, exclusive=True, do_not_open=True)
         device.dtr = device.rts = False
         device.open()
-    except GONE as e:
-        if "lock" in str(e) or "busy" in str(e) or isinstance(e, PermissionError):
+    except GONE as error:
+        if "lock" in str(error) or "busy" in str(error) or isinstance(error, PermissionError):
             raise ToolError(in_words(port, OSError("port in use"))) from None
         raise
     return device
@@ -124,8 +124,8 @@ class SourceNames:
         if not self.translator:
             try:
                 self.translator = Translator()
-            except ShipError as e:
-                note("tracebacks are shown as the board has them, for the source here cannot be shipped: %s" % e)
+            except ShipError as error:
+                note("tracebacks are shown as the board has them, for the source here cannot be shipped: %s" % error)
                 self.translator = Translator({"folder": "", "functions": {}, "inlined": {}, "attributes": {}})
         return self.translator.line(text)
 
@@ -136,8 +136,8 @@ def follow(port: str, limit_s: float) -> None:
     lines = Lines(SourceNames().line)
     try:
         device = opened(port)
-    except GONE as e:
-        raise ToolError(in_words(port, e)) from None
+    except GONE as error:
+        raise ToolError(in_words(port, error)) from None
     heard = time.monotonic()
     told = False
     while time.monotonic() < end:
@@ -195,18 +195,18 @@ def crash_log(port: str, wait_s: Optional[float]) -> None:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    p = parser("logs", "Show what the board's program says, until Ctrl-C. %s." % CHIP_WORDS.capitalize(), "PORT")
-    p.add_argument("--crashes", action="store_true", help="show the crash log instead; restarts the program")
-    p.add_argument("--seconds", type=seconds, default=0, help="stop after so long")
-    add_wait(p)
-    a = p.parse_args(argv)
-    port = choose(a.port, a.wait)
-    if a.crashes:
-        crash_log(port, a.wait)
+    options = parser("logs", "Show what the board's program says, until Ctrl-C. %s." % CHIP_WORDS.capitalize(), "PORT")
+    options.add_argument("--crashes", action="store_true", help="show the crash log instead; restarts the program")
+    options.add_argument("--seconds", type=seconds, default=0, help="stop after so long")
+    add_wait(options)
+    args = options.parse_args(argv)
+    port = choose(args.port, args.wait)
+    if args.crashes:
+        crash_log(port, args.wait)
         return 0
     with own_foreground():
         try:
-            follow(port, a.seconds)
+            follow(port, args.seconds)
         except KeyboardInterrupt:
             print()
     return 0

@@ -46,8 +46,8 @@ def build_package(out: Path, url: str = "") -> List[str]:
     """
     try:
         compiled = library()
-    except BuildError as e:
-        raise ToolError(str(e)) from None
+    except BuildError as error:
+        raise ToolError(str(error)) from None
     # a board that compiles them itself can do so for one layer after the other, but not for the merged core at once
     sources = {"umqtt/" + source.name: source.read_bytes() for source in sorted(LIBRARY.glob("*.py"))}
     sources[FIRST + ".py"] = first((LIBRARY / "__init__.py").read_text(), ".py").encode()
@@ -62,19 +62,19 @@ def build_package(out: Path, url: str = "") -> List[str]:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    p = parser(
+    options = parser(
         "mip",
         "Build the library as a package for `mip install`, to be served from any web server. Stock firmware freezes an"
         " umqtt of its own, which hides one in /lib. So the package also puts /umqtt/__init__ into the root, where a"
         " board looks first: it leads to /lib/umqtt, and `import umqtt` is ours without a line in boot.py. Where that"
         " file is not, `import sys` and `sys.path.insert(0, '/lib')` must come before the first import of umqtt.",
     )
-    p.add_argument("--output", default=str(ROOT / "build" / "mip"), metavar="DIR", help="default: build/mip")
-    p.add_argument("--url", default="", help="where it will be served: whole addresses in package.json")
-    a = p.parse_args(argv)
-    names = build_package(Path(a.output), a.url)
-    print("%d files in %s" % (len(names), a.output))
-    print("mpremote mip install %s" % quoted(Path(a.output) / "package.json"))
+    options.add_argument("--output", default=str(ROOT / "build" / "mip"), metavar="DIR", help="default: build/mip")
+    options.add_argument("--url", default="", help="where it will be served: whole addresses in package.json")
+    args = options.parse_args(argv)
+    names = build_package(Path(args.output), args.url)
+    print("%d files in %s" % (len(names), args.output))
+    print("mpremote mip install %s" % quoted(Path(args.output) / "package.json"))
     return 0
 
 

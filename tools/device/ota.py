@@ -73,7 +73,7 @@ def make_update(firmware: Dict[str, bytes], mpy: int) -> Update:
     names = sorted(name for name in firmware if name not in SOURCE_ONLY)
     files = [firmware[name] for name in names]
     lines = ["umqtt-node 1 %d" % mpy]
-    lines += ["%s %d %s" % (hashlib.sha256(d).hexdigest(), len(d), n) for n, d in zip(names, files)]
+    lines += ["%s %d %s" % (hashlib.sha256(data).hexdigest(), len(data), n) for n, data in zip(names, files)]
     listed = ("\n".join(lines) + "\n").encode()
     return Update([listed, *files], ["the list", *names], hashlib.sha256(listed).hexdigest())
 
@@ -85,18 +85,18 @@ def manifest(update: Update, name: str, key: str, serial: int) -> bytes:
     return ("%s %s" % (text, signature.hexdigest())).encode()
 
 
-def chosen(a: argparse.Namespace, config: Dict[str, Any], known: Dict[str, str]) -> List[Board]:
+def chosen(args: argparse.Namespace, config: Dict[str, Any], known: Dict[str, str]) -> List[Board]:
     """The boards that are meant. Raises ToolError."""
-    topic = a.topic or config.get("topic") or keys()["topic"]
+    topic = args.topic or config.get("topic") or keys()["topic"]
     own = "%s/%s" % (topic, config.get("client_id") or "")
     if config.get("ota_key"):
         known = {**known, own: config["ota_key"]}
-    if a.id:
-        names = ["%s/%s" % (topic, one) for one in a.id.split(",") if one]
-    elif a.topic:
-        names = sorted(name for name in known if name.rpartition("/")[0] == a.topic)
+    if args.id:
+        names = ["%s/%s" % (topic, one) for one in args.id.split(",") if one]
+    elif args.topic:
+        names = sorted(name for name in known if name.rpartition("/")[0] == args.topic)
         if not names:
-            raise ToolError("no key is known of a board under %s: `make config` makes one for each board" % a.topic)
+            raise ToolError("no key is known of a board under %s: `make config` makes one for each board" % args.topic)
     elif config.get("client_id"):
         names = [own]
     else:
@@ -183,10 +183,14 @@ class Round:
             if not came:
                 return
             topic, payload = came
-            for what, f in (("/ota/want", self._wanted), ("/ack/ota", self._answered), ("/status", self._status)):
+            for what, function in (
+                ("/ota/want", self._wanted),
+                ("/ack/ota", self._answered),
+                ("/status", self._status),
+            ):
                 board = self.boards.get(topic[: -len(what)]) if topic.endswith(what) else None
                 if board:
-                    f(board, payload)
+                    function(board, payload)
 
     def _status(self, board: Board, payload: bytes) -> None:
         board.online = payload.decode(errors="replace")
@@ -263,7 +267,7 @@ def compiled(folder: str) -> Dict[str, bytes]:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    p = parser(
+    options = parser(
         "ota",
         "Update boards over the air. A board tries the new firmware, and goes back to the old one by itself when that"
         " does not reach the broker. boot.py, main.py and MicroPython itself need the cable (make deploy, make flash)."
@@ -275,25 +279,25 @@ def main(argv: Optional[List[str]] = None) -> int:
         "SENSORS",
     )
     env = os.environ.get
-    p.add_argument("--id", default=env("ID", ""), help="client id of the board; several with commas; default: ID")
-    p.add_argument("--topic", default=env("TOPIC", ""),
+    options.add_argument("--id", default=env("ID", ""), help="client id of the board; several with commas; default: ID")
+    options.add_argument("--topic", default=env("TOPIC", ""),
                    help="all boards under it whose keys are known, or the topic of --id; default: TOPIC")  # fmt: skip
-    p.add_argument("--config", default=env("CONFIG", ""),
+    options.add_argument("--config", default=env("CONFIG", ""),
                    help="config.json of a board: broker, login, topic, client_id, ota_key; default: CONFIG. Variables"
                    " such as UMQTT_BROKER, UMQTT_USER, UMQTT_PASSWORD, UMQTT_TLS_CA win")  # fmt: skip
-    p.add_argument("--parallel", type=int, default=int(env("PARALLEL") or 4), metavar="N",
+    options.add_argument("--parallel", type=int, default=int(env("PARALLEL") or 4), metavar="N",
                    help="boards at a time; default: PARALLEL, or 4")  # fmt: skip
-    p.add_argument("--keys", default=str(KEYS), metavar="FILE", help="the boards' keys; default: %s" % KEYS.name)
-    p.add_argument("--wait", type=seconds, default=WAIT_S, metavar="S",
+    options.add_argument("--keys", default=str(KEYS), metavar="FILE", help="the boards' keys; default: %s" % KEYS.name)
+    options.add_argument("--wait", type=seconds, default=WAIT_S, metavar="S",
                    help="give a board up that was not heard for so long; default %d" % WAIT_S)  # fmt: skip
-    p.add_argument("--folder", default="", help="compiled firmware; default: this clone's, compiled now")
-    p.add_argument("--cancel", action="store_true", help="take the update back from boards that have not begun")
-    a = p.parse_args(argv)
-    config = given(a.config, dict(os.environ))
-    boards = chosen(a, config, read_keys(Path(a.keys)))
+    options.add_argument("--folder", default="", help="compiled firmware; default: this clone's, compiled now")
+    options.add_argument("--cancel", action="store_true", help="take the update back from boards that have not begun")
+    args = options.parse_args(argv)
+    config = given(args.config, dict(os.environ))
+    boards = chosen(args, config, read_keys(Path(args.keys)))
     if not config.get("broker"):
         raise ToolError("which broker? CONFIG=config.json of a board, or UMQTT_BROKER in the environment", 2)
-    update = None if a.cancel else make_update(compiled(a.folder), mpy_version())
+    update = None if args.cancel else make_update(compiled(args.folder), mpy_version())
     with contextlib.closing(Post({**keys(), **config})) as post:
         if update is None:
             for board in boards:
@@ -302,7 +306,7 @@ def main(argv: Optional[List[str]] = None) -> int:
             print("taken back: a board that has not begun will not; one that runs it keeps it")
             return 0
         print("%d files, %d B, update %s" % (len(update.files) - 1, update.size_b, update.digest[:8]), flush=True)
-        Round(post, update, boards, max(1, a.parallel), a.wait).run()
+        Round(post, update, boards, max(1, args.parallel), args.wait).run()
     failed = [board for board in boards if not board.ok]
     print("%d of %d boards run the new firmware" % (len(boards) - len(failed), len(boards)))
     return 1 if failed else 0

@@ -27,8 +27,8 @@ def read_keys(path: Path) -> Dict[str, str]:
         return {str(name): str(key) for name, key in found.items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, AttributeError) as e:
-        raise ToolError("cannot read the keys in %s: %s" % (path, e)) from None
+    except (OSError, ValueError, AttributeError) as error:
+        raise ToolError("cannot read the keys in %s: %s" % (path, error)) from None
 
 
 def key_of(name: str, known: Dict[str, str]) -> str:
@@ -45,6 +45,6 @@ def note_key(name: str, key: str, path: Path = KEYS) -> None:
     part = path.with_name(path.name + ".new")
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.chmod(part, 0o600)
-    with os.fdopen(fd, "w", encoding="utf-8") as f:
-        json.dump(known, f, indent=1, sort_keys=True)
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
+        json.dump(known, file, indent=1, sort_keys=True)
     part.replace(path)

@@ -93,12 +93,12 @@ def needed(allowed: Any, value: Any, chip: str) -> str:
 def ranges(numbers: List[int]) -> str:
     """[0, 1, 2, 5] as "0 to 2, 5"."""
     runs: List[List[int]] = []
-    for n in numbers:
-        if runs and runs[-1][1] == n - 1:
-            runs[-1][1] = n
+    for number in numbers:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
         else:
-            runs.append([n, n])
-    return ", ".join(str(a) if a == b else "%d to %d" % (a, b) for a, b in runs)
+            runs.append([number, number])
+    return ", ".join(str(first) if first == last else "%d to %d" % (first, last) for first, last in runs)
 
 
 def of_keys(conf: Dict[str, Any], keys: Any, chip: str) -> List[str]:
@@ -179,10 +179,10 @@ def of_config(config: Dict[str, Any], chip: str, drivers: Dict[str, Path]) -> Li
                     from treatment import Treated  # pyright: ignore[reportMissingImports]
 
                     Treated(sensor, conf["treatment"])
-        except KeyError as e:
-            found = ["%s is missing" % e.args[0]]
-        except Exception as e:  # whatever the constructor of a driver raises
-            found = [str(e) or repr(e)]
+        except KeyError as error:
+            found = ["%s is missing" % error.args[0]]
+        except Exception as error:  # whatever the constructor of a driver raises
+            found = [str(error) or repr(error)]
         wrong += [where + line for line in found]
     users: Dict[int, Tuple[str, str]] = {}
     for pin, user, shared in pins_of(config, keys, chip):
@@ -209,18 +209,18 @@ def of_driver(kind: str, path: Path, chip: str) -> List[str]:
     connected: there it must say so, by OSError in words, or read what can be read."""
     try:
         module = load(kind, path)
-    except Exception as e:
-        return ["it cannot be imported: %r" % e]
+    except Exception as error:
+        return ["it cannot be imported: %r" % error]
     if not hasattr(module, "Sensor"):
         return ["it has no class Sensor"]
     try:
         sensor = module.Sensor(dict(example(getattr(module, "_KEYS", ()), chip), type=kind))
-    except (ValueError, KeyError) as e:
+    except (ValueError, KeyError) as error:
         if not hasattr(module, "_KEYS"):
             return []  # which keys it takes nobody knows: it is checked when it is configured
-        return ["Sensor() refuses what _KEYS asks for: %r" % e]
-    except Exception as e:
-        return ["Sensor() raises %r; a configuration that is wrong is a ValueError that names the key" % e]
+        return ["Sensor() refuses what _KEYS asks for: %r" % error]
+    except Exception as error:
+        return ["Sensor() raises %r; a configuration that is wrong is a ValueError that names the key" % error]
     wrong: List[str] = []
     for call in ("probe", "read"):
         if not callable(getattr(sensor, call, None)):
@@ -228,12 +228,12 @@ def of_driver(kind: str, path: Path, chip: str) -> List[str]:
             continue
         try:
             got = getattr(sensor, call)()
-        except OSError as e:
-            if len(e.args) != 1 or not isinstance(e.args[0], str):
-                wrong.append("%s() raises %r; needed is an OSError in words" % (call, e))
+        except OSError as error:
+            if len(error.args) != 1 or not isinstance(error.args[0], str):
+                wrong.append("%s() raises %r; needed is an OSError in words" % (call, error))
             continue
-        except Exception as e:
-            wrong.append("%s() raises %r where nothing is connected; needed is an OSError in words" % (call, e))
+        except Exception as error:
+            wrong.append("%s() raises %r where nothing is connected; needed is an OSError in words" % (call, error))
             continue
         if call == "read" and not of_fields(getattr(sensor, "fields", None), ()):
             wrong += of_values(got, sensor.fields)
@@ -269,7 +269,9 @@ def of_values(values: Any, fields: Any) -> List[str]:
 
 def main(chip: str, contract: bool) -> None:
     own = os.environ.get("SENSORS", "")
-    sys.path[:0] = [str(ROOT / p) for p in ("firmware", "firmware/lib", "host_tests/fakes/board", "host_tests")]
+    sys.path[:0] = [
+        str(ROOT / folder) for folder in ("firmware", "firmware/lib", "host_tests/fakes/board", "host_tests")
+    ]
     import fakes.shim  # noqa: F401, I001 - MicroPython's names on CPython, which the others want
     import fake_board
 

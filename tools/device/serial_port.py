@@ -46,16 +46,16 @@ BLANK = re.compile(r"invalid header: 0x[0-9a-f]+|flash read err|No bootable app"
 def parser(target: str, description: str, *variables: str) -> argparse.ArgumentParser:
     """For the tool behind `make TARGET VARIABLE=...`; it takes --port when PORT is among the variables."""
     words = "".join(" [%s=...]" % name for name in variables)
-    p = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="make " + target,
         usage='make %s%s [ARGS="options"]' % (target, words),
         description=description,
         epilog="Exit status: 0 done; 1 something is wrong, in words; 2 called wrongly, or there is no board.",
     )
     if "PORT" in variables:
-        p.add_argument("--port", default=os.environ.get("PORT", ""),
+        parser.add_argument("--port", default=os.environ.get("PORT", ""),
                        help="serial port; default: PORT, or the only board that is plugged in")  # fmt: skip
-    return p
+    return parser
 
 
 def seconds(text: str) -> float:
@@ -66,9 +66,9 @@ def seconds(text: str) -> float:
     return value
 
 
-def add_wait(p: argparse.ArgumentParser) -> None:
+def add_wait(options: argparse.ArgumentParser) -> None:
     """--wait, for the tools that stop the board's program."""
-    p.add_argument("--wait", type=seconds, metavar="S",
+    options.add_argument("--wait", type=seconds, metavar="S",
                    help="wait so long for a board that sleeps, and for a port that is not there while it does;"
                    " default: %d for a silent board" % WAIT_S)  # fmt: skip
 
@@ -83,7 +83,7 @@ class ToolError(Exception):
 
 def boards() -> List[str]:
     """The ports behind which an ESP board may be."""
-    return sorted(p.device for p in comports() if p.vid in USB_MAKERS)
+    return sorted(found.device for found in comports() if found.vid in USB_MAKERS)
 
 
 def choose(port: str, wait_s: Optional[float] = None) -> str:
@@ -93,11 +93,11 @@ def choose(port: str, wait_s: Optional[float] = None) -> str:
     while True:
         try:
             return _checked(port)
-        except NoPort as e:
+        except NoPort as error:
             if time.monotonic() >= end:
                 raise
             if not told:
-                print("%s. Waiting for it" % str(e).split(".")[0], file=sys.stderr, flush=True)
+                print("%s. Waiting for it" % str(error).split(".")[0], file=sys.stderr, flush=True)
             told = True
             time.sleep(0.1)
 
@@ -155,20 +155,20 @@ def no_permission(port: str) -> str:
     )
 
 
-def in_words(port: str, e: Exception) -> str:
+def in_words(port: str, error: Exception) -> str:
     """Why talking to a board that has answered failed."""
-    text = str(e)
-    if isinstance(e, TransportExecError):
+    text = str(error)
+    if isinstance(error, TransportExecError):
         return "the board said: " + printable((text.strip().splitlines() or ["nothing"])[-1])
-    if isinstance(e, struct.error) or (isinstance(e, TransportError) and "failed to access" not in text):
+    if isinstance(error, struct.error) or (isinstance(error, TransportError) and "failed to access" not in text):
         return (
             "the board at %s has answered, and is silent now or says something else (%s). Press RESET and run this"
             " again; if it stays so, docs/board.md has more to try" % (port, printable(text))
         )
     in_use = "failed to access" in text or "lock" in text or "busy" in text or ("use" in text and "port" in text)
-    if in_use or isinstance(e, PermissionError) or "PermissionError" in text:  # so Windows says it
+    if in_use or isinstance(error, PermissionError) or "PermissionError" in text:  # so Windows says it
         return "%s is in use by another program: end it (a monitor, `make logs`, `make repl`)" % port
-    if "ENOSPC" in text or getattr(e, "errno", 0) == 28:
+    if "ENOSPC" in text or getattr(error, "errno", 0) == 28:
         return "the board's file system is full"
     return "the board at %s went away (%s). Plug it in and run this again" % (port, printable(text))
 
@@ -240,8 +240,8 @@ def repl(port: str, soft_reset: bool = True, wait_s: Optional[float] = None) -> 
             if transport.in_raw_repl:
                 with contextlib.suppress(*LOST):
                     transport.leave()
-    except LOST as e:
-        raise ToolError(in_words(port, e)) from None
+    except LOST as error:
+        raise ToolError(in_words(port, error)) from None
     finally:
         if transport:
             with contextlib.suppress(*GONE):
@@ -357,9 +357,9 @@ def run_tool(name: str, main) -> None:
     let_any_text_out()
     try:
         status = main()
-    except ToolError as e:
-        print("%s: %s" % (name, printable(str(e))), file=sys.stderr)
-        status = e.status
+    except ToolError as error:
+        print("%s: %s" % (name, printable(str(error))), file=sys.stderr)
+        status = error.status
     except BrokenPipeError:  # `make logs | head`: nobody reads any more
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1

@@ -25,10 +25,10 @@ def main() -> int:
         return traceback(opts.traceback, opts.names)
     try:
         files = build_library(opts.into, opts.source)
-    except (ShipError, BuildError) as e:
-        print("ship: %s" % e, file=sys.stderr)
+    except (ShipError, BuildError) as error:
+        print("ship: %s" % error, file=sys.stderr)
         return 1
-    print("%d modules, %d bytes of .mpy in %s" % (len(files), sum(f.stat().st_size for f in files), opts.into))
+    print("%d modules, %d bytes of .mpy in %s" % (len(files), sum(file.stat().st_size for file in files), opts.into))
     return 0
 
 
@@ -38,8 +38,8 @@ def traceback(path: str, names: Optional[Path]) -> int:
         with open(path) if path != "-" else contextlib.nullcontext(sys.stdin) as lines:
             for line in lines:
                 print(translator.line(line.rstrip("\n")))
-    except (OSError, ValueError, ShipError) as e:
-        print("ship: %s" % e, file=sys.stderr)
+    except (OSError, ValueError, ShipError) as error:
+        print("ship: %s" % error, file=sys.stderr)
         return 1
     return 0
 

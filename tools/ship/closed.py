@@ -66,8 +66,10 @@ def own_attributes(library: Library) -> Set[str]:
         fixed |= module.asked_for
     for unit in library.units.values():
         foreign = {bound_name(statement) for statement in unit.imports}
-        used = [n for n in ast.walk(unit.tree) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name)]
-        fixed |= {n.attr for n in used if n.value.id in foreign}  # type: ignore
+        used = [
+            node for node in ast.walk(unit.tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        ]
+        fixed |= {node.attr for node in used if node.value.id in foreign}  # type: ignore
     for names, is_fixed in owned(library).values():
         if is_fixed:
             fixed |= names
@@ -101,10 +103,10 @@ def owned(library: Library) -> Dict[str, Tuple[Set[str], bool]]:
 
 def _stored(method: ast.AST, own: str) -> Set[str]:
     return {
-        n.attr
-        for n in ast.walk(method)
-        if isinstance(n, ast.Attribute)
-        and isinstance(n.ctx, ast.Store)
-        and isinstance(n.value, ast.Name)
-        and n.value.id == own
+        node.attr
+        for node in ast.walk(method)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == own
     }

@@ -19,13 +19,18 @@ def _fold_within(library: Library, unit: Unit) -> None:
     again = True
     while again:
         again = False
-        classes = {s.name: s for s in unit.tree.body if isinstance(s, ast.ClassDef)}
+        classes = {statement.name: statement for statement in unit.tree.body if isinstance(statement, ast.ClassDef)}
         every = [
-            (u, n) for u in library.units.values() for n in ast.walk(u.tree) if isinstance(n, (ast.ClassDef, ast.Name))
+            (owner, node)
+            for owner in library.units.values()
+            for node in ast.walk(owner.tree)
+            if isinstance(node, (ast.ClassDef, ast.Name))
         ]
-        uses = Counter(n.id for _, n in every if isinstance(n, ast.Name))
+        uses = Counter(node.id for _, node in every if isinstance(node, ast.Name))
         for base in classes.values():
-            heirs = [(u, c) for u, c in every if isinstance(c, ast.ClassDef) and _has_base(c, base.name)]
+            heirs = [
+                (owner, node) for owner, node in every if isinstance(node, ast.ClassDef) and _has_base(node, base.name)
+            ]
             if base.name in public or len(heirs) != 1 or heirs[0][0] is not unit:
                 continue
             heir = heirs[0][1]
@@ -38,12 +43,12 @@ def _fold_within(library: Library, unit: Unit) -> None:
 
 
 def _has_base(node: ast.ClassDef, name: str) -> bool:
-    return any(isinstance(b, ast.Name) and b.id == name for b in node.bases)
+    return any(isinstance(base, ast.Name) and base.id == name for base in node.bases)
 
 
 def _used_elsewhere(uses: int, name: str, heir: ast.ClassDef) -> bool:
     """Whether the class, which is named so often, is named anywhere but as `Base.method(self, ...)` in its heir."""
-    return uses != 1 + len([n for n in ast.walk(heir) if _call_up(n, name) and not _is_super(n)])
+    return uses != 1 + len([node for node in ast.walk(heir) if _call_up(node, name) and not _is_super(node)])
 
 
 def _call_up(node: ast.AST, base: str) -> bool:
@@ -64,7 +69,7 @@ def _into(base: ast.ClassDef, heir: ast.ClassDef) -> None:
     hidden: Dict[str, str] = {}  # overridden methods that are still called: their new names
     methods = {s.name: s for s in base.body if isinstance(s, FUNCTIONS)}
     for function in own.values():
-        for call in [n for n in ast.walk(function) if _call_up(n, base.name)]:
+        for call in [node for node in ast.walk(function) if _call_up(node, base.name)]:
             name = call.func.attr  # type: ignore
             if name not in methods:
                 continue  # of a class further down, or a builtin one
@@ -95,13 +100,13 @@ def _put_in_place(caller: Function, call: ast.Call, method: Function, arguments:
     parameters = [a.arg for a in method.args.args[1:]]
     if at is None or call.keywords or len(arguments) != len(parameters) or method.args.defaults:
         return False
-    if any(isinstance(n, (ast.Return, ast.Yield, ast.YieldFrom)) for n in ast.walk(method)):
+    if any(isinstance(node, (ast.Return, ast.Yield, ast.YieldFrom)) for node in ast.walk(method)):
         return False
     names = bound(method)
     taken = set(bound(caller))
     new: Dict[str, ast.expr] = {}
     first: List[ast.stmt] = []
-    stored = {n.id for n in ast.walk(method) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)}
+    stored = {node.id for node in ast.walk(method) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
     for parameter, argument in zip(parameters, arguments):
         plain = isinstance(argument, ast.Constant) or (isinstance(argument, ast.Name) and argument.id in taken)
         if plain and parameter not in stored and not _is_stored(caller, argument):
@@ -113,7 +118,7 @@ def _put_in_place(caller: Function, call: ast.Call, method: Function, arguments:
     for name in names:
         if name not in parameters and name != "self":
             new[name] = ast.Name(_fresh(name, taken), ast.Load())
-    body = [_Substitute(new).visit(s) for s in method.body]
+    body = [_Substitute(new).visit(statement) for statement in method.body]
     index = caller.body.index(at)
     caller.body[index : index + 1] = first + body
     return True
@@ -128,7 +133,8 @@ def _statement(caller: Function, call: ast.Call) -> Optional[ast.stmt]:
 
 def _is_stored(function: Function, argument: ast.expr) -> bool:
     return isinstance(argument, ast.Name) and any(
-        isinstance(n, ast.Name) and n.id == argument.id and not isinstance(n.ctx, ast.Load) for n in ast.walk(function)
+        isinstance(node, ast.Name) and node.id == argument.id and not isinstance(node.ctx, ast.Load)
+        for node in ast.walk(function)
     )
 
 

@@ -109,10 +109,10 @@ def inline(library: Library, frame_of: FrameOf) -> List[str]:
     refused: Set[str] = set()
     while True:
         index = _Index(library)
-        for candidate in [c for c in _candidates(library, index) if c.name not in refused]:
+        for candidate in [possible for possible in _candidates(library, index) if possible.name not in refused]:
             sites = index.sites(candidate)
-            functions = [candidate.function, *(s.caller for s in sites or ())]
-            if any(id(f) in index.changed for f in functions):
+            functions = [candidate.function, *(site.caller for site in sites or ())]
+            if any(id(function) in index.changed for function in functions):
                 continue  # next time
             if sites and _place_everywhere(sites, frame_of):
                 candidate.container.remove(candidate.function)
@@ -171,17 +171,17 @@ def _place_everywhere(sites: List[_Site], frame_of: FrameOf) -> bool:
     """In all places or none."""
     if not all(_brings_imports(site) for site in sites):
         return False
-    before = [(s.caller, s.caller.body, inlined(s.caller)) for s in sites]
+    before = [(each.caller, each.caller.body, inlined(each.caller)) for each in sites]
     for site in sites:
         site.call.is_waiting = True  # type: ignore - the caller's next copy has it, too
     for site in sites:
-        call = next((n for n in _own(site.caller) if hasattr(n, "is_waiting")), None)
+        call = next((node for node in _own(site.caller) if hasattr(node, "is_waiting")), None)
         changed = _in_place(site._replace(call=call)) if isinstance(call, ast.Call) else None
         if not changed or not (_is_generator(changed) or _stays_small(site.caller, changed, frame_of)):
             for caller, body, was_inlined in before:
                 caller.body, caller.inlined = body, was_inlined  # type: ignore
-            for s in sites:
-                del s.call.is_waiting  # type: ignore
+            for each in sites:
+                del each.call.is_waiting  # type: ignore
             return False
         within = [*inlined(site.function), *filter(None, [origin(site.function)])]
         site.caller.body, site.caller.inlined = changed.body, inlined(site.caller) + within  # type: ignore
@@ -193,7 +193,7 @@ def _brings_imports(site: _Site) -> bool:
     something else there."""
     if site.home is site.there:
         return True
-    names = {n.id for n in ast.walk(site.function) if isinstance(n, ast.Name)} - set(bound(site.function))
+    names = {node.id for node in ast.walk(site.function) if isinstance(node, ast.Name)} - set(bound(site.function))
     had = {bound_name(statement): statement for statement in site.there.imports}
     for statement in site.home.imports:
         name = bound_name(statement)
@@ -238,7 +238,9 @@ def _is_plain(function: Function) -> bool:
     if arguments.vararg or arguments.kwarg or arguments.kwonlyargs or arguments.posonlyargs:
         return False
     not_plain = (*SCOPES, ast.Global, ast.Nonlocal)
-    return not function.decorator_list and not any(isinstance(n, not_plain) for s in function.body for n in ast.walk(s))
+    return not function.decorator_list and not any(
+        isinstance(node, not_plain) for statement in function.body for node in ast.walk(statement)
+    )
 
 
 def _own(function: Function) -> Iterator[ast.AST]:
@@ -252,7 +254,7 @@ def _own(function: Function) -> Iterator[ast.AST]:
 
 
 def _is_generator(function: Function) -> bool:
-    return any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in _own(function))
+    return any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in _own(function))
 
 
 def _in_place(site: _Site) -> Optional[Function]:
@@ -277,11 +279,11 @@ def _in_place(site: _Site) -> Optional[Function]:
 def _arguments(site: _Site) -> Optional[Dict[str, ast.expr]]:
     """{parameter: what is passed}."""
     arguments = site.function.args
-    parameters = [a.arg for a in arguments.args]
+    parameters = [argument.arg for argument in arguments.args]
     given = list(site.call.args)
     if site.is_method:
         given.insert(0, site.call.func.value)  # type: ignore
-    if len(given) > len(parameters) or any(isinstance(a, ast.Starred) for a in given):
+    if len(given) > len(parameters) or any(isinstance(argument, ast.Starred) for argument in given):
         return None
     values = dict(zip(parameters, given))
     for keyword in site.call.keywords:
@@ -295,7 +297,7 @@ def _arguments(site: _Site) -> Optional[Dict[str, ast.expr]]:
 
 
 def _only_reads(value: ast.AST) -> bool:
-    return not any(isinstance(n, DOES) for n in ast.walk(value))
+    return not any(isinstance(node, DOES) for node in ast.walk(value))
 
 
 def _may_move(expression: ast.expr, values: Dict[str, ast.expr]) -> bool:
@@ -303,14 +305,14 @@ def _may_move(expression: ast.expr, values: Dict[str, ast.expr]) -> bool:
     for parameter, value in values.items():
         if isinstance(value, (ast.Constant, ast.Name)):
             continue
-        times = sum(isinstance(n, ast.Name) and n.id == parameter for n in ast.walk(expression))
+        times = sum(isinstance(node, ast.Name) and node.id == parameter for node in ast.walk(expression))
         if times > 1 or not _only_reads(value) or not _only_reads(expression):
             return False
     return True
 
 
 def _is_delegated(site: _Site) -> bool:
-    return any(isinstance(n, ast.YieldFrom) and n.value is site.call for n in _own(site.caller))
+    return any(isinstance(node, ast.YieldFrom) and node.value is site.call for node in _own(site.caller))
 
 
 class _Values(ast.NodeTransformer):
@@ -356,14 +358,14 @@ class _Placed:
     def __init__(self, caller: Function, body: List[ast.stmt], values: Dict[str, ast.expr]):
         self.caller = caller
         self.locals = bound(caller)
-        self.taken = set(self.locals) | {n.id for n in ast.walk(caller) if isinstance(n, ast.Name)}
+        self.taken = set(self.locals) | {node.id for node in ast.walk(caller) if isinstance(node, ast.Name)}
         self.made: List[str] = []
         self.is_placed = False
         function = ast.FunctionDef("", copy.deepcopy(caller.args), body, [])
-        function.args.args = [ast.arg(p) for p in values]
+        function.args.args = [ast.arg(parameter) for parameter in values]
         function.args.defaults = []
-        names = [n for s in body for n in ast.walk(s) if isinstance(n, ast.Name)]
-        stored = {n.id for n in names if not isinstance(n.ctx, ast.Load)}
+        names = [node for statement in body for node in ast.walk(statement) if isinstance(node, ast.Name)]
+        stored = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
         self.before: List[ast.stmt] = []
         new: Dict[str, ast.expr] = {}
         for name in bound(function):
@@ -374,7 +376,7 @@ class _Placed:
             new[name] = ast.Name(self._fresh(name), ast.Load())
             if value is not None:
                 self.before.append(ast.Assign([ast.Name(self.made[-1], ast.Store())], value))
-        self.body = [_Values(new).visit(s) for s in body]
+        self.body = [_Values(new).visit(statement) for statement in body]
 
     def done(self) -> Optional[Function]:
         last = _last_statements(self.caller.body)
@@ -384,7 +386,7 @@ class _Placed:
                 if not isinstance(block, list):
                     continue
                 for i, statement in enumerate(block):
-                    placed = self._statements(statement, any(statement is s for s in last))
+                    placed = self._statements(statement, any(statement is each for each in last))
                     if placed is not None:
                         block[i : i + 1] = placed
                         return self.caller
@@ -491,7 +493,7 @@ def _without_returns(body: List[ast.stmt], result: Result) -> Optional[List[ast.
         rest = body[i + 1 :]
         if isinstance(statement, ast.Return):
             return out + result(statement.value or ast.Constant(None))
-        if not any(isinstance(n, ast.Return) for n in ast.walk(statement)):
+        if not any(isinstance(node, ast.Return) for node in ast.walk(statement)):
             out.append(statement)
             if isinstance(statement, ast.Raise):
                 return out
@@ -526,7 +528,7 @@ def _may_hold(name: str, statements: List[ast.stmt]) -> bool:
     for statement in statements:
         for node in ast.walk(statement):
             if isinstance(node, ast.Assign) and not _is_number(node.value):
-                targets = [n for t in node.targets for n in ast.walk(t)]
+                targets = [n for target in node.targets for n in ast.walk(target)]
             elif isinstance(node, (ast.For, ast.AsyncFor)):
                 targets = list(ast.walk(node.target))
             else:

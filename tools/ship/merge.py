@@ -44,11 +44,13 @@ class Library:
         self.aliases: Dict[str, Dict[str, str]] = {}
         self._reexported: Dict[str, Dict[str, str]] = {name: {} for name in modules}
         order = [*self.merged, *(name for name in modules if name not in self.merged)]
-        self.rebound = {n: _rebound(m.tree) for n, m in modules.items()}
+        self.rebound = {other: _rebound(m.tree) for other, m in modules.items()}
         links = {name: _Links(self, modules[name]) for name in modules}
         for name in order:
             links[name].read_imports()
-        self.constant_names = {n: {_const_name(s) for s in m.tree.body} - {None} for n, m in modules.items()}
+        self.constant_names = {
+            other: {_const_name(statement) for statement in m.tree.body} - {None} for other, m in modules.items()
+        }
         for name in order:
             links[name].qualify()
         for name in order:
@@ -72,7 +74,7 @@ class Library:
                     present[i] = name + COPY + present[-1]
             if present:
                 groups[present[-1]] = present
-        for name in [n for group in groups.values() for n in group if COPY in n]:
+        for name in [other for group in groups.values() for other in group if COPY in other]:
             source = name.split(COPY)[0]
             self.modules[name] = Module(self.modules[source].path, name, self.package, source)
         for name in count:
@@ -120,7 +122,7 @@ class Library:
         module = self.package.module(path)
         if module is None or not self.package.is_closed:
             return module is not None
-        return any(n.split(COPY)[0] == module or n.startswith(module + "/") for n in self.modules)
+        return any(other.split(COPY)[0] == module or other.startswith(module + "/") for other in self.modules)
 
     def meant(self, path: str, name: str, importer: str) -> Tuple[str, str]:
         """`from path import name` in module `importer`: the module, and its global; "" for the module itself."""
@@ -128,7 +130,7 @@ class Library:
         inside = "%s/%s" % (folder, name) if folder else name
         if folder and folder in self.modules and inside not in self.modules:
             return folder, name
-        if folder and folder not in self.modules and any(n.split(COPY)[0] == folder for n in self.modules):
+        if folder and folder not in self.modules and any(other.split(COPY)[0] == folder for other in self.modules):
             raise ShipError("%s.py imports %s, of which each life of a board has a copy" % (importer, folder))
         return inside, ""
 
@@ -172,8 +174,8 @@ class Library:
         known = ast.Expression(_Inline(self.constants).visit(expression))
         try:
             return eval(compile(ast.fix_missing_locations(known), module.name, "eval"), {"__builtins__": {}})
-        except Exception as e:
-            raise module.error(expression, "const() of something that is not known here: %s" % e) from None
+        except Exception as error:
+            raise module.error(expression, "const() of something that is not known here: %s" % error) from None
 
     def _make_units(self, order: List[str]) -> None:
         for target, group in self.groups.items():
@@ -181,7 +183,7 @@ class Library:
         for name in order:
             if name in self.groups:
                 continue
-            names = {n: "%s.%s" % (name, n) for n in self.exported(name)}
+            names = {other: "%s.%s" % (name, other) for other in self.exported(name)}
             if self.package.is_closed or name not in self.package.internal:
                 names.update(self._errors(name))
             if name in self.merged:
@@ -207,7 +209,7 @@ class Library:
                 if twin:
                     same[twin] = statement.targets[0].id  # type: ignore
                 body.append(statement)
-        exports = {n: "%s.%s" % (target, n) for n in self.exported(target)}
+        exports = {other: "%s.%s" % (target, other) for other in self.exported(target)}
         exports.update(self._errors(target))
         self.units[target] = Unit(target, ast.Module(body, []), list(imports.values()), exports)
 
@@ -225,8 +227,10 @@ class Library:
         module, name = symbol.split(".")
         for statement in self.modules[module].tree.body:
             if isinstance(statement, ast.ClassDef) and statement.name == symbol:
-                bases = [b.id for b in statement.bases if isinstance(b, ast.Name)]
-                return any(b.endswith(("Error", "Exception")) or "." in b and self._is_error(b) for b in bases)
+                bases = [base.id for base in statement.bases if isinstance(base, ast.Name)]
+                return any(
+                    base.endswith(("Error", "Exception")) or "." in base and self._is_error(base) for base in bases
+                )
         return False
 
 
@@ -350,14 +354,14 @@ class _Links(ast.NodeTransformer):
         return node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.decorator_list = [self.visit(d) for d in node.decorator_list]
+        node.decorator_list = [self.visit(decorator) for decorator in node.decorator_list]
         self._defaults(node.args)
         if not self._is_local(node.name):
             node.name = self.symbols.get(node.name, node.name)
         names = set(bound(node))
         modules, constants = self._imported_within(node)
         was, self.lazy = self.lazy, {**self.lazy, **modules}
-        self._inside(node, names, lambda: [self.visit(s) for s in node.body], "body", constants)
+        self._inside(node, names, lambda: [self.visit(statement) for statement in node.body], "body", constants)
         self.lazy = was
         return node
 
@@ -400,21 +404,21 @@ class _Links(ast.NodeTransformer):
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        node.bases = [self.visit(b) for b in node.bases]
-        node.decorator_list = [self.visit(d) for d in node.decorator_list]
+        node.bases = [self.visit(base) for base in node.bases]
+        node.decorator_list = [self.visit(decorator) for decorator in node.decorator_list]
         if not self._is_local(node.name):
             node.name = self.symbols.get(node.name, node.name)
         was, self.class_names = self.class_names, set(class_level(node))
-        node.body = [self.visit(s) for s in node.body]
+        node.body = [self.visit(statement) for statement in node.body]
         self.class_names = was
         return node
 
     def visit_ListComp(self, node: ast.AST) -> ast.AST:
         names = {
-            n.id
+            other.id
             for generator in node.generators  # type: ignore
-            for n in ast.walk(generator.target)
-            if isinstance(n, ast.Name)
+            for other in ast.walk(generator.target)
+            if isinstance(other, ast.Name)
         }
         self.local.append(names)
         self.late.append({})
@@ -438,8 +442,8 @@ class _Links(ast.NodeTransformer):
     visit_ImportFrom = visit_Import
 
     def _defaults(self, arguments: ast.arguments) -> None:
-        arguments.defaults = [self.visit(d) for d in arguments.defaults]
-        arguments.kw_defaults = [d and self.visit(d) for d in arguments.kw_defaults]
+        arguments.defaults = [self.visit(default) for default in arguments.defaults]
+        arguments.kw_defaults = [default and self.visit(default) for default in arguments.kw_defaults]
 
     def _inside(
         self, node: ast.AST, names: Set[str], visit: object, field: str, constants: Optional[Dict[str, str]] = None
@@ -479,7 +483,7 @@ class _Lazy(ast.NodeTransformer):
 
     def visit_Import(self, node: ast.Import) -> Optional[ast.AST]:
         modules = [self.library.package.module(alias.name) for alias in node.names]
-        return self._taken(node, [m for m in modules if m]) if self.depth else node
+        return self._taken(node, [module for module in modules if module]) if self.depth else node
 
     def _taken(self, node: ast.AST, modules: List[str]) -> Optional[ast.AST]:
         always = self.library.first if not self.library.package.is_closed else ""
@@ -518,7 +522,7 @@ class _Rename(ast.NodeTransformer):
 def literal(value: Value) -> ast.expr:
     """The value as it is written; a negative number is an operation, so that it binds as one."""
     if isinstance(value, tuple):
-        return ast.Tuple([literal(v) for v in value], ast.Load())
+        return ast.Tuple([literal(item) for item in value], ast.Load())
     if isinstance(value, int) and not isinstance(value, bool) and value < 0:
         return ast.UnaryOp(ast.USub(), ast.Constant(-value))
     return ast.Constant(value)
@@ -537,13 +541,15 @@ def class_level(node: ast.ClassDef) -> List[str]:
         if isinstance(statement, (*FUNCTIONS, ast.ClassDef)):
             names.append(statement.name)
         elif isinstance(statement, ast.Assign):
-            names += [n.id for t in statement.targets for n in ast.walk(t) if isinstance(n, ast.Name)]
+            names += [n.id for target in statement.targets for n in ast.walk(target) if isinstance(n, ast.Name)]
     return names
 
 
 def _own_globals(module: Module) -> Set[str]:
     """What a module binds itself at its top, in `try` and `if` too; not what it imports there without condition."""
-    statements = [s for s in module.tree.body if not isinstance(s, (ast.Import, ast.ImportFrom))]
+    statements = [
+        statement for statement in module.tree.body if not isinstance(statement, (ast.Import, ast.ImportFrom))
+    ]
     names = set(bound(_as_function(statements)))
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Global):

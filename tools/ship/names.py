@@ -25,7 +25,7 @@ KEPT = ("_send_str", "_recv_len")  # micropython-lib's: its users' subclasses ca
 def rom_names(*kinds: str) -> List[str]:
     """The names of these kinds in rom_names.txt, kind after kind."""
     lines = [line.split() for line in ROM_NAMES.read_text().splitlines() if not line.startswith("#")]
-    return [name for kind in kinds for k, name in lines if k == kind]
+    return [name for kind in kinds for of_kind, name in lines if of_kind == kind]
 
 
 def rename(library: Library) -> Dict[str, str]:
@@ -48,8 +48,8 @@ def rename(library: Library) -> Dict[str, str]:
         _Globals(local, finals).visit(unit.tree)
         _rename_arguments(library, unit, tables[name], keywords, _for_programs(library, unit, finals))
         unit.tree.body[:0] = _import_statements(library, unit, there, finals)
-        used = {n.id for n in ast.walk(unit.tree) if isinstance(n, ast.Name)}
-        unit.tree.body[:0] = _joined(s for s in unit.imports if bound_name(s) in used)
+        used = {node.id for node in ast.walk(unit.tree) if isinstance(node, ast.Name)}
+        unit.tree.body[:0] = _joined(statement for statement in unit.imports if bound_name(statement) in used)
     _make_aliases(library, finals)
     _refuse_circles(library)
     for unit in library.units.values():
@@ -164,11 +164,11 @@ class _Attributes(ast.NodeTransformer):
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         self.generic_visit(node)
-        names = [n for n in class_level(node) if n in self.to]
+        names = [name for name in class_level(node) if name in self.to]
         for statement in node.body:
             if isinstance(statement, (*FUNCTIONS, ast.ClassDef)):
                 statement.name = self.to.get(statement.name, statement.name)
-        in_body = _NamesOf({n: self.to[n] for n in names})
+        in_body = _NamesOf({name: self.to[name] for name in names})
         for statement in node.body:
             if not isinstance(statement, (*FUNCTIONS, ast.ClassDef)):
                 in_body.visit(statement)
@@ -203,9 +203,9 @@ class _Table:
                 self.words.update(alias.asname or alias.name for alias in node.names)
         self.words.update(bound_name(statement) for statement in unit.imports)
         self.words.update(unit.exports)
-        present = sorted((n for n in counts if not n.startswith("_")), key=lambda n: (-counts[n], n))
+        present = sorted((name for name in counts if not name.startswith("_")), key=lambda name: (-counts[name], name))
         self.in_rom = port_names().union(rom_names("any", "closed"))
-        self.candidates = present + [n for n in rom_names("any") if n not in counts]
+        self.candidates = present + [name for name in rom_names("any") if name not in counts]
 
     def take(self, source_name: str, is_seen: bool = False) -> str:
         """A name for a global of this unit; its own when there is no other. is_seen: other units have that name, too,
@@ -262,7 +262,7 @@ def _symbols(tree: ast.AST) -> List[str]:
             names = node.names
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             names = [alias.asname or "" for alias in node.names]
-        found += [n for n in names if "." in n and n not in found]
+        found += [name for name in names if "." in name and name not in found]
     return found
 
 
@@ -308,7 +308,7 @@ def _keywords(library: Library, finals: Dict[str, str]) -> Dict[str, Set[str]]:
     passed: Dict[str, Set[str]] = {ANYWHERE: set()}
     for unit in library.units.values():
         for node in ast.walk(unit.tree):
-            names = {k.arg for k in node.keywords if k.arg} if isinstance(node, ast.Call) else None
+            names = {keyword.arg for keyword in node.keywords if keyword.arg} if isinstance(node, ast.Call) else None
             if names:
                 called = str(getattr(node.func, "attr", None) or getattr(node.func, "id", None))  # type: ignore
                 passed.setdefault(finals.get(called, called), set()).update(names)
@@ -391,7 +391,7 @@ class _Locals(ast.NodeTransformer):
         return node
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.AST:
-        node.names = [self.to.get(n, n) for n in node.names]
+        node.names = [self.to.get(name, name) for name in node.names]
         return node
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.AST:
@@ -415,15 +415,15 @@ class _Locals(ast.NodeTransformer):
 
 def _short_names(function: ast.AST, table: _Table) -> None:
     """The functions nested in a function: locals of it, but the compiler keeps their names."""
-    nested = [n.name for n in bound_functions(function)]
+    nested = [node.name for node in bound_functions(function)]
     free = (name for name in table.candidates if name not in _words_in(function))
-    to = dict(zip((n for n in nested if n not in table.candidates), free))
+    to = dict(zip((node for node in nested if node not in table.candidates), free))
     _in_scope(function, to)
 
 
 def bound_functions(function: ast.AST) -> List[ast.FunctionDef]:
     body = function.body if isinstance(function.body, list) else []  # type: ignore
-    return [n for n in body if isinstance(n, ast.FunctionDef)]
+    return [node for node in body if isinstance(node, ast.FunctionDef)]
 
 
 def _words_in(function: ast.AST) -> Set[str]:
@@ -432,7 +432,7 @@ def _words_in(function: ast.AST) -> Set[str]:
         if isinstance(node, ast.Name):
             words.add(node.id)
         elif isinstance(node, (ast.Lambda, *FUNCTIONS)):
-            words.update(a.arg for a in all_arguments(node.args))
+            words.update(argument.arg for argument in all_arguments(node.args))
         if isinstance(node, (*FUNCTIONS, ast.ClassDef, ast.ExceptHandler)) and node.name:
             words.add(node.name)
     return words
@@ -442,11 +442,11 @@ def _joined(statements: Iterable[ast.stmt]) -> List[ast.stmt]:
     """Imports from one module in one statement; plain ones first."""
     plain: List[ast.alias] = []
     parts: Dict[str, List[ast.alias]] = {}
-    for s in statements:
-        if isinstance(s, ast.Import):
-            plain += s.names
-        elif isinstance(s, ast.ImportFrom):
-            parts.setdefault(s.module or "", []).extend(s.names)
+    for statement in statements:
+        if isinstance(statement, ast.Import):
+            plain += statement.names
+        elif isinstance(statement, ast.ImportFrom):
+            parts.setdefault(statement.module or "", []).extend(statement.names)
     out: List[ast.stmt] = [ast.Import([alias]) for alias in plain]
     return out + [ast.ImportFrom(module, names, 0) for module, names in parts.items()]
 
@@ -465,7 +465,7 @@ def _refuse_circles(library: Library) -> None:
     """Merging may make of a line of imports a circle, in which a module finds another half made."""
     of: Dict[str, Set[str]] = {}
     for name, unit in library.units.items():
-        paths = [s.module or "" for s in unit.tree.body if isinstance(s, ast.ImportFrom)]
+        paths = [statement.module or "" for statement in unit.tree.body if isinstance(statement, ast.ImportFrom)]
         of[name] = {str(library.package.module(path)) for path in paths} & library.units.keys()
     while of:
         free = [name for name, needs in of.items() if not needs & of.keys()]

@@ -23,7 +23,7 @@ ALWAYS = "__name__"  # a module's is never empty; of a constant the compiler wou
 def number(tree: ast.Module) -> None:
     """Put such statements in front of a module that is otherwise ready."""
     counts = _counts(tree)
-    everything = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} | set(counts)
+    everything = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} | set(counts)
     if len(everything) <= SHORT:
         return
     often = sorted(filter(str.isidentifier, counts), key=lambda name: (-counts[name], name))[: SHORT - 1]
@@ -37,8 +37,8 @@ def number_locals(tree: ast.Module) -> None:
     """Declare the locals of large functions in the order of their use."""
     for function in ast.walk(tree):
         if isinstance(function, FUNCTIONS):
-            arguments = {a.arg for a in all_arguments(function.args)}
-            counts = Counter(n.id for n in ast.walk(function) if isinstance(n, ast.Name))
+            arguments = {argument.arg for argument in all_arguments(function.args)}
+            counts = Counter(node.id for node in ast.walk(function) if isinstance(node, ast.Name))
             names = [name for name in bound(function) if name not in arguments]
             if len(arguments) + len(names) > SHORT_LOCALS:
                 names.sort(key=lambda name: (-counts[name], name))
@@ -57,7 +57,7 @@ def _counts(tree: ast.Module) -> Counter:
             inside = local
             if isinstance(child, (*FUNCTIONS, ast.Lambda)):
                 inside = local | set(bound(child))
-                counts.update(a.arg for a in all_arguments(child.args))
+                counts.update(argument.arg for argument in all_arguments(child.args))
                 counts[getattr(child, "name", "<lambda>")] += 1
             elif isinstance(child, ast.Attribute):
                 counts[child.attr] += 1
@@ -72,7 +72,7 @@ def _counts(tree: ast.Module) -> Counter:
     for statement in tree.body:
         functions = [statement] if isinstance(statement, FUNCTIONS) else []
         if isinstance(statement, ast.ClassDef):
-            functions = [s for s in statement.body if isinstance(s, FUNCTIONS)]
+            functions = [each for each in statement.body if isinstance(each, FUNCTIONS)]
         for function in functions:
             look(ast.Module([function], []), set())
     return counts

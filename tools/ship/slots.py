@@ -38,7 +38,7 @@ class _Liveness:
     def __init__(self, function: ast.AST):
         self.function = function
         self.locals = bound(function)
-        self.arguments = [a.arg for a in all_arguments(function.args)]  # type: ignore
+        self.arguments = [argument.arg for argument in all_arguments(function.args)]  # type: ignore
         self.apart: Dict[str, Names] = {name: set() for name in self.locals}
         # what an exception thrown now would need: within try, the handlers' names
         self.needed_if_raised: Names = set()
@@ -53,7 +53,7 @@ class _Liveness:
         slots: List[Names] = [{argument} for argument in self.arguments]
         owners = list(self.arguments)
         to: Dict[str, str] = {}
-        for name in [n for n in self.locals if n not in self.arguments]:
+        for name in [local for local in self.locals if local not in self.arguments]:
             for i in range(len(slots)):
                 if not self.apart[name] & slots[i]:
                     slots[i].add(name)
@@ -76,7 +76,7 @@ class _Liveness:
             elif isinstance(node, (ast.Import, ast.ImportFrom)):
                 seen.update((alias.asname or alias.name).split(".")[0] for alias in node.names)
             elif isinstance(node, ast.Delete):
-                seen.update(n.id for t in node.targets for n in ast.walk(t) if isinstance(n, ast.Name))
+                seen.update(n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name))
             elif isinstance(node, ast.NamedExpr) and isinstance(node.target, ast.Name):
                 seen.add(node.target.id)
         return seen & set(self.locals)

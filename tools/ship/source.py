@@ -58,8 +58,8 @@ def read(folder: Path, package: Package, without: Sequence[str] = ()) -> Dict[st
                 name = relative.with_suffix("").as_posix()
                 found[name] = Module(path, name, package)
         return found
-    except SyntaxError as e:
-        raise ShipError("%s:%s: %s" % (Path(e.filename or "").name, e.lineno, e.msg)) from None
+    except SyntaxError as error:
+        raise ShipError("%s:%s: %s" % (Path(error.filename or "").name, error.lineno, error.msg)) from None
 
 
 def note_origins(node: ast.AST, module: str, around: str) -> None:
@@ -101,8 +101,10 @@ def refuse_constructs(module: Module) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and id(node) not in program_asks:
             called = node.func.id
             if called == "__import__":
-                names = [n for a in node.args[3:] for n in ast.walk(a) if isinstance(n, ast.Constant)]
-                module.asked_for.update(n.value for n in names)
+                names = [
+                    part for argument in node.args[3:] for part in ast.walk(argument) if isinstance(part, ast.Constant)
+                ]
+                module.asked_for.update(part.value for part in names)
             if called in LOOKS_INSIDE:
                 raise module.error(node, "%s() could name what is renamed when shipped: write the name out" % called)
             if called in BY_NAME and len(node.args) > 1:
@@ -136,12 +138,12 @@ class _Bare(ast.NodeTransformer):
 
     def _body(self, node: ast.AST) -> ast.AST:
         self.generic_visit(node)
-        node.body = [s for s in node.body if not _is_text(s)] or [ast.Pass()]  # type: ignore
+        node.body = [statement for statement in node.body if not _is_text(statement)] or [ast.Pass()]  # type: ignore
         return node
 
     def visit_Module(self, node: ast.Module) -> ast.AST:
         self.generic_visit(node)
-        node.body = [s for s in node.body if not _is_text(s)]
+        node.body = [statement for statement in node.body if not _is_text(statement)]
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
@@ -234,5 +236,5 @@ def bound(function: ast.AST) -> List[str]:
 
 
 def all_arguments(arguments: ast.arguments) -> List[ast.arg]:
-    rest = [a for a in (arguments.vararg, arguments.kwarg) if a]
+    rest = [argument for argument in (arguments.vararg, arguments.kwarg) if argument]
     return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *rest]

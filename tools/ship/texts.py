@@ -53,8 +53,11 @@ def _join_lists(function: ast.AST) -> None:
     for statement in ast.walk(function):
         if not isinstance(statement, ast.Assign) or not isinstance(statement.value, ast.Tuple):
             continue
-        target, values = statement.targets[0], [e.value for e in statement.value.elts if isinstance(e, ast.Constant)]
-        texts = [v for v in values if isinstance(v, str) and BETWEEN not in v and END not in v]
+        target, values = (
+            statement.targets[0],
+            [element.value for element in statement.value.elts if isinstance(element, ast.Constant)],
+        )
+        texts = [value for value in values if isinstance(value, str) and BETWEEN not in value and END not in value]
         if len(texts) != len(statement.value.elts) or sum(map(len, texts)) < WORTH or " " not in "".join(texts):
             continue
         if isinstance(target, ast.Name) and len(statement.targets) == 1 and _is_only_indexed(function, target):
@@ -72,7 +75,7 @@ def _join_rows(function: ast.AST) -> None:
         texts = [text for row in rows for text in row]
         if any(len(row) != len(loop.target.elts) for row in rows) or any(BETWEEN in t or END in t for t in texts):
             continue
-        if len(rows) < FEW or not all(isinstance(e, ast.Name) for e in loop.target.elts):
+        if len(rows) < FEW or not all(isinstance(element, ast.Name) for element in loop.target.elts):
             continue
         one = loop.target.elts[0].id  # type: ignore
         lines = ast.Attribute(ast.Constant(END.join(BETWEEN.join(row) for row in rows)), "split", ast.Load())
@@ -84,40 +87,46 @@ def _join_rows(function: ast.AST) -> None:
 
 def _texts_of(row: ast.expr) -> List[str]:
     """The texts of a row that has nothing else."""
-    values = [e.value for e in row.elts if isinstance(e, ast.Constant)] if isinstance(row, ast.Tuple) else []
+    values = (
+        [element.value for element in row.elts if isinstance(element, ast.Constant)]
+        if isinstance(row, ast.Tuple)
+        else []
+    )
     texts = [value for value in values if isinstance(value, str)]
     return texts if isinstance(row, ast.Tuple) and len(texts) == len(row.elts) else []
 
 
 def _is_only_indexed(function: ast.AST, target: ast.Name) -> bool:
-    indexed = [n.value for n in ast.walk(function) if isinstance(n, ast.Subscript)]
-    indexed += [n.iter for n in ast.walk(function) if isinstance(n, ast.For)]
-    loads = [n for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)]
-    uses = [n for n in loads if n.id == target.id]
-    return all(any(n is use for n in indexed) for use in uses)
+    indexed = [node.value for node in ast.walk(function) if isinstance(node, ast.Subscript)]
+    indexed += [node.iter for node in ast.walk(function) if isinstance(node, ast.For)]
+    loads = [node for node in ast.walk(function) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
+    uses = [node for node in loads if node.id == target.id]
+    return all(any(node is use for node in indexed) for use in uses)
 
 
 def _rare(tree: ast.AST) -> Set[str]:
     """Short texts that stand once, and are no name of the module: to make names of them would cost more."""
-    counts = Counter(n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str))
-    names = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-    names |= {a.arg for n in ast.walk(tree) if isinstance(n, ast.arguments) for a in n.args}
-    keys = [n.slice for n in ast.walk(tree) if isinstance(n, ast.Subscript)]
+    counts = Counter(
+        node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+    names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    names |= {argument.arg for node in ast.walk(tree) if isinstance(node, ast.arguments) for argument in node.args}
+    keys = [node.slice for node in ast.walk(tree) if isinstance(node, ast.Subscript)]
     names |= {key.value for key in keys if isinstance(key, ast.Constant)}
-    short = {t for t, n in counts.items() if n == 1 and 1 < len(t) < LEAST and t not in names}
-    return {t for t in short if t.islower() and len(t) > RARE and END not in t}
+    short = {text for text, node in counts.items() if node == 1 and 1 < len(text) < LEAST and text not in names}
+    return {text for text in short if text.islower() and len(text) > RARE and END not in text}
 
 
 def _names_to_be(tree: ast.AST, own_names: Set[str]) -> Set[str]:
     """Texts that would be a name or an object, and are no name anyhow, of the ROM or of the module."""
-    names = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)} - own_names
+    names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)} - own_names
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
             asked = call.args[1:2] if call.func.id in BY_NAME else call.args[3:] if call.func.id == "__import__" else []
-            names |= {n.value for a in asked for n in ast.walk(a) if isinstance(n, ast.Constant)}
+            names |= {node.value for argument in asked for node in ast.walk(argument) if isinstance(node, ast.Constant)}
             names |= {keyword.arg for keyword in call.keywords}
-    texts = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
-    return {t for t in texts if t and END not in t and t not in names and t not in port_names()}
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {text for text in texts if text and END not in text and text not in names and text not in port_names()}
 
 
 class _Texts(ast.NodeTransformer):
@@ -134,11 +143,13 @@ class _Texts(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         # not its defaults, which are made once
-        node.body = [self.visit(s) for s in node.body]
+        node.body = [self.visit(statement) for statement in node.body]
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        node.body = [self.visit(s) if isinstance(s, FUNCTIONS) else s for s in node.body]
+        node.body = [
+            self.visit(statement) if isinstance(statement, FUNCTIONS) else statement for statement in node.body
+        ]
         return node
 
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
@@ -148,7 +159,7 @@ class _Texts(ast.NodeTransformer):
     visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore
 
     def visit_Tuple(self, node: ast.Tuple) -> ast.AST:
-        if all(isinstance(e, ast.Constant) for e in node.elts):
+        if all(isinstance(element, ast.Constant) for element in node.elts):
             return node  # one constant
         return self.generic_visit(node)
 
