@@ -1,4 +1,4 @@
-"""The README's commands, as they stand there, from a blank board to readings."""
+"""The README's commands, as they stand there, from a blank board to readings, and to a board that obeys."""
 
 import re
 import shutil
@@ -30,4 +30,10 @@ def test_the_readmes_commands_lead_from_a_blank_board_to_readings(boards, images
             done = subprocess.run(command.split(), cwd=ROOT, env={**env, **args}, stdin=subprocess.DEVNULL, text=True,
                                   timeout=PATIENCE_S, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
             assert done.returncode == 0, command + "\n" + done.stdout
+        for line in re.findall(r"^UMQTT_\S+ make .*?(?=  )", section, re.M):
+            ours = ["env", *line.replace("UMQTT_BROKER=192.168.1.10 ", "").split()]
+            done = subprocess.run(ours, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, text=True,
+                                  timeout=PATIENCE_S, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+            assert done.returncode == 0, line + "\n" + done.stdout
+        assert "interval_s is 30" in done.stdout
         assert watcher.readings.get(timeout=PATIENCE_S).qos == 2
