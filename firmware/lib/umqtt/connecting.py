@@ -82,7 +82,8 @@ class Connecting(Link):
                 raise link_error("ETIMEDOUT", self._dead_words)
             for _ in self._poller.ipoll(min(ms, left_ms)):
                 transport.check(sock)
-                self._adopt(transport.with_tls(sock, self.ssl, self.server))
+                sock = transport.with_tls(sock, self.ssl, self.server)
+                self._adopt(sock)
                 if self._session_present is None:  # the last attempt may have made a session, which this one finds
                     self._filters_left = list(self._granted_qos)
                 self._session_present = None  # pyright: ignore[reportAttributeAccessIssue] - not known yet
@@ -162,10 +163,9 @@ class Connecting(Link):
                     is_wanted = False  # what is in flight says what the program wants now
             if is_wanted:
                 self._subscribe_id = self._take_slot()[PACKET_ID]
-            event = self._send_slots()
-            self._filters_left.pop(0)  # now that nothing is held: without memory it raises
-            if event == LOST:
+            if self._send_slots() == LOST:
                 return self._link_lost()
+            self._filters_left.pop(0)  # now that nothing is held: without memory it raises
         self._wait_readable(min(ms, max(self._watch(), 1)))
         return True
 
