@@ -171,8 +171,8 @@ class MQTTClient(Waiting):
             self._close(fault)
             raise
         finally:
-            # unless a callback has disconnected, a Timer's too: there is no jump between the look and this
-            self._may_reconnect = {False: False}.get(self._may_reconnect, may_reconnect)  # pyright: ignore
+            # unless a callback has disconnected, a Timer's too: there is no jump between the look and this, nor memory
+            self._may_reconnect = may_reconnect and self._may_reconnect is not False
         return self._session_present
 
     # Publishing
