@@ -145,18 +145,20 @@ def test_a_client_without_room_for_an_ack_reads_nothing_and_sleeps_until_there_i
 
 
 def test_what_waits_for_the_network_waits_in_the_buffer_as_far_as_there_is_room_and_no_further():
-    world = World(Model)
-    client = world.client(tx_size=64, inflight=10)
-    client.connect()
-    plan = world.link.plan
-    buffer_b, plan.buffer = plan.buffer, 0
-    for i in range(10):
-        client.publish("t/%d" % i, b"x" * 8, qos=1, wait=False)
-        client.poll(0)
-    assert 50 < len(client._send_buf) <= 64, len(client._send_buf)
-    plan.buffer = buffer_b
-    world.serve(client, 50)
-    equal(([topic for topic, _, _ in world.broker.accepted], client.inflight), (["t/%d" % i for i in range(10)], 0))
+    for payload_b in (8, 1):
+        world = World(Model)
+        client = world.client(tx_size=64, inflight=10)
+        client.connect()
+        plan = world.link.plan
+        buffer_b, plan.buffer = plan.buffer, 0
+        for i in range(10):
+            client.publish("t/%d" % i, b"x" * payload_b, qos=1, wait=False)
+            client.poll(0)
+        assert 50 < len(client._send_buf) <= 64, len(client._send_buf)
+        plan.buffer = buffer_b
+        world.serve(client, 50)
+        arrived = [topic for topic, _, _ in world.broker.accepted]
+        equal((arrived, client.inflight), (["t/%d" % i for i in range(10)], 0))
 
 
 def test_an_error_that_there_is_no_memory_to_tell_is_called_that():
