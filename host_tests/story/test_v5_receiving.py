@@ -294,3 +294,12 @@ def test_an_alias_that_nobody_asked_for_is_a_protocol_error():
     broker.expect_end()
     raises(ProtocolError, client.world.serve, client, 100)
     broker.done()
+
+
+def test_an_alias_stands_for_a_topic_of_hundreds_of_bytes():
+    broker, client = connected5(properties={34: 2}, rx_size=800)
+    for size_b in (255, 256, 513):
+        broker.send(PUBLISH, topic="t" * size_b, payload="1", props=[(35, 1)])
+        broker.send(PUBLISH, topic="", payload="2", props=[(35, 1)])
+        client.world.serve(client, 20)
+        equal([len(topic) for topic, _, _ in client.world.inbox[-2:]], [size_b, size_b])
