@@ -253,7 +253,7 @@ def test_a_battery_tells_volts_and_per_cent():
     world = battery([1850])
     world.run(5000)
     equal((of(world, "voltage"), of(world, "battery"), of(world, "low")), ([3.7], [50], [0]))
-    for mv, percent, low in ((2100, 100, 0), (1640, 0, 1)):  # over full_v, and under empty_v
+    for mv, percent, low in ((2100, 100, 0), (2045, 98, 0), (1640, 0, 1)):  # over full_v, below it, under empty_v
         world = battery([mv], sleep_s=0)
         world.run(5000)
         equal((of(world, "battery"), of(world, "low")), ([percent], [low]))
