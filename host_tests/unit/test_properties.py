@@ -9,6 +9,8 @@ from fakes.packets5 import AUTH, BINARY, BYTE, PAIR, PROPERTIES, TEXT, U16, U32,
 from umqtt import properties
 from umqtt.errors import ProtocolError
 
+SOURCE_FORM_ONLY = "shipped, what is beneath the client has other names"
+
 MOST = {BYTE: 1, U16: 65535, U32: 0xFFFFFFFF, VARINT: 0xFFFFFFF}
 VALUES = {TEXT: "text", BINARY: b"\0\xff", PAIR: ("name", "value")}
 NEVER_0 = (11, 33, 35, 39)

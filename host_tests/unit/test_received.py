@@ -8,6 +8,8 @@ from fakes.packets import PUBLISH
 from umqtt import received
 from umqtt.errors import ProtocolError
 
+SOURCE_FORM_ONLY = "shipped, what is beneath the client has other names"
+
 TEXT = 3  # content type
 BINARY = 9  # correlation data
 
