@@ -1,5 +1,5 @@
-"""Every driver as a board loads it, merged and renamed, and one of a user's own beside them, which is not: each reads
-its chip on a 32-bit MicroPython."""
+"""Every driver as a board loads it, merged and renamed, one of a user's own beside them, and one that was copied onto
+the board later, by itself: each reads its chip on a 32-bit MicroPython."""
 
 import subprocess
 
@@ -23,6 +23,21 @@ class Sensor(OnI2C):
             raise self.wrong("too bright")
         return [high << 8 | low]
 """
+COPIED = """
+from crc8 import Words, crc8
+from i2c import OnI2C
+
+class Sensor(Words):
+    fields = (("temperature", "°C", 2),)
+    chip = "copied"
+    address = 0x44
+
+    def probe(self):
+        assert isinstance(self, OnI2C) and crc8(b"\\xbe\\xef") == 0x92  # of the chip's data sheet
+
+    def read(self):
+        return [(17500 * self.words(b"\\xfd", 2, 10)[0] + 32767) // 65535 - 4500]
+"""
 PROGRAM = """
 import sys
 sys.path[:] = ["FAKES", "BOARD", "BOARD/lib", ".frozen"]
@@ -38,6 +53,7 @@ for kind, keys in (
     ("ds18b20", {"pin": 6}), ("adc", {"pin": 34}), ("battery", {"pin": 34, "ratio": 2}), ("bme280", {}),
     ("bmp280", {"address": "0x77"}), ("sht4x", {}), ("sht3x", {"address": "0x45"}), ("aht20", {}), ("bh1750", {}),
     ("scd4x", {}), ("ads1115", {"channel": "0"}), ("binary", {"pin": 12}), ("pulse", {"pin": 13}), ("own", {}),
+    ("copied", {}),
 ):
     s = __import__("sensors." + kind, None, None, ("Sensor",)).Sensor(dict(keys, i2c=bus))
     s.probe()
@@ -64,12 +80,14 @@ ads1115 [15000]
 binary [0]
 pulse [0]
 own [1200]
+copied [2150]
 """
 
 
 def test_each_driver_reads_in_the_form_that_is_shipped(tmp_path):
     (tmp_path / "own.py").write_text(OWN)
     build(tmp_path / "board", drivers=[tmp_path / "own.py"])
+    (tmp_path / "board" / "sensors" / "copied.py").write_text(COPIED, encoding="utf-8")
     program = PROGRAM.replace("FAKES", str(ROOT / "host_tests/fakes/board")).replace("BOARD", str(tmp_path / "board"))
     (tmp_path / "program.py").write_text(program)
     done = subprocess.run([micropython(), "-X", "heapsize=400k", str(tmp_path / "program.py")], cwd=tmp_path,
