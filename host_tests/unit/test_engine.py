@@ -4,10 +4,9 @@ import fakes.shim  # noqa: F401 - before the library
 from fakes import packets
 from fakes.check import equal
 from umqtt import engine, wire
-from umqtt.engine import ALL_SENT, BLOCKED, HALF_A_PACKET, LOST, NOTHING_YET, RAISED
+from umqtt.engine import ALL_SENT, BLOCKED, HALF_A_PACKET, LOST, MET, NOTHING_YET, RAISED
 from umqtt.errors import ProtocolError
-
-SOURCE_FORM_ONLY = "shipped, engine and client are one class"
+from umqtt.wire import IN_USE
 
 SOURCE_FORM_ONLY = "shipped, engine and client are one module"
 
@@ -129,6 +128,29 @@ def test_a_callback_that_raises_leaves_its_message_unacknowledged_and_the_reader
         end.cb = good
         equal(end.feed(message(qos=qos)), [message(qos=qos)[0], NOTHING_YET])
         equal(len(end.taken), 1)
+
+
+def test_what_a_packet_changes_waits_for_a_call_that_is_in_the_middle_and_leaves_its_mark_alone():
+    for taken, data, out in (
+        (False, message(qos=1), b"\x40\2\0\x09"),
+        (True, message(), b""),  # a store takes it
+        (False, b"\x40\2\0\x09", b""),
+    ):
+        end = End()
+        notes = []
+        if taken:
+            end._taken = lambda packet_id, outcome: notes.append(packet_id)  # noqa: B023
+            end._next_packet = engine.reader(end, bytearray(64), end.read, end._send_packet).send
+        end._take_turn = lambda: False
+        end._draft[IN_USE] = 1
+        events = end.feed(data)
+        equal((events + [end._next_packet(None)], end.out, end.acks, notes), ([MET, MET], b"", [], []))
+        end._take_turn = lambda: True
+        equal(end._next_packet(None), data[0])
+        equal((end.out, len(end.acks), notes, end._draft[IN_USE]), (out, data[0] == 0x40, [0] * taken, 0))
+        end._draft[IN_USE] = 1  # of another call, while the link ends
+        end.closed = True
+        equal((end._next_packet(None), end._draft[IN_USE]), (LOST, 1))
 
 
 def test_an_incoming_qos_2_id_is_held_before_its_callback_runs():

@@ -230,6 +230,31 @@ def test_the_state_that_a_callback_returns_is_on_flash_before_the_ack_leaves():
             equal(at_ack, [(ack, b"state of x")])
 
 
+def test_a_state_for_which_there_is_no_memory_ends_the_link_and_its_message_comes_again_on_the_next():
+    with Folder() as folder:
+        world = World(Model)
+        store = Store(FileJournal(folder + "/j"))
+        plain = store.seen
+        wanting = [True]
+
+        def seen(packet_id, state=None):
+            if wanting and wanting.pop():
+                raise MemoryError
+            plain(packet_id, state)
+
+        store.seen = seen
+        client = world.client(store=store)
+        client.set_callback(lambda topic, payload, retained: b"state of " + payload)
+        client.connect()
+        client.subscribe("in", 1)
+        world.broker.inject("in", b"x", 1)
+        raises(MemoryError, world.serve, client, 100)
+        assert "not connected" in str(raises(OSError, client.poll))  # the callback has ended
+        client.connect()
+        world.serve(client, 100)
+        equal(store.state, b"state of x")
+
+
 def test_a_note_for_which_there_is_no_memory_is_made_up_for_by_a_snapshot():
     if sys.implementation.name != "cpython":
         skip("a name of another module cannot be replaced; story/test_no_memory.py has a heap that is locked")
