@@ -272,7 +272,11 @@ def test_a_sleeper_takes_its_commands_at_each_wake_and_stays_awake_when_asked():
         slept = []
 
         def wake():
-            got = raises(fake_board.Reset, world.boot().run)
+            world.boot()
+            fed = [world.clock.now]
+            world.node.feed = lambda: fed.append(world.clock.now)
+            got = raises(fake_board.Reset, world.node.run)
+            assert max([after - before for before, after in zip(fed, fed[1:])]) <= 5500, "the watchdog would bite"
             slept.append(got.args[1])
             world.clock.sleep_ms(got.args[1] or 1)
 
@@ -294,11 +298,14 @@ def test_a_sleeper_takes_its_commands_at_each_wake_and_stays_awake_when_asked():
             assert len(world.readings()) - before >= 10, "it measures meanwhile"
         equal(set(world.answers("stay_awake")), {(True, "awake for 120 s")})
         equal(len(world.answers("read")), 2)
-        world.clock.at(20000, world.broker.inject, "umqtt/n1/cmd/stay_awake", "", 1, 1)
+        world.clock.at(40000, world.broker.inject, "umqtt/n1/cmd/stay_awake", "", 1, 1)
+        world.broker.ack_ms = 300
         began = world.clock.now
         wake()
-        assert world.clock.now - began < 60000
+        assert 40000 < world.clock.now - began < 60000
         equal(world.answers("stay_awake")[-1], (True, "it may sleep"))
+        equal((world.node.waiting(), world.node.client.inflight), (0, 0), "it has awake_ms to send the rest")
+        world.broker.ack_ms = 0
         awake = []
         for _ in range(3):
             began = world.clock.now

@@ -259,8 +259,8 @@ def test_a_clock_that_runs_is_moved_by_days_only_by_two_answers_that_agree():
     equal(ntptime.answer, [away])
     ntptime.answer[0] = None
     fake_board.turn.clear()
-    fake_board.script["values"] = {"ntp": [NOW_S + 86000]}
-    clock.sync("t")
+    fake_board.script["values"] = {"ntp": [NOW_S + 86000, 0]}
+    clock.sync("t")  # by less than a day at once: no other answer is asked for
     equal(ntptime.answer, [NOW_S + 86000])
     ntptime.answer[0] = None
 

@@ -255,6 +255,9 @@ def test_a_sleeper_tries_a_configuration_in_one_wake_and_goes_back_without_a_lon
         raises(fake_board.Reset, world.boot().run)
         equal(raises(fake_board.Reset, world.boot().run).args[0], 4)
         equal(world.answers("config")[-1], (True, "kept: the broker was reached"))
+        world.broker.inject("umqtt/n1/cmd/config", '{"commands":false}', 1)
+        raises(fake_board.Reset, world.boot().run)
+        equal(raises(fake_board.Reset, world.boot().run).args[0], 4, "kept once all is sent: it hears nothing")
 
 
 def test_the_wake_of_a_sleepers_trial_ends_in_time_whatever_fails_in_it():
@@ -289,5 +292,5 @@ def test_the_wake_of_a_sleepers_trial_ends_in_time_whatever_fails_in_it():
 
         world.net.plan = Plan(refuse=True)
         world.clock.at(150000, back)
-        raises(fake_board.Reset, world.boot().run)
+        equal(raises(fake_board.Reset, world.boot().run).args[0], 2, "nothing was sent: it is not kept")
         assert 175000 < world.clock.now - began <= 180500, world.clock.now - began

@@ -16,6 +16,7 @@ import ntptime
 import remembered
 import sensors.binary
 import sleeper
+import untaken
 import waking
 
 
@@ -60,6 +61,12 @@ def test_readings_are_batched_and_carry_the_time_they_were_taken():
         board.sleep(1)
         equal(board.seqs(), up_to(12))
         equal([reading["time"] for reading in board.readings("humidity")], [NOW_S + 60 * i for i in range(6)])
+    with Board(connect_every=2) as board:
+        board.epoch_s = 0
+        for wakes, asks in ((1, True), (1, False), (1, True), (1, False)):
+            asked = len(ntptime.asked)
+            board.sleep(wakes)
+            equal(len(ntptime.asked) > asked, asks, "whoever does not connect asks no time server either")
 
 
 def test_a_night_without_the_broker_costs_no_more_than_one_with_it_and_loses_nothing():
@@ -110,12 +117,14 @@ def test_a_wake_that_could_send_only_a_part_goes_on_at_the_next_one():
         board.sleep(6)
         board.net.plan = Plan(cut_in=20, how="silence")  # some acknowledgements
         board.sleep(1)
-        got = len(board.seqs())
-        assert 2 < got < 14 and board.node.waiting(), got
-        equal((board.node.known.fails, board.node.known.skip), (0, 0))
+        for took in (2, 5):  # the second time most are in flight from the start
+            got = len(board.seqs())
+            assert took < got < 14 and board.node.waiting(), got
+            equal((board.node.known.fails, board.node.known.skip), (0, 0))
+            board.sleep(1) if took == 2 else None
         board.net.plan = Plan()
         board.sleep(1)
-        equal(set(board.seqs()), set(up_to(16)))
+        equal(set(board.seqs()), set(up_to(18)))
         equal(board.node.known.skip, 5)
 
 
@@ -130,14 +139,23 @@ def test_a_wake_without_wifi_asks_nobody_and_counts_as_one_that_failed():
             equal((len(ntptime.asked), len(board.net.dialled)), (asked, dialled))
             equal((board.node.known.fails, board.node.known.took_ms), (1, took_ms))
             assert board.awake_ms[-1] <= 4600, board.awake_ms
+            equal((any(board.node.known.address), any(board.node.known.bssid)), (False, False))
+            board.sleep(6)
+            equal(any(board.node.known.address), False, "a radio that has not joined has none to remember")
+    with Board({"wifi": {}, "values": {}}, awake_ms=4000) as board:
+        board.epoch_s = 0
+        board.sleep(1)
+        equal(ntptime.asked, [], "nor for the time before the first reading")
 
 
 def test_the_watchdog_is_fed_in_each_second_of_a_wake_that_waits():
-    for script, silent in (({"join_ms": 99000}, False), ({"join_ms": 3000}, True), ({}, True)):
+    for script, silent in (({"join_ms": 99000}, False), ({"join_ms": 3000}, True), ({}, True), ({}, None)):
         with Board(dict(SCRIPT, **script), awake_ms=20000, wifi_timeout_s=10, watchdog_s=120, commands=True) as board:
             board.keys["deep_sleep"] = True
             if silent:
                 board.broker._incoming = lambda link, kept, packet: None
+            elif silent is None:
+                board.net.plan = Plan(connect_ms=None)
             node = board.boot()
             fed = [board.clock.now]
             node.feed = lambda: fed.append(board.clock.now)  # noqa: B023
@@ -158,6 +176,14 @@ def test_a_network_that_is_slow_to_join_has_the_time_that_it_took_before():
         board.net.plan = Plan(latency_ms=100)  # more than 4 s in all, less than twice what it took
         board.sleep(2)
         equal((board.node.known.fails, board.node.waiting()), (0, 0))
+        most_ms = 2 * board.node.known.took_ms
+        board.net.plan = Plan(connect_ms=None)
+        board.sleep(6)
+        equal(board.node.known.fails, 4)
+        assert most_ms - 300 < max(board.awake_ms[-2:]) <= most_ms + 300, (most_ms, board.awake_ms)
+    with Board(dict(SCRIPT, join_ms=5000), awake_ms=8000) as board:  # more than half of it
+        board.sleep(1)
+        equal(board.seqs(), up_to(2))
 
 
 def test_a_broker_that_refuses_costs_one_attempt_of_a_wake_and_none_of_its_time():
@@ -228,6 +254,11 @@ def test_a_slow_broker_has_all_of_a_wake_or_half_of_it_when_it_has_to_connect_tw
         board.broker.ack_ms = 6000
         board.sleep(1)
         assert board.node.was_up and board.awake_ms[-1] <= 8100, board.awake_ms
+    with Board(awake_ms=8000, qos=1, broker=["away.test", HOST]) as board:
+        board.sleep(1)
+        board.broker.ack_ms = 6000
+        board.sleep(1)
+        assert board.node.was_up and board.awake_ms[-1] <= 8100, "the last of the list has what is left"
 
 
 def test_the_interval_counts_from_wake_to_wake_whatever_the_board_needs_to_start():
@@ -459,6 +490,14 @@ def test_access_point_and_address_are_remembered_until_they_fail():
             board.sleep(1)
             equal(network.WLAN(network.STA_IF).asked[0][2], network.BSSID)
             equal(board.seqs(), up_to(10))
+            board.net.plan = Plan(refuse=True)  # perhaps it is the network
+            board.sleep(1)
+            board.net.plan = Plan()
+            network.BSSID = b"\2\0\0\0\0\3"
+            for known in (None, network.BSSID):
+                board.sleep(1)
+                equal([asked_for[2] for asked_for in network.WLAN(network.STA_IF).asked], [known])
+            equal(board.node.known.uses, 1)
         finally:
             network.BSSID = old
 
@@ -513,7 +552,9 @@ def test_an_address_is_remembered_though_the_broker_is_away_but_asked_for_when_t
 
 def test_dhcp_is_asked_again_after_fifty_uses():
     with Board() as board:
-        with_dhcp = []
+        with_dhcp, scans = [], []
+        scan = network.WLAN.scan
+        network.WLAN.scan = lambda sta: scans.append(len(board.awake_ms)) or scan(sta)
         for uses in (None, None, 49, None, None, 48, None, None):
             if uses is not None:
                 known = remembered.Remembered()
@@ -521,7 +562,8 @@ def test_dhcp_is_asked_again_after_fifty_uses():
                 known.save()
             board.sleep(1)
             with_dhcp.append(not hasattr(network.WLAN(network.STA_IF), "address"))
-        equal([i for i, asked in enumerate(with_dhcp) if asked], [0, 3, 7])
+        network.WLAN.scan = scan
+        equal(([i for i, asked in enumerate(with_dhcp) if asked], scans), ([0, 3, 7], [0, 3, 7]))
         equal(board.node.known.uses, 0)
         board.sleep(1)
         equal(board.node.known.uses, 1)
@@ -544,6 +586,24 @@ def test_a_network_that_no_scan_shows_is_scanned_for_again_only_once_what_is_kno
             known.save()
             board.sleep(3)
             equal((len(scans), board.node.known.uses), (3, 1))
+            board.net.plan = Plan(refuse=True)
+            board.sleep(1)
+            board.net.plan = Plan()
+            board.sleep(3)
+            equal((len(scans), board.node.known.uses), (4, 2))
+            fake_board.script["join_ms"] = 99000  # by what is known; then it joins
+            board.clock.at(3000, fake_board.script.update, {"join_ms": 0})
+            board.sleep(2)
+            equal((len(scans), board.node.known.fails), (5, 0))
+
+        def failing(sta):
+            scans.append(sta)
+            raise RuntimeError("Wifi Unknown Error 0x3001")
+
+        network.WLAN.scan = failing
+        with Board() as board:
+            board.sleep(3)
+            equal((len(scans), board.seqs()), (6, up_to(6)))
     finally:
         network.WLAN.scan = real
 
@@ -556,6 +616,9 @@ def test_the_time_server_is_asked_once_in_six_hours_of_sleep():
         board.epoch_s = -board.clock.now // 1000  # a reset that stopped the clock, and left what is remembered
         board.sleep(1)
         assert len(ntptime.asked) > asked
+    with Board(interval_s=3600, awake_ms=5000) as board:
+        board.sleep(7)
+        equal(ntptime.asked, [], "it may take longer than there is time")
 
 
 def test_a_clock_that_goes_wrong_in_sleep_is_set_at_more_wakes_until_it_goes_right():
@@ -588,6 +651,48 @@ def test_a_clock_that_goes_wrong_in_sleep_is_set_at_more_wakes_until_it_goes_rig
             assert len(ntptime.asked) <= asked + 6, len(ntptime.asked) - asked
         finally:
             ntptime.settime = real
+
+
+def test_a_wake_in_which_wifi_falls_blames_no_message():
+    for lose, strikes in ((False, 1), (True, 0)):
+        with Board(qos=1) as board:
+            board.sleep(1)
+
+            def fall(link, kept, packet):
+                if lose:  # noqa: B023
+                    network.WLAN(network.STA_IF).lose()
+                board.broker._drop(link)  # noqa: B023
+
+            board.broker._incoming = fall
+            board.sleep(1)
+            equal((board.node.known.fails, board.node.known.strikes), (1, strikes))
+            assert board.node.client.inflight
+
+
+def test_what_the_broker_does_not_take_and_the_clock_that_goes_wrong_are_remembered_over_a_sleep():
+    with Board(qos=1) as board:
+        board.keys["deep_sleep"] = True
+        for strikes in (0, 5, 40):
+            for pace_ms in (0, 1000, 2000, 64000, 256000):
+                node = board.boot()
+                node.known.wakes = 1
+                node.doubts = untaken.Untaken(7, strikes, pace_ms)
+                node.remember()
+                node.known.save()
+                got = board.boot().doubts
+                equal((got.pid, got.strikes, got.pace_ms), (7, min(strikes, 31), min(pace_ms, 64000)))
+        for strikes, pace_ms in ((0, 4000), (1, 8000)):  # it may take more by now
+            node = board.boot()
+            node.known.wakes = 128
+            node.doubts = untaken.Untaken(7, strikes, 8000)
+            node.remember()
+            equal(node.doubts.pace_ms, pace_ms)
+        for resync_s, drifts in ((1200, True), (1201, False), (600, True)):
+            node = board.boot()
+            node.resync_s = resync_s
+            node.remember()
+            node.known.save()
+            equal(board.boot().resync_s, 1200 if drifts else 21600)
 
 
 def test_home_assistant_is_told_after_power_on_and_not_after_each_sleep():
