@@ -592,8 +592,9 @@ def test_a_topic_that_is_known_has_the_form_of_the_level_that_is_spoken_now():
     broker.expect(CONNECT, level=4)
     broker.raw(b"\x20\x02\0\0")
     client.connect()
-    broker.expect(PUBLISH, topic=topic, payload="x")
-    client.publish(topic, "x")
+    for properties in (None, {3: "text"}):  # which this broker cannot read
+        broker.expect(PUBLISH, topic=topic, payload="x")
+        client.publish(topic, "x", properties=properties)
     broker.done()
 
 
@@ -642,7 +643,7 @@ def test_what_a_broker_says_in_a_connack_larger_than_the_buffer_counts():
 def test_an_expiry_counts_on_over_weeks_without_a_broker():
     broker, client = pair5()
     day_s = 86_400
-    client.publish("t", "x", qos=1, wait=False, expiry_s=20 * day_s)
+    client.publish("t", "x", qos=1, wait=False, expiry_s=220 * day_s)
     client.world.net.plan.refuse = True
     for _ in range(14):  # ticks wrap after twelve
         client.world.clock.sleep_ms(day_s * 1000)
@@ -650,7 +651,7 @@ def test_an_expiry_counts_on_over_weeks_without_a_broker():
     client.world.net.plan.refuse = False
     broker.expect(CONNECT)
     broker.send(CONNACK)
-    broker.expect(PUBLISH, props=[(2, 6 * day_s)])
+    broker.expect(PUBLISH, props=[(2, 206 * day_s)])
     client.connect()
     client.world.serve(client, 10)
     broker.done()

@@ -51,6 +51,7 @@ def test_wrong_properties_are_a_value_error_before_anything_has_changed():
     raises(ValueError, client.publish, "t", "x", expiry_s=1 << 32)
     raises(ValueError, client.publish, "t", "x", response_topic="a/+")
     raises(ValueError, client.publish, "t", "x", qos=3)
+    raises(ValueError, client.publish, "t", "x", qos=3, expiry_s=5)
     raises(ValueError, client5, client.world, properties={33: 0})
     raises(ValueError, client5, client.world, protocol=4)
     raises(ValueError, client.subscribe, "t", identifier=1 << 28)
@@ -304,6 +305,12 @@ def test_a_refusal_for_which_nobody_waited_is_not_that_of_a_later_message():
     broker.expect(PUBLISH, pid=1)
     broker.send(PUBACK, 1)
     equal(client.publish("t", "y", qos=1), 1)
+    for packet_id in range(2, 20):
+        broker.expect(PUBLISH, pid=packet_id)
+        broker.send(PUBACK, packet_id, reason=0x87)
+        client.publish("t", "x", qos=1, wait=False)
+        client.world.serve(client, 5)
+    assert 0 < len(client._refusals) <= client.free_slots(), "they fill the heap"
     broker.done()
 
 

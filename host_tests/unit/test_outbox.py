@@ -1,5 +1,6 @@
 """Store and forward: each message goes out once, in order, with the QoS, topic and flag that it was given."""
 
+import io
 import os
 
 from fakes.bench import World
@@ -8,7 +9,7 @@ from fakes.desk import Desk
 from fakes.folder import Folder, read
 from fakes.model import Model
 from umqtt.outbox import DROP, Outbox
-from umqtt.store import FileJournal, Store
+from umqtt.store import FileJournal, Store, records
 
 
 def test_messages_go_out_in_order_and_their_files_go():
@@ -200,12 +201,18 @@ def test_what_a_program_publishes_itself_is_on_flash_at_once_after_a_hand_over_t
 def test_a_hand_over_is_one_write_for_all_its_messages():
     with Folder() as folder:
         desk = Desk(folder)
+        desk.outbox.add("t", "before", 0)
+        desk.deliver()
         for i in range(3):
-            desk.outbox.add("t", "%d" % i, 2)
-        desk.client.connect()
+            desk.outbox.add("t", "%d" % i, 1)
         writes = []
         for name in ("append", "rewrite"):
             plain = getattr(desk.store.journal, name)
-            setattr(desk.store.journal, name, lambda data, plain=plain: writes.append(len(data)) or plain(data))
-        equal(desk.outbox.drain(desk.client), 3)
+            setattr(desk.store.journal, name, lambda data, plain=plain: writes.append(bytes(data)) or plain(data))
+        equal(desk.outbox.drain(desk.client, 2), 2)
+        equal(desk.outbox.drain(desk.client), 1)
+        desk.client.poll(0)
         assert len(writes) == 1, writes
+        # each is out of the outbox in the very record that makes it the client's
+        puts = [body for kind, body in records(io.BytesIO(writes[0])) if kind == 3]
+        equal([(body[2:6], body[-1:]) for body in puts], [(b"\0\0\0" + bytes((i + 2,)), b"%d" % i) for i in range(3)])

@@ -363,7 +363,15 @@ def test_a_full_outbox_tells_how_many_messages_wait_when_some_have_left():
 def test_records_of_a_qos_or_flags_that_no_message_has_are_not_handed_over():
     from struct import pack
 
-    for first_byte, is_ours in ((0x30, True), (0x35, True), (0x36, False), (0x38, False), (0x20, False), (0x70, False)):
+    for first_byte, is_ours in (
+        (0x30, True),
+        (0x35, True),
+        (0x36, False),
+        (0x37, False),
+        (0x38, False),
+        (0x20, False),
+        (0x70, False),
+    ):
         with Folder() as folder:
             os.mkdir(folder + "/q")
             data = bytearray()

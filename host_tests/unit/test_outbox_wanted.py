@@ -186,19 +186,20 @@ def test_a_squeeze_fills_files_and_makes_none_larger_than_its_share():
 
 
 def test_the_latest_of_qos_0_that_could_not_be_sent_yet_is_next_again():
-    with Folder() as folder:
-        desk = Desk(folder)
-        for i in range(3):
-            desk.outbox.add("latest", "%d" % i, 0, keep=LATEST)
-        desk.client.connect()
-        desk.client.poll(0)
-        plan = desk.world.link.plan
-        room = plan.buffer
-        plan.buffer = 0
-        desk.client.publish("older", b"x", wait=False)
-        equal((desk.outbox.drain(desk.client), desk.outbox.waiting), (0, 1))
-        plan.buffer = room
-        equal(desk.deliver(), ["x", "2"])
+    for first_keep, waiting, delivered in ((LATEST, 1, ["x", "2"]), (3, 3, ["x", "0", "2"])):
+        with Folder() as folder:
+            desk = Desk(folder)
+            for i in range(3):
+                desk.outbox.add("latest", "%d" % i, 0, keep=LATEST if i else first_keep)
+            desk.client.connect()
+            desk.client.poll(0)
+            plan = desk.world.link.plan
+            room = plan.buffer
+            plan.buffer = 0
+            desk.client.publish("older", b"x", wait=False)
+            equal((desk.outbox.drain(desk.client), desk.outbox.waiting), (0, waiting))
+            plan.buffer = room
+            equal(desk.deliver(), delivered)
 
 
 def test_wanted_are_the_latest_of_topics_that_differ_in_their_first_letter_or_are_long():
@@ -262,3 +263,6 @@ def test_wanted_is_the_latest_of_what_is_staged_too():
         equal((desk.file_names(), desk.outbox.drain(desk.client)), ([], 0), "without a link")
         equal(desk.deliver(), ["3"])
         equal(desk.outbox.drain(desk.client), 0)
+        for i in range(4, 6):
+            desk.outbox.add("t", "%d" % i, 2, keep=LATEST)
+        equal(desk.deliver(), ["3", "5"])
