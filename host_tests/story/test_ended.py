@@ -131,12 +131,16 @@ def test_messages_that_the_broker_had_when_it_forgot_the_session_have_ended():
             broker.expect(PUBREL)
             client.publish("t", str(i), qos=2, wait=False)
             client.world.serve(client, 10)
+        broker.expect(PUBLISH, pid=many + 1, payload="behind them")
+        client.publish("t", "behind them", qos=1, wait=False)
         broker.cut()
         raises(OSError, client.poll, 10)
         broker.accept(sp=0)
+        broker.expect(PUBLISH, pid=many + 1, payload="behind them")
+        broker.reply(PUBACK)
         client.connect()
         client.world.serve(client, 10)
-        equal((client.told, client.inflight), ([(i + 1, b"") for i in range(many)], 0))
+        equal((client.told, client.inflight), ([(i + 1, b"") for i in range(many + 1)], 0))
         broker.done()
 
 

@@ -242,7 +242,10 @@ def test_a_long_topic_is_found_whole_and_a_long_payload_behind_it():
     with Folder() as folder:
         store, session, subscriptions = new(folder + "/j")
         put(store, session, 1, b"t" * 700, b"p" * 300)
-        equal([slot[2:] for slot in slots(new(folder + "/j")[1])], [(b"t" * 700, b"p" * 300)])
+        put(store, session, 1, b"t", b"")
+        store, session, subscriptions = new(folder + "/j")
+        equal([slot[2:] for slot in slots(session)], [(b"t" * 700, b"p" * 300), (b"t", b"")])
+        equal(store.report, "")
 
 
 def test_room_is_what_a_program_may_use_in_the_units_in_which_it_is_counted():
@@ -284,7 +287,61 @@ def test_messages_of_another_client_are_new_ones_and_a_file_system_that_stays_fu
 
     with Folder() as folder:
         filled(folder + "/j")
+        equal(new(folder + "/j")[0].resub, False)
         store, session, subscriptions = new(folder + "/j", client_id="another")
+        equal(store.resub, True)
         equal([slot[1:] for slot in slots(session)], [(QOS_1, b"t/b", b"two"), (QOS_2, b"t/c", b"three")])
         equal([slot[1] for slot in session._in_flight()], [QOS_1, QOS_2], "without DUP")
         equal(raises(OSError, recall.make_room, folder + "/none").errno, 28)
+
+
+def test_what_is_a_users_own_gets_another_name_and_is_told_and_the_board_starts():
+    from umqtt.outbox import Outbox
+
+    with Folder() as folder:
+        os.mkdir(folder + "/j")
+        if hasattr(os, "chmod"):
+            os.chmod(folder + "/j", 0o700)  # littlefs has no such bits at all
+        write(folder + "/j/theirs", b"kept")
+        write(folder + "/q", b"kept")
+        store = new(folder + "/j")[0]
+        outbox = Outbox(folder + "/q", store)
+        for report, name in ((store.report, "/j"), (outbox.report, "/q")):
+            path = folder + name
+            assert report.startswith("%s was not ours: it is %s.mine now" % (path, path)), report
+        equal((read(folder + "/j.mine/theirs"), read(folder + "/q.mine")), (b"kept", b"kept"))
+        outbox.add("t", "x", 2)
+        store.rewrite()
+        store.sync()
+        equal((new(folder + "/j")[0].report, Outbox(folder + "/q", store).report), ("", ""))
+
+
+def test_flash_that_cannot_be_written_to_is_an_error_of_its_own_and_none_of_room():
+    from umqtt import recall
+    from umqtt.outbox import messages
+
+    def broken(name, mode):
+        raise OSError(errno, "")
+
+    class Os:
+        listdir = os.listdir
+        stat = os.stat
+        statvfs = os.statvfs
+
+        @staticmethod
+        def mkdir(path):
+            raise OSError(errno, "")
+
+    with Folder() as folder:
+        real = recall.os
+        recall.open = broken
+        recall.os = Os
+        try:
+            for errno in (5, 28):
+                equal(raises(OSError, recall.Folder, folder + "/q", messages).errno, errno)
+            equal(recall.reserve(folder + "/j", 100), False)
+            errno = 5
+            equal(raises(OSError, recall.reserve, folder + "/j", 100).errno, 5)
+        finally:
+            del recall.open
+            recall.os = real
