@@ -299,7 +299,7 @@ def test_a_sleeper_takes_its_commands_at_each_wake_and_stays_awake_when_asked():
         equal(set(world.answers("stay_awake")), {(True, "awake for 120 s")})
         equal(len(world.answers("read")), 2)
         world.clock.at(40000, world.broker.inject, "umqtt/n1/cmd/stay_awake", "", 1, 1)
-        world.broker.ack_ms = 300
+        world.clock.at(39000, setattr, world.broker, "ack_ms", 7000)  # longer than a turn waits
         began = world.clock.now
         wake()
         assert 40000 < world.clock.now - began < 60000

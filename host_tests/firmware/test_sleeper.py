@@ -507,7 +507,7 @@ def test_an_address_that_is_of_no_use_any_more_is_asked_for_anew():
     for fails_first in (0, 1, 4):
         with Board(connect_every=1) as board:
             leased = ["192.168.1.50"]
-            plain = network.WLAN.ifconfig
+            plain, place = network.WLAN.ifconfig, network.BSSID
 
             def ifconfig(sta, new=None):
                 if new == "dhcp":
@@ -534,8 +534,11 @@ def test_an_address_that_is_of_no_use_any_more_is_asked_for_anew():
                 leased[0] = "10.0.0.77"
                 board.sleep(6 if fails_first < 2 else 24)
                 equal(board.seqs(), up_to(2 * len(board.awake_ms)), fails_first)
+                network.BSSID, leased[0] = b"\2\0\0\0\0\2", "10.0.0.78"  # another access point gives another one
+                board.sleep(2)
+                equal(board.seqs(), up_to(2 * len(board.awake_ms)), "at once")
             finally:
-                network.WLAN.ifconfig = plain
+                network.WLAN.ifconfig, network.BSSID = plain, place
 
 
 def test_an_address_is_remembered_though_the_broker_is_away_but_asked_for_when_there_is_time():
