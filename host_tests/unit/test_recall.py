@@ -185,7 +185,7 @@ def test_a_file_system_without_room_for_the_reserve_is_told():
         equal(os.listdir(folder), [])
 
 
-def test_a_type_that_no_version_has_is_damage():
+def test_a_store_takes_a_record_of_a_type_that_no_version_has_for_damage():
     for kind in (0, 16):
         with Folder() as folder:
             filled(folder + "/j")
