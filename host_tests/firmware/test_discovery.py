@@ -219,7 +219,7 @@ def test_leftovers_are_no_trouble_while_all_slots_are_taken():
     equal(sorted(world.broker.kept("n1").subs), ["homeassistant/status"])
 
 
-def test_a_quantity_of_the_board_itself_and_one_that_is_sent_on_change_say_so():
+def test_the_announcement_of_a_quantity_of_the_board_itself_and_of_one_that_is_sent_on_change_says_so():
     script = dict(SCRIPT, values=dict(ROOM_VALUES, chip=[41]))
     room = dict(ROOM, delta={"temperature": 1}, send_every_s=600)
     world = World(script, sensors=[room, {"type": "internal", "name": "chip"}], ha_prefix="homeassistant")

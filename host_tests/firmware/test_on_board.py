@@ -364,7 +364,7 @@ def test_an_esp8266_sleeps_by_its_alarm_and_for_70_minutes_at_most():
     equal(raises(fake_board.Reset, power.deep_sleep, 7200000).args, (machine.DEEPSLEEP_RESET, 7200000))
 
 
-def test_home_assistant_gets_the_class_of_each_quantity():
+def test_an_announcement_has_the_class_of_each_quantity():
     from announcement import class_of
 
     for quantity, unit, want in (
