@@ -1,6 +1,9 @@
 """Changes of one token: a change that a test sees is noticed, one that it cannot see is not."""
 
 import ast
+import json
+import subprocess
+import sys
 
 import pytest
 
@@ -63,3 +66,11 @@ def test_every_kind_of_change_is_one_token():
     assert "a <= 3" in found["comparison"] and "or True" in found["and/or"] and "and False" in found["True/False"]
     assert "b + 1" in found["sum"] and "pass" in found["statement left out"]
     assert set(found) == {"comparison", "and/or", "True/False", "number + 1", "sum", "statement left out"}
+
+
+def test_a_file_of_which_one_test_is_skipped_has_its_others(tmp_path):
+    path = tmp_path / "test_skipped.py"
+    path.write_text("from fakes.check import skip\n\n\ndef test_a():\n    skip('here')\n\n\ndef test_b():\n    pass\n")
+    command = [sys.executable, "-m", "tools.prove.noticed", "calls", str(path)]
+    told = subprocess.run(command, cwd=mutants.ROOT, env=mutants.environment(), capture_output=True, text=True)
+    assert "test_b" in [test["test"] for test in json.loads(told.stdout)], told.stderr
