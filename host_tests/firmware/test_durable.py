@@ -149,7 +149,19 @@ def test_awake_nodes_keep_readings_over_a_reset_too():
             ending.finish(board.node, 10000)
             assert board.node.outbox.next > taken > len(board.seqs()) - 20
             equal(board.seqs(), up_to(board.node.outbox.next))
+            equal([topic for topic in board.broker.retained if "/room/" in topic], [])
             equal(board.broker.violations, [])
+
+
+def test_a_reading_that_was_put_behind_others_counts_as_one_that_waits_until_it_is_sent():
+    with Board(interval_s=3600, diag=False) as board:
+        board.boot(durable.DurableNode)
+        board.run(5000)
+        board.node.doubt()
+        board.node.aside = [(b"umqtt/n1/room/temperature", b'{"seq":0}')]
+        equal(board.node.waiting(), 1)
+        board.run(5000)
+        equal((board.node.waiting(), board.seqs()), (0, [1, 2, 0]))
 
 
 def test_lives_that_hear_no_acknowledgement_repeat_and_count_each_reading_once():

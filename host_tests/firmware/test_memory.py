@@ -102,6 +102,23 @@ def test_a_long_queue_takes_what_memory_there_is_and_no_more():
         equal(got, list(range(world.node.dropped + 1, world.node.taken + 1)))
 
 
+def test_a_queue_in_ram_that_waits_for_a_client_leaves_that_its_memory():
+    world = World(SCRIPT, sensors=[ROOM], queue=500)
+    real = ram.gc
+
+    class Gc:
+        collect = staticmethod(int)
+        mem_free = staticmethod(lambda: 30000)
+
+    ram.gc = Gc
+    try:
+        world.node.wait_long()
+    finally:
+        ram.gc = real
+    free_b = 30000 - len(world.node.queue.buf)
+    assert 26000 < free_b < 28000 and world.node.queue.most > 200, free_b
+
+
 def test_a_queue_for_which_the_heap_has_no_room_is_smaller_and_keeps_what_waits():
     class Short:
         free_b = [0]

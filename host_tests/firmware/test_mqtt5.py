@@ -6,7 +6,7 @@ import json
 import os
 
 from fakes import packets5
-from fakes.check import equal
+from fakes.check import equal, raises
 from fakes.folder import Folder
 from fakes.model import Model
 from fakes.model5 import SESSION_EXPIRY, WILL_DELAY, Model5
@@ -15,9 +15,11 @@ from fakes.packets import CONNACK, PUBLISH, SUBACK
 from on_board import World, conf, radio, said
 from years import Life
 
+import clock
 import ending
 import machine
 import ram
+from umqtt.errors import MQTTException
 
 ROOM = {"type": "dht22", "name": "room", "pin": 4}
 SCRIPT = {"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2], [21.6, 40.1]]}}
@@ -134,6 +136,13 @@ def test_expire_s_counts_with_mqtt_3_1_1_too_while_a_reading_waits_in_ram():
     world.net.plan = Plan()
     world.run(70000)
     assert seqs(world)[0] > 10 and world.node.dropped == seqs(world)[0] - 1, (seqs(world), world.node.dropped)
+    node = world.node
+    for age_s, drops in ((59, 0), (60, 1), (61, 1)):  # of 0 s that are left MQTT 5 would make for ever
+        equal(node.queue.count, 0)
+        dropped = node.dropped
+        node.queue.put(0, 0, 215, clock.uptime_s() - age_s, node.taken)
+        node.hand_over(1)
+        equal(node.dropped - dropped, drops)
 
 
 def test_the_session_of_a_board_that_is_awake_is_kept_for_a_month():
@@ -269,6 +278,17 @@ def test_what_the_broker_refuses_is_given_up_at_once_and_told_once():
         ending.sum_up(world.node)
         assert "published=8 acknowledged=4 dropped=4 " in world.said[-1], world.said[-1]
         equal(len(world.broker.connects), 2)
+
+
+def test_a_fault_that_has_ended_the_connection_gives_up_no_message():
+    world = World5()
+    world.run(5000)
+    node = world.node
+    node.reconnect.fault = fault = MQTTException(0x95, "the broker ends the connection: packet too large")
+    assert raises(MQTTException, node.client.owner.judge, node.topic + "room/temperature", fault) is fault
+    equal(node.refused, 0)
+    node.client.owner.judge(node.topic + "room/temperature", MQTTException(0x95, "packet too large"))
+    equal(node.refused, 1)
 
 
 def test_a_broker_that_refused_all_readings_took_none():

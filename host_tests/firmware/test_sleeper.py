@@ -704,6 +704,7 @@ def test_home_assistant_is_told_after_power_on_and_not_after_each_sleep():
             board.sleep(4)
             equal(len(announced(board)), messages)
             equal(len(board.readings("room/temperature")), 4)
+            assert max(board.awake_ms[1:]) < 1000, board.awake_ms
 
 
 def test_the_clock_is_set_before_the_first_reading():
