@@ -168,7 +168,7 @@ def again(board, **changed):
     given = json.loads((board.root / "config.json").read_text())
     given.pop("ha_device", None)
     (board.root / "config.json").write_text(json.dumps({**given, **changed}))
-    board._start()
+    board.start()
     return board
 
 
