@@ -196,3 +196,22 @@ def test_a_call_that_is_given_up_in_time():
                 pass
 
     at_every_step(exchange)
+
+
+def test_a_connect_that_is_given_up_in_time_leaves_no_connection_behind_it():
+    world = World(Model)
+    world.net.plan = Plan(latency_ms=20)
+    client = world.aio_client()
+
+    async def main():
+        try:
+            await loop.wait_for_ms(client.connect(), 30)
+            raise AssertionError("it was connected")
+        except loop.TimeoutError:
+            pass
+        await loop.sleep_ms(500)
+        equal((client.isconnected(), client.diag()["connects"]), (False, 0))
+        await client.connect()
+        equal(client.isconnected(), True)
+
+    world.run(main())
