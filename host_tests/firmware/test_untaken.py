@@ -459,7 +459,7 @@ def test_a_broker_that_wants_a_quarter_of_a_minute_between_two_messages_gets_tha
     for how in ("swallows", "closes"):
         world = World(SCRIPT, sensors=[ROOM], qos=1, interval_s=60)
         quota(world, 1, 15000, how)
-        world.run(3600000)
+        world.run(7200000)
         every_reading_is_there(world, how == "closes")
         assert told(world, "one in 16000 ms from now on"), world.said
 
@@ -553,3 +553,16 @@ def test_acknowledgements_that_get_lost_are_no_quota_and_what_does_not_help_ends
         world.run(7200000)
         every_reading_is_there(world, True)
         assert 1 <= len(told(world, "as fast as before, for an hour")) <= 2, world.said
+
+
+def test_the_pause_grows_once_for_untaken_messages_of_one_moment_and_to_what_the_readings_leave_at_most():
+    world = World(SCRIPT, sensors=[ROOM], interval_s=60)  # two readings a minute
+    doubts = world.node.doubt()
+    for wait_ms, pace_ms in ((0, 1000), (0, 1000), (999, 1000), (1, 2000), (2000, 4000), (4000, 8000), (8000, 16000)):
+        world.clock.sleep_ms(wait_ms)
+        doubts.slower(world.node, True)
+        equal(doubts.pace_ms, pace_ms)
+    for pace_ms in (16000, 16000, 0):  # it does not help: three times, and they leave as fast as before
+        world.clock.sleep_ms(16000)
+        doubts.slower(world.node)
+        equal(doubts.pace_ms, pace_ms)
