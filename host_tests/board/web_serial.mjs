@@ -31,7 +31,16 @@ export class BridgedPort extends EventTarget {
         },
       });
     };
-    this.writable = new WritableStream({ write: (bytes) => this.#post("write", bytes) });
+    // A write is over when the bytes are on their way, as with Web Serial: a board's answer may be here before that of
+    // the bridge, and whoever gets it writes again.
+    let posted = Promise.resolve();
+    const write = (bytes) => {
+      const before = posted;
+      posted = before.then(() => this.#post("write", bytes));
+      posted.catch(() => {}); // the next write raises it
+      return before;
+    };
+    this.writable = new WritableStream({ write, close: () => posted });
     await listen();
   }
 
