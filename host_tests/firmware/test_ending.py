@@ -70,3 +70,16 @@ def test_the_sum_counts_readings_of_earlier_lives_refused_ones_and_the_heap_at_t
     world.run(10000)
     ending.sum_up(world.node)
     assert world.said[-1].startswith("summary: taken=6 published=6 acknowledged=5 "), "two are in flight"
+
+
+def test_a_board_is_busy_while_an_announcement_waits_and_one_that_sleeps_while_it_looks_for_old_ones():
+    world = World(SCRIPT, sensors=[ROOM], ha_prefix="homeassistant")
+    world.run(60000)
+    announcer = world.node.announcer
+    equal((ending.busy(world.node), announcer.holding, announcer.look), (False, False, None))
+    announcer.holding = True
+    equal(ending.busy(world.node), True)
+    announcer.holding, announcer.look = False, "homeassistant/+/n1/#"
+    equal(ending.busy(world.node), False)  # one that is awake goes on looking
+    world.node.cfg["deep_sleep"] = True
+    equal(ending.busy(world.node), True)

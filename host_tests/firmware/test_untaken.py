@@ -5,8 +5,10 @@ from fakes.check import equal
 from fakes.net import Plan
 from fakes.packets import PINGREQ, PUBLISH, PUBREL
 from on_board import HOST, World
+from umqtt.takeback import unacknowledged
 
 import network
+from untaken import Untaken
 
 ROOM = {"type": "dht22", "name": "room", "pin": 4}
 SCRIPT = {"wifi": {"lab": "12345678"}, "values": {"dht22 4": [[21.5, 40.2], [21.6, 40.1]]}}
@@ -566,3 +568,44 @@ def test_the_pause_grows_once_for_untaken_messages_of_one_moment_and_to_what_the
         world.clock.sleep_ms(16000)
         doubts.slower(world.node)
         equal(doubts.pace_ms, pace_ms)
+
+
+def test_the_pause_of_a_board_that_sleeps_is_three_quarters_of_its_wake_at_most():
+    for awake_ms, most_ms in ((5334, 4000), (8000, 4000), (10667, 8000)):
+        world = World(SCRIPT, sensors=[ROOM])
+        world.node.cfg.update(deep_sleep=True, awake_ms=awake_ms)
+        doubts = world.node.doubt()
+        for _ in range(6):
+            world.clock.sleep_ms(20000)
+            doubts.slower(world.node, True)
+        equal(doubts.pace_ms, most_ms)
+
+
+def test_while_no_message_is_taken_the_suspected_one_goes_behind_the_others_and_is_watched_there():
+    world = World(SCRIPT, sensors=[ROOM], qos=1)
+    picky(world, lambda packet: packet.topic.startswith("umqtt/n1/room"), "swallows")
+    world.run(30000)
+    doubts = Untaken()
+    doubts.acknowledged(1, b"")  # before it has sent anything
+    assert doubts.takes_others
+    first, second = unacknowledged(world.node.client)[:2]
+    doubts.suspect = str(first[1], "utf-8")
+    doubts.takes_others = False
+    doubts.strike(world.node, "does not acknowledge")
+    last = unacknowledged(world.node.client)[-1]
+    equal((last[1], doubts.pid), (first[1], last[0]))
+    equal(unacknowledged(world.node.client)[0], second)
+    equal((world.node.refused, world.node.dropped), (0, 0))
+
+
+def test_a_message_is_put_aside_in_as_many_rounds_as_others_were_taken_for_it():
+    world = World(SCRIPT, sensors=[ROOM], qos=1)
+    picky(world, lambda packet: packet.topic.startswith("umqtt/n1/room"), "swallows")
+    world.run(30000)
+    doubts = world.node.doubt()
+    rounds = []
+    for topic in ("umqtt/n1/room/a", "umqtt/n1/room/a", "umqtt/n1/room/b"):
+        doubts.let_others_go(world.node, unacknowledged(world.node.client)[0][0], topic)
+        rounds.append(doubts.rounds)
+    equal(rounds, [1, 2, 1])
+    equal((world.node.refused, world.node.dropped), (0, 0))
