@@ -5,6 +5,7 @@ import json
 import sys
 
 from fakes.check import equal
+from fakes.packets import PINGREQ
 from on_board import World
 
 import listening
@@ -230,6 +231,46 @@ def test_until_a_subscription_is_asked_for_and_answered_something_is_to_be_heard
     equal(world.node.listener.busy(), False)
     world.node.listener.unhear("a/b")
     equal([ear[0] for ear in world.node.listener.ears], [b"umqtt/n1/cmd/+"])
+
+
+def test_an_answer_is_not_retained_and_no_turn_waits_until_the_broker_has_it():
+    world = make_world()
+    world.broker.ack_ms = 5000
+    world.node.listener.answer("none", True, "done")
+    before = world.clock.now
+    world.node.listener.work(world.node.client)
+    equal((world.clock.now, world.node.client.inflight), (before, 1))
+    world.run(6000)
+    equal(len(answers(world)), 1)
+    equal([topic for topic in world.broker.retained if "/ack/" in topic], [])
+
+
+def test_a_message_that_nobody_wants_any_more_or_an_old_one_that_was_too_long_is_not_answered():
+    world = make_world()
+    world.node.listener.waiting += [(b"umqtt/n1/other", b"", 0), (b"", b"", 1), (b"", b"", 0)]
+    world.run(2000)
+    equal([(name, ok) for name, ok, _ in answers(world)], [("unknown", False)])
+
+
+def test_a_board_that_sleeps_waits_until_what_a_new_subscription_brings_has_come():
+    world = make_world()
+    world.node.cfg["deep_sleep"] = True
+    came, pings = world.broker._came, []
+
+    def without_answer_to_a_ping(link, packet):
+        if packet.kind == PINGREQ:
+            pings.append((link, packet))
+        else:
+            came(link, packet)
+
+    world.broker._came = without_answer_to_a_ping
+    world.node.listener.hear("a/b", 0, print)
+    world.run(2000)
+    equal((len(pings), world.node.listener.busy()), (1, True))
+    world.broker._came = came
+    came(*pings[0])
+    world.run(1000)
+    equal(world.node.listener.busy(), False)
 
 
 def test_a_filter_covers_what_the_standard_says():
