@@ -182,7 +182,8 @@ def test_who_sends_a_packet_of_its_own_has_one_deadline_and_takes_a_slot_inside_
     broker.done()
 
 
-def test_paced_ones_leave_when_they_are_let_and_a_new_message_does_not_overtake_them():
+def paced_pair():
+    """Two messages of a connection that was cut; the first will leave with the next one, the second waits to be let."""
     broker, client = pair()
     broker.accept()
     client.connect()
@@ -195,6 +196,11 @@ def test_paced_ones_leave_when_they_are_let_and_a_new_message_does_not_overtake_
     one_by_one.separate(True)
     broker.accept(sp=1)
     broker.expect(PUBLISH, pid=1, dup=1)
+    return broker, client, one_by_one
+
+
+def test_paced_ones_leave_when_they_are_let_and_a_new_message_does_not_overtake_them():
+    broker, client, one_by_one = paced_pair()
     equal(one_by_one.waits(), False)
     client.connect()
     client.world.serve(client, 300)
@@ -216,18 +222,7 @@ def test_paced_ones_leave_when_they_are_let_and_a_new_message_does_not_overtake_
 
 
 def test_a_message_that_is_published_while_one_waits_to_be_let_goes_behind_it():
-    broker, client = pair()
-    broker.accept()
-    client.connect()
-    one_by_one = OneByOne(client)
-    for pid in (1, 2):
-        broker.expect(PUBLISH, pid=pid, qos=1)
-        client.publish("t", b"%d" % pid, qos=1, wait=False)
-    broker.cut()
-    raises(OSError, client.poll, 100)
-    one_by_one.separate(True)
-    broker.accept(sp=1)
-    broker.expect(PUBLISH, pid=1, dup=1)
+    broker, client, one_by_one = paced_pair()
     broker.send(PUBACK, 1)
     client.connect()
     client.world.serve(client, 300)
